@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: measures the figures that the project promises, and measures comparable tools in the
-//! same run. Times depend on the machine, so only the ratios to the other tools can be compared between
-//! machines.
+//! `cargo xtask bench`: measures the figures for which the project promises limits, and measures comparable
+//! tools in the same run. Times depend on the machine, so only ratios to the other tools can be compared
+//! across machines.
 
 mod converge;
 mod diff;
@@ -60,7 +60,7 @@ enum MeasurementCommand {
     Runtimes(runtimes::Options),
 }
 
-/// Runs the selected measurement. Returns `false` if a measured figure misses its promise.
+/// Runs the selected measurement. Returns `false` if a measured figure misses its promised limit.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         MeasurementCommand::Diff(options) => diff::run(options),

@@ -1,7 +1,7 @@
 //! `cargo xtask contract`: reduces the published descriptions of the forges' APIs to the operations and types
-//! that Truing uses. Tests check that requests and responses match these descriptions (`crates/contract`).
-//! `data/github.toml` of that crate lists the operations and types to keep, and the npm packages that contain
-//! the descriptions.
+//! that Truing uses. The tests of `crates/contract` check that requests and responses match the reduced
+//! descriptions. `data/github.toml` in that crate lists the operations and types to keep, and the npm
+//! packages with the published descriptions.
 
 mod openapi;
 mod sdl;
@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// The folder of the lists of kept parts, and of the generated files.
+/// The folder with the lists of operations and types to keep, and with the generated files.
 const DATA: &str = "crates/contract/data";
 
-/// Where the packages are.
+/// The location of the packages.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The folder `node_modules` with the packages, as `npm install` creates it [default: downloaded now]
@@ -29,7 +29,7 @@ pub(crate) struct Options {
     packages: Option<PathBuf>,
 }
 
-/// The operations and types of one forge's descriptions that are kept.
+/// The operations and types to keep from the descriptions of one forge.
 #[derive(Deserialize)]
 struct StoredApiDescriptions {
     openapi: StoredOperations,
@@ -58,7 +58,7 @@ struct PackageDocument {
     document: String,
 }
 
-/// Reduces the descriptions. Returns `true` or an error, never `false`.
+/// Reduces the descriptions. Returns `true` on success; a failure is an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let data = workspace::workspace_root()?.join(DATA);
     let list = data.join("github.toml");
@@ -94,8 +94,8 @@ fn download_packages(folder: &Path, sources: &[&PackageDocument]) -> Result<Path
     Ok(folder.join("node_modules"))
 }
 
-/// Reads the description from a package. Returns an error if the package has another version than the
-/// required one.
+/// Reads a description from its package. Returns an error if the package's version is not the required
+/// version.
 fn read_document(packages: &Path, source: &PackageDocument) -> Result<Value> {
     let folder = packages.join(&source.package);
     let json = |path: PathBuf| -> Result<Value> {

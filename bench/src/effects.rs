@@ -9,7 +9,7 @@ use truing_core::port::ForgeKind;
 
 /// The path of the generated page.
 const PAGE: &str = "docs/reference/effects.md";
-/// The source of the effects' tests.
+/// The source file with the effects' tests.
 const TESTS: &str = "crates/forge/tests/it/effects.rs";
 
 /// Renders the page. `tests` is the source code that must contain a test for every cell of the page's tables.

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use crate::{say, workspace};
 use random::SeededRandom;
 
-/// Time after which one input counts as a hang.
+/// Time after which a round counts as a hang.
 const MAX_ROUND: Duration = Duration::from_secs(120);
 
 /// What to feed.
@@ -37,7 +37,7 @@ enum FuzzCommand {
     Bombs(BombFuzzArgs),
 }
 
-/// The time, the first seed and the folder.
+/// The duration, the first seed, and the folder for texts that exceed a limit.
 #[derive(Args)]
 struct BombFuzzArgs {
     #[command(flatten)]
@@ -58,8 +58,8 @@ struct FuzzLengthArgs {
     seed: u64,
 }
 
-/// Feeds inputs until the time is over. An input that makes a reader panic, hang or contradict itself is an
-/// error.
+/// Feeds inputs to the parsers until the time is over. An input for which a parser panics, hangs or
+/// contradicts itself is an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         FuzzCommand::Diff(length) => {
@@ -84,8 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 impl BombFuzzArgs {
-    /// Runs the tests that generate and read such texts, for the requested time. In a normal test run, these
-    /// tests read only a few texts.
+    /// Runs, for the requested time, the tests that generate and parse expensive texts. In a normal test run,
+    /// these tests read only a few texts.
     fn run(&self) -> Result<bool> {
         let FuzzLengthArgs { seconds, seed } = self.length;
         let folder = match &self.keep {
@@ -106,14 +106,14 @@ impl BombFuzzArgs {
     }
 }
 
-/// Runs rounds while `more` returns true, and returns their number.
+/// Runs rounds while `more` returns true. Returns the number of rounds.
 fn run_rounds(
     seed: u64,
     more: impl Fn(u64) -> bool + Send + 'static,
     round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
-    // Each round is announced before it starts. If the next announcement does not arrive in time, the round
-    // hangs.
+    // The thread announces each round before the round starts. A round counts as a hang if the next
+    // announcement does not arrive in time.
     let (begin, begun) = sync_channel(0);
     let feeder = std::thread::spawn(move || {
         let mut done = 0;

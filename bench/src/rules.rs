@@ -24,7 +24,7 @@ use labels::{
 const PACK: &str = "core";
 /// The folder of the pack and of its labels.
 const FOLDER: &str = "crates/reader/packs/core";
-/// Required precision of each group in [`page::GROUPS`]: first of P0 and P1 together, then of P2.
+/// Required precision of each group in [`page::GROUPS`]: first for P0 and P1 together, then for P2.
 const PROMISED: [f64; 2] = [0.95, 0.8];
 
 /// The rules to run, and the commits on which they are run.
@@ -54,8 +54,8 @@ pub(crate) struct Options {
     before: bool,
 }
 
-/// Runs the rules. Returns `false` if the precision is lower than promised, or if a finding of P0 or P1 was
-/// not judged.
+/// Runs the rules. Returns `false` if the precision of a group is lower than promised, or if a finding of P0
+/// or P1 has no verdict.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for repository in repositories.repository.iter().filter(wanted) {
         refresh_findings(options, repository, &rules, pack, &mut labels)?;
     }
-    // Removes findings that have no verdict and that neither the earlier nor the current rules report.
+    // Findings are removed if they have no verdict and neither the earlier nor the current rules report them.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged
             || known.earlier_severity.is_some()
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(print_precision(&labels, &repositories))
 }
 
-/// Reads the labels and the list of their repositories.
+/// Reads the labels and the list of the repositories to which they belong.
 fn read_labels(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     let text = |name: &str| {
         let file = root.join(FOLDER).join(name);
@@ -93,7 +93,7 @@ fn read_labels(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     Ok((labels::parse(&text("labels.csv")?)?, repositories))
 }
 
-/// Renders the pages on the verdicts, with their paths.
+/// Renders the pages about the verdicts. Returns each page's path and text.
 fn render_pages(
     root: &Path,
     labels: &HitLabels,
@@ -167,7 +167,7 @@ fn refresh_findings(
     Ok(())
 }
 
-/// Returns the identity of a finding.
+/// Returns the identity of a finding, by which its label is found.
 fn to_rule_hit(
     repository: &JudgedRepository,
     scope: HitScope,
@@ -185,7 +185,8 @@ fn to_rule_hit(
     }
 }
 
-/// Prints the precision. Returns true if it is as high as promised.
+/// Prints the precision of each group. Returns true if every precision is as high as promised and each
+/// finding of P0 and P1 has a verdict.
 fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
     for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {

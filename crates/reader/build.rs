@@ -1,13 +1,14 @@
-//! Lists the rule files under `packs/`, so that a new rule needs only one new file. Writes `packs.rs`, an
-//! array of (path under `packs/`, text) pairs in path order. `src/pack.rs` includes this file.
+//! Generates the list of all rule files under `packs/`, so adding a rule requires only a new file. The list
+//! is written to `packs.rs`: an array of pairs of a path under `packs/` and the file's text, sorted by path.
+//! `src/pack.rs` includes this file.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-// A build script sends commands to Cargo on standard output. The lint that forbids printing is meant only for
-// the product's code.
+// The lint against printing is disabled here, because a build script sends commands to Cargo on standard
+// output.
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=packs");

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: the checks that the compiler does not make. Each check is a file in `check/` and
+//! `cargo xtask check`: runs the checks that the compiler does not make. Each check is a file in `check/` and
 //! returns a report.
 
 mod advisories;

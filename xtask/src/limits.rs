@@ -1,8 +1,8 @@
-//! Generates `docs/reference/limits.md`: the limits of all text that untrusted people may write, from the
-//! constants themselves.
+//! Generates `docs/reference/limits.md`: the limits of every text that untrusted people may write. The values
+//! are read from the constants in the source.
 //!
 //! `docs/reference/limits.toml` names the constants and the tests that exceed them. Below its tables, the
-//! page lists all other constants named `MAX_…`, so none is missing.
+//! page lists all other constants named `MAX_…`.
 
 mod value;
 
@@ -28,7 +28,7 @@ struct LimitsTable {
     input: Vec<LimitedInput>,
 }
 
-/// A text that untrusted people may write, its reader, and its limits.
+/// A text that untrusted people may write, the code that reads the text, and the text's limits.
 #[derive(Deserialize)]
 struct LimitedInput {
     name: String,
@@ -70,7 +70,7 @@ impl WorkspaceSources {
         self.tests.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
     }
 
-    /// Returns the value of a constant that is given as `FILE NAME`.
+    /// Returns the value of a constant. `constant` has the form `FILE NAME`.
     fn constant_value(&self, constant: &str) -> Result<ConstantValue> {
         let (path, name) = constant.split_once(' ').context("it is not a file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
@@ -82,7 +82,7 @@ impl WorkspaceSources {
     }
 }
 
-/// Returns the value of a field in the file's `Default` implementation, in the form of a constant.
+/// Returns a field's value in the file's `Default` implementation, as if the value were a constant.
 fn default_field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];

@@ -1,8 +1,8 @@
-//! Allows only one build at a time in a repository, including all its work trees. The lock file is in the git
-//! folder that the work trees share.
+//! Allows only one build at a time in a repository and all its work trees. The lock file is in the git folder
+//! that the work trees share.
 //!
-//! The kernel releases the lock when the process that holds it exits. Commands that the process starts use
-//! the same lock.
+//! The kernel releases the lock when the process that holds it exits. Commands that this process starts run
+//! under the same lock.
 
 use std::fs::{File, TryLockError};
 use std::io::{Seek as _, Write as _};
@@ -36,12 +36,14 @@ pub(crate) struct BuildLock {
 }
 
 impl BuildLock {
-    /// Takes the lock of this repository. If another process holds the lock, prints which one, and waits.
+    /// Acquires the lock of this repository. If another process holds the lock, prints which process, and
+    /// waits.
     pub(crate) fn acquire(root: &Path) -> Result<Self> {
         let trust = format!("safe.directory={}", root.display());
         let mut git = Command::new("git");
         git.args(["-c", &trust, "rev-parse", "--path-format=absolute", "--git-common-dir"]).current_dir(root);
-        // Outside a repository, there are no other work trees, so the lock file is in the folder `target`.
+        // Outside a git repository, there is no shared git folder and no other work tree, so the lock file is
+        // in the folder `target`.
         let folder = workspace::command_output(&mut git)
             .map_or_else(|_| root.join("target"), |path| path.trim_end().into());
         Self::acquire_file(
@@ -120,7 +122,8 @@ mod tests {
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        // The thread that waited for the lock in the failed attempt may still get it for a moment.
+        // After the failed attempt, the attempt's waiting thread may still acquire the lock for a moment, so
+        // this attempt must wait.
         assert!(BuildLock::acquire_file(path, None, PATIENCE).is_ok());
     }
 
@@ -133,7 +136,8 @@ mod tests {
         first.pass_to(&mut command);
         let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
         assert!(BuildLock::acquire_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
-        // If a parent process holds the lock of another repository, the lock of this one is still required.
+        // If a parent process holds the lock of another repository, this repository's lock must still be
+        // acquired.
         assert!(BuildLock::acquire_file(path, Some("/other".into()), Duration::ZERO).is_err());
     }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask`: the commands that test, check and measure the workspace, both locally and in CI.
 //!
-//! This crate uses no crate of the product, so it is built in seconds. Commands that use the product are in
-//! the crate `bench`.
+//! This crate depends on no crate of the product, so cargo builds it in seconds. Commands that use the
+//! product are in the crate `bench`.
 
 mod check;
 #[cfg(test)]

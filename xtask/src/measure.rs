@@ -15,9 +15,8 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Runs `command` of the crate `bench`, built in the given profile of cargo: measurements need an optimized
-/// build, and fuzzing needs overflow checks. Returns `false` if the command failed and has printed the
-/// reason.
+/// Runs `command` of the crate `bench`, built with the given cargo profile. Measurements need an optimized
+/// build; fuzzing needs overflow checks. Returns `false` if the command failed and has printed the reason.
 pub(crate) fn run(command: &str, profile: &str, options: &Options) -> Result<bool> {
     let mut cargo = workspace::cargo_command(&workspace::workspace_root()?);
     cargo.args([

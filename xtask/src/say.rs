@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-/// Prints one line of the result. A closed pipe is ignored, because the exit code still reports the result.
+/// Prints one line of the result. If standard output is closed, the line is dropped; the exit code still
+/// reports success or failure.
 pub fn print_line(text: &str) {
     print_bytes(format!("{text}\n").as_bytes());
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask sbom`: writes the bill of materials of the program `truing` in CycloneDX 1.6. It uses
-//! `Cargo.lock` and cargo's dependency graph, without network access. The same lock file always gives the
-//! same bill, byte for byte.
+//! `cargo xtask sbom`: writes the bill of materials of the program `truing` in CycloneDX 1.6. The command
+//! reads `Cargo.lock` and cargo's dependency graph, without network access. The same lock file always
+//! produces the same bill, byte for byte.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ struct SbomLockFile {
 struct SbomPackage {
     name: String,
     version: String,
-    /// SHA-256 of the package's archive in the registry; `None` for a package of this repository.
+    /// SHA-256 digest of the package's archive in the registry; `None` for a package of this repository.
     checksum: Option<String>,
 }
 

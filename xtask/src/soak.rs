@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: repeats checks that take too long for an ordinary test run, until the time is over.
-//! [`PARTS`] lists the checks. Each check is a test or a command with a large amount of work, and fails if a
-//! promise is broken.
+//! [`PARTS`] lists the checks. Each check is a test or a command with a large amount of work. A check fails
+//! if the program breaks a promise.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
-/// One part to run.
+/// A test or command that is repeated.
 struct SoakPart {
     name: &'static str,
     /// The promise that the part tests.
@@ -39,7 +39,7 @@ const PARTS: [SoakPart; 10] = [
         name: "schedules",
         promise: "the slot machine's, under any schedule",
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
-        // This number of cases takes about ten seconds.
+        // 50,000 cases take about ten seconds.
         size: Some(("PROPTEST_CASES", "50000")),
         summary_prefix: "test result",
     },
@@ -118,7 +118,7 @@ const PARTS: [SoakPart; 10] = [
     },
 ];
 
-/// Runs the parts in rounds until the time is over or a part fails.
+/// Runs all parts repeatedly until the time is over or a part fails.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let Some(unknown) = options.only.iter().find(|name| PARTS.iter().all(|part| part.name != **name)) {
         let names = PARTS.map(|part| part.name).join(", ");
@@ -141,7 +141,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs a part. Returns the summary line of the part's output, with the duration.
+/// Runs a part. Returns the summary line of the part's output, followed by the duration.
 fn run_part(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
     let mut command = workspace::cargo_command(&workspace::workspace_root()?);

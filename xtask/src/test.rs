@@ -16,18 +16,19 @@ use crate::{say, workspace};
 use programs::TestBinary;
 use tally::TestTally;
 
-/// The arguments that select the tests that require the network: those for cargo, and those for the test
-/// program. These tests are ignored by default, and print their measurements.
+/// The arguments that select the tests that require the network: arguments for cargo, and arguments for the
+/// test program. By default, these tests are ignored. They print their measurements.
 const ONLINE: ([&str; 2], [&str; 4]) =
     (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
 
 /// The environment variable that makes tests try every point at which a run can be interrupted.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The environment variable that names a file for counts. Tests append to the file how many points of
-/// interruption they have tried, and how many there are.
+/// The environment variable that names a file for counts. Each test appends the number of interruption points
+/// that it has tried, and the number of all its interruption points.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
-/// The folder in which Linux keeps files in memory, and the KiB that must be free there.
+/// The folder whose files Linux keeps in memory. The constant below is the free space, in KiB, that the
+/// folder must have.
 const MEMORY: &str = "/dev/shm";
 const MEMORY_KIB: u64 = 8 << 20;
 
@@ -137,9 +138,9 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     Ok(missing)
 }
 
-/// Returns a folder in memory for the temporary files of tests: on a disk, file operations would take a sixth
-/// of the total time. Returns `None` if `TMPDIR` is set, or if this machine has no file system in memory with
-/// enough space.
+/// Returns a folder in memory for the temporary files of tests, because file operations on a disk take a
+/// sixth of the tests' total time. Returns `None` if `TMPDIR` is set, or if this machine has no file system
+/// in memory with enough space.
 fn memory_folder() -> Option<tempfile::TempDir> {
     let is_set = std::env::var_os("TMPDIR").is_some();
     let output = Command::new("df").args(["-Pk", MEMORY]).output().ok().filter(|_| !is_set)?;
@@ -164,8 +165,8 @@ fn split_arguments(options: &Options) -> (Vec<String>, Vec<String>) {
     (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
-/// Returns true if an argument for cargo selects certain targets of a package. If it does, the examples in
-/// the documentation are not run.
+/// Returns true if an argument for cargo selects certain targets of a package. The examples in the
+/// documentation are then not run.
 fn selects_targets(argument: &str) -> bool {
     let flag = argument.split('=').next().unwrap_or_default();
     ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
@@ -202,8 +203,8 @@ fn selected_packages(for_cargo: &[String]) -> Vec<String> {
     packages
 }
 
-/// Prints how many points of interruption were tried. Each line of `counts` contains the number of tried
-/// points and of all points of a test.
+/// Prints how many interruption points the tests have tried. Each line of `counts` contains the number of
+/// tried points and the number of all points of one test.
 fn print_interruption_points(counts: &str) {
     let sums = counts.lines().filter_map(|line| {
         let (played, all) = line.split_once(' ')?;
@@ -217,8 +218,7 @@ fn print_interruption_points(counts: &str) {
     }
 }
 
-/// Returns true if the arguments for cargo itself (those before `--`) select packages. If they do,
-/// `--workspace` is not added.
+/// Returns true if the arguments for cargo (before `--`) select packages. `--workspace` is then not added.
 fn selects_packages(arguments: &[String]) -> bool {
     arguments
         .iter()

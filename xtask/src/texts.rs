@@ -46,7 +46,8 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the texts in a file of the program's own code; none for any other file.
+/// Returns the texts in a source file of the program. Returns no texts for a test or a file of another
+/// program.
 pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>> {
     let mut texts = Vec::new();
     if is_program_source(&file.path) {
@@ -63,7 +64,7 @@ fn is_program_source(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Adds the texts in some code, except the code of `#[cfg(test)]` items. If `reads_docs` is true, doc
+/// Adds the texts in a token stream, except texts in `#[cfg(test)]` items. If `reads_docs` is true, doc
 /// comments are included, because clap prints them as help texts.
 fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
     let (mut is_attribute, mut skips_body) = (false, false);
@@ -78,7 +79,7 @@ fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramT
                     collect_texts(group.stream(), reads_docs, texts);
                 }
             }
-            // The skipped item ends with its body, or with `;` (below).
+            // A skipped item ends after its body, or at a `;`, which another match arm handles.
             TokenTree::Group(group) if skips_body && group.delimiter() == proc_macro2::Delimiter::Brace => {
                 skips_body = false;
             }

@@ -33,16 +33,16 @@ pub struct ToolNeed {
     pub untested_promise: Option<&'static str>,
 }
 
-/// A program that is not in a system package. It comes in an archive from npm's registry, and is unpacked to
-/// the folder in which tests search for it.
+/// A program that no system package contains. It is downloaded as an archive from npm's registry, and
+/// unpacked to the folder in which the tests look for the program.
 pub struct PackedTool {
-    /// Name of the program, and of its file in the archive.
+    /// Name of the program and of the program's file in the archive.
     pub name: &'static str,
     /// Name of the npm package, without the suffix for the machine's architecture.
     package: &'static str,
     pub version: &'static str,
-    /// For each supported architecture: its name in Rust, its name in npm, and the SHA-512 of its archive in
-    /// hexadecimal.
+    /// For each supported architecture: the architecture's name in Rust, its name in npm, and the archive's
+    /// SHA-512 digest in hexadecimal.
     archives: &'static [(&'static str, &'static str, &'static str)],
     /// The tests that need the tool.
     pub need: ToolNeed,
@@ -72,8 +72,8 @@ pub const PACKED: &[PackedTool] = &[PackedTool {
     },
 }];
 
-/// Finds the program, or downloads it from the registry that npm is configured for. `Err` contains the reason
-/// for the failure.
+/// Returns the path of the program. If the program is missing, downloads it from the registry in npm's
+/// configuration. `Err` contains the reason for the failure.
 pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
     let PackedTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
@@ -91,8 +91,8 @@ pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, Str
     got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
 }
 
-/// Downloads an archive, checks it, and extracts one program. The program is moved to its folder by a single
-/// rename, so an incomplete file is never used.
+/// Downloads an archive, verifies its digest, and extracts one program. A single rename moves the complete
+/// program to its folder, so an incomplete file is never used.
 fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let work = tempfile::tempdir_in(folder)?;
@@ -120,11 +120,11 @@ pub const NPM: ToolNeed = ToolNeed {
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
     ),
 };
-/// Time limit, in seconds, within which npm must install the packages. On a working network, it needs far
-/// less time.
+/// Time limit, in seconds, within which npm must install the packages. On a working network, the installation
+/// takes far less time.
 const NPM_TIME: &str = "240";
 
-/// Finds the packages of `xtask/npm`, or installs them from the registry that npm is configured for. The lock
+/// Finds the packages of `xtask/npm`, or installs them from the registry in npm's configuration. The lock
 /// file determines the versions and the digests of the packages. Scripts of the packages are not run. `Err`
 /// contains the reason for the failure.
 fn find_or_install_npm(root: &Path) -> Result<(), String> {
@@ -142,7 +142,7 @@ fn find_or_install_npm(root: &Path) -> Result<(), String> {
         .map_err(|error| format!("npm's packages cannot be had: {error:#}"))
 }
 
-/// The lock file. Its copy in the installation shows which packages are installed.
+/// Name of npm's lock file. The copy of the lock file in the installation shows which packages are installed.
 const LOCK: &str = "package-lock.json";
 
 /// Installs the packages into a temporary folder, and then renames this folder, so an incomplete installation
@@ -244,8 +244,8 @@ pub struct MissingTool {
     pub reason: String,
 }
 
-/// Finds the tools that the tests of `packages` need; if the list is empty, those of all packages. Installs
-/// missing and outdated tools, as far as this machine permits it.
+/// Finds the tools that the tests of `packages` need, or of all packages if the list is empty. Installs
+/// missing and outdated tools if this machine permits the installation.
 pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |requirement: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
@@ -281,8 +281,9 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     provided
 }
 
-/// Installs Debian packages with one command. If the command fails, installs them one by one, because a
-/// single unknown name makes the whole command fail. Returns an error that states what to do.
+/// Installs Debian packages with one command. If the command fails, installs the packages one by one, because
+/// a single unknown name makes the whole command fail. If an installation fails, the error states how to
+/// install the package.
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let install = format!("apt-get install -y {}", packages.join(" "));
     if !is_on_path("apt-get") {
@@ -292,7 +293,8 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
         return Err(format!("run: sudo {install}"));
     }
     say::print_line(&format!("installing what is missing with `apt-get update` and `{install}`"));
-    // The error is ignored: without a network, packages that were downloaded before can still be installed.
+    // An error of the update is ignored, because packages that were downloaded earlier can be installed
+    // without a network.
     let _ = apt_get(&["update"], &[]);
     let options = ["install", "-y", "--no-install-recommends"];
     if apt_get(&options, packages).is_ok() {
@@ -303,7 +305,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
-/// Runs `apt-get` silently. The error contains the command and the end of its output.
+/// Runs `apt-get` without printing its output. The error contains the command and the end of the output.
 fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
     let output = Command::new("apt-get")
         .arg("-q")
@@ -377,7 +379,7 @@ mod tests {
         assert_eq!(parse_version("no version here 7"), None);
     }
 
-    /// Returns cargo as a tool, with this minimum version. Cargo certainly exists, because it runs this test.
+    /// Returns cargo as a tool, with this minimum version. Cargo exists, because cargo runs this test.
     fn cargo(minimum: Version) -> TestTool {
         TestTool {
             name: "cargo",

@@ -1,4 +1,5 @@
-//! Facts about the workspace from cargo and git: its root, its tracked files, its dependency graph.
+//! Reads facts about the workspace from cargo and git: the root folder, the tracked files, and the dependency
+//! graph.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,8 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// Returns the folder of the root manifest. The folder follows from the folder of this package, which both
-/// `cargo run` and `cargo test` state.
+/// Returns the folder of the root manifest. The folder is derived from this package's folder, which `cargo
+/// run` and `cargo test` set in a variable.
 pub fn workspace_root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
@@ -15,8 +16,8 @@ pub fn workspace_root() -> Result<PathBuf> {
     Ok(parent.to_path_buf())
 }
 
-/// Returns a cargo command that runs in `root`, without standard input. It uses the cargo that started this
-/// program.
+/// Returns a cargo command that runs in `root`, without standard input. The command uses the cargo program
+/// that started this program.
 pub fn cargo_command(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -71,7 +72,7 @@ pub struct WorkspaceMember {
     pub dependencies: Vec<DeclaredDependency>,
 }
 
-/// A dependency that the manifest declares. It may be optional or only for another platform.
+/// A dependency that the manifest declares. The dependency may be optional, or only for another platform.
 #[derive(Deserialize)]
 pub struct DeclaredDependency {
     pub name: String,
@@ -103,19 +104,19 @@ pub fn workspace_members(root: &Path) -> Result<Vec<WorkspaceMember>> {
 pub struct ResolvedPackage {
     pub name: String,
     pub version: String,
-    /// The licence expression of its manifest, if it has one.
+    /// The licence expression in the package's manifest, if there is one.
     pub licence: Option<String>,
 }
 
-/// The crate that only tests depend on, and that published builds therefore do not contain.
+/// The crate on which only tests depend. Published builds therefore do not contain this crate.
 const FOR_TESTS: &str = "truing-contract";
 
 /// The part of the dependency graph to read. The graph always includes all features and all platforms.
 #[derive(Clone, Copy)]
 pub enum DependencyScope<'a> {
-    /// The packages from which the workspace's crates are built, except the crate that only tests depend on.
+    /// The packages from which the workspace's crates are built, except packages that only tests use.
     Built,
-    /// All packages, including those that only the tests use.
+    /// All packages, including packages that only tests use.
     WithTests,
     /// The packages that are linked into the crate with this name.
     LinkedInto(&'a str),
@@ -135,7 +136,7 @@ pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<Re
             .args(["--edges", edges, "--format", "{p}\t{l}"])
             .args(crates),
     )?;
-    // Empty lines are skipped; they separate the trees of different crates.
+    // Empty lines, which separate the trees of different crates, are skipped.
     let lines = tree.lines().filter(|line| !line.is_empty());
     let mut packages = lines.map(parse_package).collect::<Result<Vec<_>>>()?;
     packages.sort();
@@ -165,7 +166,7 @@ fn parse_package(line: &str) -> Result<ResolvedPackage> {
 pub struct LockedPackage {
     pub name: String,
     pub version: String,
-    /// The registry or repository that it comes from; `None` for the workspace's own crates.
+    /// The registry or repository that contains the package; `None` for the workspace's own crates.
     pub source: Option<String>,
 }
 

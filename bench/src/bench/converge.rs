@@ -17,9 +17,9 @@ use crate::{say, workspace};
 
 /// Maximum duration of a loop in seconds.
 const MOST_SECONDS: f64 = 0.3;
-/// Number of loops in a run: the first loop finds and fixes the bug, the second finds nothing.
+/// Number of loops in a run. The first loop finds and fixes the bug, and the second loop finds nothing.
 const LOOPS: f64 = 2.0;
-/// The line with the bug, its fix, and the finding's title.
+/// The line with the bug. The next constants are the fixed line and the title of the finding.
 const WRONG: &str = "    for i in range(len(xs) - 1):\n";
 const RIGHT: &str = "    for i in range(len(xs)):\n";
 const TITLE: &str = "The last element is left out";
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for _ in 0..options.rounds.max(1) {
         theirs.push(place.measure_checkout()?);
         place.remove_run_state()?;
-        // A dry run does only the work before the first loop.
+        // The time of a dry run is the time before the first loop, because a dry run stops there.
         starts.push(meter::run(place.converge_command().arg("--dry-run"))?.clock);
         place.remove_run_state()?;
         let before = model.request_log().len();
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(each < MOST_SECONDS)
 }
 
-/// Returns a script for the model: auditors report the bug as long as it exists, and a fixer fixes it.
+/// Returns a script for the model: auditors report the bug until it is fixed, and a fixer fixes it.
 fn bug_fix_script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
@@ -128,7 +128,7 @@ impl ConvergeBenchPaths {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Runs git in the repository, without any user's configuration.
+    /// Runs git in the repository, without the user's configuration.
     fn git(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
@@ -150,7 +150,7 @@ impl ConvergeBenchPaths {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Removes the branches and the records of the previous run.
+    /// Removes the branches and records of the previous run.
     fn remove_run_state(&self) -> Result<()> {
         for branch in self.git(&["branch", "--list", "--format=%(refname:short)", "truing/run/*"])?.lines() {
             self.git(&["branch", "--quiet", "-D", branch])?;
@@ -164,8 +164,8 @@ impl ConvergeBenchPaths {
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // The program's folders are on the same disk as the repository, so the speed of another disk does not
-        // affect the result.
+        // The program's folders and the repository are on the same disk, so the speed of another disk does
+        // not affect the result.
         command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
         command
     }

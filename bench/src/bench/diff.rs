@@ -1,5 +1,5 @@
-//! `cargo xtask bench diff`: compares the line counts of our diff parser with git's counts, and its speed
-//! with that of other parsers.
+//! `cargo xtask bench diff`: compares our diff parser's line counts with git's counts, and our parser's speed
+//! with the speed of other parsers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use truing_diff::LineKind;
 use super::{hard, meter};
 use crate::{say, workspace};
 
-/// Number of files in the generated diff, in which each file changes by one line.
+/// Number of files in the generated diff. Each file changes by one line.
 const TINY_FILES: usize = 5_000;
 
 /// Number of mismatches that are printed as examples.
@@ -24,8 +24,8 @@ const SHOWN: usize = 5;
 /// the processes would dominate.
 const MIN_PROCESS_BYTES: usize = 20 << 20;
 
-/// The script that runs npm's `diff`: it parses a file of diffs, and prints the name and the counts of each
-/// file in it as a line of JSON.
+/// The script that runs npm's `diff`. It parses a file with diffs, and prints a line of JSON with the name
+/// and the line counts of each changed file.
 const NPM_DIFF: &str = "
 const { parsePatch } = require(process.argv[1] + '/node_modules/diff')
 const out = []
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// A diff, and git's line counts for the same change.
 pub(crate) struct DiffWithNumstat {
-    /// A commit, or the name of a case.
+    /// The commit's id, or the name of a case.
     pub(crate) name: String,
     /// Output of `git diff`.
     pub(crate) diff: Vec<u8>,
@@ -83,9 +83,9 @@ pub(crate) struct DiffWithNumstat {
     pub(crate) numstat: Vec<u8>,
 }
 
-/// Returns the diffs of commits that are spread evenly over the history, without merges.
+/// Returns the diffs of `count` commits, without merges, spread evenly over the history.
 fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNumstat>> {
-    // Git reads the repository even if it belongs to another user.
+    // With this setting, git reads the repository even if it belongs to another user.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
         command.args(["-c", "safe.directory=*", "-C"]).arg(repository).args(args);
@@ -109,11 +109,12 @@ fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNu
     commits.iter().step_by(step).take(count).map(of).collect()
 }
 
-/// Counts of each file, by its name: its old name if it was renamed, and its added and deleted lines. A
-/// change of a file's type, which a diff lists as two files, is one entry.
+/// The counts by file name: the old name, if the file was renamed, and the numbers of added and deleted
+/// lines. If a file's type changes, a diff lists two files, but this map has one entry.
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
-/// Prints the number of diffs whose counts differ from git's. Returns true if there are none.
+/// Prints the number of diffs for which our counts differ from git's. Returns true if there are no such
+/// diffs.
 fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !matches_git_counts(counted)).collect();
     let files: usize = diffs.iter().map(|counted| parse_git_numstat(&counted.numstat).len()).sum();
@@ -141,8 +142,8 @@ pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
     parsed.error.is_none() && ours == parse_git_numstat(&counted.numstat)
 }
 
-/// Parses the output of `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or, for a renamed file, an empty path that is
-/// followed by the old and the new path.
+/// Parses the output of `--numstat -z`: `ADDED⇥DELETED⇥PATH`. For a renamed file, the path is empty, and the
+/// old and the new path follow.
 fn parse_git_numstat(numstat: &[u8]) -> NumstatCounts {
     let mut counts = NumstatCounts::new();
     let mut fields = numstat.split(|byte| *byte == 0);
@@ -173,8 +174,8 @@ fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool 
     print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
 }
 
-/// Counts changed lines with our parser. Our parser reads lines only when they are requested. This function
-/// requests each line, because `diffy` also reads each line.
+/// Counts changed lines with our parser. Our parser parses lines only on request, so this function requests
+/// each line, because `diffy` also parses each line.
 fn count_with_truing(diff: &[u8]) -> usize {
     let files = truing_diff::parse_files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
@@ -193,7 +194,7 @@ fn count_with_diffy(diff: &[u8]) -> usize {
         .sum()
 }
 
-/// Returns a diff of many files that change by one line each.
+/// Returns a diff of many files. In each file, one line changes.
 fn generate_one_line_changes() -> Vec<u8> {
     let file = |at: usize| {
         format!(
@@ -239,7 +240,7 @@ fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<b
     Ok(print_speed_ratio("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
 }
 
-/// Prints the speed of our parser and of the other one. Returns false if the ratio is lower than promised.
+/// Prints the speed of our parser and of the peer. Returns false if the speed ratio is lower than promised.
 fn print_speed_ratio(
     label: &str,
     peer: &str,

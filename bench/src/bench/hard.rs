@@ -1,5 +1,5 @@
-//! Diffs that are hard to parse, produced by git itself: with names that must be quoted, lines that look like
-//! headers, and files that change without a changed line. Used by `bench diff` and `fuzz diff`.
+//! Diffs that are hard to parse, produced by git itself. They contain names that must be quoted, lines that
+//! look like headers, and files without changed lines. `bench diff` and `fuzz diff` use them.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -26,7 +26,8 @@ fn put_file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> TreeEdit {
     TreeEdit::Put(path.as_ref().to_vec(), content.as_ref().to_vec())
 }
 
-/// A case of a diff: the changes before it, the changes that it shows, and git's options.
+/// A diff to produce: the edits that create the old tree, the edits that create the new tree, and git's
+/// options.
 struct DiffCase {
     name: &'static str,
     before: Vec<TreeEdit>,
@@ -49,7 +50,7 @@ impl DiffCases {
         self.0.push(DiffCase { name, before, after, options });
     }
 
-    /// Adds a case of one file that changes.
+    /// Adds a case in which one file changes.
     fn add_edit_case(
         &mut self,
         name: &'static str,
@@ -175,7 +176,7 @@ fn add_header_cases(all: &mut DiffCases, old: &str, new: &str) {
     all.add_case("many files", many("a\n"), many("b\n"), &[]);
 }
 
-/// Adds cases of lines that look like other parts of a diff, and of different line ends.
+/// Adds cases of lines that look like headers or other parts of a diff, and of different line ends.
 fn add_content_cases(all: &mut DiffCases, old: &str, new: &str) {
     all.add_edit_case("no line end before", "a", "x\ny", "x\ny\n");
     all.add_edit_case("no line end after", "a", "x\ny\n", "x\ny");
@@ -278,7 +279,7 @@ pub(crate) fn produce_case_diffs() -> Result<Vec<DiffWithNumstat>> {
     build_cases().into_iter().map(|case| repo.diff_case(case)).collect()
 }
 
-/// A repository in a temporary folder, isolated from the configuration of the machine.
+/// A repository in a temporary folder, isolated from the machine's git configuration.
 struct TempRepo(tempfile::TempDir);
 
 impl TempRepo {
@@ -309,7 +310,7 @@ impl TempRepo {
         })
     }
 
-    /// Makes the changes, and returns the id of the tree.
+    /// Applies the edits, and returns the id of the resulting tree.
     fn write_tree(&self, steps: &[TreeEdit]) -> Result<String> {
         let at =
             |path: &[u8]| -> PathBuf { self.0.path().join(Path::new(std::ffi::OsStr::from_bytes(path))) };

@@ -1,6 +1,6 @@
 //! `cargo xtask bench ingress`: sends webhooks at a fixed rate (open loop), alternately to `truing serve` and
-//! to a peer service (`ingress/peer`). The peer service has the same function, and is built from Fastify,
-//! BullMQ and Redis.
+//! to a peer service (`ingress/peer`). The peer service does the same work, and is built from Fastify, BullMQ
+//! and Redis.
 //!
 //! Both services respond when the mark of the webhook is on the disk: SQLite with `synchronous = FULL`, Redis
 //! with `appendfsync always`, PostgreSQL with its defaults. The figures of a service include all its
@@ -29,14 +29,14 @@ const PULLS: usize = 500;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Factor between two successive rates in the search for the highest rate.
 const STEP: f64 = 1.15;
-/// The service sustains a rate if the rate of responses is at least this share of it, and if p99 is at most
-/// `LONGEST_P99`.
+/// Minimum ratio of the achieved rate to the intended rate at which the service sustains the intended rate.
+/// In addition, p99 must be at most `LONGEST_P99`.
 const SUSTAINED: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
-/// The search ends at this rate.
+/// The search for the highest rate ends at this rate.
 const MOST: f64 = 100_000.0;
 
-/// The store in which our service keeps its slots and records.
+/// The store in which `truing serve` keeps its slots and records.
 #[derive(Clone, Copy, ValueEnum)]
 enum IngressStore {
     /// One SQLite file
@@ -45,7 +45,7 @@ enum IngressStore {
     Valkey,
 }
 
-/// The promised limits of our figures, as multiples of the peer's figures.
+/// The promised limits of Truing's figures, as multiples of the peer's figures.
 struct PeerRatioLimits {
     cpu: f64,
     p99: Option<f64>,
@@ -95,7 +95,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Runs the measurement. Returns `false` if a figure misses its promise.
+/// Runs the measurement. Returns `false` if a figure misses its promised limit.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rate == 0 || options.seconds == 0 || options.repeats == 0 || options.connections == 0 {
         bail!("--rate, --seconds, --repeats and --connections must be at least 1");
@@ -151,7 +151,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 struct IngressFigures {
     /// CPU time of all processes, in µs per webhook.
     cpu: f64,
-    /// CPU time of each process, with the process's name, in µs per webhook.
+    /// CPU time of each process, in µs per webhook, with the name of the process.
     parts: Vec<(&'static str, f64)>,
     p50: f64,
     p99: f64,
@@ -240,7 +240,7 @@ fn find_highest_rate(
     Ok(best)
 }
 
-/// Prints medians and ratios. Returns `false` if a figure misses its promise, or if a request failed.
+/// Prints medians and ratios. Returns `false` if a figure misses its promised limit, or if a request failed.
 fn print_report(
     kinds: &[IngressService],
     fixed: &[Vec<IngressFigures>],
@@ -276,7 +276,7 @@ fn print_report(
             continue; // the search was not requested
         }
         if !ratio.is_finite() {
-            // There is no usable figure if the machine does not even sustain the first step.
+            // No usable ratio exists if the machine does not sustain even the first rate.
             say::print_line(&format!("{what}: not measured, the machine is too busy"));
             kept = false;
             continue;

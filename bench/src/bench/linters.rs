@@ -1,7 +1,7 @@
 //! `cargo xtask bench linters`: runs a linter on many commits, through `truing review --tools` and directly.
 //! Compares the findings that Truing reports with the linter's findings on the lines that each commit adds.
-//! The comparison uses its own filter and its own parser of the linter's output, so that no code of Truing
-//! checks itself.
+//! The comparison has its own filter and its own parser of the linter's output, so it does not rely on the
+//! code that it checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,15 +42,16 @@ pub(super) struct ComparedLinter {
     pub(super) shape: LinterOutputShape,
 }
 
-/// The format of a linter's output: the JSON pointers to the values of a finding, or plain lines.
+/// The format of a linter's output: JSON, with pointers to the values of a finding, or plain lines.
 pub(super) enum LinterOutputShape {
-    /// One JSON text with a list of findings: the pointer to the list, and the pointers to a finding's path,
-    /// first line and last line.
+    /// One JSON text with a list of findings. The fields are the pointer to the list, and the pointers to a
+    /// finding's path, first line and last line.
     List(&'static str, [&'static str; 3]),
-    /// A list of files, each with a list of findings: the pointers to the path, to the list, and to a
-    /// finding's first and last line.
+    /// A list of files, each with a list of findings. The fields are the pointers to a file's path and list,
+    /// and to a finding's first and last line.
     PerFile([&'static str; 4]),
-    /// A JSON text on each line, for one finding: the pointers to its path, first line and last line.
+    /// One JSON text on each line, for one finding. The fields are the pointers to the finding's path, first
+    /// line and last line.
     Lines([&'static str; 3]),
     /// Plain lines that begin with `path:line:`.
     Text,
@@ -165,8 +166,8 @@ struct LinterTotals {
     without: Vec<f64>,
 }
 
-/// Compares the findings. Returns `false` if Truing reports a finding that the linter does not have, or does
-/// not report one of its new findings on added lines.
+/// Compares the findings. Returns `false` if Truing reports a finding that the linter does not report, or
+/// omits a new finding of the linter on added lines.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let named = |linter: &&ComparedLinter| linter.name == options.tool;
     let Some(linter) = LINTERS.iter().find(named) else {
@@ -257,16 +258,16 @@ impl LinterComparison<'_> {
             say::print_line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         totals.more += more;
-        // If the linter has two findings of one rule on one line, Truing reports one, so the second is not
-        // missing.
+        // If the linter reports the same rule twice on a line, Truing reports only one finding. The second
+        // finding does not count as missing.
         let is_told = |place: &&&LinterPlace| {
             truing_findings.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1))
         };
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        // A finding that Truing does not report may be old, because its line was moved from another place.
-        // Such findings are only counted, not matched. At most as many findings count as old as the parent
-        // commit has on the removed lines.
+        // A finding that Truing does not report may be old, because the commit has moved its line. Old
+        // findings are only counted. Their number is limited to the number of findings that the parent commit
+        // has on the removed lines.
         let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         totals.repeated += twice;
@@ -310,8 +311,8 @@ impl LinterComparison<'_> {
         Ok(parse_places(&self.linter.shape, &text, self.theirs))
     }
 
-    /// Runs `truing review`, and returns the locations of the linter's findings that it reports; `None` if
-    /// the linter did not run or failed.
+    /// Runs `truing review`, and returns the locations of the linter's findings in Truing's report. Returns
+    /// `None` if the linter did not run or failed.
     fn find_with_truing(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
@@ -341,8 +342,8 @@ impl LinterComparison<'_> {
     }
 }
 
-/// Returns a configuration with which Truing runs only this linter, whichever tools the repository
-/// configures.
+/// Returns a configuration with which Truing runs only this linter, even if the repository configures other
+/// tools.
 pub(super) fn single_linter_config(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::known_tools() {
@@ -359,8 +360,8 @@ pub(super) enum LineSide {
     New,
 }
 
-/// Returns the lines that are added or removed by a commit, or by all commits of a range `from..to`. The
-/// lines are grouped by file, and taken from git's diff.
+/// Returns the lines that a commit, or a range `from..to`, adds or removes, by file. The lines are taken from
+/// git's diff.
 pub(super) fn find_changed_lines(
     repository: &Path,
     commit: &str,

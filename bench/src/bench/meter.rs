@@ -1,4 +1,4 @@
-//! Measures CPU time, which other work on the machine affects less than elapsed time.
+//! Measures CPU time, because other work on the machine affects CPU time less than elapsed time.
 
 use std::fs;
 use std::hint::black_box;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Number of clock ticks per second in Linux's `/proc`; it is the same on every known machine.
+/// Number of clock ticks per second in Linux's `/proc`. The number is equal on all known machines.
 pub(crate) const TICKS: u32 = 100;
 
-/// Number of measurements of each of two functions; the best time is used.
+/// Number of measurements of each of the two functions; the shortest time is used.
 const ROUNDS: usize = 7;
 
 const PROCESS_TIME: Duration = Duration::from_millis(600);
@@ -30,7 +30,8 @@ pub(crate) fn measure_alternately<A, B>(
 
 /// Returns the seconds that `work` takes.
 fn time_work<T>(work: &mut impl FnMut() -> T) -> f64 {
-    // The file begins with the CPU time in nanoseconds. If the file is missing, elapsed time is used.
+    // The file begins with the thread's CPU time in nanoseconds. If the file is missing, the elapsed time is
+    // used instead.
     let on_processor = || -> Option<u64> {
         fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
     };
@@ -73,8 +74,8 @@ fn time_process(command: &mut Command) -> Result<f64> {
 /// Returns the CPU time, in clock ticks, of all child processes that have exited.
 fn child_cpu_ticks() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The process name may contain any character, so fields are counted after the name: `cutime` and `cstime`
-    // are the 14th and 15th.
+    // The process name may contain any character, so the fields after the name are counted: `cutime` and
+    // `cstime` are the 14th and the 15th of them.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut next = || fields.next()?.parse::<u32>().ok();
     Some(next()? + next()?)
@@ -87,8 +88,8 @@ pub(super) struct RunDurations {
     pub(super) clock: f64,
 }
 
-/// Runs a command and reads its output. The exit code 1 is accepted, because linters and reviews use it if
-/// there are findings.
+/// Runs a command and reads its output. The exit code 1 is accepted, because linters and reviews exit with 1
+/// if they report findings.
 pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
@@ -101,8 +102,8 @@ pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     Ok(RunDurations { processor, clock })
 }
 
-/// Returns the median, and for an even number of values the upper of the two middle ones; NaN for an empty
-/// list.
+/// Returns the median. For an even number of values, returns the higher of the two middle values, and for an
+/// empty list NaN.
 pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)

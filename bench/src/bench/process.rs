@@ -1,5 +1,5 @@
 //! Starts and stops the servers that a measurement needs, and measures them. Each server is stopped when its
-//! value is dropped. Its figures include all of its child processes, and come from Linux's `/proc`.
+//! value is dropped. A server's figures include all its child processes, and are read from Linux's `/proc`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -31,7 +31,7 @@ pub(super) struct ChildProcess {
 pub(super) struct ChildUsage {
     /// CPU time in seconds.
     pub(super) cpu: f64,
-    /// Peak resident memory in MB; memory that the processes of one server share counts once.
+    /// Peak resident memory in MB. Memory that several processes of a server share is counted once.
     pub(super) peak: f64,
 }
 
@@ -48,15 +48,15 @@ impl Drop for ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a command without input and output; its error stream is shown.
+    /// Starts a command that reads no input, and whose output is discarded; its error stream is shown.
     pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         Ok(Self { part, id: child.id(), child })
     }
 
-    /// Wraps a child process. The process to measure is not the child itself, but `id`, which the child has
-    /// started. The child exits when its standard input is closed.
+    /// Wraps a child process that exits when its standard input is closed. The measured process is not the
+    /// child itself, but the process `id`, which the child has started.
     pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
         Self { part, child, id }
     }
@@ -96,12 +96,13 @@ impl ChildProcess {
     }
 }
 
-/// Returns the CPU time of a process in seconds, including that of its children that have exited. `process`
-/// is an id or `self`.
+/// Returns the CPU time of a process in seconds, including the time of its exited children. `process` is an
+/// id or `self`.
 pub(super) fn process_cpu_seconds(process: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
     let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
-    // After the name, `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field.
+    // In the fields after the process's name, `utime`, `stime`, `cutime` and `cstime` are the 12th to the
+    // 15th.
     let ticks: Vec<f64> = fields.skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
     if ticks.len() < 4 {
         bail!("no times in stat");
@@ -109,12 +110,12 @@ pub(super) fn process_cpu_seconds(process: &str) -> Result<f64> {
     Ok(ticks.iter().sum::<f64>() / f64::from(TICKS))
 }
 
-/// Returns a port that was free a moment ago.
+/// Returns a port that was free when this function checked it.
 pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Returns the response to a GET request without TLS; `None` if its status is not 200.
+/// Returns the response to a GET request over unencrypted HTTP. Returns `None` if the status is not 200.
 pub(super) fn http_get(port: u16, path: &str) -> Option<String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -146,7 +147,7 @@ pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut()
     Ok(())
 }
 
-/// Creates a temporary folder below `target`, which should be on a disk: on a file system in memory, a flush
+/// Creates a temporary folder below `target`, which should be on a disk. On a file system in memory, a flush
 /// would take no time.
 pub(super) fn create_disk_folder(root: &Path) -> Result<tempfile::TempDir> {
     let parent = root.join("target");
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_process_is_counted_with_its_children_and_is_seen_to_end() {
-        // The shell only waits; a child of the shell uses CPU time.
+        // The shell itself only waits, and its child uses CPU time.
         let command = "timeout 20 sh -c 'while :; do :; done' & wait";
         let mut process = ChildProcess::start("sh", Command::new("sh").args(["-c", command])).unwrap();
         while process.usage().unwrap().cpu < 0.05 {

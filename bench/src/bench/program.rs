@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::workspace;
 
-/// Builds the program, optimized, beside this one.
+/// Builds the optimized program in the same folder as this program.
 pub(crate) fn build_truing(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--release", "--locked", "--package", "truing"];
     workspace::command_output(workspace::cargo_command(root).args(build))?;

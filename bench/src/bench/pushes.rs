@@ -1,5 +1,5 @@
 //! `cargo xtask bench pushes`: compares the comments of Truing with those of reviewdog, on pull requests with
-//! several pushes. The comments are about findings of a linter; the forge is a fake.
+//! several pushes. The comments report a linter's findings, and the forge is a fake.
 //!
 //! reviewdog itself is not run; its rules are taken from its source of August 2026. reviewdog identifies a
 //! comment by path, line and a fingerprint of the whole diagnostic. If reviewdog finds no such comment on the
@@ -43,10 +43,10 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// What identifies a finding: its path, and the text of its line without blanks.
+/// The identity of a finding: its path, and the text of its line without white space.
 type FindingText = (String, String);
 
-/// The numbers of comments of Truing or of reviewdog on all pull requests together.
+/// The numbers of comments that Truing or reviewdog makes, summed over all pull requests.
 #[derive(Default)]
 struct CommentTotals {
     posted: usize,
@@ -56,8 +56,8 @@ struct CommentTotals {
     lost: usize,
 }
 
-/// Compares the comments. Returns `false` if Truing repeats a comment, keeps a comment whose finding is
-/// fixed, or loses a finding.
+/// Compares the comments. Returns `false` if Truing repeats a comment, keeps a comment open whose finding is
+/// fixed, or fails to comment on a new finding.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let linter =
         LINTERS.iter().find(|linter| linter.name == options.tool).context("there is no such linter")?;
@@ -77,8 +77,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = PushComparison { linter, program: &program, clone: &clone, folder: here };
         let found = site.findings_by_push(base, pushes)?;
-        // A finding is old if the base has a finding with the same text of the line. The path is ignored,
-        // because code also moves between files.
+        // A finding is old if the base has a finding on a line with the same text. The paths are not
+        // compared, because code also moves between files.
         let old: BTreeSet<String> = site.findings_at_base(base)?.into_keys().map(|(_, text)| text).collect();
         count_reviewdog_comments(&found, &mut theirs);
         let view = runtime.block_on(site.publish_reviews(base, pushes))?;
@@ -115,7 +115,7 @@ fn list_linter_commits(clone: &Path, linter: &ComparedLinter, count: usize) -> R
     Ok(commits)
 }
 
-/// A comparison for one pull request and its pushes.
+/// The comparison of the comments on one pull request with several pushes.
 struct PushComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
@@ -123,12 +123,12 @@ struct PushComparison<'a> {
     folder: &'a Path,
 }
 
-/// The findings on added lines after a push: for each `FindingText`, the first and last lines of its
-/// findings.
+/// The findings on added lines after a push: for each `FindingText`, the line ranges at which it was found.
 type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {
-    /// Returns the linter's findings after each push, on all lines that the pull request adds by then.
+    /// Returns the linter's findings after each push, on all lines that the pull request adds up to this
+    /// push.
     fn findings_by_push(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
         let mut all = Vec::new();
         for push in pushes {
@@ -155,8 +155,8 @@ impl PushComparison<'_> {
         self.findings_at_commit(base, &files, |_, _, _| true)
     }
 
-    /// Returns the linter's findings in these files of a commit, at the locations for which `is_counted`
-    /// returns true.
+    /// Returns the linter's findings in these files of a commit. Only findings at locations for which
+    /// `is_counted` returns true are returned.
     fn findings_at_commit(
         &self,
         commit: &str,
@@ -190,7 +190,7 @@ impl PushComparison<'_> {
     }
 
     /// Creates the pull request, and runs `truing review --pr --publish --tools` after each push. Returns the
-    /// pull request at the end.
+    /// pull request after the last review.
     async fn publish_reviews(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
@@ -241,8 +241,8 @@ impl PushComparison<'_> {
         Ok(())
     }
 
-    /// Returns a commit with the linter's files and its configuration as they are at `commit`. If the commit
-    /// `before` is given, the new commit changes only the files that differ between the two.
+    /// Returns a commit with the files that the linter checks and its configuration, as they are at `commit`.
+    /// If `before` is given, the new commit contains only the files that differ between the two commits.
     fn stage_linter_files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
@@ -284,7 +284,7 @@ fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotal
     }
 }
 
-/// Counts the comments of Truing, and compares the open ones with the findings at the last push.
+/// Counts Truing's comments, and compares its open comments with the findings after the last push.
 fn count_truing_comments(
     view: &PullView,
     findings: &[PushFindings],
@@ -309,8 +309,8 @@ fn count_truing_comments(
     totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
-    // An open comment without a line does not count as lost: the diff no longer contains its line, or its
-    // file was renamed.
+    // For an open comment that has no line, no finding counts as lost: the diff no longer contains the
+    // comment's line, or the file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without =
         news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();

@@ -1,6 +1,7 @@
 //! `cargo xtask bench records`: measures the response times of commands and of queries for due slots, on a
 //! store of millions of records. Then measures the cost of moving a smaller store to the other engine and
-//! back. The store has the records that a service accumulates in the whole retention time. All slots are due.
+//! back. The store contains the records that a service accumulates during the whole retention time. All slots
+//! are due.
 
 mod fill;
 mod served;
@@ -66,7 +67,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// The folders and programs that the measurement uses, and its time.
+/// The folders and programs that the measurement uses, and the current time.
 struct BenchPrograms<'a> {
     root: &'a Path,
     program: PathBuf,
@@ -74,7 +75,7 @@ struct BenchPrograms<'a> {
     now: UnixMillis,
 }
 
-/// Runs the measurement. Returns `false` if a figure misses its promise.
+/// Runs the measurement. Returns `false` if a figure misses its promised limit.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rows == 0 || options.slots == 0 || options.repeats == 0 {
         bail!("--rows, --slots and --repeats must be at least 1");
@@ -104,7 +105,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// Prints one figure beside its promise. Returns true if the promise is kept.
+/// Prints a figure and its promised limit. Returns true if the figure keeps to the limit.
 fn print_figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
@@ -169,7 +170,7 @@ struct DueQueryLatency {
     p99: f64,
 }
 
-/// Measures queries for due slots with the store's own benchmark, which runs all of them in one process.
+/// Measures queries for due slots with the store's own benchmark, which runs all queries in one process.
 fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
     let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
@@ -205,7 +206,7 @@ fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bo
     Ok(kept)
 }
 
-/// Runs a command that reads this text from its standard input. The command's output is discarded.
+/// Runs a command with this text as its standard input. The command's output is discarded.
 fn run_with_input(command: &mut Command, text: &str) -> Result<()> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;

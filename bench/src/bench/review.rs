@@ -20,11 +20,10 @@ use project::GeneratedProject;
 /// Promised maximum difference, in seconds, between the time of a review and that of `git diff` for the same
 /// change.
 const MOST_SECONDS: f64 = 1.0;
-/// Promised maximum memory of a review, in megabytes, with the processes that it starts.
+/// Promised maximum memory, in megabytes, of a review together with the processes that it starts.
 const MOST_MEGABYTES: f64 = 200.0;
 
-/// Age of the base's files. The files must be older than git's index: git reads the content of newer files
-/// again.
+/// Age of the base's files. The files must be older than git's index, because git reads newer files again.
 const AGE: Duration = Duration::from_secs(3600);
 
 /// The size of the repository and of the change, and the number of measurements.
@@ -74,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.create_repository(&project)?;
     let change = project.generate_change(options.changed, options.lines);
     place.apply(&change)?;
-    // Git counts new files only if they are in its index.
+    // The new files are added to the index, because git counts only files in its index.
     place.git(&["add", "--intent-to-add", "."])?;
     let counts = place.git(&["diff", "--shortstat", "-M", "main"])?;
     place.git(&["reset", "--quiet"])?;
@@ -174,7 +173,7 @@ impl ReviewBenchPaths {
         Ok(())
     }
 
-    /// Returns a git command in the repository, without any user's configuration.
+    /// Returns a git command in the repository, without the user's configuration.
     fn git_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());

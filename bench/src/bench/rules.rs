@@ -89,8 +89,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let of =
         |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());
-    // A ratio is computed for each pair of successive runs, because other work on the machine then slows both
-    // programs. The ratios use CPU time, which other work affects less than elapsed time.
+    // The ratio is computed for each pair of successive runs, because other work on the machine slows both
+    // runs of a pair equally. The ratio uses CPU time, which such work affects less than elapsed time.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::print_line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \
@@ -108,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(same && ratio >= 1.0)
 }
 
-/// A finding: path, first and last line, rule.
+/// A finding: its path, first line, last line and rule.
 type LintMatch = (String, u64, u64, String);
 /// The findings of one program.
 type LintMatches = BTreeSet<LintMatch>;

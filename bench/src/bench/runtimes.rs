@@ -24,7 +24,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Runs the measurement. Returns `false` if the two reviews have different results.
+/// Runs the measurement. Returns `false` if the reviews of the two runtimes have different results.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let program = match &options.program {
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
-                // The times of this run are not used, because it also measures memory, which takes time.
+                // This run measures memory, which takes time, so its times are not used.
                 let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.runtime, MeasuredRuntime::Claude) {
@@ -188,8 +188,8 @@ impl RuntimeBenchPaths {
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
-        // Without this variable, the `claude` program would contact servers for updates and telemetry, but
-        // here it can reach only the fake model.
+        // Without this variable, the `claude` program would try to contact servers for updates and telemetry,
+        // which it cannot reach here.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         command
     }

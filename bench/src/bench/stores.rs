@@ -1,5 +1,5 @@
-//! Starts the servers for slots and records for one measurement. The servers come from the system's packages,
-//! and write to the disk as in a real deployment.
+//! Starts the database servers for slots and records that a measurement uses. The servers come from the
+//! system's packages, and write to the disk as in a real deployment.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use super::process::{ChildProcess, free_port, wait_until};
 use crate::workspace;
 
-/// Starts Redis, or Valkey, with its data in a folder. The server responds to a write only when it is on the
-/// disk.
+/// Starts Redis, or Valkey, with its data in a folder. The server confirms a write only after the write is on
+/// the disk.
 pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
     let port = free_port()?;
     let mut process = ChildProcess::start(
@@ -38,9 +38,9 @@ pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess
     Ok((process, port))
 }
 
-/// The shell script of the server's process: creates PostgreSQL's folder, runs the server until the script's
-/// input ends, and removes the folder. The folder is below `/var/tmp`, which is on a disk and which every
-/// user may write to.
+/// The shell script that runs PostgreSQL. It creates the server's folder, runs the server until the script's
+/// input ends, and removes the folder. The folder is below `/var/tmp`, which is on a disk and writable for
+/// every user.
 const LIFE: &str = r#"
 folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
@@ -52,20 +52,20 @@ kill -INT $! && wait
 cd / && rm -rf "$folder"
 "#;
 
-/// Starts PostgreSQL with an empty database. Returns the address of the database, as a configuration contains
-/// it. The settings are PostgreSQL's defaults, except that more connections are allowed, because each process
-/// of a service has up to 16.
+/// Starts PostgreSQL with an empty database. Returns the database's address in the format of the
+/// configuration. The settings are PostgreSQL's defaults, except for a higher limit of connections, because
+/// each process of a service opens up to 16.
 pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (find_postgres_programs()?, free_port()?);
-    // PostgreSQL refuses to run as root.
+    // PostgreSQL refuses to run as root, so root starts it as another user.
     let is_root = workspace::command_output(Command::new("id").arg("-u"))?.trim() == "0";
     let mut command = Command::new(if is_root { "runuser" } else { "sh" });
     if is_root {
         command.args(["-u", "postgres", "--", "sh"]);
     }
     command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
-    // The shell has its own process group, so that an interrupt at the terminal does not stop it before its
-    // cleanup.
+    // The shell gets its own process group. An interrupt at the terminal therefore does not stop the shell
+    // before it has cleaned up.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let output = child.stdout.take().context("there is no standard output")?;
@@ -84,7 +84,7 @@ pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     Ok((process, format!("postgres://truing@127.0.0.1:{port}/postgres?sslmode=disable")))
 }
 
-/// Returns the folder of PostgreSQL's programs, of the newest installed version.
+/// Returns the folder with the programs of the newest installed PostgreSQL version.
 pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let programs = versions.filter_map(|entry| {
@@ -100,16 +100,16 @@ pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     Ok(PathBuf::from(bin_dir.trim()))
 }
 
-/// The servers that the processes of a deployment share.
+/// The database servers that all processes of a deployment share.
 pub(super) struct StoreServers {
     pub(super) processes: [ChildProcess; 2],
-    /// The addresses of the slots and of the records.
+    /// Address of the slots; the next field is the address of the records.
     pub(super) slots: String,
     pub(super) records: String,
-    /// The section `[store]` of a configuration that uses these servers, without the local folder.
+    /// A configuration's section `[store]` for these servers, without the key for the local folder.
     pub(super) section: String,
-    /// The line that such a configuration needs in a forge's section, and the environment variable that the
-    /// line refers to.
+    /// The line for the forge's section of such a configuration. The next field is the environment variable
+    /// to which this line refers.
     pub(super) marker_key: &'static str,
     pub(super) variable: (&'static str, &'static str),
 }
@@ -135,8 +135,8 @@ pub(super) struct DatabaseStats {
     pub(super) rows: u64,
     /// Size in bytes on the disk.
     pub(super) bytes: u64,
-    /// Numbers of committed and of rolled-back transactions. Most rollbacks are caused by a conflict with
-    /// another transaction.
+    /// Number of committed transactions; the next field is the number of rolled-back ones. Most rollbacks are
+    /// caused by a conflict with another transaction.
     pub(super) commits: u64,
     pub(super) rollbacks: u64,
 }

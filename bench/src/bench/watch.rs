@@ -1,4 +1,5 @@
-//! Measures the memory of a command, with the processes that it starts, from Linux's `/proc`.
+//! Measures the memory of a command and of the processes that it starts. The figures come from Linux's
+//! `/proc`.
 
 use std::fs;
 use std::io::Read;
@@ -18,8 +19,8 @@ pub(super) struct WatchedRun {
     pub(super) output: Vec<u8>,
     /// Largest resident size of the command's own process.
     pub(super) own_bytes: u64,
-    /// Largest measured sum of the resident sizes of the command's process and its children. Shared memory
-    /// counts for each process that uses it.
+    /// Largest measured sum of the resident sizes of the command's process and all its descendants. Shared
+    /// memory counts for each process that uses it.
     pub(super) tree_bytes: u64,
 }
 
@@ -29,8 +30,8 @@ pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
     let mut stdout = child.stdout.take().context("there is no standard output")?;
-    // The command writes its output at the end. When the first byte of the output arrives, the process still
-    // exists, so its peak size can be read.
+    // The command writes its output at the end of its work. When the first byte arrives, the process still
+    // exists, so the peak size of the whole run can be read.
     let reading = thread::spawn(move || {
         let (mut output, mut own) = (vec![0; 1], 0);
         let first = stdout.read(&mut output).unwrap_or_default();
@@ -50,7 +51,7 @@ pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
     Ok(WatchedRun { status, output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
 }
 
-/// Returns the resident size of a process and all of its children, in bytes.
+/// Returns the resident size of a process and all its descendants, in bytes.
 fn resident_bytes(id: u32) -> u64 {
     read_status_size(id, "VmRSS:") + child_ids(id).into_iter().map(resident_bytes).sum::<u64>()
 }
@@ -64,7 +65,7 @@ pub(super) fn child_ids(id: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Returns a size in a process's status, in bytes; 0 if the process has exited.
+/// Returns a size from a process's status, in bytes. Returns 0 if the process has exited.
 pub(super) fn read_status_size(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! `cargo xtask bench workers`: measures how many reviews per minute 1, 2, 4 and 8 worker processes perform.
-//! One further process receives the webhooks. The slots are stored in Redis, and the records in PostgreSQL.
-//! The forge and the model are fakes on this machine; the model answers after a delay. The table shows the
-//! CPU time of each component per review, and which component uses the most.
+//! `cargo xtask bench workers`: measures the number of reviews per minute with 1, 2, 4 and 8 worker
+//! processes. One further process receives the webhooks. The slots are stored in Redis, and the records in
+//! PostgreSQL. The forge and the model are fakes on this machine; the model answers after a delay. The table
+//! shows the CPU time per review for each component, and the component that uses the most.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,17 +28,17 @@ use crate::{say, workspace};
 
 const TOKEN: &str = "a token of the bench";
 const SECRET: &str = "a secret of the bench";
-/// The change in each pull request. Neither the rules nor the fake model report a finding on it.
+/// The change in each pull request. The change causes no finding by the rules or by the fake model.
 const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
-/// The components whose CPU time is shown. The last one is this process, which contains both fakes, with the
-/// git processes that it starts.
+/// The components whose CPU time is shown. The last component is this process with the git processes that it
+/// starts; it contains both fakes.
 const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
 /// Maximum time in which all pull requests of one measurement must be reviewed.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// The processors count as saturated if at least this share of their time is used.
+/// Minimum share of used processor time at which the processors count as saturated.
 const USED_UP: f64 = 0.85;
-/// Limit of the share of slot writes that conflict with a write of another process; the measured share must
-/// be lower.
+/// Promised limit of the share of slot writes that conflict with another process's write. The measured share
+/// must be lower.
 const CONFLICTS: f64 = 0.01;
 
 /// The size of the measurement.
@@ -67,8 +67,8 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Runs the measurements. Returns `false` if the share of conflicting slot writes is not below its limit, or
-/// is unavailable.
+/// Runs the measurements. Returns `false` if the share of conflicting slot writes reaches its limit or is
+/// unavailable.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let numbers = [options.pulls, options.repositories, options.concurrency, options.workers.len()];
     if numbers.contains(&0) || options.workers.contains(&0) {
@@ -114,8 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// States whether the processors were saturated in the last measurement, and which component used the most
-/// CPU time.
+/// Describes whether the processors were saturated in the measurement with this number of workers, and which
+/// component used the most CPU time.
 fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
@@ -130,7 +130,7 @@ fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
     format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
 }
 
-/// The cost of all reviews of a measurement, except time.
+/// The resources that all reviews of a measurement used, except time.
 #[derive(Default)]
 struct ReviewsCost {
     /// Number of requests to the forge's API.
@@ -139,10 +139,10 @@ struct ReviewsCost {
     creations: u64,
     /// Number of requests that git sends to the forge.
     git: u64,
-    /// Number of rows, and number of bytes, that were added in PostgreSQL.
+    /// Number of rows that were added in PostgreSQL; the next field is the number of bytes.
     rows: u64,
     bytes: u64,
-    /// Number of transactions in PostgreSQL, and number of those that were rolled back.
+    /// Number of transactions in PostgreSQL; the next field is the number of rolled-back transactions.
     transactions: u64,
     rollbacks: u64,
 }
@@ -165,10 +165,10 @@ impl ReviewsCost {
     }
 }
 
-/// One measurement of the table.
+/// One measurement, which becomes a row of the table.
 struct WorkersRow {
     duration: Duration,
-    /// CPU seconds of each of [`PARTS`].
+    /// CPU seconds of each component in [`PARTS`].
     cpu: Vec<f64>,
     /// Share of slot writes that failed because the slot's version had changed; `None` if the share is
     /// unavailable.
@@ -188,7 +188,8 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let (mut processes, mut ports) = (Vec::new(), Vec::new());
     for (number, role) in roles.enumerate() {
         let port = free_port()?;
-        // Each process has its own home folder, and therefore its own mirrors, as on separate machines.
+        // Each process has its own home folder, and therefore its own repository mirrors, as on separate
+        // machines.
         let home = data.path().join(format!("{role}-{number}"));
         fs::create_dir(&home)?;
         let part = if role == "ingress" { "ingress" } else { "workers" };
@@ -245,13 +246,13 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     Ok(WorkersRow { duration, cpu, conflicts: slot_conflict_share(&ports), cost })
 }
 
-/// Returns true if the requests of this route come from git.
+/// Returns true if git sends the requests of this route.
 fn is_git_route(route: &str) -> bool {
     route.contains("/info/refs") || route.contains("/git-")
 }
 
-/// Returns true if the head commit has a status. A status other than success is an error, because the review
-/// has failed.
+/// Returns true if the head commit has a status. Returns an error if this status is not success, because the
+/// review has then failed.
 fn is_reviewed(view: &PullView) -> Result<bool> {
     let Some(status) = view.statuses.get(&view.head).and_then(|statuses| statuses.last()) else {
         return Ok(false);
@@ -262,15 +263,15 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the CPU seconds so far of each of [`PARTS`].
+/// Returns the CPU seconds that each component in [`PARTS`] has used so far.
 fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.part() == part);
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
-    // The last component is this process. Its running child processes belong to the components above, and its
-    // own time includes that of the child processes that have exited.
+    // The last component is this process. Its CPU time includes child processes that have exited, but no
+    // running ones, because those belong to the other components.
     if let Some(doubles) = used.last_mut() {
         *doubles = process_cpu_seconds("self")?;
     }
@@ -289,7 +290,8 @@ fn slot_conflict_share(ports: &[u16]) -> Option<f64> {
     Some(conflicts / f64::max(tried, 1.0))
 }
 
-/// Returns the sum of all values of a counter in a text of Prometheus metrics; `None` if there is no value.
+/// Returns the sum of all values of a counter in Prometheus metrics. Returns `None` if the counter has no
+/// value.
 fn sum_counter(metrics: &str, name: &str) -> Option<f64> {
     let rest = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let lines = rest.filter(|rest| rest.starts_with([' ', '{']));

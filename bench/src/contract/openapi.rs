@@ -1,4 +1,5 @@
-//! Reduces an OpenAPI document to some operations and the components that they refer to, without prose.
+//! Reduces an OpenAPI document to a list of operations and the components to which these operations refer.
+//! Removes prose.
 
 use std::collections::BTreeSet;
 
@@ -19,13 +20,14 @@ const PROSE: &[&str] = &[
     "x-multi-segment",
 ];
 /// Keys whose values are maps from names to objects. The author of the document chose these names, so a
-/// property named `description` is not removed as prose.
+/// property that is named `description` is kept.
 const NAMED: &[&str] =
     &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
 /// Prefix of references to components.
 const COMPONENTS: &str = "#/components/";
 
-/// Returns the document reduced to these operations (`GET /user`) and the components that they refer to.
+/// Returns the document with only these operations (such as `GET /user`) and the components to which they
+/// refer.
 pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result<Value> {
     let mut paths = Map::new();
     for operation in operations {
@@ -73,7 +75,7 @@ fn strip_descriptions(value: &Value, named: bool) -> Value {
     }
 }
 
-/// Collects the components that a value refers to, as `kind/name`.
+/// Collects the names of the components to which a value refers, as `kind/name`.
 fn collect_references(value: &Value, components: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {

@@ -1,5 +1,6 @@
-//! Reduces a GraphQL schema to some of its types, and to the fields that contain these types or plain values.
-//! The input is an introspection response; the output is in GraphQL's schema definition language.
+//! Reduces a GraphQL schema to a list of types. Keeps only fields whose type is in this list, a scalar or an
+//! enumeration. The input is an introspection response; the output is in GraphQL's schema definition
+//! language.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Returns the schema of only these types, and of the scalars, enumerations and inputs that they use.
+/// Returns the schema with only these types, and the scalars, enumerations and input types that they use.
 pub(super) fn extract_types(introspected: &Value, type_names: &[String]) -> Result<String> {
     let types = introspected["__schema"]["types"].as_array().context("this is no introspection")?;
     let types: BTreeMap<&str, &Value> =
@@ -31,7 +32,7 @@ struct SchemaSubset<'a> {
 }
 
 impl<'a> SchemaSubset<'a> {
-    /// Renders a type's definition; the types that it uses are added to `used`.
+    /// Renders a type's definition, and adds the types that the definition uses to `used`.
     fn render_type(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
         let of = self.types.get(name).with_context(|| format!("the schema has no type {name}"))?;
         let mut text = String::new();
@@ -60,8 +61,8 @@ impl<'a> SchemaSubset<'a> {
         Ok(text)
     }
 
-    /// Renders an object or interface with its current fields that contain a scalar, an enumeration or a kept
-    /// type.
+    /// Renders an object or an interface. Keeps only fields that are not deprecated and whose type is a
+    /// scalar, an enumeration or a kept type.
     fn render_fields(
         &self,
         type_value: &'a Value,
@@ -95,7 +96,7 @@ impl<'a> SchemaSubset<'a> {
         Ok(writeln!(text, "}}")?)
     }
 
-    /// Returns true if a field of this type contains a scalar, an enumeration or a kept type.
+    /// Returns true if this field type is a scalar, an enumeration or a kept type, or a list of one of these.
     fn is_field_needed(&self, type_value: &Value) -> bool {
         innermost_type(type_value).is_some_and(|name| {
             let kind = self.types.get(name).and_then(|type_value| type_value["kind"].as_str());

@@ -1,4 +1,4 @@
-//! Reads damaged diffs: for any input, nothing may panic and the result must be consistent.
+//! Parses damaged diffs. For each input, the parser must not panic, and its result must be consistent.
 
 use anyhow::Result;
 use truing_diff::{AnchorKind, DiffSide, FileContent, LineStatus, LineTracker, RepoPath};
@@ -6,7 +6,7 @@ use truing_diff::{AnchorKind, DiffSide, FileContent, LineStatus, LineTracker, Re
 use super::random::{SeededRandom, damage};
 use crate::bench::hard;
 
-/// Maximum size of a diff of the corpus in bytes; a larger one would only slow the rounds down.
+/// Maximum size in bytes of a diff in the corpus. Larger diffs would only slow down the rounds.
 const MAX_BYTES: usize = 20_000;
 
 /// The byte sequences with a meaning in a diff.
@@ -51,7 +51,7 @@ pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
     Ok(corpus)
 }
 
-/// Damages one diff of the corpus and reads it.
+/// Damages a random diff of the corpus, parses it, and checks the result.
 pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     let mut input = random.choose(corpus).cloned().unwrap_or_default();
     damage(&mut input, corpus, WORDS, random);
@@ -104,7 +104,7 @@ fn random_line_number(random: &mut SeededRandom) -> u32 {
     u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
 }
 
-/// Returns random lines from a small set; the old and the new content of a file therefore often share lines.
+/// Returns random lines from a small set, so the old and the new content of a file often have common lines.
 fn random_lines(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];

@@ -29,15 +29,15 @@ impl SeededRandom {
         items.get(self.below(items.len()))
     }
 
-    /// Returns a range within `len` bytes.
+    /// Returns a random range of positions in `len` bytes.
     pub(crate) fn range_within(&mut self, len: usize) -> std::ops::Range<usize> {
         let start = self.below(len + 1);
         start..start + self.below((len - start).min(200) + 1)
     }
 }
 
-/// Truncates, changes, drops, repeats or inserts bytes, or replaces the end by the end of another input.
-/// `words` are the byte sequences with a meaning in this format.
+/// Damages bytes at random: truncates, changes, drops, repeats or inserts bytes, or replaces the end with the
+/// end of another input. `words` are the byte sequences that have a meaning in this format.
 pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.below(4) {
         match random.below(7) {
@@ -65,7 +65,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
                 bytes.extend_from_slice(other.get(from..).unwrap_or_default());
             }
             _ => {
-                // The rest of a line after a random position is removed.
+                // The rest of a line is removed from a random position on.
                 let start = random.below(bytes.len() + 1);
                 let line = bytes.iter().skip(start).position(|byte| *byte == b'\n').unwrap_or_default();
                 bytes.drain(start..start + line);

@@ -1,4 +1,4 @@
-//! Runs the rules on the history of a repository: on the changes of each commit, and on whole trees.
+//! Runs the rules on the history of a repository, either on the changes of a commit or on all its files.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", 
 /// The range of all lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
-/// A git folder that is read.
+/// A git folder whose commits are read.
 pub(super) struct GitHistory {
     dir: PathBuf,
     blobs: BlobReader,
@@ -46,7 +46,7 @@ impl GitHistory {
         Ok(Self { dir: dir.to_owned(), blobs: BlobReader { child, input, output } })
     }
 
-    /// Returns the newest commits from `head` that have one parent.
+    /// Returns the newest commits that are reachable from `head` and have exactly one parent.
     pub(super) fn newest_commits(&self, head: &str, count: usize) -> Result<Vec<String>> {
         let count = format!("--max-count={count}");
         let list = ["rev-list", "--min-parents=1", "--max-parents=1", &count, head];
@@ -54,8 +54,8 @@ impl GitHistory {
         Ok(String::from_utf8(text)?.lines().map(str::to_owned).collect())
     }
 
-    /// Returns the findings of the rules in the changes of a commit, as a review of the commit would. Returns
-    /// `None` if the clone lacks a file that the diff needs.
+    /// Returns the rules' findings in the changes of a commit, as in a review of the commit. Returns `None`
+    /// if the clone lacks a file that the diff requires.
     pub(super) fn findings_in_change(
         &mut self,
         commit: &str,
@@ -73,7 +73,7 @@ impl GitHistory {
         let (mut files, mut also_changed) = (Vec::new(), Vec::new());
         for file in &parsed.files {
             let is_read = file.status != FileStatus::Deleted && !file.is_submodule() && !file.is_symlink();
-            // A file that is not text is inspected only if it is new.
+            // A binary file is passed to the rules only if it is new.
             if is_read && (!file.is_binary || file.status == FileStatus::Added) {
                 files.push(to_changed_file(file));
             } else {
@@ -171,7 +171,7 @@ impl BlobReader {
     }
 }
 
-/// Converts a file to the form in which a review passes it to the rules.
+/// Converts a file of a diff to the type that a review passes to the rules.
 fn to_changed_file(file: &FileDiff<'_>) -> ChangedFile {
     let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
     ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added_lines: added }

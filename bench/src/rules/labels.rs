@@ -1,5 +1,5 @@
-//! People's verdicts on findings, one line per finding, without any text of the repository. Also the
-//! precision that results from the verdicts, with its confidence interval.
+//! People's verdicts on findings, one line for each finding, without text from the repository. Also computes
+//! the precision from the verdicts, with its confidence interval.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,9 +27,9 @@ pub(super) struct JudgedRepository {
     pub(super) language: String,
     /// True if the authors of the rules have not seen the repository.
     pub(super) held_out: bool,
-    /// The newest commit that is used.
+    /// The newest commit to which the rules are applied.
     pub(super) head: String,
-    /// Maximum number of commits with one parent that are used.
+    /// Maximum number of single-parent commits to which the rules are applied.
     pub(super) commits: usize,
 }
 
@@ -42,7 +42,8 @@ pub(super) enum HitScope {
     Tree,
 }
 
-/// The identity of a finding: the repository, the commit, the line of the file and the rule.
+/// The identity of a finding: the repository, the kind of run, the commit, the line of the file, and the
+/// rule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct RuleHit {
     pub(super) repository: String,
@@ -54,24 +55,25 @@ pub(super) struct RuleHit {
     pub(super) rule: String,
 }
 
-/// The verdict on a finding: whether the repository's maintainers would want to know of it.
+/// The verdict on a finding. It is true if the repository's maintainers would want to know of the finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HitVerdict {
     True,
-    /// Some maintainers would want to know of the finding. It counts as half a correct finding.
+    /// Some maintainers would want to know of the finding. The precision counts such a finding as half
+    /// correct.
     Arguable,
     False,
     /// The finding was not judged.
     Unjudged,
 }
 
-/// The verdict on a finding and its severities.
+/// The verdict on a finding, and the severities that two versions of the rules assigned to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct HitLabel {
-    /// Severity that the rules assigned before they were tested on these histories; `None` if they did not
-    /// report the finding.
+    /// Severity that the rules assigned before they were tested on these histories. `None` if those rules did
+    /// not report the finding.
     pub(super) earlier_severity: Option<Severity>,
-    /// Severity that the current rules assign; `None` if they do not report the finding.
+    /// Severity that the current rules assign. `None` if the current rules do not report the finding.
     pub(super) current_severity: Option<Severity>,
     pub(super) verdict: HitVerdict,
 }
@@ -108,7 +110,8 @@ pub(super) fn parse(text: &str) -> Result<HitLabels> {
     Ok(labels)
 }
 
-/// Renders the file of labels. A path with a comma cannot be represented.
+/// Renders the file of labels. Returns an error if a path contains a comma, which the format cannot
+/// represent.
 pub(super) fn render_labels(labels: &HitLabels) -> Result<String> {
     let mut text = format!("{HEADER}\n");
     for (hit, known) in labels {
@@ -193,14 +196,14 @@ impl VerdictCounts {
         self.right + self.arguable + self.wrong
     }
 
-    /// Returns the share of correct findings, where an arguable finding counts half; `None` if no finding was
-    /// judged.
+    /// Returns the share of correct findings among the judged ones; an arguable finding counts half. Returns
+    /// `None` if no finding was judged.
     pub(super) fn precision(self) -> Option<f64> {
         let right = f64::from(self.right) + f64::from(self.arguable) / 2.0;
         (self.judged_count() > 0).then(|| right / f64::from(self.judged_count()))
     }
 
-    /// Returns the 95 % Wilson interval of the share of correct findings.
+    /// Returns the 95 % Wilson confidence interval of the precision.
     pub(super) fn wilson_interval(self) -> Option<(f64, f64)> {
         let (share, count) = (self.precision()?, f64::from(self.judged_count()));
         let centre = share + Z * Z / (2.0 * count);

@@ -1,4 +1,4 @@
-//! Renders the figures for people: the precision of the rules, by severity, rule and repository.
+//! Renders the precision of the rules for people: by severity, by rule and by repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ pub(super) fn verdicts_by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     found.into_iter().map(|(rule, verdicts)| (rule.clone(), render_counts(verdicts))).collect()
 }
 
-/// Renders the page, in Markdown.
+/// Renders the page of precision figures, in Markdown.
 pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryList) -> String {
     let all = &repositories.repository;
     let commits: usize = all.iter().map(|repository| repository.commits).sum();
@@ -130,7 +130,7 @@ fn write_repository_table(text: &mut String, labels: &HitLabels) {
         |\n|---|---|---|---|---|---|\n";
     let mut groups: BTreeMap<(&str, &str), Vec<&HitLabel>> = BTreeMap::new();
     for (hit, known) in labels {
-        // The empty name stands for all repositories, and sorts before the others.
+        // The empty name stands for all repositories together, and sorts before every repository's name.
         for repository in ["", hit.repository.as_str()] {
             groups.entry((hit.rule.as_str(), repository)).or_default().push(known);
         }

@@ -1,12 +1,11 @@
 //! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox that reaches
 //! only Truing's own server (`relay`).
 //!
-//! The program has no tools of its own and sees no file of the repository. The program's model requests go
-//! through the run's own gateway, with the run's prompts, spending limit and other limits. The program sends
-//! the model's tool calls to Truing over MCP, and the same tools as in the native runtime answer them. A run
-//! therefore has the same turns, reports and outcomes in both runtimes ([`crate::native`]). The exit of the
-//! program determines the outcome of a run only if the conversation has ended without an outcome.
-//! docs/adr/0041 gives the reasons.
+//! The program has no tools of its own and sees no file of the repository. The run's own gateway handles the
+//! program's model requests, with the run's prompts, spending limit and other limits. The program sends the
+//! model's tool calls to Truing over MCP, and the same tools as in the native runtime answer them. A run
+//! therefore has the same turns, reports and outcomes in both runtimes ([`crate::native`]). If the
+//! conversation ends without an outcome, the exit of the program determines the outcome of the run.
 
 mod conversation;
 mod invocation;
@@ -40,17 +39,18 @@ use invocation::ADDRESS;
 use relay::CliRelay;
 use stream::CliStream;
 
-/// Default timeout for the program to print its version, and for a run to send its first model request. It is
-/// long enough for a busy machine. A program that has sent no request by this timeout never sends one, and
-/// must not use up the run's time limit.
+/// Default timeout for the program to print its version, and for a run to send its first model request. The
+/// timeout is long enough even for a busy machine. A program that has sent no request by then never sends
+/// one. The timeout stops such a program before it uses up the run's time limit.
 pub const START_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of bytes read of the version output.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 /// Capacity of the message queue between the server and the run.
 const WAITING: usize = 16;
-/// Maximum number of characters that an error shows of output that is not a version.
+/// Maximum number of characters of the program's output that an error quotes if the output contains no
+/// version.
 const MAX_WORDS: usize = 200;
-/// Maximum number of characters that an error shows of a wrong version.
+/// Maximum number of characters of a wrong version that an error quotes.
 const MAX_VERSION: usize = 40;
 /// Random bytes in a run's token.
 const TOKEN_BYTES: usize = 32;
@@ -62,7 +62,7 @@ pub struct ClaudeCli {
     /// Limits the number of concurrent starts of the program to the number of processors. A start uses one
     /// processor for most of a second, so more starts would slow one another down.
     starts: Arc<Semaphore>,
-    /// Limit for a run's first model request.
+    /// Timeout for the version check and for a run's first model request.
     start_timeout: Duration,
     /// True if the user's environment enables teams of agents.
     teams: bool,
@@ -101,12 +101,13 @@ pub enum ClaudeCliError {
 }
 
 impl ClaudeCli {
-    /// Checks in the sandbox that the program at this path has this version, and returns the program.
+    /// Runs the program in the sandbox, checks that it prints this version, and returns the checked program.
     /// `start_timeout` bounds the check and a run's first request, as [`START_TIME`] does.
     ///
     /// # Errors
-    /// [`ClaudeCliError`]. The error is [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where
-    /// weaker levels are accepted: the program can only be bounded in its own network and namespaces.
+    /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker
+    /// levels are accepted. The limits of the program require the network and the namespaces that only this
+    /// level provides.
     pub fn new(
         program: &Path,
         version: &str,
@@ -152,7 +153,8 @@ impl ClaudeCli {
         Ok(cli)
     }
 
-    /// Sets the value of the user's `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`, which is passed on if it is 1.
+    /// Sets the user's value of `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`. The program gets this variable only
+    /// if the value is `1`.
     #[must_use]
     pub fn with_teams(self, flag_text: Option<&str>) -> Self {
         Self { teams: flag_text.is_some_and(|flag_text| flag_text.trim() == invocation::TEAMS.1), ..self }
@@ -196,7 +198,8 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// Runs an agent as [`crate::native::run_judged`] does, but lets the program hold the conversation.
+    /// Runs an agent as [`crate::native::run_judged`] does, except that the `claude` program holds the
+    /// conversation.
     pub async fn run_judged<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,
@@ -214,8 +217,8 @@ impl ClaudeCli {
         conversation.finish_run(end).await
     }
 
-    /// Lets the program hold the conversation. Returns the outcome of the run for the case that the
-    /// conversation has ended without an outcome.
+    /// Runs the program, which holds the conversation with the model. Returns an outcome, which the caller
+    /// uses only if the conversation itself has not determined one.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
@@ -230,7 +233,7 @@ impl ClaudeCli {
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
         let input = Some(wire::encode_task(&brief.task));
         let around = CommandIo { variables: &[ADDRESS], input, output: CliStream::default() };
-        // The semaphore is never closed.
+        // The result is always a permit, because the semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
@@ -238,12 +241,12 @@ impl ClaudeCli {
             () = Box::pin(conversation.serve_program(message_receiver, start, self.start_timeout)) => {}
         }
         if conversation.is_over() {
-            // The caller ignores this value, because the conversation has an outcome. When this function
-            // returns, the program is killed.
+            // The caller ignores this value, because the conversation has already determined the outcome.
+            // When this function returns, the program is killed.
             return Ok(AgentRunEnd::Reported);
         }
-        // The server has stopped, so no more messages arrive. Without the server, the program exits, and the
-        // exit is the outcome.
+        // The server has stopped, so no more messages arrive. A program without its server exits, and this
+        // exit determines the outcome. Without the server, the program exits, and the exit is the outcome.
         Ok(run_end(program.await?))
     }
 }

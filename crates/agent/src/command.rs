@@ -25,7 +25,7 @@ const CHUNK: usize = 64 << 10;
 /// An error that kept a command from running.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no sandbox for the command.
+    /// The sandbox for the command is unavailable.
     #[error("the command cannot be run: {0}")]
     Sandbox(#[from] SandboxError),
     /// An input or output error of this machine.
@@ -37,7 +37,7 @@ pub enum CommandError {
     /// The program does not exist or is not executable.
     #[error("`{program}` cannot be started: {reason}")]
     NoProgram {
-        /// Name as given in the command.
+        /// Name of the program as given in the command.
         program: String,
         /// The operating system's error.
         reason: String,
@@ -87,9 +87,9 @@ pub(crate) async fn run(job: SandboxJob, bounds: &CommandLimits) -> Result<Comma
 
 /// Input, output and variables of a command.
 pub(crate) struct CommandIo<'a, O> {
-    /// Variables that hold the address of the server on the command's loopback interface.
+    /// Names of the variables to set to the address of the server on the command's loopback interface.
     pub(crate) variables: &'a [&'a str],
-    /// Bytes for the command's standard input, if it reads any.
+    /// Bytes to write to the command's standard input; `None` if the command reads no input.
     pub(crate) input: Option<Vec<u8>>,
     /// Receiver of the command's output.
     pub(crate) output: O,
@@ -150,8 +150,8 @@ pub(crate) trait OutputSink {
     ) -> impl Future<Output = Result<(), OutputOverflow>> + Send;
 }
 
-/// Starts the command. Drops the command value, which closes this process's copies of the file descriptors
-/// that the helper has inherited.
+/// Starts the command. Then drops `command`, which closes this process's copies of the inherited file
+/// descriptors.
 pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<Child> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -222,7 +222,8 @@ async fn wait_for_end<O: OutputSink>(
     Ok(CommandResult { end, stdout: output_sink, stderr: err, duration: began.elapsed() })
 }
 
-/// Completes as soon as the command has written more than allowed. Never completes without a limit.
+/// Completes as soon as the command has written more than allowed. If `write_limit` is `None`, never
+/// completes.
 async fn wait_for_overrun(write_limit: Option<&WriteLimit>) -> ExceededDiskLimit {
     match write_limit {
         Some(WriteLimit { folders, limit }) => usage::wait_for_excess(folders, *limit).await,

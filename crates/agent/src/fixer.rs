@@ -57,7 +57,7 @@ impl FixerWorkspace {
     }
 }
 
-/// The tools of a fixer: those that read, and those that change a clone.
+/// The tools of a fixer: tools that read the clone, and tools that change it.
 pub struct FixerTools {
     read_tools: Box<dyn RunTools>,
     workspace: FixerWorkspace,
@@ -129,7 +129,7 @@ struct RunInput {
 }
 
 impl FixerTools {
-    /// Builds the tools on a clone, in the sandbox that this machine allows.
+    /// Builds the tools with `run`, for the clone of `workspace`.
     ///
     /// # Errors
     /// [`FixerError`], most often because the sandbox is too weak.
@@ -142,7 +142,7 @@ impl FixerTools {
         Ok(Self { runs: true, ..Self::without_commands(reading, workspace)? })
     }
 
-    /// Builds the tools without `run`, for a folder in which no command is run.
+    /// Builds the tools without `run`, which need no sandbox.
     ///
     /// # Errors
     /// [`FixerError`] if the folder cannot be opened.

@@ -27,7 +27,7 @@ const PROGRAMS: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
 const INSTALLATION_PARTS: &[&str] =
     &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
-/// The further parts of a Go installation, which [`GO_VERSION`] marks.
+/// Further folders and files of a Go installation. The file [`GO_VERSION`] identifies such an installation.
 const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
 /// The file that holds the version of a Go toolchain; its text begins with `go`.
 const GO_VERSION: &str = "VERSION";
@@ -46,7 +46,8 @@ pub struct MachinePaths {
     /// The folders of `PATH`, in order.
     pub path: Vec<PathBuf>,
     pub home: Option<PathBuf>,
-    /// The folder of rustup's toolchains and settings, if it is not the default in the home folder.
+    /// The folder of rustup's toolchains and settings. If it is `None`, the default folder in the home folder
+    /// applies.
     pub rustup: Option<PathBuf>,
     /// The home folders of all users.
     homes: Vec<PathBuf>,
@@ -89,8 +90,9 @@ impl MachinePaths {
         Self { rustup: folder.map(PathBuf::from).filter(|folder| folder.is_absolute()), ..self }
     }
 
-    /// Finds the program of this name: the first path of `places` that exists, or else the first match on the
-    /// search path. `tree` is the project's folder; a Rust version pinned in it selects the toolchain.
+    /// Finds the program of this name: the first executable file in `candidate_paths`, or else the first
+    /// match on the search path. `tree` is the project's folder. If the project pins a Rust version, this
+    /// version selects the toolchain.
     pub fn find(&self, program: &str, candidate_paths: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = candidate_paths.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
@@ -126,7 +128,8 @@ impl MachinePaths {
         self.path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
     }
 
-    /// Returns the program that a shim of pyenv or rustup starts, or none if the file is not such a shim.
+    /// Resolves a shim of pyenv or rustup to the program that the shim starts. Returns none if the file is
+    /// not such a shim.
     fn behind_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
         if folder.file_name() == Some(OsStr::new("shims")) {
@@ -218,14 +221,15 @@ fn virtual_environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
 }
 
-/// Adds the links in a folder's path, because scripts in the folder may use this path.
+/// Adds the symbolic links in a folder's path, because scripts in the folder may refer to this path.
 fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         read.insert(path.to_owned());
     }
 }
 
-/// Adds the links from an interpreter's name, such as `python`, to its file, if the file has another name.
+/// Adds the chain of symbolic links from an interpreter's name, such as `python`, to its file. If the file
+/// has the same name, adds nothing.
 fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
         return;

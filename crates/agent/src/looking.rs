@@ -1,6 +1,6 @@
 //! Runs a program that inspects a tree and changes nothing: in the sandbox, without a network, with read-only
-//! files. The program's time, memory and output are limited, and so is the size of the build results that the
-//! program keeps for later runs.
+//! files. The program's time, memory and output are limited. The size of the build results that are kept for
+//! later runs is limited as well.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,8 +21,8 @@ pub struct ReadOnlyProgram {
     pub argv: Vec<OsString>,
     /// The tree that the program inspects.
     pub tree: PathBuf,
-    /// True if the tree is mounted at [`INSIDE`], independent of its real path ([`SandboxLevel::Full`]
-    /// alone).
+    /// True if the sandbox mounts the tree at [`SANDBOX_TREE_PATH`] instead of its real path, which only
+    /// [`SandboxLevel::Full`] can do.
     pub moves_tree: bool,
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
@@ -32,8 +32,8 @@ pub struct ReadOnlyProgram {
     pub path: Vec<PathBuf>,
     /// Further environment variables of the program.
     pub variables: Vec<(String, String)>,
-    /// The folder that earlier runs of the program have filled, for programs that build
-    /// ([`SandboxLevel::Full`] alone). Without this folder the program builds everything.
+    /// The folder with the build results of earlier runs, for programs that build (only at
+    /// [`SandboxLevel::Full`]). Without this folder the program builds everything.
     pub builds: Option<BuildFolder>,
     pub level: SandboxLevel,
     /// Time limit of the program.
@@ -50,7 +50,7 @@ pub struct BuildFolder {
 }
 
 impl BuildFolder {
-    /// Returns the bytes that a folder uses on its disk. Links in the folder are not followed.
+    /// Returns the number of bytes that a folder uses on disk. Links in the folder are not followed.
     pub fn disk_bytes(folder: &Path) -> u64 {
         usage::measure_folder(folder).bytes
     }
@@ -81,7 +81,7 @@ impl ReadOnlyProgram {
             OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
-        // The file is hidden, because CI stores tokens in this file of a checkout.
+        // This file is hidden from the program, because CI systems store tokens in it.
         job.hidden = vec![PathBuf::from(".git/config")];
         let mut written = None;
         if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {
@@ -113,7 +113,7 @@ impl ReadOnlyProgram {
     }
 }
 
-/// Returns a search path of these folders, followed by those of the system.
+/// Returns a search path of these folders, followed by the system's folders.
 fn search_path(folders: &[PathBuf]) -> String {
     let own = folders.iter().filter_map(|folder| folder.to_str()).filter(|folder| !folder.contains(':'));
     own.chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")

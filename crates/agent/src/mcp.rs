@@ -66,7 +66,7 @@ pub struct McpTool {
     pub hints: ToolHints,
 }
 
-/// The effects of a tool, for clients that decide if a call needs confirmation.
+/// The effects of a tool. Clients use these hints to decide whether a call needs confirmation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ToolHints {
     /// The tool changes nothing.
@@ -75,7 +75,7 @@ pub struct ToolHints {
     pub destructive: bool,
     /// A second call with the same input changes nothing more.
     pub idempotent: bool,
-    /// The tool uses data that others can change as well.
+    /// The tool uses data that other users or programs can also change.
     pub open_world: bool,
 }
 
@@ -84,7 +84,7 @@ pub struct ToolHints {
 pub struct ToolCallResult {
     /// Text for the model.
     pub text: String,
-    /// The result as JSON for programs, in the form of the tool's output schema.
+    /// The result as JSON for programs; it matches the tool's output schema.
     pub structured: Option<Value>,
     /// True if the call failed; the text gives the reason.
     pub is_error: bool,
@@ -112,9 +112,9 @@ pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     serve_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
-/// Serves a client over a pipe until the client closes its end. It is no error if the client closes its end
-/// without a message. Reading pauses while 16 of the client's calls are unanswered. When the client closes
-/// its end, pending calls get five more seconds; then they are dropped.
+/// Serves a client over a pipe until the client closes its end. A client that closes its end without any
+/// message causes no error. Reading pauses while 16 of the client's calls are unanswered. When the client
+/// closes its end, pending calls get five more seconds; then they are dropped.
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
@@ -126,8 +126,8 @@ pub async fn serve_pipe(
     serve_until(tools, reader, writer, std::future::pending()).await
 }
 
-/// Serves as [`serve_pipe`] does; `gone` completes once the client has closed its end, even if unread data
-/// remains.
+/// Serves as [`serve_pipe`] does. `client_closed` completes once the client has closed its end, even if
+/// unread data remains.
 async fn serve_until(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
@@ -248,7 +248,7 @@ fn to_rmcp_tool(offer: McpTool) -> Tool {
     tool
 }
 
-/// Returns the schema as an object; a value of another type becomes the schema of any object.
+/// Returns the schema as an object. If the value is not an object, returns a schema that accepts any object.
 fn schema_object(schema: Value) -> JsonObject {
     match schema {
         Value::Object(schema) => schema,

@@ -1,5 +1,5 @@
 //! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts from a repository and its operator that every
-//! review's model receives. These texts are built from the content of files alone.
+//! review's model receives. These texts depend only on the content of the files.
 //!
 //! There are three layers: the shipped skills, the operator's folder, and the repository's own files. No
 //! layer replaces another. The caller reads the repository's files from a commit that is allowed to change
@@ -45,7 +45,7 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 300;
 /// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// Maximum number of characters of a note. The next constant is the maximum of a name in a note.
+/// Maximum number of characters of a note. The next constant is the maximum for a name within a note.
 const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -82,7 +82,7 @@ enum MemoryLayer {
 }
 
 impl MemoryLayer {
-    /// Returns the prefix of the layer's names.
+    /// Returns the prefix that the names of the layer's skills have.
     fn as_str(self) -> &'static str {
         match self {
             Self::BuiltIn => "shipped",
@@ -176,7 +176,7 @@ pub struct LayeredMemory {
     pub skills: Vec<Skill>,
     /// Specialists: each one reviews a single aspect. Specialists are written like skills.
     pub specialists: Vec<Skill>,
-    /// Notes on text that is left out, cut or not followed.
+    /// Notes on text that is left out or cut, and on imports that are not followed.
     pub notes: Vec<String>,
     /// SHA-256 of the sorted content, in hexadecimal.
     pub hash: String,
@@ -219,8 +219,8 @@ impl LayeredMemory {
         Self { text, skills, specialists, notes, hash, repository_summary, instructions, operator_text }
     }
 
-    /// Returns a copy with as many instructions as fit. The repository's instructions follow the text of the
-    /// memory; the operator's instructions are kept apart.
+    /// Returns a copy with as many instructions as `MAX_INSTRUCTIONS_BYTES` permits. The repository's
+    /// instructions follow the text of the memory; the operator's instructions are kept apart.
     #[must_use]
     pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut memory = self.clone();
@@ -395,7 +395,8 @@ fn file_text(file: &MemoryFile) -> Result<&str, String> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Returns as many whole lines as fit.
+/// Returns the longest prefix of at most `max_bytes` bytes that ends with a complete line. A first line that
+/// is too long is cut.
 fn truncate_lines(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
         return text;
@@ -405,8 +406,8 @@ fn truncate_lines(text: &str, max_bytes: usize) -> &str {
     start.get(..end).unwrap_or_default()
 }
 
-/// Returns the words `@PATH` outside code that look like paths. Other programs would import the files at
-/// these paths.
+/// Returns the words `@PATH` outside code that look like imports of other programs, which would insert the
+/// file at this path.
 fn import_paths(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     let lines = text.lines().filter(move |line| {
@@ -443,7 +444,7 @@ fn describe_repository(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2
     }
 }
 
-/// Returns the first notes, and the number of the others.
+/// Returns the first notes. If there are more notes, adds a note with the number of the others.
 fn limit_notes(mut notes: Vec<String>) -> Vec<String> {
     let more = notes.len().saturating_sub(MAX_NOTES);
     notes.truncate(MAX_NOTES);

@@ -1,9 +1,9 @@
-//! The native runtime: a model's turns within limits of money, turns, time and permission.
+//! The native runtime: lets a model take turns within limits of cost, turns, time and permissions.
 //!
 //! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportSchema`], by
-//! default findings) or a limit ends the run. The runtime decides nothing about a change: the model's text is
-//! data that [`crate::schema`] checks. At a limit, the model is asked once for a partial result, because the
-//! results so far would otherwise be lost.
+//! default findings) or a limit ends the run. The runtime makes no decision about a change: the model's text
+//! is data that [`crate::schema`] checks. At a limit, the model is asked once for a partial result, because
+//! the results so far would otherwise be lost.
 
 mod brief;
 mod ended;

@@ -16,7 +16,7 @@ use truing_reader::redact::redact_credentials;
 
 use crate::native::{AgentRunInput, CallOutput, RunTools};
 
-/// Slash and beginning of the names of temporary folders that are created for a run.
+/// Beginning of the names of a run's temporary folders, with the slash before it.
 const PRIVATE: &str = "/truing-git-";
 /// Replacement of a folder outside the repository.
 const OUTSIDE_REPLACEMENT: &str = "…";
@@ -32,7 +32,7 @@ pub fn hide_repository(folder: &Path) {
     add_replacement(folder, REPOSITORY_REPLACEMENT);
 }
 
-/// Hides the path of this folder, which holds the program's own data, from models.
+/// Hides the path of this folder from models. The folder holds Truing's own data.
 pub fn hide_folder(folder: &Path) {
     add_replacement(folder, OUTSIDE_REPLACEMENT);
 }
@@ -83,7 +83,7 @@ fn is_name_char(letter: char) -> bool {
     letter.is_alphanumeric() || matches!(letter, '_' | '-')
 }
 
-/// Replaces the paths of folders that are made for a run, in any parent folder.
+/// Replaces the paths of a run's temporary folders, regardless of their parent folders.
 fn without_private(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -111,8 +111,8 @@ pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
     AgentRunInput { model: model.clone(), system: redact_text(system), task }
 }
 
-/// Returns a text about the number of masks in a text, or `None` if the text has no masks or secrets are
-/// shown.
+/// Returns the number of masks in a text as words for the model. Returns `None` if the text has no masks, or
+/// if secrets are shown.
 fn masks_of(text: &str) -> Option<String> {
     match count_masks(text) {
         0 => None,
@@ -133,8 +133,8 @@ impl RunTools for SanitizedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
-        // In a successful result, no paths are replaced: the text comes from files or a third-party server.
-        // In the output of commands, paths were already replaced.
+        // No paths are replaced in a successful result, because its text comes from files or a third-party
+        // server. The output of a command already has its paths replaced.
         let mut text =
             if output.is_error { redact_text(&output.text) } else { redact_credentials(&output.text) };
         text = mask_secrets(&text).into_owned();

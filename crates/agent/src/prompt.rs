@@ -6,10 +6,11 @@
 //! [`PromptLibrary`] holds the modules of `prompts/` and those of an operator's folder, which replace modules
 //! of the same name.
 //!
-//! A variable is written in the text as `{{name}}`; all other text stays unchanged, even `$VERSION`. A
-//! variable that is undeclared, unused or without a value is an error with file and line. Values are inserted
-//! once and never parsed as prompt text. Text from others (`type = "data"`) is placed between marks with a
-//! random word of the run, the [`DataBoundary`]. Such text therefore cannot end its own quotation.
+//! A variable is written in the text as `{{name}}`; all other text stays unchanged, even `$VERSION`. An
+//! undeclared variable, an unused variable and a variable without a value are errors, reported with file and
+//! line. Values are inserted once and never parsed as prompt text. Untrusted text (`type = "data"`) is placed
+//! between marks that contain a random word of the run, the [`DataBoundary`]. Such text therefore cannot end
+//! its own quotation.
 
 pub mod case;
 mod embedded;
@@ -70,7 +71,7 @@ pub struct ListedVariable<'a> {
     pub kind: VariableKind,
     /// Purpose of the variable.
     pub description: &'a str,
-    /// Default value; without one, a value is required.
+    /// Default value. If there is none, a value must be given.
     pub default: Option<&'a str>,
 }
 
@@ -175,8 +176,8 @@ impl PromptLibrary {
         if problems.is_empty() { Ok(self) } else { Err(PromptError::Invalid(problems)) }
     }
 
-    /// Returns the problems that concern several modules, such as an unknown included module or conflicting
-    /// variables.
+    /// Returns the problems that involve several modules, such as the inclusion of an unknown module or
+    /// conflicting variables.
     fn problems(&self) -> Vec<PromptProblem> {
         self.modules.values().filter_map(|module| self.resolve_includes(module).err()).collect()
     }

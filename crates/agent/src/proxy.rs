@@ -1,5 +1,5 @@
-//! The proxy between a program in the sandbox and the hosts that the configuration lists for it. The proxy
-//! connects only to these hosts, and records every attempt to connect.
+//! The proxy between a program in the sandbox and the hosts that the program's configuration allows. The
+//! proxy connects only to these hosts, and records every attempt to connect.
 //!
 //! The proxy resolves a host's name, checks that the address is allowed, and connects to the checked address.
 //! A tunnel (`CONNECT`) contains TLS data, which the proxy does not decrypt. The proxy only checks that the
@@ -38,11 +38,11 @@ pub(crate) use place::normalize_host;
 
 /// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
-/// Maximum number of bytes through all connections, in both directions.
+/// Maximum number of bytes transferred by all connections together, in both directions.
 const MAX_BYTES: u64 = 16 << 30;
-/// Timeout of a name resolution and of a connection.
+/// Timeout for resolving a name, and timeout for establishing a connection.
 const CONNECTS: Duration = Duration::from_secs(20);
-/// Timeout of the head of a request.
+/// Timeout for reading the head of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
@@ -57,7 +57,7 @@ const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
 /// A response of the proxy itself or of a host.
 type ProxyResponse = Response<Either<Full<Bytes>, Incoming>>;
 
-/// The reason that a connection was not made, or was closed.
+/// The reason that the proxy refused or closed a connection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "why")]
 pub enum ConnectionRefusal {
@@ -78,7 +78,7 @@ pub enum ConnectionRefusal {
 }
 
 impl ConnectionRefusal {
-    /// Describes the refusal as the rest of a sentence that begins with the host. `key` is the configuration
+    /// Describes the refusal as the end of a sentence whose subject is the host. `key` is the configuration
     /// key that lists the allowed hosts.
     pub fn to_message(&self, key: &str) -> String {
         match self {
@@ -103,7 +103,7 @@ impl ConnectionRefusal {
     }
 }
 
-/// The attempts to connect to one port of a host that had the same outcome.
+/// All attempts with the same outcome to connect to one port of a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostAccess {
     /// Host as requested by the program.
@@ -120,12 +120,12 @@ pub struct HostAccess {
     pub received: u64,
 }
 
-/// The proxy for the setup commands of a run of checks, or for one MCP server. Cheap to clone: all clones
+/// The proxy for one MCP server, or for the setup commands before a run of checks. Cheap to clone: all clones
 /// share their state.
 #[derive(Clone)]
 pub(crate) struct EgressProxy(Arc<ProxyState>);
 
-/// The host, the port and the outcome of an attempt; `None` if the connection was made.
+/// The host, the port and the refusal of an attempt. The refusal is `None` if the connection was made.
 type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
 struct ProxyState {
@@ -157,8 +157,8 @@ impl EgressProxy {
             tokio::select! {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else {
-                        // Accepting may have failed for lack of file descriptors. The loop waits until a
-                        // connection ends, because that frees a descriptor.
+                        // The accept may have failed because no file descriptors were left. The loop waits
+                        // until a connection ends and frees a descriptor.
                         if running.join_next().await.is_none() { return }
                         continue;
                     };
@@ -195,7 +195,8 @@ impl EgressProxy {
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        // The error is ignored: a client that does not use HTTP gets no response.
+        // The error is ignored, because it is usually caused by a client that does not use HTTP. Such a
+        // client gets no response.
         let _ = served.await;
         if let Ok(tunnel) = dug.try_recv() {
             self.run_tunnel(tunnel).await;
@@ -221,8 +222,8 @@ impl EgressProxy {
             let status = refused.status();
             self.record_access(&host, port, Some(refused));
             let mut answer = text_response(status, &text);
-            // The connection is closed after an error response, because the client may already have sent data
-            // for a tunnel.
+            // The connection is closed after an error response, because the client may already have sent
+            // tunnel data, which is not HTTP.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             answer
         })
@@ -278,7 +279,7 @@ impl EgressProxy {
         }
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
-        // This task needs no limit of its own: it ends with the response, which has limits.
+        // This task needs no time limit, because it ends when the response ends, and the response is limited.
         tokio::spawn(connection);
         let mut answer = sender.send_request(request).await.map_err(unreachable)?;
         for name in &BETWEEN_NEIGHBOURS {
@@ -287,7 +288,7 @@ impl EgressProxy {
         Ok(answer.map(Either::Right))
     }
 
-    /// Connects to an allowed host, at the address that was checked.
+    /// Connects to an allowed host, at an address that passed the check.
     async fn connect(
         &self,
         host: &str,
@@ -303,7 +304,7 @@ impl EgressProxy {
         Ok(MeteredStream::new(stream, vec![meter, self.0.meter.clone()]))
     }
 
-    /// Returns the entry of the allowed hosts that has this host, port and use of TLS.
+    /// Returns the allowed host that has this name and port, and is listed with or without TLS as requested.
     fn find_allowed_host(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
             self.0.allowed_hosts.iter().filter(|place| place.host == host && place.port == port).peekable();
@@ -312,14 +313,14 @@ impl EgressProxy {
         there.find(|place| place.tls == tls).ok_or(refused)
     }
 
-    /// Counts an attempt, and returns the meter for its bytes.
+    /// Counts an attempt to connect, and returns the meter that counts the bytes of this host and port.
     fn record_access(&self, host: &str, port: u16, refusal: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refusal);
         let key = match seen.len() {
             0..MAX_TOLD => key,
             _ if seen.contains_key(&key) => key,
-            // If there are too many entries, all further attempts with one outcome share an entry.
+            // If there are too many entries, all further attempts with the same outcome share one entry.
             _ => ("…".to_owned(), 0, key.2),
         };
         let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::new(u64::MAX)));
@@ -328,7 +329,7 @@ impl EgressProxy {
     }
 }
 
-/// A connection to a host, and the client's request that becomes a tunnel to it.
+/// A connection to a host, and the client's pending upgrade, whose connection will become the tunnel.
 struct ProxyTunnel {
     client_upgrade: hyper::upgrade::OnUpgrade,
     stream: MeteredStream<TcpStream>,

@@ -1,5 +1,5 @@
-//! The runtimes that run the conversation with a model. Both runtimes have the same limits, tools, reports
-//! and outcomes.
+//! The runtimes. Each runtime conducts the conversation with a model. Both runtimes have the same limits,
+//! tools, reports and outcomes.
 
 use std::pin::Pin;
 
@@ -22,8 +22,8 @@ impl AgentRuntime {
     /// Runs a model until it submits its report or reaches a limit: see [`native::run_judged`]. Secrets and
     /// paths of this machine are removed from the model's input ([`crate::outgoing`]).
     ///
-    /// The future is boxed to erase its type. It is large and composed of many futures, which would otherwise
-    /// become part of each caller's future.
+    /// The future is boxed to erase its type. The future is large, and would otherwise become part of each
+    /// caller's future.
     pub fn run_judged<'a, F: ReportSchema + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,

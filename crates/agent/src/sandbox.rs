@@ -1,17 +1,18 @@
 //! A sandbox for untrusted programs. These programs see one folder, have no network access, and cannot affect
-//! other processes. On request, an untrusted program is killed with every process that it started.
+//! other processes. On request, the sandbox kills an untrusted program and every process that the program
+//! started.
 //!
 //! The sandbox is a helper mode of the running program, started under another name ([`NAME`]). The outer
-//! stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. It builds the
-//! file system (`mounts`), drops all capabilities, and adds two more restrictions, Landlock (`fence`) and
-//! seccomp (`filter`). Only then does the helper start the command. The multi-threaded parent therefore runs
-//! no code between fork and exec.
+//! stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. This process
+//! builds the file system (`mounts`), drops all capabilities, and adds two more restrictions, Landlock
+//! (`fence`) and seccomp (`filter`). Only then does the helper start the command. Because the restrictions
+//! are set up in the helper, the multi-threaded parent runs no code between fork and exec.
 //!
-//! A process that reads hostile data and starts no other process does not use the helper. It confines itself
+//! A process that reads hostile data and starts no other process confines itself instead of using the helper
 //! ([`ReadAccess`]).
 //!
-//! Not every machine supports all of this: [`SandboxLevel`] is the level that was reached, and [`check`]
-//! tests that escapes are impossible.
+//! Some machines support only a part of these restrictions: [`SandboxLevel`] is the level that was reached,
+//! and [`check`] tests that escapes are impossible.
 
 pub mod check;
 mod enter;
@@ -78,7 +79,7 @@ pub enum SandboxError {
 }
 
 impl SandboxJob {
-    /// Returns a job that may only read the tree, with the limits of [`JobLimits::default`].
+    /// Returns a job that may read the tree but not change it, with the limits of [`JobLimits::default`].
     ///
     /// # Errors
     /// [`SandboxError::Tree`] if the folder does not exist, or contains the system's folders.
@@ -110,8 +111,8 @@ impl SandboxJob {
     }
 }
 
-/// Runs the helper if the program was called as [`NAME`]. Returns its exit code, or `None` if the program
-/// was not called as the helper. Call this first in `main`, while there is only one thread.
+/// Runs the helper if the first argument is [`NAME`], and returns the helper's exit code. Otherwise returns
+/// `None`. Call this function first in `main`, while there is only one thread.
 pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     let (name, stage) = arguments.split_first()?;
     if name != NAME || stage.is_empty() {
@@ -133,7 +134,7 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Returns the strongest sandbox that this machine allows. To test a level, this function runs a command that
-/// does nothing, in the empty folder `folder`.
+/// does nothing in a sandbox of this level, with `folder` as its tree. The folder must be empty.
 pub fn detect_level(folder: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, folder, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
@@ -146,9 +147,10 @@ pub fn detect_level(folder: &Path) -> SandboxLevel {
     [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
 }
 
-/// Returns the limit that a job was killed for, with the measured value (`130 MiB of 64 MiB`). The limit and
-/// the value are read from the helper's exit code and the end of its error stream. A program inside can forge
-/// this report, but only about its own job.
+/// Returns the limit for which a job was killed, with the measured value (`130 MiB of 64 MiB`). Returns
+/// `None` if the job was not killed for a limit. The limit and the value are read from the helper's exit code
+/// and the end of its error stream. A program inside the sandbox can forge this report, but the forged report
+/// affects only the program's own job.
 pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_PASSED)) {
         return None;

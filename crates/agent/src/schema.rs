@@ -1,11 +1,11 @@
-//! The findings that a model reports about a change. The model reports them as calls of one tool, `report`,
-//! whose input has a schema.
+//! The findings that a model reports about a change. The model reports its findings by calling the tool
+//! `report`, whose input has a schema.
 //!
 //! The report is a tool call instead of structured output for three reasons (docs/adr/0018). Every endpoint
 //! that supports the tool loop has tools; an invalid report can be answered as a failed call; and findings
-//! reported before a limit are not lost. A report is data: `check` compares it with the tree before it is
-//! used. The caller must still verify a proposed replacement of lines, because people can apply it with one
-//! click in the forge.
+//! reported before a limit are not lost. A report is data, which `check` compares with the tree before Truing
+//! uses it. The caller must still verify the proposed replacement of a finding's lines, because people can
+//! apply a replacement with one click in the forge.
 
 pub mod audit;
 mod check;
@@ -41,10 +41,10 @@ pub const MAX_TITLE_CHARS: usize = 120;
 pub const MAX_BODY_BYTES: usize = 4 << 10;
 /// Maximum number of bytes of an excerpt, and of a path.
 pub const MAX_CODE_BYTES: usize = 4 << 10;
-/// Maximum number of characters of a tool's name in messages.
+/// Maximum number of characters of a tool's name that a message shows.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Maximum number of findings in all reports of a run together, and of verdicts on findings of earlier
-/// reviews. Further findings are not stored, but counted. Further verdicts are ignored.
+/// Maximum number of findings in all reports of a run together; the same limit applies to verdicts on
+/// findings of earlier reviews. Excess findings are only counted, and excess verdicts are ignored.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
@@ -95,8 +95,8 @@ impl ReportSchema for UncheckedFindings {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you \
          have not reported yet. No other tool will be called.";
 
-    // A rejected report is kept: its findings count even if a requested verdict is missing, or one of its
-    // findings does not match its file.
+    // A report that the check rejected is kept. Its findings therefore count even if a verdict is missing, or
+    // if one of the findings does not match its file.
     const KEEPS_REJECTED_REPORTS: bool = true;
 
     fn tool() -> ToolDefinition {
@@ -136,11 +136,11 @@ pub struct ReportedFinding {
     pub category: DefectCategory,
     /// Title in one line.
     pub title: String,
-    /// Description of the defect and how to fix it, in Markdown.
+    /// Description of the defect and its fix, in Markdown.
     pub body: String,
-    /// Literal text of the lines.
+    /// Literal text of the lines that have the defect.
     pub excerpt: String,
-    /// Text to replace the lines with.
+    /// Text that should replace the lines, if the model proposes one.
     #[serde(default, deserialize_with = "text_or_none")]
     pub replacement: Option<String>,
 }
@@ -236,10 +236,10 @@ fn finding_form() -> Value {
     })
 }
 
-/// Parses a call's input. An invalid finding does not invalidate the others.
+/// Parses a call's input. An invalid finding does not invalidate the other findings.
 ///
 /// # Errors
-/// [`MalformedReport`], if the model should report again.
+/// [`MalformedReport`] if the report cannot be used, so the model should report again.
 pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     let Value::Object(fields) = input else { return Err(MalformedReport::NoObject) };
     let Some(Value::Array(found)) = fields.get("findings") else { return Err(MalformedReport::NoFindings) };
@@ -276,7 +276,8 @@ pub fn parse_report_text(text: &str) -> Option<FindingsReport> {
     read_findings(&object_in(text)?).ok()
 }
 
-/// Parses a JSON object that a model wrote as text: the whole text, or its last fenced code block.
+/// Parses a JSON object in a model's text. The object must be the whole text or the content of its last
+/// fenced code block.
 fn object_in(text: &str) -> Option<Value> {
     let fenced = || {
         let (before, _) = text.trim_end().rsplit_once("```")?;

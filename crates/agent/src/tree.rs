@@ -17,21 +17,20 @@ use truing_core::RepoPath;
 use truing_core::port::ReaderError;
 use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
-/// Prefix of a temporary file's name, followed by the process id. A new version of a file has this name while
-/// it is written. If the machine stops during that time, the temporary file remains and `git status` lists
-/// it.
+/// Prefix of a temporary file's name, followed by the process id. A file's new content has this name until it
+/// is complete. If the machine stops before that, the temporary file remains and `git status` lists it.
 const TEMPORARY: &str = ".truing-fix-";
-/// Modes of new files and folders, before the process's umask.
+/// Mode of new files, before the process's umask; the next constant is the mode of new folders.
 const NEW_FILE: u32 = 0o666;
 const NEW_FOLDER: u32 = 0o777;
 
 /// The reason that a file stays unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// The file's bytes differ from the expected ones.
+    /// The file's bytes differ from the expected bytes.
     #[error("the file has changed since the review")]
     ContentChanged,
-    /// The path is not that of a regular file inside the tree, or it contains a link.
+    /// The path does not lead to a regular file inside the tree, or it contains a link.
     #[error("it is not a regular file inside of the repository")]
     NotPlain,
     /// The file cannot be read or written.
@@ -55,13 +54,13 @@ impl From<FileOpenError> for ReplaceError {
     }
 }
 
-/// An attribute that the new version of a replaced file does not have.
+/// An attribute that a file loses when it is replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LostAttribute {
-    /// The owner, because only the administrator may give files to other users.
+    /// The owner: only a privileged user may give files to other users.
     Owner,
-    /// The other hard links. They still refer to the old version: a write through them could change a file
-    /// outside the repository.
+    /// The other hard links to the file. These links still refer to the old content, because a write through
+    /// them could change a file outside the repository.
     OtherNames,
 }
 
@@ -82,12 +81,12 @@ impl WritableTree {
     /// Opens the folder. The path of the folder may contain links, but a path inside the folder must not.
     ///
     /// # Errors
-    /// [`ReaderError`] if it does not exist, or is not a folder.
+    /// [`ReaderError`] if the folder does not exist, or the path is not a folder.
     pub fn open(path: &Path) -> Result<Self, ReaderError> {
         truing_reader::FileTree::open(path).map(Self)
     }
 
-    /// Returns the bytes of a regular file.
+    /// Returns the content of a regular file.
     ///
     /// # Errors
     /// [`ReplaceError`]
@@ -99,12 +98,12 @@ impl WritableTree {
     /// Checks that a regular file holds these bytes.
     ///
     /// # Errors
-    /// [`ReplaceError`] if it does not.
+    /// [`ReplaceError`] if the content differs, or if the file cannot be read.
     pub fn check_content(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::ContentChanged) }
     }
 
-    /// Replaces a file that contains the bytes `old`. The new file keeps the mode of the old one and, where
+    /// Replaces a file that contains the bytes `old`. The new file gets the mode of the old file and, where
     /// the system allows it, the owner. Returns the attributes that the file has lost.
     ///
     /// # Errors
@@ -124,7 +123,8 @@ impl WritableTree {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
         let replaced = write_new_file(file, new, &stat).and_then(|owned| {
-            // The file is compared again, because an editor may have saved it since the first comparison.
+            // The content is compared a second time, because an editor may have saved the file since the
+            // first comparison.
             if read_plain_file(&folder, name)?.0 != old {
                 return Err(ReplaceError::ContentChanged);
             }
@@ -133,13 +133,13 @@ impl WritableTree {
             Ok(lost.into_iter().filter_map(|(is_lost, what)| is_lost.then_some(what)).collect())
         });
         if replaced.is_err() {
-            // The error is ignored: a leftover temporary file is harmless.
+            // The error is ignored, because a leftover temporary file is harmless.
             let _ = unlinkat(&folder, temporary.as_str(), AtFlags::empty());
         }
         replaced
     }
 
-    /// Creates a new file, with the folders above it.
+    /// Creates a new file, and the missing folders above it.
     ///
     /// # Errors
     /// [`ReplaceError`]; in case of an error, no file is created, and an existing file is unchanged.
@@ -171,18 +171,18 @@ impl WritableTree {
         Ok(())
     }
 
-    /// Removes the temporary file that a killed process has left in the folder of the file `path`. No other
-    /// file has the name of the temporary file.
+    /// Removes the temporary file that a killed process has left in the folder of the file `path`. The name
+    /// identifies the temporary file, because no other file has it.
     pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
         if let Ok((folder, _)) = self.open_parent(path) {
-            // The error is ignored: most often there is no such file, and a leftover is harmless.
+            // The error is ignored, because usually there is no such file, and a leftover is harmless.
             let _ = unlinkat(&folder, temporary_name(process).as_str(), AtFlags::empty());
         }
     }
 
-    /// Removes the temporary files of killed processes in the folder of a file. No other process may replace
-    /// files of this tree at the same time. Files with the id of this process are removed too, because a dead
-    /// process may have had the same id.
+    /// Removes the temporary files that killed processes have left in the folder of a file. Meanwhile, no
+    /// other process may replace files of this tree. Files with this process's id are removed too, because an
+    /// earlier process may have had the same id.
     pub fn remove_leftovers(&self, path: &RepoPath) {
         let Ok((folder, _)) = self.open_parent(path) else { return };
         let Ok(entries) = Dir::read_from(&folder) else { return };
@@ -190,13 +190,14 @@ impl WritableTree {
             let name = entry.file_name();
             let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
             if statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_file(&stat)) {
-                // The error is ignored: a leftover is harmless.
+                // The error is ignored, because a leftover is harmless.
                 let _ = unlinkat(&folder, name, AtFlags::empty());
             }
         }
     }
 
-    /// Returns the folder that holds a file, and the file's name in it. Git's folder is refused.
+    /// Returns the folder that holds a file, and the file's name in it. A path inside git's folder is an
+    /// error.
     fn open_parent<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
         if !path.is_safe_to_write() {
             return Err(ReplaceError::NotPlain);
@@ -222,8 +223,8 @@ fn is_leftover(name: &[u8]) -> bool {
     id == std::process::id() || test_kill_process(process) == Err(Errno::SRCH)
 }
 
-/// Returns the bytes and attributes of a regular file. A file above the size limit is an error, because no
-/// reviewed file is that large.
+/// Returns the bytes and attributes of a regular file. A file above the size limit counts as changed, because
+/// no reviewed file is that large.
 fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
@@ -235,8 +236,8 @@ fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Rep
     Ok((bytes, stat))
 }
 
-/// Writes the content of a new file, and gives it the mode and, if possible, the owner of another file.
-/// Returns true if the new file has the owner of the other file.
+/// Writes the content of a new file. Gives the file the mode of the original file and, if possible, its
+/// owner. Returns true if both files then have the same owner.
 fn write_new_file(file: OwnedFd, bytes: &[u8], original_stat: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;

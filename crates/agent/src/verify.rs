@@ -1,11 +1,11 @@
-//! Runs a repository's own setup and checks: commands that an authorized person has configured, on a private
-//! copy of the repository's files.
+//! Runs a repository's own setup and checks on a private copy of the repository's files. An authorized person
+//! has configured these commands.
 //!
-//! The setup runs first. It can reach only the listed registries (`registry`), through a proxy. Its result is
-//! cached (`cache`) under a key of its inputs (`key`). Then the checks run without network, on a copy
-//! (`copy`) of the tree with that result. The setup and the checks run in the sandbox, without secrets,
-//! within limits of time, output, memory and disk (`usage`). `truing_core::verification` evaluates the
-//! results.
+//! The setup runs first. The setup can connect only to the listed registries (`registry`), through a proxy.
+//! The result of the setup is cached (`cache`) under a key that is computed from its inputs (`key`). Then the
+//! checks run without network, on a copy (`copy`) of the tree and of this result. The setup and the checks
+//! run in the sandbox, without secrets, within limits of time, output, memory and disk (`usage`).
+//! `truing_core::verification` evaluates the results.
 
 mod cache;
 mod copy;
@@ -39,13 +39,13 @@ pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
-/// Path of the tree inside the sandbox. The path is the same in every run, because Python environments and
-/// Rust builds contain the path at which they were made.
+/// Path of the tree inside the sandbox. The path is equal in all runs, because Python environments and Rust
+/// builds contain the path at which they were created.
 pub const SANDBOX_TREE_PATH: &str = "/work";
 /// Configuration key that lists the registries that a setup may reach.
 pub const REGISTRIES: &str = "verify.registries";
-/// Environment variables that set tools to offline mode. Without these variables, the tools would try to use
-/// the network and wait for a timeout.
+/// Environment variables that switch tools to offline mode. Without these variables, the tools would try to
+/// use the network and wait for a timeout.
 pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
     ("GOTOOLCHAIN", "local"),
@@ -64,13 +64,13 @@ pub struct VerifyPlan {
     pub check: Vec<Vec<String>>,
     /// Registries that the setup may reach.
     pub registries: RegistryAccess,
-    /// Folders of programs that commands may read and run, besides the system's.
+    /// Folders with programs that commands may read and run, in addition to the system's folders.
     pub programs: Vec<PathBuf>,
     /// Time limit of each command.
     pub time: Duration,
-    /// Memory of all processes of a command together, in bytes.
+    /// Maximum memory of all processes of one command together, in bytes.
     pub memory: u64,
-    /// Maximum number of bytes that the setup may write, and that the checks may write.
+    /// Maximum number of bytes that the setup may write; the checks have the same limit.
     pub disk: u64,
 }
 
@@ -89,7 +89,7 @@ impl Default for VerifyPlan {
     }
 }
 
-/// The reason that setup and checks could not be run; a failed command is not an error.
+/// The reason that the setup and the checks could not be run. A failed command is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The sandbox is unavailable or too weak.
@@ -123,7 +123,7 @@ pub struct Verifier {
 /// The result of a setup, new or from the cache.
 #[derive(Debug)]
 pub struct SetupResult {
-    /// Commands that were run, up to the first that failed.
+    /// Commands that were run; the last one may have failed.
     pub commands: Vec<CommandRun>,
     /// Hosts that the setup reached or tried to reach.
     pub contacted_hosts: Vec<HostAccess>,
@@ -133,20 +133,20 @@ pub struct SetupResult {
     state: SetupState,
 }
 
-/// Commands that were run on a copy of a tree.
+/// The result of commands that were run on a copy of a tree.
 #[derive(Debug)]
 pub struct ScratchRunResult {
-    /// Commands that were run, up to the first that failed.
+    /// Commands that were run; the last one may have failed.
     pub commands: Vec<CommandRun>,
     /// Hosts that the commands reached or tried to reach.
     pub contacted_hosts: Vec<HostAccess>,
-    /// The folder of the copy, deleted when this is dropped.
+    /// The folder of the copy, which is deleted when this value is dropped.
     copy_folder: LockedFolder,
 }
 
 impl ScratchRunResult {
     /// Returns the path of the copy, in which the commands have run. The commands may have created any kind
-    /// of file in it, such as links, or files that can be read without end.
+    /// of file in the copy, for example links, or files that never end when they are read.
     pub fn tree(&self) -> PathBuf {
         self.copy_folder.path().join("tree")
     }
@@ -214,7 +214,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`], even if the configuration
-    /// accepts weaker levels elsewhere. A weaker sandbox has no separate network, so it could not restrict
+    /// accepts weaker levels elsewhere. Only this level has a separate network, which is needed to restrict
     /// the network access of the setup and the checks.
     pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
         require_level(SandboxLevel::Full, reached)?;
@@ -229,7 +229,7 @@ impl Verifier {
 
     /// Runs the setup of `tree`, and runs the checks if the setup succeeds. The checks may change `tree`, so
     /// the caller must pass a private copy and not use it afterwards. `baseline` contains the results of the
-    /// same checks before the change, if they are known.
+    /// same checks without the change, if these results are known.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed setup or check is no error.
@@ -270,8 +270,8 @@ impl Verifier {
             run_blocking("cannot read the tree", move || {
                 let key = key::setup_key(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
-                // The cache is cleaned after the lookup: the entry that was found is now locked, so it is not
-                // removed.
+                // The cache is cleaned only after the lookup, because the found entry is then locked and
+                // cannot be removed.
                 this.cache.clean(now);
                 Ok((found, key))
             })
@@ -400,8 +400,8 @@ impl Verifier {
         Ok(now)
     }
 
-    /// Runs one command on a private copy of `tree`, without network, as a check is run. If the setup
-    /// succeeded, the copy also contains the files that it has created.
+    /// Runs one command on a private copy of `tree`, under the same conditions as a check, so without
+    /// network. If the setup succeeded, the copy also contains the files that the setup created.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
@@ -448,7 +448,8 @@ impl Verifier {
         })
     }
 
-    /// Creates a copy of the tree for a setup, and private home and temporary folders beside it.
+    /// Creates a copy of the tree for a setup, with private home and temporary folders in the same parent
+    /// folder.
     fn copy_tree(&self, tree: &Path) -> io::Result<LockedFolder> {
         let held = self.create_scratch_folder()?;
         std::fs::create_dir(held.path().join("tree"))?;
@@ -469,8 +470,8 @@ impl Verifier {
         Ok(held)
     }
 
-    /// Returns the limit of the bytes in all folders to which the commands can write: their current size plus
-    /// the limit of the plan.
+    /// Returns a limit for the total size of all folders to which the commands can write: the current size
+    /// plus the plan's disk limit.
     async fn write_limit(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
@@ -483,7 +484,7 @@ impl Verifier {
         Ok(WriteLimit { folders, limit })
     }
 
-    /// Runs one command. The command can reach the registries if `proxy` is given; otherwise it has no
+    /// Runs one command. With a `proxy`, the command can connect to the registries; without one, it has no
     /// network.
     async fn run(
         &self,
@@ -505,7 +506,8 @@ impl Verifier {
         })
     }
 
-    /// Runs one command. Returns the command's result, or the reason that its program was not found.
+    /// Runs one command. Returns the command's result, or a description of the error if the program was not
+    /// found.
     async fn run_to_end(
         &self,
         argv: &[String],

@@ -1,4 +1,4 @@
-//! Section `budget` of the configuration: limits of the cost.
+//! Section `budget` of the configuration: limits on the cost of models.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use truing_core::money::MicroUsd;
 use super::TypedSettings;
 use super::problem::ConfigError;
 
-/// The limits of the cost; an absent sum means no limit.
+/// The limits on the cost of models. If an optional limit is absent, the cost is not limited.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetConfig {
-    /// Limit for all attempts at one head of one pull request.
+    /// Limit for all review attempts on one head commit of a pull request.
     pub review: MicroUsd,
-    /// Cost of one pull request at which Truing stops until a user allows the same amount again.
+    /// Cost of one pull request at which Truing pauses. A user can then allow the same amount again.
     pub pull_ask: Option<MicroUsd>,
     /// Limit for all reviews, audits and converge runs of one pull request.
     pub pull: Option<MicroUsd>,
@@ -22,9 +22,9 @@ pub struct BudgetConfig {
     pub converge: MicroUsd,
     /// Limit for all converge runs of a repository in a day.
     pub converge_day: Option<MicroUsd>,
-    /// Limit for one run of a job that follows a package.
+    /// Limit for one run of a sync job.
     pub sync: MicroUsd,
-    /// Limit for all runs of such jobs for a repository in a day.
+    /// Limit for all runs of sync jobs for a repository in a day.
     pub sync_day: Option<MicroUsd>,
     /// Limit for the total cost in a month.
     pub month: Option<MicroUsd>,

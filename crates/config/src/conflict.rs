@@ -34,21 +34,21 @@ pub(super) fn find_conflicts(
     }
     let (metrics, all) = ("server.metrics_listen", "server.listen");
     let (apart, usual) = (settings.address_if_any(metrics)?, settings.address(all)?);
-    // With port 0, the system chooses a different port for each listener.
+    // Port 0 is no conflict, because the system then chooses a different port for each listener.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be different from", all)?);
     }
     let (ask, most) = ("budget.pr_ask_usd", "budget.pr_usd");
     let (soft, hard) = (settings.usd(ask)?, settings.usd(most)?);
-    // The value 0 means no limit.
+    // The value 0 of the upper limit means no limit, so no conflict is possible.
     if hard > MicroUsd(0) && soft >= hard {
         problems.push(conflict(ask, "be less than", most)?);
     }
     Ok(problems)
 }
 
-/// Checks that a server for slots is configured together with a server for records and, for each forge, a
-/// marker key that all processes share.
+/// Checks that servers for slots and for records are configured together, and that each forge then has a
+/// marker key. All processes that share a store use the same key.
 fn check_store(
     settings: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
@@ -81,12 +81,13 @@ fn check_store(
     Ok(problems)
 }
 
-/// A required relation between two keys: one key, the relation in words, the other key, and the function that
-/// checks both values.
+/// A required relation between two keys: the first key, the relation in words, the second key, and a function
+/// that returns true if both values fit.
 type KeyRelation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
 
 const RELATIONS: [KeyRelation; 4] = [
-    // A worker stops itself if no heartbeat was acknowledged for two thirds of the lease.
+    // The heartbeat must be this short, because a worker stops itself if no heartbeat was acknowledged for
+    // two thirds of the lease.
     ("server.heartbeat", "be less than two thirds of", "server.lease", |heartbeat, lease| {
         heartbeat * 3 < lease * 2
     }),

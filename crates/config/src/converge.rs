@@ -14,7 +14,7 @@ use super::value::ConfigValue;
 use super::{EffectiveSetting, TypedSettings};
 use crate::environment::Environment;
 
-/// Section `converge`, with the reviewers that it names.
+/// Section `converge`, together with the sections of the reviewers that it lists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConvergeConfig {
     /// True if a server starts converge runs.
@@ -25,38 +25,40 @@ pub struct ConvergeConfig {
     pub audit_timeout: Duration,
     /// Timeout of a fixer.
     pub fix_timeout: Duration,
-    /// Poll interval for other reviewers.
+    /// Interval at which Truing checks external reviewers for a response.
     pub poll: Duration,
     /// Delay between a request to a reviewer and the first check for its response.
     pub poll_after_trigger: Duration,
-    /// Reviewers that must find nothing, in this order.
+    /// Reviewers that must report no findings for convergence, in the order of their runs.
     pub reviewers: Vec<ConfiguredReviewer>,
-    /// Maximum number of checks for comments that a reviewer's text announces.
+    /// Maximum number of checks for inline comments that a reviewer's text has announced.
     pub inline_lag_max: u32,
-    /// Event of our reviews that have findings: a comment, or a request for changes.
+    /// Event type of Truing's reviews with findings: a comment, or a request for changes.
     pub event: ReviewEvent,
     /// True if threads of fixed findings are resolved.
     pub resolve_threads: bool,
     /// True if a draft is marked ready after it has converged.
     pub mark_ready: bool,
-    /// True if the description is rewritten at the end.
+    /// True if the pull request's description is rewritten at the end.
     pub update_description: bool,
-    /// True if the forge may merge the base branch into a branch that has fallen behind it.
+    /// True if the forge may merge the base branch into a pull request's branch that has fallen behind.
     pub auto_rebase: bool,
-    /// Accounts that may request runs. If the list is empty, all accounts with write permission may.
+    /// Accounts that may request runs. If the list is empty, all accounts with write permission may request
+    /// runs.
     pub askers: Vec<String>,
-    /// Label that starts a run; `None` if no label does.
+    /// Label that starts a run; `None` if no label starts runs.
     pub label: Option<String>,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
-    /// `NAME` of the existing `[model.NAME]` that fixes findings; `None` if the auditor's model fixes them.
+    /// The `NAME` of an existing section `[model.NAME]`, whose model fixes findings. `None` if the auditor's
+    /// model fixes them.
     pub fixer: Option<String>,
     /// True if Bugbot is triggered after each push. Only a flag of the command sets this field; there is no
     /// key for it.
     pub bugbot_retrigger: bool,
 }
 
-/// A configured reviewer that must find nothing.
+/// A configured reviewer, which must report no findings for convergence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfiguredReviewer {
     /// Truing's own auditor of the whole change.
@@ -70,36 +72,38 @@ pub enum ConfiguredReviewer {
 pub struct ReviewerConfig {
     /// Name of the reviewer in the configuration.
     pub name: String,
-    /// Accounts from which the reviewer writes, by name or id in any letter case; never empty.
+    /// Accounts with which the reviewer writes, by name or id. Letter case does not matter, and the list is
+    /// never empty.
     pub logins: Vec<String>,
-    /// Way to request a review.
+    /// Method by which Truing requests a review.
     pub trigger: ReviewerTrigger,
-    /// Evidence that the reviewer has reviewed a commit.
+    /// Observation by which Truing detects that the reviewer has reviewed a commit.
     pub detector: ReviewerDetector,
-    /// Valid regular expression that matches the text of the reviewer's reviews with findings.
+    /// Valid regular expression that matches the text of a review with findings.
     pub dirty: Option<String>,
-    /// True if the text of a review with findings contains only their number, as with the known reviewers.
+    /// True if the text of a review with findings contains only the number of findings, as with the known
+    /// reviewers.
     pub counts_alone: bool,
     /// True if a run ends with an error when the reviewer does not respond in time.
     pub required: bool,
     /// Timeout for the reviewer's response, after each request.
     pub budget: Duration,
-    /// Maximum number of requests on one commit.
+    /// Maximum number of review requests for one commit.
     pub requests: u32,
 }
 
-/// The way to request a review.
+/// The method by which Truing requests a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerTrigger {
     /// No request: the reviewer starts by itself.
     Nothing,
-    /// The review is requested from the reviewer's first login.
+    /// A review request to the reviewer's first login.
     Request,
-    /// A comment with exactly this text.
+    /// A comment with exactly this text on the pull request.
     Comment(String),
 }
 
-/// The evidence that a reviewer has reviewed a commit.
+/// The observation by which Truing detects that a reviewer has reviewed a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerDetector {
     /// A review by one of the reviewer's accounts.
@@ -108,13 +112,13 @@ pub enum ReviewerDetector {
     CheckRun(String),
 }
 
-/// Trigger for reviewers that start by themselves.
+/// Value of `trigger` for reviewers that start by themselves.
 const BY_ITSELF: &str = "none";
-/// Trigger that requests a review.
+/// Value of `trigger` that makes Truing request a review.
 const REQUEST: &str = "request";
-/// Detector that looks for reviews.
+/// Value of `detector` with which Truing looks for reviews.
 const REVIEW: &str = "review";
-/// Prefix of a detector that looks for a check run.
+/// Prefix of a `detector` value that names a check run.
 const CHECK_RUN: &str = "check:";
 
 /// A reviewer with built-in settings.
@@ -134,8 +138,8 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
     },
     KnownReviewer {
         name: "copilot",
-        // This reviewer posts reviews and comments from different accounts; a review must be requested from
-        // the first login.
+        // Copilot posts reviews and comments from different accounts. The first login is the account from
+        // which a review must be requested.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
         trigger: REQUEST,
         dirty: None,
@@ -146,7 +150,8 @@ fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
     KNOWN_REVIEWERS.iter().find(|known| known.name == name)
 }
 
-/// Returns the listed reviewers that Truing knows. They need no section of their own.
+/// Returns the reviewers in `converge.reviewers` that Truing knows. Such reviewers do not require a section
+/// in the configuration.
 pub(super) fn reviewers_without_section(
     settings: &BTreeMap<String, EffectiveSetting>,
 ) -> impl Iterator<Item = String> {
@@ -170,7 +175,7 @@ pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
     }
 }
 
-/// Key with the order of reviewers.
+/// Key that lists the reviewers in their order.
 const REVIEWERS: &str = "converge.reviewers";
 
 pub(super) fn read_section(
@@ -178,8 +183,8 @@ pub(super) fn read_section(
     section_names: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
-    // Reads all `[reviewer.NAME]` sections, because errors must be reported even in a section that
-    // `converge.reviewers` does not list.
+    // All `[reviewer.NAME]` sections are read, because a section's errors must be reported even if
+    // `converge.reviewers` does not list it.
     let others = section_names.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
@@ -240,7 +245,7 @@ pub(super) fn read_section(
     })
 }
 
-/// Returns the error text for a model name that does not exist; `known` contains the existing names.
+/// Returns the error text for a model name that does not exist. `known_names` are the existing names.
 pub fn unknown_model_message<'a>(name: &str, known_names: impl Iterator<Item = &'a String>) -> String {
     let known_names: Vec<String> = known_names.map(|name| format!("`{name}`")).collect();
     let those = match known_names.as_slice() {
@@ -250,7 +255,7 @@ pub fn unknown_model_message<'a>(name: &str, known_names: impl Iterator<Item = &
     format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
 }
 
-/// Key of the model that fixes findings.
+/// Key that names the model for fixing findings.
 pub(crate) const FIXER: &str = "converge.fixer";
 
 fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
@@ -297,7 +302,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
     })
 }
 
-/// Creates the error for a value that only the code of its section can validate.
+/// Creates the error for a value that is invalid for a reason that the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {
@@ -315,9 +320,9 @@ fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> Co
 pub enum WorkspaceOwnership {
     /// The run owns the workspace and removes it at the end.
     Owned,
-    /// Another run owns the workspace, and this run joins that run.
+    /// Another run owns the workspace, and this run uses it as well.
     Attach,
-    /// If another run exists, it owns the workspace; otherwise this run owns it.
+    /// If another run exists, this run uses that run's workspace; otherwise this run owns the workspace.
     Auto,
 }
 
@@ -335,7 +340,7 @@ impl WorkspaceOwnership {
     }
 }
 
-/// The variables of the tool that the converge loop replaces.
+/// The environment variables of `bugteam`, the tool that the converge loop replaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BugteamVariables {
     /// Value of `BUGTEAM_TEAM_LIFECYCLE`, if it is set.
@@ -352,7 +357,7 @@ impl BugteamVariables {
     /// Reads the variables of the tool that the converge loop replaces.
     ///
     /// # Errors
-    /// If `BUGTEAM_TEAM_LIFECYCLE` has an unknown value.
+    /// A `ConfigError` if `BUGTEAM_TEAM_LIFECYCLE` has an unknown value.
     pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
         let text = |name: &str| {
             let text = environment.get(name).map(|text| text.to_string_lossy().trim().to_owned());

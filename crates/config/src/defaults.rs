@@ -11,9 +11,9 @@ use super::value::ConfigValue;
 use super::{EffectiveSetting, ForgeKind};
 use crate::environment::Environment;
 
-/// Returns the default of a key; `path` is the key's path with a name in place of `NAME`. Returns `None` if
-/// the table of keys requires a default that this function does not know. `settings` contains the settings
-/// that are known so far; a forge's kind is known before its other keys.
+/// Returns the default of a key. `path` is the key's path, in which a name replaces `NAME`. Returns `None` if
+/// this function does not know the default, although the table of keys requires one. `settings` contains the
+/// settings that are already known. A forge's kind must be known before its other keys.
 ///
 /// # Errors
 /// A [`ConfigProblem`] if the key is required.
@@ -68,7 +68,7 @@ pub(super) fn default_value(
     })
 }
 
-/// Returns the kind of a forge. Returns GitHub for an unknown kind, which other code reports.
+/// Returns the kind of a forge. For an unknown kind, returns GitHub; other code reports the error.
 fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
     match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
         Some(ConfigValue::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
@@ -80,8 +80,8 @@ fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKi
 const TOKEN_OF_GH: &str = "GH_TOKEN";
 
 /// Returns true if the forge is github.com, `GH_TOKEN` is set, and `GITHUB_TOKEN` is not. `gh` uses
-/// `GH_TOKEN` for github.com. Truing sends this token to another server only if the configuration names
-/// `GH_TOKEN`.
+/// `GH_TOKEN` only for github.com. Therefore, Truing sends this token to another server only if the
+/// configuration explicitly names `GH_TOKEN`.
 fn has_token_of_gh(
     name: &str,
     environment: &Environment,
@@ -116,7 +116,7 @@ fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, 
         ("webhook_secret", ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => {
             variable("BITBUCKET_WEBHOOK_SECRET")
         }
-        // The value is derived from `api_url` once `api_url` is known.
+        // The caller derives the value from `api_url` after `api_url` is known.
         (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(ConfigValue::Unset),
     }
 }

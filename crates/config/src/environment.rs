@@ -1,5 +1,5 @@
-//! The process's environment as a value: its variables and current folder, read once in one place. All other
-//! code gets the environment as an argument, so tests and `truing demo` can replace it.
+//! The process's environment as a value: its variables and its current folder. Truing reads the environment
+//! once and passes it as an argument. Tests and `truing demo` can therefore replace it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
     directory: PathBuf,
-    /// Folders that the command line names.
+    /// Folders from the command line that the command reviews.
     named_folders: Vec<PathBuf>,
 }
 
@@ -26,8 +26,8 @@ impl std::fmt::Debug for Environment {
 
 impl Environment {
     /// Reads the process's environment; no other code reads it. Variables whose names are not UTF-8 are left
-    /// out, because the names of Truing's variables are UTF-8. A current folder that no longer exists becomes
-    /// `.`.
+    /// out, because the names of Truing's variables are UTF-8. If the current folder no longer exists, `.` is
+    /// used instead.
     pub fn read_process() -> Self {
         Self {
             variables: std::env::vars_os()
@@ -92,8 +92,8 @@ impl Environment {
         &self.directory
     }
 
-    /// Returns a folder of the user by the XDG base directory rules: `$variable`, or `below` in the home
-    /// folder. By those rules, a value that is not an absolute path counts as absent.
+    /// Returns a folder of the user by the XDG base directory rules: the value of `variable`, or
+    /// `path_in_home` in the home folder. By these rules, a value that is not an absolute path is ignored.
     pub fn user_folder(&self, variable: &str, path_in_home: &str) -> Option<PathBuf> {
         let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         absolute(variable).or_else(|| Some(absolute("HOME")?.join(path_in_home)))

@@ -1,4 +1,4 @@
-//! Locates and reads the configuration's files.
+//! Locates and reads configuration files.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use super::plain::open_regular_file;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
-/// Maximum size in bytes of the operator's or the user's file. Parsing a file may need four hundred times its
-/// size in memory.
+/// Maximum size in bytes of the operator's file. Parsing a file may require four hundred times its size in
+/// memory.
 pub(super) const MAX_FILE: u64 = 512 << 10;
-/// Name of a repository's own file, at its root.
+/// Name of a repository's configuration file, which is in the repository's root folder.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
 
-/// Reads the operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml`
-/// in the user's configuration folder. Only the last of these files may be absent.
+/// Reads the operator's file: `config_flag` (the flag `--config`), else the path in `TRUING_CONFIG`, else
+/// `truing/truing.toml` in the user's configuration folder. Only the third file may be absent.
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if the file cannot be read.
@@ -38,12 +38,12 @@ pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
     Some(environment.user_folder("XDG_CONFIG_HOME", ".config")?.join("truing/truing.toml"))
 }
 
-/// Reads the repository's own file in a working tree's root folder, if there is one. Only local runs call
-/// this function; a service reads the file at the tip of the default branch.
+/// Reads a repository's configuration file from the root folder of a working tree, if the file exists. Only
+/// local runs call this function. A server reads the file from the tip of the default branch.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] if the file cannot be read or is not a plain file, for example if it is
-/// a link.
+/// [`ConfigProblem::RepositoryFile`] if the file cannot be read or is not a regular file. A link is not a
+/// regular file.
 pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
@@ -62,7 +62,7 @@ pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigErr
 /// Reads the file at `path`; messages name the file as `display_path`.
 ///
 /// # Errors
-/// [`ConfigProblem::Unreadable`] if it cannot be read.
+/// [`ConfigProblem::Unreadable`] if the file cannot be read.
 pub fn read_named_file(display_path: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = display_path.display().to_string();
     let text =
@@ -71,7 +71,8 @@ pub fn read_named_file(display_path: &Path, path: &Path) -> Result<SourceFile, C
     Ok(SourceFile { name, folder, text })
 }
 
-/// Returns the text of a plain file of at most `most` bytes, or the reason why it cannot be read.
+/// Returns the text of a regular file of at most `max_bytes` bytes, or the reason why the file cannot be
+/// read.
 fn text_of(path: &Path, max_bytes: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = open_regular_file(path).map_err(|error| error.to_string())?;

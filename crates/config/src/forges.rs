@@ -12,36 +12,36 @@ use super::secret::SecretSource;
 pub struct ForgeConfig {
     /// Kind of the forge.
     pub kind: ForgeKind,
-    /// Address of its REST API, without a slash at the end.
+    /// Address of the forge's REST API, without a slash at the end.
     pub api_url: String,
-    /// Address of its repositories, without a slash at the end.
+    /// Address of the forge's git repositories, without a slash at the end.
     pub git_url: String,
-    /// Login for both addresses.
+    /// Credentials for both addresses.
     pub login: ForgeLogin,
-    /// E-mail address of the account, for an API token of Bitbucket Cloud.
+    /// E-mail address of the account; required for an API token of Bitbucket Cloud.
     pub email: Option<String>,
-    /// Account that a Bitbucket Cloud token belongs to. Required only if the token may not query its own
+    /// Account to which a Bitbucket Cloud token belongs. Required only if the token may not query this
     /// account.
     pub account: Option<String>,
-    /// Accounts that wrote our earlier comments, by id or name; at Bitbucket Cloud only by id.
+    /// Accounts that wrote Truing's earlier comments, by id or name. For Bitbucket Cloud, only ids are valid.
     pub previous_accounts: Vec<String>,
-    /// Secret of its webhooks.
+    /// Secret with which the forge signs its webhooks.
     pub webhook_secret: SecretSource,
-    /// Treatment of the forge's webhooks while the kill switch is on; `None` for the default of this kind of
-    /// forge.
+    /// Handling of the forge's webhooks while the kill switch is on. `None` selects the default for this kind
+    /// of forge.
     pub halt_policy: Option<HaltPolicy>,
-    /// Key that signs the markers. If it is `None`, the key is in the file `marker.key` beside the database;
-    /// Truing creates this file once.
+    /// Key with which Truing signs its markers. If it is `None`, Truing uses the file `marker.key` in the
+    /// database's folder, and creates this file if it does not exist.
     pub marker_key: Option<SecretSource>,
-    /// Keys that signed markers earlier.
+    /// Keys with which Truing signed markers earlier.
     pub previous_marker_keys: Vec<SecretSource>,
-    /// Time for which a created object may stay invisible at the forge. Truing waits this long if the
-    /// response to a create request was lost.
+    /// Time for which a new object may be missing in the forge's responses. If the response to a create
+    /// request was lost, Truing waits this long before it searches for the object.
     pub visibility_delay: Duration,
-    /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty
-    /// for all.
+    /// Globs of the repositories to review. If the list is empty, all repositories are reviewed.
+    /// [`crate::value::compile_repository_globs`] compiles the globs.
     pub repositories: Vec<String>,
-    /// Globs of the branches, besides the default branch, whose tip may contain configuration;
-    /// [`crate::value::compile_globs`] compiles them.
+    /// Globs of branches whose tips may contain a configuration file, in addition to the default branch.
+    /// [`crate::value::compile_globs`] compiles the globs.
     pub config_branches: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Documents generated from the table of keys: the commented file of `truing init`, the JSON Schema, and the
+//! Generates documents from the table of keys: the commented file of `truing init`, the JSON Schema, and the
 //! reference page.
 
 use serde_json::{Map, Value as Json, json};
@@ -16,16 +16,15 @@ use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
 /// Maximum width of a comment line in the commented file.
 const WIDTH: usize = 100;
 
-/// Key that the commented file always sets, because a server needs a forge.
+/// Key that both generated files always set, because a server requires a forge.
 const SET: &str = "forge.NAME.kind";
-/// Key that the commented file sets if a repository is given.
+/// Key that both generated files set if a repository is given.
 const REPOSITORIES: &str = "forge.NAME.repositories";
 
 /// Renders a configuration file with github.com as the forge. If `repository` (`owner/name`) is given, the
-/// file limits the server to this repository. All other keys are comments with their defaults.
+/// file limits the server to this repository. All other keys are commented out, with their defaults.
 ///
-/// Each line can be enabled on its own, because keys are written in full and no key depends on a table
-/// header.
+/// Each key can be enabled separately, because it is written with its full path and needs no table header.
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown with its default, or with an example if the\n# key \
@@ -50,7 +49,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
     text
 }
 
-/// Keys of the short file, which fits on a screen.
+/// Keys in the short file, which must fit on one screen.
 const FIRST_KEYS: [&str; 10] = [
     SET,
     "forge.NAME.token",
@@ -64,8 +63,8 @@ const FIRST_KEYS: [&str; 10] = [
     "budget.repo_day_usd",
 ];
 
-/// Renders a short configuration file with only the keys that a first server needs, each with the first
-/// sentence of its description. The short file fits on a screen.
+/// Renders a short configuration file for a first server. It contains only the required keys, each with the
+/// first sentence of its description, and fits on one screen.
 pub fn starter_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing: the keys that a first server needs. For all keys: `truing init \
@@ -104,7 +103,8 @@ pub fn schema() -> Json {
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
         match named_section(section) {
-            // A named table such as `model.NAME` is placed next to the keys of the section `model`.
+            // If the section `model` exists, a named table such as `model.NAME` is described as an additional
+            // property of this section.
             Some(named) if root.contains_key(named.as_str()) => {
                 if let Some(above) = root.get_mut(named.as_str()).and_then(Json::as_object_mut) {
                     above.insert("additionalProperties".to_owned(), table);
@@ -138,8 +138,8 @@ pub fn schema() -> Json {
     })
 }
 
-/// Returns the schema of a named table that is written as an entry of a list, such as `[[tool]]`. Such an
-/// entry has its name in the required key `name`.
+/// Returns the schema of a named table in list notation, such as `[[tool]]`. In this notation, the required
+/// key `name` contains the table's name.
 fn list_item_schema(table: &Json, section: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
@@ -202,7 +202,8 @@ pub fn reference() -> String {
     text
 }
 
-/// Returns the named section to which a path such as `model.NAME` belongs; `None` for a path without `NAME`.
+/// Returns the named section that a path such as `model.NAME` denotes. Returns `None` if the path does not
+/// end with `NAME`.
 fn named_section(section: &str) -> Option<NamedSection> {
     section.strip_suffix(".NAME").and_then(NamedSection::from_word)
 }
@@ -251,7 +252,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Instructions
             | ValueKind::Networks,
         ) => "[]".to_owned(),
-        // All keys of these kinds have an empty default.
+        // This arm is never reached, because all keys of these kinds have an empty default.
         (
             KeyDefault::Text(text),
             ValueKind::Command
@@ -417,7 +418,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         (KeyDefault::Text(text), ValueKind::Integer(..)) => {
             text.parse::<i64>().ok().map(|number| json!(number))
         }
-        // All keys of these kinds have an empty default.
+        // This arm is never reached, because all keys of these kinds have an empty default.
         (KeyDefault::Text(_), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => Some(json!({})),
         (KeyDefault::Text(text), ValueKind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
@@ -482,7 +483,7 @@ fn schema_of(key: &ConfigKey) -> Json {
     schema
 }
 
-/// Returns the schema of a secret's place.
+/// Returns the schema of a secret's location.
 fn secret_schema() -> Json {
     json!({
         "type": "object",

@@ -14,7 +14,7 @@ pub struct ConfigKey {
     /// Dotted path of the key. `NAME` stands for the name of a forge, a team, a repository, a model, a job,
     /// a reviewer, a server or a tool.
     pub path: &'static str,
-    /// Kind of its values.
+    /// Kind of the key's values.
     pub kind: ValueKind,
     /// Value if no source sets the key.
     pub default: KeyDefault,
@@ -29,11 +29,11 @@ pub struct ConfigKey {
 /// The default of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyDefault {
-    /// A text, parsed like a variable's value.
+    /// A text that is parsed like the value of an environment variable.
     Text(&'static str),
-    /// The secret in this variable.
+    /// The secret in this environment variable.
     Variable(&'static str),
-    /// A value that depends on the environment.
+    /// A value that is computed from the environment or other settings.
     Computed {
         /// Description of the value.
         words: &'static str,
@@ -47,18 +47,18 @@ pub enum KeyDefault {
 pub enum RepositoryOverride {
     /// The file must not set the key, which is reserved to the operator.
     Forbidden,
-    /// The file may set the key if the operator does not.
+    /// The file may set the key if the operator does not set it.
     Sets,
-    /// The file may set the key if the operator does not and `verify.from_repository` is true.
+    /// The file may set the key if the operator does not set it and `verify.from_repository` is true.
     SetsIfAllowed,
-    /// The file may add to the operator's list.
+    /// The file may add elements to the operator's value.
     Adds,
 }
 
-/// Name of Truing's own auditor among the reviewers.
+/// Name of Truing's own auditor in the list of reviewers.
 pub const INTERNAL: &str = "internal";
 
-/// Key by which an operator permits repositories to set the commands that Truing runs for these repositories.
+/// Key with which the operator permits a repository to choose the commands that Truing runs for it.
 pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
 
 /// Sections of the table in display order, each with its description.
@@ -182,17 +182,17 @@ const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION)
 const BUDGET: ValueKind = ValueKind::Usd(1_000_000);
 /// Range of delays, which may be zero.
 const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
-/// Range of polling periods. With a period below the minimum, a process would run in a busy loop.
+/// Range of polling periods. A shorter period would make a process run in a busy loop.
 const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
 /// Range of timeouts for programs and servers that a model depends on.
 const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
-/// Maximum number of bytes of one output that a model receives.
+/// Maximum number of bytes of a tool's output that a model receives.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
-/// Range of timeouts for one piece of an agent's work.
+/// Range of timeouts for one task of an agent.
 const WORK: ValueKind = ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
-/// Range of intervals and timeouts for other reviewers.
+/// Range of intervals and timeouts for external reviewers.
 const PERIOD_OF_OTHERS: ValueKind =
     ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
@@ -2366,13 +2366,13 @@ pub const KEYS: &[ConfigKey] = &[
 /// A node in the tree of keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyNode {
-    /// A key, with its table entry.
+    /// A key, with its entry in the table of keys.
     Key(&'static ConfigKey),
     /// A table that contains keys or tables.
     Section,
 }
 
-/// Returns a section's keys, each with its name in the section.
+/// Returns all keys of a section. Each key's name is relative to the section.
 pub(crate) fn section_keys(section: &str) -> impl Iterator<Item = (&'static str, &'static ConfigKey)> {
     let all =
         KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)));
@@ -2380,7 +2380,7 @@ pub(crate) fn section_keys(section: &str) -> impl Iterator<Item = (&'static str,
     all.filter(|(name, _)| !name.starts_with("NAME."))
 }
 
-/// Files in which package managers record the selected versions.
+/// Globs of files in which package managers record the selected versions.
 const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,\
     **/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,\
     **/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
@@ -2393,7 +2393,7 @@ pub(crate) fn find_node(path: &[&str]) -> Option<KeyNode> {
     Some(if key.path.split('.').count() == path.len() { KeyNode::Key(key) } else { KeyNode::Section })
 }
 
-/// Returns the table entry of a key that the program itself names, such as `server.lease`.
+/// Returns the table entry of a key whose path is fixed in the code, such as `server.lease`.
 pub(crate) fn find_key(path: &str) -> Option<&'static ConfigKey> {
     let parts: Vec<&str> = path.split('.').collect();
     match find_node(&parts)? {
@@ -2402,8 +2402,8 @@ pub(crate) fn find_key(path: &str) -> Option<&'static ConfigKey> {
     }
 }
 
-/// Returns the known key or section nearest to an unknown path. A known key with the same last name counts as
-/// very near, because the user may have set it in the wrong section.
+/// Returns the known key or section nearest to an unknown path. A key with the same last part counts as very
+/// near, because the user may have set it in the wrong section.
 pub(crate) fn nearest_key(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
@@ -2413,7 +2413,8 @@ pub(crate) fn nearest_key(path: &[&str]) -> String {
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
     let named = KEYS.iter().map(|key| key.path.replace("NAME", name)).chain(sections.map(str::to_owned));
     let score = |candidate: &str| {
-        // An unknown path most likely means a known path with the same number of parts.
+        // A key with the same number of parts gets a bonus, because an unknown path is most likely a
+        // misspelled path of the same length.
         let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
         let last = candidate.rsplit('.').next();
         let misplaced = if last == path.last().copied() { SAME_NAME } else { 0.0 };
@@ -2422,12 +2423,13 @@ pub(crate) fn nearest_key(path: &[&str]) -> String {
     named.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default()
 }
 
-/// Similarity, from 0 to 1, of a known key whose last name equals the last name of the unknown path.
+/// Minimum similarity, from 0 to 1, of a known key whose last part equals the last part of the unknown path.
 const SAME_NAME: f64 = 0.9;
 /// Bonus of a known path that has as many parts as the unknown path.
 const SAME_DEPTH: f64 = 0.2;
 
-/// The sections whose path contains `NAME`, which stands for a name that users choose or know.
+/// The sections whose path contains `NAME`. It stands for a user-defined name, or a name that exists
+/// elsewhere, such as a repository's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NamedSection {
     Forge,
@@ -2443,7 +2445,7 @@ pub enum NamedSection {
 }
 
 impl NamedSection {
-    /// Returns the named section whose path begins with this word.
+    /// Returns the named section whose path has this first part.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         let all = [
             Self::Forge,
@@ -2459,7 +2461,7 @@ impl NamedSection {
         all.into_iter().find(|named| named.as_str() == word)
     }
 
-    /// Returns the first word of the paths of these sections.
+    /// Returns the first part of the section's path.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Forge => "forge",
@@ -2502,7 +2504,7 @@ impl NamedSection {
         }
     }
 
-    /// Returns an example of such a name, in TOML syntax.
+    /// Returns an example of a section's name, in TOML syntax.
     pub(crate) fn example(self) -> &'static str {
         match self {
             Self::Forge => "github",
@@ -2517,8 +2519,8 @@ impl NamedSection {
         }
     }
 
-    /// Returns true if the name of a variable can contain the names of these sections. Names of repositories
-    /// and priced models contain dots and slashes, so variables cannot contain them.
+    /// Returns true if an environment variable can set the keys of these sections. Names of repositories and
+    /// priced models contain dots and slashes, which a variable's name cannot contain.
     pub(crate) fn has_variables(self) -> bool {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp | Self::Tool => {
@@ -2528,8 +2530,8 @@ impl NamedSection {
         }
     }
 
-    /// Converts a name in a variable to the name of a section: each `_` becomes `-`. In the name of a known
-    /// tool with a blank, such as `go vet`, each `_` becomes a blank.
+    /// Converts the name in a variable to a section's name: each `_` becomes `-`. For a known tool whose name
+    /// contains a blank, such as `go vet`, `_` becomes a blank.
     pub(crate) fn name_from_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
@@ -2543,17 +2545,17 @@ impl NamedSection {
 /// Regular expression for names of tools: a name that the operator chooses, or the name of a known tool.
 const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
-/// Returns the variable that sets a key; `None` if no variable can set the key.
+/// Returns the environment variable that sets a key. Returns `None` if no variable can set the key.
 pub(crate) fn key_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::from_word);
     named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))
 }
 
-/// Returns the variable that sets a key: `TRUING_` and the path in capitals. Each dot becomes `__`; each `-`
-/// and each blank becomes `_`.
+/// Returns the environment variable that sets a key: `TRUING_` and the key's path in capitals. Each dot
+/// becomes `__`; each `-` and each blank becomes `_`.
 pub fn variable_name(path: &str) -> String {
     format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 
-/// Prefix of all our variables.
+/// Prefix of all of Truing's environment variables.
 pub(crate) const VARIABLES: &str = "TRUING_";

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ValueKind {
-    /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. The configuration may give the
-    /// place of a secret instead of the address.
+    /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. Instead of the address, the
+    /// configuration may contain the location of a secret.
     Store(&'static [&'static str]),
     /// An IP address and port to listen on.
     Address,
@@ -14,8 +14,8 @@ pub enum ValueKind {
     Integer(i64, i64),
     /// A length of time in this inclusive range.
     Duration(Duration, Duration),
-    /// One word of `supported`. A word of `planned` causes a separate error, because the documentation
-    /// already mentions such words.
+    /// One word of `supported`. A word in `planned` causes a separate error, because the documentation
+    /// already mentions it.
     Choice {
         /// Words that this version supports.
         supported: &'static [&'static str],
@@ -28,28 +28,28 @@ pub enum ValueKind {
     Url,
     /// A URL that requests use unchanged, including its query and any slash at its end.
     Endpoint,
-    /// A name without blanks, such as a model's.
+    /// A name without blanks, such as the name of a model.
     Name,
     /// The UUID of an account, with its braces.
     AccountUuid,
     /// A program: a name to be found on `PATH`, or a path. A relative path starts at the folder of the
     /// configuration file.
     Program,
-    /// The `NAME` of a `[model.NAME]`, or nothing.
+    /// The `NAME` of an existing section `[model.NAME]`, or an empty text.
     Model,
-    /// An e-mail address, or nothing.
+    /// An e-mail address, or an empty text.
     Email,
-    /// A text of any words and lines.
+    /// Any text, which may have several lines.
     Text,
-    /// The place of a secret: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
+    /// The location of a secret: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
-    /// The places of several secrets.
+    /// The locations of several secrets.
     Secrets,
-    /// A table of HTTP headers, each with the place of its secret.
+    /// A table of HTTP headers, each with the location of its secret value.
     Headers,
     /// A URL with one of these schemes. The URL may be a secret, such as the URL of a webhook. The
-    /// configuration contains the URL itself, or the place of a secret. A URL in the configuration must not
-    /// contain a password, and is displayed without its path.
+    /// configuration contains either the URL itself or the location of a secret. A URL in the configuration
+    /// must not contain a password, and Truing displays it without its path.
     Sink(&'static [&'static str]),
     /// A schedule as a cron pattern, in UTC.
     Cron,
@@ -73,11 +73,11 @@ pub enum ValueKind {
     Packs,
     /// Names of rules, each `PACK/RULE`.
     Rules,
-    /// A table of rules' names, each with its severities.
+    /// A table from rule names to severities.
     Severities,
-    /// Names of external things, such as packages.
+    /// Names that Truing does not define, such as names of packages.
     Names,
-    /// Ids and names of accounts.
+    /// Ids or names of forge accounts.
     Accounts,
     /// A list of these words.
     Words(&'static [&'static str]),
@@ -85,7 +85,7 @@ pub enum ValueKind {
     Hosts,
     /// A list of folders' paths.
     Folders,
-    /// A command with its program and arguments, or none.
+    /// A program with its arguments, or an empty list.
     Command,
     /// Commands, each a program and its arguments.
     Commands,
@@ -93,9 +93,9 @@ pub enum ValueKind {
     Format,
     /// Exit codes of a program, at least one.
     Codes,
-    /// A table of names, each with an id.
+    /// A table from names to ids.
     Ids,
-    /// Rules for the tier of reviews, as tables.
+    /// Rules that select the tier of a review, as tables.
     Tiers,
     /// Instructions for reviews, as tables.
     Instructions,
@@ -104,7 +104,8 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// Returns true if the configuration may give the place of a secret instead of a value of this kind.
+    /// Returns true if the configuration may contain the location of a secret instead of a value of this
+    /// kind.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
     }
@@ -160,7 +161,7 @@ impl ValueKind {
     }
 }
 
-/// Returns the prefix of a store's address.
+/// Returns the text with which a store's address begins for this scheme.
 pub(crate) fn scheme_prefix(scheme: &str) -> String {
     if scheme == "sqlite" { "sqlite:".to_owned() } else { format!("{scheme}://") }
 }

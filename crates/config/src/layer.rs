@@ -1,5 +1,5 @@
-//! Reads one source of values at a time: a file, the variables, or the flags. Each source is read in one pass
-//! that reports all its problems.
+//! Reads the values of one source: a file, the environment variables, or the flags. Each source is read in
+//! one pass that reports all its problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::environment::Environment;
 pub struct SourceFile {
     /// Name of the file in messages.
     pub name: String,
-    /// Folder at which its relative paths start.
+    /// Folder to which the file's relative paths refer.
     pub folder: PathBuf,
     /// Text of the file.
     pub text: String,
@@ -29,13 +29,13 @@ pub struct SourceFile {
 pub struct KeyFlag {
     /// Name of the flag, such as `--listen`.
     pub name: &'static str,
-    /// Path of the key that it sets.
+    /// Path of the key that the flag sets.
     pub key: &'static str,
     /// Value of the flag; several values if the key is a list.
     pub values: Vec<String>,
 }
 
-/// The owner of a file.
+/// The owner of a configuration file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FileOwner {
     Operator,
@@ -53,7 +53,7 @@ pub(crate) struct LayerEntry {
 /// The values that a source sets.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigLayer {
-    /// Entries by the path of their key.
+    /// Values by the path of their key.
     pub(crate) entries: BTreeMap<String, LayerEntry>,
     /// Names of named sections in the source, including sections without keys.
     pub(crate) names: SectionNames,
@@ -97,7 +97,8 @@ pub(crate) fn read_file_layer(
         let start = error.span().map_or(0, |span| span.start);
         let mut reason = error.message().trim().replace('\n', ", ");
         if reason == DUPLICATE {
-            // The span of this error contains the duplicate: a key, or the last name in a table's header.
+            // The span of this error contains the duplicate name: a key, or the last part of a table's
+            // header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
             reason = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
         }
@@ -108,12 +109,12 @@ pub(crate) fn read_file_layer(
     walk.layer
 }
 
-/// Maximum number of characters of a name that are displayed and compared with known names.
+/// Maximum number of characters of an unknown name that are displayed, and compared with known names.
 const MAX_NAME_CHARS: usize = 60;
 
 /// First part of the path of a tool's section.
 const TOOL: &str = "tool";
-/// Key of a `[[tool]]` that contains the tool's name. A `[tool.NAME]` must not have this key.
+/// Key of a `[[tool]]` that contains the tool's name. In a `[tool.NAME]`, this key is invalid.
 const NAME: &str = "name";
 
 mod tables;
@@ -124,7 +125,7 @@ struct LayerBuilder<'a> {
     /// Byte positions of the line ends.
     line_ends: Vec<usize>,
     layer: ConfigLayer,
-    /// Problems, each with the byte position at which it was found.
+    /// Problems, each with its byte position in the file.
     problems: Vec<(usize, ConfigProblem)>,
 }
 
@@ -160,7 +161,7 @@ impl LayerBuilder<'_> {
         }
     }
 
-    /// Reads each `[[tool]]` with a `name` as the section `tool.NAME`.
+    /// Reads each `[[tool]]` entry as the section `tool.NAME`, where `NAME` is the value of the key `name`.
     fn read_tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
         let mut first: BTreeMap<&str, ValueOrigin> = BTreeMap::new();
         for tool in tools {
@@ -195,7 +196,8 @@ impl LayerBuilder<'_> {
             first.insert(name, self.origin(origin));
             for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
                 let word = key.get_ref().as_ref();
-                // TOML reads a `[tool.NAME]` after a `[[tool]]` as a table within the last `[[tool]]`.
+                // If a `[tool.NAME]` follows a `[[tool]]`, TOML reads it as a table inside the last
+                // `[[tool]]`.
                 if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
                     let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or \
                          all as `[tool.NAME]`";
@@ -207,7 +209,8 @@ impl LayerBuilder<'_> {
         }
     }
 
-    /// Records a name, or reports that it is invalid.
+    /// Records the name of a named section and returns true. If the name is invalid, reports this and returns
+    /// false.
     fn add_name(&mut self, section: NamedSection, name: &str, start: usize) -> bool {
         let may_be = section.may_be(name);
         if may_be {
@@ -229,8 +232,8 @@ impl LayerBuilder<'_> {
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
-        // In a repository's own file, only names of tools are recorded, because the file cannot set keys of
-        // other named sections.
+        // A repository's own file cannot set keys of named sections other than tools, so only names of tools
+        // are recorded from it.
         if let [section, name] = path
             && let Some(named) = NamedSection::from_word(section)
             && (self.owner == FileOwner::Operator || named == NamedSection::Tool)
@@ -260,8 +263,8 @@ impl LayerBuilder<'_> {
             (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
-                // In a repository's own file, the relative path of a program starts at the root of each tree
-                // that is checked.
+                // In a repository's own file, a program's relative path is relative to the root of each tree
+                // that Truing checks.
                 let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
                 let folder = if is_own { Path::new("") } else { &self.file.folder };
                 ConfigValue::from_toml(kind, value, folder).map(Some)
@@ -300,17 +303,17 @@ impl LayerBuilder<'_> {
     }
 }
 
-/// Returns the first [`MAX_NAME_CHARS`] of a name.
+/// Returns the first [`MAX_NAME_CHARS`] characters of a name.
 fn truncate_name(name: &str) -> &str {
     name.char_indices().nth(MAX_NAME_CHARS).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
 }
 
 // ---------------------------------------------------------------------------------------------- variables
 
-/// Variable with the path of the operator's file. This variable sets no key.
+/// Variable with the path of the operator's file. No key corresponds to this variable.
 pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
 
-/// Reads the values of the variables with our prefix.
+/// Reads the values of all environment variables with Truing's prefix.
 pub(crate) fn read_variable_layer(
     environment: &Environment,
     problems: &mut Vec<ConfigProblem>,
@@ -352,22 +355,23 @@ pub(crate) fn read_variable_layer(
     layer
 }
 
-/// The key that a variable sets, and the kind of place if the variable names the place of a secret.
+/// The key that a variable sets. If the variable contains the location of a secret, also the kind of this
+/// location.
 struct VariableTarget {
     path: Vec<String>,
     key: &'static ConfigKey,
     secret: Option<SecretLocation>,
 }
 
-/// The kind of place that contains a secret. The suffix of the variable's name, `__ENV` or `__FILE`, selects
-/// the kind.
+/// The kind of location of a secret. The suffix of the variable's name, `__ENV` or `__FILE`, selects the
+/// kind.
 #[derive(Clone, Copy)]
 enum SecretLocation {
     Variable,
     File,
 }
 
-/// Returns the key that a variable sets, if its name matches that key exactly.
+/// Returns the key that a variable sets. Returns `None` if the variable's name does not match a key exactly.
 fn variable_target(name: &str) -> Option<VariableTarget> {
     let (bare, secret) = match (name.strip_suffix("__ENV"), name.strip_suffix("__FILE")) {
         (Some(bare), _) => (bare, Some(SecretLocation::Variable)),
@@ -389,7 +393,8 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
     fits.then_some(VariableTarget { path, key, secret })
 }
 
-/// Converts a variable's name to a path. In names of forges, teams and other named sections, `_` becomes `-`.
+/// Converts a variable's name to a path. The name of a forge, a team or another named section is converted by
+/// `NamedSection::name_from_variable`.
 fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
@@ -428,9 +433,9 @@ fn nearest_variable(name: &str) -> String {
 /// Variable with an app password of Bitbucket Cloud. Bitbucket Cloud discontinued app passwords in July 2026.
 const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 
-/// Reads variables of other programs. `decided` returns true for keys that Truing's own variables or flags
-/// set; these keys are left out. An empty variable counts as unset. A model's address is checked only when
-/// the model is called ([`foreign_model_address_problem`]).
+/// Reads variables of other programs. A key for which `decided` returns true is skipped, because one of
+/// Truing's own variables or flags sets it. An empty variable counts as unset. The address of a model is not
+/// checked here, but only when the model is called ([`foreign_model_address_problem`]).
 pub(crate) fn read_foreign_layer(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
@@ -451,15 +456,15 @@ pub(crate) fn read_foreign_layer(
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_variable_on(environment, variable) {
             let origin = ValueOrigin::Foreign(variable.to_owned());
-            // If this build does not support the provider, or if both switches are on, the error is reported
-            // only when a model is called.
+            // The error of an unsupported provider is reported only when a model is called. The same applies
+            // if both variables are on.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
         }
     }
     layer
 }
 
-/// Returns the problem that a model's address in another program's variable would cause; `None` if the
+/// Returns the problem of a model's address that another program's variable contains. Returns `None` if the
 /// address is absent or valid.
 pub fn foreign_model_address_problem(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
@@ -475,8 +480,8 @@ const RUNTIME_MODE: &str = "RUNTIME_MODE";
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Key that `ANTHROPIC_BASE_URL` sets.
 pub const BASE_URL: &str = "model.base_url";
-/// Variables of other programs, each with the key that it sets. If several variables set one key, the last of
-/// them applies.
+/// Variables of other programs, each with the key that it sets. If several variables set the same key, the
+/// last of these variables applies.
 const FOREIGN: [(&str, &str); 5] = [
     (RUNTIME_MODE, "review.runtime"),
     (ANTHROPIC_BASE_URL, BASE_URL),
@@ -484,15 +489,15 @@ const FOREIGN: [(&str, &str); 5] = [
     ("AWS_REGION", "model.region"),
     ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
 ];
-/// Prefix of the keys whose values from other programs' variables are checked only when a model is called.
+/// Prefix of keys for which values from other programs' variables are checked only when a model is called.
 const OF_MODELS: &str = "model.";
-/// Variables of other programs that select a provider, each with the provider that it selects.
+/// Switch variables of other programs, each with the provider that it selects.
 pub const USE: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 /// Key that the variables in `USE` set.
 pub(crate) const PROVIDER: &str = "model.provider";
 
-/// Returns true if another program's switch variable is on.
+/// Returns true if another program's switch variable is set to a value that means on.
 pub fn is_variable_on(environment: &Environment, variable: &str) -> bool {
     environment.get(variable).is_some_and(|value| !value.is_empty() && value != "0")
 }

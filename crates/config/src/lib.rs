@@ -1,8 +1,8 @@
 //! Configuration: its sources, their precedence, and the typed result.
 //!
-//! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's
-//! own file, default. Every input is an argument. Only `files`, `plain` and `secret` access the file system,
-//! and only [`Environment`] reads variables.
+//! Precedence, highest first: flag, `TRUING_*` variable, variable of another program, the operator's file,
+//! the repository's own file, default. All functions get their inputs as arguments. Only `files`, `plain` and
+//! `secret` access the file system, and only [`Environment`] reads environment variables.
 
 mod budget;
 mod conflict;
@@ -71,7 +71,7 @@ use verify::VerifyConfig;
 /// The complete configuration of one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Place of the store, from section `store`.
+    /// Location of the store, from section `store`.
     pub store: StoreConfig,
     /// Settings of the server, from section `server`.
     pub server: ServerConfig,
@@ -81,11 +81,11 @@ pub struct Config {
     pub model: ModelConfig,
     /// Further models by name, from sections `model.NAME`.
     pub models: BTreeMap<String, ModelConfig>,
-    /// Further models that are assigned to one kind of work.
+    /// Names of the models for certain kinds of work.
     pub roles: model::RoleModels,
     /// Settings of the review loop, from section `review`.
     pub review: ReviewConfig,
-    /// MCP servers by name, whose tools a model may call.
+    /// MCP servers by name. A model may call the tools of these servers.
     pub mcp: BTreeMap<String, McpConfig>,
     /// Configured linters, in the order of their names.
     pub linters: Vec<ToolConfig>,
@@ -97,7 +97,7 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// Settings of the sandbox, from section `sandbox`.
     pub sandbox: SandboxConfig,
-    /// Set-up and checks of the repository itself, from section `verify`.
+    /// The repository's own setup and checks, from section `verify`.
     pub verify: VerifyConfig,
     /// Settings of the converge loop, from section `converge`.
     pub converge: ConvergeConfig,
@@ -105,11 +105,11 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// Teams by name, from sections `team.NAME`.
     pub teams: BTreeMap<String, TeamConfig>,
-    /// Daily cost limits of the repositories that have a limit of their own, by `owner/name`.
+    /// Daily cost limits of individual repositories, by `owner/name`.
     pub repository_day_limits: BTreeMap<String, MicroUsd>,
     /// Prices of models, by name.
     pub prices: BTreeMap<String, DeclaredPrice>,
-    /// Jobs that follow an upstream package, by name.
+    /// Sync jobs by name. Each job follows an upstream package.
     pub sync_jobs: BTreeMap<String, JobConfig>,
     /// Recipients of notices, from section `notify`.
     pub notify: NotifyConfig,
@@ -127,11 +127,12 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Separate address of `/metrics`; `None` if `/metrics` is served on `listen`.
+    /// Separate address for `/metrics`. If it is `None`, `/metrics` is served on `listen`.
     pub metrics_listen: Option<SocketAddr>,
     /// Maximum number of leases that a process holds at once.
     pub concurrency: usize,
-    /// Maximum number of these leases for the repositories of one owner; 0 means no separate limit.
+    /// Maximum number of leases of a process for the repositories of one owner. 0 means that this number has
+    /// no separate limit.
     pub concurrency_per_owner: usize,
     /// Lifetime of a lease without a heartbeat.
     pub lease: Duration,
@@ -143,14 +144,14 @@ pub struct ServerConfig {
     pub forge_poll_interval: Duration,
     /// Maximum number of webhooks per second from one source; 0 means no limit.
     pub rate_limit: u32,
-    /// Networks of proxies whose information about a webhook's sender is trusted.
+    /// Networks of trusted proxies, whose information about a webhook's sender is used.
     pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Section `prompts` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromptsConfig {
-    /// Folder with further prompts, which replace Truing's prompts of the same name.
+    /// Folder with the operator's prompts, which replace Truing's prompts of the same name.
     pub dir: Option<PathBuf>,
 }
 
@@ -164,16 +165,16 @@ pub struct PolicyConfig {
 /// Section `sandbox` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SandboxConfig {
-    /// Weakest level of isolation that is accepted.
+    /// Weakest sandbox level that Truing accepts.
     pub level: SandboxLevel,
 }
 
 /// Section `team.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TeamConfig {
-    /// Globs of its repositories, which [`value::compile_repository_globs`] compiles.
+    /// Globs of the team's repositories. [`value::compile_repository_globs`] compiles the globs.
     pub repositories: Vec<String>,
-    /// Limit of its monthly cost; `None` for no limit.
+    /// Limit of the team's monthly cost; `None` means no limit.
     pub monthly_limit: Option<MicroUsd>,
 }
 
@@ -195,7 +196,7 @@ pub struct TelemetryConfig {
     pub otlp_endpoint: Option<String>,
     /// Headers that are sent with the traces.
     pub headers: Option<SecretSource>,
-    /// True if traces may contain texts: requests, answers, and contents that were read.
+    /// True if traces may contain the texts of requests and responses, and contents that tools have read.
     pub capture_content: bool,
 }
 
@@ -231,8 +232,8 @@ impl Config {
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
             .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
-        // `ANTHROPIC_BASE_URL` contains the address of the Messages API. Code and API keys for another
-        // provider must not be sent to this address.
+        // `ANTHROPIC_BASE_URL` contains the address of the Messages API. If another provider is selected, its
+        // code and API keys must not be sent to this address.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
         {
             foreign.entries.remove(layer::BASE_URL);
@@ -259,8 +260,8 @@ impl Config {
         Self::from_settings(settings, names)
     }
 
-    /// Adds the values of one repository's own file. Call this function on the result of [`Config::resolve`],
-    /// once for each repository.
+    /// Returns the configuration with the values of one repository's own file. Call this method on the result
+    /// of [`Config::resolve`], separately for each repository.
     ///
     /// # Errors
     /// All problems of the file.
@@ -275,8 +276,8 @@ impl Config {
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
             names.entry(NamedSection::Tool).or_default().extend(tools);
-            // An empty environment suffices: only the keys of tools still lack defaults, and these defaults
-            // do not depend on the environment.
+            // The environment may be empty here, because only tools' keys still lack defaults, and these do
+            // not depend on it.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
             let has_keys = |name: &String| {
@@ -336,16 +337,17 @@ impl Config {
         Ok(Self { denied_keys: not_used, ..Self::from_settings(settings, names)? })
     }
 
-    /// Returns the keys, and the tools without keys, that the repository's own file sets without the
-    /// operator's permission.
+    /// Returns the paths in the repository's own file that Truing ignored because the operator does not
+    /// permit them. These are keys, and tools without keys.
     pub fn denied_repository_keys(&self) -> &[String] {
         &self.denied_keys
     }
 
-    /// Adds a forge with this name, and with the default of each of its keys.
+    /// Returns the configuration with an additional forge of this name. All keys of this forge have their
+    /// defaults.
     ///
     /// # Errors
-    /// If the name does not identify a kind of forge.
+    /// A `ConfigError` if the name does not identify a kind of forge.
     pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let mut names = self.names.clone();
         names.entry(NamedSection::Forge).or_default().insert(name.to_owned());
@@ -354,8 +356,8 @@ impl Config {
         Self::from_settings(settings, names)
     }
 
-    /// Returns the configuration with the model of this name in place of `[model]`. Without a name, the
-    /// configuration stays unchanged.
+    /// Returns the configuration with the model of this name in place of `[model]`. If `name` is `None`, the
+    /// configuration is unchanged.
     #[must_use]
     pub fn with_named_model(&self, name: Option<&String>) -> Self {
         match name.and_then(|name| self.models.get(name)) {
@@ -376,8 +378,8 @@ impl Config {
         key_paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
-    /// Creates the typed configuration. A missing value is reported at the place of a key that is set in the
-    /// same section.
+    /// Creates the typed configuration. The error of a missing value gets the origin of another key that is
+    /// set in the same section.
     fn from_settings(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,
@@ -481,8 +483,8 @@ fn read_named_sections<T>(
     names.get(&section).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
 }
 
-/// Returns every key's path, with names in place of `NAME`, in the order of the table of keys and then by
-/// name.
+/// Returns the paths of all keys, with names in place of `NAME`. The order is that of the table of keys, and
+/// then of the names.
 fn key_paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {

@@ -1,4 +1,4 @@
-//! The login at a forge, by token or GitHub App, and the accounts that were used earlier.
+//! The credentials for a forge (a token or a GitHub App), and the accounts that Truing used earlier.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use super::{EffectiveSetting, ForgeKind, TypedSettings};
 /// The credentials for a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeLogin {
-    /// The place of an access token.
+    /// The location of an access token.
     Token(SecretSource),
     /// A GitHub App's key.
     App {
-        /// Number of the App.
+        /// Id of the App.
         id: u64,
         /// Private key of the App.
         key: SecretSource,
     },
 }
 
-/// Returns true for the path of a forge's token if an App is configured instead.
+/// Returns true for the path of a forge's token if a GitHub App is configured for the forge instead.
 pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSetting>) -> bool {
     let Some(own) = path.strip_suffix("token") else { return false };
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
 }
 
-/// Returns the accounts that wrote our comments earlier. Accounts at Bitbucket Cloud must be UUIDs, because
-/// any user of Bitbucket Cloud may choose any name.
+/// Returns the accounts that wrote Truing's earlier comments. For Bitbucket Cloud, the accounts must be
+/// UUIDs, because users there can choose any name.
 ///
 /// # Errors
 /// A [`ConfigProblem`] if an account does not identify exactly one user at this kind of forge.
@@ -58,10 +58,10 @@ pub(super) fn former_accounts(
     Ok(accounts)
 }
 
-/// Reads the complete login of a forge.
+/// Reads the complete credentials of a forge.
 ///
 /// # Errors
-/// A [`ConfigProblem`] if the login is incomplete, or if this kind of forge does not support it.
+/// A [`ConfigProblem`] if the credentials are incomplete, or if this kind of forge does not support them.
 pub(super) fn read_login(
     settings: &TypedSettings<'_>,
     name: &str,

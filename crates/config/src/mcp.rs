@@ -14,24 +14,24 @@ use super::{TypedSettings, table_mismatch};
 pub struct McpConfig {
     /// Transport to the server.
     pub transport: McpTransport,
-    /// Tools that may be called; never empty.
+    /// Names of the tools that a model may call; never empty.
     pub tools: Vec<String>,
     /// Timeout for the start of the server, and for each call.
     pub timeout: Duration,
-    /// Maximum number of bytes of one response that a model receives.
+    /// Maximum number of bytes of one tool result that a model receives.
     pub max_output: usize,
 }
 
 /// The transport to a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum McpTransport {
-    /// A program that is started.
+    /// A program that Truing starts as the server.
     Program {
         /// Program and its arguments.
         command: Vec<String>,
         /// Folders that the program may read.
         readable_folders: Vec<PathBuf>,
-        /// Variables that are passed to the program.
+        /// Names of the variables that the program receives from the environment.
         env: Vec<String>,
         /// Hosts that the program may connect to. If the list is empty, the program has no network.
         hosts: Vec<McpHost>,
@@ -54,7 +54,7 @@ pub enum McpTransport {
         /// Other headers of each request.
         headers: BTreeMap<String, SecretSource>,
     },
-    /// Our own tools of this forge.
+    /// Truing's own tools for this forge.
     Forge(String),
 }
 
@@ -99,7 +99,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let hosts = hosts.iter().map(|text| parse_host(text).map_err(|_| table_mismatch(&path("hosts"))));
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
-    // Keys that are valid only with some kinds of transport.
+    // These keys are valid only with certain kinds of transport.
     for (key, is_set, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),

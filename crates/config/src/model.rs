@@ -10,11 +10,11 @@ use super::secret::SecretSource;
 /// Section `model` or `model.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelConfig {
-    /// Name of its section: `model`, or `model.NAME`.
+    /// Name of the model's section: `model`, or `model.NAME`.
     pub section: String,
     /// Provider of the model.
     pub provider: ProviderKind,
-    /// Address of the provider, without a slash at the end; `None` for the provider's own default address.
+    /// Address of the provider, without a slash at the end. `None` selects the provider's default address.
     pub base_url: Option<String>,
     /// Source of the API key.
     pub api_key: SecretSource,
@@ -24,17 +24,18 @@ pub struct ModelConfig {
     pub workspace_id: Option<String>,
     /// Version of Azure's Chat Completions API.
     pub api_version: Option<String>,
-    /// Reasoning effort that is requested from a server of Chat Completions; `None` to omit it.
+    /// Reasoning effort in requests to a server of Chat Completions. If it is `None`, requests omit it.
     pub effort: Option<String>,
     /// Id of the model.
     pub name: String,
-    /// Ids of models at Amazon Bedrock, by name.
+    /// Model ids at Amazon Bedrock, by model name.
     pub model_ids: BTreeMap<String, String>,
-    /// `NAME` of the `[model.NAME]` that is called if this model is not available.
+    /// The `NAME` of the section `[model.NAME]` whose model is called if this model is unavailable.
     pub fallback: Option<String>,
 }
 
-/// For each kind of work, the `NAME` of an existing `[model.NAME]`; `None` means `[model]`.
+/// The model for each kind of work, as the `NAME` of an existing section `[model.NAME]`. `None` selects the
+/// model of `[model]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoleModels {
     /// Model for the review loop.
@@ -72,7 +73,7 @@ impl ProviderKind {
         }
     }
 
-    /// Returns the name in a configuration.
+    /// Returns the provider's name in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
@@ -85,14 +86,14 @@ impl ProviderKind {
     }
 }
 
-/// Variable with a bearer token for Amazon Bedrock.
+/// Environment variable with a bearer token for Amazon Bedrock.
 #[cfg(feature = "aws")]
 pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
-/// Variable with the key of OpenAI's API and of other servers of Chat Completions.
+/// Environment variable with the API key for OpenAI and for other servers of Chat Completions.
 pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
-/// Key of the fallback: the model that is called if `[model]` is not available.
+/// Key that names the fallback, which is called if the model of `[model]` is unavailable.
 const FALLBACK: &str = "model.fallback";
 
 /// Reads the section `model`; `models` contains the names of the sections `model.NAME`.
@@ -104,7 +105,7 @@ pub(super) fn read_section(
     Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
-/// Reads the keys that name a model for one kind of work; `models` contains the existing names.
+/// Reads the keys that assign a model to one kind of work. `models` contains the existing names.
 pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
@@ -116,7 +117,8 @@ pub(super) fn read_roles(
     })
 }
 
-/// Returns the name of the existing model that `key` names; `None` if the key is unset.
+/// Returns the name that `key` contains, which must be the name of an existing model. Returns `None` if the
+/// key is unset.
 pub(super) fn known_model(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -163,7 +165,8 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
-        // The default of `api_key` is a variable of another provider, so this provider needs its own default.
+        // The default of `api_key` names the variable of another provider, so this provider has its own
+        // default.
         (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
             SecretSource::Env(OPENAI_KEY.to_owned())
         }

@@ -1,4 +1,4 @@
-//! Problems of a configuration: each has its place and a hint for the correction.
+//! Problems of a configuration. Each problem has an origin and a hint for its correction.
 
 use std::fmt;
 
@@ -29,9 +29,9 @@ pub enum ValueOrigin {
         /// Number of the line, from 1.
         line: usize,
     },
-    /// A variable of another program.
+    /// An environment variable of another program.
     Foreign(String),
-    /// A variable with the prefix `TRUING_`.
+    /// An environment variable with the prefix `TRUING_`.
     Variable(String),
     /// A flag of the command.
     Flag(String),
@@ -51,7 +51,7 @@ impl ValueOrigin {
     }
 }
 
-/// Renders the place in a form that users can search for: a file and line, a variable or a flag.
+/// Renders the origin as a text for which users can search: a file and line, a variable, or a flag.
 impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,16 +83,16 @@ pub enum ConfigProblem {
     #[error("{origin}: unknown key `{}`", path.join("."))]
     UnknownKey {
         origin: ValueOrigin,
-        /// Parts of the path, as they were written.
+        /// Parts of the path as the user wrote them.
         path: Vec<String>,
-        /// Known key that the user must have meant. If absent, the nearest key is computed only when the
+        /// The known key that the user certainly meant. If it is absent, the nearest key is computed when the
         /// message is rendered, because a file may contain 100,000 unknown keys.
         nearest: Option<String>,
     },
-    /// A variable with our prefix that matches no key.
+    /// An environment variable with Truing's prefix that matches no key.
     #[error("unknown variable {name}")]
     UnknownVariable {
-        /// Name as it was written.
+        /// Name as the user wrote it.
         name: String,
         /// Known variable whose name is most similar.
         nearest: String,
@@ -112,10 +112,10 @@ pub enum ConfigProblem {
         origin: ValueOrigin,
         /// Kind of the named section.
         section: NamedSection,
-        /// Name as it was written.
+        /// Name as the user wrote it.
         name: String,
     },
-    /// A key reserved to the operator in a repository's own file.
+    /// A key in a repository's own file that only the operator may set.
     #[error("{origin}: `{key}` cannot be set by a repository")]
     NotForRepository { origin: ValueOrigin, key: String },
     /// A value that is invalid for its key.
@@ -126,7 +126,7 @@ pub enum ConfigProblem {
         /// Description of the required value.
         requirement: String,
     },
-    /// A value whose feature is not in this build.
+    /// A value that requires a feature that this build lacks.
     #[error("{origin}: `{key}`: \"{word}\" is not included in this build of truing")]
     NotBuilt {
         origin: ValueOrigin,
@@ -135,16 +135,16 @@ pub enum ConfigProblem {
         /// Values that this build supports.
         built: &'static [&'static str],
     },
-    /// A secret that the file contains directly.
+    /// A secret that the configuration contains directly instead of its location.
     #[error("{origin}: `{key}` holds the secret itself (not shown)")]
     LiteralSecret { origin: ValueOrigin, key: String },
-    /// A forge without a `kind`, whose name is no kind either.
+    /// A forge that has no `kind`, and whose name is not a kind of forge.
     #[error("`forge.{name}` needs a `kind`: \"{name}\" is not a kind of forge")]
     KindMissing {
         /// Name of the forge.
         name: String,
     },
-    /// A Bitbucket Data Center without an address, for which no default exists.
+    /// A Bitbucket Data Center without an address; no default address exists.
     #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center has its own address")]
     NoAddress {
         /// Name of the forge.
@@ -155,9 +155,9 @@ pub enum ConfigProblem {
     Conflict {
         key: &'static str,
         value: String,
-        /// Origin of this value.
+        /// Origin of the first value.
         origin: ValueOrigin,
-        /// Required relation to the other value.
+        /// Required relation of the first value to the other value.
         relation: &'static str,
         other_key: &'static str,
         /// Value of the other key.
@@ -165,7 +165,7 @@ pub enum ConfigProblem {
         /// Origin of the other value.
         other_origin: ValueOrigin,
     },
-    /// A forge without a login, or with two.
+    /// A forge whose credentials are missing, contradictory or incomplete.
     #[error("`forge.{name}` {problem}")]
     Login {
         /// Name of the forge.
@@ -173,26 +173,26 @@ pub enum ConfigProblem {
         /// Description of the error.
         problem: &'static str,
     },
-    /// A `[[tool]]` without the name of its tool.
+    /// A `[[tool]]` without the key `name`.
     #[error("{origin}: a `[[tool]]` has no `name`")]
     ToolUnnamed { origin: ValueOrigin },
-    /// Two `[[tool]]` with one name.
+    /// Two `[[tool]]` entries with the same name.
     #[error("{origin}: the tool `{name}` is already defined ({first_origin})")]
     DuplicateTool {
         origin: ValueOrigin,
         /// Name of the tool.
         name: String,
-        /// Place of the first `[[tool]]` with this name.
+        /// Origin of the first `[[tool]]` with this name.
         first_origin: ValueOrigin,
     },
-    /// A tool that is not known and lacks keys that such a tool requires.
+    /// An unknown tool that lacks required keys.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
     ToolUnknown {
-        /// Place of one of the tool's keys; the origin `Default` if no key is set.
+        /// Origin of one of the tool's keys; `Default` if no key is set.
         origin: ValueOrigin,
         /// Name of the tool.
         name: String,
-        /// Keys that the tool lacks, as text.
+        /// List of the missing keys, as text.
         missing: &'static str,
     },
     /// A price that is incomplete.
@@ -212,7 +212,7 @@ pub enum ConfigProblem {
 }
 
 impl ConfigProblem {
-    /// Creates the problem of a value of `key`, set at `origin`.
+    /// Creates the problem of an invalid value of `key` that was set at `origin`.
     pub(crate) fn from_value_error(origin: ValueOrigin, key: String, error: ConfigValueError) -> Self {
         match error {
             ConfigValueError::Value(error) => Self::BadValue { origin, key, requirement: error },
@@ -352,7 +352,7 @@ impl ConfigProblem {
     }
 }
 
-/// Returns the prefix of a message: the place and a separator, or nothing if there is no place.
+/// Returns the prefix of a message: the origin and a separator. Returns an empty text for the default.
 fn place_prefix(origin: &ValueOrigin) -> String {
     if *origin == ValueOrigin::Default { String::new() } else { format!("{origin}: ") }
 }
@@ -371,13 +371,13 @@ fn the_name_of(section: NamedSection) -> &'static str {
     }
 }
 
-/// Returns true for a variable that Kubernetes sets for a service with our name.
+/// Returns true for a variable that Kubernetes sets for a service named `truing`.
 fn is_kubernetes_variable(name: &str) -> bool {
     name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
 }
 
-/// Maximum number of problems that are reported; the others are counted. A file that is not TOML may have a
-/// problem on every line.
+/// Maximum number of problems that an error lists; further problems are only counted. A file that is not TOML
+/// may have a problem on every line.
 pub const MAX_PROBLEMS: usize = 20;
 
 /// The problems of a configuration; at least one.
@@ -387,12 +387,12 @@ pub struct ConfigError {
     pub first_problem: Box<ConfigProblem>,
     /// Other problems; together with the first problem at most [`MAX_PROBLEMS`].
     pub other_problems: Vec<ConfigProblem>,
-    /// Number of problems that are not in `first` and `other_problems`.
+    /// Number of problems that are neither in `first_problem` nor in `other_problems`.
     pub left_out: usize,
 }
 
 impl ConfigError {
-    /// Returns `Err` if there is a problem.
+    /// Returns `Err` if the list contains a problem.
     pub(crate) fn if_any(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         let mut problems = problems.into_iter();
         match problems.next() {
@@ -404,7 +404,7 @@ impl ConfigError {
         }
     }
 
-    /// Returns the problems that are reported.
+    /// Returns the listed problems.
     pub fn problems(&self) -> impl Iterator<Item = &ConfigProblem> {
         std::iter::once(&*self.first_problem).chain(&self.other_problems)
     }
@@ -417,7 +417,8 @@ impl From<ConfigProblem> for ConfigError {
 }
 
 impl ConfigError {
-    /// Adds a place to the problem of a missing value: the place of a key that is set in the same section.
+    /// Adds an origin to the problem of a missing value: the origin of another key that is set in the same
+    /// section.
     pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem

@@ -10,7 +10,7 @@ use super::problem::ConfigError;
 use super::tool::ToolSelection;
 use super::typed::TypedSettings;
 
-/// The reviewer in addition to the rules.
+/// The model runtime that reviews use in addition to the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfiguredRuntime {
     /// The rules only, without a model.
@@ -24,25 +24,25 @@ pub enum ConfiguredRuntime {
 /// The settings of the section `review`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewConfig {
-    /// Reviewer in addition to the rules.
+    /// Model runtime that reviews use in addition to the rules.
     pub runtime: ConfiguredRuntime,
     /// The `claude` program: a path, or a name on `PATH`.
     pub claude: String,
     /// Required version of the `claude` program.
     pub claude_version: String,
-    /// Timeout for the program's start, until its first request to the model.
+    /// Maximum time from the start of the program to its first request to the model.
     pub claude_start: Duration,
-    /// Maximum number of a model's answers in one review.
+    /// Maximum number of responses by a model in one review.
     pub max_turns: u32,
     /// True if several specialized reviewers check each change.
     pub specialists: bool,
     /// True if secrets are removed from every text for a model.
     pub redact: bool,
-    /// Rules for the extent of a pull request's review.
+    /// Rules that select the tier of a pull request's review.
     pub tiers: TierConfig,
     /// Instructions for reviews of changes to certain paths.
     pub instructions: Vec<PathInstruction>,
-    /// True if the model is also asked for a walkthrough.
+    /// True if reviews ask the model for a walkthrough.
     pub walkthrough: bool,
     /// Linters that reviews run.
     pub tools: ToolSelection,
@@ -50,11 +50,11 @@ pub struct ReviewConfig {
     pub skills_dir: SkillsDir,
     /// Delay from the last event to the review.
     pub debounce: Duration,
-    /// Maximum delay from the first event to the review.
+    /// Maximum delay of the review after the first event.
     pub max_wait: Duration,
-    /// Time without events after which a storm of events ends.
+    /// Time without events after which a burst of events has ended.
     pub quiet: Duration,
-    /// Maximum duration of a storm of events, from its first event on.
+    /// Maximum duration of a burst of events, counted from its first event.
     pub storm_max: Duration,
     /// Delay of the first retry.
     pub backoff: Duration,
@@ -73,14 +73,14 @@ pub struct ReviewConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkillsDir {
     pub path: PathBuf,
-    /// True if the path is configured. The folder must exist only if its path is configured.
+    /// True if the path is configured. A configured folder must exist; the default folder may be absent.
     pub is_named: bool,
 }
 
 /// Reads the section from its settings.
 ///
 /// # Errors
-/// A key that does not match the table of keys.
+/// A `ConfigError` if a key does not match the table of keys.
 pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
         runtime: settings.choice("review.runtime", |word| match word {

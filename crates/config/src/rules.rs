@@ -9,24 +9,24 @@ use truing_core::severity::RuleSeverity;
 use super::TypedSettings;
 use super::problem::ConfigError;
 
-/// Default time limit for reading the files of one review.
+/// Default time limit for reading all files of one review.
 pub const READING_TIME: Duration = Duration::from_secs(120);
 
 /// Section `rules` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RulesConfig {
-    /// Path globs of files that are not reviewed; [`compile_globs`](super::value::compile_globs) compiles
-    /// them.
+    /// Globs of files that are not reviewed. [`compile_globs`](super::value::compile_globs) compiles the
+    /// globs.
     pub ignore: Vec<String>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
-    /// Rules of packs and tools whose findings are ignored.
+    /// Rules, of packs or tools, whose findings are ignored.
     pub disabled_rules: Vec<String>,
-    /// Rules of packs and tools whose findings get another severity.
+    /// Rules, of packs or tools, whose findings get a different severity.
     pub severity: BTreeMap<String, Vec<RuleSeverity>>,
     /// Folder with further rule packs.
     pub dir: Option<PathBuf>,
-    /// Time limit for reading the files of one review.
+    /// Time limit for reading all files of one review.
     pub time: Duration,
 }
 

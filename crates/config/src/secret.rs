@@ -1,4 +1,4 @@
-//! Places of secrets, and secrets themselves, which no error, log or debug output contains.
+//! Locations of secrets, and secrets themselves. No error, log or debug output contains a secret.
 
 use std::fmt;
 use std::io::Read as _;
@@ -8,22 +8,22 @@ use truing_core::given_secrets;
 
 use crate::environment::Environment;
 
-/// The place of a secret. The secret is read only when it is needed.
+/// The location of a secret. The secret is read only when it is needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretSource {
     /// In an environment variable.
     Env(String),
     /// In a file; a newline at its end is removed.
     File(PathBuf),
-    /// Directly in the configuration, if the key permits a secret there.
+    /// Directly in the configuration, if the key permits this.
     PlainText(SecretText),
 }
 
-/// Maximum size of a secret in bytes. For comparison, a private key takes about 4 KiB.
+/// Maximum size of a secret in bytes. The limit is far above the size of a private key, which is about 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl SecretSource {
-    /// Returns the file that contains the secret; `None` if the secret is in another place.
+    /// Returns the path of the file that contains the secret. Returns `None` if the secret is not in a file.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
@@ -31,11 +31,12 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret now. After this call, the secret is removed from all displayed text
-    /// ([`given_secrets::register_secret`]).
+    /// Reads the secret, and registers it ([`given_secrets::register_secret`]). A registered secret is
+    /// removed from all displayed text.
     ///
     /// # Errors
-    /// [`SecretError`] names the variable or file that is missing, empty, too long or not valid text.
+    /// [`SecretError`] if the variable or file is missing, empty, too long or not valid text. The error names
+    /// the variable or file.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |reason: String| SecretError { from: self.clone(), reason };
         let text = match self {
@@ -92,7 +93,8 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// Returns the secret. Pass the returned text only to code that sends the secret to its owner.
+    /// Returns the secret. Pass the returned text only to code that sends it to the service for which the
+    /// secret is meant.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -108,7 +110,7 @@ impl fmt::Debug for SecretText {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{from} {reason} (required)")]
 pub struct SecretError {
-    /// Expected place of the secret.
+    /// Location at which the secret was expected.
     pub from: SecretSource,
     /// Description of the error.
     pub reason: String,
@@ -140,7 +142,8 @@ mod tests {
         assert!(
             said(SecretSource::File("/gone/token".into())).starts_with("file /gone/token cannot be read: ")
         );
-        // Reading a FIFO may block, and reading a device may never end.
+        // A secret must be a regular file, because reading a FIFO may block and reading a device may never
+        // end.
         assert_eq!(
             said(SecretSource::File("/dev/zero".into())),
             "file /dev/zero cannot be read: it is not a regular file (required)"

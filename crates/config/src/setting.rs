@@ -7,9 +7,9 @@ use super::value::ConfigValue;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectiveSetting {
     pub value: ConfigValue,
-    /// Source that set the value.
+    /// Origin of the value.
     pub origin: ValueOrigin,
-    /// Source that added to the value, if any.
+    /// Origin of elements that were added to the value, if any.
     pub addition_origin: Option<ValueOrigin>,
 }
 

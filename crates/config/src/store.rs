@@ -1,4 +1,5 @@
-//! Section `store` of the configuration: the place of the store, and this machine's own folder.
+//! Section `store` of the configuration: the location of the store, and the folder for data of this machine
+//! only.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +9,14 @@ use super::secret::SecretSource;
 /// Section `store` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreConfig {
-    /// Place of the store. `None` if no store is configured and there is no home folder for the default
+    /// Location of the store. `None` if no store is configured and there is no home folder for the default
     /// store.
     pub(super) place: Option<StorePlace>,
     /// Folder for data of this machine only.
     pub(super) folder: Option<PathBuf>,
 }
 
-/// The place of a store.
+/// The location of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StorePlace {
     /// A store in a file.
@@ -26,31 +27,32 @@ pub enum StorePlace {
         slots: SecretSource,
         /// URL of the server that keeps records.
         records: SecretSource,
-        /// Passwords of both servers, if the URLs do not contain the passwords.
+        /// Passwords for both servers. A password is absent if it is in the server's URL.
         passwords: [Option<SecretSource>; 2],
     },
 }
 
 impl StoreConfig {
-    /// Creates the settings of a temporary store in this file. The folder of the file also contains this
-    /// machine's own data.
+    /// Creates the settings of a temporary store in this file. The data of this machine is stored in the same
+    /// folder as the file.
     pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
         Self { place: Some(StorePlace::File(file)), folder }
     }
 
-    /// Returns the place of the store.
+    /// Returns the location of the store.
     ///
     /// # Errors
-    /// [`ConfigProblem::NoStore`] if there is none.
+    /// [`ConfigProblem::NoStore`] if the store has no location.
     pub fn place(&self) -> Result<&StorePlace, ConfigError> {
         self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 
-    /// Returns the folder for this machine's own data: copies of repositories, keys, and files of one run.
+    /// Returns the folder for data of this machine only: copies of repositories, keys, and files of single
+    /// runs.
     ///
     /// # Errors
-    /// [`ConfigProblem::NoStore`] if there is none.
+    /// [`ConfigProblem::NoStore`] if the store has no location.
     pub fn folder(&self) -> Result<&Path, ConfigError> {
         let folder = self.folder.as_deref().ok_or(ConfigProblem::NoStore)?;
         Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })

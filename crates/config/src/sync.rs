@@ -1,4 +1,4 @@
-//! Configuration of the jobs that follow an upstream package.
+//! Configuration of the sync jobs. Each job follows an upstream package.
 
 use std::time::Duration;
 
@@ -13,26 +13,27 @@ use super::problem::{ConfigError, ConfigProblem};
 use super::value::ConfigValue;
 use super::{TypedSettings, table_mismatch, value};
 
-/// Section `sync.NAME` of the configuration. Paths are relative to the project's folder.
+/// Section `sync.NAME` of the configuration. Paths in the section are relative to the project's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobConfig {
     /// Registry that publishes the package.
     pub registry: PackageRegistry,
-    /// Name of the followed package.
+    /// Name of the package that the job follows.
     pub package: String,
-    /// Selection of the release to follow.
+    /// Rule that selects the release to follow.
     pub target: ReleaseSelector,
-    /// Minimum age that the newest release must have to be followed.
+    /// Minimum age of the newest release before the job follows it.
     pub min_age: Duration,
-    /// File with the project's requirement.
+    /// File with the project's version requirement for the package.
     pub constraint_file: String,
-    /// Place of the requirement in `constraint_file`: keys with dots between them; empty for the whole file.
+    /// Position of the requirement in `constraint_file`: keys separated by dots. If it is empty, the whole
+    /// file is the requirement.
     pub constraint_path: String,
     /// Style of the requirement's range.
     pub style: RangeStyle,
     /// File with the pinned definitions.
     pub manifest: String,
-    /// Folders or files of the package, and their counterparts in the project.
+    /// Pairs of a folder or file in the package and its counterpart in the project.
     pub mirror: Vec<(String, String)>,
     /// Repository of the project, `owner/name`. A job cannot run without a repository.
     pub repo: Option<String>,
@@ -42,29 +43,30 @@ pub struct JobConfig {
     pub forge: String,
     /// Branch of the pull request.
     pub branch: String,
-    /// Title of the pull request; `None` for a title that describes the outcome.
+    /// Title of the pull request. If it is `None`, the title describes the outcome.
     pub title: Option<TextTemplate>,
-    /// Text of the pull request; `None` for the repository's own template and a report.
+    /// Text of the pull request. If it is `None`, the text consists of the repository's own template and a
+    /// report.
     pub body: Option<TextTemplate>,
     /// Labels of the pull request.
     pub labels: Vec<String>,
     /// Author of the pull request's commits.
     pub author: GitIdentity,
-    /// Label of the issue that contains the job's questions to users.
+    /// Label of the issue in which the job asks users questions.
     pub question_label: String,
-    /// True if an issue reports the last runs.
+    /// True if the job maintains an issue that reports its last runs.
     pub tracks: bool,
-    /// Label of the issue that reports the last runs.
+    /// Label of the issue that reports the job's last runs.
     pub outcome_label: String,
     /// Numbers of consecutive failures that open the circuit breaker.
     pub breaker: JobBreakerLimits,
-    /// True if a model may port code without a user's ruling.
+    /// True if a model may port code without a user's decision.
     pub writes_code: bool,
     /// True if a model may classify unpinned functions.
     pub classifies: bool,
     /// Globs of the files that a port may change.
     pub ports: Vec<String>,
-    /// Maximum number of a model's answers in one port.
+    /// Maximum number of responses by a model in one port.
     pub turns: u32,
     /// Timeout of one port.
     pub wall: Duration,
@@ -74,12 +76,12 @@ pub struct JobConfig {
     pub lock: Vec<Vec<TextTemplate>>,
     /// Globs of the lock files.
     pub lock_files: Vec<String>,
-    /// True if the project's own version is incremented: the patch number after a relax, the minor number
-    /// after a bump.
+    /// True if the project's own version is incremented: the patch number after a `relax`, and the minor
+    /// number after a `bump`.
     pub increments_version: bool,
     /// File with the project's own version.
     pub version_file: String,
-    /// Place of the project's own version in `version_file`.
+    /// Position of the project's own version in `version_file`.
     pub version_path: String,
     /// File of the changelog; `None` if no changelog is written.
     pub changelog_file: Option<String>,
@@ -87,13 +89,13 @@ pub struct JobConfig {
     pub changelog_entry: TextTemplate,
 }
 
-/// The release that a job follows.
+/// The rule that selects the release that a job follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReleaseSelector {
     /// The newest release that is neither a pre-release nor withdrawn.
     Newest,
-    /// The newest release for which only the range must be widened, before any release that requires more
-    /// changes.
+    /// The newest release for which only the version range must be widened. It takes precedence over releases
+    /// that require more changes.
     Safe,
     /// The newest release, but at most this many releases after the release that the project was made for.
     MaxAhead(usize),
@@ -101,7 +103,7 @@ pub enum ReleaseSelector {
     Exact(PackageVersion),
 }
 
-/// Placeholders in the operator's texts for a job.
+/// Placeholders that the operator's texts for a job may contain.
 pub mod places {
     /// Name of the package.
     pub const PACKAGE: &str = "package";
@@ -109,27 +111,27 @@ pub mod places {
     pub const PACKAGES: &str = "packages";
     /// Version of the release.
     pub const VERSION: &str = "version";
-    /// Decision, `relax` or `bump`.
+    /// Kind of update: `relax` or `bump`.
     pub const DECISION: &str = "decision";
     /// The repository's own template for pull requests.
     pub const TEMPLATE: &str = "template";
     /// Report of the changes and their reasons.
     pub const TEXT: &str = "text";
-    /// Range that the project admits now.
+    /// Version range that the project accepts now.
     pub const RANGE: &str = "range";
-    /// Placeholders of a line in a changelog.
+    /// Placeholders that a changelog entry may contain.
     pub(super) const OF_CHANGELOG: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
-    /// Placeholders of a title.
+    /// Placeholders that a title may contain.
     pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
-    /// Placeholders of a pull request's text.
+    /// Placeholders that a pull request's text may contain.
     pub(super) const OF_BODY: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
-    /// Placeholders of a lock command.
+    /// Placeholders that a lock command may contain.
     pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
 
 impl JobConfig {
-    /// Returns true if definitions are pinned. Without a manifest, the project's own checks decide whether a
-    /// release fits.
+    /// Returns true if a manifest pins definitions. Without a manifest, the project's own checks decide
+    /// whether the project works with a release.
     pub fn has_manifest(&self) -> bool {
         self.manifest != NO_MANIFEST
     }
@@ -138,9 +140,9 @@ impl JobConfig {
 /// Value of `manifest` for a project that neither overrides nor copies any code of the package.
 const NO_MANIFEST: &str = "none";
 
-/// Value with which a job follows the newest release.
+/// Value of the target for the newest release.
 const NEWEST: &str = "newest";
-/// Value with which a job prefers the newest release that requires only a wider range.
+/// Value of the target for the newest release that requires only a wider range.
 const SAFE: &str = "safe";
 
 pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
@@ -247,12 +249,12 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     })
 }
 
-/// Returns true if places in this file are identified by keys, as in TOML and JSON.
+/// Returns true if positions in this file are identified by keys, as in TOML and JSON.
 fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 
-/// Parses `newest`, `safe`, `+3` or a version.
+/// Parses the target of a job: `newest`, `safe`, `+3` or a version.
 fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, String> {
     if text == NEWEST {
         return Ok(ReleaseSelector::Newest);
@@ -270,13 +272,13 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
     version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
 }
 
-/// Reads commands with placeholders in their words.
+/// Reads commands whose words may contain placeholders.
 fn lock_commands(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
     let word = |word: &String| parse_template(settings, key, word, &places::OF_LOCK);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 
-/// Parses a text in which all placeholders must be known.
+/// Parses a text with placeholders. An unknown placeholder is an error.
 fn parse_template(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -286,7 +288,7 @@ fn parse_template(
     TextTemplate::parse(text, known_placeholders).map_err(|wrong| bad_value(settings, key, wrong))
 }
 
-/// Creates the error for a value that only the code of its section can validate.
+/// Creates the error for a value that is invalid for a reason that the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {

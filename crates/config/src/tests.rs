@@ -1,6 +1,6 @@
 //! Tests of the configuration: its layers, their precedence, and its errors.
 
-// long: one short test for each rule, which share their files.
+// long: one short test for each rule; the tests share configuration files.
 
 use super::keys::KEYS;
 use super::login::ForgeLogin;
@@ -33,7 +33,7 @@ fn of_file(text: &str) -> Result<Config, ConfigError> {
     Config::resolve(&variables(&[]), Some(&operator(text)), &[])
 }
 
-/// Returns every problem of an invalid configuration, each with its hint.
+/// Returns every problem of an invalid configuration, each with the problem's hint.
 fn told(result: Result<Config, ConfigError>) -> String {
     let error = result.expect_err("it should be refused");
     error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
@@ -81,7 +81,7 @@ fn without_anything_the_defaults_hold() {
 
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
-    // A key without a typed value would cause the error `ConfigProblem::Table`.
+    // If a key had no typed value, parsing would fail with `ConfigProblem::Table`.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
         let of = SECTIONS
@@ -153,7 +153,7 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
     assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
     assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
-    // The text in which a value is shown can be parsed again, with the same result.
+    // The displayed text of a setting can be parsed again, with the same result.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
     let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
     assert_eq!(again.review.tiers.rules.len(), 2);
@@ -212,7 +212,7 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
     let given = variables(&[("TRUING_REVIEW__INSTRUCTIONS", r#"[{"paths": ["a"], "text": "b"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.instructions.len(), 1);
-    // The text in which a value is shown can be parsed again, with the same result.
+    // The displayed text of a setting can be parsed again, with the same result.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.instructions").unwrap();
     let again = of_file(&format!("review.instructions = {}", shown.value)).unwrap();
     assert_eq!(again.review.instructions[0].text, "Each query has a limit.\n");
@@ -323,7 +323,7 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
     assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
-    // A repository's file must not set `verify.from_repository`; only the operator may.
+    // Only the operator may set `verify.from_repository`, so the key has no effect in a repository's file.
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
@@ -633,7 +633,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
         at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]).as_deref(),
         Some("https://gateway.example")
     );
-    // The address is only checked when a model is called, because most runs do not call a model.
+    // The address is checked only when a model is called, because most runs do not call a model.
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
@@ -683,7 +683,7 @@ fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its
     let first = [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"), ("TRUING_MODEL__PROVIDER", "anthropic")];
     assert_eq!(model(&first).provider, ProviderKind::Anthropic);
     assert_eq!(model(&[("CLAUDE_CODE_USE_ANTHROPIC_AWS", "0")]).provider, ProviderKind::Anthropic);
-    // Variables of AWS's own programs are not checked until a model is called.
+    // Variables of AWS's programs are checked only when a model is called.
     assert_eq!(model(&[("AWS_REGION", "eu central")]).region, None);
 }
 
@@ -780,8 +780,8 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
 }
 
-/// Checks that files with very many errors are parsed fast. Such files once took minutes, because lines were
-/// counted from the start of the file, and each name was compared with every key.
+/// Checks that files with very many errors are parsed fast, even though each error needs a line number and a
+/// suggested key.
 #[test]
 fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
     let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
@@ -808,8 +808,8 @@ fn what_is_no_plain_file_is_not_waited_for() {
     }
 }
 
-/// A relative path of a program refers to the operator's file and not to the current folder, which may be a
-/// repository of another author.
+/// A program's relative path is resolved from the folder of the operator's file. It is not resolved from the
+/// current folder, which may be another author's repository.
 #[test]
 fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     let claude = |config: Config| config.review.claude;
@@ -820,7 +820,8 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
     assert!(told.contains("must be an absolute path or a name"), "{told}");
-    // The program of an MCP server follows the same rule; its arguments are not interpreted as paths.
+    // The relative path of an MCP server's program is resolved in the same way; the program's arguments are
+    // not interpreted as paths.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
         let way = of_file(&server(text)).unwrap().mcp["docs"].transport.clone();
@@ -877,7 +878,7 @@ fn a_repositorys_file_must_be_a_plain_file() {
     assert_eq!(read_repository_file(root.path()).unwrap_err().first_problem.code(), "config_unreadable");
 }
 
-/// Returns the lines of the generated file that are commented keys, without the `#`.
+/// Returns the commented-out keys of the generated file, one line each, without the `#`.
 fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# "))
@@ -891,9 +892,9 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
-    // These keys exclude each other: a server has an address or a forge's tools, a store has a file or two
-    // servers, and a forge has one of two logins. The loop leaves out one of the two logins each time; all
-    // other sections keep their tokens enabled.
+    // Some keys exclude each other. An MCP server has an address or a forge's tools, a store is a file or two
+    // servers, and a forge has one of two logins. `others` contains keys that are always left out. Each pass
+    // of the loop leaves out one of the two logins.
     let others = ["mcp.docs.forge =", "store.records ="];
     let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {
@@ -906,7 +907,8 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     }
 }
 
-/// Keys that are only valid together with other keys, with these other keys.
+/// Keys that are valid only together with other keys. Each key, or prefix of keys, is followed by the keys
+/// that must also be set.
 const NEEDED: [(&str, &[&str]); 7] = [
     ("forge.github.app_id", &["forge.github.private_key"]),
     ("forge.github.private_key", &["forge.github.app_id"]),
@@ -921,7 +923,8 @@ const NEEDED: [(&str, &[&str]); 7] = [
 fn each_commented_key_can_be_enabled_by_itself() {
     let text = generate::commented_file(None);
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
-    // `store.records` cannot be enabled by itself, because a store in a file contains its own records.
+    // `store.records` cannot be enabled alone, because the default store is a file, which contains the
+    // records.
     for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {
         let mut file = enabled(&text, line);
         assert_ne!(file, text, "{line}");

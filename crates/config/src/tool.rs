@@ -21,7 +21,7 @@ pub enum ToolSelection {
 }
 
 impl ToolSelection {
-    /// Returns the selection for a word of `review.tools`.
+    /// Returns the selection that a value of `review.tools` denotes.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         match word {
             "off" => Some(Self::Off),
@@ -31,8 +31,8 @@ impl ToolSelection {
     }
 }
 
-/// Section `tool.NAME`, or a `[[tool]]`. If a field is `None`, the value of the known tool with this name
-/// applies.
+/// Section `tool.NAME`, or a `[[tool]]`. If a field is `None`, the built-in value of the known tool with this
+/// name applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolConfig {
     /// Name of the tool. A tool that is not known must have a command and a format.
@@ -41,21 +41,22 @@ pub struct ToolConfig {
     pub command: Option<Vec<String>>,
     /// Name of the tool's output format; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,
-    /// Globs of the files that the tool checks, which [`compile_globs`](super::value::compile_globs)
-    /// compiles; never an empty list. For a tool that is not known, `None` means all files.
+    /// Globs of the files that the tool checks; never an empty list.
+    /// [`compile_globs`](super::value::compile_globs) compiles the globs. For an unknown tool, `None` means
+    /// all files.
     pub paths: Option<Vec<String>>,
-    /// Reviews in which the tool runs.
+    /// Condition that decides which reviews run the tool.
     pub condition: ToolCondition,
     /// Exit codes of a successful run; never an empty list. For a tool that is not known, `None` means 0 and
     /// 1.
     pub success_exit_codes: Option<Vec<i32>>,
     /// Timeout of a run.
     pub timeout: Duration,
-    /// Findings that are reported.
+    /// Selection of the tool's findings that are reported.
     pub scope: ToolScope,
 }
 
-/// The reviews in which a tool runs.
+/// The condition that decides which reviews run a tool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolCondition {
     /// Reviews in which a changed file matches the tool's globs.
@@ -66,7 +67,7 @@ pub enum ToolCondition {
     Never,
 }
 
-/// The findings of a tool that are reported.
+/// The selection of a tool's findings that are reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolScope {
     /// Findings on changed lines.

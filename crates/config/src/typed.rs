@@ -61,8 +61,8 @@ impl TypedSettings<'_> {
         self.get(path, |value| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None })
     }
 
-    /// Returns the rules for the tier of reviews: the operator's rules and, if the repository's own file was
-    /// read, its rules.
+    /// Returns the rules that select the tier of a review: the operator's rules, and the rules of the
+    /// repository's own file if it was read.
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
             let is_set = self.setting(path)?.value != ConfigValue::Unset;
@@ -117,7 +117,8 @@ impl TypedSettings<'_> {
     }
 
     /// Returns true if a configuration file, or a variable or flag of Truing, sets a key of `[model]`.
-    /// Variables of other programs do not count, because they must not cause costs by themselves.
+    /// Variables of other programs do not count, because a model must not cause costs only because another
+    /// program is configured.
     pub(super) fn names_a_model(&self) -> bool {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
         // Keys of `[model.NAME]` do not count, because such a model is used only where another key names it.
@@ -168,7 +169,7 @@ impl TypedSettings<'_> {
         Ok(all.unwrap_or_default())
     }
 
-    /// Returns the place of the store, and this machine's own folder.
+    /// Returns the location of the store, and the folder for data of this machine only.
     pub(super) fn store(&self) -> Result<StoreConfig, ConfigError> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
         let (url, records) = (&url?.value, &records?.value);
@@ -183,7 +184,7 @@ impl TypedSettings<'_> {
         Ok(StoreConfig { place, folder: self.path("store.folder")? })
     }
 
-    /// Returns the value of a key that may be unset; `None` if the key is unset.
+    /// Returns the value of an optional key, or `None` if the key is unset.
     pub(super) fn if_any<T>(
         &self,
         path: &str,
@@ -204,7 +205,7 @@ impl TypedSettings<'_> {
         self.if_any(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
     }
 
-    /// Returns a model's price, which must contain prices for both prompts and answers.
+    /// Returns a model's price. A price for prompts and a price for responses are required.
     pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
@@ -227,8 +228,8 @@ impl TypedSettings<'_> {
         settings.get(path).is_some_and(|setting| setting.origin != ValueOrigin::Default)
     }
 
-    /// Returns the origin with the lowest precedence that sets a key of a section. `prefix` is the section's
-    /// path and a dot.
+    /// Returns the lowest-precedence origin among the values that are set in a section. `prefix` is the
+    /// section's path followed by a dot.
     pub(super) fn first_set_origin(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
         all.map(|(_, setting)| &setting.origin)
@@ -269,7 +270,7 @@ impl TypedSettings<'_> {
     }
 }
 
-/// Returns the policy for webhooks that a word of `forge.NAME.halted` selects.
+/// Returns the webhook policy that a value of `forge.NAME.halted` denotes.
 fn halt_policy(word: &str) -> Option<HaltPolicy> {
     match word {
         "refuse" => Some(HaltPolicy::Refuse),

@@ -1,4 +1,5 @@
-//! Values of keys: parsed from a file's TOML or the text of a variable or flag, validated, and shown again.
+//! Values of keys. Values are parsed from a file's TOML or from the text of a variable or flag, validated,
+//! and rendered again.
 
 use std::fmt;
 use std::path::Path;
@@ -48,8 +49,8 @@ pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 
 impl ConfigValue {
-    /// Parses a value of a file. Relative paths start at `folder`. The caller reads tables with secrets
-    /// itself, because only the caller knows the places of their keys.
+    /// Parses a value of a file. Relative paths are relative to `folder`. Tables with secrets are read by the
+    /// caller, because only the caller knows the positions of their keys.
     pub(crate) fn from_toml(
         kind: ValueKind,
         value: &DeValue<'_>,
@@ -297,7 +298,7 @@ impl ConfigValue {
     }
 }
 
-/// Returns true for `owner/name` as forges write it.
+/// Returns true for a repository name in the notation of forges, `owner/name`.
 fn is_repository(text: &str) -> bool {
     let is_part = |part: &str| {
         let letters =
@@ -307,7 +308,7 @@ fn is_repository(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }
 
-/// Renders the value as TOML; empty for [`ConfigValue::Unset`].
+/// Renders the value as TOML. [`ConfigValue::Unset`] is rendered as an empty text.
 impl fmt::Display for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let string = |text: &dyn fmt::Display| toml::Value::String(text.to_string()).to_string();
@@ -363,8 +364,8 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// Returns the secret's variable. A name with a lower-case letter is refused, because it is probably a token
-/// that a user entered by mistake. Errors do not print the refused text.
+/// Returns a secret's location in the variable `name`. A name with a lower-case letter is refused, because it
+/// is probably a token that a user entered by mistake. Errors do not contain the refused text.
 pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueError> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -373,7 +374,7 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueErr
     Err(requirement_error("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
 }
 
-/// Returns the secret's file.
+/// Returns a secret's location in the file `path`.
 pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ConfigValueError> {
     if path.is_empty() {
         Err(requirement_error("name a file"))
@@ -382,10 +383,11 @@ pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, Con
     }
 }
 
-/// Compiles globs for names of files or branches: `*` stays within a folder, `**` does not.
+/// Compiles globs for names of files or branches: `*` matches within one folder, and `**` matches across
+/// folders.
 ///
 /// # Errors
-/// The first pattern that is no glob.
+/// The first pattern that is not a valid glob.
 pub fn compile_globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -394,10 +396,10 @@ pub fn compile_globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// Compiles globs for names of repositories, which ignore letter case, as forges do.
+/// Compiles globs for names of repositories. The globs ignore letter case, as forges do.
 ///
 /// # Errors
-/// The first pattern that is no glob.
+/// The first pattern that is not a valid glob.
 pub fn compile_repository_globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -406,14 +408,14 @@ pub fn compile_repository_globs(patterns: &[String]) -> Result<GlobSet, globset:
     set.build()
 }
 
-/// Returns true for a UUID as Bitbucket Cloud writes it, with its braces.
+/// Returns true for a UUID in Bitbucket Cloud's notation, with braces.
 pub(super) fn is_uuid(text: &str) -> bool {
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
 }
 
-/// Returns true for a text of visible characters with one `@` between them. A `:` is invalid, because a login
-/// has a `:` between its name and the token.
+/// Returns true for an e-mail address: visible characters around one `@`. A `:` is invalid, because it
+/// separates the e-mail address from the token in a login.
 fn is_email(text: &str) -> bool {
     let right =
         |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());
@@ -429,8 +431,8 @@ fn is_account(text: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Parses `sqlite:PATH`, if `schemes` contains `sqlite`, or a server's URL with one of these schemes. Errors
-/// omit the text, because it may contain a password.
+/// Parses the address of a store: a server's URL with one of these schemes, or `sqlite:PATH` if `schemes`
+/// contains `sqlite`. Errors omit the address, because it may contain a password.
 fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ConfigValueError> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
@@ -445,7 +447,8 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
             Ok(ConfigValue::Store(folder.join(path)))
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => {
-            // The URL must name a host before its path or in its query. Commas separate several hosts.
+            // The URL must contain a host, either before the path or in the query. Several hosts are
+            // separated by commas.
             let authority =
                 rest.strip_prefix("//").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
             let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
@@ -472,7 +475,8 @@ fn parse_integer(digits: &str, radix: u32, min: i64, max: i64) -> Result<ConfigV
     }
 }
 
-/// Parses dollars. An amount finer than the ledger's unit is refused, not rounded.
+/// Parses an amount in dollars. An amount with too many decimal places is refused, because the ledger could
+/// not store it exactly.
 fn parse_usd(text: &str, max_dollars: u32) -> Result<ConfigValue, ConfigValueError> {
     match MicroUsd::from_dollars(text) {
         Some(money) if money <= MicroUsd(u64::from(max_dollars) * 1_000_000) => {
@@ -484,13 +488,13 @@ fn parse_usd(text: &str, max_dollars: u32) -> Result<ConfigValue, ConfigValueErr
     }
 }
 
-/// Returns the items of a list of strings.
+/// Returns the items of a list that contains only strings. Otherwise returns `None`.
 fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
-/// Parses a list of globs, networks, hosts, folders or names, and validates each item. Keeps each item once,
-/// in the given order.
+/// Validates each item of a list, for example of globs, networks, hosts, folders or names. Removes duplicates
+/// and keeps the order.
 fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     for item in &items {
         if let ValueKind::Words(known) = kind
@@ -503,7 +507,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
-        // Without an owner, a pattern would silently match nothing.
+        // A pattern must contain an owner, because without one it would silently match nothing.
         if kind == ValueKind::Repositories && item.matches('/').count() != 1 {
             return Err(requirement_error(format_args!(
                 "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"

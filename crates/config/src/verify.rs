@@ -1,4 +1,4 @@
-//! Configuration of a repository's own set-up and checks.
+//! Configuration of a repository's own setup and checks.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use super::{TypedSettings, table_mismatch};
 /// Section `verify` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyConfig {
-    /// Commands that set up the tree, in order.
+    /// Commands of the setup, in order.
     pub setup: Vec<Vec<String>>,
-    /// Package registries that these commands may reach.
+    /// Package registries to which the setup may connect.
     pub registries: Vec<PackageRegistry>,
     /// Commands of the checks, in order.
     pub check: Vec<Vec<String>>,
@@ -23,12 +23,12 @@ pub struct VerifyConfig {
     pub programs: Vec<PathBuf>,
     /// Memory limit for all processes of a command together, in bytes.
     pub memory: u64,
-    /// Maximum number of bytes that a set-up may write. The checks of a tree together may write the same
-    /// number of bytes.
+    /// Maximum number of bytes that a setup may write. The same limit applies to all checks of a tree
+    /// together.
     pub disk: u64,
-    /// Maximum size of the cached results of set-ups, in bytes.
+    /// Maximum total size of the cached setup results, in bytes.
     pub cache_bytes: u64,
-    /// Maximum age of a cached result.
+    /// Maximum age of a cached setup result.
     pub cache_age: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! Atlassian's published descriptions of Bitbucket Cloud and Bitbucket Data Center, reduced to the requests
-//! that a reviewer makes. The descriptions are not part of the repository. The descriptions are read from the
-//! folder that the variable `TRUING_BITBUCKET_OPENAPI` names, or from the folder `../shared/data/openapi`
-//! beside the checkout. If the folder does not exist, nothing is checked.
+//! that a reviewer makes. The repository does not contain the descriptions. They are read from the folder in
+//! the variable `TRUING_BITBUCKET_OPENAPI`, or else from the folder `../shared/data/openapi` beside the
+//! checkout. If the folder does not exist, nothing is checked.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{ContractError, ForgeContract};
 /// The environment variable that names the folder.
 const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 
-/// A request to a forge that the forge's document does not describe, and that is therefore not checked.
+/// A request that the forge's document does not describe. Such a request is not checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct UndescribedCall {
     method: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct UndescribedCall {
 }
 
 impl UndescribedCall {
-    /// Returns true if the method and path of a request are those of this call.
+    /// Returns true if a request has the method and the path of this call.
     pub(crate) fn matches(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         self.method == method && count_matched_parameters(self.template, path, false).is_some()
@@ -64,14 +64,15 @@ fn read_contract(
 const NO_TYPE: &str = "\"type\" is a required property";
 /// The message about a query parameter that the document does not describe.
 const NO_FIELD: &str = "not among the query's fields";
-/// The reason for most undescribed requests: our copy of the document does not include them.
+/// The reason for most undescribed requests: Atlassian describes the request, but the reduced copy of the
+/// document does not include it.
 const CUT_DOCUMENT_REASON: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
 const fn undescribed_get(template: &'static str) -> UndescribedCall {
     UndescribedCall { method: "GET", template, reason: CUT_DOCUMENT_REASON }
 }
 
-/// Requests to Cloud that the document does not describe.
+/// Requests to Bitbucket Cloud that its document does not describe.
 const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
     undescribed_get("/user/workspaces"),
     undescribed_get("/user/workspaces/{workspace}/permissions/repositories"),
@@ -84,7 +85,7 @@ const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
     undescribed_get("/repositories/{workspace}/{repo_slug}/file-conflicts/{spec}"),
 ];
 
-/// Requests to Data Center that the document does not describe.
+/// Requests to Bitbucket Data Center that its document does not describe.
 const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     undescribed_get("/api/latest/users"),
     undescribed_get("/api/latest/users/{userSlug}"),
@@ -107,7 +108,7 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     },
 ];
 
-/// An example of an exemption: method, path, status and JSON.
+/// An example of an exempt exchange: method, path, status and JSON.
 type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
 /// Creates an exemption for a status that every request may return.
@@ -145,7 +146,7 @@ const fn request_exemption(
     }
 }
 
-/// Addresses that the examples use.
+/// Paths that the examples of exemptions use.
 const PULL: &str = "/2.0/repositories/a/b/pullrequests/1";
 const COMMENT: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
 const REPORT: &str = "/2.0/repositories/a/b/commit/c/reports/d";
@@ -155,7 +156,8 @@ const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/co
 const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
 const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
 
-/// The reason why errors about reports do not match the described form of errors.
+/// The reason for exempting error responses to requests for reports: their form differs from the described
+/// form.
 const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// Exemptions for behaviour of Bitbucket Cloud that its document does not describe.

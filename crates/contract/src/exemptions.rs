@@ -6,27 +6,27 @@ use crate::{ContractViolation, ExchangePart};
 /// An exemption from the contract: a deviation from the document that is permitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ContractExemption {
-    /// The operation, as the document names it, such as `GET /user`; empty for any operation.
+    /// The operation's name in the document, such as `GET /user`; empty for every operation.
     pub(crate) operation: &'static str,
     /// The part of the exchange that may deviate.
     pub(crate) exempt_part: ExemptPart,
     /// The reason why the deviation is permitted.
     pub(crate) reason: &'static str,
-    /// An exchange that deviates: method, path, status, and JSON of the response. If a part of the request is
-    /// exempt, the JSON is that of the request.
+    /// An exchange that deviates: method, path, status, and JSON. The JSON is the body of the response or, if
+    /// a part of the request is exempt, the body of the request.
     pub(crate) example: (&'static str, &'static str, u16, &'static str),
 }
 
 /// The part of an exchange that is exempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ExemptPart {
-    /// A status code of a response.
+    /// The status code of a response.
     Status(u16),
-    /// A field of a response. The location of a violation must have one of these ends, and its message must
-    /// have this beginning.
+    /// A field of a response. A violation is exempt if its location ends with one of the listed texts and its
+    /// message begins with the other text.
     ResponseField(&'static [&'static str], &'static str),
-    /// A field of a request. The location of a violation must have one of these ends, and its message must
-    /// have this beginning. The location of a query parameter begins with `?`.
+    /// A field of a request. A violation is exempt if its location ends with one of the listed texts and its
+    /// message begins with the other text. The location of a query parameter begins with `?`.
     RequestField(&'static [&'static str], &'static str),
 }
 
@@ -53,7 +53,7 @@ pub(crate) const TYPE: &str = "value is not of type";
 /// The message about a field that the schema does not describe.
 pub(crate) const UNNAMED: &str = "a field that the schema does not name";
 
-/// The exemptions of GitHub's documents.
+/// The exemptions from GitHub's documents.
 pub(crate) const HOLES: &[ContractExemption] = &[
     ContractExemption {
         operation: "",
@@ -139,8 +139,8 @@ pub(crate) const HOLES: &[ContractExemption] = &[
     },
 ];
 
-/// Asserts for every exemption of a list that the document does not allow its example, that the exemption
-/// permits the example, and that it has a reason.
+/// Asserts for each exemption that the document does not allow the exemption's example, that the exemption
+/// permits the example, and that the exemption has a reason.
 #[cfg(test)]
 pub(crate) fn assert_exemptions_needed(contract: &crate::ForgeContract, exemptions: &[ContractExemption]) {
     for hole in exemptions {

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// The operation of all GraphQL requests, as violations name it.
+/// The operation that a violation names for every GraphQL request.
 const NAME: &str = "POST /graphql";
-/// The fields that a request may have.
+/// The fields that the body of a request may contain.
 const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
 /// The parsed and validated schema of GitHub.
@@ -133,7 +133,8 @@ impl ResponseChecker<'_> {
         }
     }
 
-    /// Lists the fields of a selection. The flag of a field is true if every response must contain the field.
+    /// Adds the fields of a selection to `fields`. A field's flag is true if every response must contain the
+    /// field.
     fn collect_fields<'b>(
         &'b self,
         set: &'b SelectionSet,

@@ -1,12 +1,13 @@
-//! Published descriptions of the forges' APIs. Exchanges with the fake forge are compared with these
+//! Published descriptions of the forges' APIs. Tests compare the exchanges with the fake forge with these
 //! descriptions. GitHub's descriptions are in `data/`, reduced to the requests that Truing makes. The
 //! descriptions of both Bitbuckets (`bitbucket`) are read from a folder beside the checkout. Only tests use
-//! this crate; it is not part of the program.
+//! this crate; the published program does not contain it.
 //!
 //! A request is valid if its operation exists, the document describes all its query parameters, and its body
-//! matches the schema. The body must have only fields that the schema describes, even if the schema allows
-//! others. A response is valid if the operation describes its status, and its body matches the schema and has
-//! only described fields. Known gaps in the documents are listed with their reasons (`exemptions`).
+//! matches the schema. The request's body must contain only fields that the schema describes, even if the
+//! schema allows other fields. A response is valid if the operation describes its status, and its body
+//! matches the schema and contains only described fields. Known gaps in the documents are listed with their
+//! reasons (`exemptions`).
 
 mod bitbucket;
 mod exemptions;
@@ -30,15 +31,15 @@ const GRAPHQL: &str = include_str!("../data/github.graphql");
 /// The path of all GraphQL requests.
 const GRAPHQL_PATH: &str = "/graphql";
 
-/// The descriptions with which the exchanges with one forge are compared.
+/// The descriptions of one forge's API, with which exchanges are compared.
 #[derive(Debug)]
 pub struct ForgeContract {
-    /// The prefix of all addresses of the API; the document leaves it out.
+    /// The prefix of all paths of the API; the paths in the document do not include the prefix.
     base: &'static str,
     rest: openapi::OpenapiDocument,
     graphql: Option<graphql::GraphqlSchema>,
     exemptions: &'static [ContractExemption],
-    /// Requests to the forge that the document does not describe, and that are therefore not checked.
+    /// Requests to the forge that the document does not describe. These requests are not checked.
     undescribed_calls: &'static [UndescribedCall],
 }
 
@@ -59,7 +60,7 @@ impl ForgeContract {
         })
     }
 
-    /// Reads the contract of Bitbucket Cloud; returns `None` if its document does not exist on this machine.
+    /// Reads the contract of Bitbucket Cloud. Returns `None` if the document does not exist on this machine.
     ///
     /// # Errors
     /// [`ContractError`] if the document is damaged.
@@ -67,7 +68,7 @@ impl ForgeContract {
         bitbucket::cloud_contract()
     }
 
-    /// Reads the contract of Bitbucket Data Center; returns `None` if its document does not exist on this
+    /// Reads the contract of Bitbucket Data Center. Returns `None` if the document does not exist on this
     /// machine.
     ///
     /// # Errors
@@ -81,8 +82,8 @@ impl ForgeContract {
         self.rest.operations()
     }
 
-    /// Returns the violations in an exchange, except those that an exemption permits. A request that is
-    /// listed as undescribed is not checked.
+    /// Returns the violations in an exchange, except violations that an exemption permits. An exchange whose
+    /// request is listed in `undescribed_calls` is not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         if self.undescribed_calls.iter().any(|call| call.matches(exchange.method, path)) {
@@ -93,7 +94,7 @@ impl ForgeContract {
         found
     }
 
-    /// Returns all violations in an exchange, including those that an exemption permits.
+    /// Returns all violations in an exchange, including violations that an exemption permits.
     fn unfiltered_violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         let mut found = match &self.graphql {

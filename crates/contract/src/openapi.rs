@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 use crate::schema::{BodySchema, convert_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// The prefix of a repository's addresses by its id, which the document does not describe, and the prefix of
-/// the addresses that it describes instead. GitHub redirects requests to a repository's former name to an
-/// address with the repository's id. This address supports all operations of the repository.
+/// Two prefixes of a repository's paths: the prefix with the repository's id, which the document does not
+/// describe, and the described prefix with the owner and the name. GitHub redirects requests for a
+/// repository's former name to a path with the repository's id. All operations of the repository are
+/// available below this path.
 const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
 /// An OpenAPI document and its operations.
 #[derive(Debug)]
 pub(crate) struct OpenapiDocument {
-    /// True if the operations of a repository are also available at addresses with its id.
+    /// True if the operations of a repository are also available at paths with the repository's id.
     has_id_addresses: bool,
     components: Value,
     operations: Vec<ApiOperation>,
@@ -35,7 +36,7 @@ struct ApiOperation {
     responses: BTreeMap<String, Option<LazySchema>>,
 }
 
-/// The schema of a body, or of a query parameter. It is compiled at its first use.
+/// The schema of a body or a query parameter. The schema is compiled at its first use.
 #[derive(Debug)]
 struct LazySchema {
     schema: Value,
@@ -67,7 +68,7 @@ impl OpenapiDocument {
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
-        // If several operations match, the one with the fewest parameters is used.
+        // If several operations match, the operation with the fewest path parameters is used.
         let fitting = fitting.filter_map(|operation| {
             Some((count_matched_parameters(&operation.template, path, self.has_id_addresses)?, operation))
         });
@@ -183,7 +184,7 @@ impl LazySchema {
     }
 }
 
-/// Converts the value of a query parameter to the type that its schema requires.
+/// Converts the value of a query parameter to the type that the parameter's schema requires.
 fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
     let integer = || text.parse::<i64>().ok().map(|number| json!(number));
     let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
@@ -196,7 +197,7 @@ fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
     typed.unwrap_or_else(|| text.into())
 }
 
-/// Returns the number of parameters in a path template, if the path matches it; otherwise `None`.
+/// Returns the number of parameters in a path template if the path matches the template; otherwise `None`.
 pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addresses: bool) -> Option<usize> {
     let rest = path.strip_prefix("/repositories/").filter(|_| has_id_addresses);
     let (of, has_id_addresses) = match rest.map(|rest| rest.split_once('/')) {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Maximum number of violations of one body that are examined, before duplicates are removed. Equal
-/// violations in several items of a list count as one.
+/// Maximum number of violations in one body that are examined. Afterwards, equal violations in several items
+/// of a list are reduced to one.
 const MAX_SEEN: usize = 10_000;
 /// Maximum depth of references; deeper references count as a cycle.
 const MAX_DEPTH: usize = 32;
@@ -21,7 +21,8 @@ pub(crate) struct BodySchema {
 }
 
 impl BodySchema {
-    /// Compiles a schema, with the components that it refers to. `nullable` must have been converted before.
+    /// Compiles a schema with the components that it refers to. The caller must have called
+    /// `convert_nullable`.
     pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
         let whole = json!({"allOf": [schema], "components": components});
         let validator = jsonschema::draft4::options()
@@ -57,7 +58,7 @@ fn mask_pointer_indices(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Finds the fields of objects that no schema describes. Other fields are only allowed if
+/// Finds the fields of objects that no schema describes. An undescribed field is allowed only if
 /// `additionalProperties` is a schema, because the object is then a map.
 fn find_unnamed_fields(
     schemas: &[&Value],
@@ -100,7 +101,7 @@ fn find_unnamed_fields(
     }
 }
 
-/// Collects a schema, and all schemas that it refers to or that it combines (`allOf` and similar).
+/// Collects a schema, and all schemas that it refers to or combines (`allOf` and similar).
 fn collect_subschemas<'a>(
     schema: &'a Value,
     components: &'a Value,
@@ -126,12 +127,13 @@ pub(crate) fn resolve_reference<'a>(value: &Value, components: &'a Value) -> Opt
     components.pointer(value.get("$ref")?.as_str()?.strip_prefix("#/components")?)
 }
 
-/// Replaces `nullable` of OpenAPI by a type that includes null, at every level.
+/// Replaces OpenAPI's `nullable` with a type that includes null, at every level.
 pub(crate) fn convert_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(convert_nullable);
-            // The value must be `true`: an object may also describe a property with the name `nullable`.
+            // Only the value `true` marks a nullable schema, because an object may also describe a property
+            // with the name `nullable`.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
                 let null = |values: &mut Vec<Value>, null: Value| {

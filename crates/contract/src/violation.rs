@@ -28,7 +28,7 @@ pub enum ContractError {
     Graphql(String),
 }
 
-/// One request and its response, as they are transmitted.
+/// One HTTP request and its response.
 #[derive(Clone, Copy, Debug)]
 pub struct WireExchange<'a> {
     /// The method, such as `GET`.
@@ -55,7 +55,7 @@ pub enum ExchangePart {
 /// A deviation from the described contract.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ContractViolation {
-    /// The operation, as the document writes it: `GET /user`, or `POST /graphql`.
+    /// The operation's name in the document: `GET /user`, or `POST /graphql`.
     pub operation: String,
     pub part: ExchangePart,
     /// The location in the request or response: a JSON pointer in which `*` stands for every index.

@@ -1,5 +1,6 @@
-//! A circuit breaker. If a service fails repeatedly, or reports that a cap is reached, callers do not call it
-//! for some time. Then the result of one trial call decides for all callers. Pure: times are arguments.
+//! A circuit breaker. If a service fails repeatedly, or reports that a cap is reached, the breaker refuses
+//! calls for some time. After that time, it admits one trial call, whose result decides about all further
+//! calls. Pure: times are arguments.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +8,12 @@ use crate::id::{TimeSpan, UnixMillis};
 
 /// Number of consecutive failed calls that open the circuit.
 pub const FAILURES: u32 = 3;
-/// Time for which the circuit stays open at first. Each failed trial doubles this time.
+/// Time for which the circuit stays open after it was closed. Each failed trial doubles this time.
 pub const SHORTEST: TimeSpan = TimeSpan::seconds(30);
-/// Longest time for which the circuit stays open.
+/// Maximum time for which the circuit stays open.
 pub const LONGEST: TimeSpan = TimeSpan::minutes(60);
-/// Time for which the circuit stays open after a cap is reached, if the service reports no duration.
+/// Time for which the circuit stays open after a cap is reached, if the service does not report for how long
+/// the cap applies.
 pub const CAPPED: TimeSpan = TimeSpan::minutes(10);
 /// Time after which an unfinished trial is dropped and another call may become the trial.
 pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
@@ -31,7 +33,7 @@ pub enum TripReason {
 pub struct OpenCircuit {
     #[serde(rename = "why")]
     pub reason: TripReason,
-    /// Earliest time of the next trial.
+    /// Time at which a trial call is permitted.
     pub until: UnixMillis,
 }
 
@@ -55,7 +57,7 @@ pub struct CircuitBreaker {
 enum CircuitState {
     /// Every call is admitted.
     Closed { failures: u32 },
-    /// No call is admitted until the time in `open`. `last`: the length of this open period.
+    /// No call is admitted until the time in `circuit`. `open_period` is the length of the open period.
     Open {
         #[serde(rename = "open")]
         circuit: OpenCircuit,
@@ -80,9 +82,9 @@ impl Default for CircuitState {
 }
 
 impl CircuitBreaker {
-    /// Requests permission to make a call. An admitted caller reports the result with
-    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. For a trial that ends without a
-    /// result, the caller calls [`Self::abandon_trial`].
+    /// Requests permission to make a call. A caller whose call is admitted must report the result with
+    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. If a trial ends without a
+    /// result, the caller must call [`Self::abandon_trial`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.
@@ -100,8 +102,8 @@ impl CircuitBreaker {
         Ok(CallAdmission::Trial)
     }
 
-    /// Returns the state of the circuit if it is open. Calls that were admitted before the circuit opened use
-    /// this state to decide whether to continue.
+    /// Returns the state of the circuit if it is open. A caller whose call was admitted before the circuit
+    /// opened uses this state to decide whether to continue.
     pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
             CircuitState::Open { circuit: open, .. } => {
@@ -123,7 +125,7 @@ impl CircuitBreaker {
                 CircuitState::Closed { failures: failures.saturating_add(1) }
             }
             CircuitState::Closed { .. } => open_circuit(TripReason::Failures, now, SHORTEST),
-            // This call began before the circuit opened.
+            // The failed call began before the circuit opened, so the failure changes nothing.
             CircuitState::Open { .. } => return,
             CircuitState::Trial { reason: why, open_period: last, .. } => {
                 open_circuit(*why, now, TimeSpan(last.0.saturating_mul(2)))
@@ -136,7 +138,7 @@ impl CircuitBreaker {
         self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
-    /// Converts the times in the state to the times of a clock that is ahead by `lead`.
+    /// Converts the stored times to a clock that is `lead` ahead of the present clock.
     #[must_use]
     pub fn shift_clock_by(self, lead: TimeSpan) -> Self {
         let state = match self.state {
@@ -152,8 +154,8 @@ impl CircuitBreaker {
         Self { state }
     }
 
-    /// Ends a trial whose result says nothing about the service. The circuit stays open until the time
-    /// `until`; the next call after this time becomes a trial.
+    /// Ends a trial whose result allows no conclusion about the service. The circuit stays open until
+    /// `until`, and the next call after this time becomes a trial.
     pub fn abandon_trial(&mut self, until: UnixMillis) {
         if let CircuitState::Trial { reason: why, open_period: last, .. } = self.state {
             self.state =
@@ -168,7 +170,7 @@ fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitS
 }
 
 /// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,
-/// because it indicates that the clock was set back.
+/// because the clock must have been set back since the time was stored.
 fn is_in_future(time: UnixMillis, now: UnixMillis) -> bool {
     (1..=LONGEST.0).contains(&(time - now).0)
 }

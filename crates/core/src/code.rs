@@ -1,5 +1,5 @@
-//! Digests that identify a finding's lines in addition to its snippet. The snippet may omit parts of the
-//! lines, because these parts may contain secrets.
+//! Digests that identify a finding's lines more precisely than the snippet. The snippet may omit parts of the
+//! lines that may contain secrets.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::finding::RawFinding;
 
-/// Replaces the omitted parts of lines in a snippet.
+/// Text that replaces the omitted parts of a snippet's lines.
 pub const OMISSION_MARK: &str = "…";
 
-/// Prefix of the input from which a [`LinesKey`] is derived, and of the input that the key signs. A key that
-/// is derived for another use therefore yields different digests.
+/// Prefix of each input: the input from which a [`LinesKey`] is derived, and the input that the key signs.
+/// With this prefix, a key that is derived for another purpose yields different digests.
 const DOMAIN: &[u8] = b"truing lines 1";
 /// Length of a digest in bytes.
 const DIGEST_BYTES: usize = 16;
@@ -19,29 +19,29 @@ const DIGEST_BYTES: usize = 16;
 /// Digests that distinguish a finding's lines from other lines with the same snippet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct CodeDigests {
-    /// Digest of the names of the definitions around the lines, in hexadecimal digits. None if the language
-    /// is unknown or the record is from before this field existed.
+    /// Digest of the names of the definitions that enclose the lines, in hexadecimal digits. `None` if the
+    /// language is unknown, or if the record is older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Keyed digest of the complete lines, in hexadecimal digits, if the snippet omits a part of them. The
-    /// digest is computed with a `LinesKey`.
+    /// Digest of the complete lines with a `LinesKey`, in hexadecimal digits. `None` if the snippet omits no
+    /// part of the lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<String>,
-    /// Digest of the tool's own fingerprint, in hexadecimal digits. None if there is no fingerprint or the
-    /// record is from before this field existed. This digest only distinguishes the findings on several equal
-    /// lines.
+    /// Digest of the tool's own fingerprint, in hexadecimal digits. `None` if the tool gives no fingerprint,
+    /// or if the record is older than this field. The digest only serves to distinguish findings on several
+    /// equal lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_fingerprint: Option<String>,
 }
 
 impl CodeDigests {
-    /// Keeps the digests of the code and drops the digest of the tool's fingerprint.
+    /// Returns the digests of the code, without the digest of the tool's fingerprint.
     #[must_use]
     pub fn without_tool(&self) -> Self {
         Self { tool_fingerprint: None, ..self.clone() }
     }
 
-    /// Keeps only the digest of the tool's fingerprint.
+    /// Returns only the digest of the tool's fingerprint.
     #[must_use]
     pub fn with_tool_only(&self) -> Self {
         Self { tool_fingerprint: self.tool_fingerprint.clone(), ..Self::default() }
@@ -58,16 +58,16 @@ impl CodeDigests {
         *self == Self::default()
     }
 
-    /// Returns true if both sets of digests can belong to the same lines in the same definition. If one set
-    /// lacks the definition, the definitions count as the same.
+    /// Returns true if both sets of digests can belong to the same lines in the same definition. If the
+    /// definition is missing in one set, only the lines are compared.
     pub fn is_compatible_with(&self, other: &Self) -> bool {
         let is_known = self.definition.is_some() && other.definition.is_some();
         self.lines == other.lines && (!is_known || self.definition == other.definition)
     }
 }
 
-/// Key for digests of lines. A reader of the records who lacks the key cannot guess the omitted text by
-/// trial.
+/// Key for digests of lines. A person who can read the records but lacks the key cannot find the omitted text
+/// by trial.
 #[derive(Clone, Default)]
 pub struct LinesKey([u8; 32]);
 
@@ -78,7 +78,7 @@ impl std::fmt::Debug for LinesKey {
 }
 
 impl LinesKey {
-    /// Derives the key from the bytes of another key. The same bytes always yield the same key.
+    /// Derives the key from the bytes of another key. Equal bytes always yield equal keys.
     pub fn derive(from: &[u8]) -> Self {
         Self(hmac_sha256(from, &[DOMAIN]))
     }
@@ -98,7 +98,7 @@ impl LinesKey {
 
 /// Returns the HMAC-SHA-256 of the parts, each preceded by its length.
 fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC accepts keys of any length.
+    // This error never occurs, because HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
@@ -113,16 +113,16 @@ impl RawFinding {
         self.snippet.contains(OMISSION_MARK)
     }
 
-    /// Adds the digest of the finding's lines in the file's content, if the snippet omits a part of them.
-    /// Without content, such a finding gets no digest, and no dismissal applies to it.
+    /// Adds the digest of the finding's lines in this file content, if the snippet omits a part of the lines.
+    /// If `content` is `None`, such a finding gets no digest, and no dismissal applies to it.
     ///
     /// ```
     /// # use truing_core::code::LinesKey;
     /// # use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding};
     /// # use truing_core::finding::Severity;
-    /// # let place = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
+    /// # let location = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
     /// # let (title, body) = (String::new(), String::new());
-    /// # let raw = RawFinding { place, severity: Severity::P0, category: DefectCategory::H, title, body,
+    /// # let raw = RawFinding { location, severity: Severity::P0, category: DefectCategory::H, title, body,
     /// #     rule: "core/x".into(), snippet: "key = ghp_…".into(), code: Default::default(),
     /// #     suggestion: None, source: FindingSource::Rule };
     /// let key = LinesKey::derive(b"secret");

@@ -1,5 +1,5 @@
-//! State machine of the converge loop: decides the next action on one branch from the result of the last
-//! action. The run ends when a fresh audit finds nothing, or when there is another reason to stop. Pure.
+//! State machine of the converge loop: the result of each action on a branch determines the next action. The
+//! run ends when a fresh audit finds nothing, or for one of the other reasons in `ConvergeExitCode`. Pure.
 //!
 //! ```text
 //!            ┌──── Mend ◀─ dirty ─┐            ┌─ re-run silent auditors
@@ -15,8 +15,8 @@
 //! next action begins. An interrupted run therefore continues where it stopped. Actions that write to git or
 //! a forge recognise their own earlier writes.
 //!
-//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called once
-//! more. If the auditor stays silent, the loop is degraded and cannot converge.
+//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called again. If
+//! it still gives no valid answer, the loop is degraded and cannot converge.
 
 mod act;
 mod audit_scope;
@@ -66,21 +66,22 @@ pub struct ConvergeLimits {
     pub max_audits: u32,
     /// Maximum number of fixes for gate failures before one audit.
     pub gate_rounds: u32,
-    /// Number of checks with problems at which the run gives up the fix of one audit.
+    /// Number of failed checks after which the run gives up the fix for an audit.
     pub selfaudit_rounds: u32,
-    /// Number of the first audit that uses several auditors.
+    /// Number of the first audit with several auditors.
     pub parallel_from: u32,
-    /// Number of auditors from `parallel_from` on.
+    /// Number of auditors in each audit from `parallel_from` on.
     pub auditors: u32,
-    /// Number of requests to an auditor or a fixer before it counts as silent.
+    /// Maximum number of requests to an auditor or fixer. One that gives no valid answer to any of these
+    /// requests counts as silent.
     pub worker_attempts: u32,
-    /// Maximum number of times that a fix is repeated because a hook blocks it.
+    /// Maximum number of times that a fix is repeated because a hook has blocked it.
     pub hook_retry: u32,
-    /// Lowest severity that blocks. Less severe findings get one fix, and may remain after it.
+    /// Lowest severity that blocks. Less severe findings get one attempt at a fix, and may remain after it.
     pub min_blocking: Severity,
-    /// True if a run may converge with findings that its fixers declined.
+    /// True if a run may converge with remaining findings that its fixers declined.
     pub allow_declined: bool,
-    /// True if the findings of the last audit are fixed, although no audit of that fix follows.
+    /// True if the findings of the last permitted audit are fixed, although no audit follows this fix.
     pub final_fix: bool,
 }
 
@@ -101,7 +102,7 @@ impl Default for ConvergeLimits {
     }
 }
 
-/// A line of the run's log, for the report.
+/// A line of the run's log, from which the report is generated.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
 pub enum ConvergeLogLine {
@@ -109,9 +110,9 @@ pub enum ConvergeLogLine {
     Audit {
         /// Number of the audit, from 1.
         number: u32,
-        /// Findings of each severity, worst first.
+        /// Number of findings of each severity, worst severity first.
         counts: [u32; 3],
-        /// Auditors that stayed silent.
+        /// Number of auditors that gave no valid answer.
         silent: u32,
     },
     /// Findings that other reviewers reported.
@@ -119,19 +120,19 @@ pub enum ConvergeLogLine {
     Feedback {
         /// Number of the report, from 1.
         number: u32,
-        /// Findings of each severity, worst first.
+        /// Number of findings of each severity, worst severity first.
         counts: [u32; 3],
     },
-    /// A fix of the findings of the audit with the same number, or of findings that other reviewers reported
-    /// after that audit.
+    /// A fix of the findings of the audit with this number, or of other reviewers' findings that were
+    /// reported after this audit.
     Fix {
         /// Number of the audit.
         number: u32,
-        /// Commit of the fix, if it changed anything.
+        /// Commit of the fix. `None` if the fixer changed nothing.
         commit: Option<Sha>,
-        /// Findings that the fixer reports as fixed.
+        /// Number of findings that the fixer reported as fixed.
         fixed: u32,
-        /// Findings that the fixer declined or did not mention.
+        /// Number of findings that the fixer declined or did not mention.
         declined: u32,
     },
     /// A fix of the gate's failures.
@@ -152,65 +153,67 @@ pub struct ConvergeRun {
     /// Next action of the run.
     #[serde(rename = "next")]
     pub next_action: ConvergeAction,
-    /// Result of the run, once it has ended.
+    /// Result of the run; `None` while the run has not ended.
     pub exit: Option<ConvergeExit>,
     /// Head at which the run began.
     pub starting: Sha,
-    /// Head that is audited, and on which fixes are based.
+    /// Head that is audited, and on which fixes are built.
     pub head: Sha,
     /// Tree of the head.
     pub tree: Sha,
     /// Number of audits begun.
     pub audits: u32,
-    /// Number of times that other reviewers reported findings.
+    /// Number of reports by other reviewers.
     #[serde(rename = "heard")]
     pub feedback_rounds: u32,
-    /// Number of heads that others pushed. The audits of the first [`MAX_MOVES`] such heads do not count
-    /// against the limit.
+    /// Number of heads that others have pushed. Audits of the first [`MAX_MOVES`] of these heads do not count
+    /// against the limit of audits.
     pub moves: u32,
-    /// Number of heads that the forge created by merging the base on our request. Audits of these heads do
-    /// not count against the limit of audits.
+    /// Number of heads that the forge created by merging the base on Truing's request. Audits of these heads
+    /// do not count against the limit of audits.
     #[serde(default)]
     pub updates: u32,
-    /// Fixes of gate failures since the last audit.
+    /// Number of fixes of gate failures since the last audit.
     pub gate_rounds: u32,
-    /// Answers in the audit that is in progress, by auditor.
+    /// Answers of the auditors in the audit in progress, by auditor.
     pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
     /// Findings of the newest audit. While `aside` is set, this list contains the findings of other reviewers
     /// instead.
     #[serde(rename = "found")]
     pub findings: Vec<Finding>,
-    /// State of the audit that is suspended while findings of other reviewers are fixed.
+    /// State of the audit that is suspended while other reviewers' findings are fixed.
     pub aside: Option<SuspendedAudit>,
-    /// Number of auditors that stayed silent in the newest audit.
+    /// Number of auditors without a valid answer in the newest audit.
     pub silent: u32,
-    /// Verdicts of fixers on the findings.
+    /// Verdicts of fixers on the current findings.
     pub words: BTreeMap<FindingId, FixerVerdict>,
-    /// Findings that fixers reported as fixed, from the push of the fix until an audit checks them. Each has
-    /// the commit of the fix, and the length of the log after the push.
+    /// Findings that fixers reported as fixed, from the push of the fix until an audit checks them. The value
+    /// is the commit of the fix and the length of the log after the push.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
     /// Fix that is in progress.
     pub candidate: Option<FixCandidate>,
-    /// Number of checks that found a problem in the fix of the newest findings.
+    /// Number of checks that found problems in the fix of the current findings.
     pub check_rounds: u32,
-    /// Number of times that a hook blocked the fix in progress.
+    /// Number of times that a hook has blocked the fix in progress.
     pub hook_blocks: u32,
-    /// Number of consecutive fixers that gave no report.
+    /// Number of consecutive fixers without a valid report.
     #[serde(default)]
     pub silent_fixers: u32,
-    /// Head that this run or an earlier one has cleared, regardless of the findings of other reviewers.
+    /// Head that an audit of this run or an earlier run has cleared. The findings of other reviewers are not
+    /// considered.
     #[serde(default)]
     pub cleared: Option<Sha>,
-    /// Problems for which the newest fix of gate failures was discarded. The next fixer receives this list.
+    /// Problems that caused the newest fix of gate failures to be discarded. The next fixer receives these
+    /// problems.
     #[serde(default)]
     #[serde(rename = "refused")]
     pub fix_problems: Vec<FixProblem>,
-    /// Message of the hook that finally blocked the fix.
+    /// Output of the hook that blocked the fix after all retries.
     pub hook: Option<String>,
-    /// True after findings that do not block have had their only fix.
+    /// True after the findings that do not block have had their only attempt at a fix.
     pub is_polished: bool,
-    /// Findings that people have dismissed, as of the newest audit.
+    /// Dismissals that applied in the newest audit.
     #[serde(default)]
     pub dismissals: Vec<Dismissal>,
     /// All findings of the run with their outcomes.
@@ -219,16 +222,16 @@ pub struct ConvergeRun {
     pub log: Vec<ConvergeLogLine>,
     /// Pushed commits, oldest first.
     pub commits: Vec<Sha>,
-    /// True if the run ends with its first audit: it fixes nothing and does not run the gate.
+    /// True if the run consists of one audit: it fixes nothing and does not run the gate.
     #[serde(default)]
     pub audits_only: bool,
-    /// True if an audit-only run has already audited the head and now continues. Then only the gate runs
-    /// before the fix.
+    /// True if the run continues an audit-only run that has already audited the head. In this case, only the
+    /// gate runs before the fix.
     #[serde(default)]
     pub is_audited: bool,
 }
 
-/// The event does not match the action that was due.
+/// The event is not a possible result of the action in progress.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "the converge run expected the end of `{act}` and got another event: the record of the run is \
@@ -239,8 +242,8 @@ pub struct UnexpectedEvent {
 }
 
 impl ConvergeRun {
-    /// Begins a run on a branch. `clean_at`: the head that an earlier run found clean, from records or from
-    /// our own review.
+    /// Begins a run on a branch. `clean_at` is the head that an earlier run found clean, according to the
+    /// records or to one of Truing's reviews.
     pub fn new(limits: ConvergeLimits, head: Sha, tree: Sha, clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head)).then(|| {
             ConvergeExit::new(
@@ -291,8 +294,8 @@ impl ConvergeRun {
         run
     }
 
-    /// Turns an audit-only run into a full run. The findings of its audit are fixed, and the head is not
-    /// audited again.
+    /// Turns an audit-only run into a full run. The findings of the run's audit are fixed, and the head is
+    /// not audited again.
     pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.audits_only = false;
@@ -302,8 +305,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Applies the dismissals made so far: immediately to known findings, and to other findings from the next
-    /// audit on.
+    /// Applies all existing dismissals: immediately to known findings, and from the next audit on to other
+    /// findings.
     pub fn apply_dismissals(&mut self, dismissals: Vec<Dismissal>) {
         self.history.add_dismissals(&dismissals);
         self.dismissals = dismissals;
@@ -313,21 +316,21 @@ impl ConvergeRun {
         }
     }
 
-    /// Returns the number of findings of the newest audit by severity, worst first.
+    /// Returns the number of the newest audit's findings of each severity, worst severity first.
     pub fn severity_counts(&self) -> [u32; 3] {
         count_severities(&self.findings)
     }
 
-    /// Lets a resumable run continue, for example after its budget was exhausted or it was interrupted.
+    /// Lets a resumable run continue, for example a run that was interrupted or had used up its budget.
     pub fn resume(&mut self) {
         self.exit.take_if(|exit| exit.code.is_resumable());
     }
 
-    /// Applies the result of an action. A finished run stays unchanged, with one exception: a converged run
-    /// continues when its head has moved or other reviewers report findings.
+    /// Applies the result of an action. A run that has ended stays unchanged, with one exception: a converged
+    /// run continues if its head has moved or if other reviewers report findings.
     ///
     /// # Errors
-    /// [`UnexpectedEvent`] if the event cannot follow from the action that was due.
+    /// [`UnexpectedEvent`] if the event is not a possible result of the action in progress.
     pub fn apply_event(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
         let reopens = matches!(
             event,
@@ -389,9 +392,10 @@ impl ConvergeRun {
         self.exit = Some(ConvergeExit::new(code, reason));
     }
 
-    /// Returns the number of audits that may still begin.
+    /// Returns the number of audits that the limit still permits.
     fn remaining_audits(&self) -> u32 {
-        // Audits of heads that others pushed or the forge merged do not count against the limit.
+        // Audits of heads that others pushed, or that the forge created by a merge, do not count against the
+        // limit.
         let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
         self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
     }
@@ -425,7 +429,7 @@ impl ConvergeRun {
         standing: BTreeMap<FindingId, PlacedFinding>,
         read: (&ReviewCoverage, &FileRenames),
     ) {
-        // An auditor without any answer also counts as silent.
+        // An auditor whose answer is missing also counts as silent.
         let mut silent: BTreeMap<u32, String> =
             auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
@@ -462,7 +466,7 @@ impl ConvergeRun {
             assign_finding_ids(self.history.findings(), placed, Some(&self.head), read.0, read.1);
         dismissal::apply_dismissals(&mut identified.current, &self.dismissals);
         self.history.record_sightings(&identified.current, &origins);
-        // Dismissed findings are known and need no work.
+        // Dismissed findings are left out, because they require no work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.findings = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
@@ -477,7 +481,7 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Post;
     }
 
-    /// Resets the state of the last fix after new findings were reported.
+    /// Resets the state of the previous fix, because new findings were reported.
     fn reset_fix_state(&mut self) {
         self.words.clear();
         self.candidate = None;
@@ -498,7 +502,7 @@ impl ConvergeRun {
         self.findings.iter().any(|finding| self.blocks(finding))
     }
 
-    /// Returns the result of an audit-only run after its auditors have answered.
+    /// Returns the exit of an audit-only run whose auditors have finished.
     pub fn audit_only_exit(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.severity_counts(), self.head.short_sha());
         match (self.silent, self.findings.is_empty()) {
@@ -516,14 +520,14 @@ impl ConvergeRun {
         }
     }
 
-    /// Returns true if an audit-only run ended without a valid answer from some auditors. These auditors have
-    /// used all permitted attempts, so only another audit can call them again.
+    /// Returns true if an audit-only run ended without valid answers from some of its auditors. These
+    /// auditors have used all permitted attempts, and only another audit calls them again.
     pub fn is_degraded_audit(&self) -> bool {
         self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_only_exit())
     }
 
-    /// Continues after the replies to the findings. The run continues if a fix was pushed, and ends
-    /// otherwise.
+    /// Continues after the replies to the findings were posted. Ends the run if no fix was pushed and
+    /// findings still block.
     fn continue_after_replies(&mut self) {
         if let Some(words) = self.hook.take().filter(|_| self.has_blocking_finding()) {
             return self.end_by_hook(&words);
@@ -531,7 +535,7 @@ impl ConvergeRun {
         if matches!(self.log.last(),
             Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
-            // No audit is left for the fix, or for any later change.
+            // The limit permits no audit of this fix or of later changes.
             if self.remaining_audits() == 0 {
                 return self.end_by_audit_cap();
             }
@@ -544,13 +548,14 @@ impl ConvergeRun {
         let others: Vec<Finding> =
             self.findings.iter().filter(|finding| !is_claim(finding)).cloned().collect();
         self.history.record_fixer_verdicts(&others, &self.words);
-        // Findings that do not block stay open as notes, so their status does not become the fixer's verdict.
+        // Findings that do not block stay open as notes, so they do not get the status of the fixer's
+        // verdict.
         let least = self.limits.min_blocking;
         self.history.apply_statuses(self.findings.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.handle_declined_feedback(aside);
         }
-        // Findings that do not block may stay.
+        // Only blocking findings end the run, because other findings may remain.
         if self.has_blocking_finding() {
             self.set_exit(
                 ConvergeExitCode::NothingFixed,
@@ -562,7 +567,7 @@ impl ConvergeRun {
     }
 }
 
-/// Limit in characters of quoted text in a reason.
+/// Maximum number of characters of quoted text in a reason.
 const MAX_TOLD: usize = 300;
 
 fn count_severities(findings: &[Finding]) -> [u32; 3] {

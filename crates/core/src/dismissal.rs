@@ -1,8 +1,8 @@
-//! Dismissals: a person's statement that a finding does not apply. A dismissal is valid while the finding's
-//! code and the definition around the code stay the same.
+//! Dismissals: a person's statement that a finding does not apply. A dismissal is valid while neither the
+//! finding's code nor the definition around it changes.
 //!
-//! A dismissal is a row of its own beside the findings, so a running review cannot overwrite it. The next
-//! writer of findings applies it with [`apply_dismissals`].
+//! A dismissal is stored in its own row, separate from the findings, so a running review cannot overwrite it.
+//! The next process that writes findings applies the dismissal with [`apply_dismissals`].
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,9 @@ use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
 use crate::id::{FindingId, UnixMillis};
 use crate::line::MAX_TEXT;
 
-/// Number of hexadecimal digits of an id that are displayed.
+/// Number of hexadecimal digits of a finding's id that are displayed.
 const SHOWN_DIGITS: usize = 10;
-/// Minimum number of digits that identify a finding.
+/// Minimum number of digits with which a user can identify a finding.
 const FEWEST_DIGITS: usize = 4;
 
 /// A person's dismissal of one finding.
@@ -21,27 +21,28 @@ pub struct Dismissal {
     pub finding: FindingId,
     /// Lines of the finding at the time of the dismissal.
     pub snippet: String,
-    /// Reason, as one visible line.
+    /// Reason for the dismissal, as one visible line.
     pub reason: String,
     /// Login of the person on the forge.
     #[serde(rename = "by")]
     pub dismissed_by: String,
     #[serde(rename = "at")]
     pub dismissed_at: UnixMillis,
-    /// True if the dismissal was withdrawn. The finding is then treated as never dismissed.
+    /// True if the dismissal was withdrawn. The finding is then treated as if it had never been dismissed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
-    /// Finding at the time of the dismissal, for loops that have not seen the finding. Absent in old records.
+    /// Finding at the time of the dismissal, so loops that have not seen the finding can recognise it. Absent
+    /// in old records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "about")]
     pub finding_snapshot: Option<Finding>,
-    /// Selects the comments on the finding that are deleted. If this is `None`, the comments stay and are
-    /// resolved.
+    /// Selection of the comments on the finding that Truing deletes. If it is `None`, the comments are kept
+    /// and resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
 }
 
-/// Selects the comments on a finding that are deleted after an incident.
+/// The selection of comments on a finding that Truing deletes after an incident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetractionScope {
@@ -66,7 +67,7 @@ impl Dismissal {
         }
     }
 
-    /// Records that an operator retracts the comments on a finding.
+    /// Creates a dismissal with which an operator also retracts the comments on a finding.
     pub fn from_retraction(
         finding: &Finding,
         retraction: RetractionScope,
@@ -77,14 +78,14 @@ impl Dismissal {
         Self { retraction: Some(retraction), ..Self::new(finding, reason, author, dismissed_at) }
     }
 
-    /// Records that a person withdraws the dismissal of a finding.
+    /// Creates the record with which a person withdraws the dismissal of a finding.
     pub fn from_withdrawal(finding: &Finding, author: &str, withdrawn_at: UnixMillis) -> Self {
         Self { withdrawn: true, finding_snapshot: None, ..Self::new(finding, "", author, withdrawn_at) }
     }
 
-    /// Returns true if the dismissal applies to this finding with its current code. While a finding is
-    /// unverified, its record still contains the lines from before a change, so a dismissal of the verified
-    /// finding does not apply.
+    /// Returns true if the dismissal applies to this finding with its current code. An unverified finding's
+    /// record still contains the lines from before a change, so a dismissal of the verified finding does not
+    /// apply to it.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.finding_snapshot.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.finding_snapshot {
@@ -97,7 +98,7 @@ impl Dismissal {
     }
 
     /// Returns true if the dismissal was recorded without a digest of the lines, and the finding's snippet
-    /// omits a part of its lines. The dismissal may then belong to other lines.
+    /// omits a part of its lines. Such a dismissal may have been meant for different lines.
     pub fn is_outdated_for(&self, finding: &Finding) -> bool {
         let had_digest = self.finding_snapshot.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
         !self.withdrawn
@@ -111,14 +112,14 @@ impl Dismissal {
         is_same_snippet(&self.snippet, &finding.raw.snippet)
     }
 
-    /// Renders the reason and its author for the finding's status.
+    /// Renders the reason and the person, as the status of a finding shows them.
     pub fn status_text(&self) -> String {
         format!("{} ({})", self.reason, self.dismissed_by)
     }
 }
 
-/// Returns true if both findings have the same code in the same definition, apart from white space. Their
-/// positions may differ.
+/// Returns true if both findings have the same code in the same definition, apart from white space. The
+/// positions of the findings may differ.
 pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
     is_same_snippet(&before.snippet, &now.snippet)
         && before.code.is_compatible_with(&now.code)
@@ -130,9 +131,9 @@ fn is_same_snippet(one: &str, other: &str) -> bool {
     code(one) == code(other)
 }
 
-/// Counts dismissals that no longer apply to current findings, because the records of these dismissals do not
-/// distinguish the lines from other lines. `known`: the findings as recorded. A finding whose record has a
-/// digest is not counted, because an earlier review has then reported its outdated dismissal.
+/// Counts current findings whose dismissal no longer applies, because its record cannot distinguish the
+/// finding's lines from other lines. `known_findings` are the findings as recorded. A finding whose record
+/// has a digest is not counted, because an earlier review has already reported its outdated dismissal.
 pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissals: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known_findings
@@ -147,8 +148,8 @@ pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissal
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
-/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. These
-/// findings were dismissed on another branch or working tree.
+/// Reopens findings that are recorded as dismissed, but that none of these dismissals covers. The dismissals
+/// of such findings apply only to another branch or working tree.
 pub fn reopen_dismissed(known_findings: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known_findings {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
@@ -158,8 +159,8 @@ pub fn reopen_dismissed(known_findings: &mut [Finding], dismissals: &[Dismissal]
     }
 }
 
-/// Applies dismissals and their withdrawals, and returns the number of findings changed. Fixed, suppressed
-/// and out-of-scope findings stay unchanged.
+/// Applies dismissals and withdrawals, and returns the number of findings whose status changed. Fixed,
+/// suppressed and out-of-scope findings stay unchanged.
 pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
@@ -190,9 +191,9 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
     changed
 }
 
-/// Adds dismissed findings to the known ones and applies all dismissals. Every loop that finds a dismissed
-/// finding again then recognises it ([`crate::identity::assign_finding_ids`]), even if another loop found it
-/// first.
+/// Adds dismissed findings to the known ones and applies all dismissals. Any loop that finds a dismissed
+/// finding again therefore recognises it ([`crate::identity::assign_finding_ids`]), even if a different loop
+/// found it first.
 pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()
@@ -206,13 +207,13 @@ pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]
     apply_dismissals(known_findings, dismissals);
 }
 
-/// Reason for which a word identifies no finding.
+/// The reason for which a word does not identify exactly one finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindingLookupError {
     /// No finding of this pull request has such an id.
     #[error("no finding here has that id")]
     Unknown,
-    /// Several ids begin with this word.
+    /// The ids of several findings begin with this word.
     #[error("several ids begin with these digits: give more digits")]
     Ambiguous,
 }
@@ -226,19 +227,19 @@ pub enum MalformedFindingId {
     /// The word has too few digits.
     #[error("this id is too short: give at least the first {FEWEST_DIGITS} digits")]
     TooShort,
-    /// The word has an ordinal, but too few digits before the ordinal.
+    /// The word has an ordinal, but not all displayed digits before it.
     #[error(
         "this id is too short: give all {SHOWN_DIGITS} digits that are shown before `-`, or leave out `-` \
             and the number after it"
     )]
     ShortOfOne,
-    /// The word does not have the form of an id.
+    /// The word is not in the notation of a finding's id.
     #[error("this is not an id of a finding")]
     NoId,
 }
 
-/// Shortens an id for display to the first digits of its digest and the ordinal. An id without an ordinal
-/// keeps its version, because ordinary words could otherwise look like ids.
+/// Shortens an id for display to the first digits of its digest and the ordinal. If the id has no ordinal,
+/// the version is kept, because the digits alone could be an ordinary word.
 pub fn short_id(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = split_id(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
@@ -249,19 +250,19 @@ pub fn short_id(id: &FindingId) -> String {
     }
 }
 
-/// Returns true if a word looks like a finding's id or the beginning of one.
+/// Returns true if a word is a finding's id or the beginning of one, according to its notation.
 pub fn looks_like_finding_id(word: &str) -> bool {
     split_id(word).is_some()
 }
 
-/// Returns true if a word that stands alone, not in a sentence, looks like a finding's id. Unlike in
-/// [`looks_like_finding_id`], the digits alone are enough.
+/// Returns true if a word outside a sentence, for example an argument, is in the notation of a finding's id.
+/// Unlike for [`looks_like_finding_id`], digits alone are sufficient.
 pub fn is_standalone_finding_id(word: &str) -> bool {
     looks_like_finding_id(word) || has_enough_hex_digits(word)
 }
 
-/// Returns the findings that a word standing alone ([`is_standalone_finding_id`]) identifies: several if the
-/// word is ambiguous.
+/// Returns the findings that a word outside a sentence ([`is_standalone_finding_id`]) identifies. There are
+/// several if the word is ambiguous.
 pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
     match split_id(word).or_else(|| has_enough_hex_digits(word).then_some((None, word, None))) {
         Some(wanted) => findings.iter().filter(|finding| matches_id_parts(finding, wanted)).collect(),
@@ -269,7 +270,8 @@ pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Fin
     }
 }
 
-/// Returns the reason for which a word standing alone is not a valid id; `None` if the word may be an id.
+/// Returns the reason for which a word outside a sentence is not a valid id. Returns `None` if the word may
+/// be an id.
 pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
     if is_standalone_finding_id(word) {
         return None;
@@ -286,11 +288,11 @@ pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
     })
 }
 
-/// Finds the finding that a word identifies. The word is an id, or the beginning of a digest with or without
-/// the ordinal.
+/// Returns the finding that a word identifies. The word is an id or the beginning of one, with or without the
+/// ordinal.
 ///
 /// # Errors
-/// [`FindingLookupError`] if no finding or more than one matches.
+/// [`FindingLookupError`] if the word matches no finding or several findings.
 pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
     let wanted = split_id(word).ok_or(FindingLookupError::Unknown)?;
     let mut meant = findings.iter().filter(|finding| matches_id_parts(finding, wanted));
@@ -301,8 +303,8 @@ pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding
     }
 }
 
-/// Returns true if the digest in the finding's id begins with these digits. The version and the ordinal must
-/// be equal, if they are given.
+/// Returns true if the digest in the finding's id begins with these digits. If a version or an ordinal is
+/// given, it must also be equal.
 fn matches_id_parts(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
     split_id(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
@@ -316,11 +318,12 @@ fn has_enough_hex_digits(word: &str) -> bool {
     word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Version, digest and ordinal.
+/// The version, the digest and the ordinal of an id.
 type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version may be absent only if the rest has
-/// an ordinal and all digits that `truing review` displays. Otherwise ordinary words could look like ids.
+/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version may be absent only if the id has
+/// an ordinal and at least the digits that `truing review` displays. With fewer digits, ordinary words could
+/// look like ids.
 fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));

@@ -1,6 +1,6 @@
-//! Effects: every write that a loop requests from a forge, as data. Each effect has a topic (the idempotency
-//! key), a way to find it again, and a fallback after a refusal, if any. `truing_forge::effects` performs all
-//! of them.
+//! Effects: the writes that loops request from a forge, as data. Each effect has a topic (its idempotency
+//! key), a method to find it again at the forge and, in some cases, a fallback after a refusal.
+//! `truing_forge::effects` performs the effects.
 
 mod cases;
 mod kind;
@@ -16,25 +16,27 @@ use crate::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{CommentSubject, DesiredStatus};
 
-/// Number of lost responses after which an effect is abandoned, or replaced by its fallback if it has one.
+/// Number of lost responses after which an effect is abandoned. If the effect has a fallback, the fallback
+/// replaces it.
 pub const MAX_LOST: u32 = 2;
 
 /// One write. The effects from [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository. All
 /// other effects apply to one pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Effect {
-    /// Posts a review with its inline comments. A finding that has an open thread gets no second thread.
+    /// Posts a review with its inline comments. If a finding already has an open thread, no second thread is
+    /// posted.
     Review(ReviewDraft),
-    /// Posts a whole review as one comment, because it cannot be posted as a review.
+    /// Posts a whole review as one comment, because the forge refused the review.
     ReviewAsComment(ReviewDraft),
-    /// Posts one conversation comment on this topic, or updates it to this text.
+    /// Creates the conversation comment on this topic, or updates its text.
     Comment {
         /// Subject of the comment.
         topic: Topic,
         /// Text without the marker.
         body: String,
     },
-    /// Posts one diff comment on this topic, or updates it to this text.
+    /// Creates the diff comment on this topic, or updates its text.
     LineComment {
         /// Commit on which a new comment is placed.
         commit: Sha,
@@ -45,7 +47,7 @@ pub enum Effect {
         /// Text without the marker.
         body: String,
     },
-    /// Replies in the thread that a comment began.
+    /// Posts a reply in the thread that begins with this comment.
     Reply {
         /// First comment of the thread.
         #[serde(rename = "first")]
@@ -57,77 +59,76 @@ pub enum Effect {
     },
     /// Resolves a review thread.
     Resolve { thread: ThreadId },
-    /// Posts a comment of exactly this text, without a marker, because the addressed bot accepts only this
-    /// text. The effect counts as done if our account posted the text at or after `since`, by the forge's
-    /// clock.
+    /// Posts a comment with exactly this text and without a marker, because the addressed bot accepts no
+    /// other text. The effect counts as done if Truing's account posted the text at or after `since`, by the
+    /// forge's clock.
     Trigger {
         /// Complete text of the comment.
         text: String,
-        /// Earliest time of a comment that counts as this effect.
+        /// Earliest time at which an existing comment counts as this effect.
         since: UnixMillis,
     },
     /// Requests a review from an account.
     RequestReview { login: String },
-    /// Merges the base branch into the pull request's branch, if the pull request's branch is still at this
-    /// commit.
+    /// Merges the base branch into the pull request's branch, if the head of this branch is still `head`.
     UpdateBranch { head: Sha },
     /// Marks the pull request as ready for review.
     MarkReady,
-    /// Replaces the description of the pull request, if the description has not changed since it was read.
+    /// Replaces the pull request's description, if the description is still the one that was read.
     Describe {
         /// Description as it was read.
         read: String,
         /// New description without the marker.
         body: String,
     },
-    /// Opens a pull request from this branch to this base. If such a pull request is already open, it stays
-    /// unchanged, regardless of its author.
+    /// Opens a pull request from this branch to this base. If an open pull request from this branch to this
+    /// base exists, it stays unchanged, regardless of its author.
     OpenPull(PullDraft),
-    /// Sets title and text of one of our pull requests.
+    /// Sets the title and text of a pull request that Truing opened.
     EditPull {
         number: u64,
-        /// Subject, for the marker.
+        /// Subject of the text, for the marker.
         topic: Topic,
         title: String,
         /// Text without the marker.
         body: String,
     },
-    /// Makes one of our pull requests a draft, or ready for review.
+    /// Converts a pull request that Truing opened to a draft, or marks it as ready for review.
     SetDraft {
         number: u64,
-        /// True for a draft.
+        /// True to convert to a draft; false to mark as ready.
         draft: bool,
     },
-    /// Closes one of our pull requests without merging it.
+    /// Closes a pull request that Truing opened, without merging it.
     ClosePull { number: u64 },
-    /// Adds these labels to a pull request and keeps the others.
+    /// Adds labels to a pull request, and keeps its other labels.
     Label {
         number: u64,
         /// Labels to add. A label missing from the repository is created.
         labels: Vec<String>,
     },
-    /// Opens an issue on this topic, unless one of our issues on this topic is open.
+    /// Opens an issue on this topic, unless an issue of Truing on this topic is already open.
     OpenIssue {
         topic: Topic,
         /// Title of a new issue.
         title: String,
         /// Text of a new issue, without the marker.
         body: String,
-        /// Label by which the issue is found.
+        /// Label by which Truing finds the issue again.
         label: String,
     },
-    /// Sets title and text of one of our issues.
+    /// Sets the title and text of an issue that Truing opened.
     EditIssue {
         number: u64,
-        /// Subject, for the marker.
+        /// Subject of the text, for the marker.
         topic: Topic,
         title: String,
         /// Text without the marker.
         body: String,
     },
-    /// Closes one of our issues as completed.
+    /// Closes an issue that Truing opened, as completed.
     CloseIssue { number: u64 },
-    /// Posts a new comment on this topic to a pull request or an issue, unless our newest comment in it
+    /// Posts a new comment on this topic to a pull request or issue, unless Truing's newest comment there
     /// already has this topic and text.
     NewComment {
         /// Number of the pull request or issue.
@@ -137,7 +138,7 @@ pub enum Effect {
         /// Text without the marker.
         body: String,
     },
-    /// Deletes one of our comments.
+    /// Deletes a comment that Truing posted.
     DeleteComment {
         /// Number of the pull request or issue.
         number: u64,
@@ -154,13 +155,13 @@ pub enum Effect {
         commit: Sha,
         comments: Vec<InlineDraft>,
     },
-    /// Posts a new comment on a file of the diff.
+    /// Posts a new comment on a whole file of the diff.
     FileFinding {
         /// Commit on which the comment is placed.
         commit: Sha,
         comment: InlineDraft,
     },
-    /// Replaces the text of one of our comments.
+    /// Replaces the text of a comment that Truing posted.
     EditComment {
         /// Subject of the comment.
         item: CommentSubject,
@@ -168,7 +169,7 @@ pub enum Effect {
         /// Text without the marker.
         body: String,
     },
-    /// Deletes one of our comments that duplicates another, is on the wrong line, or is retracted.
+    /// Deletes a comment of Truing that duplicates another comment, is on the wrong line, or is retracted.
     DeleteDuplicate {
         /// Subject of the comment.
         item: CommentSubject,
@@ -180,26 +181,27 @@ pub enum Effect {
     Status(DesiredStatus),
 }
 
-/// A push that moves a branch to a commit, if the branch is at the expected commit before the push.
+/// A push that moves a branch to a commit, if the branch is still at the expected commit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BranchPush {
     pub branch: String,
     pub commit: Sha,
-    /// Expected commit of the branch before the push. If this is `None`, the branch must not exist.
+    /// Commit at which the branch must be before the push. If it is `None`, the branch must not exist.
     pub expected: Option<Sha>,
 }
 
-/// The part of an effect that is recorded before the effect is performed.
+/// The description of an effect that is recorded before the effect is performed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectIntent {
     pub kind: EffectKind,
-    /// Parts that are found again separately. All effects except [`Effect::Findings`] have exactly one part.
+    /// Parts of the effect that are searched for separately at the forge. All effects except
+    /// [`Effect::Findings`] have exactly one part.
     pub parts: Vec<IntentPart>,
-    /// Description of the write for error messages.
+    /// Description of the write, as error messages contain it.
     pub description: String,
 }
 
-/// One separately recognisable part of an intent.
+/// One part of an intent, which is recognised separately at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IntentPart {
     /// Idempotency key, scoped to one writer on one slot key.
@@ -341,8 +343,8 @@ impl BranchPush {
     }
 }
 
-/// Returns a digest of a value. A value that cannot be serialised as JSON has an empty digest, which never
-/// counts as equal to another digest.
+/// Returns a digest of a value. If the value cannot be serialised as JSON, the digest is empty. An empty
+/// digest never counts as equal to another digest.
 fn content_digest(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
-//! Compares quoted code with the code itself. White space and invisible characters make no difference.
+//! Compares quoted code with the code itself. The comparison ignores white space and invisible characters.
 
 use crate::line;
 
-/// Replacement that a tool displays for an invisible character.
+/// Character that some tools display in place of an invisible character.
 const UNSEEN: char = '\u{fffd}';
 
-/// Returns a range of lines (first and last, 1-based, inclusive); `None` if the text lacks some of these
-/// lines.
+/// Returns the lines from `start_line` to `end_line` (1-based, inclusive). Returns `None` if the text lacks
+/// one of these lines.
 pub fn select_lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().collect();
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
@@ -25,7 +25,8 @@ pub fn is_exact_excerpt(lines: &[&str], excerpt: &str) -> bool {
     fold_whitespace(lines.iter().copied()) == fold_whitespace(unescape_hidden(excerpt).lines())
 }
 
-/// Removes escapes such as `\u{202e}`, which prompts contain instead of invisible characters.
+/// Replaces escapes such as `\u{202e}` by blanks. Prompts contain these escapes in place of invisible
+/// characters.
 pub fn unescape_hidden(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -50,8 +51,9 @@ pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Finds the lines of a snippet in a text and returns the first and last line number. Of several places,
-/// returns the place nearest to the line `old_line`. Returns `None` if the snippet is gone.
+/// Finds the lines of a snippet in a text, and returns the numbers of the first and last line. If the snippet
+/// occurs several times, returns the occurrence nearest to `old_line`. Returns `None` if the text does not
+/// contain the snippet.
 pub fn locate_snippet(text: &str, snippet: &str, old_line: u32) -> Option<(u32, u32)> {
     let wanted: Vec<String> = snippet.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {

@@ -1,12 +1,12 @@
-//! Selects the due slots to lease when there are fewer places than slots. Repositories take fair turns, and
-//! no owner (organisation) exceeds its limit. Pure: the caller stores an [`ActiveLeases`], and records the
-//! start and end of each lease in it.
+//! Selects the slots to lease when more slots are due than the limits allow to lease. Repositories take fair
+//! turns, and no owner (organisation) exceeds its limit. Pure: the caller stores an [`ActiveLeases`], and
+//! records the start and end of each lease in it.
 //!
-//! A free place is assigned to the repository with the fewest leases. Of several such repositories, the
-//! repository with the longest wait is first. The wait begins at the repository's oldest due time or its last
-//! turn, whichever is later. Within a repository the oldest slot is first. A repository with a thousand due
-//! slots therefore alternates with a repository that has a single slot. Each turn puts a repository behind
-//! the repositories that already wait, so no repository waits forever.
+//! The next lease goes to the repository with the fewest leases. Of several such repositories, the repository
+//! with the longest wait is first. The wait begins at the repository's oldest due time or its last turn,
+//! whichever is later. Within a repository the oldest slot is first. A repository with a thousand due slots
+//! therefore alternates with a repository that has a single slot. After a lease, a repository is placed
+//! behind all repositories that already wait. No repository therefore waits forever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +18,7 @@ use crate::id::{FencingToken, UnixMillis};
 pub struct LeaseLimits {
     /// Limit for all leases together.
     pub total: usize,
-    /// Limit for each owner. If the value is `all` or more, owners have no limit of their own.
+    /// Limit for each owner. If the value is `total` or more, only the total limit applies.
     pub per_owner: usize,
 }
 
@@ -28,7 +28,7 @@ impl LeaseLimits {
         Self { total: total, per_owner: total }
     }
 
-    /// Returns true if owners have a limit of their own.
+    /// Returns true if the limit for each owner is lower than the total limit.
     pub fn has_owner_limit(self) -> bool {
         self.per_owner < self.total
     }
@@ -92,8 +92,8 @@ impl ActiveLeases {
         }
     }
 
-    /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest`:
-    /// the earliest due time, none if nothing is due.
+    /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest` is
+    /// the earliest due time, or `None` if no slot is due.
     pub fn prune_turns(&mut self, oldest: Option<UnixMillis>) {
         self.last_turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
@@ -108,7 +108,7 @@ fn decrement_count(counts: &mut BTreeMap<String, usize>, key: &str) {
     }
 }
 
-/// Selects the due slots to lease now and returns their indexes in this order.
+/// Selects the due slots to lease now, and returns their indexes in the order of selection.
 pub fn choose_slots(
     due: &[DueSlot<'_>],
     active_leases: &ActiveLeases,
@@ -245,7 +245,7 @@ mod tests {
     struct LeaseSimulation {
         limits: LeaseLimits,
         active_leases: ActiveLeases,
-        /// Due slots, each with its due time and the number of slots due in its repository before it.
+        /// Due slots, each with its due time and the number of slots that were already due in its repository.
         due: BTreeMap<SlotKey, (i64, usize)>,
         /// Active leases with their end times.
         running: BTreeMap<FencingToken, i64>,
@@ -285,8 +285,8 @@ mod tests {
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen_keys(&slots, &self.active_leases, self.limits, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
-                // For each earlier slot of the same repository, a slot waits for at most one turn of every
-                // other repository, and for leases of its own repository.
+                // A slot waits for the earlier slots of its repository. Each of these waits lasts at most one
+                // lease of every other repository and the leases of its own repository.
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;

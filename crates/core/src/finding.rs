@@ -1,5 +1,5 @@
-//! Findings: statements of a rule, a tool or a model about changed lines, and the fingerprint that identifies
-//! the same finding again.
+//! Findings: statements of a rule, a tool or a model about changed lines. The fingerprint of a finding
+//! identifies the finding in later reviews.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -66,8 +66,7 @@ pub enum DefectCategory {
 pub enum FindingSource {
     /// A rule of a rule pack.
     Rule,
-    /// A tool that the team runs. The rule begins with the tool's name, followed by `/` and the tool's own
-    /// rule.
+    /// A tool that the team runs. The rule id is the tool's name, `/`, and the tool's own rule id.
     Tool,
     /// A model, whose statements are checked against the files.
     Agent,
@@ -76,9 +75,9 @@ pub enum FindingSource {
 /// Lines of a file: 1-based, inclusive, `start_line <= end_line`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct CodeLocation {
-    /// Path at the head (`DiffSide::New`) or before the change (`DiffSide::Old`).
+    /// Path of the file at the head (`DiffSide::New`) or before the change (`DiffSide::Old`).
     pub path: RepoPath,
-    /// Side of the diff on which the lines are counted.
+    /// Side of the diff that the line numbers refer to.
     pub side: DiffSide,
     pub start_line: u32,
     pub end_line: u32,
@@ -97,14 +96,14 @@ pub struct RawFinding {
     pub title: String,
     /// Explanation and advice, in Markdown.
     pub body: String,
-    /// Lines of the finding without line ends and secrets. These lines are part of the finding's identity,
-    /// and text output displays them.
+    /// Text of the finding's lines, without line ends and secrets. These lines are part of the finding's
+    /// identity, and text output displays them.
     pub snippet: String,
     /// Digests that distinguish the finding's lines from other lines with the same snippet.
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
-    /// Replacement of the whole lines `start_line..=end_line`, if it was validated. A model's replacement is
-    /// validated again at each head.
+    /// Validated replacement for the whole lines `start_line..=end_line`; `None` if there is no validated
+    /// replacement. A model's replacement is validated again at each head.
     pub suggestion: Option<SuggestedFix>,
     pub source: FindingSource,
 }
@@ -114,7 +113,7 @@ const PROPOSED: &str = "Proposed replacement, not proven to fit:";
 
 impl RawFinding {
     /// Replaces the unvalidated suggestion by a code block at the end of the body. Readers cannot apply this
-    /// block with one click. `shown`: the visible part of the replacement.
+    /// block with one click. `visible_replacement` is the visible part of the replacement.
     #[must_use]
     pub fn with_unproven_suggestion(mut self, visible_replacement: &str) -> Self {
         self.suggestion = None;
@@ -128,8 +127,8 @@ impl RawFinding {
         self
     }
 
-    /// Returns the body without an unvalidated replacement, because the replacement is not part of a
-    /// finding's identity.
+    /// Returns the body without an unvalidated replacement. The replacement is removed because it is not part
+    /// of the finding's identity.
     pub fn body_without_suggestion(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
             (FindingSource::Agent, Some((own, _))) => own.trim_end(),
@@ -137,7 +136,8 @@ impl RawFinding {
         }
     }
 
-    /// Returns the tool that reported the finding; none for our own rules and for models.
+    /// Returns the name of the tool that reported the finding; `None` if one of Truing's rules or a model
+    /// reported it.
     pub fn tool(&self) -> Option<&str> {
         match self.source {
             FindingSource::Tool => {
@@ -147,8 +147,8 @@ impl RawFinding {
         }
     }
 
-    /// Returns the rule's name as its source uses it: the tool's name for the rule, or the full id for our
-    /// packs and models.
+    /// Returns the rule's name. For a tool's finding, this is the name that the tool uses; for a rule pack or
+    /// a model, the full rule id.
     pub fn rule_name(&self) -> &str {
         let own = self.tool().and_then(|tool| self.rule.strip_prefix(tool)?.strip_prefix('/'));
         own.unwrap_or(&self.rule)
@@ -169,13 +169,14 @@ pub enum FindingStatus {
     Open,
     /// The author claims that the finding is fixed; the fix is not yet verified.
     Claimed,
-    /// The finding is gone, as verified at this head.
+    /// The finding is no longer present; this was verified at this head.
     Fixed(Sha),
     /// The finding is no longer part of the review: the change does not affect its lines, or its rule is
     /// disabled.
     #[serde(rename = "outside")]
     OutOfScope,
-    /// Suppressed by a comment in the code, with the reason. The code itself may be unchanged.
+    /// A comment in the code suppresses the finding and gives this reason. The code of the finding may be
+    /// unchanged.
     Suppressed(String),
     /// The author declined to fix the finding, for this reason.
     Declined(String),
@@ -195,21 +196,22 @@ pub struct Finding {
     pub raw: RawFinding,
     /// Path of the file before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
-    /// Closest kind of place at which a comment can be posted.
+    /// Position of the comment: on the finding's lines, on the file, or only in the summary.
     pub anchor: AnchorKind,
-    /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
-    /// hunk.
+    /// Lines of the comment: all lines of the finding. For the anchor `Inline`, only those lines that are in
+    /// one hunk.
     #[serde(rename = "at")]
     pub comment_location: CodeLocation,
     pub status: FindingStatus,
-    /// Lines next to a model's finding, as last seen.
+    /// Lines before and after a model's finding when it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "around")]
     pub surrounding_lines: Option<SurroundingLines>,
-    /// Reason for which the presence of this open finding could not be verified.
+    /// Reason why the review could not verify that this open finding is still present; `None` if it could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverified: Option<UnverifiedReason>,
-    /// Branches or working trees on which local reviews saw a model's finding, the latest last.
+    /// Branches or working trees on which local reviews saw a model's finding, with the most recent sighting
+    /// last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen_on: Vec<BranchSighting>,
     /// Evidence from the most recent fix of a model's finding.
@@ -227,14 +229,14 @@ pub struct FixEvidence {
     pub end_line: u32,
     /// Text of the lines, without secrets.
     pub text: String,
-    /// Hash of the added code that fixes the finding, if the finding's own lines stayed. If this code is
-    /// removed, the finding is present again.
+    /// Hash of the added code that fixes the finding; `None` if the fix changed or removed the finding's own
+    /// lines. If this code is removed, the finding is present again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<u32>,
 }
 
 impl FixEvidence {
-    /// Creates the evidence from these lines of a file, which the first and last line number identify.
+    /// Creates the evidence from the text of the lines `start_line` to `end_line` of a file.
     pub fn new(path: &RepoPath, start_line: u32, end_line: u32, lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
         Self { path: path.clone(), start_line, end_line, text, mark: None }
@@ -244,13 +246,13 @@ impl FixEvidence {
 /// A branch or working tree of a local repository on which a finding was seen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BranchSighting {
-    /// Name of the line of work: a branch, its index or a commit.
+    /// Name of the reviewed line of work: a branch, the index of a branch, or a commit.
     pub line: String,
     /// Commit that was checked out or reviewed at the last sighting.
     pub commit: Sha,
     /// True if the finding is open on this branch or working tree.
     pub is_open: bool,
-    /// True if the finding is not open on this branch or working tree because the change no longer contained
+    /// True if the finding was closed on this branch or working tree because the change no longer contained
     /// its lines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_outside: bool,

@@ -1,20 +1,20 @@
-//! Credentials that the operator or the environment gave to this process. Truing removes their values from
-//! all displayed text.
+//! Credentials that this process received from the operator or the environment. Truing removes these values
+//! from all displayed text.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-/// Minimum length of a credential in bytes. A shorter value is not recognised, because it may be an ordinary
+/// Minimum length of a credential in bytes. A shorter value is not registered, because it may be an ordinary
 /// word.
 const MIN_GIVEN: usize = 8;
-/// Minimum length in bytes of a part of a credential that is recognised on its own.
+/// Minimum length in bytes of a part of a credential that is registered as a separate value.
 pub const MIN_PART: usize = 16;
 
 static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
-/// Registers the value of a variable whose name denotes a credential. Only a long value with letters and
-/// digits is registered, because the password of a test database is often an ordinary word of the code
-/// (`postgres`).
+/// Registers the value of a variable whose name denotes a credential. Only a value of at least `MIN_PART`
+/// bytes with letters and digits is registered. A test database's password, for example, is often a word that
+/// also occurs in code (`postgres`).
 pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
@@ -54,7 +54,7 @@ fn secret_parts(secret: &str) -> Vec<&str> {
     std::iter::once(secret).chain(password).chain(parts.filter(is_own)).collect()
 }
 
-/// Returns all registered values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.
+/// Returns all registered values. All calls return the same object ([`Arc::ptr_eq`]) until the values change.
 pub fn secret_values() -> Arc<BTreeSet<String>> {
     VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -1,4 +1,4 @@
-//! Bounds on file patterns: only patterns of a size that people write are compiled.
+//! Limits the size of file patterns. A pattern beyond these limits is not compiled.
 
 /// Maximum length of a pattern in bytes.
 pub const MAX_BYTES: usize = 1_000;

@@ -2,11 +2,12 @@
 //!
 //! A command line is a list of words, never shell text, and no regular expression is used. Anything that a
 //! grammar does not list is refused: an unknown or abbreviated flag, a value of another type. The profile
-//! decides if a known command may run ([`crate::policy`]).
+//! decides which of the known commands may run ([`crate::policy`]).
 //!
-//! The grammars are data (`crates/core/grammar/*.toml`). Three rules keep our parse safe even if a program
-//! interprets its words differently. A word that begins with `-` is a listed flag or `--`. A value in a word
-//! of its own never begins with `-`. An operand never begins with `-` either, even after `--`.
+//! The grammars are data (`crates/core/grammar/*.toml`). Three rules keep an accepted command line safe, even
+//! if the program parses its words differently than Truing. A word that begins with `-` must be a listed flag
+//! or `--`. A flag's value in a separate word must not begin with `-`. An operand must not begin with `-`
+//! either, even after `--`.
 
 mod command;
 mod file;
@@ -90,8 +91,8 @@ impl CommandGrammar {
         if problems.is_empty() { Ok(Self { commands }) } else { Err(problems) }
     }
 
-    /// Returns the commands that two files list, each with both files. A line of such a command is accepted
-    /// only if both files accept it.
+    /// Returns the commands that two files list, each with the names of both files. A command line of such a
+    /// command is accepted only if both files accept it.
     pub fn duplicate_commands(&self) -> Vec<(String, [&str; 2])> {
         let mut twice = Vec::new();
         for (at, command) in self.commands.iter().enumerate() {
@@ -124,7 +125,7 @@ impl CommandGrammar {
         let most = known.iter().map(|command| command.name_words().len()).max().ok_or_else(|| {
             CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
-        // A program path with a folder refers to a program in the clone, so its class is `RunsCode`,
+        // A program name that contains `/` refers to a program in the clone. Its class is `RunsCode`,
         // regardless of the grammar.
         let is_own = program.contains('/');
         // If two files list the same command, the stricter of both entries applies.
@@ -149,8 +150,7 @@ impl CommandGrammar {
     }
 }
 
-/// Refuses words that are no valid command line for any program: too many, too long, or with control
-/// characters.
+/// Refuses a command line with too many words, with a word that is too long, or with control characters.
 fn check_argv(argv: &[&str]) -> Result<(), CommandRefusal> {
     if argv.len() > MAX_WORDS {
         return Err(CommandRefusal::TooLong);

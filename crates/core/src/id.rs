@@ -1,4 +1,5 @@
-//! Identifiers of pull requests, runs, commits and comments, and the times and versions that order events.
+//! Identifiers of pull requests, runs, commits and comments. Also the times and versions that determine the
+//! order of events.
 
 use std::fmt;
 
@@ -41,14 +42,14 @@ impl std::ops::Sub for UnixMillis {
     }
 }
 
-/// Version of a slot, from an increasing counter that all slots of the store share. 0 means that the slot was
-/// never committed.
+/// Version of a slot. All slots of a store take their versions from one increasing counter. 0 means that the
+/// slot was never committed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotVersion(pub u64);
 
-/// Fencing token: the version at which a slot was leased. A later lease of the same slot has a greater token,
-/// so the record store refuses writes from a former holder.
+/// Fencing token: the version at which a slot was leased. A later lease of the same slot has a greater token.
+/// The record store refuses writes with a smaller token, that is, from a former holder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
@@ -146,7 +147,7 @@ macro_rules! text_id {
 
 text_id! {
     /// Key of a slot and its records: `pr/{forge}/{repository id}/{number}` for a pull request, `sync/{job}`
-    /// for a job. Local runs use `local/{repository}` and have records but no slot.
+    /// for a job. Local runs have records under the key `local/{repository}`, but no slot.
     SlotKey
 }
 text_id! {
@@ -182,8 +183,9 @@ text_id! {
     ThreadId
 }
 text_id! {
-    /// Subject of a pull request, an issue or a comment of ours. The loop that writes the object names its
-    /// subject, for example by a job's key or a question's name. At most one object exists for each topic.
+    /// Identifies the subject of a pull request, an issue or a comment that Truing writes. The loop that
+    /// writes the object chooses the topic, for example a job's key or a question's name. At most one object
+    /// exists for each topic.
     Topic
 }
 
@@ -232,7 +234,7 @@ impl PrId {
         SlotKey::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
     }
 
-    /// Parses the key of a pull request; returns `None` for keys of other kinds.
+    /// Parses the key of a pull request; returns `None` if the key is not that of a pull request.
     pub fn from_key(key: &SlotKey) -> Option<Self> {
         let mut parts = key.as_str().split('/');
         let (Some("pr"), Some(forge), Some(repository), Some(number), None) =
@@ -245,9 +247,9 @@ impl PrId {
 }
 
 impl AccountId {
-    /// Returns true if the configured id or name `called` denotes the account with this id and login. A text
-    /// that begins with `{` or consists only of digits is always an id and never a name. A name is accepted
-    /// only if `unique_names` is true.
+    /// Returns true if the configured id or name `id_or_name` denotes the account with this id and login. A
+    /// text that begins with `{` or consists only of digits is always an id and never a name. A name is
+    /// accepted only if `unique_names` is true.
     pub fn matches_name(&self, login: &str, id_or_name: &str, unique_names: bool) -> bool {
         if id_or_name.starts_with('{') || id_or_name.bytes().all(|byte| byte.is_ascii_digit()) {
             self.as_str().eq_ignore_ascii_case(id_or_name)

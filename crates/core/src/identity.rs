@@ -1,14 +1,14 @@
 //! Matches current findings with those of earlier reviews.
 //!
-//! Findings of each file are matched in two passes. A finding keeps its id while its fingerprint stays the
-//! same. Findings of a file with equal fingerprints are distinguished by the digests of their code and of the
-//! tool's own fingerprint. Findings that are still equal are matched by the nearest lines, and an ordinal
-//! distinguishes their ids.
+//! Findings of each file are matched in two passes. The first pass matches findings with equal fingerprints.
+//! If several findings of a file have the same fingerprint, the digests of their code and of the tool's own
+//! fingerprint distinguish them. Findings that are still equal are matched with the finding on the nearest
+//! lines, and an ordinal distinguishes their ids.
 //!
-//! The remaining findings are matched by similarity (see [`similarity`]). Because similarity is not
-//! transitive, each finding is matched with at most one other, such that the sum of the similarities is
-//! greatest. The order of the input has no effect on the result. A new id is derived from the fingerprint
-//! alone, so a run without records assigns the same ids.
+//! The second pass matches the remaining findings by similarity (see [`similarity`]). Similarity is not
+//! transitive, so the pass does not form groups. It matches each finding with at most one earlier finding,
+//! such that the sum of the similarities is greatest. The order of the input has no effect on the result. A
+//! new id is derived from the fingerprint alone, so a run without records assigns the same ids.
 
 mod assign;
 mod similar;
@@ -32,14 +32,14 @@ use crate::outcome::ReviewCoverage;
 use crate::recheck::{SurroundingLines, UnverifiedReason};
 use assign::{MAX_CELLS, assign};
 
-/// A raw finding with its place in the diff.
+/// A raw finding with the position of its comment in the diff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlacedFinding {
     pub raw: RawFinding,
-    /// Closest kind of place at which a comment can be posted.
+    /// Position of the comment: on the finding's lines, on the file, or only in the summary.
     pub anchor: AnchorKind,
-    /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
-    /// hunk.
+    /// Lines of the comment: all lines of the finding. For the anchor `Inline`, only those lines that are in
+    /// one hunk.
     #[serde(rename = "at")]
     pub comment_location: CodeLocation,
     /// Path of the file before the change, if it was renamed.
@@ -47,29 +47,29 @@ pub struct PlacedFinding {
     pub sighting: FindingFacts,
 }
 
-/// Known facts about a finding in addition to its place.
+/// Facts about a finding other than its position.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingFacts {
     /// Id of the same finding in an earlier review, if known.
     #[serde(rename = "of")]
     pub earlier_id: Option<FindingId>,
-    /// Lines next to the finding.
+    /// Lines above and below the finding.
     #[serde(rename = "around")]
     pub surrounding_lines: Option<SurroundingLines>,
-    /// Reason why the review could not verify that the finding is still present.
+    /// Reason why the review could not verify that the finding is still present; `None` if it could.
     pub unverified: Option<UnverifiedReason>,
     /// Reason that the suppression comment gives, if a comment suppresses this finding of a rule.
     pub suppressed: Option<String>,
 }
 
-/// Current findings, and the earlier ones that were not found again.
+/// Findings of the current review, and earlier findings that this review did not find again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdentifiedFindings {
     /// Findings of this review in the given order. Each finding is open or suppressed, or keeps a person's
     /// decision (dismissed, declined).
     pub current: Vec<Finding>,
-    /// Earlier findings that were not found again. A finding is fixed if the review could verify this at the
-    /// head; otherwise its status is unchanged.
+    /// Earlier findings that were not found again. If the review read the finding's file at the head, the
+    /// status is updated, usually to fixed. Otherwise the status is unchanged.
     pub missing_findings: Vec<Finding>,
 }
 
@@ -84,9 +84,9 @@ impl IdentifiedFindings {
 
 /// Assigns ids to the current findings.
 ///
-/// `head` is the commit that was reviewed. Without a commit (for a working tree), no finding becomes fixed. A
-/// missing finding counts as fixed unless its file could not be read, according to `coverage`. `renames`
-/// lists the earlier names of files.
+/// `head` is the commit that was reviewed. For a working tree, `head` is `None`, and no finding becomes
+/// fixed. For a commit, a missing open finding becomes fixed unless its file was not read, according to
+/// `coverage`. `renames` lists the earlier names of files.
 pub fn assign_finding_ids(
     known_findings: &[Finding],
     current_findings: Vec<PlacedFinding>,
@@ -100,7 +100,7 @@ pub fn assign_finding_ids(
         .iter()
         .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.location.path, &placed.raw.snippet))
         .collect();
-    // The findings are sorted by place, so the input order has no effect.
+    // The findings are sorted by path and lines, so the input order has no effect.
     let mut order: Vec<usize> = (0..current_findings.len()).collect();
     order.sort_by_cached_key(|&at| sort_key(&current_findings[at]));
 
@@ -157,7 +157,7 @@ pub fn assign_finding_ids(
     IdentifiedFindings { current: current.collect(), missing_findings: gone }
 }
 
-/// Sort key: place, then content.
+/// Sort key: path and lines of the finding, then its content.
 fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     let RawFinding { location: place, rule, title, body, snippet, code, .. } = placed.raw.clone();
     (
@@ -174,8 +174,8 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     )
 }
 
-/// First pass: matches findings with equal fingerprints and equal digests, and minimises the distance of
-/// their lines. `reduce` selects the digests that are compared.
+/// First pass: matches findings with equal fingerprints and equal digests, and minimises the sum of the
+/// distances between matched lines. `reduce` selects the digests that are compared.
 fn match_by_code<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],
@@ -210,9 +210,9 @@ fn match_by_code<'a>(
     }
 }
 
-/// Second pass: matches the remaining findings of a file by similarity; between equal scores, the distance of
-/// lines decides. If a file has more remaining pairs than [`MAX_CELLS`], it counts as rewritten, and its
-/// remaining findings count as new.
+/// Second pass: matches the remaining findings of a file by similarity. If two matches have the same score,
+/// the match with the smaller distance of lines is preferred. If a file has more than [`MAX_CELLS`] remaining
+/// pairs, its remaining findings count as new.
 fn match_by_similarity<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],
@@ -228,8 +228,8 @@ fn match_by_similarity<'a>(
         let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| current_findings[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
-        // The file of an earlier finding may have its current name also at the base, but may have had a
-        // different name at the earlier review.
+        // The file may have had a different name at the earlier review, even if its names at the base and at
+        // the head are equal.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
             [Some(&finding.raw.location.path), old_path]
@@ -275,15 +275,15 @@ fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.location.start_line.abs_diff(finding.raw.location.start_line))
 }
 
-/// Prepares a finding for comparison with findings in the file `path`, which may be the new name of the
-/// finding's file.
+/// Prepares a finding for comparison with findings in the file `path`. If the finding's file was renamed,
+/// `path` is the new name.
 pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.body_without_suggestion()), snippet)
 }
 
-/// Returns the weight of a match in one file; 0 if the two findings do not match. Distance decides only
-/// between equal scores.
+/// Returns the weight of a match in one file; 0 if the two findings do not match. The distance of the lines
+/// has an effect only if scores are equal.
 fn match_weight(
     placed: &PlacedFinding,
     current: &ComparableFinding,
@@ -304,7 +304,7 @@ fn match_weight(
 }
 
 /// Returns true if two findings may be the same. Both findings must be on the same side of the diff. If both
-/// findings come from rules, their rules must be equal; otherwise their categories must be equal.
+/// come from a rule or a tool, their rules must be equal; otherwise their categories must be equal.
 fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
         FindingSource::Rule | FindingSource::Tool => !raw.rule.is_empty(),
@@ -314,8 +314,8 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
     agree && a.location.side == b.location.side
 }
 
-/// Returns the status of a finding that is present. A person's decision applies as long as the code is the
-/// same, even if the file was renamed.
+/// Returns the status of a finding that is present. A person's decision (declined, dismissed) applies as long
+/// as the finding's code is unchanged, even if the file was renamed.
 fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
     let lasting_status = earlier.map(|earlier| &earlier.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
@@ -349,21 +349,22 @@ fn update_missing_finding(
         .any(|gap| gap.reason.hides_findings() && renames.is_same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
-        // Dismissed findings become fixed, too: if such a finding returns unchanged, its dismissal applies
-        // again.
+        // A missing dismissed finding becomes fixed, too. If the finding is found again with the same code,
+        // its dismissal applies again.
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_) => {
             FindingStatus::Fixed(head.clone())
         }
-        // A suppressed finding does not become fixed, because reviews do not report it as a problem while it
-        // is suppressed.
+        // A missing suppressed finding becomes out of scope, not fixed, because reviews did not report the
+        // finding as a problem.
         FindingStatus::Suppressed(_) => FindingStatus::OutOfScope,
         FindingStatus::Fixed(_) | FindingStatus::OutOfScope | FindingStatus::Declined(_) => finding.status,
     };
     Finding { status, ..finding }
 }
 
-/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller keeps `next`,
-/// which avoids a search from the start for each of a thousand equal lines.
+/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller passes the same
+/// `next` for all findings with this fingerprint. The search therefore does not restart at 1 for each of
+/// them.
 fn first_free_id(fingerprint: &Fingerprint, taken_ids: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
         let id = FindingId::new(format!("{fingerprint}-{next}"));

@@ -12,14 +12,14 @@ use crate::id::{FindingId, Sha};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "history")]
 pub enum BranchHistory {
-    /// Commits were added on top, newest first; merges do not count.
+    /// Commits were added after the reviewed commit. They are listed newest first, without merge commits.
     Grown {
         #[serde(rename = "new")]
         new_commits: Vec<Sha>,
     },
     /// The reviewed commit is no longer part of the branch (rebase, amend, reset).
     Rewritten {
-        /// Commits without an earlier counterpart, oldest first.
+        /// Commits without a counterpart among the earlier commits of the branch, oldest first.
         #[serde(rename = "new")]
         new_commits: Vec<Sha>,
         /// Commits whose changes differ from those of their earlier counterpart, oldest first.
@@ -34,8 +34,8 @@ pub enum BranchHistory {
     },
 }
 
-/// Changes since the last review. They are stored with the outcome of the review, for the summary and for
-/// later requests.
+/// Changes since the last review. The changes are stored with the outcome of the review, for the summary and
+/// for later requests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewIncrement {
     /// Head that was last reviewed.
@@ -44,7 +44,7 @@ pub struct ReviewIncrement {
     /// History of the branch since the last review; `None` if there are too many commits to compare.
     #[serde(flatten)]
     pub history: Option<BranchHistory>,
-    /// New lines of the change by path at the head: 1-based, inclusive ranges.
+    /// New lines of the change, by the file's path at the head, as 1-based, inclusive ranges.
     pub lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     pub findings: FindingTally,
 }
@@ -56,7 +56,7 @@ pub struct FindingTally {
     pub new: u32,
     /// Open findings that were known before but were not open.
     pub reopened: u32,
-    /// Findings that are newly fixed.
+    /// Findings that are fixed now but were not fixed at the last review.
     pub fixed: u32,
     /// Formerly open findings that a comment now suppresses.
     #[serde(default)]
@@ -97,9 +97,9 @@ impl FindingTally {
     }
 }
 
-/// Returns the lines of a change that are new since the last review: those that both `change` and `since`
-/// add. `since` is the diff from the last reviewed head to this one. Lines that only `since` adds come from a
-/// new base; lines that only `change` adds existed at the last review.
+/// Returns the lines of a change that are new since the last review: the lines that both diffs add.
+/// `diff_since_review` is the diff from the last reviewed head to this head. Lines that only
+/// `diff_since_review` adds come from a new base; lines that only `change` adds existed at the last review.
 pub fn new_lines(
     change: &[FileDiff<'_>],
     diff_since_review: &[FileDiff<'_>],
@@ -119,9 +119,9 @@ pub fn new_lines(
     lines
 }
 
-/// Marks missing findings as outside instead of fixed if they only left the change. A finding of `known` has
-/// left the change if all its lines still exist at the head but are not among the lines that `change` adds.
-/// `since` is the diff from the head of the review that recorded the `known` findings.
+/// Marks a missing finding as out of scope instead of fixed if its lines still exist but are no longer
+/// changed. All lines of the known finding must exist at the head, and `change` must add none of them.
+/// `diff_since_review` is the diff from the head of the review that recorded `known_findings`.
 pub fn mark_out_of_scope(
     missing: &mut [Finding],
     known_findings: &[Finding],
@@ -170,8 +170,8 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
-/// Maximum number of new files without lines that may count as renamed, and of deleted files that may be
-/// their earlier versions.
+/// Maximum number of new files without lines that may count as renamed. Also the maximum number of deleted
+/// files that may be their earlier versions.
 const MAX_UNSHOWN: usize = 100;
 
 /// For each file at the head, its names at the base and at the last reviewed head.
@@ -186,8 +186,8 @@ impl FileRenames {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
         }
-        // The diff of a file that is too large has no lines, so git cannot detect that the file was renamed.
-        // Any deleted file may therefore be the earlier version of such a new file.
+        // Git does not compare the lines of a very large file, so it cannot detect that such a file was
+        // renamed. Any deleted file may therefore be the earlier version of such a new file.
         let gone: Vec<&RepoPath> =
             files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
         let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);

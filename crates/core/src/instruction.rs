@@ -8,15 +8,15 @@ use crate::tier::RuleOwner;
 /// One instruction entry of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathInstruction {
-    /// Place of the entry, for display: `truing.toml:14`.
+    /// File and line of the entry, for display: `truing.toml:14`.
     pub origin: String,
     /// Owner of the file.
     pub owner: RuleOwner,
     /// Globs of repositories, `owner/name`, case-insensitive; empty for all.
     pub repos: Vec<String>,
-    /// Globs of paths. The instruction applies if one of them matches a changed file.
+    /// Globs of paths. The instruction applies if one of the globs matches a changed file.
     pub paths: Vec<String>,
-    /// Text that a model reads as data.
+    /// Text of the instruction, which the model receives as data.
     pub text: String,
 }
 

@@ -1,5 +1,6 @@
 //! Budgets and costs of model calls: levels and reservations. Pure arithmetic in integer micro-dollars. The
-//! store persists the amounts, and the gateway uses the ledger before and after every call.
+//! store persists the amounts. The gateway makes a reservation before every model call and settles it after
+//! the call.
 
 mod alert;
 mod grant;
@@ -16,8 +17,8 @@ pub use self::grant::{ReservationDecision, decide_reservation};
 pub use self::period::{next_midnight, utc_day, utc_month};
 pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
 
-/// Tokens of one answer in disjoint buckets, counted as in the Messages API: `input` excludes tokens written
-/// to or read from a cache.
+/// Tokens of one answer in disjoint buckets, as in the Messages API. `input` excludes tokens that are written
+/// to a cache or read from one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// Input tokens neither written to a cache nor read from one.
@@ -68,14 +69,14 @@ impl TokenUsage {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct BudgetLevel {
     pub kind: BudgetLevelKind,
-    /// Subject that is limited: the slot's key with or without the head, the repository, the team or the run.
+    /// Subject of the limit: the slot's key with or without the head, the repository, the team or the run.
     pub key: String,
     /// The UTC day (`2026-11-20`) or month (`2026-11`) of the limit; empty if the limit has no period.
     pub period: String,
     pub limit: MicroUsd,
 }
 
-/// Kinds of levels, the tightest first.
+/// Kinds of budget levels, from the narrowest scope to the widest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetLevelKind {
@@ -83,8 +84,8 @@ pub enum BudgetLevelKind {
     Review,
     /// One run of the converge or the sync loop.
     Run,
-    /// Spending on a pull request at which a person is asked to allow more. The spending is counted as for
-    /// [`Self::Pull`]. A person with write access can raise this limit.
+    /// Limit of the spending on a pull request at which Truing asks a person to allow more. The same spending
+    /// is counted as for [`Self::Pull`]. A person with write access can raise this limit.
     #[serde(rename = "pr_ask")]
     PullAsk,
     /// All reviews, audits and converge runs of one pull request over its lifetime.
@@ -103,7 +104,7 @@ pub enum BudgetLevelKind {
 }
 
 impl BudgetLevelKind {
-    /// Every kind, the tightest first.
+    /// Every kind, from the narrowest scope to the widest.
     pub const ALL: [Self; 9] = [
         Self::Review,
         Self::Run,
@@ -116,7 +117,7 @@ impl BudgetLevelKind {
         Self::Month,
     ];
 
-    /// Returns the word used in the file, in `truing budget show` and in metrics.
+    /// Returns the word that stored records, `truing budget show` and metrics use for the kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -137,7 +138,7 @@ impl BudgetLevelKind {
 }
 
 impl BudgetLevel {
-    /// Explains the exhausted level and its remedy in half a sentence, for display.
+    /// Returns a clause for display that explains which limit is exhausted and how users can raise it.
     pub fn exhausted_text(&self) -> String {
         let key = match self.kind {
             BudgetLevelKind::Review => "`budget.review_usd`".to_owned(),
@@ -171,19 +172,19 @@ impl BudgetLevel {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunBudget {
     pub run: RunId,
-    /// Levels that every call draws on.
+    /// Levels to which the cost of every call is charged.
     pub levels: Vec<BudgetLevel>,
 }
 
 /// Amounts that one call requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReservationRequest {
-    /// Minimum amount: the call does not begin with a smaller amount.
+    /// Minimum amount. If less is left, the call does not begin.
     pub min_amount: MicroUsd,
     /// Maximum amount that the call can use.
     pub max_amount: MicroUsd,
-    /// Time from which the process that made the reservation counts as dead. The reservation is then settled
-    /// at its full amount, as an estimated cost.
+    /// From this time on, the process that made the reservation counts as dead. The reservation is then
+    /// settled at its full amount, as an estimated cost.
     pub expires: UnixMillis,
 }
 
@@ -197,7 +198,7 @@ pub struct ReservationId(pub i64);
 pub enum ReservationOutcome {
     /// An amount between `min_amount` and `max_amount` is durably reserved at every level.
     Granted {
-        /// Id for the settlement.
+        /// Id with which the caller settles the reservation.
         id: ReservationId,
         /// Reserved amount, which is the maximum cost of the call.
         amount: MicroUsd,
@@ -217,7 +218,7 @@ pub enum ReservationOutcome {
 pub enum CostBasis {
     /// Computed from the usage that the provider reported.
     Metered,
-    /// Estimated, because the call was interrupted or its owner died.
+    /// Estimated, because the call was interrupted or the calling process died.
     Estimated,
 }
 

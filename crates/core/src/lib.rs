@@ -1,10 +1,11 @@
 //! Truing's decisions without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
-//! and the ports for external services. No tokio, clock, randomness, environment or files.
+//! and the ports for external services. This crate uses no tokio, clock, random numbers, environment
+//! variables or files.
 
 /// Boxes the future of an `async fn` that other crates call.
 ///
-/// Without this attribute, each crate that awaits an `async fn` compiles the body again, with everything that
-/// the body awaits. A function with this attribute is compiled only in its own crate.
+/// Without this attribute, each crate that awaits an `async fn` compiles the function's body and everything
+/// awaited in it again. With this attribute, the function is compiled only in its own crate.
 pub use async_recursion::async_recursion as boxed_future;
 
 pub mod agent;
@@ -54,5 +55,5 @@ pub mod tier;
 pub mod verification;
 pub mod version;
 
-/// `RepoPath` is part of the ports, so it is exported here for crates that depend only on `core`.
+/// The ports use `RepoPath`, so this crate exports the type for crates that do not depend on `truing_diff`.
 pub use truing_diff::RepoPath;

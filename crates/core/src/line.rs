@@ -1,22 +1,23 @@
-//! Reduces text of people and other programs to one line, before it is stored or displayed.
+//! Reduces untrusted text to one line before the text is stored or displayed.
 
 /// Maximum length in characters of a stored action, notice or reason.
 pub const MAX_TEXT: usize = 1000;
 
-/// Returns one line of visible text with at most `max_len` characters, and `…` where it was cut.
+/// Returns one line of visible text with at most `max_len` characters. If the line was longer, `…` is
+/// appended.
 pub fn clean_line(text: &str, max_len: usize) -> String {
-    // Text far beyond `max_len` is cut off first, which bounds the work.
+    // Only four times `max_len` characters are read, which limits the work for long texts.
     let end = text.char_indices().nth(max_len.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
     truncate_text(visible_line(text.get(..end).unwrap_or(text)), max_len)
 }
 
-/// Returns one line: each run of white space and invisible characters becomes one blank.
+/// Returns the text as one line: each run of white space and invisible characters becomes one blank.
 pub fn visible_line(text: &str) -> String {
     let visible: String = text.chars().map(|char| if is_invisible_char(char) { ' ' } else { char }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates to `max_len` characters and appends `…` if it cut anything.
+/// Truncates the line to `max_len` characters. If the line was longer, `…` is appended.
 pub fn truncate_text(mut line: String, max_len: usize) -> String {
     if let Some((at, _)) = line.char_indices().nth(max_len) {
         line.truncate(at);
@@ -37,9 +38,10 @@ pub fn format_count(count: impl std::fmt::Display, singular: &str) -> String {
     }
 }
 
-/// Returns true for invisible characters: controls, direction changes, other line ends, zero-width and
-/// filling characters, tag letters, and selectors that can carry hidden text. Joiners (U+200C, U+200D) and
-/// emoji selectors do not count as invisible, because scripts and emoji need these characters.
+/// Returns true for invisible characters. These are control characters, direction changes, Unicode line ends,
+/// zero-width and filling characters, tag letters, and selectors that can encode hidden text. Joiners
+/// (U+200C, U+200D) and emoji selectors do not count as invisible, because some scripts and emoji need these
+/// characters.
 pub fn is_invisible_char(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

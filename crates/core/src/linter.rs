@@ -1,5 +1,5 @@
-//! Names of linters and output formats, as users write them in a configuration. The parsers of linter outputs
-//! define the meaning of these names.
+//! Names of linters and output formats, as users write them in a configuration. The modules that parse linter
+//! outputs define the meaning of these names.
 
 /// Formats of diagnostics: first the generic formats, then the formats of single tools.
 pub const FORMATS: &[&str] = &[
@@ -90,10 +90,10 @@ pub const LINTERS: &[&str] = &[
     "zizmor",
 ];
 
-/// Other linter names that outputs contain.
+/// Additional names of known linters that occur in outputs.
 pub const ALIASES: &[&str] = &["Semgrep OSS", "Semgrep PRO"];
 
-/// Returns the format of this name, case-insensitively.
+/// Returns the output format with this name, compared case-insensitively.
 pub fn linter_output_format(name: &str) -> Option<&'static str> {
     FORMATS.iter().find(|format| format.eq_ignore_ascii_case(name.trim())).copied()
 }

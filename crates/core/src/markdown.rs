@@ -1,9 +1,10 @@
-//! Renders foreign text as inert Markdown: without mentions, references, links, images, HTML, markers or
-//! commands. All text that is posted to a forge passes through this module.
+//! Renders untrusted text as inert Markdown: without mentions, references, links, images, HTML, markers or
+//! commands. All untrusted text that Truing posts to a forge passes through this module.
 //!
-//! The module does not search for dangerous text to remove. The module parses the text and renders the parsed
-//! structure: special characters in words are escaped, and code is enclosed in enough back ticks. Forges
-//! detect mentions, references and bare addresses despite escapes, so a zero-width space breaks these up.
+//! The module does not search for dangerous text. It parses the text and renders the parsed structure: it
+//! escapes special characters in words, and encloses code in more back ticks than the code contains. Escapes
+//! do not prevent forges from detecting mentions, references and bare addresses. The module therefore inserts
+//! a zero-width space into them.
 
 mod blocks;
 
@@ -17,8 +18,8 @@ const ZERO_WIDTH_SPACE: char = '\u{200b}';
 const UNSEEN: char = '\u{fffd}';
 /// Minimum length of a hexadecimal word that may name a commit.
 const MIN_COMMIT_DIGITS: usize = 7;
-/// Languages permitted for highlighting. Other names could denote a diagram, which the forge would render, or
-/// a suggestion.
+/// Permitted languages of code blocks. With other names, the forge might render the block as a diagram or
+/// offer it as a suggestion.
 const COLOURED: &[&str] = &[
     "c", "cc", "cpp", "cs", "diff", "go", "h", "hpp", "java", "js", "json", "jsx", "kt", "php", "py",
     "python", "rb", "rs", "rust", "sh", "sql", "swift", "toml", "ts", "tsx", "yaml", "yml",
@@ -31,7 +32,7 @@ pub fn escape_text(text: &str) -> String {
     out
 }
 
-/// Renders one line in which text between back ticks is code and the rest is literal.
+/// Renders one line: text between back ticks becomes code, all other text is displayed literally.
 pub fn render_title(title: &str) -> String {
     let parts: Vec<&str> = title.split('`').collect();
     let paired = !parts.len().is_multiple_of(2);
@@ -59,16 +60,16 @@ pub fn code_span(text: &str) -> String {
     if spare { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
 }
 
-/// Renders lines as a code block, without a line end after the last fence. `language`: a language's name, or
-/// a file name extension.
+/// Renders lines as a code block, without a line end after the last fence. `language` is the name of a
+/// language or a file name extension.
 pub fn code_block(language: &str, lines: &str) -> String {
     let lines: String =
         lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible_char(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
-    // An indent keeps a bot from reading a line as a command. The indent is not displayed, because renderers
-    // strip as many blanks from each line as precede the fence.
+    // An indent prevents bots from reading a line as a slash command. The indent is not displayed, because
+    // renderers remove the indent of the fence from each line.
     let indent = if has_slash_command(lines) { " " } else { "" };
     let mut out = format!("{indent}{fence}{language}\n");
     for line in lines.split('\n') {
@@ -79,8 +80,8 @@ pub fn code_block(language: &str, lines: &str) -> String {
     out + indent + &fence
 }
 
-/// Renders a proposed replacement that forges offer to apply; returns `None` if the replacement cannot be
-/// displayed exactly.
+/// Renders a replacement as a suggestion block, which readers can apply at the forge. Returns `None` if the
+/// replacement cannot be displayed exactly.
 pub fn suggestion_block(replacement: &str) -> Option<String> {
     let altered = |c: char| is_invisible_char(c) && !matches!(c, '\n' | '\t');
     if replacement.contains(altered) || replacement.contains("<!--") || has_slash_command(replacement) {
@@ -120,7 +121,8 @@ fn push_plain(out: &mut String, text: &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        // Each word is examined only at its start, because text without blanks can be long.
+        // Each word is examined once, at its first character, so the time stays linear even for a very long
+        // word.
         let begins = !out.ends_with(is_word);
         let end = if begins { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { 0 };
         let (word, behind) = rest.split_at(end);
@@ -142,7 +144,7 @@ fn may_be_commit_id(word: &str) -> bool {
     word.len() >= MIN_COMMIT_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns true if the word and the text after it form a reference such as `GH-1`.
+/// Returns true if `word` and the text that follows form a reference such as `GH-1`.
 fn is_github_reference(word: &str, following: &str) -> bool {
     let number = following.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())

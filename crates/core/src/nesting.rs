@@ -1,12 +1,12 @@
-//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket. The
-//! parser's own limit does not stop every invalid text, because unmatched closing brackets lower its count of
-//! open brackets. Such a text can overflow the stack.
+//! Checks the nesting of untrusted TOML before the text is parsed. The parser recurses for each open bracket.
+//! The parser has a nesting limit of its own, but unmatched closing brackets lower its count of open
+//! brackets. An invalid text can therefore evade the limit and overflow the stack.
 
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
-/// Maximum number of brackets that may be open at one position. The parser's own limit for a text without
-/// errors is 80.
+/// Maximum number of brackets that may be open at one position of the text. For valid text, the parser's own
+/// limit of 80 applies first.
 pub const MAX_NESTING: usize = 100;
 
 /// Reason for refusing a text with more open brackets.
@@ -23,7 +23,7 @@ pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 /// assert!(is_too_deep(&"a = {b = ]".repeat(200)));
 /// ```
 pub fn is_too_deep(text: &str) -> bool {
-    // The closing brackets of the brackets that are open, innermost last.
+    // The closing brackets that match the currently open brackets, innermost last.
     let mut awaited = Vec::new();
     for token in Source::new(text).lex() {
         let kind = token.kind();

@@ -24,18 +24,19 @@ pub use tool_run::ToolRunResult;
 /// Outcome of a review, as in the JSON of `truing review`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewOutcome {
-    /// Kind of outcome, one of five.
+    /// Kind of the outcome.
     pub kind: ReviewOutcomeKind,
-    /// Reason for display; `None` if the kind says enough.
+    /// Reason for the outcome, for display; `None` if the kind alone explains the outcome.
     pub reason: Option<String>,
-    /// Time of the next attempt. It is set for `deferred`, and for `partial` if a model waits for budget.
+    /// Time of the next attempt. Set if the outcome is `deferred`, or if it is `partial` because the model's
+    /// part waits for budget.
     #[serde(rename = "until")]
     pub next_attempt_at: Option<UnixMillis>,
     /// Runtime that computed the review.
     pub runtime: ReviewRuntime,
 }
 
-/// Reason of a review that was interrupted. The review is deferred until a user runs it again.
+/// Reason that an interrupted review records. The review is deferred until a user runs it again.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// The five kinds of outcome of a review.
@@ -44,7 +45,7 @@ pub const INTERRUPTED: &str = "interrupted";
 pub enum ReviewOutcomeKind {
     /// All files were reviewed, except those excluded by design.
     Reviewed,
-    /// Some files that should have been reviewed were not.
+    /// The review is incomplete: for example, some files were not reviewed, or a tool failed.
     Partial,
     /// There was nothing to review.
     Skipped,
@@ -58,7 +59,7 @@ impl ReviewOutcomeKind {
     /// All kinds of outcome.
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
-    /// Converts the kind to the outcome type that all loops share.
+    /// Converts the kind to a `RunOutcome`, which all loops share.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Reviewed => RunOutcome::Done,
@@ -85,18 +86,18 @@ impl ReviewOutcomeKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewRuntime {
-    /// Rules alone. No model was called, which the output states.
+    /// Only rules. No model was called; the output reports this.
     Rules,
-    /// Rules, and a model in our own tool loop.
+    /// Rules, and a model whose conversation Truing itself manages.
     Native,
     /// Rules, and a model whose conversation the `claude` program manages.
     Cli,
 }
 
 impl ReviewOutcome {
-    /// Returns the outcome of a rules-only review with this coverage. The outcome is `skipped` if there is no
-    /// changed file, and `partial` if there is a gap that is not by design. Otherwise the outcome is
-    /// `reviewed`, even if every changed file is excluded by design.
+    /// Returns the outcome of a rules-only review with this coverage. The outcome is `skipped` if no file
+    /// changed, and `partial` if a changed file was not reviewed for a reason other than an exclusion by
+    /// design. Otherwise the outcome is `reviewed`, even if every changed file is excluded by design.
     pub fn from_rules_coverage(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
@@ -111,8 +112,8 @@ impl ReviewOutcome {
         Self { kind, reason, next_attempt_at: None, runtime: ReviewRuntime::Rules }
     }
 
-    /// Returns the outcome of a review with a model, from the rules' outcome and the status of the model's
-    /// part. If there is nothing to review, no model is called.
+    /// Returns the outcome of a review with a model. The outcome combines the rules' coverage with the status
+    /// of the model's part. If there is nothing to review, the status has no effect.
     pub fn from_model_review(
         coverage: &ReviewCoverage,
         runtime: ReviewRuntime,
@@ -177,7 +178,7 @@ pub enum ModelReviewStatus {
     Complete,
     /// The model's report is incomplete, for this reason.
     Partial(String),
-    /// The model was not called, because a policy postponed the call.
+    /// The model's call is postponed, for example because a budget is used up.
     Deferred {
         /// Reason of the deferral, for display.
         reason: String,
@@ -203,15 +204,15 @@ pub struct ModelReview {
     pub detail: ModelReviewDetail,
 }
 
-/// Data on the model's part of a review other than turns, cost and time.
+/// Data on the model's part of a review, apart from turns, cost and time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ModelReviewDetail {
     /// Tokens that the provider counted.
     pub tokens: TokenUsage,
-    /// Number of calls by the name of the called tool.
+    /// Number of tool calls by the name of the tool.
     #[serde(default)]
     pub calls: BTreeMap<String, u32>,
-    /// Number of denied calls by name.
+    /// Number of denied tool calls by the name of the tool.
     #[serde(default)]
     pub denials: BTreeMap<String, u32>,
     /// Number of conversations by the reason for their end (`done`, `turns`, `spend_cap`, …).
@@ -222,7 +223,7 @@ pub struct ModelReviewDetail {
     #[serde(default)]
     #[serde(rename = "dropped")]
     pub rejected_findings: BTreeMap<String, u32>,
-    /// MCP servers that failed or lacked an expected operation, with the number of failures.
+    /// MCP servers that failed or lacked an expected operation, each with its number of failures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[serde(rename = "servers_failed")]
     pub mcp_server_failures: BTreeMap<String, u32>,
@@ -279,10 +280,10 @@ pub struct ModelMemory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "own")]
     pub repository_content: Option<String>,
-    /// Places of the instructions for the changed paths: `truing.toml:14`.
+    /// Origin (file and line) of each instruction for the changed paths: `truing.toml:14`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instructions: Vec<String>,
-    /// Notes on content that was omitted, cut or not followed, for display.
+    /// Notes for display on content that was omitted or truncated, and on links that were not followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -295,7 +296,7 @@ pub type ReviewRecord = RunRecord<ReviewDetail>;
 pub struct ReviewDetail {
     /// Stage at which the review ended.
     pub stage: RunStage,
-    /// Commit that was reviewed; none for a working tree.
+    /// Commit that was reviewed; `None` for a working tree.
     pub head: Option<Sha>,
     /// Commit with which the head was compared.
     pub base: Sha,
@@ -303,7 +304,7 @@ pub struct ReviewDetail {
     /// Number of open findings by severity, worst first.
     #[serde(rename = "open")]
     pub open_finding_counts: Vec<(Severity, u32)>,
-    /// Files that were read, and those that were not.
+    /// Changed files that were reviewed, and changed files that were not, with the reasons.
     pub coverage: ReviewCoverage,
     /// Spending limit at which the model stopped. Truing asks a person to raise this limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -317,7 +318,7 @@ pub struct ReviewDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "since")]
     pub increment: Option<ReviewIncrement>,
-    /// Changed files that configure reviews. Their changes do not apply to this review.
+    /// Changed files that configure reviews. This review still uses their content from before the change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "configuring")]
     pub changed_config_files: Vec<RepoPath>,
@@ -352,7 +353,7 @@ impl ReviewDetail {
         self.model_review.as_ref().map_or(&[], |did| did.walkthrough.as_slice())
     }
 
-    /// Begins a review of this head against this base, with nothing read yet.
+    /// Creates the detail of a review of `head` against `base` that has not read any file yet.
     pub fn new(head: Option<Sha>, base: Sha, outcome: ReviewOutcome) -> Self {
         Self {
             stage: RunStage::Prepared,
@@ -411,8 +412,7 @@ impl run::RunDetail for ReviewDetail {
 }
 
 impl ReviewRecord {
-    /// Adds the model's part as one step. The time of the review without the model's part becomes another
-    /// step.
+    /// Adds the model's part as one step. The remaining time of the review becomes another step.
     #[must_use]
     pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
@@ -435,7 +435,8 @@ impl ReviewRecord {
         self.with_end_time(now)
     }
 
-    /// Sets the end time, and sets the time of the review step to the time that the other steps leave.
+    /// Sets the end time. The duration of the step `Review` becomes the total duration minus the durations of
+    /// the other steps.
     #[must_use]
     pub fn with_end_time(mut self, now: UnixMillis) -> Self {
         self.ended_at = now;
@@ -458,7 +459,7 @@ impl ReviewRecord {
     }
 }
 
-/// Steps of a review.
+/// Steps of a review, as they appear in its record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewStep {

@@ -1,12 +1,12 @@
 //! Decides which actions of an agent are permitted: commands, file accesses and operations of MCP servers.
 //! The agent's profile lists each permitted action by name.
 //!
-//! All other actions are denied, and each denial names the rule that would allow the action. Profiles are
-//! data files (`crates/core/profiles/*.toml`, or an operator's replacements). The list of paths that no
-//! profile can make writable is a data file, too (`never.toml` in the same folder).
+//! All other actions are denied. A denial names the rule that would allow the action, if a rule can allow it.
+//! Profiles are data files (`crates/core/profiles/*.toml`, or an operator's replacements). The list of paths
+//! that no profile can make writable is a data file, too (`never.toml` in the same folder).
 //!
-//! The policy checks only the words of an action. The sandbox protects against links that lead out of the
-//! tree, and against tests with side effects.
+//! The policy checks only the text of an action. The sandbox prevents access through links that lead out of
+//! the tree, and limits the side effects of tests.
 
 mod never;
 mod profile;
@@ -38,7 +38,7 @@ pub enum AgentAction<'a> {
     Mcp(&'a str),
 }
 
-/// A line of a profile or a grammar, with the file that contains it or would contain it.
+/// A line of a profile or a grammar that allows an action or would allow it, with the line's file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyRule {
     /// Text of the line: `fixer: run "cargo test"`.
@@ -61,7 +61,7 @@ pub enum PolicyVerdict {
     Deny {
         /// Rule that would allow the action; `None` if no rule can allow it.
         rule: Option<PolicyRule>,
-        /// Reason of the denial.
+        /// Reason for the denial.
         reason: String,
     },
 }
@@ -77,7 +77,7 @@ pub struct PolicySet {
     notes: Vec<String>,
 }
 
-/// Policy of one profile: the profile's permissions, checked with the grammar and the protected paths.
+/// Policy of one profile: the profile's permissions, the grammar of commands, and the protected paths.
 #[derive(Clone, Debug)]
 pub struct AgentPolicy {
     name: ProfileName,
@@ -164,7 +164,7 @@ impl PolicySet {
         &self.files
     }
 
-    /// Returns notes for the operator about commands that two grammar files list.
+    /// Returns notes that inform the operator about commands listed in two grammar files.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -178,7 +178,7 @@ fn shipped_files() -> impl Iterator<Item = PolicyFile> {
 /// Folder of grammars within a policy's folder.
 const GRAMMAR: &str = "grammar/";
 
-/// Returns true if a policy may have a file of this name.
+/// Returns true if `name` is a valid name of a policy file.
 fn is_file_name(name: &str) -> bool {
     let is_grammar =
         name.strip_prefix(GRAMMAR).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
@@ -270,7 +270,7 @@ impl AgentPolicy {
         Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 
-    /// Builds a rule for a line of the profile.
+    /// Creates the rule that stands for this line of the profile.
     fn rule(&self, text: String) -> PolicyRule {
         let text = format!("{}: {text}", self.name.as_str());
         PolicyRule { text, file: self.profile.file.clone() }

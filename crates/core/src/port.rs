@@ -1,11 +1,11 @@
 //! The ports: interfaces through which the loops use storage, forges and other external services. The methods
-//! of a port return boxed futures. Each method body is therefore compiled only once, in the crate that
-//! implements the port, and a port can be passed as a trait object.
+//! of a port return boxed futures. A port can therefore be passed as a trait object, and each method is
+//! compiled only in the crate that implements the port.
 //!
 //! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`SweepStore`], [`Ledger`],
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]), `reader`
-//! ([`RepositoryReader`]). The wall clock and new ids are supplied by the binary (crate `truing`) and by
-//! tests.
+//! ([`RepositoryReader`]). The binary (crate `truing`) supplies the wall clock and new ids; tests supply
+//! their own.
 
 #![warn(missing_docs)]
 
@@ -89,44 +89,47 @@ pub trait SlotStore: Send + Sync {
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Returns up to `limit` slots that are due at `now` ([`Slot::wake_time`]). The list begins with the
-    /// oldest slot of each repository ([`SlotKey::repository_prefix`]), then the second oldest of each, and
-    /// so on. A repository with many due slots therefore cannot displace other repositories from the list.
-    /// Slots with the same rank in their repositories are ordered by age.
+    /// oldest slot of each repository ([`SlotKey::repository_prefix`]), followed by the second oldest slot of
+    /// each repository, and so on. A repository with many due slots therefore cannot displace other
+    /// repositories from the list. Slots with the same rank within their repositories are sorted by age,
+    /// oldest first.
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the earliest due time of any slot, not counting due times before `from`.
+    /// Returns the earliest due time of any slot, from the time `from` on; `None` if there is none.
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// Loads the slots of these keys, in the order of `keys`. A key without a row returns [`Slot::new`].
+    /// Loads the slots of these keys, in the order of `keys`. For a key without a row, the list contains
+    /// [`Slot::new`].
     async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns the leased slots whose holders are known to have exited. The list is empty unless the caller
-    /// is the only server of this store; with several servers, such leases end only when they expire.
+    /// is the only server that uses this store. With several servers, a lease of a holder that exited ends
+    /// only when it expires.
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError>;
 
     /// Writes each slot whose row still has the given version; version 0 means that no row exists. All writes
-    /// are one durable transaction. The row of a slot without state to keep is deleted. Returns for each
-    /// slot, in the order of `changes`, the new version (0 for a deleted row) or a conflict. After a conflict
-    /// the caller must load the slot and decide again.
+    /// are one durable transaction. If a slot has no state that must be kept, its row is deleted. Returns for
+    /// each slot, in the order of `changes`, the new version (0 for a deleted row) or a conflict. After a
+    /// conflict the caller must load the slot and decide again.
     async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit_slots`] writes slots. A lease is refused while the global kill
-    /// switch or the switch of the slot's repository is on. The switches are read in the same transaction. If
-    /// slots and records are in separate stores, the switches of repositories are read immediately before the
-    /// transaction.
+    /// Writes slots with new leases, with the same checks as [`Self::commit_slots`]. A lease is refused while
+    /// the global kill switch or the switch of the slot's repository is on. The switches are read in the same
+    /// transaction. If slots and records are in separate stores, the switches of repositories are read
+    /// immediately before the transaction.
     async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
-    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order. Also stores
-    /// the display name and a history line of each key. In a file store, all these writes are one durable
-    /// transaction. On database servers, slots are written before names and history, so names and history may
-    /// be missing after an error. The call may be repeated without harm. The kill switch is read before any
-    /// mark; `halted` decides whether slots are marked while the switch is on.
+    /// Applies events to slots in the given order ([`Slot::apply_event`]), at the store's time. Also stores
+    /// the description of each key, and appends a line to its history. In a file store, all these writes are
+    /// one durable transaction. On database servers, slots are written before names and history, so names and
+    /// history may be missing after an error. The call may be repeated without harm. The kill switch is read
+    /// before any slot is marked. `halted` determines whether slots are marked while the switch is on.
     async fn mark_slots(
         &self,
         marks: &[SlotMark],
@@ -134,8 +137,8 @@ pub trait SlotStore: Send + Sync {
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
-    /// Raises the counter that issues slot versions above `version`. The caller does this after the records
-    /// have refused a token, because the refusal shows that this store has lost its latest versions.
+    /// Sets the counter for slot versions to a value above `version`. The caller does this after the records
+    /// have refused a token as too small, which shows that this store has lost its latest versions.
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError>;
 
     /// Checks that the opened store's file is still at its path. The check is cheap enough for every polling
@@ -150,20 +153,20 @@ pub trait SlotStore: Send + Sync {
     /// Makes a small durable write that changes no state. Its success shows that the store accepts writes.
     async fn check_writable(&self) -> Result<(), StoreError>;
 
-    /// Completes when another process may have made a slot due. For a store that only one process uses, the
-    /// future never completes.
+    /// Waits until another process may have made a slot due. For a store that only one process uses, the
+    /// returned future never completes.
     async fn wait_for_change(&self) {
         std::future::pending::<()>().await;
     }
 
-    /// Acquires or renews, for `time`, the exclusive right to the tasks that only one process may perform. A
-    /// `time` of zero releases the right. Returns true if this process holds the right.
+    /// Acquires or renews, for the duration `time`, the exclusive right to the tasks that only one process
+    /// may perform. A `time` of zero releases the right. Returns true if this process holds the right.
     async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }
 
-    /// Announces that this process leases slots, and returns all processes that have announced this. Each
+    /// Announces that this process leases slots, and returns all processes with such an announcement. Each
     /// polling round calls this method. If `leases` is false, the announcement is withdrawn.
     async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
@@ -171,8 +174,8 @@ pub trait SlotStore: Send + Sync {
     }
 }
 
-/// Decides whether events mark slots while a kill switch applies to these slots. A marked slot stays due
-/// until the switch is off, because no lease is granted before.
+/// Determines whether events mark slots while a kill switch applies to these slots. While the switch is on,
+/// no leases are granted, so a marked slot stays due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HaltPolicy {
     /// The slots are not marked.
@@ -192,12 +195,13 @@ pub struct SlotMark {
     pub loop_kind: LoopKind,
 }
 
-/// Result of a batch of marks.
+/// The result of marking a batch of slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MarkOutcome {
     /// All marks are durably stored.
     AllStored,
-    /// A kill switch is on for these slots, which are not marked. All other marks are durable.
+    /// These slots were not marked, because a kill switch applies to them. All other marks are durably
+    /// stored.
     SwitchedOff(BTreeSet<SlotKey>),
 }
 
@@ -206,7 +210,7 @@ pub enum MarkOutcome {
 #[error("the slot was changed meanwhile")]
 pub struct VersionConflict;
 
-/// Reason for which a lease was not written.
+/// The reason why a lease was not written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LeaseRefusal {
     /// The slot's row has a newer version than expected.
@@ -222,10 +226,10 @@ pub enum LeaseRefusal {
 /// A comment to be posted on lines that were validated against the diff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
-    /// Lines on which the comment is placed.
+    /// Lines to which the comment is attached.
     #[serde(rename = "place")]
     pub location: CodeLocation,
-    /// Subject of the comment, for its marker.
+    /// Subject of the comment, which the marker in the comment encodes.
     pub item: CommentSubject,
     /// Text without the marker.
     pub body: String,
@@ -245,7 +249,7 @@ pub enum ForgeError {
     Forbidden {
         /// Description of the failed request.
         request: String,
-        /// Message of the forge, cut and cleaned.
+        /// Message of the forge, truncated and reduced to visible text.
         message: String,
     },
     /// Status 404 or 410: the resource does not exist, or is hidden from this token.
@@ -255,7 +259,7 @@ pub enum ForgeError {
         request: String,
     },
     /// A redirect to another address of the same forge: the resource was renamed or moved. The client does
-    /// not follow the redirect, because the caller can find the new address with the repository's id.
+    /// not follow the redirect. The caller can find the new address by the repository's id.
     #[error("{request}: the resource has another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
@@ -266,17 +270,16 @@ pub enum ForgeError {
     Rejected {
         /// Description of the failed request.
         request: String,
-        /// Message of the forge, cut and cleaned.
+        /// Message of the forge, truncated and reduced to visible text.
         message: String,
     },
     /// Status 409: the resource has a newer version, or its state does not allow the request. Nothing was
-    /// changed. The refusal does not mean that the content is invalid: the caller must read the resource
-    /// again and decide again.
+    /// changed. The content may still be valid, so the caller must read the resource again and decide again.
     #[error("{request}: the resource was changed meanwhile (409): {message}")]
     Stale {
         /// Description of the failed request.
         request: String,
-        /// Message of the forge, cut and cleaned.
+        /// Message of the forge, truncated and reduced to visible text.
         message: String,
     },
     /// A primary or secondary rate limit: nothing was changed.
@@ -287,7 +290,7 @@ pub enum ForgeError {
         /// Time to wait before a retry.
         wait: TimeSpan,
     },
-    /// Status 5xx, no response or an unreadable one: the write may have happened.
+    /// Status 5xx, no response, or a response that cannot be read. The forge may have performed the request.
     #[error("{request}: {message}")]
     Unavailable {
         /// Description of the failed request.
@@ -295,7 +298,7 @@ pub enum ForgeError {
         /// Description of the observed failure.
         message: String,
     },
-    /// The request was not sent, because the gate that permits each write has refused it.
+    /// The request was not sent, because the write gate has refused it.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }

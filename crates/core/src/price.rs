@@ -1,5 +1,5 @@
-//! Price of one token as an integer, and the conversion of prices in configurations and provider responses to
-//! this integer.
+//! Represents the price of one token as an integer, and converts prices from configurations and provider
+//! responses.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::MicroUsd;
 
-/// Maximum price in dollars per million tokens. A higher price is a mistake, such as a price per token in the
-/// wrong unit.
+/// Maximum price in dollars per million tokens. A higher price is refused as a mistake, for example a price
+/// in the wrong unit.
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
 
 /// Number of units of a `TokenRate` in one dollar per million tokens.
 const PICOS: u64 = 1_000_000;
 
-/// Price of one token in pico-dollars (millionths of a millionth of a dollar). The same number is the price
-/// of a million tokens in micro-dollars. The lowest price in use (0.01 dollars per million tokens) is 10,000
-/// units.
+/// Price of one token in pico-dollars (millionths of a millionth of a dollar). The same number also expresses
+/// the price of a million tokens in micro-dollars. The lowest price in use (0.01 dollars per million tokens)
+/// is 10,000 units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct TokenRate(u64);
@@ -28,7 +28,7 @@ pub enum InvalidRate {
     /// The number is negative.
     #[error("{0} is less than zero")]
     Negative(String),
-    /// Infinite, or not a number.
+    /// The value is infinite or not a number.
     #[error("{0} is not a number")]
     NoNumber(String),
     /// The number exceeds [`MAX_USD_PER_MILLION`].
@@ -65,7 +65,7 @@ impl TokenRate {
     }
 
     /// Multiplies `number` by ten to the power of `digits` and rounds up. The calculation uses the shortest
-    /// decimal form of the number, as written in the file. Therefore the number's binary representation
+    /// decimal form of the number, as written in the file. The binary representation of the number therefore
     /// causes no rounding errors.
     fn from_scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
@@ -130,8 +130,8 @@ impl<'de> Deserialize<'de> for TokenRate {
     }
 }
 
-/// A price as an operator declares it, in dollars per million tokens. Prices of prompt and answer are
-/// required, even if they are 0. A missing cache price defaults to the price of the prompt.
+/// A price in the operator's configuration, in dollars per million tokens. The prices of prompt and answer
+/// tokens are required, even if they are 0. A missing cache price defaults to the price of prompt tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredPrice {

@@ -1,8 +1,8 @@
 //! Compares the desired comments of a pull request with the comments at the forge, and plans the steps that
-//! make them equal.
+//! change the comments to the desired state.
 //!
-//! This module is pure. [`plan_publish`] compares the desired rows with the observed comments, and with
-//! comments that may have been posted. The publisher (crate `forge`) executes the plan.
+//! This module is pure. [`plan_publish`] compares the desired comments with the observed comments, and with
+//! comments whose creation is not confirmed. The publisher (crate `forge`) executes the plan.
 
 mod check;
 mod fit;
@@ -23,7 +23,7 @@ pub enum CommentProducer {
     Review,
     Converge,
     Sync,
-    /// An agent that calls our tools over MCP.
+    /// An agent that calls Truing's tools over MCP.
     Mcp,
 }
 
@@ -83,37 +83,36 @@ impl CommentSubject {
     }
 }
 
-/// Heading of a replacement that is shown as code, at forges that do not offer to apply replacements.
+/// Heading above a replacement that is shown as code, at forges where readers cannot apply replacements.
 const PROPOSED: &str = "Proposed replacement of these lines:";
 
-/// Desired state of one comment: its place and content.
+/// Desired state of one comment: its location and content.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DesiredComment {
     /// Subject of the comment.
     #[serde(rename = "item")]
     pub subject: CommentSubject,
     /// Location of the comment; `None` for the summary. If the forge refuses the location, the publisher may
-    /// choose a coarser location, for example the file instead of lines.
+    /// choose a coarser one, for example the file instead of lines.
     #[serde(rename = "place")]
     pub location: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
     pub body: String,
-    /// Validated replacement for exactly the lines of `place`, on the new side. The replacement is shown only
-    /// if the comment is on exactly these lines.
+    /// Validated replacement for exactly the lines of `location`, on the new side. The replacement is shown
+    /// only if the comment is on exactly these lines.
     #[serde(default)]
     pub suggestion: Option<SuggestedFix>,
-    /// True if the replacement is shown as code at forges that do not offer to apply replacements. A model's
-    /// finding needs this, because its fix is only in `suggestion`; the body of a rule's finding describes
-    /// the fix.
+    /// True if the replacement is shown as code at forges where readers cannot apply replacements. Set for a
+    /// model's finding, whose fix is only in `suggestion`. The body of a rule's finding describes the fix.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_proposed")]
     pub falls_back_to_code_block: bool,
     /// True if the thread should be resolved.
     pub resolved: bool,
-    /// Comments on the subject that should be deleted.
+    /// Comments on the subject that should be deleted; `None` if no comment should be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
-    /// Comment that shows this row; `None` while no such comment is recorded.
+    /// Comment on this subject at the forge; `None` while no such comment is recorded.
     pub comment: Option<CommentId>,
 }
 
@@ -138,9 +137,9 @@ impl DesiredComment {
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(|_| inline))
     }
 
-    /// Returns the text of an existing comment, without the marker. A suggestion is kept only if the comment
-    /// already contains it. A new suggestion might not fit, because the forge applies it to the lines of the
-    /// original comment.
+    /// Returns the text of an existing comment, without the marker. The suggestion is included only if the
+    /// comment already contains it. The forge applies a suggestion to the lines of the original comment, so a
+    /// new suggestion might not fit.
     fn body_keeping_suggestion(&self, bounds: &PublishLimits, existing_body: &str) -> String {
         let has = |suggested: &String| trim_line_ends(existing_body).contains(&trim_line_ends(suggested));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
@@ -168,20 +167,20 @@ impl DesiredComment {
 /// Limits and capabilities of a forge that affect a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PublishLimits {
-    /// Time for which a comment may remain invisible after its create request got no response.
+    /// Maximum time until the forge shows a comment whose create request got no response.
     pub settle_delay: TimeSpan,
     /// Maximum length of a comment without its marker, in UTF-16 units.
     pub max_body_length: usize,
     /// Maximum number of comments in one create request; not 0.
     pub max_batch_size: usize,
-    /// True if the forge offers to apply replacements of lines.
+    /// True if readers can apply replacements of lines at this forge.
     pub offers_suggestions: bool,
     /// True if the forge places new comments on the current head of the pull request instead of a given
     /// commit.
     pub follows_head: bool,
 }
 
-/// One of our comments on the pull request: a comment by one of our accounts with one of our markers.
+/// A comment on the pull request by one of Truing's accounts, with Truing's marker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObservedComment {
     pub id: CommentId,
@@ -198,21 +197,21 @@ pub struct ObservedComment {
     pub has_replies: bool,
     /// Creation time by the forge's clock.
     pub created: UnixMillis,
-    /// Our rights to rewrite, adopt and delete the comment.
+    /// Rights of the current account to rewrite, adopt and delete the comment.
     pub rights: CommentRights,
 }
 
-/// Changes that we may make to one of our comments.
+/// Rights of the current account to change a comment by Truing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommentRights {
     /// The comment may be changed: our current account wrote it, and its marker verifies.
     CurrentAccount,
-    /// The comment may not be changed, because a former account of ours wrote it, and no account can edit
-    /// another account's comments. A comment on a finding is still used. A summary is replaced by a new one,
-    /// because it could not be updated.
+    /// The comment may not be changed, because a former account of Truing wrote it, and no account can edit
+    /// another account's comments. A finding's comment is still used. A summary must be updatable, so a new
+    /// summary replaces it.
     FormerAccount,
-    /// The comment may not be changed, because its marker is signed with a key that we lack. It still counts
-    /// as the comment on its subject.
+    /// The comment may not be changed, because its marker is signed with a key that this configuration lacks.
+    /// It still counts as the comment on its subject.
     UnknownKey,
 }
 
@@ -223,7 +222,7 @@ pub struct ForgeThread {
     pub state: ThreadState,
 }
 
-/// State of a thread, with the account that resolved it.
+/// State of a thread: open, or resolved by our current account or by another account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ThreadState {
     /// The thread is open.
@@ -234,12 +233,13 @@ pub enum ThreadState {
     ResolvedByOthers,
 }
 
-/// A comment whose creation was requested but not confirmed; its effect is open in the log.
+/// A comment whose creation was requested but not confirmed. The effect that creates it is open in the effect
+/// log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnconfirmedComment {
     /// Subject of the comment.
     pub subject: CommentSubject,
-    /// Time at which the creation of the comment was recorded, or at which it last failed.
+    /// Time at which the creation was announced in the log or last failed, whichever is later.
     pub last_attempt_at: UnixMillis,
 }
 
@@ -250,12 +250,12 @@ pub struct DesiredStatus {
     pub state: StatusState,
     /// One line of at most 140 characters (GitHub's limit).
     pub description: String,
-    /// Content of the check run that replaces the status at forges with check runs.
+    /// Content of the check run. Forges with check runs show it instead of the status.
     #[serde(default)]
     pub check: CheckContent,
 }
 
-/// Commit states that every forge has.
+/// States of a commit status that every forge supports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusState {
@@ -263,27 +263,27 @@ pub enum StatusState {
     Success,
     /// Blocking findings are open.
     Failure,
-    /// No verdict: partial, deferred or failed.
+    /// The review is partial, deferred or failed, so there is no verdict.
     Pending,
 }
 
 /// One step that brings the forge closer to the desired state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishStep {
-    /// Records that the row is shown by this existing comment, which has the row's marker.
+    /// Records this existing comment as the comment on the subject. Its marker names the subject.
     Adopt {
-        /// Subject of the row.
+        /// Subject of the desired comment.
         subject: CommentSubject,
         comment: CommentId,
     },
-    /// Deletes a comment of ours: an exact duplicate without replies, one on a wrong line, or a retracted
-    /// one.
+    /// Deletes a comment by Truing: an exact duplicate without replies, a comment on a wrong line, or a
+    /// retracted comment.
     Delete {
         comment: CommentId,
         /// Subject of the comment.
         subject: CommentSubject,
     },
-    /// Rewrites the text of an existing comment, because the text differs from the desired one.
+    /// Rewrites the text of an existing comment, because it differs from the desired text.
     Update {
         comment: CommentId,
         /// Subject of the comment.
@@ -304,12 +304,12 @@ pub enum PublishStep {
     },
     /// Posts these inline comments in one review.
     CreateReview {
-        /// Subjects of the rows.
+        /// Subjects of the comments.
         subjects: Vec<CommentSubject>,
     },
     /// Posts one comment on a file.
     CreateFileComment {
-        /// Subject of the row.
+        /// Subject of the desired comment.
         subject: CommentSubject,
     },
 }
@@ -326,7 +326,7 @@ impl PublishStep {
     }
 }
 
-/// Steps to execute now, or the time of the next check.
+/// The steps to execute now, or the time at which the comments must be compared again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishPlan {
     /// A comment whose creation is not confirmed may still become visible. The caller must observe the
@@ -339,10 +339,11 @@ pub enum PublishPlan {
     Steps(Vec<PublishStep>),
 }
 
-/// Compares the desired comments with the observed and the `unconfirmed` comments.
+/// Compares the desired comments with the observed comments and the `unconfirmed` comments, and returns a
+/// plan.
 ///
-/// No step is planned while an unconfirmed comment may still become visible. A row whose recorded comment is
-/// missing gets no new comment, because a person has deleted the comment. `observed` must therefore contain
+/// No step is planned while an unconfirmed comment may still become visible. If a recorded comment is missing
+/// from `observed`, a person has deleted it, and no new comment is posted. `observed` must therefore contain
 /// every recorded comment that still exists.
 pub fn plan_publish(
     desired: &[DesiredComment],
@@ -398,10 +399,10 @@ pub fn plan_publish(
     PublishPlan::Steps(steps)
 }
 
-/// Adds the steps for a row that already has a comment; returns false if the row needs a new comment.
+/// Adds the steps for a subject that already has a comment. Returns false if the subject needs a new comment.
 ///
-/// A thread is resolved or reopened only if the text of its comment changes too, and before the text. If only
-/// the thread's state differs, a person has changed this state, so the state is kept.
+/// A thread is resolved or reopened only if the text of its comment changes, too. The thread is changed
+/// before the text. If only the thread's state differs, a person has changed the state, and it is kept.
 fn plan_comment_update(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
@@ -429,7 +430,7 @@ fn plan_comment_update(
     let known = |seen: &ObservedComment| row.comment.as_ref() == Some(&seen.id);
     seen.sort_by_key(|seen| (!known(seen), seen.rights, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
-        // If the row has a recorded comment, this comment is missing because a person has deleted it.
+        // A recorded comment that is not observed was deleted by a person, so no new comment is posted.
         return row.comment.is_some();
     };
     if is_on_wrong_line(row, keep, bounds) {
@@ -469,9 +470,9 @@ fn plan_comment_update(
     true
 }
 
-/// Returns true for an unrecorded comment on a wrong line, which may be deleted. A forge that places comments
-/// on the current head creates such a comment after a push, and it stays unrecorded if the response is lost.
-/// A comment with replies is kept.
+/// Returns true for an unrecorded comment on a wrong line, which may be deleted. Such a comment exists if the
+/// forge placed it on a newer head after a push, and the response to the create request was lost. A comment
+/// with replies is kept.
 fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.location else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
@@ -483,15 +484,15 @@ fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &P
         && observed.line.is_some_and(|line| line != place.end_line)
 }
 
-/// Maximum number of findings without a comment that the summary lists. Of further findings, the summary
-/// gives only the number.
+/// Maximum number of findings without a comment that the summary lists. If there are more such findings, the
+/// summary gives only their number.
 const MAX_LISTED: usize = 300;
 
 /// Share of the summary's maximum length that the list of findings without a comment may use.
 const LISTED_SHARE: (usize, usize) = (3, 4);
 
 /// Renders the summary with a list of the findings that have no comment, one line for each. A finding has no
-/// comment if the limit of comments is reached, or if the forge accepts no location for it.
+/// comment if the limit of comments is reached, or if the forge accepts no location for its comment.
 fn render_summary_body(
     summary: &DesiredComment,
     desired: &[DesiredComment],

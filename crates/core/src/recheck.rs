@@ -1,12 +1,12 @@
-//! Re-check: determines the current status of findings that a model reported in earlier reviews.
+//! Determines the current status of findings that a model reported in earlier reviews.
 //!
-//! A finding is not fixed merely because no reviewer mentions it again. A finding is fixed only if two
-//! conditions hold. First, a reviewer who received the finding's file reports the finding as fixed and names
-//! the lines that fix it. Second, the files confirm the report: the finding's own lines are gone, or the
-//! named lines are new since a reviewer last saw the finding (`evidence`).
+//! A finding does not count as fixed merely because no reviewer reports it again. Two conditions must hold.
+//! First, a reviewer that received the finding's file reports the finding as fixed and names the lines of the
+//! fix. Second, the files confirm the report: the finding's own lines are gone, or the named lines are new
+//! since a reviewer last saw the finding (`evidence`).
 //!
-//! A finding counts as verified if its lines are unchanged, or if a reviewer names the lines that now contain
-//! the defect. Otherwise the finding stays open but unverified, and moves with its lines.
+//! An open finding counts as verified if its lines are unchanged, or if a reviewer names the lines that now
+//! contain the defect. Otherwise the finding stays open but unverified, and its location follows its lines.
 
 mod around;
 mod evidence;
@@ -32,16 +32,16 @@ use crate::finding::{
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::identity::{ComparableFinding, FindingFacts, MIN_SAME_SCORE, PlacedFinding, similarity};
 
-/// Facts that decide the status of findings that were not found again.
+/// Facts that determine the status of earlier findings that this review did not find again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RecheckSummary {
-    /// Findings that are fixed, with the evidence.
+    /// Fixed findings of models, each with the evidence.
     pub fixed: BTreeMap<FindingId, FixEvidence>,
-    /// Findings whose file the change no longer affects.
+    /// Findings of models in files that the change no longer affects.
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that ran; empty if they are not known.
     pub rules: BTreeSet<String>,
-    /// Disabled rules, including rules of tools. Findings of these rules may or may not still exist.
+    /// Disabled rules, including rules of tools. Whether findings of these rules still exist is not known.
     pub disabled_rules: BTreeSet<String>,
     /// Pairs of a rule and a file to which the rule was not applied, because a more specific linter checks
     /// this file.
@@ -53,19 +53,19 @@ pub struct RecheckSummary {
     /// Findings of tools that were not reported again although their lines are unchanged. Possible causes are
     /// a suppression comment, a setting or a change elsewhere.
     pub unreported: BTreeSet<FindingId>,
-    /// Open findings of rules and tools from earlier local reviews, for which a missing report proves the
-    /// fix. Either their lines are gone, or the rule has checked these lines again. The evidence is the lines
-    /// that are now in their place.
+    /// Open findings of rules and tools from earlier local reviews that count as fixed if they are not
+    /// reported again. Their lines are gone, or the rule has checked these lines again. The evidence consists
+    /// of the current lines at their location.
     pub expected: BTreeMap<FindingId, FixEvidence>,
 }
 
 impl RecheckSummary {
     /// Sets the status of `missing` findings, which were not found again. A model's finding becomes fixed if
-    /// there is evidence, outside if the change no longer affects its file, and otherwise stays as it was. A
-    /// rule's finding becomes outside instead of fixed if the rule did not run on the file. A tool's finding
-    /// stays as it was if the tool did not run, because the tool may have failed or may run in another job. A
-    /// tool's finding becomes outside instead of fixed if it also exists at the base, or if its lines are
-    /// unchanged.
+    /// there is evidence, and out of scope if the change no longer affects its file. Otherwise its status is
+    /// kept. A rule's finding becomes out of scope instead of fixed if the rule did not run on the file. A
+    /// tool's finding keeps its status if the tool did not complete: the tool may have failed or may run in
+    /// another job. If a tool's finding also exists at the base or its lines are unchanged, it becomes out of
+    /// scope instead of fixed.
     pub fn update_statuses(&self, missing: &mut [Finding], known_findings: &[Finding], head: &Sha) {
         let known_findings: BTreeMap<&FindingId, &Finding> =
             known_findings.iter().map(|finding| (&finding.id, finding)).collect();
@@ -109,9 +109,9 @@ impl RecheckSummary {
     }
 }
 
-/// Reopens findings of models in two cases. First, a finding was dismissed, but its lines have been changed
-/// since, and not merely removed. Second, a finding was outside the change, but the change now adds its lines
-/// again, or the lines that replaced them.
+/// Reopens findings of models in two cases. First, the finding was dismissed, and its lines have been changed
+/// since (not merely removed). Second, the finding was out of scope, and the change now adds its lines or the
+/// lines that replaced them.
 pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     known_findings: &mut [Finding],
     head: &HeadView<'_, T>,
@@ -121,8 +121,8 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     };
     for finding in known_findings.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
-            // A finding that was unverified when it was dismissed stays dismissed, because its lines had
-            // already changed at that time.
+            // If the finding was unverified when it was dismissed, its lines had already changed at that
+            // time. Such a finding stays dismissed.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => {
                 match locate_at_head(finding, head) {
                     FollowOutcome::Changed { path, start, end, .. } => {
@@ -148,8 +148,9 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
 
 /// Determines the status of the known findings that a model reported, and finds the unreported findings of
 /// tools. `current_findings` contains the findings at this head. A known finding that still exists is matched
-/// with one of them, or added to them. `reviewers` are the reports of completed reviews; the list is empty if
-/// no model ran. `place_finding` determines where a finding is shown in the change.
+/// with a current finding or added to `current_findings`. `reviewers` are the reports of completed reviews;
+/// the list is empty if no model ran. `place_finding` determines the location of a finding's comment in the
+/// change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known_findings: &[Finding],
     current_findings: &mut Vec<PlacedFinding>,
@@ -162,8 +163,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     for finding in known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
-            // A closed finding is open again if the change adds its exact lines again. A finding that lines
-            // elsewhere had fixed is open again if those lines are gone.
+            // A closed finding is reopened if the change adds its lines again. If its own lines were
+            // unchanged and other lines fixed it, the finding is reopened when those other lines are gone.
             FindingStatus::OutOfScope | FindingStatus::Fixed(_) => {
                 let went = locate_at_head(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
@@ -237,8 +238,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         .filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, current_findings, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
-    // Only local reviews record the branches and working trees on which a finding was seen, so `expected` is
-    // empty in all other reviews.
+    // `seen_on` is set only by local reviews, so `expected` is empty in all other reviews.
     let of_line = known_findings.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
@@ -276,8 +276,9 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     !current_findings.iter().any(is_there)
 }
 
-/// Returns the lines that are now in the place of a finding of a rule or a tool, as evidence of a fix.
-/// Returns `None` if the finding's lines still exist, unless its rule has checked them again as added lines.
+/// Returns the current lines at the location of a rule's or tool's finding, as evidence of a fix. Returns
+/// `None` if the finding's lines still exist, unless the change adds them and the finding's rule has
+/// therefore checked them again.
 fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -313,7 +314,7 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
 /// Status of one re-checked finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum RecheckOutcome {
-    /// The finding is open, at the place where its lines are now. If a reason is given, the finding is
+    /// The finding is open, at the current location of its lines. If the value is a reason, the finding is
     /// unverified for this reason.
     Open(Option<UnverifiedReason>),
     /// A reviewer saw the finding at these lines.
@@ -340,14 +341,14 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
     let is_in_change = head.added_lines.contains_key(path) || head.deleted.contains(path);
-    // A finding that was never in a changed file becomes outside only when the change is empty.
+    // A finding in a file that the change never affected becomes out of scope only when the change is empty.
     let was_beside =
         finding.anchor == AnchorKind::Summary && !(head.added_lines.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
         return RecheckOutcome::OutOfScope;
     }
     if !is_readable && head.added_lines.is_empty() && !head.deleted.contains(path) {
-        // The change adds no lines in any file, so none of its files can contain the finding.
+        // The change adds no lines in any file, so the finding cannot have moved to a changed file.
         return RecheckOutcome::OutOfScope;
     }
     let there =
@@ -384,11 +385,12 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                 RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::new(path, 0, 0, &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
-                        // While the finding's own lines exist, no other lines have replaced them.
+                        // This evidence is possible only if the finding's own lines no longer exist, because
+                        // only then other lines have replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match outcome {
-                            // If the finding's lines were removed and no code replaced them, this check is
-                            // omitted, and the adjacent lines are enough evidence.
+                            // This check requires that code has replaced the finding's lines. If the lines
+                            // were merely removed, the adjacent lines are sufficient evidence.
                             FollowOutcome::Changed { start, end, .. } if page.has_code_in((*start, *end)) => {
                                 lines.0 <= *end
                                     && lines.1 >= *start
@@ -418,8 +420,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// Returns the lines that a verdict names. The file must have these lines, the lines must contain the quoted
-/// excerpt, and they must overlap or adjoin the lines that are now in the finding's place.
+/// Returns the lines that a verdict names. Returns `None` unless the file has these lines, they contain the
+/// quoted excerpt, and they overlap or adjoin the current lines at the finding's location.
 fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| outcome.path() != Some(path)) {
         return None;
@@ -454,7 +456,7 @@ fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
     (first, last)
 }
 
-/// Returns true if the change adds the finding's lines or the lines in their place.
+/// Returns true if the change adds the finding's lines or the lines that replaced them.
 fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     let (FollowOutcome::Found { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
         outcome
@@ -466,15 +468,15 @@ fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
         .is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
-/// Returns true if one of the findings of this head has the same category and similar text.
+/// Returns true if a finding of a model at this head has the same category and a similar text.
 fn is_among_found(finding: &Finding, current_findings: &[PlacedFinding]) -> bool {
     current_findings.iter().any(|placed| {
         placed.raw.source == FindingSource::Agent && is_same_finding_text(&finding.raw, &placed.raw)
     })
 }
 
-/// Returns the finding of this head that is the same as a known finding, by its text. If there is no evidence
-/// of a fix, a finding with the same category at the same place also matches.
+/// Returns the finding at this head with the same category and a similar text as the known finding. If there
+/// is no evidence of a fix, a finding with the same category at the same location matches, too.
 fn find_current_finding<'a>(
     finding: &Finding,
     outcome: &FollowOutcome,
@@ -523,7 +525,7 @@ fn is_same_finding_text(earlier: &RawFinding, current: &RawFinding) -> bool {
         && similarity(&statement(earlier), &statement(current)) >= MIN_SAME_SCORE
 }
 
-/// Moves the finding to its lines' current place.
+/// Moves the finding to the current location of its lines.
 fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     outcome: &FollowOutcome,
@@ -533,7 +535,7 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
 ) -> PlacedFinding {
     let mut raw = finding.raw.clone();
     if !matches!(outcome, FollowOutcome::Found { .. }) {
-        // The suggestion was made for lines that have changed.
+        // The suggestion is removed, because the lines that it replaces have changed.
         raw.suggestion = None;
     }
     let was = &finding.raw.location;
@@ -557,8 +559,8 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
-        // The stored text from the time when a reviewer last saw the finding is kept. Code that was added
-        // after that time therefore still counts as new.
+        // The stored snapshot from the last time that a reviewer saw the finding is kept. Code that was added
+        // since then therefore still counts as new.
         let seen = around.and_then(|around| around.change_snapshot);
         return build_current_finding(finding, raw, &page, seen, place_finding);
     }
@@ -596,7 +598,7 @@ fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     Some(build_current_finding(finding, raw, &page, seen, place_finding))
 }
 
-/// Builds a finding from its file's current content.
+/// Builds the current form of a finding from the current content of its file.
 fn build_current_finding(
     finding: &Finding,
     mut raw: RawFinding,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PackageRegistry {
-    /// The Python Package Index, or another index in the same format.
+    /// The Python Package Index, or an index in the same format.
     Pypi,
     Npm,
     /// crates.io, or another sparse index.

@@ -9,16 +9,16 @@ use crate::id::{RunId, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
 use crate::slot::LoopKind;
 
-/// The outcome of a run; all loops share these five outcomes. A review shows the outcome `Done` as
+/// The outcome of a run. All loops have the same five outcomes; a review displays the outcome `Done` as
 /// `reviewed`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
-    /// The run completed its task, or asked a person a question.
+    /// The run completed its task, or posted a question to a person.
     Done,
     /// Only a part of the task was completed.
     Partial,
-    /// There was nothing to do, or nothing was permitted.
+    /// The run had nothing to do, or nothing that it was permitted to do.
     Skipped,
     /// The run was postponed.
     Deferred,
@@ -42,8 +42,7 @@ impl RunOutcome {
     }
 }
 
-/// Progress of a run in the records. A run of `converge` or `sync` has only the stages `prepared` and
-/// `ended`.
+/// Recorded progress of a run. A run of `converge` or `sync` has only the stages `prepared` and `ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStage {
@@ -89,14 +88,14 @@ pub struct StepCost<S> {
     pub step: S,
     /// Number of answers from models.
     pub turns: u32,
-    /// Tokens of these answers, input and output.
+    /// Number of input and output tokens for these answers.
     pub tokens: u64,
-    /// Price of these answers.
+    /// Cost of these answers.
     pub cost_micro_usd: MicroUsd,
     /// Wall-clock time in milliseconds.
     #[serde(rename = "ms")]
     pub duration_ms: u64,
-    /// Number of tool calls by the models that the policy denied.
+    /// Number of the models' tool calls that the policy denied.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[serde(rename = "denied")]
     pub denied_tool_calls: u32,
@@ -107,7 +106,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl<S> StepCost<S> {
-    /// Creates a step without any cost yet.
+    /// Creates the cost of a step with all values zero.
     pub fn zero(id: S) -> Self {
         Self {
             step: id,
@@ -137,7 +136,7 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     /// Kind of the loop.
     const LOOP: LoopKind;
 
-    /// Returns the outcome of the run; none while the run continues.
+    /// Returns the outcome of the run; `None` while the run continues.
     fn run_outcome(&self) -> Option<RunOutcome>;
 
     /// Returns the loop's own word for an outcome.
@@ -145,19 +144,19 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
         outcome.as_str()
     }
 
-    /// Returns the result of the run, as a word of the loop. Returns `None` while the run continues, or if
+    /// Returns the result of the run in the words of this loop. Returns `None` while the run continues, or if
     /// the loop has no result apart from the outcome.
     fn result_word(&self) -> Option<String>;
 
-    /// Returns the reason of the outcome for display; it may contain foreign text.
+    /// Returns the reason for the outcome, for display. The reason may contain untrusted text.
     fn reason(&self) -> Option<&str>;
 
-    /// Returns the furthest step that the run reached; `steps` are the steps with a cost.
+    /// Returns the furthest step that the run reached. `steps` contains the steps with a recorded cost.
     fn furthest_step(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
 }
 
-/// Record of one run of a loop. The server writes the record for every outcome. The record contains no claims
-/// of an agent about its own work.
+/// Record of one run of a loop. A record is written for every outcome. It contains only measured data, no
+/// statements of an agent about its own work.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(bound = "D: RunDetail")]
 pub struct RunRecord<D: RunDetail> {
@@ -167,11 +166,11 @@ pub struct RunRecord<D: RunDetail> {
     pub key: SlotKey,
     /// Cost of each step, in the order of the steps.
     pub steps: Vec<StepCost<D::Step>>,
-    /// Cost of earlier runs that were killed or stopped and have no record of their own.
+    /// Cost of earlier runs that were killed or stopped and wrote no record.
     pub carried_micro_usd: MicroUsd,
-    /// Model that was called; none if no model was.
+    /// Model that was called; `None` if no model was called.
     pub model: Option<String>,
-    /// Hash of the prompt's text, which identifies it.
+    /// Hash that identifies the text of the prompt.
     pub prompt_hash: Option<String>,
     /// Versions of the programs that took part in the run, by the program's name, such as `truing`.
     pub versions: BTreeMap<String, String>,
@@ -186,7 +185,7 @@ pub struct RunRecord<D: RunDetail> {
 }
 
 impl<D: RunDetail> RunRecord<D> {
-    /// Begins a run now.
+    /// Creates the record of a run that begins at `now`.
     pub fn new(run: RunId, key: SlotKey, detail: D, now: UnixMillis) -> Self {
         Self {
             run,
@@ -213,7 +212,7 @@ impl<D: RunDetail> RunRecord<D> {
         }
     }
 
-    /// Returns the cost of all steps and the carried cost.
+    /// Returns the sum of the costs of all steps and the carried cost.
     pub fn cost(&self) -> MicroUsd {
         self.steps.iter().fold(self.carried_micro_usd, |all, step| all.plus(step.cost_micro_usd))
     }
@@ -223,8 +222,8 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// Returns the number of the models' tool calls that the policy denied, in all steps. A review counts its
-    /// denied calls by tool, in `detail`.
+    /// Returns the number of the models' tool calls that the policy denied, in all steps. For a review,
+    /// `detail` contains the denied calls by tool.
     pub fn denied_tool_calls(&self) -> u32 {
         self.steps.iter().map(|step| step.denied_tool_calls).fold(0, u32::saturating_add)
     }
@@ -234,17 +233,17 @@ impl<D: RunDetail> RunRecord<D> {
         u64::try_from(self.ended_at.0.saturating_sub(self.started_at.0)).unwrap_or(0)
     }
 
-    /// Returns the outcome; none while the run continues.
+    /// Returns the outcome; `None` while the run continues.
     pub fn run_outcome(&self) -> Option<RunOutcome> {
         self.detail.run_outcome()
     }
 
-    /// Returns the result in the loop's own word.
+    /// Returns the result in the words of the loop.
     pub fn result_word(&self) -> Option<String> {
         self.detail.result_word()
     }
 
-    /// Returns the reason of the outcome, for display.
+    /// Returns the reason for the outcome, for display.
     pub fn reason(&self) -> Option<&str> {
         self.detail.reason()
     }

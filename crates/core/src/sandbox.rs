@@ -1,25 +1,25 @@
-//! Strength of the sandbox around a process. The sandboxed process reports the strength, and the operator can
-//! require a minimum.
+//! Levels of the sandbox around a process. The sandboxed process reports its level, and the operator can
+//! require a minimum level.
 
 use serde::{Deserialize, Serialize};
 
-/// Strength of a sandbox, weakest first.
+/// Level of a sandbox, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
-    /// There are only resource limits and, for a reader process, a system call filter. Access to files is not
-    /// restricted.
+    /// The process has only resource limits and, if it is a reader process, a system call filter. Access to
+    /// files is not restricted.
     None,
-    /// Landlock and seccomp restrict the process. There are no namespaces, so the process uses the machine's
-    /// own file system.
+    /// Landlock and seccomp restrict the process. The process has no namespaces of its own, so it uses the
+    /// file system of the machine.
     Landlock,
-    /// The process has its own user, process, network, mount, IPC and host name namespaces. It is also
-    /// restricted by seccomp, and by Landlock if the kernel supports Landlock.
+    /// The process has its own user, process, network, mount, IPC and host name namespaces. Seccomp restricts
+    /// the process, too; so does Landlock, if the kernel supports it.
     Full,
 }
 
 impl SandboxLevel {
-    /// Highest level that is required of a reader, even if the operator requires a higher one. A reader
+    /// Highest level that a reader process must reach, even if the operator requires a higher level. A reader
     /// starts no process, writes no file and opens no connection, so namespaces would add no protection.
     pub const OF_READERS: Self = Self::Landlock;
 
@@ -38,7 +38,7 @@ impl SandboxLevel {
     }
 }
 
-/// A resource limit on all processes of a sandboxed job together. The job is killed when it exceeds a limit.
+/// A resource limit for all processes of a sandboxed job together. A job that exceeds a limit is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLimit {
@@ -46,9 +46,9 @@ pub enum SandboxLimit {
     Memory,
     /// Number of processes and threads.
     Processes,
-    /// Sockets, whose buffers take kernel memory.
+    /// Number of sockets, because their buffers occupy kernel memory.
     Sockets,
-    /// Files that the job writes.
+    /// Disk space for files that the job writes.
     Disk,
 }
 

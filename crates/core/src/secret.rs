@@ -5,12 +5,12 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Minimum length in bytes at which a single word of a secret is redacted separately. `Bearer` is too short;
-/// a token is long enough.
+/// Minimum length in bytes at which a single word of a secret is redacted separately. The word `Bearer` is
+/// shorter and therefore not redacted; tokens are longer.
 const MIN_HIDDEN_WORD: usize = 8;
 
 /// Minimum length in bytes at which a secret is redacted. A shorter secret, such as the key `x` of a local
-/// model, protects nothing. Replacing it everywhere would make text unreadable.
+/// model, need not be protected. Replacing all its occurrences would make text unreadable.
 const MIN_HIDDEN: usize = 6;
 
 /// Secret text that neither `Debug` nor `Display` shows.

@@ -6,8 +6,8 @@ use crate::port::ReviewProgress;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
-/// Returns true if a revision needs no further review after a run with this stage and outcome. Any other
-/// revision must be reviewed again if its slot is lost.
+/// Returns true if a revision needs no further review after a run with this stage and outcome. For any other
+/// stage and outcome, the revision must be reviewed again if its slot is lost.
 ///
 /// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
@@ -17,8 +17,7 @@ use crate::slot::{Slot, SlotState};
 /// | `computed`, `ended` | `deferred` | it waits for its budget, or was interrupted | no |
 /// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
-/// A run for a revision that is already published records no outcome. A draft or a closed pull request has no
-/// run.
+/// A run on an already published revision records no outcome. Drafts and closed pull requests have no runs.
 pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) -> bool {
     use ReviewOutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
     match (stage, outcome) {
@@ -31,11 +30,11 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
     }
 }
 
-/// Returns true if a head needs a review, but no slot will start this review. After a loss of slots, this is
-/// the case until the next sweep.
+/// Returns true if a head needs a review, but no slot will start the review before the next sweep. This
+/// happens after slots were lost.
 ///
-/// `head` is the last known head; `None` for a closed pull request. A stored slot on which no review was ever
-/// attempted needs no sweep. Such a slot serves another loop, or reviews are disabled in its repository.
+/// `head` is the last known head; `None` for a closed pull request. If no review was ever attempted on a
+/// stored slot, it needs no sweep: the slot serves another loop, or its repository has reviews disabled.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle

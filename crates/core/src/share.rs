@@ -1,8 +1,8 @@
-//! Selects which of several processes leases a slot. All processes see the same due slots at the same time,
-//! so most requests would fail if each process requested every lease. Each slot therefore has one preferred
+//! Selects which of several processes leases a slot. All processes see the same due slots at the same time.
+//! If each of them tried to lease every slot, most attempts would fail. Each slot therefore has one preferred
 //! process, by rendezvous hashing (Thaler and Ravishankar 1998). When a process joins or leaves, only the
-//! slots that prefer this process get another preferred process. Slots that remain unleased for a while are
-//! taken by any idle process.
+//! slots with this process as preferred process are reassigned. After a grace period, any idle process may
+//! lease an unleased slot.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
-/// Time after the due time of a slot after which any worker may lease the slot. By then, the preferred worker
-/// is probably busy or gone.
+/// Time that a slot must be overdue before any worker may lease it. After this time, the preferred worker is
+/// probably busy or gone.
 pub const PREFERRED_WORKER_GRACE: TimeSpan = TimeSpan::seconds(1);
 
 /// The processes that lease slots.
@@ -30,7 +30,7 @@ impl WorkerGroup {
         first.is_none_or(|name| *name == self.own_name)
     }
 
-    /// Returns true if the calling process may take this slot. `due` is the time since which the slot is due.
+    /// Returns true if the calling process may lease this slot. `due` is the slot's due time.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
         now - due >= PREFERRED_WORKER_GRACE || self.is_preferred_worker(key)
     }

@@ -1,4 +1,4 @@
-//! The slot, on which all loops are based. The slots together are the work queue.
+//! The slot: the unit of work that all loops use. The slots together are the work queue.
 //!
 //! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
 //! grants a lease to one worker at a time. One pure function, [`Slot::step`], makes all these decisions;
@@ -12,11 +12,11 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause takes effect immediately if the slot is not leased. A leased slot is paused when its step ends.
+//! A pause takes effect immediately if the slot is not leased; otherwise, when the step ends.
 //!
-//! No state is permanent. A wait ends at its time, and a lease at its deadline. A parked, draft or cancelled
-//! slot is released by an event, a paused slot by a resume, and every held slot by an operator's retry. The
-//! storm of an idle slot is removed when the storm ends.
+//! No state is permanent. A wait ends at its due time, and a lease ends at its deadline. A parked, draft or
+//! cancelled slot is released by an event, a paused slot by a resume, and every held slot by an operator's
+//! retry. The storm of an idle slot is removed when the storm ends.
 
 mod limits;
 mod note;
@@ -35,25 +35,26 @@ use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Slot {
     pub key: SlotKey,
-    /// Version of the row that the slot was read from; 0 without a row.
+    /// Version of the row from which the slot was read; 0 if there is no row.
     pub version: SlotVersion,
     pub state: SlotState,
-    /// Loop in progress. The value is kept between the leases of the loop's steps.
+    /// Loop in progress; `None` if no run is in progress. The value is kept between the leases for the loop's
+    /// steps.
     #[serde(rename = "owner")]
     pub active_loop: Option<LoopKind>,
     /// Events that no run has served yet, by loop.
     pub pending: PendingEvents,
-    /// Current storm of events; it may have ended, but is not removed yet.
+    /// Current storm of events. The storm may already have ended without being removed.
     pub storm: Option<EventStorm>,
-    /// Failed or lost leases since the last progress.
+    /// Number of failed or lost leases since the last successful step.
     pub attempts: u32,
-    /// A person's request that changes the next step of the converge run; `None` if the run simply continues.
+    /// A person's request that changes the next step of the converge run; `None` if there is no such request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "wish")]
     pub converge_request: Option<ConvergeRequest>,
 }
 
-/// Request of a person that a converge run does something other than continue.
+/// A person's request for the next step of a converge run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeRequest {
@@ -86,11 +87,11 @@ pub enum SlotState {
         #[serde(rename = "of")]
         loop_kind: LoopKind,
         /// Events that were pending for this loop when the slot was leased. If the step completes the loop's
-        /// work, these events are served; otherwise they become pending again.
+        /// work, these events count as served. Otherwise they become pending again.
         #[serde(rename = "serving")]
         claimed_events: Option<PendingEventTimes>,
-        /// True if a person has paused the slot during the lease. The slot is then held as soon as the lease
-        /// ends, however it ends.
+        /// True if a person has paused the slot during the lease. The slot is then held when the lease ends
+        /// for any reason.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         #[serde(rename = "pausing")]
         pause_requested: bool,
@@ -115,8 +116,8 @@ pub enum LoopKind {
 }
 
 impl LoopKind {
-    /// All loops in the order in which a slot serves them. The long loops come first, because a review should
-    /// cover their result.
+    /// All loops in the order in which a slot serves them. Converge and sync come first, because a review
+    /// should include their changes.
     pub const ALL: [Self; 3] = [Self::Converge, Self::Sync, Self::Review];
 
     /// Returns the word used in text and JSON.
@@ -137,7 +138,7 @@ impl LoopKind {
         }
     }
 
-    /// Returns the reason of a wait in which this loop waits only for its due time.
+    /// Returns the wait reason for this loop if it only waits until it is due.
     fn default_wait_reason(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
@@ -146,13 +147,13 @@ impl LoopKind {
     }
 }
 
-/// Reason for which a slot waits.
+/// The reason why a slot waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
-    /// Waits until no push has occurred for a while, before the first (leading) review of a storm.
+    /// Waits before the first (leading) review of a storm until there are no pushes for a while.
     Debounce,
-    /// Waits for the end of a storm, before its second (trailing) review.
+    /// Waits before the second (trailing) review of a storm until the storm ends.
     Storm,
     /// Waits after a failed or lost attempt.
     Backoff,
@@ -208,13 +209,13 @@ impl WaitReason {
     }
 }
 
-/// Reason for which a slot is held.
+/// The reason why a slot is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
-    /// Too many attempts failed. A new event or an operator's retry releases it.
+    /// Too many attempts failed. A new event or an operator's retry releases the slot.
     Parked,
-    /// A person paused it.
+    /// A person paused the slot.
     Paused,
     /// The pull request is a draft.
     Draft,
@@ -298,19 +299,19 @@ impl PendingEventTimes {
     }
 }
 
-/// A series of events in close succession. It ends after the time `quiet` without an event, or after the time
-/// `storm_max` since its first event.
+/// A series of events in close succession. A storm ends after the time `quiet` without an event, at the
+/// latest `storm_max` after its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct EventStorm {
-    /// Time of its first event.
+    /// Time of the storm's first event.
     pub start: UnixMillis,
-    /// Time of its last event.
+    /// Time of the storm's last event.
     #[serde(rename = "last")]
     pub last_event_at: UnixMillis,
-    /// End of the storm, unless another event arrives before.
+    /// End of the storm. An event before this time may postpone the end.
     #[serde(rename = "ends")]
     pub end: UnixMillis,
-    /// Number of reviews computed in it.
+    /// Number of reviews that were computed in the storm.
     #[serde(rename = "computed")]
     pub review_count: u32,
 }
@@ -341,7 +342,7 @@ impl Slot {
         }
     }
 
-    /// Returns true if the slot's row may be deleted.
+    /// Returns true if the slot's row may be deleted, because the slot has no state except its version.
     pub fn is_deletable(&self) -> bool {
         self.state == SlotState::Idle
             && self.active_loop.is_none()
@@ -351,9 +352,9 @@ impl Slot {
             && self.converge_request.is_none()
     }
 
-    /// Returns true if the storm permits that a review is computed now. If the storm's leading review is
-    /// already computed, a lease during the storm may only publish. This occurs, for example, after
-    /// publishing failed.
+    /// Returns true if the storm permits computing a review now. During a storm, only the leading review may
+    /// be computed. A later lease during the storm may only publish, for example after an earlier attempt to
+    /// publish failed.
     pub fn may_compute_review(&self, now: UnixMillis) -> bool {
         self.storm.is_none_or(|storm| storm.review_count == 0 || now >= storm.end)
     }

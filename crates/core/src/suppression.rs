@@ -1,5 +1,5 @@
-//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and comments with this syntax that
-//! suppress nothing. Comments without an effect are reported, because their authors expect one.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`). A comment with this syntax that
+//! suppresses nothing is reported, because its author expects an effect.
 
 use std::fmt;
 
@@ -22,12 +22,12 @@ pub struct UnusedSuppression {
     pub path: RepoPath,
     /// Line of the comment, from 1.
     pub line: u32,
-    /// Rule as the comment names it; empty for a malformed comment.
+    /// Rule that the comment names; empty for a malformed comment.
     pub rule: String,
     pub problem: UnusedSuppressionReason,
 }
 
-/// Reason for which a comment suppresses nothing.
+/// The reason why a comment suppresses nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnusedSuppressionReason {
@@ -37,7 +37,7 @@ pub enum UnusedSuppressionReason {
     UnknownRule,
     /// The rule has no finding on the lines to which the comment applies.
     NothingFound,
-    /// Its syntax is invalid.
+    /// The syntax of the comment is invalid.
     Misspelt,
 }
 

@@ -1,8 +1,8 @@
 //! The kill switches, which stop all spending and writing, globally or in single repositories.
 //!
-//! While a switch is on, webhooks are refused, no lease is granted, and active runs either finish or stop
-//! before their next effect. The row in the store decides whether a switch is on. The audit log records who
-//! changed the switch and when.
+//! While a switch is on, webhooks are refused and no lease is granted. Active runs either finish or stop
+//! before their next effect. A row in the store contains the current state of the switches. The audit log
+//! records who changed the switch and when.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct SwitchEngagement {
     /// Person who turned the switch on.
     #[serde(rename = "by")]
     pub operator: String,
-    /// Reason as one line; none if none was given.
+    /// Reason as one line; `None` if the operator gave no reason.
     pub reason: Option<String>,
     /// Handling of runs in progress.
     pub mode: HaltMode,
@@ -67,7 +67,7 @@ impl HaltMode {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SwitchRequest {
     /// Turns the switch on, or changes a switch that is on. If the switch was off, an omitted value takes its
-    /// default; otherwise, it stays unchanged.
+    /// default. If it was on, an omitted value stays unchanged.
     TurnOn {
         reason: Option<String>,
         /// Handling of runs in progress.
@@ -90,15 +90,16 @@ pub struct KillSwitches {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RepositorySwitch {
     pub repository: RepositoryRef,
-    /// Reason, mode, and the person who turned it on.
+    /// Reason, mode, and the person who turned the switch on.
     pub engaged: SwitchEngagement,
 }
 
-/// Identification of a repository by its name, by its keys, or by both. An empty reference matches no
+/// Identifies a repository by its name, by its keys, or by both. A reference without name and keys matches no
 /// repository.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RepositoryRef {
-    /// Name at the forge, `owner/name`; empty if unknown. The comparison ignores case, as forges do.
+    /// Name at the forge, `owner/name`; empty if unknown. Comparisons ignore case, because the names of
+    /// repositories are case-insensitive at forges.
     pub name: String,
     /// Prefixes of the repository's slot keys ([`SlotKey::repository_prefix`]), which do not change with a
     /// rename. There are several prefixes if several forges have repositories of the same name.
@@ -108,16 +109,16 @@ pub struct RepositoryRef {
 /// A switch that blocks an action: the global switch, or the switch of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngagedSwitch<'a> {
-    /// Reason, mode, and the person who turned it on.
+    /// Reason, mode, and the person who turned the switch on.
     pub engaged: &'a SwitchEngagement,
-    /// Name of the switch's repository; none for the global switch.
+    /// Name of the switch's repository; `None` for the global switch.
     pub repository: Option<&'a str>,
 }
 
 /// A change of a switch to be stored, with the entry for the audit log and the notice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchChange<S = KillSwitch> {
-    /// New state of the changed switch; of all switches if a repository's switch was changed.
+    /// New state of the changed switch. If a repository's switch was changed, the new state of all switches.
     pub switch: S,
     /// Entry for the audit log.
     pub act: OperatorAction,
@@ -126,8 +127,8 @@ pub struct SwitchChange<S = KillSwitch> {
 }
 
 impl KillSwitch {
-    /// Applies a request; returns `None` if the request changes nothing. A switch that is already on keeps
-    /// the time and the person who turned it on, and gets the requested reason and mode.
+    /// Applies a request; returns `None` if the request changes nothing. If the switch is already on, its
+    /// time and person are kept, and the requested reason and mode are set.
     pub fn apply_request(
         &self,
         request: &SwitchRequest,
@@ -213,7 +214,8 @@ impl KillSwitch {
 }
 
 impl KillSwitches {
-    /// Returns the switch that blocks actions in this repository. The global switch takes precedence.
+    /// Returns the switch that blocks actions in this repository; `None` if no such switch is on. The global
+    /// switch takes precedence.
     pub fn switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         if let Some(engaged) = self.global_switch.engagement() {
             return Some(EngagedSwitch { engaged, repository: None });
@@ -244,8 +246,8 @@ impl KillSwitches {
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
-    /// Applies a request to one repository's switch, like [`KillSwitch::apply_request`]. Returns none if the
-    /// request changes nothing.
+    /// Applies a request to one repository's switch, like [`KillSwitch::apply_request`]. Returns `None` if
+    /// the request changes nothing.
     pub fn apply_repository_request(
         &self,
         repository: &RepositoryRef,
@@ -278,36 +280,36 @@ impl KillSwitches {
 }
 
 impl RepositorySwitch {
-    /// Returns the switch as the type that also represents the global switch.
+    /// Converts the switch to an `EngagedSwitch`, which can also represent the global switch.
     pub fn as_engaged(&self) -> EngagedSwitch<'_> {
         EngagedSwitch { engaged: &self.engaged, repository: Some(&self.repository.name) }
     }
 }
 
 impl RepositoryRef {
-    /// Identifies a repository by its name.
+    /// Creates a reference by name.
     pub fn from_name(name: &str) -> Self {
         Self { name: clean_line(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
     }
 
-    /// Identifies the repository to which this key belongs.
+    /// Creates a reference to the repository of a slot's key.
     pub fn from_key(key: &SlotKey) -> Self {
         Self { name: String::new(), keys: BTreeSet::from([key.repository_prefix().to_owned()]) }
     }
 
-    /// Identifies the repository by forge and id.
+    /// Creates a reference by forge and repository id.
     pub fn from_id(forge: &str, id: &str) -> Self {
         Self::from_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
-    /// Returns the reference with this name.
+    /// Returns the reference with its name replaced.
     pub fn with_name(self, name: &str) -> Self {
         Self { name: Self::from_name(name).name, ..self }
     }
 
     /// Returns true if both references may identify the same repository: the names or any of the keys are
-    /// equal. A new repository that reuses a name also matches, because in doubt the switch must stop the
-    /// work.
+    /// equal. A new repository that reuses the name of another also matches, because in case of doubt the
+    /// switch must block the work.
     pub fn may_be_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
         has_its_name || !self.keys.is_disjoint(&other.keys)
@@ -315,7 +317,7 @@ impl RepositoryRef {
 }
 
 impl EngagedSwitch<'_> {
-    /// Returns the words of the command that turns the switch off.
+    /// Returns the arguments of the `truing` command that turns the switch off.
     pub fn off_command(&self) -> String {
         match self.repository {
             None => "kill off".to_owned(),
@@ -334,7 +336,7 @@ impl fmt::Display for EngagedSwitch<'_> {
 }
 
 impl SwitchRequest {
-    /// Returns the command's words for the audit log.
+    /// Returns the command's words as the audit log records them.
     fn audit_words(&self) -> &'static str {
         match self {
             Self::TurnOn { .. } => "kill on",
@@ -343,7 +345,7 @@ impl SwitchRequest {
     }
 }
 
-/// Cleans a reason for storage; an empty reason becomes none.
+/// Reduces a reason to one line of bounded length; returns `None` if the result is empty.
 fn clean_reason(text: &str) -> Option<String> {
     Some(clean_line(text, MAX_REASON)).filter(|text| !text.is_empty())
 }

@@ -1,13 +1,13 @@
-//! Decides the action for a new release of an upstream package that a project follows. The actions are:
+//! Decides what a project does about a new release of an upstream package that it follows. The actions are:
 //! nothing (`skip`), widen the bound (`relax`), change the code (`bump`), or ask a person (`ask`). Pure.
 //!
-//! The project has *pinned* some of the package's definitions, because it contains copies or overrides of
-//! these definitions. For each pinned definition, a [`PinManifest`] contains digests of the source code for
-//! which the copy or override was written. A definition whose bytes differ, but whose syntax tree is equal,
-//! counts as unchanged.
+//! The project has *pinned* those definitions of the package that it copies or overrides. For each pinned
+//! definition, a [`PinManifest`] contains digests of the definition's source code for which the copy or
+//! override was written. A definition whose bytes differ, but whose syntax tree is equal, counts as
+//! unchanged.
 //!
 //! A manifest does not cover unpinned code. Files of the package that have a counterpart in the project are
-//! *mirrored*; changes of unpinned code in these files must be checked by a person or an agent (`beside`).
+//! *mirrored*. A person or an agent must check changes of unpinned code in mirrored files (`beside`).
 
 mod beside;
 pub mod breaker;
@@ -29,7 +29,7 @@ pub use manifest::{
     ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
 };
 
-/// Name that stands for a whole file in the list of the file's definitions.
+/// Name that stands for the whole file in a list of the file's definitions.
 pub const WHOLE_FILE: &str = "*";
 
 /// Reason for the verdict `ask` if nothing is pinned or mirrored.
@@ -43,25 +43,26 @@ pub struct DefinitionDigests {
     /// SHA-256 of the definition's syntax tree, without comments and docstrings. For Python, the prefix
     /// [`TREE_FORM`] precedes the digest.
     pub tree: String,
-    /// SHA-256 of the Python tree in an earlier serialization, in which some different trees have the same
-    /// digest.
+    /// SHA-256 of the Python syntax tree in an earlier serialization, which gives some different trees the
+    /// same digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<String>,
 }
 
-/// The contents of a release of the package that a decision needs.
+/// The data of a release that a decision needs.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseSources {
-    /// Each requested definition, as `module:Class.method`, `FILE:Type.method` or `FILE`.
+    /// State of each requested definition, by its name: `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: BTreeMap<String, SymbolState>,
-    /// Functions and methods of mirrored files, by file and name. In other languages than Python, these are
-    /// all definitions that contain no other definition; a file without definitions has the name [`WHOLE`].
+    /// Functions and methods of mirrored files, by file and name. For languages other than Python, the map
+    /// contains all definitions that contain no other definition. A file without definitions has one entry,
+    /// named [`WHOLE_FILE`].
     pub functions: BTreeMap<String, BTreeMap<String, DefinitionDigests>>,
-    /// Definitions that share a name with others in the file, by file and name, in the order of the text.
-    /// Examples are overloads, the methods of a property, and definitions in branches.
+    /// Definitions that share their name with another definition in the same file, by file and name, in text
+    /// order. Examples are overloads, the methods of a property, and definitions in branches.
     #[serde(default)]
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
-    /// Code of mirrored files outside these definitions, in the order of the text.
+    /// Code of mirrored files that is not in `functions`, by file, in text order.
     #[serde(default)]
     #[serde(rename = "outside")]
     pub non_function_code: BTreeMap<String, Vec<NonFunctionCode>>,
@@ -74,10 +75,11 @@ pub struct ReleaseSources {
     /// Files of the release that may run instead of the compared files.
     #[serde(default)]
     pub shadows: BTreeSet<String>,
-    /// Requirements of the release as texts, by declaring file and by name of the required package.
+    /// Texts of the release's requirements, by the file that declares them and by the required package's
+    /// name.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// Files that could not be read as source, with the reason.
+    /// Files that could not be parsed as source code, each with the reason.
     pub unreadable: BTreeMap<String, String>,
 }
 
@@ -90,7 +92,7 @@ pub enum SymbolState {
     /// The definition is absent.
     #[serde(rename = "gone")]
     Absent,
-    /// The definition belongs to another package, or refers to another package.
+    /// The name refers to a definition in another package.
     #[serde(rename = "elsewhere")]
     OtherPackage,
 }
@@ -98,11 +100,11 @@ pub enum SymbolState {
 /// A definition in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SymbolDefinition {
-    /// File that contains it.
+    /// File that contains the part or definition.
     pub file: String,
-    /// First line in that file, 1-based.
+    /// First line of the definition in that file, 1-based.
     pub line: u32,
-    /// Name in that file.
+    /// Name of the definition in that file.
     pub name: String,
     #[serde(flatten)]
     pub digests: DefinitionDigests,
@@ -111,7 +113,7 @@ pub struct SymbolDefinition {
 }
 
 impl SymbolState {
-    /// Returns the definition, if present.
+    /// Returns the definition; `None` if the release does not contain it.
     pub fn definition(&self) -> Option<&SymbolDefinition> {
         match self {
             Self::Defined(definition) => Some(definition),
@@ -120,22 +122,22 @@ impl SymbolState {
     }
 }
 
-/// Action that is decided for a release.
+/// The action that Truing takes for a release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncVerdict {
     /// Do nothing: the range already includes the release.
     Skip,
-    /// Widen the range; the code works with both releases.
+    /// Widen the range of versions, because the project's code works with both releases.
     Relax,
-    /// Change the code for the release.
+    /// Change the project's code for the release.
     Bump,
     /// Ask a person to decide.
     Ask,
 }
 
 impl SyncVerdict {
-    /// Returns the word used in answers.
+    /// Returns the word that users write in their answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Skip => "skip",
@@ -162,16 +164,16 @@ pub enum PinChangeKind {
 /// A pinned definition that the release changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PinChange {
-    /// Name as in the manifest.
+    /// Name of the definition in the manifest.
     pub symbol: String,
-    /// File that contains the definition; none if neither release has the definition.
+    /// File that contains the definition; `None` if neither release has the definition.
     pub file: Option<String>,
     pub kind: PinChangeKind,
-    /// [`DefinitionDigests::raw`] in the old release.
+    /// [`DefinitionDigests::raw`] in the old release; `None` if that release lacks the definition.
     pub old_hash: Option<String>,
-    /// [`DefinitionDigests::raw`] in the new release.
+    /// [`DefinitionDigests::raw`] in the new release; `None` if that release lacks the definition.
     pub new_hash: Option<String>,
-    /// First release with the change, if determined.
+    /// First release with the change; `None` if this was not determined.
     pub first_in: Option<String>,
 }
 
@@ -179,7 +181,7 @@ pub struct PinChange {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnguardedPart {
     pub symbol: String,
-    /// File that contains it.
+    /// File that contains the part or definition.
     pub file: Option<String>,
     #[serde(rename = "why")]
     pub reason: UnguardedReason,
@@ -189,12 +191,12 @@ pub struct UnguardedPart {
 }
 
 impl UnguardedPart {
-    /// Creates the entry of a function or definition.
+    /// Creates the entry for a function or another definition.
     pub fn new(symbol: String, file: Option<String>, reason: UnguardedReason) -> Self {
         Self { symbol, file, reason: reason, kind: ReleasePartKind::Function }
     }
 
-    /// Returns the name for display; the file is added if the name does not contain it.
+    /// Returns the name for display, with the file unless the name already contains the file.
     pub fn name(&self) -> String {
         let symbol = if self.symbol == WHOLE_FILE { "" } else { self.symbol.as_str() };
         match &self.file {
@@ -205,13 +207,13 @@ impl UnguardedPart {
         }
     }
 
-    /// Describes the change in words.
+    /// Describes the change for display.
     pub fn change_text(&self) -> String {
         self.kind.change_text(self.reason)
     }
 }
 
-/// Reason for which a part is not guarded.
+/// The reason why a part is not guarded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnguardedReason {
@@ -223,8 +225,8 @@ pub enum UnguardedReason {
     Removed,
     /// The definition is equal in both releases, but the manifest's digests match neither.
     Stale,
-    /// The same as [`Self::Stale`], for a decorated function. The cause may be that a Python tool hashed the
-    /// wrong function.
+    /// Like [`Self::Stale`], for a decorated function. Possible cause: the tool that wrote the digest hashed
+    /// the wrong function.
     Decorated,
     /// The definition is in neither release: its name is wrong, or the definition was removed long ago.
     Missing,
@@ -233,13 +235,13 @@ pub enum UnguardedReason {
     OtherPackage,
     /// The definition's file cannot be parsed as source.
     Unreadable,
-    /// The project pins the definition in a form that Truing does not support.
+    /// The project pins the definition in a format that Truing does not support.
     Untold,
-    /// A changed requirement of an extra that the project does not use.
+    /// A requirement changed, but only for an extra that the project does not use.
     OfExtra,
-    /// A changed requirement for Python versions that the project does not support.
+    /// A requirement changed, but only for Python versions that the project does not support.
     OfOtherPython,
-    /// A changed requirement that still admits all versions that it admitted before. The project does not use
+    /// A requirement changed, but still admits all versions that it admitted before. The project does not use
     /// the required package directly.
     Wider,
     /// A removed requirement on a package that the project does not use directly.
@@ -248,7 +250,7 @@ pub enum UnguardedReason {
 }
 
 impl UnguardedReason {
-    /// Describes the reason in words that fit a definition.
+    /// Returns the reason as text that fits a definition.
     fn change_text(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -269,8 +271,8 @@ impl UnguardedReason {
         }
     }
 
-    /// Returns true if the release changed the part; false if the reason lies in the pin or in an unreadable
-    /// file.
+    /// Returns true if the release changed the part. Returns false if the pin or an unreadable file is the
+    /// reason.
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,
@@ -280,7 +282,8 @@ impl UnguardedReason {
         }
     }
 
-    /// Returns true if the release changed the part and a person or an agent must check the change.
+    /// Returns true if a person or an agent must check the part: the release changed it, or its file cannot
+    /// be read.
     pub fn needs_check(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
@@ -297,13 +300,13 @@ pub struct SyncDecisionInput<'a> {
     pub in_range: bool,
     /// True if the version number of the release permits breaking changes.
     pub is_major: bool,
-    /// Names of the package's classes from which the project's classes inherit.
+    /// Names of the package's classes that are base classes of the project's classes.
     pub inherited: &'a BTreeSet<String>,
     /// Changed requirements that do not affect the project, by the required package's name, each with the
     /// reason.
     pub harmless: &'a BTreeMap<String, UnguardedReason>,
     pub manifest: &'a PinManifest,
-    /// Release for which the project was made.
+    /// Release for which the project's code was written.
     pub from: &'a ReleaseSources,
     pub to: &'a ReleaseSources,
 }
@@ -312,8 +315,8 @@ pub struct SyncDecisionInput<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyncDecision {
     pub verdict: SyncVerdict,
-    /// True if the verdict is `ask`, but an agent's classification of the unguarded parts can change it to
-    /// `relax` or `bump`.
+    /// True if the verdict is `ask`, but an agent's classification of the unguarded parts can change the
+    /// verdict to `relax` or `bump`.
     pub needs_classification: bool,
     /// Reason in one sentence.
     pub reason: String,
@@ -323,10 +326,10 @@ pub struct SyncDecision {
     pub unguarded: Vec<UnguardedPart>,
 }
 
-/// Decides by the first condition that holds. In order: the release is in range (`skip`); the version is
-/// major, or an inherited class is gone (`ask`); a pinned definition changed or is gone (`bump`). Next: the
-/// pins or the mirrored files guard nothing, or an unguarded change needs a check (`ask`). If no condition
-/// holds, the verdict is `relax`.
+/// Decides on a release; the first condition that holds determines the verdict. The conditions, in order: the
+/// release is in range (`skip`). The version is major, or an inherited class is gone (`ask`). A pinned
+/// definition changed or is gone (`bump`). The pins or the mirrored files guard nothing, or an unguarded part
+/// needs a check (`ask`). If no condition holds, the verdict is `relax`.
 pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(find_unguarded_parts(step));
@@ -402,8 +405,7 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.reason.needs_check() && counts(one.kind)).count()
     };
-    // A part that is a whole file without definitions, or a file that cannot be read, is counted as a file
-    // instead of a function.
+    // A whole file without definitions and a file that cannot be read are counted as files, not as functions.
     let is_whole =
         |one: &&UnguardedPart| one.symbol == WHOLE_FILE || one.reason == UnguardedReason::Unreadable;
     let wholes =
@@ -448,7 +450,7 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     format!("{unchanged}, but {} did", parts.join(" and "))
 }
 
-/// Returns the reason why no check is needed, even if the releases differ.
+/// Returns the reason why no check is needed, also if the releases differ.
 fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
@@ -463,7 +465,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     }
 }
 
-/// Returns the classes from which the project's classes inherit and which the release no longer has.
+/// Returns the base classes of the project's classes that the new release no longer has.
 fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
@@ -473,7 +475,8 @@ fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     step.inherited.iter().filter(is_gone).map(String::as_str).collect()
 }
 
-/// Compares the pinned definitions and returns changes and unguarded parts.
+/// Compares the pinned definitions of both releases. Returns their changes, and the definitions whose pins
+/// guard nothing.
 fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
     let (before, after) =
         (AcceptedForms::new(step.manifest, step.from), AcceptedForms::new(step.manifest, step.to));
@@ -483,8 +486,8 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
         let old = from.and_then(SymbolState::definition);
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
-            // A definition that has moved to another package counts as gone; only a definition that was
-            // elsewhere before, too, is listed as unguarded.
+            // A definition that has moved to another package counts as removed. It is listed as unguarded
+            // only if the old release did not define it either.
             if to == Some(&SymbolState::OtherPackage) && old.is_none() {
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::OtherPackage));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
@@ -536,8 +539,8 @@ fn pin_change(
 }
 
 /// The digests that a manifest accepts for each definition of a release. If several names refer to one
-/// definition, the digests of all these names are accepted. A Python table whose keys are functions, for
-/// example, contains only one of the names.
+/// definition, the digests under all these names are accepted. The reason is that the project may list only
+/// one of the names, for example in a Python table with functions as keys.
 struct AcceptedForms<'a> {
     manifest: &'a PinManifest,
     by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
@@ -555,7 +558,7 @@ impl<'a> AcceptedForms<'a> {
     }
 
     /// Returns true if the manifest accepts the digests of this definition. `before` is the same definition
-    /// in the previous release, if it exists there.
+    /// in the previous release; `None` if that release lacks it.
     fn accepts(
         &self,
         symbol: &str,

@@ -1,7 +1,7 @@
-//! Texts with placeholders, `{{name}}`: prompts, and an operator's texts for a job, such as a command
-//! argument or a title.
+//! Templates with placeholders such as `{{name}}`. Prompts are templates, and so are an operator's texts for
+//! a job, such as a command argument or a title.
 
-/// Error for a `{{` that does not begin a variable.
+/// Error message for a `{{` that does not begin a placeholder.
 pub const NO_VARIABLE: &str =
     "`{{` does not begin a variable: write `{{name}}`, or `\\{{` for the letters themselves";
 
@@ -13,20 +13,20 @@ pub enum TemplatePart {
     /// A placeholder for a variable.
     Variable {
         name: String,
-        /// Line number within the text.
+        /// Number of the line that contains the placeholder.
         line: u32,
     },
 }
 
-/// A template that is not a prompt. The names of its placeholders are validated when it is parsed.
+/// A template that is not a prompt. The names of its placeholders are validated during parsing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextTemplate(Vec<TemplatePart>);
 
 impl TextTemplate {
-    /// Parses a text in which only the placeholders `variable_names` are allowed.
+    /// Parses a text whose placeholders may only have the names in `variable_names`.
     ///
     /// # Errors
-    /// The problem, as text that can follow the name of the template.
+    /// The problem, as text that can follow the template's name in a message.
     pub fn parse(text: &str, variable_names: &[&str]) -> Result<Self, String> {
         let mut is_wrong = false;
         let pieces = parse_parts(text, 1, &mut |_| is_wrong = true);
@@ -52,8 +52,8 @@ impl TextTemplate {
         self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
 
-    /// Returns true if the template can produce this text. A placeholder for which `known_value` returns
-    /// `None` matches any text.
+    /// Returns true if the template can produce this text. If `known_value` returns `None` for a placeholder,
+    /// the placeholder matches any text.
     pub fn matches<'v>(&self, text: &str, known_value: impl Fn(&str) -> Option<&'v str>) -> bool {
         let (mut rest, mut is_open) = (text, false);
         for (index, piece) in self.0.iter().enumerate() {
@@ -77,7 +77,7 @@ impl TextTemplate {
         is_open || rest.is_empty()
     }
 
-    /// Fills each placeholder with its value. Values are not parsed for placeholders.
+    /// Replaces each placeholder by its value. Placeholders within values are not replaced.
     pub fn fill_with(&self, value: impl Fn(&str) -> String) -> String {
         let one = |piece: &TemplatePart| match piece {
             TemplatePart::Text(text) => text.clone(),

@@ -1,9 +1,9 @@
-//! The tier of a pull request determines how thoroughly it is reviewed, and how often. Rules of the operator
-//! and rules in the repository's own file choose the tier.
+//! Chooses the tier of a pull request, which determines how thoroughly and how often the pull request is
+//! reviewed. Rules of the operator and rules in the repository's own file choose the tier.
 //!
 //! Pure. The first rule of the operator whose conditions all hold chooses the tier. If there is no such rule,
-//! the operator's default tier applies. After that, the repository's rules can lower the tier to any value,
-//! and raise it up to the operator's `most`.
+//! the operator's default tier applies. Then the repository's own rules can lower the tier to any value, or
+//! raise it up to the limit that the operator sets (`max_tier`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::id::AccountId;
 use crate::line;
 use crate::money::MicroUsd;
 
-/// Maximum length, in characters, of a value from the pull request that is quoted in a reason.
+/// Maximum number of characters of a pull request's label, title or other value that a reason quotes.
 const MAX_VALUE_CHARS: usize = 80;
 
-/// Extent of a pull request's review, from least to most.
+/// Extent of the review of a pull request, from no review to the most thorough review.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -28,14 +28,14 @@ pub enum Tier {
     Rules,
     /// One review by a model. Later heads are reviewed on request.
     Once,
-    /// A review of each settled head.
+    /// A review by a model of each head, after there were no pushes for a while.
     Settled,
-    /// A review of each settled head by specialists.
+    /// Like `Settled`, but with a review by several specialists.
     Deep,
 }
 
 impl Tier {
-    /// All tiers, from least to most.
+    /// All tiers, from no review to the most thorough review.
     pub const ALL: [Self; 5] = [Self::Off, Self::Rules, Self::Once, Self::Settled, Self::Deep];
 
     /// Returns the word used in configuration and records.
@@ -75,10 +75,10 @@ pub struct TierCondition {
     /// Globs of `owner/name`, case-insensitive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<String>,
-    /// Globs; at least one glob must match a changed file.
+    /// Globs of paths; at least one glob must match a changed file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Globs; each changed file must match at least one glob.
+    /// Globs of paths; each changed file must match at least one glob.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_paths: Vec<String>,
     /// Account ids, or account names if names are unique at the forge.
@@ -115,9 +115,10 @@ pub struct TierRule {
     pub condition: TierCondition,
     /// Tier that matching pull requests get.
     pub tier: Tier,
-    /// Highest tier that a repository's own rules may choose; `None` means that they cannot raise `tier`.
+    /// Highest tier that a repository's own rules may choose; `None` means that these rules cannot raise
+    /// `tier`.
     pub max_tier: Option<Tier>,
-    /// Explanation by the operator.
+    /// Explanation that the rule's author gives; `None` if there is none.
     pub reason: Option<String>,
 }
 
@@ -126,25 +127,25 @@ pub struct TierRule {
 pub struct PullAuthor<'a> {
     /// Id that stays the same when the account is renamed.
     pub id: &'a AccountId,
-    /// Login name at present.
+    /// Current login of the account.
     pub login: &'a str,
 }
 
-/// The facts about a pull request on which the conditions of rules are evaluated.
+/// The data of a pull request with which the conditions of rules are evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct PullFacts<'a> {
     /// Name of the repository, `owner/name`.
     pub repository: &'a str,
-    /// Account that opened the pull request; none if the account no longer exists.
+    /// Account that opened the pull request; `None` if the account no longer exists.
     pub author: Option<PullAuthor<'a>>,
     /// True if names are unique at this forge.
     pub has_unique_names: bool,
-    /// Labels; none if the forge has no labels.
+    /// Labels of the pull request; `None` if the forge has no labels.
     pub labels: Option<&'a [String]>,
     pub title: &'a str,
     /// Target branch of the pull request.
     pub base: &'a str,
-    /// Paths of the changed files; both names of a renamed file.
+    /// Paths of the changed files. For a renamed file, both names are included.
     pub paths: &'a [String],
     /// Number of changed files.
     pub files: usize,
@@ -160,19 +161,19 @@ pub struct TierChoice {
     /// Tier that was chosen.
     pub tier: Tier,
     /// File and line of the rule that chose the tier (`truing.toml:14`), or the configuration key of the
-    /// default.
+    /// default tier.
     #[serde(rename = "at")]
     pub origin: String,
-    /// Conditions that held, for example `label no-review`; empty for the default.
+    /// Conditions of the rule that held, for example `label no-review`; empty for the default tier.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
-    /// The explanation in the rule.
+    /// Explanation in the rule that chose the tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Tier that the repository's rules request, if the operator does not allow such a high tier.
+    /// Tier that the repository's rules request if it is higher than the operator allows; otherwise `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Tier>,
-    /// True if the rule has conditions on the pull request, and not only on the repository.
+    /// True if the rule that chose the tier has a condition other than `repos`.
     #[serde(default)]
     pub is_of_pull: bool,
 }
@@ -182,18 +183,18 @@ pub struct TierChoice {
 pub struct TierConfig {
     /// Tier of a pull request for which no rule's conditions hold.
     pub tier: Tier,
-    /// Configuration key of the default.
+    /// Configuration key of the default tier.
     pub config_key: String,
-    /// Highest tier that a repository's own rules may choose if no rule of the operator holds; `None` means
-    /// that they cannot raise `tier`.
+    /// Highest tier that a repository's own rules may choose if no rule of the operator applies; `None` means
+    /// that these rules cannot raise `tier`.
     pub max_tier: Option<Tier>,
     /// Rules in the order of their files.
     pub rules: Vec<TierRule>,
 }
 
 impl TierConfig {
-    /// Returns true if a pull request can get [`Tier::Deep`]: the default or a rule chooses this tier, or
-    /// allows a repository to choose it.
+    /// Returns true if a pull request can get [`Tier::Deep`]. This is the case if this tier is the default,
+    /// or if a rule chooses it or allows a repository to choose it.
     pub fn can_choose_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.max_tier]);
         of_rules.chain([Some(self.tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
@@ -252,7 +253,8 @@ impl fmt::Display for TierCondition {
 }
 
 impl TierRules {
-    /// Compiles the patterns of rules. The size of the patterns is limited by [`crate::glob::check_bounds`].
+    /// Compiles the patterns of rules. The caller must have checked the patterns with
+    /// [`crate::glob::check_bounds`].
     ///
     /// # Errors
     /// If a pattern is not a valid glob.
@@ -275,7 +277,7 @@ impl TierRules {
     }
 
     /// Chooses the tier of a pull request. `is_asked` is true if a person requested the review. In this case,
-    /// rules with the tier `off` are ignored if they have a condition other than `repos`.
+    /// a rule with the tier `off` is ignored if it has a condition other than `repos`.
     pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
@@ -322,8 +324,8 @@ impl TierRules {
         }
     }
 
-    /// Returns the rules that may apply to a repository of this name. The rules of each owner end with the
-    /// first rule that has no condition on the pull request.
+    /// Returns the rules that may apply to pull requests of this repository. For each owner, the list ends
+    /// with the first rule that has no condition other than `repos`, because this rule always applies.
     pub fn rules_for_repository(&self, name: &str) -> Vec<&TierRule> {
         let mut found = Vec::new();
         for owner in [RuleOwner::Operator, RuleOwner::Repository] {
@@ -338,12 +340,12 @@ impl TierRules {
         found
     }
 
-    /// Returns the tier that applies if no rule holds.
+    /// Returns the tier that applies if no rule applies.
     pub fn default_tier(&self) -> Tier {
         self.tier
     }
 
-    /// Returns the highest tier that the repository's rules may choose if no rule of the operator holds.
+    /// Returns the highest tier that the repository's rules may choose if no rule of the operator applies.
     pub fn max_tier(&self) -> Tier {
         self.max_tier
     }
@@ -354,7 +356,7 @@ impl CompiledRule {
         self.rule.condition.repos.is_empty() || self.repos.is_match(name)
     }
 
-    /// Describes the conditions that hold; returns none if a condition does not hold.
+    /// Returns a description of the rule's conditions if all of them hold; otherwise `None`.
     fn matched_conditions(&self, facts: &PullFacts<'_>) -> Option<String> {
         let when = &self.rule.condition;
         let mut held = Vec::new();
@@ -410,10 +412,10 @@ impl CompiledRule {
     }
 }
 
-/// Options for the meaning of `*` and of letter case in a glob.
+/// Options of a glob: the meaning of `*`, and whether case is ignored.
 #[derive(Clone, Copy)]
 struct GlobOptions {
-    /// True if `*` stops at a slash.
+    /// True if `*` does not match a slash.
     has_folders: bool,
     ignores_case: bool,
 }

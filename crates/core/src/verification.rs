@@ -1,5 +1,5 @@
-//! Compares the results of a repository's own checks before and after a change, and determines which failures
-//! block.
+//! Compares the results of a repository's own checks before and after a change. Determines which failures
+//! block the change.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,11 @@ use crate::sandbox::SandboxLimit;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum CommandEndReason {
-    /// The command exited with this code. For a signal, the code is 128 plus the signal's number, as in
-    /// shells.
+    /// The command exited with this code. If a signal ended the command, the code is 128 plus the signal's
+    /// number, as in shells.
     Exit { code: u8 },
-    /// The command was killed, but not by Truing; for example, by the kernel on low memory.
+    /// The command was killed by another process than Truing, for example by the kernel because memory was
+    /// low.
     Killed,
     /// The command exceeded its time limit.
     Time,
@@ -23,12 +24,12 @@ pub enum CommandEndReason {
     Output,
     /// The command wrote too much to disk.
     Disk,
-    /// All processes of the command together exceeded another limit, such as that for memory.
+    /// All processes of the command together exceeded another limit, such as the memory limit.
     Limit {
         /// Limit that was exceeded.
         bound: SandboxLimit,
     },
-    /// The command was stopped because the disk is nearly full; other programs may have filled it.
+    /// The command was stopped because the disk is nearly full. Other programs may have filled the disk.
     #[serde(rename = "full")]
     DiskFull,
     /// The program is missing or not executable, so it cannot be started.
@@ -44,7 +45,7 @@ impl CommandEndReason {
         self == Self::Exit { code: 0 }
     }
 
-    /// Returns the exit code, if the command exited with a code.
+    /// Returns the exit code; `None` if the command ended for another reason.
     pub fn exit_code(self) -> Option<u8> {
         match self {
             Self::Exit { code } => Some(code),
@@ -58,7 +59,7 @@ impl CommandEndReason {
         }
     }
 
-    /// Returns the signal that killed the command, if the exit code indicates a signal.
+    /// Returns the signal that killed the command; `None` if the exit code indicates no signal.
     pub fn signal(self) -> Option<u8> {
         self.exit_code()
             .and_then(|code| code.checked_sub(SIGNALLED))
@@ -93,7 +94,7 @@ pub struct CommandRun {
     pub ms: u64,
     /// Beginning and end of standard output. Text that looks like a secret is removed.
     pub output: String,
-    /// Standard error, shortened and cleaned like standard output.
+    /// Beginning and end of standard error. Text that looks like a secret is removed.
     pub errors: String,
 }
 
@@ -101,13 +102,14 @@ pub struct CommandRun {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAttempts {
     pub ran: CommandRun,
-    /// Second execution, if the first failed and the check did not fail before the change.
+    /// Second execution. It exists only if the first execution failed and the check did not fail before the
+    /// change.
     #[serde(rename = "again")]
     pub retry: Option<CommandRun>,
 }
 
 impl CheckAttempts {
-    /// Returns true if one execution succeeded.
+    /// Returns true if at least one execution succeeded.
     pub fn passes(&self) -> bool {
         self.ran.end.is_success() || self.retry.as_ref().is_some_and(|again| again.end.is_success())
     }
@@ -119,7 +121,7 @@ pub struct VerificationReport {
     pub checks: Vec<CheckAttempts>,
 }
 
-/// Verdict on a check, from the comparison of its results before and after the change.
+/// Verdict on a check: the comparison of its results before and after the change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
@@ -128,7 +130,7 @@ pub enum CheckVerdict {
     Fixed,
     /// The check fails now, and also failed before the change.
     FailedBefore,
-    /// The check failed once and then passed on identical files, so its result is inconclusive.
+    /// The check failed once and then passed on identical files, so its failure does not count.
     Flaky,
     /// The check failed once, passed before the change, and must be executed a second time.
     #[serde(rename = "again")]
@@ -149,12 +151,12 @@ impl CheckVerdict {
 
 impl VerificationReport {
     /// Returns the verdict on each check of `now`, in order. A check that is missing from the baseline counts
-    /// as passed before the change. A check that passed in one of two executions for the baseline also counts
-    /// as passed.
+    /// as passed before the change. If one of two executions in the baseline passed, the check also counts as
+    /// passed.
     pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
-        // The order is reversed because the same command may occur several times, and each comparison removes
-        // the last result of the command.
+        // A command may occur several times. Each comparison takes the last of its results, so the results
+        // are stored in reverse order.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }
@@ -203,7 +205,8 @@ mod tests {
             (report_from_exit_codes(&[("good", &[1, 0])]), Flaky, Flaky),
             (report_from_exit_codes(&[("bad", &[0])]), Fixed, Passed),
             (report_from_exit_codes(&[("bad", &[3])]), FailedBefore, NeedsRerun),
-            // A check that was flaky before the change counts as passed, so a new failure is reported.
+            // The check `shaky` was flaky before the change. It counts as passed, so two failures now are
+            // reported.
             (report_from_exit_codes(&[("shaky", &[1, 1])]), Failed, Failed),
             (report_from_exit_codes(&[("new", &[1, 1])]), Failed, Failed),
         ] {

@@ -1,5 +1,5 @@
-//! Versions in the format and order of each registry: PEP 440 for the Python Package Index, and the dialects
-//! of semantic versioning that npm and Cargo use. Versions of different registries are not compared.
+//! Parses and compares versions in the format of each registry: PEP 440 for the Python Package Index, and the
+//! dialects of semantic versioning of npm and Cargo. Versions of different registries are not compared.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::PackageRegistry;
 
-/// How the project's version range is written when it is changed to admit a new release.
+/// The style in which the project's version range is rewritten to admit a new release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeStyle {
     /// The new bounds have as many version components as the existing bounds.
     Keep,
-    /// The range ends before the patch version that follows the release.
+    /// The range ends before the patch version after the release.
     ExclusiveUpperNextPatch,
     /// The range admits only the release.
     Exact,
     /// The range admits the release and later compatible releases.
     Caret,
-    /// The project contains a copy of the package, so only the version of this copy is written, and no range.
+    /// The project contains a copy of the package. Only the version of this copy is written, not a range.
     VendoredVersion,
 }
 
-/// A version in its registry's form.
+/// A version in the format of its registry.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PackageVersion {
     /// Version of a Python package.
@@ -99,9 +99,9 @@ impl PackageVersion {
         }
     }
 
-    /// Returns true if there may be breaking changes between the two versions. For semantic versions, this is
-    /// the case if the numbers up to the first non-zero number differ. For Python versions, only the first
-    /// number is compared, by convention, because PEP 440 promises no compatibility.
+    /// Returns true if there may be breaking changes between the two versions. Semantic versions are
+    /// incompatible if their numbers up to the first non-zero number differ. PEP 440 defines no
+    /// compatibility, so Python versions are compared by their first number, which is a convention.
     pub fn may_break_compatibility(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
@@ -118,7 +118,7 @@ impl PackageVersion {
         }
     }
 
-    /// Returns the next patch version, for example `1.3.5` for `1.3.4`; none on overflow.
+    /// Returns the next patch version, for example `1.3.5` for `1.3.4`; `None` on overflow.
     pub fn next_patch(&self) -> Option<Self> {
         match self {
             Self::Pypi(version) => {
@@ -159,8 +159,8 @@ impl fmt::Display for PackageVersion {
     }
 }
 
-/// Returns the numbers up to and including the first non-zero number. By semantic versioning, versions with
-/// the same result are compatible.
+/// Returns the numbers up to and including the first non-zero number. According to semantic versioning,
+/// versions with the same result are compatible.
 pub fn compatible_prefix(numbers: [u64; 3]) -> Vec<u64> {
     let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
     numbers.into_iter().take(count).collect()

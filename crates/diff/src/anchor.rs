@@ -14,7 +14,7 @@ pub enum DiffSide {
     New,
 }
 
-/// Where a comment is shown: on lines, on a file, or only in the summary.
+/// Position of a comment: on lines, on a file, or only in the summary.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorKind {
@@ -33,10 +33,10 @@ pub enum InexactAnchorReason {
     /// Only some of the requested lines are in the diff, or they are in several hunks. The comment is on the
     /// requested lines of the hunk that contains most of them.
     Clamped,
-    /// The file is in the diff, but the diff shows none of the requested lines on this side.
+    /// The file is in the diff, but its hunks contain none of the requested lines on this side.
     LinesNotInDiff,
-    /// The diff shows no lines of the file on which a comment is possible. The file is binary or empty, only
-    /// its mode or name changed, or the diff is that of a merge.
+    /// The diff contains no lines of the file on which a comment is possible. Possible reasons: the file is
+    /// binary or empty, only its mode or name changed, or the diff is the diff of a merge.
     NoLines,
     /// The file is not in the diff.
     FileNotInDiff,
@@ -60,11 +60,11 @@ impl InexactAnchorReason {
 /// The location at which a forge accepts a comment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CommentAnchor {
-    /// Whether the location is lines, a file, or only the summary.
+    /// Kind of the location: lines, a file, or only the summary.
     #[serde(rename = "anchor")]
     pub kind: AnchorKind,
-    /// Path by which the forge's diff identifies the file. For a renamed file, this is the new name, even on
-    /// the old side. With `Summary`, this is the requested path.
+    /// Path of the file in the forge's diff. For a renamed file, this is the new name, even on the old side.
+    /// For `Summary`, it is the requested path.
     pub path: RepoPath,
     /// Side that the line numbers refer to.
     pub side: DiffSide,
@@ -72,14 +72,14 @@ pub struct CommentAnchor {
     pub start_line: u32,
     /// Last line of the comment for `Inline`; otherwise the last requested line.
     pub end_line: u32,
-    /// Reason why the comment is not on all requested lines; `None` if it is.
+    /// Reason why the comment is not on all requested lines; `None` if it is on all of them.
     pub reason: Option<InexactAnchorReason>,
 }
 
-/// Finds the best location for a comment on the lines `start..=end` (1-based) of `path` that a forge accepts.
+/// Finds the best location that a forge accepts for a comment on the lines `start..=end` (1-based) of `path`.
 ///
-/// GitHub's rules are used because they are the strictest. A line on the new side must be an added line or
-/// context; a line on the old side must be a removed line or context. All lines of a comment must be in one
+/// GitHub's rules are used, because no other forge has stricter rules. On the new side, the lines must be
+/// added lines or context; on the old side, removed lines or context. All lines of a comment must be in one
 /// hunk.
 ///
 /// `path` is the file's name on `side`. For the old side, the new name of a renamed file is also accepted,
@@ -104,21 +104,20 @@ pub fn find_anchor(
     })
 }
 
-/// How a name matches a file of the diff, best match first.
+/// The match between a name and a file of the diff, best match first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum NameMatch {
     /// The file has this name on this side.
     OnSide,
-    /// The file has this name on the other side, or does not exist on this side.
+    /// The file does not exist on this side, or has this name only on the other side.
     ByOtherSide,
 }
 
-/// Returns how the name matches the file; `None` if it does not match.
+/// Compares the name with the file; returns `None` if they do not match.
 fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
-        // A copied file has no old side, because the source of the copy is another file, which may also be in
-        // the diff.
+        // A copied file has no old side: the source of the copy is another file, and may be in the diff, too.
         (DiffSide::Old, FileStatus::Added | FileStatus::Copied) | (DiffSide::New, FileStatus::Deleted) => {
             None
         }
@@ -156,8 +155,9 @@ fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32
     if start == 0 || end < start {
         return at(AnchorKind::File, start, end, Some(InexactAnchorReason::EmptyRange));
     }
-    // Context lines are on both sides, so a hunk shows every line of its range on both sides. The lines of a
-    // merge diff against all parents are not used, because forges show such a diff differently.
+    // Comments are also possible on context lines, so every line in a hunk's range on this side is accepted.
+    // The lines of a merge diff against all parents are not used, because forges show such a diff
+    // differently.
     let shown = if file.is_combined { &[][..] } else { &file.hunks };
     let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {

@@ -1,4 +1,4 @@
-//! Compares a file's diff with the file's text. Checks whether the text is the old or the new side of the
+//! Compares a file's diff with the file's text. Checks if the text equals the old or the new side of the
 //! diff, and converts the old side to the new side.
 //!
 //! Each line of the diff must be at exactly its line number in the text. A diff of another version of the
@@ -7,12 +7,13 @@
 use crate::model::split_first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
-/// Returns the text after the change, computed from the text before it. Returns none if the diff shows that
-/// it was made from a different text. The old text of a new file is empty.
+/// Returns the text after the change, computed from the text before it. Returns `None` if a hunk does not
+/// match the text, which means that the diff was made from a different text. The old text of a new file is
+/// empty.
 ///
-/// Content that the diff does not show in hunks is not checked. The text of a binary file, for example, is
-/// returned unchanged. For a merge diff against all parents, the old text is that of the first parent. Such a
-/// diff shows all changes only in git's `-c` format, so the result may otherwise be incomplete.
+/// Content outside the hunks is not checked. The text of a binary file, for example, is returned unchanged.
+/// For a merge diff against all parents, the old text is that of the first parent. Only in git's `-c` format
+/// does such a diff contain all changes. In other formats, the result may be incomplete.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -25,7 +26,7 @@ pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
     reconstruct_other_side(&file.hunks, DiffSide::Old, old)
 }
 
-/// Returns true if `text` equals this side of the file in all lines that the diff shows.
+/// Returns true if all lines of the hunks match this side of the file with the text `text`.
 pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     reconstruct_other_side(&file.hunks, side, text).is_some()
 }
@@ -73,7 +74,7 @@ fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool 
     end.eq(next.lines().take(lines).map(|line| line.text))
 }
 
-/// The state of a conversion: the converted text, and the rest to be converted.
+/// The state of a conversion: the converted text, and the remaining text.
 struct PatchCursor<'a> {
     rest: &'a [u8],
     /// Number of the first line of `rest`.
@@ -82,7 +83,7 @@ struct PatchCursor<'a> {
 }
 
 impl<'a> PatchCursor<'a> {
-    /// Returns the next line with its end; none at the end of the text.
+    /// Returns the next line with its line end; `None` at the end of the text.
     fn next_line(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = split_first_line(self.rest)?;
         self.rest = rest;
@@ -90,8 +91,8 @@ impl<'a> PatchCursor<'a> {
         Some(line)
     }
 
-    /// Appends a text and a line end. Returns `None` if the previous line has no line end, because only the
-    /// last line of a file may lack a line end.
+    /// Appends a text and a line end. Only the last line of a file may lack a line end, so `None` is returned
+    /// if the previous line lacks one.
     fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
         if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {

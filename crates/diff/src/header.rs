@@ -1,4 +1,5 @@
-//! Reads the header of a file, which precedes the hunks: names, modes, renames, and binary content.
+//! Reads a file's header, which precedes the hunks. The header contains names, modes, renames and binary
+//! content.
 
 use crate::input_line::{InputLine, MalformedLine, trim_line_end};
 use crate::name;
@@ -18,9 +19,9 @@ pub(crate) struct RenamedPaths {
 /// The data of a file's header that has been read so far.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct FileHeader {
-    /// Name in the `---` line, with its prefix; none for `/dev/null`.
+    /// Name in the `---` line, with its prefix; `None` for `/dev/null`.
     pub(crate) old_name: Option<Vec<u8>>,
-    /// Name in the `+++` line, with its prefix; none for `/dev/null`.
+    /// Name in the `+++` line, with its prefix; `None` for `/dev/null`.
     pub(crate) new_name: Option<Vec<u8>>,
     /// Names of the `rename from` and `rename to` lines.
     pub(crate) renamed: Option<RenamedPaths>,
@@ -44,7 +45,7 @@ pub(crate) struct FileHeader {
     pub(crate) has_names: bool,
     /// True if the header has at least one line.
     pub(crate) has_lines: bool,
-    /// Whether the old and the new content differ, according to the `index` line.
+    /// Difference between the old and the new content according to the `index` line.
     content: ContentDifference,
     /// True after a `similarity index` line, which precedes the names of a rename or copy.
     has_similarity: bool,
@@ -53,13 +54,13 @@ pub(crate) struct FileHeader {
     stage: HeaderStage,
 }
 
-/// Whether the old and the new content of a file differ, according to the `index` line.
+/// Difference between the old and the new content of a file according to the `index` line.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum ContentDifference {
     /// There is no `index` line.
     #[default]
     Unknown,
-    /// A diff has no lines to show: the contents are equal, or an empty file was added or deleted.
+    /// There are no changed lines: the contents are equal, or an empty file was added or deleted.
     Nothing,
     /// The two contents differ.
     Differs,
@@ -74,12 +75,12 @@ enum HeaderStage {
     /// Only the `+++` line may follow.
     NewName,
     /// Only the first line of a block of binary content may follow. The first block contains the new content,
-    /// or a delta that produces the new content. The second block is usually present, and contains the same
-    /// for the old content.
+    /// or a delta that produces the new content. The second block, which may be missing, contains the same
+    /// data for the old content.
     Block { is_first: bool },
-    /// A line of binary content, or the empty line that ends the block.
+    /// A line of binary content may follow, or the empty line that ends the block.
     Binary { is_first: bool },
-    /// The header has no further line.
+    /// The header is complete.
     End,
 }
 
@@ -108,7 +109,7 @@ impl FileHeader {
         self.has_names && self.new_name.is_none()
     }
 
-    /// Reads the next line; returns false if the line does not belong to the header, which has therefore
+    /// Reads the next line. Returns false if the line does not belong to the header; the header has then
     /// ended.
     pub(crate) fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trim_line_end(row.text);
@@ -147,7 +148,7 @@ impl FileHeader {
         Ok(taken)
     }
 
-    /// If another line must follow in the header, returns an error message that names the expected line.
+    /// Returns an error message that names the expected line if the header is incomplete; otherwise `None`.
     pub(crate) fn missing_line_message(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
@@ -180,7 +181,8 @@ impl FileHeader {
         }
     }
 
-    /// Reads a line at the beginning of a header; returns false if the line does not belong to a header.
+    /// Reads a header line of a diff that is not a merge diff. Returns false if the line is not a header
+    /// line.
     fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
@@ -198,7 +200,7 @@ impl FileHeader {
         Ok(true)
     }
 
-    /// Reads one of git's extended header lines; returns false for another line.
+    /// Reads one of git's extended header lines; returns false if the line is not such a line.
     fn read_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match name::parse_whole_name(rest) {
             Some(name) => Ok(name.into_owned()),
@@ -242,7 +244,7 @@ impl FileHeader {
         Ok(true)
     }
 
-    /// Reads a header line of a merge; returns false for another line.
+    /// Reads a header line of a merge diff; returns false if the line is not such a line.
     fn read_merge_line(&mut self, text: &[u8]) -> bool {
         if let Some(rest) = text.strip_prefix(b"mode ") {
             // The line is `mode OLD,OLD..NEW`, with one old mode for each parent.
@@ -263,8 +265,8 @@ impl FileHeader {
     }
 }
 
-/// Prefixes of those header lines of a merge diff whose content is not used. With `--combined-all-paths`,
-/// there is a `---` line for each parent.
+/// Prefixes of merge diff header lines whose content is ignored. With `--combined-all-paths`, there is a
+/// `---` line for each parent.
 const OF_A_MERGE: [&[u8]; 8] = [
     b"index ",
     b"--- ",
@@ -276,7 +278,7 @@ const OF_A_MERGE: [&[u8]; 8] = [
     b"copy to ",
 ];
 
-/// Prefix of a line that `git show --remerge-diff` adds to a header to describe a conflict.
+/// Prefix of the header line with which `git show --remerge-diff` describes a conflict.
 const REMERGED: &[u8] = b"remerge ";
 
 /// Ids of the empty blob, for SHA-1 and for SHA-256.
@@ -302,7 +304,7 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
     }
 }
 
-/// Returns the name in a `---` or `+++` line; none for `/dev/null`.
+/// Returns the name in a `---` or `+++` line; `None` for `/dev/null`.
 fn parse_side_name(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trim_line_end(row.text).strip_prefix(mark).unwrap_or_default();
     let name = name::parse_header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;

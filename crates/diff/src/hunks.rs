@@ -2,12 +2,12 @@
 //!
 //! In a merge diff against all parents, a hunk has a range and a column of marks for each parent. Such hunks
 //! are converted to hunks between the first parent and the result. Lines that exist only in other parents are
-//! counted to find the hunk's end, but not kept.
+//! counted to find the end of the hunk, but not returned.
 
 use crate::input_line::trim_line_end;
 
-/// The number that git writes if it computes a line count of -1. Git computes counts that are too low by one
-/// for a merge without context (`-U0`) if lines at the end of the file were removed.
+/// The number that git prints for a line count of -1. For a merge diff without context (`-U0`), git's counts
+/// are too low by one if lines at the end of the file were removed.
 const COUNT_MINUS_ONE: u64 = u64::MAX;
 
 /// The range `START,COUNT` of one side in a hunk header.
@@ -19,7 +19,7 @@ pub(crate) struct HunkRange {
 
 impl HunkRange {
     /// Returns the number of the line after the last line of the range. Returns an error if the range begins
-    /// before line 1 or does not fit into 32 bits.
+    /// before line 1, or if a line number exceeds 32 bits.
     pub(crate) fn end_line(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
@@ -35,7 +35,7 @@ impl HunkRange {
 /// The data of a hunk's header.
 #[derive(Debug)]
 pub(crate) struct HunkHeader<'a> {
-    /// Number of mark characters at the beginning of each line, which equals the number of parents.
+    /// Number of mark characters at the beginning of each line: one for each parent.
     pub(crate) marks: usize,
     /// Range in the first parent.
     pub(crate) old: HunkRange,
@@ -70,7 +70,7 @@ pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
 }
 
 impl HunkHeader<'_> {
-    /// Converts the ranges of a merge to the convention of other diffs.
+    /// Converts the ranges of a merge diff to the convention of other diffs.
     fn normalize_merge_ranges(&mut self) {
         let too_few = u64::from(self.new.count == COUNT_MINUS_ONE);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
@@ -82,7 +82,7 @@ impl HunkHeader<'_> {
     }
 }
 
-/// Returns true if the line begins a hunk.
+/// Returns true if the line is a hunk header of a diff that is not a merge diff.
 pub(crate) fn is_hunk_header(line: &[u8]) -> bool {
     parse_hunk_header(line).is_some_and(|ranges| ranges.marks == 1)
 }
@@ -119,9 +119,9 @@ pub(crate) struct HunkReader {
     remaining_old: u64,
     other_parents: Vec<u64>,
     remaining_new: u64,
-    /// Number of unread lines that the previous hunk also shows.
+    /// Number of unread lines that are also in the previous hunk.
     remaining_shared: u64,
-    /// Number of unchanged lines at the end of the lines that were read.
+    /// Number of consecutive unchanged lines that were read last.
     pub(crate) tail: u64,
     /// Number of added lines.
     pub(crate) added: u32,
@@ -152,7 +152,7 @@ impl HunkReader {
             && self.other_parents.iter().all(|other| *other == 0)
     }
 
-    /// Describes the number of lines that are missing on each side, for an error message.
+    /// Returns a text for error messages that gives the number of missing lines on each side.
     pub(crate) fn missing_lines_message(&self) -> String {
         let old = self
             .other_parents
@@ -161,8 +161,8 @@ impl HunkReader {
         format!("{old} old and {} new lines", self.remaining_new)
     }
 
-    /// Reads a line. The text "\ No newline at end of file" is not a line of its own; it describes the line
-    /// before it.
+    /// Reads a line. The text "\ No newline at end of file" is not a line of the file; it describes the line
+    /// before.
     pub(crate) fn read_line(&mut self, line: &[u8]) -> Result<(), String> {
         let columns = match line.first() {
             Some(b'\\') => return Ok(()),
@@ -179,8 +179,8 @@ impl HunkReader {
                 self.missing_lines_message()
             ));
         }
-        // A line of the result exists in each parent whose column is blank. A removed line exists in each
-        // parent whose column has the mark `-`.
+        // A line of the result also exists in each parent whose column is blank. A removed line existed in
+        // each parent whose column has the mark `-`.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
         let others =

@@ -21,12 +21,12 @@ impl InputPosition {
 /// A line with its line feed, or the beginning of a long line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputLine<'a> {
-    /// Bytes of the line, never empty. The line feed is included if the line is complete and has a line feed.
+    /// Bytes of the line; never empty. The line feed is included if the line is complete and ends with one.
     pub(crate) text: &'a [u8],
     /// Position of the line's first byte.
     pub(crate) position: InputPosition,
-    /// Length of the line in the input. It exceeds the length of `text` if `text` is only the beginning of
-    /// the line.
+    /// Length of the line in the input. This length exceeds the length of `text` if `text` is only the
+    /// beginning of the line.
     pub(crate) len: usize,
 }
 
@@ -36,7 +36,7 @@ impl InputLine<'_> {
         self.text.len() < self.len
     }
 
-    /// Returns the offset after the line.
+    /// Returns the byte offset of the next line.
     pub(crate) fn end_offset(&self) -> usize {
         self.position.byte + self.len
     }
@@ -72,8 +72,8 @@ impl MalformedLine {
     }
 }
 
-/// Returns the line without its line end. A carriage return counts as part of the line end, because git would
-/// quote a name that ends with one.
+/// Returns the line without its line end. A carriage return counts as part of the line end. Git quotes a name
+/// that ends with a carriage return, so no name is shortened.
 pub(crate) fn trim_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

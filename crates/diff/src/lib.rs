@@ -1,5 +1,5 @@
-//! Parses unified diffs, as git prints them, into files, hunks and lines, and finds the lines on which
-//! comments can be placed. The crate has no side effects: its functions take bytes and return values.
+//! Parses unified diffs, as git prints them, into files, hunks and lines. Finds the lines on which comments
+//! can be placed. The crate has no side effects: its functions take bytes and return values.
 
 #![warn(missing_docs)]
 

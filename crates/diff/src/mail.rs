@@ -1,29 +1,31 @@
 //! Finds the end of the commit message in mails by `git format-patch`. Diffs are read only after this end,
 //! because a message may contain text that looks like a diff.
 //!
-//! The line `---` separates the message from the statistics, and is missing in a mail without statistics.
-//! Files that are read before a `---` line are therefore held back until the end of the mail. A `---` line
-//! after the first diff is a removed line (`--`) of this diff, unless statistics follow.
+//! The line `---` separates the message from the diff's statistics. A mail without statistics has no such
+//! line. Files that are read before a `---` line may therefore be part of the message or of the diff, and are
+//! held back until the end of the mail. After the first diff, a `---` line is a removed line (`--`) of a
+//! diff, unless statistics follow.
 
 use crate::input_line::MalformedLine;
 
-/// The conclusion from a line about where a mail's message ends.
+/// The information that a line gives about the end of a mail's message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MessageEnd {
-    /// The line shows nothing about the message.
+    /// The line gives no information about the end of the message.
     Unknown,
     /// This line is the `---` line that ends the message.
     EndsHere,
-    /// The previous line was the `---` line that ended the message.
+    /// The previous line was the `---` line that ends the message.
     EndedBefore,
-    /// The mail had no `---` line that ends the message; this line begins the next mail.
+    /// This line begins the next mail, and the mail before had no `---` line that ends its message.
     NextMail,
 }
 
 /// A mail in which the end of the message has not been found.
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedMail<F> {
-    /// Files that have been read from the mail. They are discarded if the end of the message is found later.
+    /// Files that have been read from the mail. If the end of the message is found later, these files are
+    /// discarded, because they were part of the message.
     pub(crate) files: Vec<F>,
     /// Error that stopped the reading of the mail. The error is discarded if the end of the message is found
     /// later.
@@ -65,7 +67,7 @@ pub(crate) fn is_mail_start(line: &[u8]) -> bool {
     matches!(hex, 40 | 64) && rest.get(hex) == Some(&b' ')
 }
 
-/// Returns true for a line like ` src/main.rs | 12 ++--`.
+/// Returns true for a line of statistics such as ` src/main.rs | 12 ++--`.
 fn is_diffstat_line(line: &[u8]) -> bool {
     if !line.starts_with(b" ") {
         return false;

@@ -17,16 +17,16 @@ pub enum FileStatus {
     Added,
     /// The file was deleted.
     Deleted,
-    /// The lines of the file changed in place; the mode may also have changed.
+    /// Lines of the file changed, but not its name. The mode may also have changed.
     Modified,
-    /// The file has a new name; the content may also have changed.
+    /// The file has a new name. The content may also have changed.
     Renamed,
     /// The file was copied from another file, which still exists.
     Copied,
     /// Only the mode of the file changed.
     Mode,
-    /// The content changed in place and is not text. A binary file that was added, deleted, renamed or copied
-    /// has that status instead; [`FileDiff::is_binary`] is true for every binary file.
+    /// The content changed and is not text, and the name is the same. A binary file that was added, deleted,
+    /// renamed or copied has the corresponding status; [`FileDiff::is_binary`] is true for every binary file.
     Binary,
 }
 
@@ -36,16 +36,16 @@ pub enum FileStatus {
 /// first `Deleted`, then `Added`, as git prints them.
 ///
 /// In the diff of a merge against all its parents (`diff --cc`, `-c`), the hunks contain only the lines of
-/// the first parent and of the result. They may lack some differences, so a comment can only be placed on the
-/// file.
+/// the first parent and of the result. The hunks may lack some differences, so a comment can only be placed
+/// on the file.
 ///
-/// The JSON output of `truing diff parse` contains serialized entries. `H` is the type that represents a
-/// hunk: with its lines, or only its line numbers.
+/// `truing diff parse` prints serialized entries as JSON. The type `H` represents a hunk, either with its
+/// lines or only with its line numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DiffEntry<H> {
     /// Path after the change; for a deleted file, the path before the change.
     pub path: RepoPath,
-    /// Path before the change, if the file was renamed or copied.
+    /// Path before the change if the file was renamed or copied; otherwise `None`.
     pub old_path: Option<RepoPath>,
     /// Kind of the file's change.
     pub status: FileStatus,
@@ -66,8 +66,8 @@ pub struct DiffEntry<H> {
     /// lines.
     #[serde(skip)]
     pub is_combined: bool,
-    /// Hunks in order; empty if no text line changed. Hunks overlap only in `git diff -W`, where a hunk may
-    /// begin with the unchanged lines that end the previous hunk.
+    /// Hunks in order; empty if no text line changed. Hunks overlap only in the output of `git diff -W`: a
+    /// hunk may begin with the last unchanged lines of the previous hunk.
     pub hunks: Vec<H>,
 }
 
@@ -137,8 +137,8 @@ pub struct HunkSpan {
 
 /// A group of changed lines, with the unchanged lines around them.
 ///
-/// Starts are 1-based. If a side has no lines, its start is the line after which the lines of the other side
-/// are inserted; 0 is the top of the file.
+/// Starts are 1-based. If a side has no lines, its start is the number of the line after which the other
+/// side's lines are inserted; 0 is the top of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hunk<'a> {
     /// First line on the old side.
@@ -152,10 +152,10 @@ pub struct Hunk<'a> {
     /// Text after the second `@@`, usually the enclosing function; may be empty.
     #[serde(skip)]
     pub section: &'a [u8],
-    /// Number of mark characters at the beginning of each line: 1, or the number of parents in a merge diff.
+    /// Number of mark characters at the beginning of each line: 1, or one for each parent in a merge diff.
     #[serde(skip)]
     pub(crate) marks: usize,
-    /// Lines as printed, each with its mark and line end.
+    /// Lines of the hunk as in the input, each with its marks and line end.
     #[serde(skip)]
     pub(crate) body: &'a [u8],
 }
@@ -184,15 +184,15 @@ pub enum LineKind {
 pub struct HunkLine<'a> {
     /// Presence of the line in the two files.
     pub kind: LineKind,
-    /// Number (1-based) in the old file, unless the line was added.
+    /// Line number (1-based) in the old file; `None` if the line was added.
     pub old_line: Option<u32>,
-    /// Number (1-based) in the new file, unless the line was removed.
+    /// Line number (1-based) in the new file; `None` if the line was removed.
     pub new_line: Option<u32>,
     /// Bytes of the line without the line feed. As in git, only a line feed ends a line. A carriage return
-    /// before the line feed belongs to the text, so changes of line ends are visible.
+    /// before the line feed is part of the text, so the lines show changes of line ends.
     pub text: &'a [u8],
-    /// True if the line ends with a line feed in the file; only a file's last line may lack a line feed. The
-    /// diff marks such a line explicitly, so a missing line feed at the end of the diff itself has no
+    /// True if the line ends with a line feed in the file. Only a file's last line may lack a line feed, and
+    /// the diff marks such a line explicitly. A missing line feed at the end of the diff itself has no
     /// meaning.
     pub has_line_feed: bool,
 }
@@ -219,7 +219,8 @@ impl<'a> Iterator for HunkLines<'a> {
             let kind = match marks.first() {
                 Some(b'+') => LineKind::Added,
                 Some(b'-') => LineKind::Deleted,
-                // The text "\ No newline at end of file" is not a line; it describes the line before it.
+                // The text "\ No newline at end of file" is not a line of the file; it describes the line
+                // before.
                 Some(b'\\') => continue,
                 // The line exists only in a parent other than the first.
                 Some(_) if marks.contains(&b'-') => continue,
@@ -241,7 +242,7 @@ impl<'a> Iterator for HunkLines<'a> {
     }
 }
 
-/// Returns the first line with its line feed, and the rest; none at the end.
+/// Returns the first line with its line feed, and the remaining bytes; `None` if there are no bytes.
 pub(crate) fn split_first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;

@@ -1,13 +1,13 @@
-//! Determines the name of the file of a diff section. Handles quoting, prefixes, and the two names in `diff
-//! --git OLD NEW`.
+//! Determines the name of the file in a section of a diff. Handles quoted names, prefixes, and the two names
+//! in `diff --git OLD NEW`.
 
 use std::borrow::Cow;
 
 use crate::path::unquote;
 
-/// Known pairs of prefixes of the old and the new name. They are used by git, by git with `-R` (reversed), by
-/// `diff.mnemonicPrefix`, and by Bitbucket Data Center. A mnemonic prefix denotes the index, the work tree, a
-/// commit, an object, or one of the two inputs of `--no-index`.
+/// Known pairs of prefixes of the old and the new name. Git uses the pairs by default, with `-R` (reversed)
+/// and with `diff.mnemonicPrefix`; Bitbucket Data Center uses one. A mnemonic prefix denotes the index, the
+/// work tree, a commit, an object, or one of the two inputs of `--no-index`.
 const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"a/", b"b/"),
     (b"b/", b"a/"),
@@ -31,7 +31,7 @@ const MAX_PREFIX_DIFFERENCE: usize = 64;
 /// The name of a file without quotes.
 pub(crate) type FileName<'a> = Cow<'a, [u8]>;
 
-/// The names of a section's old and new file, after known prefixes were removed.
+/// The names of a section's old and new file, without prefixes.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum NamePair<'a> {
     /// The old and the new file have the same name.
@@ -40,8 +40,8 @@ pub(crate) enum NamePair<'a> {
     Different(&'a [u8], &'a [u8]),
 }
 
-/// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns none for invalid
-/// quoting.
+/// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns `None` if the quoting is
+/// invalid.
 ///
 /// A name without quotes ends at the first tab. Git adds a tab after a name that contains a blank; other
 /// tools add a tab and a time.
@@ -52,17 +52,17 @@ pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     Some(Cow::Borrowed(rest.split(|byte| *byte == b'\t').next().unwrap_or(rest)))
 }
 
-/// Returns the name in the rest of a `rename from ` line or a similar line. An unquoted name is the whole
-/// rest. Returns `None` if the quoting is invalid.
+/// Returns the name in the rest of a `rename from ` line or a similar line. If the name is not quoted, it is
+/// the whole rest. Returns `None` if the quoting is invalid.
 pub(crate) fn parse_whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
 /// Removes the prefixes from the two names of one section.
 ///
-/// If both names are equal, they have no prefixes. Known prefixes are removed. If the prefixes are unknown,
-/// but both names have a common ending with a slash, the path is the part of the ending after its first
-/// slash.
+/// If both names are equal, they have no prefixes. Otherwise, known prefixes are removed. If the prefixes are
+/// unknown, but the common ending of both names contains a slash, the path is the part of the ending after
+/// its first slash.
 pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);
@@ -83,8 +83,8 @@ pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
 /// Returns the two names in the rest of a `diff --git ` line, with their prefixes. Returns `None` if the line
 /// cannot be split.
 ///
-/// Nothing marks the end of a first name without quotes. The function therefore searches for a blank that
-/// splits the line into two names that become equal without their prefixes.
+/// If the first name is not quoted, the line does not show where it ends. The function therefore tries the
+/// blanks as separators, and accepts a split if both names are equal without their prefixes.
 pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = parse_quoted_name(rest)?;
@@ -104,7 +104,7 @@ pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName
     Some((Cow::Borrowed(old), Cow::Borrowed(new)))
 }
 
-/// Returns the quoted name at the beginning of `text`, and the rest.
+/// Returns the quoted name at the beginning of `text`, without quotes, and the rest of the text.
 fn parse_quoted_name(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     let mut escaped = false;
     let end = text.iter().skip(1).position(|byte| {
@@ -116,7 +116,7 @@ fn parse_quoted_name(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     Some((Cow::Owned(unquote(token)?), rest))
 }
 
-/// Returns the text after the first slash in the common ending of both names.
+/// Returns the part after the first slash of the common ending of both names.
 fn common_path_suffix<'a>(old: &[u8], new: &'a [u8]) -> Option<&'a [u8]> {
     let shared = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let suffix = new.get(new.len() - shared..)?;

@@ -1,5 +1,5 @@
-//! Parses diffs as a whole, file by file, or from pieces of the input. Also derives a file's names and status
-//! from the data of its header.
+//! Parses a diff as a whole, file by file, or from pieces of the input. Also derives a file's name and status
+//! from its header.
 
 use thiserror::Error;
 
@@ -15,7 +15,7 @@ use crate::scan::{LocatedHunk, Scanner};
 pub struct ParsedDiff<'a> {
     /// Files in the order of the input, up to the first error.
     pub files: Vec<FileDiff<'a>>,
-    /// Error that stopped the parsing, if there was one.
+    /// Error that stopped the parser; `None` if the whole input was parsed.
     pub error: Option<ParseError>,
 }
 
@@ -23,7 +23,7 @@ pub struct ParsedDiff<'a> {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the diff is malformed at line {line} (byte {byte}): {message}")]
 pub struct ParseError {
-    /// Offset of the first byte of the invalid line, or the length of a truncated input.
+    /// Byte offset of the invalid line; the length of the input if the input ends too early.
     pub byte: usize,
     /// Number of the invalid line, 1-based.
     pub line: usize,
@@ -37,17 +37,18 @@ pub struct ParseError {
 /// Other text before, between and after the diffs is skipped as in `git apply`: commit messages, mail headers
 /// and signatures. In a mail of `git format-patch`, the diff begins after the line `---`, as in `git am`.
 ///
-/// Empty input, or input of white space only, is an empty diff without files and without an error. Input that
-/// contains only commits without changes is also an empty diff. Such input is recognized by a line that git
-/// prints: `commit ID`, the `From ID` of a mail, or `* Unmerged path`. Any other input without a file is an
-/// error at the first non-blank line; examples are a web page, an error in JSON, and prose.
+/// Empty input, or input of white space only, is an empty diff without files and without an error. Input with
+/// only commits that change nothing is an empty diff, too. A line that git prints identifies such input:
+/// `commit ID`, the `From ID` of a mail, or `* Unmerged path`. Any other input without a file is an error at
+/// the first non-blank line; examples are a web page, an error in JSON, and prose.
 ///
-/// A line that begins with `@@ -` outside of a file's hunks is an error, as in git, because the file is
-/// unknown. The line is an error even if it is not a valid hunk header.
+/// A line outside of a file's hunks that begins with `@@ -` is an error, as in git, because the file is
+/// unknown. This applies even if the line is not a valid hunk header.
 ///
 /// Coloured diffs, diffs with a graph (`git log --graph -p`), and word diffs are not unified diffs. Lines of
-/// such diffs are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, because no
-/// file could represent the change. Input that ends inside the header of a file is also an error.
+/// such diffs are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, because it
+/// does not describe the change as a diff of a file. Input that ends inside the header of a file is also an
+/// error.
 ///
 /// ```
 /// use truing_diff::{RepoPath, FileStatus, parse};
@@ -56,7 +57,7 @@ pub struct ParseError {
 /// assert_eq!((file.status, file.added, file.deleted), (FileStatus::Modified, 1, 0));
 /// assert_eq!(file.path, RepoPath::from("x"));
 /// let more = file.hunks.first().unwrap().lines().last().unwrap();
-/// assert_eq!((more.old, more.new, more.text), (None, Some(2), &b"more"[..]));
+/// assert_eq!((more.old_line, more.new_line, more.text), (None, Some(2), &b"more"[..]));
 /// assert!(parsed.error.is_none());
 /// ```
 pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
@@ -70,7 +71,7 @@ pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     ParsedDiff { files: read, error }
 }
 
-/// Parses like [`parse`], but returns one file at a time. No item follows an error.
+/// Parses like [`parse`], but returns one file at a time. An error is the last item.
 pub fn parse_files(input: &[u8]) -> DiffFiles<'_> {
     DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
@@ -126,12 +127,12 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     }
 }
 
-/// Parses a diff like [`parse`], but accepts the input in pieces and does not keep the text of hunks. Diffs
-/// of any size can be read.
+/// Parses a diff like [`parse`], but accepts the input in pieces and does not store the text of hunks. A diff
+/// may therefore have any size.
 ///
-/// The reader keeps in memory the names and line numbers of the current file (16 bytes per hunk), and up to 1
-/// MiB of a line. For a mail without statistics, the reader keeps the names and line numbers of all files of
-/// the mail. Lines longer than 1 MiB are accepted in hunks and between diffs, but not in a header.
+/// The reader stores the name and the hunks' line numbers of the current file (16 bytes per hunk), and up to
+/// 1 MiB of a line. For a mail without statistics, the reader stores these data for all files of the mail.
+/// Lines longer than 1 MiB are accepted in hunks and between diffs, but not in a header.
 ///
 /// ```
 /// use truing_diff::OutlineReader;
@@ -148,7 +149,7 @@ pub struct OutlineReader {
     scanner: Scanner<HunkSpan>,
     /// Beginning of an incomplete line.
     partial_line: Vec<u8>,
-    /// Number of bytes of the incomplete line that were read, including bytes that are not kept.
+    /// Number of bytes of the incomplete line that were read, including bytes that were not stored.
     len: usize,
 }
 
@@ -185,12 +186,12 @@ impl OutlineReader {
         self.scanner.finish();
     }
 
-    /// Returns the next complete file, or none if no file is complete yet. An error is the last item.
+    /// Returns the next complete file; `None` if no file is complete yet. An error is the last item.
     pub fn pop_file(&mut self) -> Option<Result<FileOutline, ParseError>> {
         self.scanner.pop_file()
     }
 
-    /// Returns true after an error, which ends the output.
+    /// Returns true if an error has stopped the parser.
     pub fn has_failed(&self) -> bool {
         self.scanner.has_failed()
     }
@@ -202,7 +203,7 @@ impl OutlineReader {
     }
 }
 
-/// Returns the file of a section that begins with `diff --git NAMES`, or none if the file name cannot be
+/// Returns the file of a section that begins with `diff --git NAMES`; `None` if the file name cannot be
 /// determined.
 pub(crate) fn build_git_file<H>(
     names: &[u8],
@@ -219,8 +220,8 @@ pub(crate) fn build_git_file<H>(
     } else if header.is_deleted || header.is_removed() {
         FileStatus::Deleted
     } else if old_path.is_some() {
-        // In the output of `git diff --no-index OLD NEW`, the two different names are the only sign of a
-        // rename.
+        // The output of `git diff --no-index OLD NEW` has no rename lines. Only the two different names show
+        // that the file was renamed.
         FileStatus::Renamed
     } else if header.is_binary {
         FileStatus::Binary
@@ -233,7 +234,7 @@ pub(crate) fn build_git_file<H>(
     Ok(Some(build_entry(path, old_path, status, header)))
 }
 
-/// Returns the file of a plain unified diff. `position` is the position of its `---` line.
+/// Returns the file of a plain unified diff. `position` is the position of the file's `---` line.
 pub(crate) fn build_plain_file<H>(
     header: &FileHeader,
     position: InputPosition,
@@ -250,7 +251,7 @@ pub(crate) fn build_plain_file<H>(
     Ok(build_entry(path, old_path, status, header))
 }
 
-/// Returns the file of a merge's section.
+/// Returns the file of a section in a merge diff.
 pub(crate) fn build_merge_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
     let status = if header.is_new {
         FileStatus::Added
@@ -291,8 +292,8 @@ fn decode_path(name: &[u8]) -> RepoPath {
 /// Returns the name of the file, and the old name if it differs. Returns `None` if the names cannot be
 /// determined.
 ///
-/// `line` is the rest of the `diff --git` line. It is used only if the header's other lines do not contain
-/// both names, because nothing marks the end of the first name in this line.
+/// `line` is the rest of the `diff --git` line. This line does not show where the first name ends, so it is
+/// used only if the other header lines do not contain both names.
 fn resolve_git_names(
     line: &[u8],
     header: &FileHeader,
@@ -307,8 +308,8 @@ fn resolve_git_names(
     let (old, new) = (header.old_name.as_deref(), header.new_name.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
-        // A new or deleted file has only one name in its `---` and `+++` lines. The prefix can be determined
-        // only from two names, so the names of the `diff --git` line are used.
+        // A new or deleted file has only one name in its `---` and `+++` lines. Two names are needed to
+        // determine the prefixes, so the names of the `diff --git` line are used.
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {

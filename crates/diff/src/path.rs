@@ -8,17 +8,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside a repository: bytes, separated by `/`, relative to the root.
 ///
-/// Git does not guarantee that a path is UTF-8, and no byte may be lost when a path is written as text. Paths
-/// with special characters are therefore quoted as in the output of `git diff` without `-z`: in double
-/// quotes, with C escapes and three-digit octal bytes. [`RepoPath::from_text`] reads plain and quoted paths.
+/// A path in git need not be valid UTF-8, and no byte may be lost when a path is written as text. Paths with
+/// special characters are therefore quoted as in the output of `git diff` without `-z`: in double quotes,
+/// with C escapes and three-digit octal bytes. [`RepoPath::from_text`] reads plain and quoted paths.
 ///
 /// * With [`fmt::Display`], a path is also quoted if it contains a control character, a double quote or a
 ///   backslash. Therefore a path cannot send control codes to a terminal.
 /// * In JSON, which has its own escapes, a path in valid UTF-8 is written as text. A path is quoted only if
-///   it is not UTF-8, or if its text would be read as quoted: a file may be named `"x"`, including the
+///   it is not UTF-8, or if its text looks like a quoted path: a file may be named `"x"`, including the
 ///   quotes. Bytes that are not UTF-8 are also accepted in Python's notation (PEP 383): a lone surrogate,
-///   such as `\udcff` for the byte `ff`. This notation is never written, because most JSON readers reject or
-///   replace it.
+///   such as `\udcff` for the byte `ff`. This notation is accepted but never written, because most JSON
+///   readers reject or replace lone surrogates.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -36,8 +36,8 @@ impl RepoPath {
         Self(bytes.into())
     }
 
-    /// Creates a path from a plain text or from a text in git's quotes. Text that begins with a quote but is
-    /// not validly quoted is used literally.
+    /// Creates a path from a plain text or from a text in git's quotes. If the text begins with a quote but
+    /// is not validly quoted, it is used literally.
     pub fn from_text(text: &str) -> Self {
         Self(unquote(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_vec()))
     }
@@ -47,7 +47,7 @@ impl RepoPath {
         &self.0
     }
 
-    /// Returns the path as text if it is valid UTF-8.
+    /// Returns the path as text; `None` if the path is not valid UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -67,9 +67,9 @@ impl RepoPath {
             && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
-    /// Removes from the path all differences that any common file system ignores. If two paths name the same
-    /// file on such a file system, and one of them is plain ASCII, the results for both are equal. Use the
-    /// result to compare a path with protected names.
+    /// Returns a normalized path without all differences that some common file system ignores. If two paths
+    /// name the same file on such a file system, and one of them is plain ASCII, the results for both are
+    /// equal. Use the result to compare a path with protected names.
     ///
     /// Many file systems ignore letter case. APFS, and ext4 with `casefold`, also map some non-ASCII letters
     /// to ASCII, by Unicode case folding. HFS+ ignores some characters. NTFS ignores spaces and dots at the
@@ -93,8 +93,8 @@ impl RepoPath {
     }
 }
 
-/// Maps a non-ASCII letter to its full case folding if this is ASCII; otherwise returns `None`. The source is
-/// Unicode's CaseFolding.txt (status C and F). Unicode normalization also maps U+212A.
+/// Returns the full case folding of a non-ASCII letter if the folding is ASCII; otherwise `None`. The source
+/// is Unicode's CaseFolding.txt (status C and F). Unicode normalization also maps U+212A.
 fn fold_to_ascii(letter: char) -> Option<&'static str> {
     Some(match letter {
         '\u{17f}' => "s",
@@ -115,7 +115,7 @@ fn is_ignored_by_hfs(letter: char) -> bool {
         '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Returns the content of a C-quoted name, or none if `text` is not a C-quoted name.
+/// Returns the content of a C-quoted name; `None` if `text` is not a C-quoted name.
 pub(crate) fn unquote(text: &[u8]) -> Option<Vec<u8>> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut out = Vec::with_capacity(inner.len());
@@ -159,8 +159,8 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// Returns a name in git's quotes, unless the name is plain. A name with a blank is also quoted, because
-/// other tools end a name at a blank.
+/// Returns a name in git's quotes, unless the name is plain. A name with a blank is also quoted, because some
+/// tools treat a blank as the end of a name.
 pub fn quote_name(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
@@ -222,7 +222,7 @@ impl<'de> Deserialize<'de> for RepoPath {
     }
 }
 
-/// Deserializes a path from text, or from the bytes that a JSON reader returns for lone surrogates.
+/// Deserializes a path from text, or from bytes in which a JSON reader has encoded lone surrogates.
 struct PathVisitor;
 
 impl Visitor<'_> for PathVisitor {
@@ -245,9 +245,9 @@ impl Visitor<'_> for PathVisitor {
     }
 }
 
-/// Replaces the lone surrogates in a text by the bytes that they stand for: U+DC80 to U+DCFF stand for the
-/// bytes 80 to FF. Each surrogate is encoded in three bytes. Returns `None` if the rest of the text is not
-/// UTF-8.
+/// Replaces each lone surrogate in a text by the byte that it stands for: U+DC80 to U+DCFF stand for the
+/// bytes 80 to FF. In the text, each surrogate is encoded as three bytes. Returns `None` if the rest of the
+/// text is not UTF-8.
 fn decode_lone_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     loop {

@@ -1,5 +1,5 @@
 //! Reads a diff line by line. Finds the sections of files among other text, and builds each file from its
-//! header and hunks. The text of hunks is not kept, so a diff may have any size.
+//! header and hunks. The text of hunks is not stored, so a diff may have any size.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,9 +23,9 @@ pub(crate) struct LocatedHunk {
     pub(crate) span: HunkSpan,
     /// Number of marks before each line.
     pub(crate) marks: usize,
-    /// Byte range of the header's text after the numbers.
+    /// Byte range of the text after the second `@@` in the header.
     pub(crate) heading: Range<usize>,
-    /// Byte range of the lines.
+    /// Byte range of the hunk's lines.
     pub(crate) body: Range<usize>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Scanner<H> {
     /// Position of the next line.
     next_position: InputPosition,
     state: ScanState<H>,
-    /// Current mail, if the end of its message has not been found.
+    /// Current mail; `None` outside of a mail, and after the end of the mail's message was found.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
     /// Files and errors that were read, but not yet returned.
     ready_results: VecDeque<Result<DiffEntry<H>, ParseError>>,
@@ -49,18 +49,18 @@ pub(crate) struct Scanner<H> {
     has_file: bool,
     /// Position of the first line that is not blank.
     first_text: Option<InputPosition>,
-    /// True if a line has shown that git printed the input.
+    /// True if a line that only git prints was read.
     is_git_output: bool,
     has_failed: bool,
 }
 
-/// The kind of section that the next line may belong to.
+/// The section that the next line may belong to.
 #[derive(Clone, Default, Debug)]
 enum ScanState<H> {
     /// Text outside of any section.
     #[default]
     Text,
-    /// A plain diff, which may have begun with a `---` line.
+    /// A plain diff may have begun: a `---` line was read.
     PlainHeader(Box<PlainDiffHeader>),
     /// The header of a file in a diff by git.
     Header(Box<GitHeader>),
@@ -88,13 +88,13 @@ struct GitHeader {
 #[derive(Clone, Debug)]
 struct FileInProgress<H> {
     file: DiffEntry<H>,
-    /// Number of the first line after the last hunk, on the old and on the new side.
+    /// Number of the first line after the latest hunk, on the old and on the new side.
     next_lines: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
     trailing_context: u64,
     /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
-    /// Reader of the hunk's lines; `None` if all of them have been read.
+    /// Reader of the hunk's lines; `None` if all lines of the hunk have been read.
     hunk_reader: Option<HunkReader>,
 }
 
@@ -113,12 +113,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Returns the next complete file, or the error that stopped the reading.
+    /// Returns the next complete file or the error that stopped the scanner; `None` if more input is needed.
     pub(crate) fn pop_file(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
         self.ready_results.pop_front()
     }
 
-    /// Returns true if an error stopped the reading.
+    /// Returns true if an error has stopped the scanner.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
@@ -167,8 +167,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         (self.mail, self.state) = (None, ScanState::Text);
     }
 
-    /// Releases the files and the error that were held back from the mail, because the mail has ended without
-    /// statistics.
+    /// Queues the files and the error that were held back from the mail as results. The mail has ended
+    /// without statistics, so they are part of its diff.
     fn release_mail_diff(&mut self) {
         let Some(mail) = self.mail.take() else { return };
         mail.files.into_iter().for_each(|file| self.push_file(file));
@@ -261,8 +261,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         Ok(())
     }
 
-    /// Ends the current section, because the line `next` does not belong to the section, or because the input
-    /// has ended.
+    /// Ends the current section. `next` is the first line after the section, or `None` at the end of the
+    /// input.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next_position, |row| row.position);
         self.state = match std::mem::take(&mut self.state) {
@@ -311,7 +311,8 @@ impl PlainDiffHeader {
         is_new
     }
 
-    /// Returns the file if the two lines begin a plain diff, which is the case only if a hunk follows.
+    /// Returns the file if the two lines begin a plain diff. This requires that `next` begins a hunk;
+    /// otherwise returns `None`.
     fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_hunk_header(row.text)))
         else {
@@ -326,8 +327,8 @@ impl PlainDiffHeader {
 }
 
 impl GitHeader {
-    /// Returns the file; `None` if the text only looked like a header. `end` is the end of the input if the
-    /// input ends directly after the header, and otherwise `None`.
+    /// Returns the file; `None` if the text only looked like a header. If the input ends directly after the
+    /// header, `end` is the position of this end; otherwise `end` is `None`.
     fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
@@ -432,7 +433,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         self.file.hunks.extend(self.hunk.take().map(H::from));
     }
 
-    /// Returns the file. `position` is the position after its last line, for an error message.
+    /// Completes the file. `position` is the position after its last line, for error messages.
     fn finish(mut self, position: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.hunk_reader {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines_message());
@@ -451,12 +452,12 @@ fn add_file_name<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine 
     MalformedLine { message: format!("{}: {}", file.path, error.message), ..error }
 }
 
-/// Returns the length of a line's end.
+/// Returns the number of bytes of a line's end (`\n` or `\r\n`).
 fn line_end_len(line: &[u8]) -> usize {
     line.len() - trim_line_end(line).len()
 }
 
-/// Returns true if the line begins a hunk of a file.
+/// Returns true if the line begins a hunk of a file, which may be in a merge diff.
 fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
     if is_merge { line.starts_with(b"@@@") } else { line.starts_with(b"@@ ") }
 }
@@ -468,7 +469,7 @@ fn looks_like_hunk_header(line: &[u8]) -> bool {
 }
 
 /// Returns true for a line that git prints instead of a submodule's diff, for example `Submodule PATH
-/// OLD..NEW:` with `--submodule=log`.
+/// OLD..NEW:` for `--submodule=log`.
 fn is_submodule_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {

@@ -1,9 +1,8 @@
-//! Finds the lines of one commit in another commit. Lines are found even if other lines were inserted above
-//! them, or if their indentation changed. They are also found if their file was renamed, or if they moved
-//! within a file or to another file.
+//! Finds the lines of one commit in another commit. Lines are found even if their line numbers or their
+//! indentation changed, if their file was renamed, or if they moved within a file or to another file.
 //!
 //! Lines are compared without the blanks at both ends. [`align`](self::align) matches single lines; this
-//! module uses these matches to find ranges of lines.
+//! module combines these matches to ranges of lines.
 
 mod align;
 mod hunk_tracking;
@@ -18,25 +17,25 @@ use align::LineAlignment;
 use text::{SideFile, SideText};
 
 /// Maximum total size, in bytes, of the changed files on both sides that are compared line by line. Files
-/// beyond this limit are tracked only by the hunks of the diff, which do not show that lines moved.
+/// beyond this limit are tracked only by the hunks of the diff. Moved lines are not found in such files.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// Maximum number of lines inserted between two matched lines of a range at which both lines still count as
-/// one block.
+/// Maximum number of lines that may be inserted between two matched lines of a range if they still form one
+/// block.
 const MAX_INSERTED: u64 = 50;
 
-/// Number of the latest blocks of a range to which a further matched line may be added.
+/// Number of the most recent blocks that are considered when a matched line is added to a block.
 const MAX_PLACES: usize = 8;
 
-/// How a range of lines has changed.
+/// The change of a range of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineStatus {
     /// The lines are in the same file with the same numbers. Their indentation may differ.
     Unmoved,
-    /// All lines exist in one block, but with other line numbers or in another file.
+    /// All lines still exist as one block, but with other line numbers or in another file.
     Moved,
-    /// Some lines were changed or deleted, or other lines were inserted between the lines.
+    /// Some of the lines were changed or deleted, or other lines were inserted between them.
     Edited,
     /// The lines no longer exist.
     Deleted,
@@ -50,9 +49,9 @@ pub struct TrackedRange {
     /// File that now contains the lines. For deleted lines, the file that contained them, under its new name;
     /// `None` if this file no longer exists.
     pub path: Option<RepoPath>,
-    /// First line, 1-based; none if the lines are deleted.
+    /// First line, 1-based; `None` if the lines are deleted.
     pub start_line: Option<u32>,
-    /// Last line, 1-based; none if the lines are deleted.
+    /// Last line, 1-based; `None` if the lines are deleted.
     pub end_line: Option<u32>,
 }
 
@@ -92,10 +91,10 @@ pub struct LineTracker<'a> {
 /// The method by which a file of the old side is tracked.
 #[derive(Clone, Copy, Debug)]
 enum TrackingMethod<'a> {
-    /// The file did not change. The value is its number of lines, if the file was read.
+    /// The file did not change. The value is its number of lines; `None` if the file was not read.
     Unchanged(Option<u32>),
-    /// The file is tracked line by line. The values are the index of the file in the old text, and the file's
-    /// new name; `None` if the file was deleted.
+    /// The file is tracked line by line. The values are the file's index in the old text and its new name.
+    /// The new name is `None` if the file was deleted.
     Lines(usize, Option<&'a RepoPath>),
     /// The file is tracked by the hunks of its diff.
     Hunks(&'a FileDiff<'a>),
@@ -108,7 +107,8 @@ impl<'a> LineTracker<'a> {
     /// which `track` will be called. `new` contains the new files of the diff.
     ///
     /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. Lines that
-    /// occur often can only be matched by their order; the number of comparisons for this is limited.
+    /// occur often can only be matched by their order, and the number of comparisons for such lines is
+    /// limited.
     pub fn new(changes: &'a [FileDiff<'a>], old: &[FileContent<'a>], new: &[FileContent<'a>]) -> Self {
         let mut room = MAX_TRACKED_BYTES;
         let mut read = |source: &FileContent<'a>| {
@@ -159,7 +159,7 @@ impl<'a> LineTracker<'a> {
             .map(|(path, _)| *path)
     }
 
-    /// Returns where the lines `start..=end` (1-based) of the old file `path` are now.
+    /// Returns the current location of the lines `start..=end` (1-based) of the old file `path`.
     ///
     /// A range in a missing file, or completely beyond the end of its file, counts as deleted. A range that
     /// extends beyond the end of its file counts as edited.
@@ -218,8 +218,8 @@ impl<'a> LineTracker<'a> {
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
         }
-        // The order is reversed because `max_by_key` returns the last of several blocks with the same score,
-        // and the first one is to be used.
+        // If several blocks have the same score, the first is to be used, but `max_by_key` returns the last.
+        // The order is therefore reversed.
         let best = places.into_iter().rev().max_by_key(|place| place.score)?;
         if has_words && !best.has_words {
             return None;
@@ -244,7 +244,7 @@ fn tracked_range(status: LineStatus, path: &RepoPath, first: u32, last: u32) -> 
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
-/// Returns the name of a changed file on the old side; `None` if the file was added or copied.
+/// Returns the path of a changed file before the change; `None` if the file was added or copied.
 fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
@@ -264,7 +264,7 @@ struct MatchedLine {
     weight: u32,
 }
 
-/// Matched lines that form one block in a new file, in order.
+/// Matched lines that form one block in a new file, in the same order as in the old file.
 struct MatchedBlock {
     first_line: MatchedLine,
     last_old: usize,
@@ -291,8 +291,8 @@ impl MatchedBlock {
         place
     }
 
-    /// Returns true if the line may be added to the block: it is in the same new file, below the block's last
-    /// line, and not too far from this line.
+    /// Returns true if the line may be added to the block. The line must be in the same new file, below the
+    /// block's last line, and not too far from that line.
     fn can_extend_with(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);

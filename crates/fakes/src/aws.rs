@@ -1,5 +1,6 @@
-//! [`FakeAws`] issues AWS credentials on loopback: STS, the credentials service of a container, and the
-//! metadata of an instance. Each rejects the same requests as the real service.
+//! [`FakeAws`] simulates, on loopback, the services that issue AWS credentials: STS, the credentials service
+//! of a container, and the metadata service of an instance. Each fake service rejects the same requests as
+//! the real service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,27 +29,28 @@ pub const AUDIENCE: &str = "sts.amazonaws.com";
 pub const CONTAINER_PATH: &str = "/v1/credentials";
 /// Token of the container credentials service.
 pub const CONTAINER_TOKEN: &str = "container-canary-7";
-/// Name of the instance's role.
+/// Name of the role whose credentials the instance metadata service issues.
 const INSTANCE_ROLE: &str = "instance-role";
-/// Maximum size of a request that is read, in bytes.
+/// Maximum size of a request's body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 /// The behaviour of the services.
 #[derive(Clone, Debug)]
 pub struct AwsBehaviour {
-    /// Time at which the next issued credentials expire.
+    /// Time at which newly issued credentials expire.
     pub keys_expire_at: SystemTime,
     /// Roles that may not be assumed.
     pub denied_roles: Vec<String>,
     /// Status that every request gets instead of its normal response.
     pub status: Option<u16>,
-    /// Time by which the clock of the services is ahead.
+    /// Time by which the services' clock is ahead of the machine's clock.
     pub clock_offset: SignedDuration,
-    /// True if no request gets a response.
+    /// True if the services send no responses.
     pub is_silent: bool,
-    /// Error code that the services return instead of credentials, although the HTTP status is a success.
+    /// Error code that the services return instead of credentials, in a response with a successful HTTP
+    /// status.
     pub error: Option<String>,
-    /// Prefix of each session token; the number of the credentials follows.
+    /// Prefix of each session token. After the prefix, the token contains the number of the credentials.
     pub session: String,
 }
 
@@ -84,7 +86,7 @@ impl FakeAws {
     /// credentials expire after an hour.
     ///
     /// # Errors
-    /// No port is free.
+    /// Returns an error if no port is free.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -231,8 +233,8 @@ fn check_web_token(token: &str) -> Result<(), StsRefusal> {
     Ok(())
 }
 
-/// Checks the signature of a request. Rejects every request if the clock of STS is wrong by more than five
-/// minutes.
+/// Checks the signature of a request. If the services' clock is wrong by more than five minutes, rejects
+/// every request.
 fn check_signature(head: &Parts, body: &[u8], clock_skew: SignedDuration) -> Result<(), StsRefusal> {
     let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
     if clock_skew.abs() > SignedDuration::from_mins(5) {
@@ -262,8 +264,8 @@ fn answer_container(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     issue_keys(services).to_string().into_response()
 }
 
-/// Answers like version 2 of the instance metadata service. A `PUT` with a lifetime creates a token, which
-/// every other request must contain.
+/// Answers as version 2 of the instance metadata service does. A `PUT` request with a lifetime creates a
+/// token. Every other request must contain this token.
 fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());

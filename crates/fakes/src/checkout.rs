@@ -1,4 +1,5 @@
-//! A developer's checkout: a clone with a remote and a checked-out branch, and the commits as git shows them.
+//! Creates a developer's checkout: a clone with a remote and a checked-out branch. Also lists commits as git
+//! shows them.
 
 use std::path::Path;
 
@@ -20,11 +21,11 @@ pub struct GitLogEntry {
     pub changed_lines: Vec<String>,
 }
 
-/// Lists the commits that `head` has and `base` has not, oldest first. The repository may be bare or checked
-/// out.
+/// Lists the commits that are reachable from `head` and not from `base`, oldest first. The repository may be
+/// bare or checked out.
 ///
 /// # Errors
-/// Git failed.
+/// Returns an error if git fails.
 pub fn commit_log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeGitError> {
     let format = "--format=%x01%H%x00%P%x00%an%x00%s%x00";
     let range = format!("{base}..{head}");
@@ -52,10 +53,10 @@ pub fn commit_log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>
     Ok(entries.map(read).collect())
 }
 
-/// Returns the id of the commit that a name stands for.
+/// Returns the id of the commit to which a name refers.
 ///
 /// # Errors
-/// Git failed because the commit does not exist.
+/// Returns an error if the commit does not exist.
 pub fn resolve_commit(dir: &Path, name: &str) -> Result<String, FakeGitError> {
     let tip =
         run_command(git_command(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
@@ -66,7 +67,7 @@ impl FakeRepo {
     /// Clones the repository to `dest`, which must not exist, with this branch checked out.
     ///
     /// # Errors
-    /// Git failed.
+    /// Returns an error if git fails.
     pub async fn clone_branch(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
         let from = self.dir().await?;
         let mut command = git_command(&from);

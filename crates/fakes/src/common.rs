@@ -1,5 +1,5 @@
-//! In-memory state that processes share. In tests, several clients in one process represent separate
-//! processes.
+//! A fake of the state that several processes share. The state is in memory; in tests, several clients in one
+//! process represent separate processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use truing_core::id::TimeSpan;
 use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 
-/// Shared states that use this clock. States do not expire.
+/// Shared states in memory. The states do not expire.
 #[derive(Clone)]
 pub struct FakeSharedState {
     clock: Arc<dyn Clock>,

@@ -1,9 +1,9 @@
-//! [`FakeForge`]: a forge on loopback, of one kind of [`ForgeFlavour`]. `state` holds its data and depends on
-//! no other module; `operations` change it. `http` receives calls; `github` and `bitbucket` answer them and
-//! send webhooks in their own forms. `people` has the actions that tests perform as users, and `view` has the
-//! functions with which tests read the data. `shared` is the data shared by the server and its handles, and
-//! `diff` the contents of diffs. `webhook` delivers events, `fault` simulates faults, and `witness` observes
-//! each exchange.
+//! [`FakeForge`]: a forge on loopback, of a kind in [`ForgeFlavour`]. `state` contains the forge's data and
+//! depends on no other module; `operations` changes the data. `http` receives requests; `github` and
+//! `bitbucket` answer requests and create webhooks, each in the forge's format. `people` contains the actions
+//! that tests perform as users; `view` contains the functions with which tests read the data. `shared`
+//! contains the data that the server and its handles share; `diff` creates diffs. `webhook` delivers events,
+//! `fault` simulates faults, and `witness` observes each exchange.
 
 mod bitbucket;
 mod diff;
@@ -63,17 +63,18 @@ use refusal::RefusedFile;
 use shared::FakeForgeSharedState;
 use state::{DeliveryFn, FakeForgeState, ForgeInstance};
 
-/// Version of a Data Center unless a test sets another.
+/// Default version of a Bitbucket Data Center.
 const VERSION: &str = "9.4.2";
 
 /// The initial options of a forge.
 #[derive(Clone)]
 pub struct FakeForgeOptions {
-    /// Clock of the forge. Times in the forge's objects are those of this clock.
+    /// Clock of the forge, which determines the times in the forge's objects.
     pub clock: Arc<dyn Clock>,
-    /// True if git over HTTP needs a token, as for a private repository. A wrong token is always rejected.
+    /// True if git over HTTP requires a token, as for a private repository. An invalid token is always
+    /// rejected.
     pub private_git: bool,
-    /// Observer of every exchange of the API.
+    /// Observer of every API request and response.
     pub witness: Option<Arc<dyn ExchangeObserver>>,
 }
 
@@ -119,10 +120,10 @@ impl Drop for FakeForge {
 }
 
 impl FakeForge {
-    /// Starts a GitHub on a free port of 127.0.0.1, inside the running tokio runtime.
+    /// Starts a fake GitHub on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// No port is free, or the folder for its repositories cannot be created.
+    /// Returns an error if no port is free, or if the folder for the repositories cannot be created.
     pub async fn start(options: FakeForgeOptions) -> Result<Self, FakeError> {
         Self::start_as(ForgeFlavour::GitHub, options).await
     }
@@ -130,7 +131,7 @@ impl FakeForge {
     /// Starts a forge of this kind on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// No port is free, or the folder for its repositories cannot be created.
+    /// Returns an error if no port is free, or if the folder for the repositories cannot be created.
     pub async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Result<Self, FakeError> {
         let (protocol, form): (&'static ForgeProtocol, DeliveryFn) = match flavour {
             ForgeFlavour::GitHub => (&github::PROTOCOL, github::build_delivery),
@@ -194,22 +195,22 @@ impl FakeForge {
         self.flavour
     }
 
-    /// Sets the version of a Data Center, such as `8.9.0`, which determines its features. Drafts exist since
-    /// 8.18, and comments on several lines since 9.3.
+    /// Sets the version of a Data Center, such as `8.9.0`. The version determines the features: drafts exist
+    /// since 8.18, comments on several lines since 9.3.
     pub fn set_version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
 
-    /// Returns the id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, otherwise digits. A
-    /// missing account is created.
+    /// Returns the id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, otherwise digits.
+    /// Creates the account if it does not exist.
     pub fn account_id(&self, login: &str) -> String {
         let world = &mut self.shared.lock().world;
         world.ensure_account(login);
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
 
-    /// Returns the address of the server, without a slash at its end. GitHub's calls are below this address,
-    /// those of Bitbucket Cloud below `{base_url}/2.0`, those of a Data Center below `{base_url}/rest`. The
+    /// Returns the address of the server, without a slash at its end. GitHub's API is at this address, the
+    /// API of Bitbucket Cloud at `{base_url}/2.0`, and the API of a Data Center at `{base_url}/rest`. The
     /// clone address is `{base_url}/{owner}/{repo}.git`; for a Data Center,
     /// `{base_url}/scm/{owner}/{repo}.git`.
     pub fn base_url(&self) -> &str {
@@ -217,7 +218,7 @@ impl FakeForge {
     }
 
     /// Registers a token of an account. A login that ends in `[bot]` belongs to an app. At Bitbucket Cloud,
-    /// such an account has the account type of an access token; at a Data Center, it has the type of a
+    /// the account of an app has the account type of an access token; at a Data Center, the type of a
     /// service.
     pub fn register_token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
@@ -225,7 +226,7 @@ impl FakeForge {
         state.world.tokens.insert(token.to_owned(), login.to_owned());
     }
 
-    /// Revokes a token: requests with this token get 401 from now on.
+    /// Revokes a token: from now on, the forge answers requests with this token with status 401.
     pub fn revoke(&self, token: &str) {
         self.shared.lock().world.tokens.remove(token);
     }
@@ -237,14 +238,14 @@ impl FakeForge {
         self.shared.lock().world.faults.add(fault);
     }
 
-    /// Rejects comments on these places of the file from now on, with this kind of rejection.
+    /// From now on, rejects comments on these lines of the file, in the way that `refusal` defines.
     pub fn refuse_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, refusal };
         self.shared.lock().world.refused_files.push(file);
     }
 
-    /// Returns true if no fault rule is left, because each was applied to as many calls as it was defined
-    /// for.
+    /// Returns true if no fault rule is left. A rule is removed after it was applied to the number of
+    /// requests that it defines.
     pub fn is_faultless(&self) -> bool {
         self.shared.lock().world.faults.is_empty()
     }
@@ -254,46 +255,46 @@ impl FakeForge {
         self.shared.lock().world.faults.clear();
     }
 
-    /// Waits until a call is held (see [`ForgeFaultKind::HeldRequest`]).
+    /// Waits until the forge holds a request (see [`ForgeFaultKind::HeldRequest`]).
     pub async fn wait_until_held(&self) {
         // Waiting cannot fail, because the sender exists as long as this forge.
         let _ = self.shared.hold_counts.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
-    /// Releases the held calls.
+    /// Answers the held requests.
     pub fn release_held(&self) {
         self.shared.hold_counts.send_modify(|(held, released)| *released = *held);
     }
 
-    /// Makes new comments appear late: a comment created from now on is missing from the first `calls` lists
-    /// that should contain it.
+    /// Makes new comments appear late: a comment that is created from now on is missing in the first `calls`
+    /// lists that should contain the comment.
     pub fn stale_lists(&self, calls: u32) {
         self.shared.lock().world.stale_lists = calls;
     }
 
-    /// After each push from now on, lets the first `reads` reads of the pull request return the previous
-    /// head.
+    /// From now on, after each push, the first `reads` reads of the pull request return the previous head.
     pub fn stale_heads(&self, reads: u32) {
         self.shared.lock().world.stale_heads = reads;
     }
 
     // ------------------------------------------------------------------------------------------- webhooks
 
-    /// Sets the address of the webhook, and whether deliveries are sent immediately.
+    /// Sets the webhook: its address, and the mode of delivery (immediate, or only when a test requests it).
     pub fn set_hook(&self, hook: WebhookTarget) {
         self.shared.lock().world.hook = Some(hook);
     }
 
-    /// Removes the waiting deliveries from the queue and returns them, in the order of the changes.
+    /// Removes the queued deliveries from the queue and returns the deliveries in the order of the events.
     pub fn take_deliveries(&self) -> Vec<FakeDelivery> {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
-    /// Sends one delivery, for the first time or again. Returns the status of the response. Cloud retries a
-    /// delivery; its status is that of the last attempt.
+    /// Sends one delivery, for the first time or again. Returns the status of the response. Bitbucket Cloud
+    /// retries a delivery; the returned status is the status of the last attempt.
     ///
     /// # Errors
-    /// [`FakeError::Refused`]: a Data Center skips the webhook because it has failed five times or more.
+    /// Returns [`FakeError::Refused`] if a Data Center skips the webhook, because the webhook has failed five
+    /// times or more.
     pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
         let hook = self.shared.lock().world.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
@@ -304,7 +305,7 @@ impl FakeForge {
     /// the response.
     ///
     /// # Errors
-    /// There is no webhook, or the forge is not a Data Center.
+    /// Returns an error if there is no webhook, or if the forge is not a Data Center.
     pub async fn ping(&self) -> Result<u16, FakeError> {
         if self.flavour != ForgeFlavour::DataCenter {
             return Err(FakeError::Refused("only a Data Center tests hooks".into()));
@@ -319,7 +320,7 @@ impl FakeForge {
         self.deliver(&delivery).await
     }
 
-    /// Sends the waiting deliveries through an unreliable network. Returns the statuses in the order of
+    /// Sends the queued deliveries through an unreliable network. Returns the statuses in the order of
     /// arrival.
     pub async fn deliver_all(&self, chaos: UnreliableNetwork) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
@@ -331,14 +332,14 @@ impl FakeForge {
 
     // ----------------------------------------------------------------------------------------- inspection
 
-    /// Returns the number of calls per route, such as `METHOD /route/{of}/the/{table}`. Calls to unknown
-    /// routes are counted as `METHOD unknown`.
+    /// Returns the number of requests per route, such as `METHOD /route/{of}/the/{table}`. Requests to
+    /// unknown routes are counted as `METHOD unknown`.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.shared.lock().world.calls.clone()
     }
 
-    /// Returns the forbidden actions that Truing took: approvals, merges, pushes without permission or to the
-    /// default branch, changes of others' comments, issues and pull requests, and unknown calls.
+    /// Returns the forbidden actions of Truing: approvals, merges, pushes without permission or to the
+    /// default branch, changes of other users' comments, issues and pull requests, and unknown requests.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().world.violations.clone()
     }
@@ -349,7 +350,7 @@ impl FakeForge {
     }
 }
 
-/// Sends automatic deliveries, one after another.
+/// Sends the deliveries that it receives from the channel `deliveries`, one after another.
 async fn send_deliveries(
     shared: Arc<FakeForgeSharedState>,
     mut deliveries: Receiver<(FakeDelivery, WebhookTarget)>,
@@ -360,7 +361,7 @@ async fn send_deliveries(
     }
 }
 
-/// Sends one delivery, unless a Data Center skips its webhook.
+/// Sends one delivery, unless a Data Center skips the webhook.
 async fn send_delivery(
     shared: &FakeForgeSharedState,
     client: &reqwest::Client,

@@ -1,7 +1,8 @@
-//! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`]. It supports the Messages API,
-//! Amazon Bedrock (`bedrock`) and Chat Completions (`chat`). `serve` receives the requests, `signature`
-//! checks signed requests, `state` records requests, and `events` streams the answers. `obedient` is a model
-//! that follows injected instructions, and `play` has models whose answers depend on the request.
+//! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`]. The provider supports the
+//! Messages API, Amazon Bedrock (`bedrock`) and Chat Completions (`chat`). `serve` receives the requests,
+//! `signature` checks signed requests, `state` records requests, and `events` streams the answers. `obedient`
+//! is a model that follows injected instructions, and `play` contains models whose answers depend on the
+//! request.
 
 pub mod bedrock;
 mod chat;
@@ -55,7 +56,7 @@ impl FakeModel {
     /// Starts a server on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// No port is free.
+    /// Returns an error if no port is free.
     pub async fn start(script: ModelScript) -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -70,14 +71,14 @@ impl FakeModel {
         &self.url
     }
 
-    /// Sets the script for requests that arrive from now on, beginning with the first answer of the script.
-    /// Earlier requests are answered by the previous script.
+    /// Sets the script for requests that arrive from now on; the first of them gets the script's first
+    /// answer. Earlier requests are answered according to the previous script.
     pub fn set_script(&self, script: ModelScript) {
         self.shared.set_script(script);
     }
 
-    /// Stalls the `nth` request, which gets no answer until it is resumed. Requests are counted from the
-    /// start of the server.
+    /// Stalls the `nth` request: the request gets no answer until `resume` is called. Requests are counted
+    /// from the start of the server.
     pub fn stall(&self, nth: u64) {
         self.shared.stall(nth);
     }
@@ -97,7 +98,7 @@ impl FakeModel {
         self.shared.request_log()
     }
 
-    /// Returns the bill of each request. For an incomplete answer, only the part that was sent is billed.
+    /// Returns the billed usage of each request. For an incomplete answer, only the sent part is billed.
     pub fn bills(&self) -> Vec<RequestUsage> {
         self.shared.bills()
     }
@@ -108,13 +109,13 @@ impl FakeModel {
         self.shared.hung_answer_count()
     }
 
-    /// Returns the violations of clients. These are requests without exactly one credential, requests that
-    /// the API rejects, and requests for which the script has no answer.
+    /// Returns the clients' violations: requests without exactly one credential, requests that the API
+    /// rejects, and requests for which the script contains no answer.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
     }
 
-    /// Clears the violations so far, which the test has caused on purpose.
+    /// Clears the recorded violations, for tests that cause violations intentionally.
     pub fn clear_violations(&self) {
         self.shared.clear_violations();
     }

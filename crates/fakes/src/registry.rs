@@ -1,5 +1,5 @@
-//! Package registries: PyPI, npm and crates.io on loopback, with archives that are built here from files and
-//! texts.
+//! Fakes of the package registries PyPI, npm and crates.io on loopback. This module builds the archives from
+//! file paths and texts.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write as _};
@@ -22,11 +22,11 @@ use zip::write::SimpleFileOptions;
 
 use crate::server;
 
-/// Publication time of every release. Every release is therefore older than any minimum age that a test
-/// configures.
+/// Publication time of every release. The time is so early that every release is older than any minimum age
+/// in a test.
 const PUBLISHED: &str = "2024-05-01T00:00:00Z";
 
-/// The kind of an index and its archives.
+/// The kind of a package index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeRegistryKind {
     /// PyPI with its simple index and wheels.
@@ -36,7 +36,7 @@ pub enum FakeRegistryKind {
     Crates,
 }
 
-/// A release: its version, and its files, each as path and text.
+/// A release: the version, and the files, each with its path and text.
 pub type FakeRelease<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
 /// Served files by path.
@@ -65,7 +65,7 @@ impl FakeRegistry {
     /// Starts the registries on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// No port is free.
+    /// Returns an error if no port is free.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
@@ -88,10 +88,10 @@ impl FakeRegistry {
         .into()
     }
 
-    /// Sets the releases of the package, oldest first, in place of any earlier ones.
+    /// Sets the releases of the package, oldest first. The new releases replace earlier releases.
     ///
     /// # Errors
-    /// An archive cannot be built.
+    /// Returns an error if an archive cannot be built.
     pub fn set_releases(
         &self,
         kind: FakeRegistryKind,

@@ -1,5 +1,5 @@
-//! Bare repositories that real git writes. Each repository has one long-running `git fast-import` process, so
-//! a push takes milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
+//! Creates bare repositories with real git. Each repository has one long-running `git fast-import` process,
+//! so a push takes milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
 
 mod history;
 mod merging;
@@ -16,9 +16,9 @@ pub(crate) use self::history::{CommitObject, FakeCommitIdentity};
 const FIRST_COMMIT: i64 = 1_700_000_000;
 /// Seconds between two commits.
 const COMMIT_STEP: i64 = 60;
-/// Ref that fast-import commits to. At every checkpoint, fast-import rewrites every ref that it knows, so it
-/// knows only this ref. All other refs are written directly as small files (loose refs), which is a hundred
-/// times faster.
+/// The only ref that fast-import updates. At every checkpoint, fast-import rewrites all refs that it has
+/// updated. All other refs are therefore written directly as files (loose refs), which is a hundred times
+/// faster.
 const SCRATCH: &str = "refs/import/tip";
 
 /// The error of a git operation.
@@ -39,7 +39,7 @@ pub enum FakeGitError {
         /// Error output of git.
         message: String,
     },
-    /// A name that no ref can have, or a commit that the repository has never had.
+    /// The ref name is invalid, or the repository has never contained the commit.
     #[error("`{0}` is neither a usable ref name nor a commit of this repository")]
     BadName(String),
 }
@@ -65,7 +65,7 @@ pub struct CommitBuilder {
 }
 
 impl CommitBuilder {
-    /// Begins a commit with this message and no changes.
+    /// Starts the description of a commit with this message and no changes.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), author: "author".into(), changes: Vec::new() }
     }
@@ -128,12 +128,12 @@ impl CommitBuilder {
 pub struct RepoBuilder {
     dir: PathBuf,
     import: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
-    /// Every commit that was ever created, with its first parent.
+    /// All commits that were ever created, each with its first parent.
     commits: HashMap<String, Option<String>>,
     refs: HashMap<String, String>,
 }
 
-/// A commit to make.
+/// A commit to create, with its parent and the refs to update.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitRequest<'a> {
     /// Full names of the refs to update.
@@ -183,7 +183,8 @@ impl RepoBuilder {
         file.write_all(format!("[transfer]\n\thideRefs = {prefix}\n").as_bytes()).map_err(io)
     }
 
-    /// Returns the one commit whose id begins with this prefix; `None` if there is none or more than one.
+    /// Returns the commit whose id begins with this prefix; `None` if no commit, or more than one commit, has
+    /// this prefix.
     pub(crate) fn expand_sha(&self, prefix: &str) -> Option<&str> {
         if let Some((whole, _)) = self.commits.get_key_value(prefix) {
             return Some(whole);
@@ -197,12 +198,12 @@ impl RepoBuilder {
         &self.dir
     }
 
-    /// Returns the commit that a full ref name (`refs/heads/main`) points to.
+    /// Returns the commit to which a ref points. `name` is the full name, such as `refs/heads/main`.
     pub fn tip(&self, name: &str) -> Option<&str> {
         self.refs.get(name).map(String::as_str)
     }
 
-    /// Returns every ref whose name begins with `prefix`, with its commit.
+    /// Returns all refs whose names begin with `prefix`, each with its commit.
     pub fn refs<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.refs
             .iter()
@@ -210,8 +211,9 @@ impl RepoBuilder {
             .map(|(n, sha)| (n.as_str(), sha.as_str()))
     }
 
-    /// Makes a commit on `parent` (`None` for a root commit) and points every ref of `refs` (full names) at
-    /// it. When this function returns, the commit is stored and visible to other git processes.
+    /// Creates a commit on `parent` (`None` for a root commit), and points every ref of `refs` (full names)
+    /// at the new commit. When this function returns, the commit is stored and visible to other git
+    /// processes.
     pub fn commit(
         &mut self,
         refs: &[&str],
@@ -222,8 +224,9 @@ impl RepoBuilder {
         made.pop().ok_or_else(process_gone_error)
     }
 
-    /// Makes several commits as [`RepoBuilder::commit`] does, much faster than one call per commit. No commit
-    /// of the batch may be the parent of another. Returns their ids, in order.
+    /// Creates several commits as [`RepoBuilder::commit`] does, but much faster than with one call per
+    /// commit. No commit of the batch may be the parent of another commit of the batch. Returns the ids of
+    /// the commits, in order.
     pub fn commit_batch(&mut self, requests: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in requests.iter().enumerate() {
@@ -232,7 +235,7 @@ impl RepoBuilder {
                 return Err(FakeGitError::BadName(parent.to_owned()));
             }
             let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len() + at).unwrap_or(0);
-            // These characters would end the name or the line of the author.
+            // In the author line, these characters would end the name or the line.
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
             let head =
@@ -257,7 +260,8 @@ impl RepoBuilder {
         Ok(made)
     }
 
-    /// Points a ref (full name) at an existing commit, which need not be a descendant of the old one.
+    /// Points a ref (full name) at an existing commit. The commit need not be a descendant of the ref's
+    /// previous commit.
     pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if !self.contains(sha) {
@@ -267,7 +271,8 @@ impl RepoBuilder {
         let io = |error| FakeGitError::Io { operation: format!("writing the ref {name}"), error };
         std::fs::create_dir_all(file.parent().unwrap_or(&self.dir)).map_err(io)?;
         std::fs::write(&fresh, format!("{sha}\n")).map_err(io)?;
-        // The file is renamed into place, so a reader sees the old commit or the new one.
+        // The file is written under another name and then renamed, so a reader sees either the old or the new
+        // commit.
         std::fs::rename(&fresh, &file).map_err(io)?;
         self.refs.insert(name.to_owned(), sha.to_owned());
         Ok(())
@@ -283,8 +288,8 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Runs `git receive-pack` for a push and returns its output. The caller then reads each moved ref with
-    /// [`Self::reload_ref`].
+    /// Runs `git receive-pack` for a push and returns its output. The caller must then read each updated ref
+    /// with [`Self::reload_ref`].
     pub(crate) fn receive_push(&self, extra_args: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { operation: what.into(), error };
@@ -293,15 +298,15 @@ impl RepoBuilder {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(io)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Git may stop reading before the end of the input. If git rejects the push, its output contains
-            // the reason.
+            // A write error is ignored, because git may stop reading before the end of the input. If git
+            // rejects the push, git's output contains the reason.
             let _ = stdin.write_all(input);
         }
         Ok(child.wait_with_output().map_err(io)?.stdout)
     }
 
     /// Reads the new commit of a ref (full name) that git may have moved, and records that commit's history.
-    /// Returns `None` if the ref has not moved.
+    /// Returns `None` if the ref still points to the same commit.
     pub(crate) fn reload_ref(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_name(name)?;
         let tip = run_command(git_command(&self.dir).args([
@@ -326,18 +331,18 @@ impl RepoBuilder {
         Ok(Some(tip))
     }
 
-    /// Returns true if this repository has ever had the commit.
+    /// Returns true if this repository has ever contained the commit.
     pub fn contains(&self, sha: &str) -> bool {
         self.commits.contains_key(sha)
     }
 
-    /// Returns the newest common ancestor of two commits, which may be one of the two.
+    /// Returns the newest common ancestor of two commits. The ancestor may be one of the two commits.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         let of_one: HashSet<&str> = self.history(one).collect();
         self.history(other).find(|sha| of_one.contains(sha)).map(str::to_owned)
     }
 
-    /// Returns the number of commits that `head` has and `base` has not.
+    /// Returns the number of commits that are reachable from `head` and not from `base`.
     pub fn count_ahead(&self, base: &str, head: &str) -> usize {
         let known: HashSet<&str> = self.history(base).collect();
         self.history(head).take_while(|sha| !known.contains(sha)).count()
@@ -349,8 +354,8 @@ impl RepoBuilder {
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs fast-import commands, and waits until their objects are in the repository. `marks` is the number
-    /// of `get-mark` commands among them. Returns the output of each `get-mark`.
+    /// Runs fast-import commands, and waits until the created objects are in the repository. `marks` is the
+    /// number of `get-mark` commands in the script. Returns the output of each `get-mark`.
     fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
@@ -378,8 +383,8 @@ fn process_gone_error() -> FakeGitError {
 
 impl Drop for RepoBuilder {
     fn drop(&mut self) {
-        // The process exits when its input is closed. Waiting for the exit ensures that the process does not
-        // outlive the folder.
+        // The process exits when its input is closed. The code waits for the exit, because the repository's
+        // folder may be deleted afterwards.
         if let Some((mut child, input, output)) = self.import.take() {
             drop((input, output));
             let _ = child.wait();
@@ -387,7 +392,8 @@ impl Drop for RepoBuilder {
     }
 }
 
-/// Returns a `git` command in `dir`, with only the search path from the caller's environment.
+/// Returns a `git` command that runs in `dir`. Of this process's environment, the command gets only the
+/// search path.
 pub(crate) fn git_command(dir: &Path) -> Command {
     let mut command = Command::new(git_program());
     command.current_dir(dir).env_clear();
@@ -397,8 +403,8 @@ pub(crate) fn git_command(dir: &Path) -> Command {
     command
 }
 
-/// Returns the full path of git. Starting git by name with another search path would be slower by
-/// milliseconds, because the system would copy the page tables of this process.
+/// Returns the full path of git. A start of git by name, with another search path, takes milliseconds longer,
+/// because the system then copies this process's page tables.
 pub fn git_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -446,7 +452,7 @@ pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError
     }
 }
 
-/// Checks a ref name by some rules of `git check-ref-format`. Git itself checks the other rules.
+/// Checks a ref name against some rules of `git check-ref-format`. Git itself checks the remaining rules.
 fn check_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])

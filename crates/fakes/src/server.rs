@@ -1,5 +1,5 @@
-//! Helpers that the fake servers share. They close connections when the server stops, and close a connection
-//! instead of sending a response.
+//! Helpers that the fake servers share. The helpers close all connections when the server stops, and can
+//! close a connection instead of sending a response.
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -38,6 +38,6 @@ async fn serve_connection(stream: TcpStream, router: axum::Router) {
             }
         }
     });
-    // Errors of connections are ignored, because the log of the fake contains every response.
+    // Connection errors are ignored, because the fake's log contains every response.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,6 +1,6 @@
-//! Types that represent any kind of forge, for the loops and the service: a server, and a repository with one
-//! of its pull requests. The kinds of forge are known, so each type is an enum with a variant for each kind,
-//! and passes every call on to this variant.
+//! Types with which the loops and the service access any kind of forge: a server, and a repository with one
+//! of its pull requests. All kinds of forge are known at compile time. Each type is therefore an enum with
+//! one variant for each kind, and delegates every call to the variant's value.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::http::RateQuota;
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// Makes the same call for every kind.
+/// Delegates a call to the value of the variant, for every kind of forge.
 macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
@@ -37,7 +37,7 @@ macro_rules! each {
     };
 }
 
-/// One server of a forge with one login. Cheap to clone; clones share connections and cached facts.
+/// One server of a forge with one login. Cloning is cheap; clones share connections and cached data.
 #[derive(Clone, Debug)]
 pub enum AnyForgeServer {
     /// GitHub, including GitHub Enterprise Server.

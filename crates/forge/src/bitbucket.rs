@@ -1,11 +1,10 @@
 //! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). Both products
-//! use the same terms, but all their addresses and request bodies differ (ADR 78).
+//! use the same terms, but different addresses and request bodies (ADR 78).
 //!
 //! A server object represents one login at Cloud or at Data Center. A [`client::BitbucketClient`] accesses
-//! one repository and one pull request on behalf of one producer. It reads, finds our texts by their markers,
-//! and performs effects. The client is the same for both products, and makes its calls through the trait
-//! `calls::BitbucketApi`, which each server object implements. The client has no call that approves, merges
-//! or changes code.
+//! one repository and one pull request on behalf of one producer. It reads data, finds Truing's texts by
+//! their markers, and performs effects. Both products use the same client. It makes its calls through the
+//! trait `calls::BitbucketApi`, which both server types implement. No call approves, merges or changes code.
 
 mod address;
 mod bounds;

@@ -3,14 +3,14 @@
 
 use crate::marker::{disable_markers, normalize_text};
 
-/// Appends the marker as a separate line. The plan has ensured that the text with the marker does not exceed
-/// the maximum length.
+/// Appends the marker as a separate line. The publish plan ensures that the text with the marker does not
+/// exceed the maximum length.
 pub(crate) fn with_marker(body: &str, marker: &str) -> String {
     let body = normalize_text(&disable_markers(body));
     if body.is_empty() { marker.to_owned() } else { format!("{body}\n\n{marker}") }
 }
 
-/// Truncates a text to at most `most` characters. A truncated text ends in `note`.
+/// Truncates a text to at most `max_chars` characters. A truncated text ends with `note`.
 pub(crate) fn truncate_text(text: &str, max_chars: usize, note: &str) -> String {
     if text.chars().nth(max_chars).is_none() {
         return text.to_owned();

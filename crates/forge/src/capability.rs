@@ -1,5 +1,6 @@
-//! The capabilities and limits of each forge as data: limits, places of comments, markers, suggestions,
-//! statuses. The code takes its constants from here, and `docs/reference/forges.md` is generated from it.
+//! A table with the capabilities and limits of each forge: lengths, positions of comments, markers,
+//! suggestions and statuses. All code reads these values from the table, and `docs/reference/forges.md` is
+//! generated from the table.
 
 use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
@@ -13,14 +14,14 @@ mod page;
 /// The capabilities and limits of a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ForgeCapability {
-    /// Kind of forge. A kind has several rows if its versions differ.
+    /// Kind of forge. If versions of a forge differ, the kind has several rows.
     pub kind: ForgeKind,
     /// Name of the forge, for people.
     pub name: &'static str,
     /// Prefix of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// Rule that selects the earlier comment to replace if an agent's comment names no key. Read by the tools
-    /// for agents.
+    /// Rule that selects an earlier comment to be replaced if an agent posts a comment without a key. Used by
+    /// the tools for agents.
     pub upserts: UpsertRule,
     /// Layout of the addresses of web pages.
     pub pages: PageUrlLayout,
@@ -33,70 +34,72 @@ pub struct ForgeCapability {
     pub marker: MarkerForm,
     /// Lines that one comment may cover.
     pub lines: CommentableLines,
-    /// Maximum number of comments that we post in one call.
+    /// Maximum number of comments that Truing posts in one call.
     pub batch: usize,
-    /// Commit that a comment on lines is placed on. Read by the publisher.
+    /// Commit to which the forge attaches a comment on lines. Used by the publisher.
     pub anchored: AnchorCommit,
-    /// True if people can apply a replacement of lines: a code block of the language `suggestion`, in a
-    /// comment on exactly the replaced lines.
+    /// True if readers can apply a replacement of lines. The replacement is a code block of the language
+    /// `suggestion`, in a comment on exactly the replaced lines.
     pub suggestions: bool,
-    /// False if any account can take the name of another account. Read by converge and by the client, which
-    /// recognises our former accounts.
+    /// False if several accounts can have the same name. Used by converge, and by the client to recognise
+    /// Truing's former accounts.
     pub unique_names: bool,
-    /// How a loop posts a review. Read by the table of effects.
+    /// Format in which a loop posts a review. Used by the table of effects.
     pub reviews: ReviewPosting,
-    /// True if a pull request can be a draft. Read by converge and sync before they request a draft.
+    /// True if a pull request can be a draft. Used by converge and sync before they request a draft.
     pub drafts: bool,
     /// True if pull requests have labels. Read by sync.
     pub labels: bool,
-    /// True if a repository has issues. Read by sync, which asks questions and tracks work in issues.
+    /// True if repositories can have issues. Used by sync, which asks questions and tracks work in issues.
     pub issues: bool,
-    /// True if reactions to a comment can be read. Read by converge, which waits for reviewers.
+    /// True if reactions to a comment can be read. Used by converge, which waits for reviewers' reactions.
     pub reactions: bool,
     /// True if the forge can merge a base into a branch. If false, converge merges with git and pushes the
     /// result.
     pub update_branch: bool,
-    /// True if the base repository also has the commits of forks. Read by the code that fetches the head.
+    /// True if the heads of pull requests from forks can be fetched from the base repository. Used by the
+    /// code that fetches the head.
     pub fork_heads: bool,
-    /// Permission that our token needs to look up which accounts may write. Without this permission, all
-    /// commands in comments are ignored. Read by the demo.
+    /// Permission that Truing's token needs to read which accounts may write. Without this permission, all
+    /// commands in comments are ignored. Used by the demo.
     pub permission: LookupPermission,
-    /// Kinds of status that are set on a commit, in order of preference.
+    /// Kinds of status that Truing sets on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
     /// Maximum length of the one-line description of a commit status, in characters.
     pub status_text: usize,
-    /// Maximum number of notes on lines of a commit in one call; 0 if the forge has no such notes.
+    /// Maximum number of annotations on a commit's lines in one call; 0 if the forge has no annotations.
     pub annotations: usize,
-    /// Maximum number of notes on lines in one report; 0 if there is no such limit.
+    /// Maximum number of annotations in one report; 0 if there is no such limit.
     pub report_annotations: usize,
-    /// Limits on calls that create something: number of calls and the time span.
+    /// Rate limits for create calls: each is a number of calls and a time span.
     pub creations: &'static [(usize, TimeSpan)],
-    /// Number of calls allowed in an hour, for forges whose responses do not report the remaining calls. 0 if
-    /// the responses report the remaining calls, or if there is no limit. Read by the sweep.
+    /// Maximum number of calls per hour, for forges whose responses do not report the remaining calls. 0 if
+    /// the responses report the remaining calls, or if there is no limit. Used by the sweep.
     pub calls_an_hour: u64,
     /// Maximum number of items on a page of a list.
     pub page: usize,
     /// Maximum number of files of a pull request that are listed; 0 where the limit is not published.
     pub files: usize,
-    /// Maximum number of files whose diff one response contains; 0 where the limit is not published. We
-    /// always read diffs with git, which has no such limit.
+    /// Maximum number of files whose diff one response contains; 0 where the limit is not published. Truing
+    /// always reads diffs with git, which has no such limit.
     pub diff_files: usize,
     /// Maximum number of diff lines in one response; 0 where the limit is not published.
     pub diff_lines: usize,
-    /// Consequence of rejecting a delivery. Read by the ingress while the kill switch is on.
+    /// Forge's reaction to a rejected webhook delivery. Used by the ingress while the kill switch is on.
     pub refusal_consequence: RefusalConsequence,
-    /// Time for which a new comment may stay invisible if the response to its creation was lost. Operators
-    /// can configure another time.
+    /// Maximum time until the forge shows a new comment, needed if the response to its create request was
+    /// lost. Operators can configure another value.
     pub settle: TimeSpan,
 }
 
-/// The rule that selects the earlier comment on lines to replace if an agent's comment names no key.
+/// The rule that selects an earlier comment on lines to be replaced if an agent posts a comment without a
+/// key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpsertRule {
     /// The comment on the same lines, with any text.
     ByPlace,
-    /// The comment on the same lines with the same text, ignoring white space. A comment with another text is
-    /// not replaced.
+    /// The comment on the same lines with the same text, ignoring white space. A comment with a different
+    /// text is not replaced.
     ByText,
 }
 
@@ -104,8 +107,8 @@ pub enum UpsertRule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MarkerForm {
     HtmlComment,
-    /// A link reference that no text uses, `[//]: # (…)`, for forges that show HTML as text. CommonMark does
-    /// not render such a reference.
+    /// An unused link reference, `[//]: # (…)`, for forges that display HTML as text. Markdown renderers do
+    /// not display such a reference.
     LinkReference,
 }
 
@@ -118,41 +121,41 @@ pub enum CommentableLines {
     OneLine,
 }
 
-/// The commit that a comment on lines is placed on.
+/// The commit to which the forge attaches a comment on lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorCommit {
-    /// The commit that the call names.
+    /// The commit that the call contains.
     Commit,
-    /// The head at the moment of the call. The head has to be read before and after the call.
+    /// The head at the time of the call. Truing must therefore read the head before and after the call.
     Head,
 }
 
-/// How a loop posts a review.
+/// The format in which a loop posts a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewPosting {
     /// One review object with its comments on lines, created in one call.
     Object,
-    /// A comment with our marker, and separate comments on lines.
+    /// A comment with Truing's marker, and separate comments on lines.
     Comment,
 }
 
-/// The permission that our token needs to look up which accounts may write.
+/// The permission that Truing's token needs to read which accounts may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupPermission {
     /// Write access to the repository.
     Write,
     /// Administration of the repository.
     Admin,
-    /// Login as any user of the server.
+    /// Any login as a user of the server.
     User,
 }
 
-/// The consequence of rejecting a delivery.
+/// The forge's reaction to a rejected webhook delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalConsequence {
     /// The forge drops this delivery or sends it again; other deliveries are not affected.
     DeliveryLost,
-    /// After several rejections the forge suspends the webhook, eventually for hours.
+    /// After several rejections, the forge suspends the webhook, in the end for hours.
     HookSuspended,
 }
 
@@ -163,13 +166,13 @@ pub enum StatusKind {
     CheckRun,
     /// A commit status, which every account with write access can set.
     CommitStatus,
-    /// A report with notes on lines.
+    /// A report with annotations on lines.
     Report,
     /// A build status, which every account with write access can set.
     BuildStatus,
 }
 
-/// GitHub, both its own service and other servers.
+/// GitHub.com and GitHub Enterprise Server.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub const GITHUB: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Github,
@@ -207,8 +210,8 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Cloud. Values that Bitbucket does not publish are from ADR 78, which records where each value
-/// was observed. <https://developer.atlassian.com/cloud/bitbucket/rest/>
+/// Bitbucket Cloud. Values that Bitbucket does not publish were observed; ADR 78 records the sources.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/>
 pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
@@ -301,7 +304,7 @@ pub const BITBUCKET_DC_OLD: ForgeCapability =
 pub const CAPABILITY_TABLE: &[ForgeCapability] =
     &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
 
-/// Returns the row of a kind of forge, for its newest version.
+/// Returns the row for the newest version of a kind of forge.
 pub fn forge_capability(kind: ForgeKind) -> &'static ForgeCapability {
     match kind {
         ForgeKind::Github => &GITHUB,
@@ -320,7 +323,7 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
 }
 
 impl ForgeCapability {
-    /// Returns the limits that a plan needs, with the configured `settle`.
+    /// Returns the limits that a publish plan needs, with the configured settle delay.
     pub fn publish_limits(&self, settle: TimeSpan) -> PublishLimits {
         let follows_head = match self.anchored {
             AnchorCommit::Commit => false,

@@ -1,5 +1,5 @@
-//! Reads a webhook delivery with the parser of its kind of forge. The kind comes from the route, never from a
-//! header.
+//! Reads a webhook delivery with the parser of its kind of forge. The kind is determined by the route, never
+//! by a header.
 
 use reqwest::header::HeaderMap;
 use truing_core::port::ForgeKind;
@@ -8,7 +8,8 @@ use crate::webhook::{DeliveryError, DeliveryHeaders, WebhookEvent};
 use crate::{bitbucket, github};
 
 impl<'a> DeliveryHeaders<'a> {
-    /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
+    /// Reads the headers that this kind of forge sends. The kind is determined by the route, never by a
+    /// header.
     pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
         match kind {
             ForgeKind::Github => github::webhook::parse_headers(headers),
@@ -19,7 +20,7 @@ impl<'a> DeliveryHeaders<'a> {
 }
 
 /// Parses the body of a delivery whose signature was verified. `event` is the event in the delivery's
-/// headers. `forge_name` is the `NAME` of the `[forge.NAME]` that the route belongs to.
+/// headers. `forge_name` is the `NAME` in the section `[forge.NAME]` to which the route belongs.
 ///
 /// # Errors
 /// [`DeliveryError`] if the body is not JSON, or a required field is missing or invalid.

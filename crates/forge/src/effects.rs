@@ -1,8 +1,8 @@
-//! Performs every effect in the same steps: asks the gate, records the intent under the lease's token, makes
-//! the call, and records the result. If a response was lost or the process was killed, no call is made for a
-//! time, until the forge certainly shows the effect if it exists. After this delay the executor looks for the
-//! effect, and adopts it if it exists or makes it again. The executor never waits: [`EffectError::Settling`]
-//! contains the time at which the caller must try again.
+//! Performs every effect in the same steps: asks the gate, records the intent with the lease's token, makes
+//! the call, and records the result. If a response was lost or the process was killed, the effect may exist
+//! without being visible at the forge. No call is made until the settle delay has passed. Then the executor
+//! searches the forge for the effect. If it exists, it is adopted; otherwise the call is repeated. The
+//! executor never waits: [`EffectError::Settling`] contains the time at which the caller must try again.
 
 use std::fmt;
 use std::future::Future;
@@ -19,18 +19,18 @@ use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
 
 use crate::watch::{WriteMonitor, dry_outcome};
 
-/// The effects of one writer on one pull request, or on one repository.
+/// Performs the effects of one writer on one pull request or one repository.
 pub struct EffectExecutor<'a> {
     /// Write access to the forge.
     pub forge: &'a dyn ForgeWrite,
-    /// Record of intents and results.
+    /// Log of intents and results.
     pub log: &'a dyn EffectLog,
     /// Gate that is asked before each write.
     pub gate: &'a Arc<dyn WriteGate>,
     pub clock: &'a dyn Clock,
-    /// Owner of the recorded effects.
+    /// Owner of the effects in the log.
     pub writer: EffectOwner,
-    /// Monitor that reports the writes. In a dry run no write is made.
+    /// Monitor that records the writes. In a dry run, no write is made.
     pub watch: &'a WriteMonitor,
 }
 
@@ -40,8 +40,8 @@ impl fmt::Debug for EffectExecutor<'_> {
     }
 }
 
-/// The reason why an effect was not performed, or is not known to have been performed. Performing the effect
-/// again is always safe.
+/// The reason why an effect was not performed, or may not have been performed. Performing the effect again is
+/// always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// The gate is closed or the lease is lost: nothing more is written.
@@ -55,13 +55,14 @@ pub enum EffectError {
     Unanswered {
         /// Error that occurred instead of a response.
         error: ForgeError,
-        /// True after [`MAX_LOST`] lost responses, if no other effect can replace this one.
+        /// True if this was the last attempt: [`MAX_LOST`] responses were lost, and the effect has no
+        /// fallback.
         is_last: bool,
     },
     /// A write on the same topic was made or begun, and the forge may not show it yet.
     #[error("{description}: waiting until the forge shows an earlier write")]
     Settling {
-        /// Time at which to perform the effect again.
+        /// Time at which the caller must try again.
         until: UnixMillis,
         /// Description of the write.
         description: String,
@@ -80,39 +81,39 @@ impl From<ForgeError> for EffectError {
     }
 }
 
-/// The state of an effect before it is made.
+/// The state of an effect before the call.
 enum EffectPresence {
     Present(EffectOutcome),
     Missing(MissingEffect),
 }
 
-/// An effect that has to be made.
+/// An effect that does not exist at the forge and must be performed.
 struct MissingEffect {
     permit: Arc<WritePermit>,
-    /// Recorded entries of the effect's parts.
+    /// Log entries of the effect's parts.
     entries: Vec<Option<EffectEntry>>,
-    /// Responses lost since the first intent.
+    /// Number of lost responses since the first intent.
     lost_responses: u32,
 }
 
-/// The state of one part of an effect, according to its recorded entry.
+/// The state of one part of an effect according to its log entry.
 enum EffectPartState {
-    /// There is no entry, or the entry is so old that lists show its write.
+    /// There is no entry, or the entry is so old that the forge's lists certainly show its write.
     NoRecentEntry,
-    /// The same content was written just now.
+    /// The same content was written less than the settle delay ago.
     JustWritten(Option<CommentId>),
     /// The forge may not show the write before this time.
     Settling(UnixMillis),
-    /// As `Settling`, but the time of the entry is in the future because a clock was ahead.
+    /// Like `Settling`, but the time of the entry is in the future, because the clock that set it was ahead.
     InFuture,
-    /// The write was begun, and so much time has passed that the forge would show it. `lost` counts the lost
-    /// responses.
+    /// The write was begun, and the settle delay has passed, so the forge shows the write if it succeeded.
+    /// `lost_responses` is the number of lost responses.
     Overdue { lost_responses: u32 },
 }
 
 impl EffectExecutor<'_> {
-    /// Returns the reason why effects of this kind are skipped. There is a reason only if the forge is known
-    /// to reject them and a run can continue without them.
+    /// Returns the reason why effects of this kind are skipped: the forge is known to reject them, and a run
+    /// can continue without them. Otherwise returns `None`.
     pub fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denial_reason(kind)
     }
@@ -177,8 +178,9 @@ impl EffectExecutor<'_> {
         answer
     }
 
-    /// Looks for an effect on the same topic that was begun and has no recorded result, and records its
-    /// result. `None` if there is no such effect, or if the effect was not made. Makes no write at the forge.
+    /// Records the result of an effect on the same topics that was begun, but whose log entry is still open.
+    /// Returns `None` if there is no open entry, or if the forge does not show the effect. Writes nothing at
+    /// the forge.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -199,8 +201,8 @@ impl EffectExecutor<'_> {
         }
     }
 
-    /// Returns the comments on items that may have been created, but are not confirmed. If an intent was
-    /// recorded with a time in the future because a clock was ahead, its delay begins now.
+    /// Returns the comments that may have been created but are not confirmed. If the time of a log entry is
+    /// in the future because a clock was ahead, its settle delay begins now.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -222,7 +224,7 @@ impl EffectExecutor<'_> {
         Ok(pending)
     }
 
-    /// Pushes a commit to a branch that is at the expected commit. In a dry run nothing is pushed.
+    /// Pushes a commit to a branch if the branch is at the expected commit. In a dry run, nothing is pushed.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -237,7 +239,8 @@ impl EffectExecutor<'_> {
         let push =
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intent();
-        // The forge is not searched, because the push itself checks the current commit of the branch.
+        // The forge is not searched for the result, because the push itself checks the current commit of the
+        // branch.
         let MissingEffect { permit, entries: known, lost_responses } =
             match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
                 EffectPresence::Present(_) => return Ok(PushOutcome::Pushed),
@@ -271,8 +274,8 @@ impl EffectExecutor<'_> {
         Ok(pushed?)
     }
 
-    /// Asks the gate, then checks the record for the effect. If the record does not show whether the effect
-    /// exists, checks the forge.
+    /// Asks the gate, and then determines from the log whether the effect exists. If the log does not show
+    /// this, searches the forge.
     async fn check_presence<F>(
         &self,
         intended: &EffectIntent,
@@ -330,8 +333,8 @@ impl EffectExecutor<'_> {
             permit.expire();
             return Ok(EffectPresence::Missing(MissingEffect { permit, entries, lost_responses }));
         };
-        // The text of the found comment may differ, so the effect is not done yet. The next plan sees the
-        // comment and adopts it.
+        // The comment that was found may have a different text, so the effect does not count as performed.
+        // The next publish plan observes the comment and adopts it.
         if intended.kind.is_observed_by_plan() {
             return settling(now);
         }
@@ -341,7 +344,7 @@ impl EffectExecutor<'_> {
         Ok(EffectPresence::Present(found))
     }
 
-    /// Returns the recorded entries of the effect's parts.
+    /// Returns the log entries of the effect's parts.
     async fn recorded_entries(
         &self,
         intended: &EffectIntent,
@@ -350,8 +353,8 @@ impl EffectExecutor<'_> {
         self.log.effects(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
     }
 
-    /// Records the intent. If two processes record an intent for the same effect, only one of them makes the
-    /// call.
+    /// Records the intent in the log. If two processes do this for the same effect, only one succeeds and
+    /// makes the call.
     async fn record_intent(
         &self,
         intended: &EffectIntent,
@@ -375,8 +378,8 @@ impl EffectExecutor<'_> {
         Err(EffectError::Settling { until, description: intended.description.clone() })
     }
 
-    /// Records the result of a call. If a plan requested a comment, its entry stays open until `Runs::shown`
-    /// stores the comment. Until then, the comment has no row and counts as pending.
+    /// Records the result of a call. If a publish plan requested a comment, its log entry stays open until
+    /// `RunStore::store_comments` stores the comment's id. Until then, the comment counts as pending.
     async fn record_result(
         &self,
         intended: &EffectIntent,
@@ -390,7 +393,7 @@ impl EffectExecutor<'_> {
             Ok(_) if intended.kind.is_observed_by_plan() => return Ok(answer?),
             Ok(EffectOutcome::Superseded) => every(None),
             Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
-            // The effect takes several calls, and some of them may have succeeded.
+            // The effect consists of several calls, and earlier calls may have succeeded.
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
@@ -404,9 +407,9 @@ impl EffectExecutor<'_> {
         answer.map_err(|error| convert_forge_error(error, is_last))
     }
 
-    /// Replaces the entries `known` with the results of the parts, at the current time. `None` means that the
-    /// part does not exist and no write is open. If another process has replaced an entry, that process
-    /// records the result.
+    /// Replaces `expected_entries` by the results of the parts, with the current time. The value `None` for a
+    /// part means that it does not exist and no write is open. If another process has replaced an entry,
+    /// nothing is changed, because that process records the result.
     async fn record_part_states(
         &self,
         intended: &EffectIntent,
@@ -436,7 +439,7 @@ impl EffectExecutor<'_> {
     }
 }
 
-/// Returns the state of one part according to its entry.
+/// Returns the state of one part according to its log entry.
 fn part_state(
     part: &IntentPart,
     entry: Option<&EffectEntry>,
@@ -444,14 +447,14 @@ fn part_state(
     settle: TimeSpan,
 ) -> EffectPartState {
     let Some(entry) = entry else { return EffectPartState::NoRecentEntry };
-    // A clock was ahead when the entry was recorded, so the delay begins now.
+    // The clock that set the entry's time was ahead. The settle delay therefore begins now.
     if entry.last_event_at > now && settle > TimeSpan(0) {
         return EffectPartState::InFuture;
     }
     let shown = entry.last_event_at + settle;
     let is_recent = entry.last_event_at <= now && now < shown;
     match &entry.state {
-        // Lists may not yet show a write that was just made.
+        // The forge's lists may not show a recent write yet.
         EffectEntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
             if is_same {
@@ -466,7 +469,7 @@ fn part_state(
     }
 }
 
-/// Returns the outcome of an effect whose parts were just made.
+/// Returns the outcome of an effect whose parts were all written a short time ago.
 fn outcome_from_parts(created_parts: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
         Some((CommentSubject::from_topic(&part.topic)?, comment.clone()?))
@@ -481,7 +484,7 @@ fn outcome_from_parts(created_parts: Vec<(&IntentPart, Option<CommentId>)>) -> E
         .map_or(EffectOutcome::Applied, EffectOutcome::Comment)
 }
 
-/// Converts an error of the forge. With `is_last` no further try is made after a lost response.
+/// Converts an error of the forge. `is_last` is true if no further attempt is made after a lost response.
 fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
     if let ForgeError::Halted(halt) = error {
         return EffectError::Halted(halt);
@@ -493,8 +496,8 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
     }
 }
 
-/// Converts an error of the store. If a newer lease caused the error, the result reports that our lease is
-/// lost.
+/// Converts an error of the store. If a newer lease caused the error, the result is a halt because this lease
+/// is lost.
 fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { greatest_token: last, .. } => EffectError::Halted(GateHalt::before_write(

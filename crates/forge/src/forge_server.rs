@@ -1,6 +1,6 @@
-//! The port of a forge's server, for everything beyond one repository. The port is in this crate and not in
-//! `core` because it uses cached lists, rows of the capability table and git addresses. The port only reads;
-//! writes are effects of a client.
+//! The port to a forge's server, for reading data that is not limited to one pull request. The port uses
+//! cached lists, the capability table and git addresses, so it is defined in this crate and not in `core`. It
+//! never writes; clients perform all writes as effects.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, UnixMillis};
@@ -16,7 +16,7 @@ use crate::http::RateQuota;
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// One server of a forge with one login. Cheap to clone; clones share connections and cached facts.
+/// One server of a forge with one login. Cloning is cheap; clones share connections and cached data.
 #[async_trait]
 pub trait ForgeServer: Clone + Send + Sync {
     /// Client of one repository and one of its pull requests.
@@ -27,18 +27,18 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Returns the capabilities and limits of the forge.
     fn capability(&self) -> &'static ForgeCapability;
 
-    /// Returns a copy for one review: each call contains the review's id in the header `X-Review-Id`. An id
-    /// that a header cannot contain is omitted.
+    /// Returns a copy for one review. Each request of the copy contains the review's id in the header
+    /// `X-Review-Id`. An id that a header cannot contain is omitted.
     #[must_use]
     fn for_review(&self, id: &str) -> Self;
 
-    /// Returns the client of a repository and one of its pull requests, for this producer. The pull request
-    /// number 0 stands for the repository alone. `repo` is the current `owner/name`, and markers contain
-    /// `id`.
+    /// Returns the client of a repository and one of its pull requests, for this producer. If the number in
+    /// `id` is 0, the client is for the repository without a pull request. `repo` is the current name
+    /// `owner/name`. The client's markers contain `id`.
     fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> Self::Client;
 
-    /// Returns the git address and credential of a repository with this `id` and the current name `repo`. For
-    /// a push, [`ForgeError::Forbidden`] means that the login may not push.
+    /// Returns the git address and credential of a repository with this `id` and the current name `repo`. If
+    /// the remote is for a push, [`ForgeError::Forbidden`] means that the login may not push.
     async fn resolve_remote(
         &self,
         id: &str,
@@ -50,19 +50,20 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// renamed.
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError>;
 
-    /// Reads the repository with this id under any name; [`ForgeError::NotFound`] if it is gone or hidden
-    /// from this login.
+    /// Reads the repository with this id, regardless of its name. Returns [`ForgeError::NotFound`] if it no
+    /// longer exists or is hidden from this login.
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError>;
 
-    /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the calls made.
-    /// After an error, the pages that could be read are updated, and the other pages stay unchanged.
+    /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the number of
+    /// calls from `calls`. After an error, the pages that were read are updated, and all other pages stay
+    /// unchanged.
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
-    /// Lists the open pull requests of a repository, newest activity first.
+    /// Updates the list of a repository's open pull requests, newest activity first.
     async fn refresh_open_pulls(
         &self,
         repo: &str,
@@ -73,18 +74,19 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Lists the open pull requests from a branch of the repository itself: at most one for each base.
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
 
-    /// Lists up to `most` open pull requests of a repository for people, newest activity first. The flag is
-    /// true if the list is complete.
+    /// Lists up to `max_pulls` open pull requests of a repository for display, newest activity first. The
+    /// flag is true if the list is complete.
     async fn list_open_pulls(
         &self,
         repo: &str,
         max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
-    /// Updates two lists with the comments that were written or changed at or after `since`. With a number,
-    /// the comments of that pull request are requested, otherwise those of all pull requests. Comments of the
-    /// same pull request and kind are sorted, oldest change first. A forge that can list comments only for a
-    /// whole repository also returns comments of other pull requests.
+    /// Updates two lists with the comments that were written or changed at or after `since`. If `scope`
+    /// contains a pull request number, the comments of this pull request are requested; otherwise, those of
+    /// all pull requests. Comments of the same pull request and kind are sorted, oldest change first. If a
+    /// forge can only list the comments of a whole repository, comments of other pull requests are returned,
+    /// too.
     async fn refresh_comments_since(
         &self,
         scope: (&str, Option<u64>),
@@ -104,22 +106,23 @@ pub trait ForgeServer: Clone + Send + Sync {
     ) -> Result<Option<PullComment>, ForgeError>;
 
     /// Returns true if this account may write to the repository. The account is identified by its id, because
-    /// a name can pass to another account.
+    /// another account may get its name later.
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
-    /// Returns true if this account is our own account.
+    /// Returns true if this account is Truing's own account.
     async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Reads the rules that may reject a push to a branch.
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
-    /// Returns the rate limit from the last response that contained one. `None` before such a response, and
-    /// for forges whose responses do not contain a limit with a count and an end.
+    /// Returns the rate limit from the latest response that contained one. `None` before such a response, and
+    /// for forges whose responses do not contain the remaining calls and the end of the limit.
     fn quota(&self) -> Option<RateQuota> {
         None
     }
 
-    /// Returns the id of the App that we log in as, if people can request its checks again; otherwise `None`.
+    /// Returns the id of the App with which Truing logs in, if people can request a rerun of its checks;
+    /// otherwise `None`.
     fn check_app_id(&self) -> Option<u64> {
         None
     }

@@ -1,8 +1,9 @@
-//! Client of GitHub: the part of its REST and GraphQL APIs that the loops need.
+//! Client for the calls of GitHub's REST and GraphQL APIs that the loops need.
 //!
-//! [`GitHub`] is one server with one login. [`GitHubClient`] is one repository on this server and one of its
-//! pull requests, for one producer. The client reads, and performs effects. The client has no call that
-//! approves, merges or changes code, or closes a pull request that another account opened.
+//! [`GitHub`] is one server with one login. [`GitHubClient`] accesses one repository on this server and one
+//! of its pull requests, and writes comments for one producer. The client reads from GitHub, and performs
+//! effects. No call of the client approves or merges a pull request, changes code, or closes a pull request
+//! that another account opened.
 
 use std::sync::Arc;
 
@@ -49,8 +50,8 @@ pub use client::GitHubClient;
 const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
-/// Hosts of GitHub's own service, including all subdomains. Other servers have no limit on calls that create
-/// something, unless a response reports one.
+/// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
+/// if a response reports such a limit.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 
 /// Returns GitHub's wire format for this server. GitHub's limit on creations also counts objects that people
@@ -72,7 +73,7 @@ pub(crate) fn wire_of(api: &Url) -> HttpDialect {
 /// The address of one server, and our login and settings on that server.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
-    /// `NAME` of `[forge.NAME]`, which is part of every marker.
+    /// `NAME` of the configuration section `[forge.NAME]`; every marker contains this name.
     pub name: String,
     /// Root of the REST API: `https://api.github.com`, or `https://HOST/api/v3`.
     pub api_url: Url,
@@ -80,7 +81,7 @@ pub struct GitHubOptions {
     pub git_url: Url,
     /// Credentials to log in with.
     pub credentials: GitHubCredentials,
-    /// Former accounts of ours: names, or ids, which no other account can take over.
+    /// Our former accounts, each given as a name or an id. A name can pass to another account; an id cannot.
     pub accounts: Vec<String>,
     /// Keys that sign the markers.
     pub markers: MarkerKeys,
@@ -127,7 +128,7 @@ fn account_id(number: u64) -> AccountId {
 }
 
 impl GitHub {
-    /// Builds a client. Sends no request. Tokens and limits expire by `clock`.
+    /// Builds a client. Sends no request. `clock` determines when tokens and rate limits expire.
     ///
     /// # Errors
     /// [`GitHubError`] for an invalid address, or a token that cannot be sent.
@@ -135,7 +136,7 @@ impl GitHub {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// Builds a client with these limits on waiting.
+    /// Builds a client with the timeouts in `patience`.
     ///
     /// # Errors
     /// As [`GitHub::new`].
@@ -151,7 +152,8 @@ impl GitHub {
                 && url.password().is_none();
             if !right {
                 let mut url = url.clone();
-                // Both calls fail only for addresses that cannot contain credentials.
+                // `set_username` and `set_password` fail only for an address that cannot contain credentials,
+                // so their errors are ignored.
                 let _ = url.set_username("");
                 let _ = url.set_password(None);
                 return Err(GitHubError::Url { name: options.name, url });
@@ -165,7 +167,7 @@ impl GitHub {
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
-    /// before the first request, because it drops the limits recorded so far.
+    /// before the first request: the returned client does not have the limits that this client has recorded.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
@@ -176,7 +178,7 @@ impl GitHub {
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
-    /// Returns a copy of the client that makes its write calls under this permit.
+    /// Returns a copy of the client that checks this permit before each write call.
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         self.with_http(self.inner.http.with_permit(permit.clone()))
     }
@@ -200,7 +202,8 @@ impl GitHub {
     }
 }
 
-/// Returns the fields for the place of a comment. GitHub accepts `start_line` only for several lines.
+/// Returns the JSON fields for the location of a comment on the diff. GitHub accepts `start_line` only if the
+/// comment covers several lines.
 fn location_fields(purpose: &str, location: &CodeLocation) -> Result<Value, ForgeError> {
     let side = match location.side {
         DiffSide::Old => "LEFT",

@@ -1,9 +1,9 @@
-//! Client of a forge's HTTP API with limits on time and size. Only a call that is safe to repeat is retried.
-//! Every error response is converted to [`ForgeError`] by its status, headers and text.
+//! The client for a forge's HTTP API, with limits on time and size. Only a call that is safe to repeat is
+//! retried. Every error response is converted to [`ForgeError`] by its status, headers and text.
 //!
-//! A call that creates something is sent only once. If the response is lost, the call may have succeeded, and
-//! only a search for the marker can show the result. Credentials never follow a redirect and never appear in
-//! an error.
+//! A call that creates something is sent only once. If the response is lost, the call may have succeeded;
+//! only a search for the new object's marker shows whether it did. Credentials never follow a redirect and
+//! never appear in an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ mod text;
 pub(crate) use limits::RateLimitOwner;
 pub use limits::RateQuota;
 
-/// Maximum size of a response that is read, decompressed: 100 comments of 65,536 characters of four bytes,
-/// with some reserve.
+/// Maximum size of a decompressed response: enough for 100 comments of 65,536 characters with four bytes
+/// each.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum size of the body of an error response that is read.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -57,10 +57,10 @@ pub(crate) struct HttpDialect {
     /// Header that is in an error response if the token must be authorized for single sign-on; `None` if the
     /// forge has no such header.
     pub(crate) sso_header: Option<&'static str>,
-    /// True if status 409 means that the call had no effect because the object has changed, and status 413
-    /// means that the content is too long.
+    /// True if the forge uses status 409 for an object that has changed (the call had no effect), and status
+    /// 413 for content that is too long.
     pub(crate) reports_conflicts: bool,
-    /// Limits on calls that create something: number of calls and the time span.
+    /// Limits on calls that create something. Each limit is a number of calls and a time span.
     pub(crate) creations: &'static [(usize, TimeSpan)],
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct HttpDialect {
 pub struct HttpTimeouts {
     /// Timeout for connecting to the server.
     pub connect: Duration,
-    /// Timeout between two parts of a response.
+    /// Maximum time without new data while a response is read.
     pub read: Duration,
-    /// Timeout of a complete response.
+    /// Maximum time from the request to the end of the response.
     pub total: Duration,
     /// Wait before the first retry of a call; the wait doubles for the second retry.
     pub retry_delay: Duration,
@@ -88,7 +88,7 @@ impl Default for HttpTimeouts {
     }
 }
 
-/// The effect of sending a call again if the forge may have received it already.
+/// The effect of sending a call again when the forge may already have received the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RetrySafety {
     /// A repetition has the same result as one call.
@@ -107,18 +107,19 @@ pub(crate) struct ForgeRequest {
     pub(crate) retry_safety: RetrySafety,
     /// True if the call changes something at the forge.
     writes: bool,
-    /// Tag of the version that the caller has cached. If this version is still the newest, the forge does not
-    /// send it again.
+    /// Tag of the version that the caller has cached; `None` if the caller has no version. If this version is
+    /// still the newest, the forge sends no content.
     etag: Option<HeaderValue>,
-    /// True if a redirect to another address of the same server is a response ([`ForgeResponse::location`])
-    /// and not an error.
+    /// True if a redirect to another address of the same server counts as a response
+    /// ([`ForgeResponse::location`]). Otherwise, a redirect is an error.
     redirected: bool,
-    /// True if the call comments on places of a diff. The forge may reject such places.
+    /// True if the call comments on lines or files of a diff. The forge may reject the location of such a
+    /// comment.
     comments_on_diff: bool,
 }
 
 impl ForgeRequest {
-    /// Builds a call that reads.
+    /// Builds a call that only reads.
     pub(crate) fn get(purpose: impl Into<String>, url: Url) -> Self {
         let (method, retry_safety) = (Method::GET, RetrySafety::Harmless);
         Self {
@@ -134,7 +135,7 @@ impl ForgeRequest {
         }
     }
 
-    /// Builds a call that reads, and sends the query as the body.
+    /// Builds a call that only reads and that sends the query as its body.
     pub(crate) fn query(purpose: impl Into<String>, url: Url, body: Value) -> Self {
         Self { writes: false, ..Self::set(purpose, Method::POST, url, Some(body)) }
     }
@@ -155,8 +156,8 @@ impl ForgeRequest {
         }
     }
 
-    /// Marks a call that comments on places of a diff. An error status that may be about a place becomes
-    /// [`ForgeError::Rejected`].
+    /// Marks a call that comments on lines or files of a diff. An error status that the forge may use for a
+    /// rejected location becomes [`ForgeError::Rejected`].
     pub(crate) fn for_diff_comment(self) -> Self {
         Self { comments_on_diff: true, ..self }
     }
@@ -193,8 +194,8 @@ impl ForgeRequest {
         Self { redirected: true, ..self }
     }
 
-    /// Makes the call conditional: [`ForgeResponse::is_unchanged`] is true if the tag is the tag of the
-    /// newest version.
+    /// Makes the call conditional: if `etag` is the tag of the newest version,
+    /// [`ForgeResponse::is_unchanged`] returns true.
     pub(crate) fn if_none_match(self, etag: Option<HeaderValue>) -> Self {
         Self { etag, ..self }
     }
@@ -217,7 +218,7 @@ pub(crate) struct ForgeHttpClient {
     timeouts: HttpTimeouts,
     limits: Arc<RateLimits>,
     clock: Arc<dyn Clock>,
-    /// Id of the review that the calls are made for.
+    /// Id of the review, which is sent in each call.
     review: Option<HeaderValue>,
     /// Permit for calls that write; `None` for a client that only reads.
     permit: Option<Arc<WritePermit>>,
@@ -233,7 +234,7 @@ pub(crate) struct RequestAuthorization {
 }
 
 impl RequestAuthorization {
-    /// Builds a Bearer header. The credential appears in no error.
+    /// Builds a Bearer header. Errors never contain the credential.
     pub(crate) fn bearer(secret: SecretString, payer: RateLimitOwner) -> Result<Self, HttpClientError> {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| HttpClientError::Token)?;
@@ -241,8 +242,8 @@ impl RequestAuthorization {
         Ok(Self { header, clean: TextCleaner::new(&secret), secret, payer })
     }
 
-    /// Builds a Basic header from a name and a credential. Neither the plain nor the encoded credential
-    /// appears in an error.
+    /// Builds a Basic header from a name and a credential. Errors contain neither the plain nor the encoded
+    /// credential.
     pub(crate) fn basic(
         name: &str,
         secret: SecretString,
@@ -261,14 +262,14 @@ impl RequestAuthorization {
     }
 }
 
-// Debug is not derived because this is a credential.
+// `Debug` is not derived, because the fields contain a credential.
 impl fmt::Debug for RequestAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestAuthorization").field("payer", &self.payer).finish_non_exhaustive()
     }
 }
 
-/// The error of a client that cannot be built.
+/// The error of building an HTTP client or its credential.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     /// The token cannot be part of a header.
@@ -286,7 +287,7 @@ impl fmt::Debug for ForgeHttpClient {
 }
 
 impl ForgeHttpClient {
-    /// Builds a client for `api`.
+    /// Builds a client for the server at `api`.
     pub(crate) fn new(
         api: &Url,
         wire: HttpDialect,
@@ -300,8 +301,8 @@ impl ForgeHttpClient {
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.read)
             .timeout(timeouts.total);
-        // The proxy in the environment is for traffic to other machines, so the proxy is not used for a forge
-        // on this machine.
+        // The environment's proxy is for traffic to other machines, so a forge on this machine is called
+        // without the proxy.
         if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
@@ -316,7 +317,7 @@ impl ForgeHttpClient {
         Self { review: HeaderValue::from_str(id).ok(), ..self.copy_client() }
     }
 
-    /// Returns a client with the same limits that makes its write calls under this permit.
+    /// Returns a client with the same limits that checks this permit before each write call.
     pub(crate) fn with_permit(&self, permit: Arc<WritePermit>) -> Self {
         Self { permit: Some(permit), ..self.copy_client() }
     }
@@ -347,8 +348,8 @@ impl ForgeHttpClient {
         }
     }
 
-    /// Returns the primary rate limit of the last response that contained one, for the payer with the fewest
-    /// calls left. `None` before such a response.
+    /// Returns the last reported primary rate limit, of the payer with the fewest calls left. Returns `None`
+    /// until a response has reported a limit.
     pub(crate) fn quota(&self) -> Option<RateQuota> {
         self.limits.quota()
     }
@@ -368,7 +369,8 @@ impl ForgeHttpClient {
         loop {
             let refusal = match self.send_once(authorization, call).await {
                 Ok(answer) => return Ok(answer),
-                // The forge may have performed an earlier try, so the error of the earlier try is returned.
+                // The gate has halted a retry. The forge may have performed the earlier try, so the error of
+                // that try is returned.
                 Err(ClassifiedError { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
                     return Err(error);
                 }
@@ -388,11 +390,11 @@ impl ForgeHttpClient {
         authorization: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
-        // The call counts as one of the concurrent calls until its response has been read.
+        // `_place` makes the call count as one of the concurrent calls until its response has been read.
         let _place =
             self.limits.admit(authorization.payer, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {
-            // Each try is a write, so the gate is asked before each try.
+            // Each try is a write, so the permit is checked before each try.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm_write(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
@@ -432,7 +434,8 @@ impl ForgeHttpClient {
             match response.chunk().await {
                 Ok(Some(piece)) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
                 Ok(None) => break,
-                // An error status is reported even if reading the body fails.
+                // If reading the body of an error response fails, the error is classified without the rest of
+                // the body.
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
@@ -501,12 +504,13 @@ fn no_response_error(
 }
 
 impl ForgeResponse {
-    /// Returns true if the caller has the newest version. The response is then empty.
+    /// Returns true if the version that the caller has cached is still the newest. The response is then
+    /// empty.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// Returns the tag of the version in this response.
+    /// Returns the tag of the version that this response contains.
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
         self.headers.get(header::ETAG).cloned()
     }
@@ -516,15 +520,15 @@ impl ForgeResponse {
         classify::header_text(&self.headers, name)
     }
 
-    /// Returns the address on the same server that the response redirects to, for calls with
-    /// [`ForgeRequest::allow_redirect`].
+    /// Returns the redirect's target on the same server. Only responses to calls with
+    /// [`ForgeRequest::allow_redirect`] can be redirects.
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
     }
 
-    /// Parses an address of this server in a response. Credentials are sent to the address, so an address of
-    /// another server is an error.
+    /// Parses an address that a response contains. The client sends its credentials to this address, so an
+    /// address of another server is an error.
     pub(crate) fn parse_server_url(&self, text: &str) -> Result<Url, ForgeError> {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
@@ -554,13 +558,13 @@ impl ForgeResponse {
         Err(unavailable_error(&self.purpose, &message))
     }
 
-    /// Checks only that the body is empty or a JSON object. Otherwise the response may be a proxy's page,
+    /// Returns an error unless the body is empty or a JSON object. Any other body may be a proxy's page,
     /// which can also have status 200.
     pub(crate) fn check_body(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
 
-    /// Parses the JSON as [`ForgeResponse::json`] does, for a response with a secret. An error contains no
+    /// Parses JSON that contains a secret. Unlike the errors of [`ForgeResponse::json`], an error contains no
     /// part of the response.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
@@ -580,13 +584,13 @@ impl ForgeResponse {
             .map(|limit| limit.wait)
     }
 
-    /// Cleans a text from this response for use in an error.
+    /// Cleans a text of this response, for use in an error message.
     pub(crate) fn clean(&self, words: &str) -> String {
         self.clean.text(words)
     }
 
-    /// Returns the next page of a list. Credentials are sent to the next page, so its address must have the
-    /// same origin.
+    /// Returns the address of the next page of a list; `None` on the last page. The client sends its
+    /// credentials to this address, so it must have the same origin.
     pub(crate) fn next_page(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
         let Some(next) = links.flat_map(link::next_page_url).next() else {
@@ -601,7 +605,7 @@ pub(crate) fn unavailable_error(purpose: &str, message: &str) -> ForgeError {
     ForgeError::Unavailable { request: purpose.to_owned(), message: message.to_owned() }
 }
 
-/// Returns scheme, host and port, for people.
+/// Returns the scheme, host and port of an address as text for people.
 fn url_origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

@@ -1,5 +1,5 @@
-//! The forges: the enums that the loops and the service use ([`AnyForgeServer`], [`RepositoryClient`]), the
-//! client of each kind, the execution of writes, the markers that identify our comments, and webhooks.
+//! Access to forges: the enums that the loops and the service use ([`AnyForgeServer`], [`RepositoryClient`]),
+//! a client for each kind of forge, the execution of writes, markers and webhooks.
 
 pub mod any_forge_server;
 pub mod bitbucket;

@@ -1,5 +1,5 @@
-//! Lists that are read repeatedly. The forge does not send an unchanged page again, and the request does not
-//! count against the rate limit.
+//! Caches of lists that are read repeatedly. For an unchanged page, the forge sends no content, and the
+//! request does not count against the rate limit.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::http::{ForgeRequest, ForgeResponse};
 
-/// A list as it was last read.
+/// A cached list, as the forge last returned it.
 #[derive(Clone, Debug)]
 pub struct CachedListing<T> {
     pages: Vec<ListingPage<T>>,
@@ -43,43 +43,43 @@ impl<T> CachedListing<T> {
         self.pages.iter().flat_map(|page| &page.items)
     }
 
-    /// Replaces the cache by these items, which were read from this address.
+    /// Replaces the cached items with `items`, which were read from this address.
     pub(crate) fn replace(&mut self, url: Url, items: Vec<T>, complete: bool) {
         self.replace_parts(vec![(url, items)], complete);
     }
 
-    /// Replaces the cache by these parts, each read from its own address.
+    /// Replaces the cached items with these parts. Each part was read from its own address.
     pub(crate) fn replace_parts(&mut self, parts: Vec<(Url, Vec<T>)>, complete: bool) {
         let page = |(url, items): (Url, Vec<T>)| ListingPage { url, etag: None, items, next_url: None };
         self.pages = parts.into_iter().map(page).collect();
         (self.complete, self.in_order) = (complete, false);
     }
 
-    /// Returns the part that was read from this address, if it is cached.
+    /// Returns the cached items that were read from this address; `None` if there are none.
     pub(crate) fn items_from(&self, url: &Url) -> Option<&[T]> {
         self.pages.iter().find(|page| page.url == *url).map(|page| page.items.as_slice())
     }
 
-    /// Marks the cached items as possibly stale, so they are read again.
+    /// Marks the list as incomplete, so it is read again.
     pub(crate) fn mark_stale(&mut self) {
         self.complete = false;
     }
 
-    /// Returns true if the list was read to its end. Otherwise there may be more items.
+    /// Returns true if the list was read to its end. If it returns false, the forge may have more items.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Returns true if the whole list is in the requested order. If such a list is truncated, only items
-    /// after its last item are missing. A list that was joined from parts is not in order, and any item may
-    /// be missing.
+    /// Returns true if all items are in the order that the request specified. If such a list is truncated,
+    /// only items after its last item are missing. A list that was joined from parts is not in order, and any
+    /// item may be missing.
     pub fn is_in_order(&self) -> bool {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most `max_pages` pages. Each changed page is subtracted from
-    /// the number of calls left. After an error, the pages that were already read are updated, and the other
-    /// pages stay unchanged. `send` sends a call.
+    /// Reads the list again from `first_url`, at most `max_pages` pages. Each call is subtracted from
+    /// `calls_left`, except for an unchanged page. After an error, the pages that were already read are
+    /// updated, and the other pages stay unchanged. `send` sends a call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -96,8 +96,8 @@ impl<T> CachedListing<T> {
         self.refresh_with_body_links(send, purpose, first_url, max_pages, calls_left, read).await
     }
 
-    /// Reads the list as `refresh` does, for responses whose body names the next page. `read` returns the
-    /// items and the address of the next page.
+    /// Reads the list as `refresh` does, if the body of a response contains the address of the next page.
+    /// `read` returns the items and the address of the next page.
     pub(crate) async fn refresh_with_body_links<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -144,7 +144,7 @@ impl<T> CachedListing<T> {
     }
 }
 
-/// The repositories as they were last listed: one list, or several lists that the forge keeps separately.
+/// The cached repositories: one list, or several lists if the forge returns them separately.
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryListing {
     /// Names of the lists, if the forge has several lists.
@@ -159,7 +159,7 @@ impl RepositoryListing {
         self.lists.values().flat_map(CachedListing::items)
     }
 
-    /// Returns true if each list was read to its end. Otherwise there may be more repositories.
+    /// Returns true if each list was read to its end. If it returns false, there may be more repositories.
     pub fn is_complete(&self) -> bool {
         self.lists.values().all(CachedListing::is_complete)
     }

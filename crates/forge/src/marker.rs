@@ -1,7 +1,8 @@
-//! Markers: the last line of each comment of ours, which names its subject and proves that we wrote it.
+//! Markers: the last line of each comment of ours. The marker names the comment's subject and proves that we
+//! wrote the comment.
 //!
-//! A marker is a hidden HTML comment. For a forge that shows HTML as text, it is a link reference that no
-//! text uses ([`MarkerForm`]). The two forms are:
+//! A marker is a hidden HTML comment. If the forge shows HTML as text, the marker is instead a link reference
+//! that no text uses ([`MarkerForm`]). The two forms are:
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
@@ -10,9 +11,9 @@
 //!
 //! A marker contains the finding's id as plain text, and an HMAC-SHA-256 over forge, repository, pull
 //! request, producer and item. Lost records are recovered from markers, so a marker that another account has
-//! written must not verify. Only the last line is read as a marker. A marker has exactly one valid spelling
-//! and verifies only on its own pull request. [`disable_markers`] disables marker syntax in text that is not
-//! ours.
+//! written must not verify. Only the last line is read as a marker. Each marker has exactly one valid
+//! spelling, and verifies only on the pull request that it was written for. [`disable_markers`] disables
+//! marker syntax in text that is not ours.
 //!
 //! Our pull requests and issues, and the comments of the loops that open them, have a marker with a topic in
 //! place of the item (`topic.rs`).
@@ -42,13 +43,13 @@ const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
 const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
 /// Suffixes of markers, in each form.
 const CLOSING: [&str; 2] = [" -->", ")"];
-/// Parts before and after the hash in the marker of the tool that Truing replaces. The tool marked its inline
-/// comments.
+/// Text before and after the hash in a marker of the tool that Truing replaces. That tool put its marker into
+/// its inline comments.
 const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
 /// Word for the summary in a marker. A finding whose id is this word is escaped, so the unescaped word always
 /// means the summary.
 const SUMMARY: &str = "summary";
-/// Kind of the markers of comments that show one item of a pull request.
+/// The kind of marker in a comment that shows an item of a pull request: a finding or the summary.
 const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
 /// Length of a new key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -60,17 +61,17 @@ const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 struct MarkerKind {
     /// Name of the field that holds the subject of a marker.
     field: &'static str,
-    /// First input of the HMAC. This input separates the kinds of markers. An HMAC for another kind or
-    /// another purpose never verifies as a marker of this kind, even with the same key.
+    /// First input of the HMAC, different for each kind of marker. Without this input, an HMAC for another
+    /// kind or another purpose could verify as a marker of this kind.
     domain: &'static [u8],
 }
 
-/// The keys of markers: one key that signs, and former keys that are still recognised.
+/// The keys of markers: the key that signs, and former keys whose markers still verify.
 #[derive(Clone)]
 pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
-    /// Form of new markers. Existing markers of every form are recognised.
+    /// Syntax of new markers. Existing markers verify in every syntax.
     form: MarkerForm,
 }
 
@@ -80,10 +81,10 @@ struct MarkerKey {
     bytes: Vec<u8>,
 }
 
-/// The result of reading the last line of a comment.
+/// The result of searching the last line of a comment for a marker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MarkerMatch {
-    /// One of our markers, for this pull request.
+    /// A marker that we wrote for this pull request.
     Verified {
         /// Producer that requested the comment.
         producer: CommentProducer,
@@ -92,8 +93,7 @@ pub enum MarkerMatch {
         /// Text above the marker, with normalised line ends and trailing white space ([`normalize_text`]).
         body: String,
     },
-    /// A marker signed with a key that is not ours, or no longer ours. The marker cannot be verified, but its
-    /// content is readable.
+    /// A marker whose key is not configured. The marker cannot be verified, but its content is readable.
     UnknownKey {
         /// Id of the unknown key.
         key: String,
@@ -104,12 +104,12 @@ pub enum MarkerMatch {
         /// Text above the marker, normalised as for a verified marker.
         body: String,
     },
-    /// A line that begins like a marker but was not written by us for this pull request.
+    /// A line that begins like a marker, but that we did not write for this pull request.
     Forged,
     NoMarker,
 }
 
-// Only key ids are shown, because the keys are secrets.
+// The output contains only the ids of the keys, because the keys are secret.
 impl fmt::Debug for MarkerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MarkerKeys")
@@ -154,7 +154,7 @@ impl MarkerKey {
 }
 
 impl MarkerKeys {
-    /// Builds keys from their bytes: the key that signs, and former keys.
+    /// Builds the keys from the bytes of the signing key and of former keys.
     pub fn new(current: &[u8], previous: &[&[u8]]) -> Self {
         Self {
             current: MarkerKey::new(current),
@@ -163,7 +163,7 @@ impl MarkerKeys {
         }
     }
 
-    /// Returns the key for the line digests in the records, derived from the key that signs.
+    /// Returns the key for the line digests in the records. It is derived from the signing key.
     pub fn lines_key(&self) -> LinesKey {
         LinesKey::derive(&self.current.bytes)
     }
@@ -181,8 +181,8 @@ impl MarkerKeys {
 
     fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
         let producer = producer.as_str();
-        // HMAC accepts keys of any length, so this call does not fail. A failure would do no harm except that
-        // the marker would not verify.
+        // HMAC accepts keys of any length, so this call does not fail. If it failed, the only consequence
+        // would be a marker that does not verify.
         let mac = self
             .current
             .mac(kind.domain, pr, producer, word)
@@ -197,7 +197,7 @@ impl MarkerKeys {
         format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
     }
 
-    /// Returns true if the HMAC of a marker verifies; `None` if its key is not ours.
+    /// Returns true if the marker's HMAC verifies, and `None` if the marker's key is not configured.
     fn verify_mac(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
         let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
         let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.subject_word);
@@ -232,8 +232,8 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// Returns the text of an inline comment of the tool that Truing replaces, without the marker in its first or
-/// last line. `None` if the text has no such marker. The other tool's marker proves nothing, and Truing never
-/// writes it.
+/// last line. `None` if the text has no such marker. A marker of that tool is not signed and proves nothing,
+/// and Truing never writes one.
 pub fn without_seed(text: &str) -> Option<String> {
     let is_hash = |hash: &str| {
         !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -258,7 +258,7 @@ struct MarkerParts<'a> {
 }
 
 impl<'a> MarkerParts<'a> {
-    /// Parses a line; `None` if its spelling differs from ours in any way.
+    /// Parses a marker line; `None` if the line differs in any way from the line that we would write.
     fn read(kind: &MarkerKind, line: &'a str) -> Option<Self> {
         let mut forms = OPENING_1.iter().zip(CLOSING);
         let inside =
@@ -288,7 +288,7 @@ fn is_unescaped_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
 
-/// Returns the item's word as markers spell it.
+/// Returns the word that stands for the item in a marker.
 fn word_of(item: &CommentSubject) -> String {
     match item {
         CommentSubject::Summary => SUMMARY.to_owned(),
@@ -343,9 +343,9 @@ pub fn normalize_text(text: &str) -> String {
     out
 }
 
-/// Disables marker syntax in text that is not ours. The `<` or `[` of anything that begins like a marker, in
-/// any case or spacing, becomes `&lt;` or `&#91;`. The text is then shown instead of hidden, and is not
-/// recognised as a marker. All other text is unchanged.
+/// Disables marker syntax in text that we did not write. The `<` or `[` of anything that begins like a
+/// marker, in any case or spacing, becomes `&lt;` or `&#91;`. The forge then shows this text instead of
+/// hiding it, and Truing does not recognise it as a marker. All other text is unchanged.
 pub fn disable_markers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -388,7 +388,7 @@ pub enum KeyFileError {
         /// Error of the file system.
         cause: std::io::Error,
     },
-    /// The file contains something other than keys.
+    /// The file contains a line that is not a key, or no key.
     #[error(
         "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a \
          backup; without it, comments posted so far are not recognised",
@@ -452,8 +452,8 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// Builds keys from a text. The bytes of the text are the key that signs. If the text is a key as a key
-    /// file contains it, the decoded bytes are also a former key.
+    /// Builds keys from a text. The bytes of the text are the signing key. If the text has the format of a
+    /// key in a key file, the decoded bytes are also a former key.
     pub fn from_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())

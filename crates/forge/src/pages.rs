@@ -1,4 +1,4 @@
-//! Addresses of the web pages of repositories and pull requests: finds the pull request that a page shows.
+//! Parses addresses of a forge's web pages: finds the pull request that a page shows.
 
 /// The pattern of the addresses of a forge's web pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +14,8 @@ pub enum PageUrlLayout {
 
 impl PageUrlLayout {
     /// Returns the pull request that a page shows, as `owner/name` and number. `path` contains the segments
-    /// below the root. A page below the page of a pull request belongs to the same pull request.
+    /// of the address below its root. A page below the page of a pull request, such as its list of files,
+    /// belongs to the same pull request.
     pub fn parse_pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
             (Self::OfOwners, [owner, name, "pull", number, ..])
@@ -31,7 +32,7 @@ impl PageUrlLayout {
         (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
     }
 
-    /// Returns the pattern of the addresses, for people.
+    /// Returns the pattern of a pull request's address, as text for people.
     pub fn url_pattern(self) -> &'static str {
         match self {
             Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
@@ -40,7 +41,7 @@ impl PageUrlLayout {
         }
     }
 
-    /// Returns true if pages are below the address of the API, and false if they are below the address of
+    /// Returns true if the root of the pages is the address of the API, and false if it is the address of
     /// git.
     pub fn are_at_api(self) -> bool {
         match self {

@@ -21,9 +21,9 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{disable_markers, normalize_text};
 use bisect::Bisection;
 
-/// Maximum number of rounds of a reconcile. Each rejected place requires a new round, because the row moves
-/// to a less precise place: from its lines to the file, then to the summary. The first missing permission
-/// also requires a new round, because the summary reports it. The last round checks the result.
+/// Maximum number of rounds of a reconcile. Each rejected location requires a new round, because the row is
+/// placed less precisely: on its file instead of its lines, or only in the summary. The first missing
+/// permission also requires a new round, because the summary reports it. The last round checks the result.
 const MAX_ROUNDS: u32 = 6;
 
 /// The result of a reconcile.
@@ -31,7 +31,7 @@ const MAX_ROUNDS: u32 = 6;
 pub enum ReconcileOutcome {
     /// The pull request shows the required state.
     Done,
-    /// A comment may still become visible: the caller must reconcile again after `until`.
+    /// A comment that was sent may still become visible. The caller must reconcile again after `until`.
     Settling {
         /// Time by which the comment is visible.
         until: UnixMillis,
@@ -44,10 +44,10 @@ pub enum PublishError {
     /// The store of the records failed or rejected a call.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The forge failed or rejected a call.
+    /// The forge failed or rejected a request.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// The head has changed since the review, so the review's comments have no valid place.
+    /// The head has changed since the review, so the review's locations may be invalid.
     #[error("the head has moved on")]
     HeadChanged,
     /// The gate is closed: nothing was written after it closed.
@@ -57,7 +57,7 @@ pub enum PublishError {
 
 /// The reason why a reconcile did not complete.
 enum ReconcileStopReason {
-    /// An earlier write may still become visible.
+    /// A comment that was sent earlier may still become visible.
     Settling { until: UnixMillis },
     /// An error stopped the reconcile.
     Failed(PublishError),
@@ -69,15 +69,15 @@ impl<E: Into<PublishError>> From<E> for ReconcileStopReason {
     }
 }
 
-/// One reconcile of one pull request for one producer.
+/// One reconcile of a pull request, for the comments of one producer.
 pub struct CommentPublisher<'a> {
     /// Executor of every write. Only comments of the executor's producer are changed.
     pub effects: EffectExecutor<'a>,
     /// Read access to the pull request.
     pub forge: &'a dyn ForgeRead,
-    /// Records with the desired state.
+    /// Store of the records, which contain the desired state.
     pub records: &'a dyn RunStore,
-    /// Run whose token fences every write.
+    /// Run whose fencing token protects every write.
     pub run: &'a RunReference,
     /// Commit that new inline comments are placed on.
     pub head: &'a Sha,
@@ -85,13 +85,14 @@ pub struct CommentPublisher<'a> {
     pub may_create: bool,
 }
 
-/// The result of calls that create comments. For several calls, the variant that is declared last is used.
+/// The result of calls that create comments. For several calls, the result is the variant that is declared
+/// last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
     /// Every comment is known to exist.
     Complete,
-    /// The forge rejected a call, so a new plan is needed: a row was moved to a less precise place, or the
-    /// login lacks the permission.
+    /// The forge rejected a call, so a new plan is needed: the comment got a less precise location, or the
+    /// login lacks a permission.
     Replan,
     /// The forge did not name every comment: the missing comments are found by their markers later.
     Partial,
@@ -102,7 +103,7 @@ struct RoundComments {
     /// True if the forge places comments on the current head: the head is then read before and after the
     /// calls.
     checks_head: bool,
-    /// Comments that were created and are not recorded yet.
+    /// Comments that were created but are not yet recorded.
     comments: Vec<(CommentSubject, CommentId)>,
 }
 
@@ -115,7 +116,7 @@ impl RoundComments {
     }
 }
 
-/// Returns the comment that a step deletes.
+/// Returns the comment that a step deletes; `None` for other steps.
 fn deleted_comment(step: &PublishStep) -> Option<&CommentId> {
     if let PublishStep::Delete { comment, .. } = step { Some(comment) } else { None }
 }
@@ -307,8 +308,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::Complete)
     }
 
-    /// Posts inline comments in one call. If the forge rejects the call, the comments are posted in halves
-    /// until each rejected comment is alone. A rejected comment is then placed on its file.
+    /// Posts inline comments in one call. If the forge rejects the call, each half is posted separately,
+    /// until only single comments are rejected. A rejected comment is then placed on its file.
     async fn create_review(
         &self,
         rows: &[DesiredComment],
@@ -334,7 +335,7 @@ impl CommentPublisher<'_> {
         Ok(outcome)
     }
 
-    /// Returns the comment for a row; `None` for a row without a place.
+    /// Returns the comment for the item's row; `None` if the row has no location.
     fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.subject == *item)?;
         let (_, place) = row.location.clone()?;
@@ -345,14 +346,14 @@ impl CommentPublisher<'_> {
         })
     }
 
-    /// Fails with [`PublishError::HeadChanged`] if the head has changed, because places on an old head are not
-    /// valid on the new head.
+    /// Fails with [`PublishError::HeadChanged`] if the head has changed, because locations on the old head
+    /// may be invalid on the new head.
     async fn same_head(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::HeadChanged.into()) }
     }
 
-    /// Moves these items to a less precise place, unless the head has changed.
+    /// Gives these items a less precise location, unless the head has changed.
     async fn lower_placement(
         &self,
         items: &[CommentSubject],
@@ -364,8 +365,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::Replan)
     }
 
-    /// Creates the comments of these items and records the comments that the response names. If the forge
-    /// places comments on the current head, they are recorded only after the head is checked.
+    /// Creates the comments of these items, and records the comments that the response contains. If the forge
+    /// places comments on the current head, the comments are recorded later, by `record_placed`.
     async fn create_comments(
         &self,
         effect: &Effect,
@@ -383,8 +384,8 @@ impl CommentPublisher<'_> {
         Ok(if all { CreationOutcome::Complete } else { CreationOutcome::Partial })
     }
 
-    /// Records the placed comments if the head has stayed the same. If the head has changed, the comments may
-    /// be on lines of another commit. They are then deleted, and the review of the new head creates them
+    /// Records the comments on code if the head has not changed. If the head has changed, the comments may be
+    /// on lines of another commit. The comments are then deleted, and the review of the new head creates them
     /// again.
     async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
         let moved = match self.same_head().await {
@@ -406,8 +407,8 @@ impl CommentPublisher<'_> {
         Ok(self.records.store_comments(self.run, self.effects.writer.producer, comments).await?)
     }
 
-    /// Resolves or reopens a thread. A thread that the login may not change stays unchanged; the comment in
-    /// the thread shows the state of the finding.
+    /// Resolves or reopens a thread. If the login may not change a thread, the thread stays unchanged, and
+    /// its comment shows the state of the finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
         let was_known = self.effects.denial_reason(effect.kind()).is_some();
         match self.perform_change(effect).await {
@@ -431,7 +432,7 @@ impl CommentPublisher<'_> {
         refused && self.effects.denial_reason(kind).is_some()
     }
 
-    /// Changes an existing comment. A comment that a person has deleted is ignored.
+    /// Changes an existing comment. If a person has deleted the comment, nothing is changed.
     async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStopReason> {
         match self.perform(effect).await {
             Err(ReconcileStopReason::Failed(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
@@ -455,7 +456,7 @@ impl CommentPublisher<'_> {
     }
 }
 
-/// Returns true if the forge rejected the place or the content.
+/// Returns true if the forge rejected the location or the content of a comment.
 fn is_rejected(error: &ReconcileStopReason) -> bool {
     matches!(error, ReconcileStopReason::Failed(PublishError::Forge(ForgeError::Rejected { .. })))
 }

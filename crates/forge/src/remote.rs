@@ -1,4 +1,4 @@
-//! Git remotes of repositories, and the errors of resolving a remote.
+//! The purpose of a git remote, and the errors of resolving a remote.
 
 use truing_core::port::ForgeError;
 use truing_git::GitError;

@@ -1,4 +1,4 @@
-//! A server for tests, on loopback: it sends its replies in order and records the requests.
+//! A server on the loopback address for tests: it sends its replies in order, and records the requests.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -22,13 +22,13 @@ use crate::HttpTimeouts;
 /// Token that must not appear in any output.
 pub(crate) const CANARY: &str = "canary-8f14e45f";
 
-/// Timeouts without any delay before a retry.
+/// Returns timeouts with no delay before a retry.
 pub(crate) fn test_timeouts() -> HttpTimeouts {
     let long = Duration::from_secs(60);
     HttpTimeouts { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
 }
 
-/// Timeouts for tests in which a reply is never sent.
+/// Returns short timeouts, for tests in which the server never sends a reply.
 pub(crate) fn short_timeouts() -> HttpTimeouts {
     HttpTimeouts { read: Duration::from_millis(400), ..test_timeouts() }
 }
@@ -106,7 +106,7 @@ impl ScriptedHttpReply {
         Self { kind: ReplyKind::NoReply, ..Self::new(200, "") }
     }
 
-    /// Closes the connection in the middle of the body.
+    /// Sends only a part of the body, and then closes the connection.
     pub(crate) fn broken_off(self) -> Self {
         Self { kind: ReplyKind::BrokenOff, ..self }
     }
@@ -126,7 +126,7 @@ impl ScriptedHttpReply {
     }
 }
 
-/// A request that arrived.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Method, path and query, as in `GET /x?y`.
@@ -233,7 +233,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
     }
 }
 
-/// Reads one request with a body of known length; `None` at the end of the connection.
+/// Reads one request, whose body length its header contains; `None` at the end of the connection.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut lines = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! Monitoring of the writes of [`crate::effects`]: trace spans, a recording, and a dry run, in which no write
-//! reaches the forge.
+//! Monitoring of the writes of [`crate::effects`]: trace spans, a recording of the effects, and a dry run
+//! that sends no write to the forge.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use truing_core::publish::CommentSubject;
 /// comments.
 pub type SpanStarter = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 
-/// The span of a write in a trace. It ends when it is dropped.
+/// The span of a write in a trace. The span ends when this object is dropped.
 pub trait WriteSpan: Send {
     /// Records that the write failed.
     fn record_failure(&self, reason: &str);
 }
 
-/// The effects in the order in which they were performed. In a dry run, the effects that would have been
-/// performed. Clones share the recorded effects.
+/// The performed effects, in order. In a dry run, the effects that would have been performed. Clones share
+/// the recorded effects.
 #[derive(Clone, Debug, Default)]
 pub struct EffectRecording(Arc<Mutex<Vec<Effect>>>);
 
@@ -35,7 +35,7 @@ impl EffectRecording {
     }
 }
 
-/// Reports the writes of effects. In a dry run, no write is made.
+/// Traces and records the writes of effects. In a dry run, no write is made.
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
     /// True for a dry run: nothing is written, and each effect returns the outcome that the forge would have
@@ -54,13 +54,13 @@ impl fmt::Debug for WriteMonitor {
 }
 
 impl WriteMonitor {
-    /// Begins the span of an effect, if runs are traced.
+    /// Begins the trace span of an effect; `None` if writes are not traced.
     pub(crate) fn begin_span(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
         let (action, comments) = effect_action(effect);
         self.begin_span.map(|begin| begin(action, comments))
     }
 
-    /// Begins the span of a push, if runs are traced.
+    /// Begins the trace span of a push; `None` if writes are not traced.
     pub(crate) fn begin_push(&self) -> Option<Box<dyn WriteSpan>> {
         self.begin_span.map(|begin| begin("push", 1))
     }
@@ -87,7 +87,7 @@ fn effect_action(effect: &Effect) -> (&'static str, usize) {
     }
 }
 
-/// Returns the outcome that the forge would have given.
+/// Returns an outcome for a dry run: the outcome that the forge would have reported.
 pub(crate) fn dry_outcome(effect: &Effect) -> EffectOutcome {
     let comment = |item: CommentSubject| {
         let comment = CommentId::new(format!("dry-run/{}", item.as_str()));

@@ -1,9 +1,9 @@
 //! Webhook deliveries: checks the signature and parses the event.
 //!
 //! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all parsers are
-//! pure. A delivery only marks a slot, so only a few of its fields are read. All fields are untrusted data.
-//! Names are accepted only if their format is valid. Unknown events, actions and fields are ignored. A body
-//! cannot cause more than one read at the forge.
+//! pure. A delivery only reports that a pull request may need work, so only a few of its fields are read. All
+//! fields are untrusted data. A name is accepted only if its format is valid. Unknown events, actions and
+//! fields are ignored. A body cannot cause more than one read at the forge.
 //!
 //! | Body | Response |
 //! |---|---|
@@ -33,7 +33,7 @@ const MAX_WORD_CHARS: usize = 60;
 /// Maximum length of a parser's error in our errors, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
-/// The content of a delivery, as far as it is read.
+/// The fields of a delivery that are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WebhookEvent {
     /// A change of a pull request that may require a review.
@@ -57,9 +57,9 @@ pub enum WebhookEvent {
     Label(WebhookLabel),
     /// The webhook was set up.
     Ping,
-    /// An event that is not used.
+    /// An event or action that Truing does not use.
     Ignored {
-        /// Event and action, cleaned.
+        /// Name of the event, and of the action if there is one; only visible ASCII characters.
         event_name: String,
     },
 }
@@ -76,7 +76,7 @@ pub struct WebhookComment {
     pub kind: CommentKind,
     /// Id of the comment at the forge.
     pub id: u64,
-    /// Text of the comment, truncated.
+    /// Text of the comment, truncated to a maximum length.
     pub body: String,
 }
 
@@ -113,13 +113,13 @@ pub struct CheckRerun {
 /// The checks that are to run again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RerunTarget {
-    /// One check, which names its pull request.
+    /// The check of one pull request.
     Pull(PrId),
     /// All checks of a commit.
     Head(Sha),
 }
 
-/// The error of a signed delivery that cannot be parsed.
+/// The error for a delivery with a verified signature that cannot be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The body is not JSON, or nested too deeply.
@@ -135,24 +135,24 @@ pub enum DeliveryError {
     },
 }
 
-/// The headers of a delivery of one kind of forge. None of them is verified.
+/// The headers that one kind of forge sends with a delivery. No header is verified.
 #[derive(Clone)]
 pub struct DeliveryHeaders<'a> {
     /// Name of the event; empty if the header is missing.
     pub event: &'a str,
     /// Id of the delivery; empty if the header is missing.
     pub id: &'a str,
-    /// Signature over the body.
+    /// Signature of the body, as the header contains it.
     pub signature: Result<DeliverySignature, SignatureError>,
     /// Number of the try, from 1; always 1 if the forge does not count tries. A later try has the same body
     /// as the first.
     pub attempt: u32,
 }
 
-/// Parses the fields. If parsing fails, parses again to find the path of the invalid field.
+/// Parses the fields of a delivery's body. If parsing fails, parses again to find the path of the invalid
+/// field.
 pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
-    // The whole body is checked for valid UTF-8, because otherwise strings that are not read would not be
-    // checked.
+    // The whole body must be valid UTF-8, because the parser does not check the strings that it skips.
     let body = std::str::from_utf8(body)
         .map_err(|error| DeliveryError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     if let Ok(event) = serde_json::from_str(body) {
@@ -185,12 +185,14 @@ pub(crate) fn invalid_field(field: &str, problem: &str) -> DeliveryError {
     DeliveryError::Field { field: field.to_owned(), problem: problem.to_owned() }
 }
 
-/// Cleans a name from outside for a log line: visible ASCII, truncated.
+/// Cleans a name from a delivery for a log entry: keeps only visible ASCII characters, and truncates the
+/// name.
 pub(crate) fn clean_word(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_WORD_CHARS).collect()
 }
 
-/// Cleans a parser's error, which may quote the body: no control characters, truncated.
+/// Cleans a parser's message, which may quote the body: removes control characters, and truncates the
+/// message.
 fn clean_error(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(MAX_REASON_CHARS).collect()
 }

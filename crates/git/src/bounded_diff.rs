@@ -1,9 +1,9 @@
 //! Creates diffs whose cost is bounded before git computes them.
 //!
 //! Git loads a whole file to compute its diff, to detect a rename, and even to classify a new file as binary.
-//! So git must not load large files. Instead, git compares two trees of the changed files, in which a small
-//! binary placeholder replaces each large blob. Equal blobs have equal placeholders. So the diff still has a
-//! section with the status of every file. A large file that was moved still appears as moved.
+//! So git must not load large files. Instead, git compares two reduced trees that contain only the changed
+//! files, with a small binary placeholder for each large blob. Equal blobs have equal placeholders. The diff
+//! therefore still shows the status of every file, and shows a moved large file as moved.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -37,7 +37,7 @@ const GITLINK: &str = "160000";
 /// File mode of a symbolic link.
 const LINK: &str = "120000";
 
-/// Environment variable that names the object store.
+/// Environment variable with the path of the object store.
 const STORE: &str = "GIT_OBJECT_DIRECTORY";
 
 /// Number of bytes at the beginning of a blob that git checks for binary content.
@@ -45,10 +45,10 @@ const PROBE_BYTES: u64 = 8000;
 /// Maximum number of large files that are probed for binary content. Large files beyond this number count as
 /// text.
 const MAX_PROBES: usize = 200;
-/// Maximum bytes of a file's section in addition to its lines and its path.
+/// Maximum size of a file's section in the diff without its lines and its path, in bytes.
 const SECTION_BYTES: u64 = 500;
 
-/// One side of a changed file.
+/// The old or the new version of a changed file.
 #[derive(Debug)]
 struct FileSide {
     mode: String,
@@ -57,7 +57,7 @@ struct FileSide {
 }
 
 impl FileSide {
-    /// Returns `None` if this side has no file.
+    /// Returns `None` if the file does not exist on this side.
     fn new(mode: &str, id: &str) -> Option<Self> {
         let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
         is_there.then(|| Self { mode: mode.to_owned(), id: id.to_owned(), size: 0 })
@@ -97,7 +97,8 @@ impl ChangedFile {
         self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
     }
 
-    /// Returns the size of the larger blob that git would load; 0 if both sides have the same blob.
+    /// Returns the size of the larger of the two blobs; 0 if both sides have the same blob, which git need
+    /// not load.
     fn max_loaded_size(&self) -> u64 {
         if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
@@ -109,7 +110,7 @@ impl ChangedFile {
         sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
     }
 
-    /// Returns true if an index may contain the path.
+    /// Returns true if git permits this path in an index.
     fn has_safe_path(&self) -> bool {
         let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_link = self.blobs().any(|blob| blob.mode == LINK);
@@ -127,9 +128,10 @@ impl IsolatedGitDir {
     }
 
     /// Returns the diff between the two sides that `add_sides` adds to a git call. The object store `store`
-    /// contains their objects. The lines of files over [`crate::GitLimits::file_bytes`] are omitted. If the
-    /// diff still exceeds [`crate::GitLimits::diff_bytes`], the lines of deleted files are omitted, and then
-    /// the lines of the largest files. The result lists the text files whose lines are omitted.
+    /// contains the objects of both sides. The lines of files over [`crate::GitLimits::file_bytes`] are
+    /// omitted. If the diff still exceeds [`crate::GitLimits::diff_bytes`], the lines of deleted files are
+    /// omitted, and then the lines of the largest files. The result lists the text files whose lines are
+    /// omitted.
     pub(crate) async fn diff_sides(
         &self,
         store: &Path,
@@ -158,7 +160,7 @@ impl IsolatedGitDir {
                 self.diff_with_placeholders(store, &pairs, shown).await
             };
             match made {
-                // The lines of deleted files are not read later, so they are omitted first.
+                // Lines of deleted files are omitted first, because nothing reads them later.
                 Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
                     let is_large = |pair: &ChangedFile| pair.max_loaded_size() > limits.file_bytes;
                     pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.max_loaded_size()));
@@ -251,7 +253,8 @@ impl IsolatedGitDir {
         Ok((call.read_output().await?, skipped))
     }
 
-    /// Writes a placeholder for each blob of these files. Returns the placeholders' ids by blob id.
+    /// Writes a placeholder for each blob of the given files. Returns a map from the blob's id to the id of
+    /// its placeholder.
     async fn write_placeholders(
         &self,
         folder: &PrivateFolder,
@@ -305,8 +308,8 @@ impl IsolatedGitDir {
         parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
     }
 
-    /// Skips the first `shown` files, and returns the other text files whose content on the new side is new.
-    /// Moved files are not returned. The diff shows these files as binary.
+    /// Returns the text files after the first `shown_count` files, if the content of their new side is new.
+    /// Moved files are not returned. The diff shows the returned files as binary.
     async fn find_omitted_text_files<'a>(
         &self,
         store: &Path,
@@ -340,7 +343,7 @@ impl IsolatedGitDir {
     /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
     /// text.
     async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
-        // Git streams a blob larger than this threshold in pieces, unless the blob is stored as a delta.
+        // With this threshold, git streams a larger blob in pieces, unless the blob is stored as a delta.
         let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
@@ -352,12 +355,13 @@ impl IsolatedGitDir {
     }
 }
 
-/// Lets a call write to the object store of this folder. The new objects need not survive a power failure.
+/// Lets a call write to the object store of this folder. The objects are not synced to disk, because they
+/// need not survive a power failure.
 fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
     call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
 }
 
-/// Parses the files of a listing.
+/// Parses the changed files in the output of `git diff --raw`.
 fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     let mut fields = split_listing(listing);
     let mut pairs = Vec::new();
@@ -368,8 +372,8 @@ fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     Ok(pairs)
 }
 
-/// Drops the last of the first `shown` files until at most half of their estimated size is left. Returns the
-/// number of files left.
+/// From the end of the first `shown_count` files, drops files until at most half of the estimated size is
+/// left. Returns the number of files left.
 fn count_within_half_size(pairs: &[ChangedFile], shown_count: usize) -> usize {
     let first = pairs.get(..shown_count).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));

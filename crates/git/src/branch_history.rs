@@ -1,5 +1,4 @@
-//! Compares two heads of a branch: the commits that were added, or the changes to its commits after a
-//! rewrite.
+//! Compares two heads of a branch: lists the added commits, or how a rewrite changed the branch's commits.
 
 use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
@@ -31,7 +30,7 @@ impl IsolatedGitDir {
         }
         let ranges = [old_range, new_range].map(|(base, head)| format!("{base}..{head}"));
         let call = self.command("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
-        // In `range-diff`, git before 2.41 ignores `--no-abbrev`.
+        // Git before 2.41 ignores the flag `--no-abbrev` of `range-diff`, so this setting is needed too.
         let call = call.config("core.abbrev", "no");
         let log_output = call.args(ranges).arg("--").read_output().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
@@ -56,8 +55,8 @@ impl IsolatedGitDir {
         }))
     }
 
-    /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. It returns
-    /// at most `MAX_COMMITS` + 1 commits.
+    /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. Returns at
+    /// most `MAX_COMMITS` + 1 commits.
     pub(crate) async fn commits_excluding(
         &self,
         excluded: &[&Sha],
@@ -75,8 +74,8 @@ impl IsolatedGitDir {
     }
 }
 
-/// Parses a line of `git range-diff`: `1:  ID ! 2:  ID subject`. Returns the mark and the new commit, if
-/// there is one.
+/// Parses a line of `git range-diff`: `1: ID ! 2: ID subject`. Returns the mark (here `!`) and the new
+/// commit, if the line contains one.
 fn parse_range_diff_line(line: &[u8]) -> Option<(u8, Option<Sha>)> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (_, _, fate, _, new) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);

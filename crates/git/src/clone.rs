@@ -1,9 +1,9 @@
-//! A private clone: a working tree with its own git folder, for untrusted programs.
+//! A private clone for untrusted programs: a working tree with its own git folder.
 //!
 //! The clone contains a commit's files as a checkout creates them, and copies of the objects of the commit
-//! and its history. Nothing in the clone refers to the source: it has no remote, no hook and no borrowed
-//! object, and only our configuration. The tree's `.gitattributes` can name programs, but git runs only
-//! configured programs, and the clone configures none.
+//! and its history. Nothing in the clone refers to the mirror: the clone has no remote, no hook and no
+//! borrowed object, and only our configuration. The tree's `.gitattributes` can name programs, but git runs
+//! only configured programs, and the clone configures none.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,18 +18,19 @@ use crate::{GitError, Mirror};
 /// Complete configuration of the clone.
 const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tlogAllRefUpdates = false\n";
 
-/// Index of a clone right after its checkout. With this index, [`Mirror::stage_clone`] need not read
+/// The index of a clone, as the checkout left it. With this index, [`Mirror::stage_clone`] need not read
 /// unmodified files again.
 #[derive(Debug)]
 pub struct CheckoutIndex {
     bytes: Vec<u8>,
-    /// Time of the index. Git does not rely on the times of files that were written at or after this time.
+    /// Modification time of the index file. If a file was written at or after this time, git reads the file
+    /// again instead of trusting its recorded times.
     modified_at: SystemTime,
 }
 
 impl CheckoutIndex {
-    /// Reads the index. This must happen before any program can work in the clone, because afterwards the
-    /// clone's git folder is not trusted.
+    /// Reads the index. The index must be read before any program runs in the clone, because the clone's git
+    /// folder is untrusted afterwards.
     fn from_file(index: &Path) -> Result<Self, GitError> {
         let read = || {
             let (mut file, mut bytes) = (File::open(index)?, Vec::new());
@@ -50,10 +51,11 @@ impl CheckoutIndex {
 
 impl Mirror {
     /// Checks out `head` in `dest`, which must be an empty folder. The clone contains the history of `head`
-    /// and of `other_commits`. `HEAD` is detached at the commit.
+    /// and of `other_commits`. `HEAD` is detached at `head`.
     ///
     /// # Errors
-    /// [`GitError::CommandFailed`] if a commit is not in the mirror, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::CommandFailed`] if a commit is not in the mirror, [`GitError::Io`] if `dest` cannot be
+    /// written.
     #[truing_core::boxed_future]
     pub async fn check_out_private_clone(
         &self,
@@ -74,7 +76,7 @@ impl Mirror {
             self.isolated_dir().object_format(),
         );
         let revisions: Vec<String> = [head].into_iter().chain(other_commits).map(Sha::to_string).collect();
-        // A power failure also ends the work in the clone, so no sync is needed.
+        // After a power failure, the clone is not used any more, so its objects are not synced to disk.
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;
         let checkout = clone.command_with_attributes("reset").in_folder(dest).env("GIT_WORK_TREE", dest);

@@ -1,4 +1,4 @@
-//! Runs git: each call is one isolated child process with limits.
+//! Runs git: each call is an isolated child process with limits.
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
@@ -18,8 +18,8 @@ use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::search_path::PROGRAM_NOT_FOUND_MESSAGE;
 use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
-/// Variables of every call. The child process gets only these variables, `PATH`, `HOME`, and the variables of
-/// the call itself.
+/// Environment variables that every call sets. The child process gets only these variables, `PATH`, `HOME`,
+/// and the variables of the call itself.
 const ENVIRONMENT: &[(&str, &str)] = &[
     // Truing searches for known texts in git's messages, so the messages must not be translated.
     ("LC_ALL", "C"),
@@ -32,12 +32,12 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_ASKPASS", ""),
     ("SSH_ASKPASS", ""),
-    // Prevents reading commands from refreshing the repository's index.
+    // Commands that only read do not refresh the repository's index.
     ("GIT_OPTIONAL_LOCKS", "0"),
-    // Disables replacement of objects and fetches on demand.
+    // Git neither replaces objects nor fetches missing objects on demand.
     ("GIT_NO_REPLACE_OBJECTS", "1"),
     ("GIT_NO_LAZY_FETCH", "1"),
-    // Treats paths literally, not as patterns.
+    // Git treats paths literally, not as patterns.
     ("GIT_LITERAL_PATHSPECS", "1"),
     ("GIT_PROTOCOL_FROM_USER", "0"),
 ];
@@ -45,13 +45,13 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// Hooks folder that contains no hooks.
 pub(crate) const NO_HOOKS: &str = "/dev/null";
 
-/// Configuration of every call, which overrides the repository's own. The configuration is passed in
+/// Settings of every call, which override the repository's own configuration. The configuration is passed in
 /// environment variables, because `-c` cannot name a subsection that contains `=`.
 ///
-/// `safe.directory`: git refuses repositories of other users because their configuration could run programs.
-/// In this crate, calls that read content do not load a repository's configuration (see
-/// `isolated_git_dir.rs`), so the configuration cannot run programs. Repositories of other users may
-/// therefore be read, as in a container whose files belong to the host's user.
+/// `safe.directory`: by default, git refuses a repository that another user owns, because the repository's
+/// configuration could run programs. In this crate, calls that read content do not load a repository's
+/// configuration (see `isolated_git_dir.rs`), so the configuration cannot run programs. Such repositories may
+/// therefore be read. For example, in a container, the files may belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
     (SAFE_FOLDERS, "*"),
     ("core.hooksPath", NO_HOOKS),
@@ -142,12 +142,13 @@ impl Git {
         &self.inner.options
     }
 
-    /// Returns the folder in which temporary folders are created.
+    /// Returns the folder that contains the temporary folders.
     pub fn temp_folder(&self) -> &Path {
         &self.inner.options.temp_folder
     }
 
-    /// Returns the folder used as git's home. Git reads no file in this folder unless a call names the file.
+    /// Returns the folder that git uses as the home folder. Git reads no file in this folder unless a call
+    /// names the file.
     pub(crate) fn home_folder(&self) -> &Path {
         self.inner.home.path()
     }
@@ -188,7 +189,7 @@ fn create_private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
     })
 }
 
-/// Resolves the program to an absolute path, which does not depend on the folder of a call.
+/// Resolves the program to an absolute path, because each call may run in another folder.
 fn find_program(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
@@ -220,7 +221,7 @@ pub(crate) struct GitCommand {
     time: Duration,
     output: usize,
     secret: Option<SecretString>,
-    /// True if objects may be missing.
+    /// True if the repository may lack objects, because it is a partial clone.
     may_lack_objects: bool,
 }
 
@@ -240,7 +241,7 @@ impl GitCommand {
         self
     }
 
-    /// Runs in this folder instead of an empty one.
+    /// Runs the call in this folder instead of an empty folder.
     pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
         self.folder = folder.to_owned();
         self
@@ -258,9 +259,9 @@ impl GitCommand {
         self
     }
 
-    /// Reads the configuration that the user's own git reads ([`GitOptions::config_variables`]). Of our
-    /// configuration, only `safe.directory` applies. Only for `git config`, which starts no program that a
-    /// configuration names.
+    /// Lets the call use the configuration that the user's own git uses ([`GitOptions::config_variables`]).
+    /// Of our configuration, only `safe.directory` applies. Only for `git config`, which starts no program
+    /// that a configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
         self.reads_user = true;
         self
@@ -278,37 +279,38 @@ impl GitCommand {
         self
     }
 
-    /// Permits this one protocol for access to another repository, with the network's time limit.
+    /// Permits access to another repository with this protocol, and applies the network's time limit.
     pub(crate) fn allow_network(mut self, protocol: &str) -> Self {
         protocol.clone_into(&mut self.protocol);
         self.with_network_timeout()
     }
 
-    /// Applies the network's time limit, for calls that may copy as much as a fetch.
+    /// Applies the network's time limit. Some local calls need it, because they may copy as much data as a
+    /// fetch.
     pub(crate) fn with_network_timeout(mut self) -> Self {
         self.time = self.git.limits().network_timeout;
         self
     }
 
-    /// Hides a secret in git's messages.
+    /// Replaces this secret in git's messages.
     pub(crate) fn redact_secret(mut self, secret: Option<&SecretString>) -> Self {
         self.secret = secret.cloned();
         self
     }
 
-    /// If `partial` is true, a missing object is reported as an object that was never fetched.
+    /// If `partial` is true, an error about a missing object reports that the object was never fetched.
     pub(crate) fn with_partial_clone(mut self, partial: bool) -> Self {
         self.may_lack_objects = partial;
         self
     }
 
-    /// Runs the call and returns its output; any exit code but 0 is an error.
+    /// Runs the call and returns its output; returns an error unless the exit code is 0.
     pub(crate) async fn read_output(self) -> Result<Vec<u8>, GitError> {
         let name = self.name;
         self.run().await?.into_success_output(name)
     }
 
-    /// Runs the call and returns its output with any exit code.
+    /// Runs the call and returns its output, also if the exit code is not 0.
     pub(crate) async fn run(mut self) -> Result<GitOutput, GitError> {
         let (name, bound, may_lack_objects) = (self.name, self.output, self.may_lack_objects);
         let memory = self.git.limits().memory_bytes;
@@ -344,8 +346,8 @@ impl GitCommand {
             }
             command.envs(user.iter().map(|(name, value)| (name, value)));
         }
-        // Settings in variables are numbered. The settings that the user passed keep their numbers, and ours
-        // follow.
+        // Settings in environment variables are numbered. The user's settings keep their numbers, and our
+        // settings follow.
         let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
         let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
         command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
@@ -376,8 +378,8 @@ impl GitCommand {
     }
 }
 
-/// Sets a kernel limit on the memory of a new process and of its children. Mapped files are not counted,
-/// since packs may be larger.
+/// Sets a kernel limit on the memory of a new process and of its children. Mapped files do not count towards
+/// the limit, because packs may be larger.
 #[cfg(target_os = "linux")]
 fn limit_memory(id: Pid, bytes: u64) {
     let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
@@ -393,9 +395,9 @@ pub(crate) struct GitOutput {
     status: ExitStatus,
     /// Standard output of the call.
     pub(crate) stdout: Vec<u8>,
-    /// Error output, truncated and cleaned.
+    /// Text of standard error: only its end, as one line without control characters and secrets.
     pub(crate) message: String,
-    /// True if objects may be missing.
+    /// True if the repository may lack objects, because it is a partial clone.
     may_lack_objects: bool,
     /// Memory limit of the process in bytes.
     memory: u64,
@@ -407,7 +409,7 @@ impl GitOutput {
         self.status.code()
     }
 
-    /// Returns the output, if the exit code is 0.
+    /// Returns standard output if the exit code is 0; otherwise returns an error.
     pub(crate) fn into_success_output(self, name: &'static str) -> Result<Vec<u8>, GitError> {
         if self.status.success() { Ok(self.stdout) } else { Err(self.into_error(name)) }
     }
@@ -425,26 +427,27 @@ impl GitOutput {
     }
 }
 
-/// A child process and its group. Dropping this value kills the process group, unless the process has already
-/// exited.
+/// A child process with its process group. Dropping this value kills the process group, unless the process
+/// has already exited.
 pub(crate) struct GitProcess {
     name: &'static str,
     time: Duration,
     secret: Option<SecretString>,
-    /// Standard input, if there is any input.
+    /// Standard input; `None` if the call has no input.
     pub(crate) stdin: Option<ChildStdin>,
     /// Standard output of the process.
     pub(crate) stdout: Option<ChildStdout>,
-    /// `None` after the process was waited for, because another process may then have its id.
+    /// Process group; `None` after the process was waited for, because another process may then have the same
+    /// id.
     group: Option<Pid>,
     child: Child,
 }
 
 impl GitProcess {
-    /// Runs `exchange`, which reads the output to its end, and drains the error stream. Then waits for the
-    /// process to exit. The call's time limit applies to all these steps together. The process is waited for
-    /// only after both streams have ended. Until then the process exists, possibly as a zombie, so killing it
-    /// by its id is safe.
+    /// Runs `exchange`, which reads standard output to its end, and at the same time reads standard error to
+    /// its end. Then waits for the process to exit. The call's time limit applies to the reading and the
+    /// waiting together. The process is waited for only after both streams have ended. Until then, its id
+    /// cannot belong to another process, so killing the id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
         exchange: impl Future<Output = Result<T, GitError>>,
@@ -469,14 +472,14 @@ impl GitProcess {
 impl Drop for GitProcess {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            // The process may have just exited; then the error does not matter.
+            // This call fails if the process has just exited; the error does not matter.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// Writes all input and closes the stream. Write errors are ignored, because the exit of the process explains
-/// them.
+/// Writes all input and closes the stream. Write errors are ignored: if git stops reading, its exit code and
+/// message report the cause.
 async fn write_input(stdin: Option<ChildStdin>, input: Vec<u8>) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(&input).await;
@@ -513,7 +516,7 @@ async fn read_bounded(
     if bytes.len() > max_bytes { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
 }
 
-/// Drains a stream and keeps its last bytes, since git reports fatal errors last.
+/// Reads a stream to its end and returns the last bytes, because git reports fatal errors last.
 async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return kept };
@@ -525,7 +528,7 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     kept
 }
 
-/// Renders git's message as one bounded line without control characters or the secret.
+/// Formats git's message as one line of limited length, without control characters and without the secret.
 pub(crate) fn clean_message(output: &[u8], secret: Option<&SecretString>) -> String {
     let output = String::from_utf8_lossy(output);
     let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");

@@ -1,11 +1,12 @@
-//! Creates commits: stages the differences between a commit and a folder, and commits them.
+//! Creates commits: stages the differences between a commit and a folder, and commits these differences.
 //!
-//! Index and objects are in a private folder that borrows the mirror's objects. Only the files of the working
-//! tree are read. The working tree's git folder and its configuration are ignored, because untrusted programs
-//! may have changed them.
+//! The index and the new objects are in a private folder, which borrows the mirror's objects. Only the files
+//! of the working tree are read. The working tree's git folder and its configuration are ignored, because
+//! untrusted programs may have changed them.
 //!
-//! Attributes determine line ends, as in the checkout. Attributes can name programs, but git runs only
-//! configured programs, and none is configured. Commits are unsigned, and no hook runs.
+//! Attributes determine the line ends of staged files, as they do in a checkout. Attributes can name
+//! programs, but git runs only configured programs, and none is configured. Commits are unsigned, and no hook
+//! runs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,25 +25,25 @@ use crate::options::MIN_VERSION_TO_MERGE;
 use crate::repository::special::refuse_special_in_worktree;
 use crate::{GitError, Mirror, PrivateFolder};
 
-/// Mode of a submodule, or of a repository inside the folder.
+/// Mode of an index entry for a submodule or another repository inside the folder.
 const GITLINK: &[u8] = b"160000";
 
-/// Maximum number of repositories without a commit inside a folder. If there are more, nothing is committed,
-/// because each such repository takes another git call.
+/// Maximum number of repositories inside a folder that have no commit yet. If there are more, nothing is
+/// committed, because each such repository takes another git call.
 const MAX_WITHOUT_COMMIT: usize = 16;
 
-/// Metadata of a new commit. Equal content and metadata give the same id.
+/// Metadata of a new commit. The same content and the same metadata always give the same commit id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewCommit {
     pub message: String,
     pub author: GitIdentity,
-    /// Committer, which is this service.
+    /// Committer: the identity of this service.
     pub committer: GitIdentity,
     /// Time of authoring and committing, used in whole seconds.
     pub commit_time: UnixMillis,
 }
 
-/// How a path differs from the commit.
+/// The kind of difference between a path's file in the commit and in the folder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PathStatus {
     /// The path is new.
@@ -59,18 +60,18 @@ pub struct StagedChanges {
     view: IsolatedGitDir,
     folder: PrivateFolder,
     parent: Sha,
-    /// Differing paths in order. A renamed file appears as a deleted path and an added path.
+    /// Paths that will be committed, in order. A renamed file appears as a deleted path and an added path.
     pub paths: Vec<(RepoPath, PathStatus)>,
     /// Differing paths that are not committed, in order: submodules, repositories inside the folder, and
     /// paths that were not requested.
     pub left_out: Vec<RepoPath>,
 }
 
-/// A local commit of ours that is not pushed.
+/// A commit that was created locally and is not pushed yet.
 #[derive(Debug)]
 pub struct UnpushedCommit {
     view: IsolatedGitDir,
-    // Folder that contains the objects; `None` if a mirror contains them.
+    // Private folder that contains the objects; `None` if a mirror contains the objects.
     _folder: Option<PrivateFolder>,
     sha: Sha,
     header: Option<CommitHeader>,
@@ -92,17 +93,18 @@ struct CommitHeader {
 }
 
 impl Mirror {
-    /// Prepares a commit in the mirror for a push.
+    /// Returns a commit of the mirror in the form that a push requires.
     pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
         UnpushedCommit { view: self.isolated_dir().clone(), _folder: None, sha: sha.clone(), header: None }
     }
 
     /// Stages the differences between `parent`, which must be in the mirror, and the files in `folder`. Files
-    /// that the folder's `.gitignore` files ignore are not staged. With `only`, only these paths are
-    /// considered.
+    /// that the folder's `.gitignore` files ignore are not staged. If `paths` is given, only these paths are
+    /// staged.
     ///
     /// # Errors
-    /// [`GitError::CommandFailed`] if the commit is not in the mirror or a file cannot be read, [`GitError::Io`].
+    /// [`GitError::CommandFailed`] if the commit is not in the mirror or a file cannot be read,
+    /// [`GitError::Io`].
     #[truing_core::boxed_future]
     pub async fn stage_folder(
         &self,
@@ -117,9 +119,10 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage_folder`], for all changes in a private clone since its checkout. The checkout may
-    /// be of any commit. Unmodified files are not read again. Git recognises unmodified files by size and
-    /// times. This is safe, because programs cannot set the time of the last status change.
+    /// Like [`Mirror::stage_folder`], for all changes in a private clone since its checkout. `parent` may
+    /// differ from the commit that was checked out. Unmodified files are not read again. Git recognises
+    /// unmodified files by size and times. This is safe, because programs cannot set the time of the last
+    /// status change.
     ///
     /// # Errors
     /// As [`Mirror::stage_folder`].
@@ -137,9 +140,9 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. The lists name the
-    /// files to add and the files to delete. All other files, attributes and executable bits stay as in
-    /// `parent`.
+    /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. `added_paths` and
+    /// `removed_paths` list the files to add and the files to delete. All other files stay as in `parent`,
+    /// and changed files keep the executable bits that they have in `parent`.
     ///
     /// # Errors
     /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or the reverse.
@@ -153,7 +156,7 @@ impl Mirror {
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
-        // Deletions come first, because a file may replace a deleted folder.
+        // Deleted paths come first, because an added file may have the path of a deleted folder.
         let names = removed_paths
             .iter()
             .chain(added_paths)
@@ -169,8 +172,9 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Merges `other` into `into`, without attributes. The mirror must contain both commits with their
-    /// history. No program that the repository names runs. The first parent of the new commit is `into`.
+    /// Merges `other` into `into`; attributes are ignored. The mirror must contain both commits with their
+    /// history. Git runs no program that the repository's configuration names. The first parent of the new
+    /// commit is `into`.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] if a commit is not in the mirror or the two histories have no common
@@ -186,7 +190,8 @@ impl Mirror {
         let call = call.args([parent.as_str(), other.as_str()]);
         let finished = call.max_output(view.git().limits().listing_bytes).run().await?;
         if finished.code() == Some(1) {
-            // The first field is the tree, which contains conflict markers.
+            // The first field is the id of a tree with conflict markers. The other fields are the paths with
+            // conflicts.
             let paths = split_listing(&finished.stdout).skip(1);
             return Ok(MergeOutcome::Conflicts(paths.map(RepoPath::from_bytes).collect()));
         }
@@ -203,7 +208,7 @@ impl Mirror {
         }))
     }
 
-    /// Prepares a private folder with its own index.
+    /// Prepares a private git folder with its own index, which borrows the mirror's objects.
     fn prepare_staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
         let git = self.isolated_dir().git();
         let private = git.create_private_folder()?;
@@ -221,14 +226,15 @@ impl Mirror {
     }
 }
 
-/// Returns the repository inside a folder that git rejects because it has no commit.
+/// Returns the path of the repository inside a folder that `git add` rejected because the repository has no
+/// commit.
 fn repository_without_commit(error: &GitError) -> Option<RepoPath> {
     let GitError::CommandFailed { call: "add", message } = error else { return None };
     let (path, _) = message.split_once("error: '")?.1.split_once("/' does not have a commit checked out")?;
     Some(RepoPath::from_text(path))
 }
 
-/// A changed entry with its mode and id in the commit, and its kind of difference.
+/// A changed path with its mode and blob id in the parent commit, and the kind of the difference.
 struct ChangedEntry {
     path: RepoPath,
     mode: Vec<u8>,
@@ -243,14 +249,15 @@ impl StagedChanges {
         self.view.command("read-tree").arg(self.parent.as_str()).read_output().await.map(drop)
     }
 
-    /// Adds the differences of a folder. Repositories inside the folder that have no commit are left out,
-    /// because git fails on each of them.
+    /// Adds all differences of a folder to the index. Repositories without a commit inside the folder are
+    /// left out, because `git add` fails for each of them.
     async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_special_in_worktree(folder).await?;
         loop {
             let add = self.view.command_with_attributes("add").in_folder(folder).env("GIT_WORK_TREE", folder);
             let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
-            // The objects need not survive a power failure, because the commit would be created again.
+            // The new objects are not synced to disk, because the commit is created again after a power
+            // failure.
             let add = add.args(["--all", "--", "."]).args(without).env("GIT_LITERAL_PATHSPECS", "0");
             let error = match add.config("core.fsync", "none").read_output().await {
                 Ok(_) => return Ok(()),
@@ -265,8 +272,8 @@ impl StagedChanges {
         }
     }
 
-    /// Reads the differences. Paths that are left out are reset in the index to their state in the parent
-    /// commit.
+    /// Fills `paths` and `left_out` with the differences between the index and the parent commit. Paths that
+    /// are left out are reset in the index to their version in the parent commit.
     async fn select_paths(&mut self, paths: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
@@ -303,7 +310,7 @@ impl StagedChanges {
         self.view.diff_sides(&self.view.object_store(), sides).await.map(|found| found.diff)
     }
 
-    /// Creates the commit, even without any difference.
+    /// Creates the commit, even if there are no differences.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] for a message with a NUL byte, or an author or committer without a name.
@@ -354,8 +361,8 @@ fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
     call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry in another
-/// format becomes `None`.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. If an entry has
+/// another format, the iterator returns `None` in its place.
 fn parse_raw_entries(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = split_listing(listing);
     std::iter::from_fn(move || {
@@ -374,7 +381,7 @@ fn parse_raw_entry(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
         _ => PathStatus::Modified,
     };
     let gitlink = mode == GITLINK || now == GITLINK;
-    // The commit does not have the entry, so mode 0 removes the entry from the index.
+    // The commit does not contain an added path, so mode 0 removes the path from the index.
     let mode = if edited == PathStatus::Added { b"0" } else { mode };
     Some(ChangedEntry {
         path: RepoPath::from_bytes(path),

@@ -14,7 +14,7 @@ pub enum GitError {
     /// The program is missing or cannot run.
     #[error("cannot run git: {program}: {source}")]
     NoGit {
-        /// Program as it was configured.
+        /// Path of the program, as configured.
         program: PathBuf,
         /// Reason from the operating system.
         source: std::io::Error,
@@ -25,11 +25,11 @@ pub enum GitError {
         /// Output of `git --version`, truncated and cleaned.
         found_version: String,
     },
-    /// The program is too old to merge two commits.
+    /// The program is older than the minimum version for merging two commits.
     #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found_version.0, found_version.1,
         MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge { found_version: (u32, u32) },
-    /// A file or folder that Truing created could not be read or written.
+    /// Truing could not read or write one of its own files or folders.
     #[error("{failure} {}: {source}", path.display())]
     Io {
         /// Failed action, as in `cannot write`.
@@ -88,10 +88,10 @@ pub enum GitError {
     /// The path is not in a repository.
     #[error("{} is not in a git repository", .0.display())]
     NotARepository(PathBuf),
-    /// A bare repository, or a git folder itself.
+    /// The path is a bare repository, or inside a git folder.
     #[error("{} has no working tree: it is a bare repository, or inside a git folder", .0.display())]
     NoWorkTree(PathBuf),
-    /// The repository's configuration names another folder as its working tree.
+    /// The repository's configuration sets a working tree that does not belong to the repository.
     #[error("the repository at {} is configured with the working tree {}, which does not belong to the \
         repository",
         path.display(), root.display())]
@@ -104,7 +104,7 @@ pub enum GitError {
     /// Git would read this path as a file, but the path is a pipe, a socket or a device.
     #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
     SpecialFile(PathBuf),
-    /// A file that git reads as a whole is larger than the files that git itself writes.
+    /// A file that git must read completely is larger than any file that git itself writes.
     #[error("{} has {} MiB; Truing reads such a file only up to {} MiB", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
         path: PathBuf,
@@ -142,7 +142,7 @@ pub enum GitError {
         /// Branch that the commit was compared with.
         branch: String,
     },
-    /// A shallow clone does not contain the required history.
+    /// The clone is shallow and does not contain the required history.
     #[error("{missing} is not in this shallow clone")]
     MissingHistory {
         /// Description of the missing history.
@@ -158,10 +158,10 @@ pub enum GitError {
         /// Rule that the remote violates.
         reason: &'static str,
     },
-    /// The folder contains something other than a mirror.
+    /// The folder is neither empty nor a mirror.
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
     NotAMirror(PathBuf),
-    /// Another operation holds the lock of the mirror for too long.
+    /// Another operation has held the mirror's lock for too long.
     #[error("the mirror at {} has been in use by another fetch for {} s", path.display(),
         waited.as_secs_f32())]
     MirrorBusy {
@@ -170,7 +170,7 @@ pub enum GitError {
         /// Time spent waiting for the lock.
         waited: Duration,
     },
-    /// The remote does not have (or no longer has) a commit.
+    /// The remote does not have the commit, or no longer has it.
     #[error("{remote} does not have the commit{}",
         sha.as_ref().map(|sha| format!(" {sha}")).unwrap_or_default())]
     CommitGone {
@@ -200,7 +200,7 @@ pub enum GitError {
     ForkUnreadable {
         /// Name of the fork, `owner/name`.
         fork: String,
-        /// Reason, as far as known.
+        /// Reason why the fork cannot be read, as far as it is known.
         reason: String,
     },
 }
@@ -208,7 +208,7 @@ pub enum GitError {
 /// Subcommands that contact a remote.
 const REMOTE_CALLS: [&str; 3] = ["fetch", "ls-remote", "push"];
 
-/// Git's messages for temporary failures of a remote or the network.
+/// Texts in git's messages that report a temporary failure of a remote or of the network.
 const PASSING: [&str; 9] = [
     "error: 429",
     "error: 500",
@@ -222,7 +222,7 @@ const PASSING: [&str; 9] = [
 ];
 
 impl GitError {
-    /// Returns true for a failure of the remote or the network that a retry may resolve.
+    /// Returns true if the remote or the network failed and a retry may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::CommandFailed { call, message } => {
@@ -262,8 +262,8 @@ impl GitError {
         }
     }
 
-    /// Returns true if the request is invalid (exit code 2), and false if it could not be fulfilled (exit
-    /// code 3).
+    /// Returns true if the user's request is invalid (exit code 2), and false if Truing could not fulfil the
+    /// request (exit code 3).
     pub fn is_wrong_input(&self) -> bool {
         match self {
             Self::PathMissing(_)
@@ -390,7 +390,7 @@ impl GitError {
     }
 }
 
-/// Advice by substring of git's message; the first match applies.
+/// Advice for git's messages. The first pair whose text occurs in the message applies.
 const MENDS: &[(&str, &str)] = &[
     ("bad config", "fix that line of the repository's configuration"),
     ("config value", "fix that value in the repository's configuration"),
@@ -415,7 +415,7 @@ const REMAKE_INDEX: &str = "the file is not an index that git wrote: `rm .git/in
 const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` names them; `git fetch --refetch \
     origin` fetches those that were pushed";
 
-/// Selects advice by git's message.
+/// Returns the advice for git's message.
 fn advice_for(message: &str) -> &'static str {
     let known = MENDS.iter().find(|(words, _)| message.contains(words));
     known.map_or("try again; if this persists, see what `git status` and `git fsck` report", |(_, mend)| mend)

@@ -1,5 +1,5 @@
-//! Exports a commit's files as plain bytes to a folder: no checkout, no filters, no attributes, no executable
-//! bits.
+//! Exports the files of a commit to a folder as plain bytes, without a checkout: no filters, attributes or
+//! executable bits.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -21,12 +21,12 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// Maximum number of paths that git is asked to list by name, because git compares each such path with every
-/// entry. For more paths, git lists all entries.
+/// Maximum number of paths that a listing requests by name, because git compares every entry with each of
+/// these paths. For more paths, git lists all entries.
 const MAX_NAMED: usize = 100;
 
-/// Maximum size of a write batch, in bytes and in files. One thread dispatch for each file would take longer
-/// than the write itself.
+/// Maximum size of a write batch in bytes, and maximum number of its files. Files are written in batches,
+/// because starting a thread for each file would take longer than the write.
 const MAX_BATCH_BYTES: usize = 1 << 18;
 const MAX_BATCH_FILES: usize = 64;
 
@@ -37,8 +37,8 @@ pub struct ExportSummary {
     pub files: usize,
     /// Total bytes of the written files.
     pub bytes: u64,
-    /// Omitted files in tree order. These are symbolic links and submodules (always), files over a limit, and
-    /// files that cannot be written or have a forbidden name (`.git` in any spelling, `..`).
+    /// Omitted files in tree order. Symbolic links and submodules are always omitted. Files are omitted if
+    /// they exceed a limit, cannot be written, or have a forbidden name (`.git` in any spelling, `..`).
     pub omitted: Vec<UnreviewedFile>,
     /// Omitted files over a limit, with their size in bytes.
     pub oversized_files: Vec<(RepoPath, u64)>,
@@ -48,7 +48,7 @@ pub struct ExportSummary {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TreeFile {
     pub path: RepoPath,
-    /// Git's id of the content: the same for the same bytes.
+    /// Git's id of the file's content; equal content has the same id.
     pub id: String,
     /// Size in bytes; 0 if the repository lacks the content.
     pub size: u64,
@@ -62,7 +62,7 @@ impl ExportSummary {
     }
 }
 
-/// One blob of a tree with its path.
+/// A blob of a tree, with its size and path.
 pub(crate) struct SizedFile {
     pub(crate) id: String,
     size: u64,
@@ -71,8 +71,8 @@ pub(crate) struct SizedFile {
 
 impl IsolatedGitDir {
     /// Writes the files of a commit below `dest`, which is created if missing. Existing files are never
-    /// overwritten. If `paths` is given, only these paths are exported; paths that the commit does not
-    /// contain are not reported.
+    /// overwritten. If `paths` is given, only these paths are exported. Paths that are not in the commit are
+    /// ignored.
     pub(crate) async fn export(
         &self,
         sha: &Sha,
@@ -85,8 +85,8 @@ impl IsolatedGitDir {
             let (entries, exported) = self.select_files(sha).await?;
             return self.write_files(&entries, exported, dest).await;
         };
-        // A commit may contain far more files than were requested. So sizes are queried only for the
-        // requested paths. If the paths are few, git lists only these paths.
+        // A commit may contain far more files than were requested, so sizes are queried only for the
+        // requested paths. A short list of paths is passed to git, which then lists only these paths.
         let call = call.args(["--", sha.as_str()]);
         let is_literal_path = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
         let few = paths.len() <= MAX_NAMED && !paths.is_empty() && paths.iter().all(is_literal_path);
@@ -119,7 +119,7 @@ impl IsolatedGitDir {
         Ok((folder, exported))
     }
 
-    /// Returns the files of a commit to write, and the omitted files.
+    /// Returns the files of a commit that will be written, and a summary with the omitted files.
     pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<SizedFile>, ExportSummary), GitError> {
         let call = self.command("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
         let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
@@ -130,7 +130,7 @@ impl IsolatedGitDir {
         Ok((select_entries(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
-    /// Lists the files of a commit with these paths or in folders of these names.
+    /// Lists the files of a commit whose path is one of these paths or is below one of these paths.
     pub(crate) async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         let call =
             self.command("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(paths);
@@ -203,7 +203,7 @@ impl IsolatedGitDir {
         let call = self.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids.into_bytes());
         let sizes = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // For a missing blob, git prints no size. The missing blob is detected when the files are written.
+        // For a missing blob, git prints no size. Writing the files reports the missing blob.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, SizedFile { id, size, path });
         let mut exported = ExportSummary::default();
@@ -236,7 +236,7 @@ impl IsolatedGitDir {
     }
 }
 
-/// Selects the files to write and records the others as omitted.
+/// Returns the files that will be written, and records the other files as omitted.
 fn select_entries(
     listing: impl Iterator<Item = (String, SizedFile)>,
     limits: &GitLimits,
@@ -313,7 +313,8 @@ fn split_line(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
 
 async fn request_blobs(stdin: Option<ChildStdin>, ids: String) {
     if let Some(mut stdin) = stdin {
-        // Write errors are ignored: if git stops reading, its output ends early, and the reader detects this.
+        // Write errors are ignored: if git stops reading, its output ends early, and `write_received_blobs`
+        // returns an error.
         let _ = stdin.write_all(ids.as_bytes()).await;
         let _ = stdin.shutdown().await;
     }
@@ -333,7 +334,7 @@ async fn write_received_blobs(
         let content = match read_blob_header(&mut answers, entry).await? {
             None => None,
             Some(size) => {
-                // Includes the line end after the content.
+                // The buffer also holds the line end after the content.
                 let mut content = vec![0; size.saturating_add(1)];
                 answers.read_exact(&mut content).await.map_err(lost_output_error)?;
                 content.truncate(size);
@@ -352,15 +353,15 @@ async fn write_received_blobs(
     Ok(exported)
 }
 
-/// Files that are written together in one thread dispatch.
+/// A batch of files that one thread writes.
 #[derive(Default)]
 struct WriteBatch {
     files: Vec<(RepoPath, Option<Vec<u8>>)>,
     bytes: usize,
 }
 
-/// Task that writes a batch. The task returns each file with its size, or with `None` if the file could not
-/// be written.
+/// The running task that writes a batch. The task returns each file with its size, or with `None` if the file
+/// could not be written.
 type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
@@ -386,7 +387,7 @@ impl WriteBatch {
 }
 
 impl ExportSummary {
-    /// Waits for a batch and counts its files.
+    /// Waits until a batch is written, and adds its files to the summary.
     async fn count_batch(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
         let Some(batch) = batch else { return Ok(()) };
         for (path, size) in
@@ -404,8 +405,8 @@ impl ExportSummary {
     }
 }
 
-/// Reads the header of the next blob; none if the repository lacks the blob. The size must equal the size in
-/// the listing, which was within the limits.
+/// Reads the header of the next blob; none if the repository lacks the blob. The blob's size must equal the
+/// size in the listing, for which the limits were checked.
 async fn read_blob_header(
     answers: &mut BufReader<ChildStdout>,
     entry: &SizedFile,
@@ -432,8 +433,8 @@ async fn create_folder_tree(path: &Path) -> Result<(), GitError> {
 }
 
 /// Writes a new file below `dest`, a folder that Truing created. Returns false for a forbidden name (`.git`
-/// in any spelling, `..`), or if the file system cannot store the file. The file system may be unable to
-/// store names that differ only in case, a file and a folder with the same name, or names that are too long.
+/// in any spelling, `..`), or if the file system cannot store the file. For example, the file system may not
+/// support names that differ only in case, or may not support long names.
 ///
 /// # Errors
 /// [`GitError::Io`] for other failures of writing.

@@ -1,14 +1,14 @@
 //! Git folders that Truing creates: the folder of a mirror, and the private view of a local repository.
 //!
 //! A view borrows only the objects of a repository (`objects/info/alternates`). Truing writes the view's
-//! configuration. A view has no hooks, no `info/attributes` and no remotes. New objects, such as those of a
-//! working tree's diff, are written only to the view. Git therefore never loads the settings of a hostile
-//! repository (`filter.*`, `diff.*`, `core.fsmonitor`, `include.path` and future settings), and Truing need
-//! not override each of them.
+//! configuration. A view has no hooks, no `info/attributes` and no remotes. New objects, such as the objects
+//! for the diff of a working tree, are written only to the view. Git therefore never loads the settings of a
+//! hostile repository, such as `filter.*`, `diff.*`, `core.fsmonitor` or `include.path`. Truing need not
+//! override each setting, including settings of future versions.
 //!
 //! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. No version
-//! of git therefore uses attributes, even in a folder without a working tree. So the author of a change
-//! cannot hide it by declaring files binary.
+//! of git therefore uses attributes, even in a folder without a working tree. As a result, the author of a
+//! change cannot hide the change by declaring files as binary.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -29,7 +29,7 @@ pub(crate) enum ObjectFormat {
 }
 
 impl ObjectFormat {
-    /// Parses git's name of the algorithm.
+    /// Parses git's name of a hash algorithm.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word {
             "sha1" => Some(Self::Sha1),
@@ -38,7 +38,7 @@ impl ObjectFormat {
         }
     }
 
-    /// Returns the id of the empty tree. Git supports this id even if the tree is not stored.
+    /// Returns the id of the empty tree. Git knows this tree even if it is not stored.
     pub(crate) fn empty_tree(self) -> &'static str {
         match self {
             Self::Sha1 => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -57,7 +57,7 @@ impl ObjectFormat {
     }
 }
 
-/// Flags of every diff. The flags disable programs, attributes and configuration.
+/// Flags that every diff is computed with. The flags disable programs, attributes and configuration.
 const DIFF_FLAGS: &[&str] = &[
     "--no-color",
     "--no-ext-diff",
@@ -76,23 +76,23 @@ pub struct CommitDiff {
     /// Diff in git's own format. A file that is too large appears as changed but without its lines, like a
     /// binary file.
     pub diff: Vec<u8>,
-    /// Files of the new side whose lines the diff omits, in path order: text files that are too large, and
-    /// files whose paths an index cannot contain.
+    /// Files of the new side whose lines the diff omits, in path order. These are text files that are too
+    /// large, and files with paths that git does not permit in an index.
     pub skipped_files: Vec<UnreviewedFile>,
 }
 
-/// A git folder that Truing created, with the calls that read from the folder.
+/// A git folder that Truing created. The methods run git in this folder.
 #[derive(Clone, Debug)]
 pub(crate) struct IsolatedGitDir {
     git: Git,
     dir: PathBuf,
     format: ObjectFormat,
-    /// True if objects may be missing.
+    /// True if the source repository may lack objects, because it is a partial clone.
     may_lack_objects: bool,
 }
 
 impl IsolatedGitDir {
-    /// Uses a folder that [`create_git_folder`] has created.
+    /// Returns an object for a folder that [`create_git_folder`] has created.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
         Self { git, dir, format, may_lack_objects: false }
     }
@@ -115,13 +115,13 @@ impl IsolatedGitDir {
         self.format
     }
 
-    /// Prepares a call in this folder, without attributes.
+    /// Prepares a call in this folder that ignores all attributes.
     pub(crate) fn command(&self, name: &'static str) -> GitCommand {
         self.command_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
     }
 
-    /// Prepares a call in this folder that applies the attributes of a working tree. Attributes can convert
-    /// line ends but run no programs, because the view configures none.
+    /// Prepares a call in this folder that applies the attributes of a working tree. These attributes can
+    /// convert line ends. They cannot run programs, because the folder's configuration names no program.
     pub(crate) fn command_with_attributes(&self, name: &'static str) -> GitCommand {
         self.git
             .command(name)
@@ -136,8 +136,8 @@ impl IsolatedGitDir {
     }
 
     /// Copies the objects of these revisions from another store into `store`, as one pack. All copied objects
-    /// become visible together. A revision that begins with `^` names a commit that `store` already has with
-    /// its history and content.
+    /// become visible at the same time. A revision that begins with `^` names a commit that `store` already
+    /// has with its history and content.
     pub(crate) async fn copy_objects(
         &self,
         from: &Path,
@@ -147,13 +147,13 @@ impl IsolatedGitDir {
     ) -> Result<(), GitError> {
         let call = self.command("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
         let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quote_list_path(from));
-        // Existing deltas are kept, because a search for better deltas would take longer than the copy.
+        // Git keeps the existing deltas, because a search for better deltas would take longer than the copy.
         let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
         let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).with_network_timeout();
         call.with_input(format!("{}\n", revisions.join("\n")).into_bytes()).read_output().await.map(drop)
     }
 
-    /// Prepares `git diff`. The caller adds the two sides.
+    /// Prepares `git diff`. The caller adds the two sides to compare.
     pub(crate) fn diff_command(&self) -> GitCommand {
         self.command("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
     }
@@ -183,7 +183,7 @@ pub(crate) fn create_object_store(dir: &Path) -> Result<(), GitError> {
     create_folder(dir.join("objects/pack"))
 }
 
-/// Lets `dir/objects` borrow the objects of another store.
+/// Makes git also search another object store for the objects of `dir`.
 pub(crate) fn write_alternates(dir: &Path, objects: &Path) -> Result<(), GitError> {
     // Git expects the names in this file in git's own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
@@ -217,7 +217,7 @@ pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitErr
     Sha::parse(text.trim_end()).map_err(|_| unknown_output_error(call, answer))
 }
 
-/// Returns the error for an output of unknown format.
+/// Returns the error for output in an unknown format.
 pub(crate) fn unknown_output_error(call: &'static str, answer: &[u8]) -> GitError {
     GitError::UnknownOutput { call, answer: clean_message(answer, None) }
 }

@@ -1,5 +1,5 @@
-//! Exports a commit to a private folder that can be updated to another commit. Files that are equal in both
-//! commits are not written again.
+//! Exports a commit to a private folder, and can later update this folder to another commit. Files that are
+//! equal in both commits are not written again.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ use crate::{ExportSummary, GitError, Mirror, PrivateFolder};
 pub struct ExportedCommit {
     folder: PrivateFolder,
     sha: Sha,
-    /// Blob id of each file that could be written.
+    /// Blob id of each file in the folder, by path.
     blobs: HashMap<RepoPath, String>,
     left_out: Vec<UnreviewedFile>,
 }
@@ -30,7 +30,7 @@ impl ExportedCommit {
         self.folder.path()
     }
 
-    /// Returns the files that the folder lacks: see [`ExportSummary::omitted`].
+    /// Returns the files of the commit that are not in the folder: see [`ExportSummary::omitted`].
     pub fn omitted_files(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
@@ -43,7 +43,8 @@ impl ExportedCommit {
 }
 
 impl Mirror {
-    /// Writes a commit's files as [`Mirror::export`] does, to the folder of `previous` or to a new folder.
+    /// Writes a commit's files as [`Mirror::export`] does. Updates the folder of `previous` if possible;
+    /// otherwise uses a new folder.
     ///
     /// # Errors
     /// As [`Mirror::export`].

@@ -1,20 +1,21 @@
-//! The only crate that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported
-//! trees, pushes.
+//! The only crate that runs `git`: mirrors that fetch exact commits, local repositories, diffs, exported
+//! trees, merges, commits and pushes.
 //!
-//! Three rules hold for every call, and the tests in `tests/it` try to break each rule:
+//! Three rules hold for every call, and each rule is tested in `tests/it`:
 //!
 //! * **Hermetic.** The child's environment starts empty (`command.rs`), and the configuration of the system
 //!   and the user is not read. Arguments are vectors, never shell text.
 //! * **Bounded.** Time, output and input have limits ([`GitLimits`]). At a limit, and when the caller drops
 //!   the call, the whole process group is killed.
 //! * **No code from a repository is executed.** A local repository's own configuration is used only to find
-//!   the repository and to resolve names. Neither step runs a program. Calls that read content (diff, working
-//!   tree, export) run in a private view. A private view is a new git folder that borrows the repository's
-//!   objects, but none of its configuration, hooks or attributes (`isolated_git_dir.rs`). No byte in the
-//!   repository changes.
+//!   the repository and to resolve names. Neither finding a repository nor resolving a name runs a program.
+//!   Calls that read content (diff, working tree, export) run in a private view. A private view is a new git
+//!   folder that borrows the repository's objects, but none of its configuration, hooks or attributes
+//!   (`isolated_git_dir.rs`). No call changes a file of the repository.
 //!
-//! The only operation that changes a remote pushes one commit of ours to one branch (`commit.rs`, `push.rs`).
-//! A remote on this machine runs its hooks for a push, as a server does.
+//! The only operation that changes a remote is a push of one of our commits to one branch (`commit.rs`,
+//! `push.rs`). If the remote is a repository on this machine, the push runs the hooks of that repository, as
+//! a server would.
 
 mod bounded_diff;
 mod branch_history;

@@ -27,7 +27,7 @@ use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
 
-/// File that marks a folder as a mirror of Truing. It is the first file that is created in a mirror.
+/// File that marks a folder as a mirror of Truing. This file is the first file that is created in a mirror.
 const MARK: &str = "truing-mirror";
 
 /// Hexadecimal digits of a SHA-1 id.
@@ -37,17 +37,17 @@ const SHA1_DIGITS: usize = 40;
 /// leave empty refs.
 const FSYNC: &str = "committed,reference";
 
-/// Command that serves a local repository even if another user owns it. This is safe, because git runs no
-/// program from that repository's configuration.
+/// Flag for a fetch from a local repository: the repository is served even if another user owns it. This is
+/// safe, because git runs no program from that repository's configuration.
 const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
-/// Above this number of packs, small packs are joined, because git searches every pack for an object.
+/// If there are more packs, small packs are joined, because git searches every pack for an object.
 const MAX_PACKS: usize = 50;
 
 /// Number of the newest commits that keep a ref.
 const MAX_REFS: usize = 512;
 
-/// A bare repository that follows one remote.
+/// A bare repository that caches the commits of one remote.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     isolated_dir: IsolatedGitDir,
@@ -56,7 +56,7 @@ pub struct Mirror {
 }
 
 impl Git {
-    /// Opens the mirror at `dir`, or creates it, without network access.
+    /// Opens the mirror at `dir`, or creates a mirror there. Does not access the network.
     ///
     /// # Errors
     /// [`GitError::NotAMirror`] if the folder has other content, which is left unchanged.
@@ -82,7 +82,7 @@ impl Git {
     }
 }
 
-/// State of the path at which a mirror is opened.
+/// The content of the path at which a mirror is opened.
 enum MirrorState {
     Absent,
     HasMarker,
@@ -103,7 +103,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }
 
-/// Creates a mirror beside its final path and then moves it to that path.
+/// Creates a mirror beside its final path, and then moves the mirror to that path.
 fn create_mirror(dir: &Path) -> Result<(), GitError> {
     let half = with_suffix(dir, ".new");
     remove_dir(&half)?;
@@ -134,8 +134,8 @@ impl Mirror {
         self.isolated_dir.dir()
     }
 
-    /// Returns the same mirror with another remote, a fork of the mirror's own remote. Missing commits are
-    /// fetched from that fork.
+    /// Returns a copy of the mirror that fetches missing commits from another remote, which is a fork of the
+    /// mirror's own remote.
     #[must_use]
     pub fn with_remote(&self, remote: &Remote) -> Self {
         Self { remote: remote.clone(), ..self.clone() }
@@ -174,7 +174,7 @@ impl Mirror {
     }
 
     /// Copies a commit that Truing created, with its history and content, into the mirror. The mirror keeps
-    /// the commit after the folder in which it was created is removed.
+    /// the commit after the private folder is removed.
     ///
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::CommandFailed`]
@@ -217,7 +217,7 @@ impl Mirror {
         }
         self.isolated_dir.command("repack").args(["-d", "--geometric=2", "--quiet"]).read_output().await?;
         self.delete_old_refs().await?;
-        // A separate ref file for each fetched commit would make every fetch slower.
+        // Each fetched commit has its own ref file, and many ref files would make every fetch slower.
         self.isolated_dir
             .command("pack-refs")
             .arg("--all")
@@ -285,7 +285,7 @@ impl Mirror {
         Ok(false)
     }
 
-    /// Requests the target of this ref from the remote.
+    /// Requests the commit that this ref of the remote points to.
     async fn remote_tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let call = self.isolated_dir.command("ls-remote").args([
             "--quiet",
@@ -303,7 +303,7 @@ impl Mirror {
         network::read_remote_output(self.isolated_dir.git(), &self.remote, call).await.map(drop)
     }
 
-    /// Prepares a fetch into this mirror. The caller adds the remote and the refs.
+    /// Prepares a fetch into this mirror. The caller adds the remote and the refs to fetch.
     fn fetch_command(&self) -> GitCommand {
         let call = self.isolated_dir.command("fetch").args([
             "--quiet",
@@ -313,15 +313,15 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // In a local fetch, `git upload-pack` serves the objects. This program does not receive our settings,
-        // so `LOCAL_END` passes the one setting that it needs.
+        // In a local fetch, `git upload-pack` serves the objects. `git upload-pack` does not receive our
+        // settings, so `LOCAL_END` passes the only setting that it needs.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_END),
             _ => call,
         };
         let call = call.config("core.fsync", FSYNC);
-        // With the limit 1, git does not unpack fetched objects. Otherwise, a commit could become visible
-        // before its tree.
+        // With the limit 1, git keeps the fetched objects in a pack. If git unpacked the objects, a commit
+        // could become visible before its tree.
         call.config("fetch.unpackLimit", "1")
     }
 
@@ -345,7 +345,7 @@ impl Mirror {
         Ok(absent)
     }
 
-    /// Returns the best common ancestor; none if the histories never meet.
+    /// Returns the best common ancestor of two commits; `None` if their histories have no common commit.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] if the mirror lacks a commit.
@@ -435,8 +435,8 @@ impl Mirror {
         self.isolated_dir.list_files(sha, paths).await
     }
 
-    /// Returns the text files of a commit that contain at least one of these texts. Without texts, returns no
-    /// files. The texts must have no line ends.
+    /// Returns the text files of a commit that contain at least one of these texts. If no texts are given,
+    /// returns no files. The texts must have no line ends.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] if the mirror lacks the commit.

@@ -1,4 +1,4 @@
-//! Runs calls that contact a remote. Only the protocol of that remote is permitted. The credentials are
+//! Runs calls that contact a remote. Each call may use only the protocol of its remote. The credentials are
 //! passed as a header in a private temporary file. The module also classifies git's messages about refused
 //! requests.
 
@@ -38,7 +38,7 @@ pub(crate) async fn read_remote_output(
     }
 }
 
-/// Returns the target of a ref in the output of `ls-remote`; none if the ref is not listed. The full name is
+/// Returns the commit that `ls-remote` lists for a ref; `None` if the ref is not listed. The full name is
 /// compared, because git also lists refs whose names end in the requested name.
 pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
     let asked = format!("\t{reference}");
@@ -47,7 +47,7 @@ pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<
     line.map(|id| parse_sha("ls-remote", id)).transpose()
 }
 
-/// Classifies a failure by git's untranslated message.
+/// Converts a failed call to an error, based on git's untranslated message.
 pub(crate) fn classify_failure(remote: &Remote, command_name: &'static str, output: GitOutput) -> GitError {
     let message = output.message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::SearchPath;
 
 /// Oldest supported version of git, which Ubuntu 22.04 ships. From git 2.41 on, `GIT_ATTR_SOURCE` also
-/// prevents git from reading attributes from a head. In every version, the private folders contain no
-/// attributes.
+/// prevents git from reading attributes from a head. With older versions, attributes are still ignored,
+/// because the private folders contain none.
 pub const MIN_VERSION: (u32, u32) = (2, 34);
-/// Oldest git that merges two commits without a working tree.
+/// Oldest supported version of git for merging two commits without a working tree.
 pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
 
 /// Time limit of a local call.
@@ -31,7 +31,7 @@ pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
 pub const MAX_FILES: usize = 200_000;
 /// Number of bytes kept from the end of git's error output.
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
-/// Maximum memory of one git process in bytes (data, not mapped files).
+/// Maximum memory of a git process in bytes; memory-mapped files do not count.
 pub const MEMORY_BYTES: u64 = 2 << 30;
 /// Maximum bytes of an index or of the list of packed refs, enough for two million short entries.
 pub const MAX_INDEX_BYTES: u64 = 256 << 20;
@@ -43,19 +43,20 @@ pub const MAX_MESSAGE_CHARS: usize = 1000;
 /// Options for running git.
 #[derive(Clone, Debug)]
 pub struct GitOptions {
-    /// Program: a name to look up in `search_path`, or a path.
+    /// The git program: a name that is searched in `search_path`, or a path.
     pub program: PathBuf,
-    /// Search path for programs. It is also the `PATH` of git.
+    /// Search path for programs. Child processes of git get this search path as their `PATH`.
     pub search_path: SearchPath,
-    /// Folder for private folders (home, views, credentials), each readable by this user only.
+    /// Folder in which private folders (home, views, credentials) are created. Only this user can read the
+    /// private folders.
     pub temp_folder: PathBuf,
-    /// Ignore file of the user, which applies if no configuration sets `core.excludesFile`. Ignored files are
-    /// not listed as new files of a working tree.
+    /// The user's ignore file, which applies if no configuration sets `core.excludesFile`. New files that
+    /// match this file are not part of a working tree's diff.
     pub excludes_file: Option<PathBuf>,
     /// Environment variables by which git finds the configuration of the system and of the user: `HOME`,
     /// `XDG_CONFIG_HOME`, and the variables that begin with `GIT_CONFIG_`. Only `core.excludesFile`,
     /// `core.autocrlf`, `core.eol` and `core.ignoreCase` are read from these configurations, and only for
-    /// working trees. If there are no variables, only the repository's configuration is read.
+    /// working trees. If the list is empty, only the repository's configuration is read.
     pub config_variables: Vec<(String, OsString)>,
     pub limits: GitLimits,
 }

@@ -1,5 +1,5 @@
-//! Private folders: readable by this user alone, removed when dropped. Each folder is locked while its
-//! process runs. A killed process leaves its folders unlocked, so a later process removes them.
+//! Private folders: only this user can read them, and they are removed when dropped. Each folder is locked
+//! while its process runs. A killed process leaves its folders unlocked, so a later process removes them.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -18,12 +18,12 @@ pub(crate) const MEMORY: &str = "/dev/shm";
 const TMPFS: FsWord = 0x0102_1994;
 /// Maximum bytes of files that are kept in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
-/// Minimum free bytes of the shared memory, because other programs use it, too.
+/// Minimum free space of the shared memory in bytes, because other programs use the shared memory too.
 const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
 /// Number of attempts to create a folder. An attempt fails if another process removes the new folder before
-/// it is locked, because a folder without a lock looks abandoned.
+/// it is locked, because that process takes an unlocked folder for a stale one.
 const MAX_TRIES: u32 = 100;
 
 /// A private folder that this process has locked.
@@ -43,7 +43,7 @@ impl PrivateFolder {
         Self::new_in(&std::env::temp_dir())
     }
 
-    /// Creates a folder in `temp`, and removes the folders that dead processes have left in `temp`.
+    /// Creates a folder in `temp`, and removes the private folders in `temp` whose processes no longer run.
     ///
     /// # Errors
     /// If `temp` is missing, not writable or full.
@@ -64,9 +64,9 @@ impl PrivateFolder {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Creates a folder for files of these sizes. The folder is in memory under two conditions: the files are
-    /// few and small, and neither `TMPDIR` nor an option sets the folder of temporary files. Otherwise, the
-    /// folder is in `temp`.
+    /// Creates a folder for files of these sizes. The folder is in memory if the files are few and small, and
+    /// if neither `TMPDIR` nor an option sets the folder for temporary files. Otherwise, the folder is in
+    /// `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
         let memory = Path::new(MEMORY);
@@ -84,7 +84,7 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // If the folder cannot be removed, a later process tries to remove it again.
+        // If the folder cannot be removed, a later process tries again.
         let _ = remove_folder(self.folder.path());
     }
 }
@@ -103,8 +103,7 @@ fn has_free_memory(memory: &Path) -> bool {
     })
 }
 
-/// Removes a folder, even if it contains folders for which their owner has no permissions. Links are not
-/// followed.
+/// Removes a folder, even if its owner lacks permissions for folders in it. Links are not followed.
 ///
 /// # Errors
 /// If the folder is missing, or belongs to another user.

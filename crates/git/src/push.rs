@@ -1,5 +1,6 @@
-//! Pushes one commit that Truing created to one branch. The request includes the expected commit of the
-//! branch, so the push never overwrites commits of others.
+//! Pushes one commit that Truing created to one branch. The push names the commit that the branch is expected
+//! to be at. If the branch is at another commit, the remote rejects the push, so no commits of others are
+//! overwritten.
 
 use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
@@ -15,16 +16,17 @@ pub enum PushOutcome {
     Pushed,
     /// The branch is not at the expected commit, and nothing was changed.
     BranchMoved {
-        /// Current commit of the branch; none if it does not exist.
+        /// Current commit of the branch; `None` if the branch does not exist.
         current_commit: Option<Sha>,
     },
-    /// The remote refuses the push. Nothing was changed, and a retry would be refused, too.
+    /// The remote rejected the push. Nothing was changed, and the remote would also reject a retry.
     RemoteRefused {
         reason: PushRefusal,
-        /// Message of the remote, truncated and cleaned. The message is untrusted data.
+        /// Message of the remote as one truncated line without control characters. The message is untrusted
+        /// data.
         message: String,
     },
-    /// The gate refuses the push, and nothing was changed.
+    /// The gate is closed, so nothing was pushed.
     Halted(HaltReason),
 }
 
@@ -42,8 +44,9 @@ pub enum PushRefusal {
 
 impl UnpushedCommit {
     /// Pushes the commit to this branch, which must be at `expected`. If `expected` is none, the branch must
-    /// not exist. The push may replace commits of the branch. The remote's default branch is never pushed to.
-    /// The gate of `permit` is checked immediately before the push.
+    /// not exist. The push may rewrite the branch, so it can remove commits from the branch. A push to the
+    /// remote's default branch is always rejected. The gate of `permit` is checked immediately before the
+    /// push.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
@@ -95,7 +98,7 @@ impl UnpushedCommit {
         self.classify_failed_push(remote, &reference, expected, finished).await
     }
 
-    /// Determines the result of a failed push.
+    /// Converts a failed push to its outcome, or to an error.
     async fn classify_failed_push(
         &self,
         remote: &Remote,
@@ -133,7 +136,7 @@ impl UnpushedCommit {
             .then(|| PushOutcome::BranchMoved { current_commit: remote_refs.tip.clone() })
     }
 
-    /// Queries the remote's default branch and the target of this ref.
+    /// Queries the remote for its default branch and for the commit of this ref.
     async fn query_remote(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
         let call = self.isolated_dir().command("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
@@ -147,11 +150,11 @@ impl UnpushedCommit {
     }
 }
 
-/// State of a remote and one of its branches.
+/// The default branch of a remote, and the commit of one branch.
 struct RemoteRefs {
     /// Ref of the remote's default branch.
     default: Option<String>,
-    /// Commit of the branch; none if it does not exist.
+    /// Commit of the branch; `None` if the branch does not exist.
     tip: Option<Sha>,
 }
 

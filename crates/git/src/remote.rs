@@ -1,4 +1,4 @@
-//! The remote that a mirror fetches from, with its credentials.
+//! The remote of a mirror: its address and the credentials for it.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::GitError;
 
-/// A repository that a mirror may fetch from. The constructors validate the address and the header, so a
-/// fetch does not check them again.
+/// A repository that a mirror may fetch from, and that commits may be pushed to. The constructors validate
+/// the address and the header, so a fetch does not check them again.
 #[derive(Clone, Debug)]
 pub struct Remote {
     url: Url,
@@ -17,8 +17,8 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Creates a remote over https, or over http on loopback. `authorization` is the value of the
-    /// `Authorization` header, as in `Basic …`.
+    /// Creates a remote that is accessed over https; http is accepted only on loopback. `authorization` is
+    /// the value of the `Authorization` header, as in `Basic …`.
     ///
     /// # Errors
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
@@ -74,7 +74,7 @@ impl Remote {
         self.authorization.as_ref()
     }
 
-    /// Renders the git configuration that sends the header to this host, and to no other.
+    /// Formats git's configuration key for sending the header to this host only.
     pub(crate) fn header_config(&self) -> Option<String> {
         let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         let secret = self.authorization.as_ref()?;
@@ -91,8 +91,8 @@ impl Remote {
 /// is part of the address.
 pub(crate) fn without_credentials(text: &str) -> String {
     let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
-        // The text is not a URL, but `git@host:path` or a path. A colon before the `@` probably separates a
-        // user name from a password, so both are removed.
+        // The text is not a URL: it is a path, or has the form `git@host:path`. A colon before the `@`
+        // probably separates a user name from a password, so both are removed.
         return match text.split_once('@') {
             Some((user, rest)) if user.contains(':') => rest.to_owned(),
             Some(_) | None => text.to_owned(),

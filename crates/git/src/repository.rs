@@ -25,7 +25,8 @@ pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
 pub use worktree::WorktreeDiff;
 
-/// Minimum similarity (Jaro-Winkler, 0 to 1) of a name to an unknown name, for which it is suggested.
+/// Minimum similarity (Jaro-Winkler, 0 to 1) of an existing name to an unknown name. A less similar name is
+/// not suggested.
 const NEAR: f64 = 0.8;
 /// Maximum number of names that are compared with an unknown name for a suggestion.
 const MAX_NAMES: &str = "5000";
@@ -39,7 +40,7 @@ pub struct LocalRepository {
     /// Candidates for the default branch, best first.
     branches: Vec<base::BranchCandidate>,
     view: IsolatedGitDir,
-    /// Folder of the view. It is removed when the last clone of this value is dropped.
+    /// Folder of the view. The folder is removed when the last clone of this value is dropped.
     _private: Arc<PrivateFolder>,
 }
 
@@ -116,7 +117,8 @@ impl LocalRepository {
         &self.layout.root
     }
 
-    /// Returns the top folder of the main working tree. All linked working trees share the main working tree.
+    /// Returns the top folder of the main working tree. Each linked working tree belongs to this main working
+    /// tree.
     pub fn main_worktree_root(&self) -> &Path {
         let git_dir =
             self.layout.objects.parent().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
@@ -142,7 +144,7 @@ impl LocalRepository {
         self.layout.head.as_ref()
     }
 
-    /// Returns the empty tree. A repository without commits is compared with the empty tree.
+    /// Returns the empty tree. This tree is the base for a comparison in a repository without commits.
     ///
     /// # Errors
     /// None in practice: git's own constant is a valid id.
@@ -224,11 +226,12 @@ impl LocalRepository {
         self.view.commits_excluding(&[base], head).await
     }
 
-    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
+    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `paths` is given,
     /// only these files are written.
     ///
     /// # Errors
-    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if `dest` cannot be
+    /// written.
     #[truing_core::boxed_future]
     pub async fn export(
         &self,
@@ -271,7 +274,7 @@ impl LocalRepository {
         self.view.read_file(sha, path).await
     }
 
-    /// Prepares a call on the repository itself, with the repository's configuration. Only for subcommands
+    /// Prepares a call that runs in the repository itself and loads its configuration. Only for subcommands
     /// that resolve names and walk commits, because these subcommands run no other program.
     fn command(&self, name: &'static str) -> GitCommand {
         self.git.command(name).in_folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
@@ -288,7 +291,7 @@ impl LocalRepository {
         }
     }
 
-    /// Returns the full name of the target of a symbolic ref.
+    /// Returns the full name of the ref that a symbolic ref points to.
     async fn resolve_symbolic_ref(&self, name: &str) -> Result<Option<String>, GitError> {
         let finished = self.command("symbolic-ref").args(["--quiet", name]).run().await?;
         if finished.code() == Some(1) {

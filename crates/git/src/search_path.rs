@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 pub const PROGRAM_NOT_FOUND_MESSAGE: &str = "not found in any folder of `PATH` (relative folders and those \
     inside the reviewed repository do not count)";
 
-/// Folders in which programs are searched.
+/// The folders in which Truing searches for programs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SearchPath {
     folders: Vec<PathBuf>,
-    /// Working trees whose programs are excluded.
+    /// Working trees in which no program is used.
     excluded_trees: Vec<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ impl SearchPath {
         Self { folders, ..none }
     }
 
-    /// Finds the program of this name; none if no folder has it.
+    /// Finds the program with this name; `None` if no folder contains it.
     pub fn find(&self, name: &Path) -> Option<PathBuf> {
         let is_one = |file: &PathBuf| {
             file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
@@ -119,7 +119,7 @@ mod tests {
             fs::write(at(program), "").unwrap();
             fs::set_permissions(at(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A link outside the repository to a folder in it.
+        // A link outside the repository that leads to a folder in the repository.
         symlink(at("main/bin"), at("tools")).unwrap();
         let of = |reviewed: &[&str], folders: &[&str]| {
             let path = std::env::join_paths(folders.iter().map(|folder| match *folder {

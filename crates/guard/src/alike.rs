@@ -8,8 +8,8 @@ use super::language::{LanguageRules, TestEndRule};
 use super::scan::{ScannedText, is_word};
 use super::version::{FileRewrite, FileVersion, language_of};
 
-/// Operators of several characters, which would have another meaning if white space separated the characters.
-/// Longer operators come first.
+/// Operators of several characters. White space between these characters would change the meaning. Longer
+/// operators come first, because the first match is used.
 const SIGNS: [&str; 23] = [
     "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
     "**", "//", "->", "=>", ":=", "::", "&&",
@@ -19,8 +19,8 @@ const KEYWORDS: [&str; 17] = [
     "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
     "is", "lambda", "raise", "for",
 ];
-/// Words before a name that declare it as a local variable. After the words in `ENDS`, a line break ends the
-/// statement in some languages.
+/// Words that can precede the name in the declaration of a local variable. In some languages, a line break
+/// after a word in `ENDS` ends the statement.
 const BINDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
 const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
 
@@ -33,10 +33,10 @@ enum SourceToken<'a> {
     Line(usize),
 }
 
-/// A token with the number of open brackets around it.
+/// A token, and the number of open brackets around the token.
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
-/// Returns true if the changes of a rewritten file do not affect the behaviour of its code.
+/// Returns true if the rewritten file behaves like the original file.
 pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
     let (Some(was), Some(is)) = (CodeText::from_version(before), CodeText::from_version(after)) else {
@@ -45,8 +45,8 @@ pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     before.path == after.path && differs_only_in_locals(&was.tokens(), &is.tokens())
 }
 
-/// Returns true if these lines of a file, first to last, contain code. In a file of an unsupported language,
-/// every line counts as code.
+/// Returns true if any line from the first to the last of `lines` contains code. In a file of an unsupported
+/// language, every line counts as code.
 pub fn contains_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
     let (first, last) = lines;
     let Some(code) = CodeText::from_version(version) else { return true };
@@ -117,7 +117,7 @@ impl CodeText {
     }
 }
 
-/// Returns true if the line explicitly continues on the next one.
+/// Returns true if the line that ends at `end` explicitly continues on the next line.
 fn continues_on_next_line(text: &str, end: usize) -> bool {
     text.get(..end).is_some_and(|before| before.ends_with('\\'))
 }
@@ -126,8 +126,8 @@ fn continues_on_next_line(text: &str, end: usize) -> bool {
 #[derive(Default)]
 struct TokenBuilder<'a> {
     tokens: Vec<NestedToken<'a>>,
-    /// One pair for each open bracket. The flag is true if the bracket begins a call or is not a parenthesis.
-    /// The number counts the commas so far inside the bracket.
+    /// A flag and a number for each open bracket. The flag is true if the bracket begins a call or is not a
+    /// parenthesis. The number counts the commas in the bracket so far.
     open_brackets: Vec<(bool, usize)>,
     /// Indentations of the enclosing blocks, outermost first.
     indents: Vec<usize>,
@@ -166,7 +166,7 @@ impl<'a> TokenBuilder<'a> {
                 let is_last = self.last_token() == Some(&SourceToken::Sign(","));
                 let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
                 let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Sign(","));
-                // A trailing comma changes nothing, except in a tuple of one element.
+                // A trailing comma has no effect, except in a tuple with one element.
                 if is_last && !is_alone && (is_free || commas > 1) {
                     self.tokens.pop();
                 }
@@ -210,8 +210,7 @@ fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bo
     renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local_variable(was, places))
 }
 
-/// Returns true if the name at these positions is the name of a local variable and other code cannot access
-/// it.
+/// Returns true if all these positions name one local variable that other code cannot access.
 fn is_local_variable(tokens: &[NestedToken<'_>], positions: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
@@ -287,8 +286,8 @@ mod tests {
         ] {
             assert!(!are_equivalent("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
         }
-        // Changes that count: a tuple with one element, the spelling of an attribute or function, a
-        // parameter's name, a key, and a line break after `return`.
+        // These changes affect the behaviour: a tuple with one element, the name of an attribute, function,
+        // parameter or key, and a line break after `return`.
         for (path, before, after) in [
             ("a.py", "def f():\n    return (1)\n", "def f():\n    return (1,)\n"),
             (

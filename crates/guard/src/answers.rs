@@ -1,11 +1,11 @@
-//! Detects code that a fix adds to give special answers to tests. Such code compares its input with values
-//! from the tests, or has these values in a table. It may also contain patterns that find test files, or
-//! fixed dates that change its behaviour.
+//! Detects code that a fix adds only to give the results that tests expect. Such code compares its input with
+//! values from the tests, or has these values in a table. It may also contain patterns that match test files,
+//! or fixed dates on which its behaviour depends.
 //!
-//! Honest fixes contain such values, too, so a match is only reported and the fix is not refused. A value
-//! that only the fix's own tests use is reported if the code returns the result that these tests expect for
-//! the value ([`own`]). Other comparisons are not detected, for example if several statements build the
-//! value, or if the value is a constant that is compared elsewhere.
+//! Honest fixes can also contain such values. Therefore, a match is only reported, and the fix is not
+//! refused. A value that only the fix's own tests use is reported if the code returns the result that these
+//! tests expect for the value ([`own`]). Other comparisons are not detected, for example if several
+//! statements build the value, or if the value is a constant that is compared elsewhere.
 
 mod own;
 
@@ -23,7 +23,7 @@ use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
 
-/// The files of a repository in which values of a fix are searched.
+/// The files of a repository that are searched for the values of a fix.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
@@ -32,22 +32,22 @@ pub struct RepositoryTests<'a> {
     pub files: &'a [FileVersion<'a>],
 }
 
-/// Minimum characters of a text that is specific to one test.
+/// Minimum number of characters of a text that is specific enough to identify a test.
 const LEAST_LETTERS: usize = 4;
 
-/// Minimum digits of a whole number that is specific to one test.
+/// Minimum number of digits of a whole number that is specific enough to identify a test.
 const LEAST_DIGITS: usize = 4;
 
 /// Maximum number of texts that are searched in the tests.
 const MAX_SOUGHT: usize = 64;
 
-/// Maximum bytes of a data file that is examined.
+/// Maximum size of an examined data file in bytes.
 const MAX_DATA: usize = 64 << 10;
 
-/// Maximum bytes of a searched text.
+/// Maximum size of a text that is searched for, in bytes.
 const MAX_TEXT: usize = 200;
 
-/// Substrings that show that a line makes a decision based on a value.
+/// Substrings that mark a line as a decision that depends on a value.
 const DECIDES: &[&str] = &[
     "==",
     "!=",
@@ -74,7 +74,7 @@ const DECIDES: &[&str] = &[
     ".get(",
 ];
 
-/// Substrings of a line that searches for files.
+/// Substrings that mark a line as a search for files.
 const FILE_SEARCH_WORDS: &[&str] =
     &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
 
@@ -98,10 +98,10 @@ const CLOCKS: &[&str] = &[
     "Timestamp::now(",
 ];
 
-/// A number above this value may be a present-day time in seconds since 1970.
+/// A larger number may be a present time in seconds since 1970.
 const LEAST_SECONDS: u64 = 1_000_000_000;
 
-/// Years that mark a fixed date as a present-day date.
+/// Years that make a fixed date a date near the present.
 const YEARS: Range<u64> = 2000..2200;
 
 /// The texts that a fix adds and that must be searched in the tests.
@@ -135,7 +135,7 @@ fn select_examined_files<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
-/// Finds the special answers to tests in this fix, and returns them as weakenings that are only reported.
+/// Finds special cases for tests in this fix. Returns them as weakenings that are reported but not refused.
 pub fn find_hard_coded_answers(
     rewrites: &[FileRewrite<'_>],
     subjects: &BTreeSet<FindingSubject>,
@@ -188,15 +188,15 @@ struct CodeLiteral {
     /// True if the code makes a decision based on this value, and the value is specific enough to identify a
     /// test.
     is_deciding: bool,
-    /// True if the line with this value searches for files.
+    /// True if the value is on a line that searches for files.
     is_file_search: bool,
     /// True if the value is a date that the code compares with the clock.
     is_dated: bool,
-    /// Special case in the code for this value, with the results that the code returns.
+    /// The special case that the code has for this value; `None` if there is none.
     special_case: Option<SpecialCase>,
 }
 
-/// Returns the values that the fix adds to the file outside tests.
+/// Returns the values outside tests that the fix adds to the file.
 fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     let Some(after) =
         rewrite.after.filter(|after| !can_affect_tests(after.path)).map(ChangedFileVersion::new)
@@ -208,7 +208,7 @@ fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     code_literals(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
-/// Returns all values outside tests.
+/// Returns all values of the file that are outside tests.
 fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let Some(scanned) = half.scanned_file.as_ref().map(|read| &read.scanned) else { return data_words(half) };
     let outside = half.ranges_outside_tests();
@@ -273,7 +273,7 @@ fn data_words(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     half.text.lines().flat_map(words).collect()
 }
 
-/// Finds the positions of numbers in code.
+/// Finds the numbers in a range of code.
 fn find_numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'c {
     let bytes = code.as_bytes();
     let is_part = |byte: u8| is_word(byte) || byte == b'.';
@@ -299,7 +299,7 @@ fn find_numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item =
     })
 }
 
-/// Returns true if a value is between brackets and commas.
+/// Returns true if the value is an element between brackets or commas.
 fn is_list_item(before: &str, after: &str) -> bool {
     before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
@@ -315,7 +315,7 @@ fn is_in_comparison_row(code: &str, before: &str) -> bool {
     before.trim_end_matches([' ', '-']).ends_with("==") && compared.count() > 1
 }
 
-/// Returns true if the value is unlikely to occur in tests by chance.
+/// Returns true if the value is so specific that tests are unlikely to contain it by chance.
 fn is_distinctive_value(text: &str) -> bool {
     let inner = bare_value(text);
     if text.contains(['"', '\'', '`']) {
@@ -367,7 +367,7 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
     let mut found = BTreeSet::new();
     for (path, half) in &halves {
         let Some(read) = &half.scanned_file else {
-            // In a data file of tests, each word may be a value.
+            // In a data file for tests, each word counts as a value.
             if can_affect_tests(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);
                 found.extend(words.map(|word| word.trim().to_owned()));

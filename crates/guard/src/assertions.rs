@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Pairs of a matcher and a stricter matcher.
+/// Pairs of matchers: each second matcher is stricter than the first.
 const STRICTER: &[(&str, &str)] = &[
     (".toEqual(", ".toStrictEqual("),
     (".toEqual(", ".toBe("),
@@ -13,7 +13,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("assert.notEqual(", "assert.notStrictEqual("),
 ];
 
-/// Prefixes of assertions that accept a message after their condition.
+/// Prefixes of assertions that accept a message after the condition.
 const WITH_WORDS: &[&str] = &[
     "assert!(",
     "assert_eq!(",
@@ -27,8 +27,8 @@ const WITH_WORDS: &[&str] = &[
 /// Prefixes of Go calls that fail a test or log a message. A fix may change these messages.
 const GO_REPORT_CALLS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// Assertions that a fix adds, without blanks. They are sorted, so an assertion that replaces a removed
-/// assertion is found quickly.
+/// The assertions that a fix adds, without white space. The assertions are sorted, so the replacement of a
+/// removed assertion is found quickly.
 pub(super) struct AddedAssertions<'c> {
     assertions: BTreeSet<&'c str>,
     /// Go calls that fail a test or log a message, without their messages.
@@ -61,7 +61,7 @@ impl<'c> AddedAssertions<'c> {
             })
     }
 
-    /// Returns true if an added assertion is the same as the removed assertion but with a message.
+    /// Returns true if an added assertion is the removed assertion with an added message.
     fn has_same_with_message(&self, before: &str) -> bool {
         let inner = match before.strip_suffix(')') {
             Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
@@ -94,7 +94,7 @@ fn without_first_string(call: &str) -> String {
     format!("{}{rest}", call.get(..start).unwrap_or_default())
 }
 
-/// Returns true if strings in this line are only messages for people. The line is given without blanks.
+/// Returns true if strings in this line are only messages for people. `line` contains no white space.
 pub(super) fn is_message_statement(line: &str) -> bool {
     GO_REPORT_CALLS.iter().any(|begin| line.starts_with(begin))
 }

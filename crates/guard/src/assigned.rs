@@ -138,8 +138,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Reads the parameter names between the brackets that open at `open_index`, or the single name before
-    /// the token at `arrow`.
+    /// Reads the parameter names in the brackets that open at `open_index`. Without brackets, reads the
+    /// single name before `arrow`.
     fn read_parameters(&mut self, open_index: usize, arrow: usize) {
         let side = self.side;
         let end = if side.has_token_at(open_index, "(") { side.statement_end(open_index) } else { arrow };
@@ -200,12 +200,12 @@ impl<'s, 'h> NameReader<'s, 'h> {
         token_index..token_index + length.unwrap_or(rest.len())
     }
 
-    /// Reads an assignment `NAME = VALUE`, which may assign to several names.
+    /// Reads an assignment `NAME = VALUE`. The assignment may have several names.
     fn read_assignment(&mut self, equals_index: usize, open_index: Option<usize>) {
         let side = self.side;
         let first = side.statement_start(equals_index);
-        // `type Line = …` is not an assignment but defines a type. If such definitions matter in this
-        // language, `read_definition` has already read it.
+        // `type Line = …` defines a type and is not an assignment. If the language's type definitions matter,
+        // `read_definition` has already read the definition.
         let is_type = |equals_index: usize| side.tokens.get(equals_index).is_some_and(CodeToken::is_name);
         let type_at =
             first + usize::from(side.has_token_at(first, "export") || side.has_token_at(first, "declare"));
@@ -219,7 +219,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 break;
             }
         }
-        // A destructuring assignment such as `{ a, b } = …` begins before its opening bracket.
+        // The targets of a destructuring assignment such as `{ a, b } = …` begin at the opening bracket.
         let mut targets = side.tokens.get(start..equals_index).unwrap_or_default();
         let close = equals_index
             .checked_sub(1)
@@ -249,7 +249,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             || side.has_token_at(equals_index, ":=")
             || is_parameter
             || self.is_declared_before(first, open_index)
-            // In Java, a type before the name declares the name.
+            // In Java, a type before the name makes the statement a declaration.
             || (side.names.endings.contains(&".java") && equals_index >= start + 2 && !side.has_token_at(equals_index - 2, "."));
         let end = side.statement_end(equals_index + 1);
         let value = side.tokens.get(equals_index + 1..end).unwrap_or_default();
@@ -268,7 +268,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Returns `const NAME` from `const NAME: TYPE`, because commas in the type do not separate targets.
+    /// Returns the tokens `const NAME` of the target `const NAME: TYPE`: the commas in a type do not separate
+    /// targets.
     fn typed_target<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
@@ -290,8 +291,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         self.push_binding(equals_index, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
-    /// Returns true if the `=` at `at` is in the parameters of a JavaScript function. `open` is the position
-    /// of the opening bracket.
+    /// Returns true if the `=` at `equals_index` is in the parameters of a JavaScript function. `open_index`
+    /// is the position of the opening bracket.
     fn is_parameter_default(&self, open_index: usize, equals_index: usize) -> bool {
         let side = self.side;
         if !side.names.endings.contains(&".js") || !side.has_token_at(open_index, "(") {
@@ -387,8 +388,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         Some((name, String::new())).filter(|(name, _)| !name.is_empty() && !name.ends_with('.'))
     }
 
-    /// Returns the path of names at the beginning of a value, resolved through the imports; otherwise the
-    /// first word of the value.
+    /// Returns the dotted path at the beginning of a value, with imported names replaced by their import
+    /// paths. If there is no path, returns the value's first word.
     fn value_path(&self, value: &[CodeToken]) -> String {
         let skips =
             |token: &&CodeToken| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");

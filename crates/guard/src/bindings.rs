@@ -1,7 +1,7 @@
-//! Compares the meaning of names that tests use, before and after a fix. A name gets its meaning from
-//! imports, definitions, assignments, parameters, and calls that replace what the name stands for. A fix that
-//! changes the meaning of such a name is refused, unless the fix has moved or renamed the name's target in
-//! the product. If the text is inconclusive, the change is reported to people.
+//! Compares the meaning that names used in tests have before and after a fix. Imports, definitions,
+//! assignments and parameters give a name its meaning, as do calls that replace the function or value behind
+//! a name. A fix that changes the meaning of such a name is refused, unless the fix has moved or renamed the
+//! name's target in the product. If the text does not show which case applies, the change is only reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ enum NameVerdict {
 }
 use NameVerdict::{Allowed, Refused, Reported};
 
-/// Finds names in tests whose meaning a fix changes.
+/// Finds the names used in tests whose meaning the fix changes, and adds them to `weakenings`.
 pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
@@ -36,7 +36,8 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
         let Some(after) = BindingSide::new(file.after.as_ref()) else { continue };
-        // If tests moved to a new file, their names are compared with those in the old file.
+        // If tests have moved to a new file, the names in this file are compared with the names in the old
+        // file.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
@@ -64,8 +65,8 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     }
 }
 
-/// Checks a new test file. The file is suspicious if tests may import it instead of the tested code, or if it
-/// changes the tested code for other files.
+/// Checks a new file that belongs to tests. The file is suspicious if tests may import it instead of the
+/// tested code, or if it changes the tested code for other files.
 fn check_new_file(
     file: &FileVersionPair<'_>,
     files: &[FileVersionPair<'_>],
@@ -104,7 +105,7 @@ fn check_new_file(
     words
 }
 
-/// Returns the name under which a file is imported.
+/// Returns the name that an import of this file uses.
 fn import_name(path: &str) -> &str {
     let mut parts = path.rsplit('/');
     let stem = parts.next().and_then(|name| name.split('.').next()).unwrap_or_default();
@@ -171,8 +172,8 @@ impl BindingChange<'_> {
         if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
             return Reported;
         }
-        // The new import is only reported if it has the same last name, and no changed module gives this name
-        // another target.
+        // The new import is only reported if both paths end with the same name and no changed module gives
+        // this name another meaning.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
         } else {
@@ -283,7 +284,7 @@ impl BindingChange<'_> {
                 return Allowed;
             }
             // In Go and Rust, a field cannot replace a method. The field may be an input or an expected
-            // value, but the text does not show which.
+            // value; the text does not show which of the two it is.
             let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
             return if is_kept_apart { Reported } else { Refused };
         }
@@ -308,8 +309,8 @@ impl BindingChange<'_> {
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
     }
 
-    /// Finds new calls that replace a function or value by its name. A call that names no tested code is only
-    /// reported.
+    /// Finds new calls that replace a function or value by its name. A call that names no tested code is
+    /// reported but not refused.
     fn judge_patching_calls(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
@@ -325,7 +326,7 @@ impl BindingChange<'_> {
     }
 }
 
-/// Returns the name of the module in a path: the segment before the last one.
+/// Returns the module's name in a path: the segment before the last segment.
 fn module_of_path(path: &str) -> &str {
     let module = path.strip_suffix(last_segment(path)).unwrap_or(path);
     last_segment(module)
@@ -335,7 +336,7 @@ fn last_segment(path: &str) -> &str {
     path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
-/// Returns true if a segment of the path is the name under which the file is imported.
+/// Returns true if a segment of the path is the name that an import of the file uses.
 fn is_module_file(side: &ChangedFileVersion, path: &str) -> bool {
     let stem = import_name(&side.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)

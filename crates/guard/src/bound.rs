@@ -1,6 +1,6 @@
-//! Reads the names of one test file and their bindings, with the tables in [`naming`](super::naming). The
-//! module matches words without a grammar. A misread word does little harm, because it is misread in the same
-//! way before and after a fix.
+//! Reads the names of one test file and the bindings of these names, with the tables in
+//! [`naming`](super::naming). The module matches words without a grammar. A misread word does little harm,
+//! because it is misread in the same way before and after a fix.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,10 +19,10 @@ const MAX_HEAD: usize = 400;
 /// Maximum number of bindings of one name in one test that are compared.
 const MAX_BINDINGS: usize = 200;
 
-/// Maximum number of examined words in a statement.
+/// Maximum number of words of a statement that are examined.
 const MAX_STATEMENT: usize = 200;
 
-/// Kind of a name's binding.
+/// The kind of statement that binds a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum BindingKind {
     Definition,
@@ -33,14 +33,14 @@ pub(super) enum BindingKind {
 /// Binding of one name.
 #[derive(Debug)]
 pub(super) struct TestBinding {
-    /// Name, or path of names without blanks, such as `calc.add`.
+    /// The bound name, or a dotted path without white space, such as `calc.add`.
     pub name: String,
     pub kind: BindingKind,
-    /// Path to which the name refers, such as the imported path of its value; empty if the value has no path.
+    /// Import path of the value, or another path that the name refers to; empty if the value has no path.
     pub origin: String,
     /// Digest of the whole value.
     pub text: u64,
-    /// Test that contains the binding; none outside tests.
+    /// Test that contains the binding; `None` if the binding is outside tests.
     pub test: Option<Rc<str>>,
     /// True if the name is also visible outside the test that binds it.
     pub is_shared: bool,
@@ -68,7 +68,7 @@ type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 pub(super) struct BindingSide<'h> {
     pub version: &'h ChangedFileVersion,
     pub names: &'static NamingRules,
-    /// Imported names with their paths.
+    /// Imported names, each with its import paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     pub bounds: Vec<TestBinding>,
     /// Indexes into `bounds` by name and test.
@@ -152,7 +152,8 @@ impl<'h> BindingSide<'h> {
         self.imports_of(name).next().is_some() || self.bindings_in_test(name, &None).next().is_some()
     }
 
-    /// Returns the first bindings of this name in `test`, or outside tests if `test` is `None`.
+    /// Returns the bindings of this name in `test`, or outside tests if `test` is `None`. At most
+    /// `MAX_BINDINGS` are returned.
     pub(super) fn bindings_in_test(
         &self,
         name: &str,
@@ -175,7 +176,7 @@ impl<'h> BindingSide<'h> {
         text.trim().to_owned()
     }
 
-    /// Returns true if the test has a binding of the name that is visible only inside the test.
+    /// Returns true if the test binds the name and this binding is visible only inside the test.
     pub(super) fn is_local(&self, name: &str, test: &Option<Rc<str>>) -> bool {
         self.bindings_in_test(name, test).any(|bound| !bound.is_shared)
     }
@@ -184,8 +185,8 @@ impl<'h> BindingSide<'h> {
         self.tokens.iter().map(|token| &*token.text)
     }
 
-    /// Returns true if this path probably belongs to the product: it is no path of a known library or of the
-    /// standard library.
+    /// Returns true if this path probably belongs to the product, because it belongs to no known library and
+    /// not to the standard library.
     pub(super) fn is_product(&self, path: &str) -> bool {
         let root = path.split(' ').next().unwrap_or_default();
         let is_word =
@@ -198,7 +199,7 @@ impl<'h> BindingSide<'h> {
         is_word && !is_library && !is_own
     }
 
-    /// Returns the test at a position of the file.
+    /// Returns the test that contains a position of the file; `None` outside tests.
     pub(super) fn test_at(&self, offset: usize) -> Option<Rc<str>> {
         let read = self.version.scanned_file.as_ref()?;
         let unit = read.units.partition_point(|unit| unit.start <= offset).checked_sub(1)?;
@@ -240,8 +241,8 @@ impl<'h> BindingSide<'h> {
         self.tokens.get(token_index).map_or(0, |token| token.line)
     }
 
-    /// Returns the position of the first word of the statement that contains this word. Only the line of this
-    /// word is searched.
+    /// Returns the position of the first word of the statement that contains this word. The search does not
+    /// leave the line of this word.
     pub(super) fn statement_start(&self, token_index: usize) -> usize {
         let mut start = token_index;
         while let Some(before) = start.checked_sub(1).filter(|before| token_index - before < MAX_STATEMENT) {
@@ -284,7 +285,8 @@ impl<'h> BindingSide<'h> {
         end
     }
 
-    /// Formats a path of names. If an import binds the first name, the imported path replaces this name.
+    /// Formats a dotted path of names as a text. If an import binds the first name, the imported path
+    /// replaces this name.
     pub(super) fn resolved_path(&self, words: &[CodeToken]) -> String {
         let path = join_tokens(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
@@ -317,7 +319,8 @@ pub(super) fn join_tokens(tokens: &[CodeToken]) -> String {
     tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
 }
 
-/// Resolves a relative import path to a path from the root, without the ending of the file name.
+/// Resolves a relative import path to a path from the root. The path does not contain the extension of the
+/// file name.
 pub(super) fn resolve_path(file: &str, path: &str) -> String {
     let (module, rest) = path.split_once(' ').unwrap_or((path, ""));
     if !module.starts_with("./") && !module.starts_with("../") {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Returns the items of `items` that are not in `present`. Each occurrence in `present` matches only one
-/// occurrence in `items`.
+/// Returns the items of `items` that are not in `present`. Each item of `present` cancels only one equal
+/// item.
 pub(super) fn missing_items<'t>(items: &'t [String], present: &[String]) -> Vec<&'t String> {
     let mut left = count_items(present);
     items.iter().filter(|one| !take_item(&mut left, one)).collect()

@@ -7,7 +7,7 @@ use super::count::{count_items, missing_items, take_item};
 use super::version::{ChangedFileVersion, FileRewrite};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
-/// Both versions of a file.
+/// The versions of a file before and after a fix.
 pub(super) struct FileVersionPair<'a> {
     pub(super) before: Option<ChangedFileVersion>,
     pub(super) after: Option<ChangedFileVersion>,
@@ -34,11 +34,11 @@ impl<'a> FileVersionPair<'a> {
     }
 }
 
-/// Files, each with its relevant lines before and after a fix.
+/// For each file, its relevant lines before the fix and after the fix.
 pub(super) type LinesByFile<'f, 'a> = Vec<(&'f FileVersionPair<'a>, Vec<String>, Vec<String>)>;
 
-/// Returns the lines that were added. If the fix removes the same line from a file, the line counts as moved,
-/// not as added.
+/// Returns the lines that were added. If the fix removes the same line from any file, the line counts as
+/// moved and is not returned.
 pub(super) fn added_lines<'f, 'a>(files: &LinesByFile<'f, 'a>) -> Vec<(&'f FileVersionPair<'a>, String)> {
     let gone: Vec<String> =
         files.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();

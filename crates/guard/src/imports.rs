@@ -1,4 +1,5 @@
-//! Replaces names in a file by their import paths: imported names, and variables that hold an imported name.
+//! Resolves names in a file to import paths: the imported names, and the names of variables that an imported
+//! name is assigned to.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -7,10 +8,10 @@ use std::rc::Rc;
 use super::tokens::{CodeToken, MAX_INNER};
 use super::version::ChangedFileVersion;
 
-/// Maximum number of words of a path to which a name refers, including its dots.
+/// Maximum number of words in the path of a name, including the dots.
 const MAX_PATH: usize = 15;
 
-/// Splits the name of a module into tokens. Only in Python, the name is split at dots.
+/// Splits the name of a module into tokens. The name is split at dots only in Python.
 pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
@@ -21,19 +22,19 @@ pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) ->
 /// Maximum nesting of brackets in an import.
 const MAX_NESTED: usize = 6;
 
-/// Limit on the number of words that replace imported names, in addition to one word for each byte of the
-/// text. Each use of an imported name is replaced by the words of its path. Normal text stays below the
-/// limit, because frequent names have more characters than their paths have words.
+/// Maximum number of words that may replace imported names, in addition to the number of bytes in the text.
+/// Each use of an imported name is replaced by the words of its path. Normal text stays below the limit,
+/// because the frequently used names are longer in characters than their paths are in words.
 const MORE_WORDS: usize = 1 << 17;
 
-/// Names with the words of their paths.
+/// The words of each name's path.
 type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
 
-/// Remaining budget of words; none after the budget was exceeded.
+/// The number of words that may still be used; `None` after the budget was exceeded.
 struct WordBudget(Cell<Option<usize>>);
 
 impl WordBudget {
-    /// Subtracts words from the budget; `None` if too few words are left.
+    /// Subtracts `words` from the budget; returns `None` if too few words are left.
     fn take_words(&self, words: usize) -> Option<()> {
         self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
         self.0.get().map(|_| ())
@@ -90,7 +91,7 @@ pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion)
 /// A name that an import binds.
 #[derive(Debug)]
 pub(super) struct ImportedName {
-    /// Bound name; none if the import only runs the module.
+    /// Bound name; `None` if the import binds no name and only runs the module.
     pub name: Option<Rc<str>>,
     /// Path to which the name refers.
     pub target: Vec<CodeToken>,
@@ -184,7 +185,8 @@ fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &Word
     }
 }
 
-/// Position after an import statement, and the names that the statement binds, each with its path.
+/// Position after an import statement, and the names that the statement binds, each with its path; `None` if
+/// there is no import statement.
 type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 
 /// Parser of import statements.
@@ -195,7 +197,7 @@ struct ImportReader<'t> {
 }
 
 impl ImportReader<'_> {
-    /// Parses the statement at this position, which follows the token `last`.
+    /// Parses the import statement at this position; `previous_token` is the token before the statement.
     fn parse_statement(&self, token_index: usize, previous_token: Option<&CodeToken>) -> ParsedImport {
         let token = self.tokens.get(token_index)?;
         let begins = previous_token.is_none_or(|previous_token| {
@@ -228,7 +230,7 @@ impl ImportReader<'_> {
         self.tokens.get(token_index).is_some_and(|token| token.has_text(text))
     }
 
-    /// Parses `a . b . c` and returns its end.
+    /// Parses a dotted path `a . b . c`. Returns its end and its words.
     fn parse_dotted(&self, mut token_index: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(token_index) {
@@ -245,7 +247,7 @@ impl ImportReader<'_> {
         (token_index, path)
     }
 
-    /// Parses `as NAME`. If there is no `as`, returns the name `known`.
+    /// Parses `as NAME`. If there is no `as`, returns the text of `default_name`.
     fn parse_alias(&self, token_index: usize, default_name: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self.tokens.get(token_index + 1).filter(|_| {
             self.has_token_at(token_index, "as")
@@ -380,8 +382,8 @@ impl ImportReader<'_> {
         let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.has_text(";")) {
-            // If a `use` cannot be parsed, parsing starts again at the next `use`. Each parsed word uses the
-            // budget, so such retries are bounded.
+            // If a `use` cannot be parsed, parsing starts again at the next `use`. Each parsed word is
+            // subtracted from the budget, which limits such retries.
             self.budget.take_words(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;

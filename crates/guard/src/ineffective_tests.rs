@@ -12,8 +12,8 @@ use super::weakening::{Weakening, WeakeningKind};
 /// Attribute of a test module in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";
 
-/// Systems and processors. If a Go file's name ends with one of them, Go compiles the file only for that
-/// target.
+/// Names of operating systems and processors. If a Go file's name ends with one of them, Go compiles the file
+/// only for that target.
 const PLATFORMS: &[&str] = &[
     "aix",
     "android",
@@ -68,7 +68,7 @@ pub(super) fn find_undiscovered_moves(files: &[FileVersionPair<'_>], weakenings:
     }
 }
 
-/// Returns true if a runner discovers tests in a file of this path on every system.
+/// Returns true if test runners search the file at this path for tests on every system.
 fn is_discovered_by_runners(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
@@ -138,7 +138,8 @@ const COMPARES: &[(&str, &str, &str)] = &[
 /// Maximum length of a function's head, in characters.
 const MAX_HEAD: usize = 200;
 
-/// Custom equality methods by file ending, each with the derived equalities that it replaces.
+/// For each file ending: code that defines a custom equality, and code that marks a derived equality, which
+/// the custom one may replace.
 const OWN: &[(&str, &[&str], &[&str])] = &[
     (".py", &["def __eq__("], &["@dataclass", "@dataclasses.dataclass", "@attr", "NamedTuple"]),
     (".rs", &["PartialEq for "], &["PartialEq,", "PartialEq)"]),
@@ -148,8 +149,8 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
     (".ts", &["asymmetricMatch"], &[]),
 ];
 
-/// Finds a comparison that a fix makes always true, or a custom comparison that replaces a derived
-/// comparison.
+/// Finds an equality function that a fix makes always true, or a custom equality that a fix adds in place of
+/// a derived one.
 pub(super) fn find_weakened_equality(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
     let (before, after) = (
         file.before.as_ref().map(count_always_true_comparisons),
@@ -176,20 +177,20 @@ fn adds_custom_equality(before: Option<&ChangedFileVersion>, after: &ChangedFile
             (_, true) => true,
             (None, false) => false,
             // In Rust, the fix must remove the derived equality. In Python, the decorator may remain, because
-            // a custom method overrides its equality.
+            // a custom `__eq__` replaces the method that the decorator would generate.
             (Some(before), false) if *ending == ".rs" => counted(after, derived) < counted(before, derived),
             (Some(before), false) => counted(before, derived) > 0,
         }
     })
 }
 
-/// Folder and file names that indicate tests if they are part of a longer path.
+/// Folder and file names that indicate tests if they are one part of a path with several parts.
 const TESTS: &[&str] = &["test", "tests", "testdata", "fixtures", "spec", "specs"];
-/// Folder names that indicate tests even if they are the whole path.
+/// Folder names that indicate tests both as the whole path and as a part of a path.
 const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
-/// Finds new paths of test files in code outside tests.
+/// Finds paths of test files that a fix adds to strings outside tests.
 pub(super) fn find_test_file_references(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
     let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(test_path_strings).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));

@@ -1,15 +1,16 @@
 //! Table of the test syntax of each language: names of test files, starts and ends of tests, assertions,
-//! words that skip tests, and words that silence checkers. The table matches words without a grammar. The
-//! texts before and after a fix are compared, so a word that is misread is misread in both texts.
+//! words that skip tests, and words that silence checkers. The table matches words and contains no grammar. A
+//! misread word does little harm: the texts before and after a fix are compared, and the word is misread in
+//! both.
 
 // long: one table, a section for each language.
 
-/// Text that is not code, between two marks.
+/// Syntax of text that is not code and is enclosed between two marks.
 #[derive(Debug)]
 pub(super) struct NonCodeSyntax {
     /// Mark that begins the span.
     pub open: &'static str,
-    /// Mark that ends the span. If the span may not contain line ends, a line end also ends it.
+    /// Mark that ends the span. If the span must not contain line ends, a line end also ends the span.
     pub close: &'static str,
     pub kind: NonCodeKind,
     /// True if the span may contain line ends.
@@ -24,8 +25,8 @@ pub(super) enum NonCodeKind {
     Text,
     /// A string without escapes.
     Raw,
-    /// A literal of one character. A quote without a closing quote after this character begins no literal. In
-    /// Rust, such a quote begins a lifetime.
+    /// A literal of one character. If there is no closing quote after this character, the quote does not
+    /// begin a literal. In Rust, such a quote begins a lifetime.
     Letter,
 }
 
@@ -34,8 +35,8 @@ pub(super) enum NonCodeKind {
 pub(super) enum TestEndRule {
     /// The test ends at the bracket that closes the first `{` after the test's name.
     Braces,
-    /// The test ends at the bracket that closes the first `(` after the opening word. The name of the test is
-    /// the string in these brackets.
+    /// The test ends at the bracket that closes the first `(` after the opening word. The string in these
+    /// brackets is the name of the test.
     Call,
     /// The test ends before the next line outside brackets that is not indented deeper than the test's first
     /// line.
@@ -45,11 +46,11 @@ pub(super) enum TestEndRule {
 /// Syntax of the start of a test.
 #[derive(Debug)]
 pub(super) struct TestStartSyntax {
-    /// Words before the name, at the start of a line.
+    /// Words that precede the name at the start of a line.
     pub words: &'static str,
-    /// Prefix of the name.
+    /// Prefix that the name must have.
     pub name: &'static str,
-    /// Attributes; one of them must precede the test. Empty if none is needed.
+    /// Attributes. At least one of these attributes must precede the test. Empty if no attribute is required.
     pub attributes: &'static [&'static str],
     /// Rule for the end of the test.
     pub extent: TestEndRule,
@@ -85,7 +86,7 @@ pub(super) struct ForbiddenWord {
     pub words: &'static [&'static str],
 }
 
-/// Rules for the tests of one language.
+/// Syntax of tests in one language.
 #[derive(Debug)]
 pub(super) struct LanguageRules {
     /// Suffixes of the language's file names.
@@ -94,7 +95,8 @@ pub(super) struct LanguageRules {
     pub prefixes: &'static [&'static str],
     /// Suffixes of the language's test file names.
     pub suffixes: &'static [&'static str],
-    /// Spans that are not code; a longer mark precedes a shorter one with the same start.
+    /// Syntax of the spans that are not code. If one mark is the prefix of another, the longer mark comes
+    /// first.
     pub spans: &'static [NonCodeSyntax],
     /// Syntax of the starts of tests.
     pub openings: &'static [TestStartSyntax],
@@ -102,7 +104,7 @@ pub(super) struct LanguageRules {
     pub has_shadowing: bool,
     /// Words that begin assertions.
     pub asserts: &'static [&'static str],
-    /// Assertions that always hold, without spaces.
+    /// Assertions that are always true, without spaces.
     pub truisms: &'static [&'static str],
     /// Words that a fix must not add.
     pub marks: &'static [ForbiddenWord],
@@ -145,12 +147,12 @@ pub(super) const HELPERS: &[&str] = &[
     "test-support",
 ];
 
-/// Words between dots, dashes or underscores of a file name that mark a file of any language outside the
-/// table as a test.
+/// Words between dots, dashes or underscores of a file name. In languages outside the table, such a word
+/// marks the file as a test.
 pub(super) const TEST_NAME_PARTS: &[&str] = &["test", "tests", "spec"];
 
-/// Suffixes of a file name without its extension that mark a file of any language outside the table as a
-/// test. Example: `CartTest`.
+/// Suffixes of a file name without its extension. In languages outside the table, such a suffix marks the
+/// file as a test. An example is `CartTest`.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
@@ -196,7 +198,7 @@ const fn forbidden_mark(
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table
-/// is a static and not a constant, because the address of an entry identifies its language.
+/// is a `static` and not a `const`, because the address of an entry identifies its language.
 pub(super) static LANGUAGES: &[LanguageRules] = &[
     LanguageRules {
         endings: &[".py", ".pyi"],

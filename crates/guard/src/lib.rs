@@ -1,5 +1,5 @@
-//! Checks that a fix keeps the tests. If the fix deletes or weakens tests, the fixer receives a report about
-//! them. The crate performs no I/O.
+//! Checks that a fix neither deletes nor weakens tests. If the fix does, the fixer receives a report. The
+//! crate performs no I/O.
 //!
 //! The author of a fix must not choose the expectations that the fix has to meet. These rules therefore apply
 //! to a test that existed before the fix:
@@ -17,7 +17,7 @@
 //!
 //! The same protection applies to other files that a test runner loads (`loaded`) and to the runner's
 //! settings (`settings`). A fix must not add such a file or change such a setting, unless a finding concerns
-//! that file. Code must not detect that it is under test.
+//! that file. Code must not detect that a test is running it.
 //!
 //! The crate compares texts and does not analyse their meaning. An author who wants to cheat can evade these
 //! rules. The fix still has to pass the checks with the original tests (ADR 45, ADR 51) and the next audit.
@@ -70,8 +70,8 @@ pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 pub const MAX_WEAKENINGS: usize = 20;
 
 /// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`].
-/// `finding_subjects` are the subjects of the findings to fix. The fixer may change the parts that they name,
-/// even if these parts are otherwise protected.
+/// `finding_subjects` are the subjects of the findings to fix. The fixer may change the code that these
+/// subjects name, even if this code is otherwise protected.
 pub fn find_weakenings(
     rewrites: &[FileRewrite<'_>],
     finding_subjects: &BTreeSet<FindingSubject>,
@@ -99,16 +99,15 @@ pub fn find_weakenings(
         }
         file.compare_settings(&subjects, &mut found);
     }
-    // Refused changes are sorted before changes that are only reported, so the limit never removes a refused
-    // change in favour of a reported change.
+    // Refused changes come before changes that are only reported, so the limit drops reported changes first.
     found.sort_by(|one, other| (one.is_report_only, one).cmp(&(other.is_report_only, other)));
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
 }
 
-/// Judges a file that is too large to examine. The change is refused if the file is code or can affect tests,
-/// and otherwise reported.
+/// Judges a file that is too large to examine. If the file is code or can affect tests, the change is
+/// refused; otherwise, it is only reported.
 fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
@@ -122,7 +121,7 @@ fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 }
 
 impl FileVersionPair<'_> {
-    /// Adds a weakening if the test runner loads this file now but did not load it before the fix.
+    /// Adds a weakening if the test runner loads this file after the fix but not before the fix.
     fn check_newly_loaded(&self, weakenings: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
@@ -135,8 +134,8 @@ impl FileVersionPair<'_> {
         let name = file_name(self.path);
         let of =
             |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
-        // A file that cannot be parsed has no settings. A fix that makes a file invalid therefore removes its
-        // settings.
+        // A file that cannot be parsed has no settings. A fix that makes a file invalid therefore counts as a
+        // fix that removes the settings.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
             Some(None) if before.is_some() => TestSettings::new(),
@@ -180,7 +179,8 @@ impl FileVersionPair<'_> {
                 && (runner.required_words.is_empty() || has(line, runner.required_words))
                 && !now.has_changed_version(line)
         });
-        // If a finding names a line, the line is supposed to change, so its loss is only reported.
+        // If a finding names a line, the fix is expected to change this line, so its removal is only
+        // reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         weakenings.extend(lost.map(|line| Weakening {
@@ -225,7 +225,8 @@ fn collect_tests<'f>(
     found
 }
 
-/// Key for matching tests: file, name and content. A part of the key is none if it is ignored.
+/// Key for matching tests: file, name and content. A part of the key is `None` if it is ignored in the
+/// comparison.
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
 /// Pairs every old test with a new test, first by content and then by name, and compares the two tests of
@@ -291,7 +292,8 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
     }
 }
 
-/// Returns the first weakening of a test that exists before and after the fix.
+/// Returns the first weakening of a test that exists both before and after the fix; `None` if the test is not
+/// weakened.
 fn compare_tests(
     file: &FileVersionPair<'_>,
     test: &FoundTest<'_>,
@@ -304,8 +306,8 @@ fn compare_tests(
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
-    // If the same assertion is missing several times in a row, it is compared with the added assertions only
-    // once.
+    // If several equal assertions are missing in a row, only one of them is compared with the added
+    // assertions.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
@@ -335,7 +337,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<W
         }
         let all = half.ranges_outside_tests().into_iter();
         let claims = all.flat_map(|range| assertions(&read.scanned, read.language, range));
-        // Imports are skipped, because they are compared by their targets elsewhere.
+        // Imports are skipped here, because `bindings` compares their targets.
         claims.filter(|claim| !claim.starts_with("import{")).collect()
     };
     let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();

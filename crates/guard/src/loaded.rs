@@ -34,7 +34,7 @@ const NAMES: &[&str] = &[
     "junit-platform.properties",
 ];
 
-/// Prefixes of file names.
+/// Prefixes of the names of files that runners load.
 const PREFIXES: &[&str] = &[
     "jest.",
     "jest-",
@@ -57,25 +57,25 @@ const PREFIXES: &[&str] = &[
     "testSetup.",
 ];
 
-/// Suffixes of file names.
+/// Suffixes of the names of files that runners load.
 const ENDINGS: &[&str] = &[".pth"];
 
 /// Folders from which a runner or interpreter can load any file by its name.
 const FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
 
-/// Folder of cargo's configuration, and its files.
+/// The folder that contains cargo's configuration, and the names of the configuration files.
 const CARGO: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
 
-/// Folder of vendored modules, and substrings of paths to assertion libraries in that folder.
+/// The folder for vendored modules, and parts of the paths that assertion libraries have in this folder.
 const VENDORED: (&str, &[&str]) =
     ("vendor", &["testify", "gomega", "ginkgo", "gomock", "go-cmp", "gotest.tools", "check.v1"]);
 
-/// Python modules that tests import. A file with such a name at the root, or in a folder directly below it,
+/// Python modules that tests import. A file with such a name at the root, or one folder below the root,
 /// replaces the module.
 const MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
-/// Usual folders on the interpreter's path, in addition to the root.
+/// Folders that are usually on the interpreter's search path, in addition to the root.
 const ON_PATH: &[&str] = &["src", "lib", "python", "test", "tests"];
 
 /// Modules of Python's standard library that tests and their runner import.
@@ -184,7 +184,7 @@ pub(super) fn is_vendored(path: &str) -> bool {
     path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))
 }
 
-/// Returns true if a file with this path is loaded by the test runner.
+/// Returns true if the test runner loads a file with this path.
 pub(super) fn is_loaded_by_runner(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else { return false };

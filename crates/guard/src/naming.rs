@@ -7,7 +7,7 @@ pub(super) struct NamingRules {
     pub endings: &'static [&'static str],
     /// Words that precede the name in a definition.
     pub defines: &'static [&'static str],
-    /// Words that precede a variable's name in a declaration.
+    /// Words that precede the name in the declaration of a variable.
     pub declares: &'static [&'static str],
     /// Prefixes of import paths that do not belong to the product.
     pub libraries: &'static [&'static str],
@@ -15,9 +15,9 @@ pub(super) struct NamingRules {
     pub sets_foreign_values: bool,
     /// True if an assignment may be inside round brackets.
     pub is_set_in_brackets: bool,
-    /// Calls and names that can replace tested code beyond the end of the test that uses them.
+    /// Calls and names that can replace tested code even after the test that uses them has ended.
     pub lasting_calls: &'static [&'static str],
-    /// Calls that replace tested code only until the end of the test that makes the call.
+    /// Calls that replace tested code only until the test with the call ends.
     pub ending: &'static [&'static str],
 }
 

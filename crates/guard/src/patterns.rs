@@ -1,4 +1,5 @@
-//! Table of patterns of [`tokens`](super::tokens) that a fix must not add to code outside tests.
+//! Table of forbidden patterns: a fix must not add code outside tests whose [`tokens`](super::tokens) match a
+//! pattern.
 
 // long: one table, a section for each language.
 
@@ -7,20 +8,21 @@ use super::weakening::WeakeningKind::{
     SelfInspection, StateBetweenCalls, TestDetection,
 };
 
-/// One forbidden behaviour of code.
+/// A behaviour that a fix must not add to code.
 #[derive(Debug)]
 pub(super) struct ForbiddenBehaviour {
-    /// Suffixes of the names of files in which the patterns are searched.
+    /// Suffixes of the names of the files that are searched.
     pub file_suffixes: &'static [&'static str],
     pub kind: WeakeningKind,
     /// True if the main part of a program may have this behaviour. The main part runs only when the file is
     /// executed directly.
     pub is_allowed_in_main: bool,
-    /// Words that identify a finding about this behaviour. Such a finding permits the behaviour in its file.
+    /// Words that occur in findings about this behaviour. Such a finding permits the behaviour in the file of
+    /// the finding.
     pub exempting_words: &'static [&'static str],
-    /// Word patterns. `"*` matches any string, `"a*` matches a string with the prefix `a`, and `_` matches
-    /// any word except at the start. A pattern that ends with `!` does not match before a non-zero number,
-    /// because this number is an exit code that reports a failure.
+    /// Patterns of words. `"*` matches any string, `"a*` matches a string with the prefix `a`, and `_`
+    /// matches any word except at the start. A pattern that ends with `!` does not match if a non-zero number
+    /// follows, because the number is an exit code that reports a failure.
     pub patterns: &'static [&'static str],
 }
 
@@ -29,10 +31,10 @@ pub(super) const SCRIPT: &[&str] = &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx
 pub(super) const GO: &[&str] = &[".go"];
 pub(super) const RUST: &[&str] = &[".rs"];
 
-/// Words that identify a finding about the end of a program.
+/// Words that occur in findings about the end of a program.
 pub(super) const ENDING: &[&str] =
     &["exit", "terminat", "shutdown", "shut down", "graceful", "sigterm", "sigint", "abort", "quit"];
-/// Words that identify a finding about a program's arguments.
+/// Words that occur in findings about a program's arguments.
 pub(super) const ARGUMENT_WORDS: &[&str] = &[
     "argv",
     "argument",
@@ -45,7 +47,7 @@ pub(super) const ARGUMENT_WORDS: &[&str] = &[
     "orig_argv",
     "args",
 ];
-/// Words that identify a finding about state that is kept between calls.
+/// Words that occur in findings about state that is kept between calls.
 pub(super) const STATE_WORDS: &[&str] = &[
     "cache",
     "memo",
@@ -59,13 +61,13 @@ pub(super) const STATE_WORDS: &[&str] = &[
     "iterat",
     "proxy",
 ];
-/// Words that identify a finding about file searches.
+/// Words that occur in findings about file searches.
 pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "docstring", "glob", "scan"];
-/// Words that identify a finding about values that are not numbers.
+/// Words that occur in findings about values that are not numbers.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
-/// Words that identify a finding about environment variables.
+/// Words that occur in findings about environment variables.
 pub(super) const ENVIRONMENT_WORDS: &[&str] = &["environ", "env", "process.env"];
-/// Words that identify a finding about comparisons.
+/// Words that occur in findings about comparisons.
 pub(super) const COMPARED: &[&str] = &[
     "equal",
     "unequal",
@@ -523,8 +525,8 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     ),
 ];
 
-/// Patterns of custom comparisons, and of methods whose result replaces the object in comparisons. A match is
-/// refused if its type imitates a built-in type of the language, and otherwise reported.
+/// Patterns of custom comparisons, and of methods that return a replacement for the object in comparisons. If
+/// the type imitates a built-in type of the language, the match is refused; otherwise, it is only reported.
 pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
@@ -579,7 +581,7 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     ),
 ];
 
-/// Built-in types whose values a custom type may imitate.
+/// Built-in types that a custom type may imitate.
 pub(super) const VALUES: &[&str] = &[
     "int",
     "float",
@@ -708,7 +710,7 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
 /// Assertion libraries that programs may also use outside tests.
 pub(super) const ASSERTING: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
 
-/// Modules of Node. A fix must not replace their functions, because other code calls these functions.
+/// Modules of Node. A fix must not replace functions of these modules, because other code calls them.
 pub(super) const OF_NODE: &[&str] = &[
     "assert",
     "assert/strict",
@@ -812,7 +814,7 @@ pub(super) const SYMBOLS: &[&str] = &[
     "sigaction",
 ];
 
-/// Words that identify a finding about test libraries.
+/// Words that occur in findings about test libraries.
 pub(super) const OF_TESTS: &[&str] = &[
     "unittest",
     "pytest",
@@ -826,6 +828,6 @@ pub(super) const OF_TESTS: &[&str] = &[
     "jest",
 ];
 
-/// Words that identify a finding about code that changes definitions of other modules.
+/// Words that occur in findings about code that changes definitions in other modules.
 pub(super) const PATCHED: &[&str] =
     &["patch", "prototype", "polyfill", "override", "setattr", "defineproperty"];

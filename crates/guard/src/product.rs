@@ -1,5 +1,6 @@
-//! Detects new behaviour outside tests that can decide the tests' results. Such code uses test libraries,
-//! ends the program, detects its caller, redefines names of other modules, or assembles a name from pieces.
+//! Detects new behaviour outside tests that could determine the results of tests. Such code uses test
+//! libraries, ends the program, finds out which code calls it, redefines names in other modules, or assembles
+//! a name from parts.
 //!
 //! The module searches [`tokens`](super::tokens) for the patterns of a table. If a finding is about the
 //! behaviour, the behaviour is permitted. If the file already had such behaviour, new behaviour is only
@@ -81,20 +82,20 @@ pub(super) fn find_new_behaviour(
     }
 }
 
-/// Maximum characters before the body of the main part.
+/// Maximum number of characters before the body of a program's main part.
 const MAX_HEAD: usize = 400;
 
-/// Maximum number of main parts, and of test parts, that are found in a file.
+/// Maximum number of main parts in a file, and maximum number of test parts.
 const MAX_REGIONS: usize = 64;
 
 /// Maximum number of words in the head of a class.
 const MAX_CLASS: usize = 64;
 
-/// A file outside tests.
+/// A file that does not belong to tests.
 struct NonTestFile<'h> {
     version: &'h ChangedFileVersion,
     code: NormalizedCode,
-    /// Positions of each word.
+    /// Positions of each word in the code.
     index: BTreeMap<Rc<str>, Vec<usize>>,
     /// Ranges of code that run only when the file is executed directly.
     main: Vec<Range<usize>>,
@@ -148,7 +149,7 @@ impl<'h> NonTestFile<'h> {
             || parts.next().is_some_and(|folder| folder == "bin" || folder == "scripts")
     }
 
-    /// Returns the ranges of the parts that begin with these words, including their bodies.
+    /// Returns the ranges of the blocks that begin with one of these heads, including the bodies.
     fn find_regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
         let Some(read) = &self.version.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
@@ -262,7 +263,7 @@ impl<'h> NonTestFile<'h> {
             .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.has_text(word)))
     }
 
-    /// Returns the lines with custom comparisons. If `is_of_value` is true, only types that imitate a
+    /// Returns the lines that define custom comparisons. If `is_of_value` is true, only types that imitate a
     /// built-in type are examined; otherwise, only the other types.
     fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.file_suffixes) {
@@ -302,7 +303,7 @@ impl<'h> NonTestFile<'h> {
         row.iter().any(|token| VALUES.contains(&&*token.text))
     }
 
-    /// Finds test libraries that are imported or named.
+    /// Finds the lines that import or name a test library.
     fn find_test_libraries(&self, libraries: &[(&[&str], &[&str])]) -> Vec<String> {
         let known: Vec<&str> = libraries
             .iter()
@@ -321,8 +322,8 @@ impl<'h> NonTestFile<'h> {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
             let is_import = token.has_text("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
-            // If a library's name is an ordinary word, a string with this word is ignored, because it may
-            // have another purpose.
+            // If the library's name is an ordinary word, a string with this word is ignored: it may not refer
+            // to the library.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
                 let module = text.strip_prefix("node:");
                 let is_word = matches!(text, "test" | "expect" | "mock" | "should" | "tap" | "ava" | "insta");
@@ -337,8 +338,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    /// Returns the lines that assign to fields of other modules. If `is_of_all` is true, only modules of the
-    /// language and test libraries are examined; otherwise, only other imports.
+    /// Returns the lines that assign to a field of another module. If `is_of_all` is true, only modules of
+    /// the language and test libraries are examined; otherwise, only other imports.
     fn patched_lines(&self, is_of_all: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
@@ -388,8 +389,8 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Returns true if the name at this position belongs to the language or a test library, and false if it
-    /// belongs to another import. None if the name belongs to this file, or if programs normally assign to
-    /// the name.
+    /// belongs to another import. Returns `None` if this file defines the name, or if programs normally
+    /// assign to the name.
     fn is_builtin_or_test(&self, token_index: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
         let token_index =
@@ -413,8 +414,8 @@ impl<'h> NonTestFile<'h> {
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
         let is_own = if is_python { loaded::is_standard_module(name) } else { OF_NODE.contains(&name) };
-        // In JavaScript and TypeScript, fields of packages are omitted, because programs normally configure a
-        // package by setting its fields.
+        // In JavaScript and TypeScript, fields of packages are ignored, because programs normally set such
+        // fields to configure a package.
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
@@ -422,8 +423,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(self.code.assembled_name_lines.clone())
     }
 
-    /// Returns the lines with Rust definitions that replace a function or variable of the C library by
-    /// exporting its name.
+    /// Returns the lines of Rust definitions that are exported under the name of a C library function or
+    /// variable, and so replace it.
     fn find_replaced_symbols(&self) -> Vec<String> {
         let tokens = &self.code.tokens;
         let is_open = ["no_mangle", "export_name", "extern \"*"]

@@ -1,9 +1,10 @@
-//! Detects a product function that a fix renames, because the tests of this function must use its new name.
+//! Detects that a fix renames a function of the product, because the tests of this function must then use the
+//! new name.
 //!
-//! A fix renames a function only if the product lacks exactly one earlier name and defines exactly one new
-//! name. The changed code of the product must no longer call the old name. A test file must not define the
-//! new name, and must import it from the same module as the old name. If all of these conditions hold, the
-//! new name replaces the old name in the old tests before the comparison.
+//! A fix counts as a rename only if exactly one name disappears from the product's definitions and exactly
+//! one name appears in them. The changed code of the product must no longer call the old name. A test file
+//! must not define the new name, and must import it from the same module as the old name. If all conditions
+//! hold, the new name replaces the old name in the old tests before the tests are compared.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +82,7 @@ pub(super) fn defined_names(
         if includes_tests { whole.into_iter().collect() } else { version.ranges_outside_tests() };
     ranges.into_iter().flat_map(|range| text_slice(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
-        // Names inside a function are invisible to other code.
+        // Code outside the function cannot see the names that a function defines.
         let is_local = line.len() > bare.len()
             && ["const ", "let ", "var ", "type "].iter().any(|word| bare.starts_with(word));
         if is_local {
@@ -97,8 +98,8 @@ pub(super) fn defined_names(
     })
 }
 
-/// Returns true if the product calls this name. Other uses of the name, such as a module's name, do not
-/// count.
+/// Returns true if the product calls this name. Another use of the name, such as the name of a module, does
+/// not count.
 fn calls_name(side: &ChangedFileVersion, name: &str) -> bool {
     let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     side.ranges_outside_tests().into_iter().any(|range| {

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A file that determines which tests and checks run.
 #[derive(Debug)]
 pub(super) struct TestControlFile {
-    /// Prefixes of the names of such files. A prefix may be the whole name.
+    /// Prefixes of the names of the files. A prefix may be the whole name.
     pub names: &'static [&'static str],
     /// A line that contains one of these words must remain. If the list is empty, every line must remain.
     pub required_words: &'static [&'static str],
-    /// Words that no added line may contain.
+    /// Words that an added line must not contain.
     pub forbidden_words: &'static [&'static str],
 }
 
@@ -34,7 +34,7 @@ const EXCLUSION_WORDS: &[&str] = &[
     "maxfail",
 ];
 
-/// All known files of runners.
+/// All known files that determine which tests and checks run.
 pub(super) const RUNNERS: &[TestControlFile] = &[
     TestControlFile {
         names: &[
@@ -163,7 +163,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
     },
 ];
 
-/// Package lists that a file has after a fix. Each list is on one line.
+/// The lists of packages in a file after a fix. Each list is on one line.
 pub(super) struct PackageLists<'l> {
     /// Indices of the lists that contain each package.
     lists_by_package: BTreeMap<&'l str, BTreeSet<usize>>,
@@ -180,7 +180,7 @@ impl<'l> PackageLists<'l> {
         Self { lists_by_package }
     }
 
-    /// Returns true if this line is a package list, and a list in the fixed file contains all of its
+    /// Returns true if this line is a list of packages, and one list in the fixed file contains all these
     /// packages. The versions may differ.
     pub(super) fn has_changed_version(&self, line: &str) -> bool {
         let packages = parse_required_packages(line).unwrap_or_default();
@@ -193,7 +193,7 @@ impl<'l> PackageLists<'l> {
 }
 
 /// Returns the packages that a line such as `dev = ["pytest>=8"]` requires, without versions. The brackets
-/// must contain only strings.
+/// must contain only strings; otherwise, returns `None`.
 fn parse_required_packages(line: &str) -> Option<Vec<&str>> {
     let (_, list) = line.split_once('=')?;
     let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;

@@ -11,8 +11,8 @@ const MAX_LETTER: usize = 12;
 /// Number of quote characters that open a documentation string.
 const LONG_QUOTE: usize = 3;
 
-/// Copies of a text in which different parts are replaced by blanks. The same position refers to the same
-/// character in every copy and in the text.
+/// Copies of a text. In each copy, other parts of the text are replaced with blanks. A position refers to the
+/// same character in the text and in every copy.
 #[derive(Debug)]
 pub(super) struct ScannedText {
     /// Code without comments and without the content of strings.
@@ -28,7 +28,7 @@ pub(super) struct ScannedText {
     /// Positions of brackets, each with the number of open brackets after this position. Braces are not
     /// counted.
     depths: Vec<(usize, u32)>,
-    /// Closing position of each opening bracket, in order.
+    /// Positions of opening brackets, each with the position of its closing bracket, in order.
     pairs: Vec<(usize, usize)>,
 }
 
@@ -52,7 +52,7 @@ impl ScannedText {
                 at += 1;
                 continue;
             };
-            // A string in three quotes that is a whole statement is documentation.
+            // A string in three quotes is documentation if the string is a whole statement.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
                 blank_range(&mut code, at..end);
@@ -101,7 +101,7 @@ impl ScannedText {
         self.pairs.sort_unstable();
     }
 
-    /// Returns the position of the bracket that closes the bracket at `open`.
+    /// Returns the position of the bracket that closes the bracket at `open_offset`.
     pub(super) fn closing_bracket(&self, open_offset: usize) -> Option<usize> {
         let found = self.pairs.binary_search_by_key(&open_offset, |(open_offset, _)| *open_offset).ok()?;
         self.pairs.get(found).map(|(_, close)| *close)
@@ -142,7 +142,8 @@ pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Finds the positions of words in a text, each at the start of a word.
+/// Returns the positions at which `words` occurs in a text. Each occurrence must begin at the start of a
+/// word.
 pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
     let needs_start = words.bytes().next().is_some_and(is_word);
     text.match_indices(words).map(|(at, _)| at).filter(move |at| {
@@ -151,7 +152,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
     })
 }
 
-/// Returns the span that begins at `at`, and its end.
+/// Returns the span of text that is not code and that begins at `offset`, and the end of this span.
 fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
     let rest = text.get(offset..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
@@ -171,7 +172,7 @@ fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option
 fn span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
-        // A line comment does not include its line end.
+        // A line comment ends before its line end.
         Some(found) if span.close == "\n" => inner + found,
         Some(found) => inner + found + span.close.len(),
         None => text.len(),

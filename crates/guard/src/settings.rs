@@ -24,7 +24,7 @@ pub(super) struct TestSetting {
 /// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
-/// Substrings of a name that mark a script or target that runs tests.
+/// Substrings that mark a script or a target as one that runs tests, if its name contains them.
 const TESTS: &[&str] = &["test", "check", "verify", "spec"];
 
 /// Substrings of commands that run tests.
@@ -52,10 +52,11 @@ const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", 
 /// Prefixes of a dependency's version that show that the dependency does not come from a registry.
 const NON_REGISTRY_PREFIXES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
-/// Keys of a cargo dependency that set its source.
+/// Keys in a cargo dependency that determine where the dependency comes from.
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 
-/// Returns the test settings of this file. None if the file has no known name or cannot be parsed.
+/// Returns the test settings of this file. Returns `None` if the file's name is unknown or the file cannot be
+/// parsed.
 pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
     let mut settings = TestSettings::new();
     match name {
@@ -84,8 +85,8 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
     Some(settings)
 }
 
-/// Returns true if a finding concerns this setting. The finding's lines must contain the setting, or its text
-/// must quote the setting's name. A finding on the whole file concerns every setting.
+/// Returns true if a finding concerns this setting. Either the finding's lines contain the setting, or the
+/// finding's text quotes the setting's name. A finding on the whole file concerns every setting.
 pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
@@ -140,8 +141,8 @@ fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings)
     }
 }
 
-/// Adds the values of the table at this path of keys as separate settings. `is_free` returns none for a value
-/// to omit, and otherwise true if a fix may add the value.
+/// Adds each value of the table at this path of keys as a separate setting. `is_free` returns true if a fix
+/// may add the value, and `None` if the value is omitted.
 fn add_table_values(
     from: &Value,
     key_path: &[&str],
@@ -263,7 +264,7 @@ const READ: &[&str] = &[
     "LD_PRELOAD",
 ];
 
-/// Whole names of variables that make and the shells of its recipes read.
+/// Names of variables that make and its shells read.
 const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
 
 /// Substrings of a name that mark a target that runs checks other than tests.

@@ -1,4 +1,4 @@
-//! Tests of changes in each language, in realistic files: changes that weaken a test, and changes that do
+//! Tests the guard on realistic files in each language, with changes that weaken a test and changes that do
 //! not.
 
 mod hostile;
@@ -32,7 +32,8 @@ fn weakening_kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> 
     find_in_changes(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
 }
 
-/// Checks the guard's findings for each change of a test file. A change replaces one text.
+/// Checks the guard's findings for each change of a test file. Each change replaces the first occurrence of
+/// one text by another text.
 fn check_changes(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
     assert_eq!(weakening_kinds(path, text, text), [], "{path}: as it was");
     for (from, to, expected) in changes {
@@ -376,11 +377,11 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
         "tests/test_a.py: an assertion of an existing test was removed or changed: test_a: \
          assertf(1)==2"
     );
-    // The assertions of a test helper may also move to another file.
+    // It is not a weakening if the assertions of a test helper move to another file.
     let helper = "def check(x):\n    assert x\n";
     assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
     assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
-    // A comment that silences a checker may also move to another file.
+    // It is not a weakening if a comment that silences a checker moves to another file.
     assert_eq!(
         find_in_changes(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]),
         []
@@ -501,7 +502,7 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
         let told = find_in_changes(&[(path, "x = 1\n", &large)]);
         let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(TooLarge, is_told)], "{path}");
-        // The file is also reported if it was too large only before the fix.
+        // The guard also reports a file that is too large only before the fix.
         assert_eq!(find_in_changes(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }
 }
@@ -550,7 +551,7 @@ proptest! {
         let mut fewer = tests.clone();
         let gone = tests.keys().nth(pick.index(tests.len())).cloned().unwrap_or_default();
         fewer.remove(&gone);
-        // If a Python file defines two tests with the same name, only the last one exists.
+        // If two tests in a Python file have the same name, Python keeps only the last one.
         let name = |test: &str| test.split('(').next().unwrap_or_default().to_owned();
         let names: BTreeSet<String> = tests.keys().map(|test| name(test)).collect();
         prop_assume!(names.len() == tests.len());

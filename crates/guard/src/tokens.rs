@@ -1,5 +1,6 @@
-//! Converts code to a sequence of words with resolved names, so that different spellings look the same. `from
-//! os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` all become `os . _exit`.
+//! Converts code to a sequence of words with resolved names. Different spellings of the same access become
+//! the same words. `from os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` all
+//! become `os . _exit`.
 //!
 //! The conversion does not analyse types or scopes, so an imported name refers to its import everywhere in
 //! the file.
@@ -22,7 +23,7 @@ pub(super) struct CodeToken {
     pub offset: usize,
     /// Line number of the start, from 0.
     pub line: usize,
-    /// True if the token comes from an import.
+    /// True if the token is part of an import path that replaced an imported name.
     pub is_imported: bool,
 }
 
@@ -44,11 +45,11 @@ impl CodeToken {
     }
 }
 
-/// Code of a file outside tests.
+/// The code of a file that is outside tests, as tokens.
 #[derive(Debug, Default)]
 pub(super) struct NormalizedCode {
     pub tokens: Vec<CodeToken>,
-    /// Lines that assemble a name from several strings.
+    /// Numbers of the lines that assemble a name from several strings.
     pub assembled_name_lines: Vec<usize>,
     /// True if some imported names remain unresolved, because resolving them would produce too many words.
     pub has_unresolved_imports: bool,
@@ -58,17 +59,18 @@ pub(super) struct NormalizedCode {
 const SIGNS: &[&str] =
     &["===", "!==", "==", "!=", "=>", "::", "->", "<=", ">=", "+=", "-=", ":=", "**", "?.", "//"];
 
-/// Words after which a square bracket opens a list instead of an index.
+/// Words after which a square bracket begins a list and not an index.
 const LISTS_AFTER: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
 /// Calls that import the module named in their string argument.
 const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 
-/// Methods of `__dict__`, Python's table of names. They are not names in this table.
+/// Methods of `__dict__`, the table of names in Python. After `__dict__`, these words are methods and not
+/// names in the table.
 const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
-/// Maximum number of tokens in a pair of brackets that is examined as an access to a name.
+/// Maximum number of tokens between two brackets that are examined as an access to a name.
 pub(super) const MAX_INNER: usize = 256;
 
 /// Calls that take a name as a string.
@@ -103,7 +105,7 @@ impl NormalizedCode {
     }
 }
 
-/// Converts the words of these parts of a file and leaves import statements as written.
+/// Converts the words in these ranges of a file, and leaves import statements unchanged.
 pub(super) fn normalize_tokens(version: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
     let mut folding =
         TokenNormalizer { code: NormalizedCode::default(), open_brackets: Vec::new(), path: &version.path };
@@ -128,7 +130,7 @@ fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<Cod
                     let raw = scanned.code_with_strings.get(string.clone()).unwrap_or_default();
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
-                    // Letters directly before a string are its prefix, not a separate word.
+                    // Letters directly before a string belong to the string as its prefix.
                     let is_joined = |last: &mut CodeToken| {
                         last.is_name() && last.offset + last.text.len() == string.start
                     };
@@ -205,7 +207,7 @@ impl TokenNormalizer<'_> {
                 self.close_bracket(open, token);
             }
             _ if token.string_content().is_some() => self.push_string(token),
-            // A global may also be accessed without `globalThis` or `global`, so this prefix is removed.
+            // The prefix `globalThis` or `global` of a global name is optional, so it is removed.
             "." if ["globalThis", "global"].iter().any(|name| self.ends_with(&[name])) => {
                 self.code.tokens.pop();
             }
@@ -224,8 +226,8 @@ impl TokenNormalizer<'_> {
             self.code.tokens.push(token.with_text("@main", false));
             return;
         }
-        // A long string is not a name, so it is not joined with other strings. Each join would copy the long
-        // string again.
+        // A long string is not joined with other strings, because it is not a name, and each join would copy
+        // it again.
         let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
             || self.token_from_end(1).is_some_and(is_long)
@@ -250,7 +252,7 @@ impl TokenNormalizer<'_> {
         }
     }
 
-    /// Joins strings. If the pieces are on one line and form a name, the line is recorded.
+    /// Joins strings with `separator`. If the pieces are on one line and form a name, the line is recorded.
     fn join_strings(&mut self, pieces: &[CodeToken], separator: &str) -> String {
         let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string_content).collect();
         let whole = texts.join(separator);
@@ -267,7 +269,8 @@ impl TokenNormalizer<'_> {
         format!("\"{whole}")
     }
 
-    /// Simplifies the bracketed expression that begins at `open`. `token` is its closing bracket.
+    /// Simplifies the bracketed expression that begins at `open_index`. `token` is the closing bracket of
+    /// this expression.
     fn close_bracket(&mut self, open_index: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
         let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
@@ -372,13 +375,13 @@ impl TokenNormalizer<'_> {
         self.code.tokens.push(close);
     }
 
-    /// Returns true if a square bracket after this word opens an index.
+    /// Returns true if a square bracket after the word `before` begins an index.
     fn is_index_bracket(&self, before: &str) -> bool {
         let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
         is_name || matches!(before, ")" | "]")
     }
 
-    /// Returns true for a join such as `["a", "b"].join("")`.
+    /// Returns true if a list at this position is joined by a call such as `["a", "b"].join("")`.
     fn is_list_join_call(&self, open_index: usize) -> bool {
         let before = self.code.tokens.get(..open_index.saturating_sub(2)).unwrap_or_default();
         before.last().is_some_and(|last| last.has_text("]"))
@@ -407,7 +410,7 @@ impl TokenNormalizer<'_> {
         self.push_string(origin_token.with_text(whole, false));
     }
 
-    /// Adds a module that is imported within an expression.
+    /// Adds the tokens of a module that an expression imports.
     fn push_import(&mut self, origin_token: &CodeToken, module: &str) {
         let marked = origin_token.with_text("import", false);
         self.code.tokens.push(marked);

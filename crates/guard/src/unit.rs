@@ -10,8 +10,8 @@ use super::scan::{ScannedText, is_word, occurrences, text_slice};
 /// Maximum number of attributes of a test.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Maximum bytes between a test's name and the opening bracket of its parameters, and between their closing
-/// bracket and the body.
+/// Maximum size in bytes of the text between a test's name and its parameters, and of the text between the
+/// parameters and the body.
 const MAX_HEADER: usize = 400;
 
 /// Maximum bytes of a class name that are kept. The class name is copied into the name of each test of the
@@ -31,7 +31,7 @@ pub(super) struct TestUnit {
 }
 
 impl TestUnit {
-    /// Returns the ranges of the test before and after its name.
+    /// Returns the part of the test before its name and the part after its name.
     pub(super) fn ranges(&self) -> [Range<usize>; 2] {
         [self.start..self.name_range.start, self.name_range.end..self.end]
     }
@@ -63,7 +63,7 @@ impl TestUnit {
     }
 }
 
-/// Returns all outermost tests of a file.
+/// Returns the tests of a file that are not inside another test.
 pub(super) fn find_test_units(
     scanned: &ScannedText,
     language: &LanguageRules,
@@ -110,7 +110,7 @@ pub(super) fn find_test_units(
     found
 }
 
-/// Returns the test that begins after these attributes, if there is one.
+/// Returns the test that begins after these attributes; `None` if no test begins there.
 fn parse_test_unit(
     scanned: &ScannedText,
     opening: &TestStartSyntax,
@@ -149,7 +149,8 @@ fn parse_test_unit(
         }
     };
     let name = name.trim();
-    // The end of an indented test is searched only if the name is a test's name.
+    // The name is checked first, because the end of an indented block is searched for only if the block is a
+    // test.
     name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
@@ -158,15 +159,15 @@ fn parse_test_unit(
     })
 }
 
-/// Parses the rest of a call such as `it.each(table)("name", body)` after its first word. Returns the range
-/// of the test's name, and the end of the call.
+/// Parses a call such as `it.each(table)("name", body)`, starting after its first word. Returns the range of
+/// the test's name, and the end of the call.
 fn parse_call(scanned: &ScannedText, mut offset: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
     if code.get(offset).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
     offset = skip_while(code, offset, |byte| is_word(byte) || byte == b'.');
-    // Skip a table of cases between back ticks.
+    // Skips a table of test cases that is enclosed in back ticks.
     if let Some(table) =
         scanned.strings_in(&(offset..code.len())).next().filter(|string| string.start == offset)
     {
@@ -228,7 +229,7 @@ fn opening_brace(scanned: &ScannedText, paren: usize) -> Option<usize> {
     None
 }
 
-/// Returns the position after attributes, decorators and the following blanks.
+/// Returns the position after all attributes, decorators and the white space that follows them.
 fn skip_attributes(scanned: &ScannedText, start: usize) -> usize {
     let code = scanned.code.as_bytes();
     let mut at = start;
@@ -256,7 +257,7 @@ fn skip_attributes(scanned: &ScannedText, start: usize) -> usize {
     at
 }
 
-/// Returns the assertions in a range, each as one text without blanks.
+/// Returns the assertions in a range. Each assertion is one text without white space.
 pub(super) fn assertions(
     scanned: &ScannedText,
     language: &LanguageRules,
@@ -287,8 +288,8 @@ pub(super) fn assertions(
     found
 }
 
-/// Returns the last line of a statement. After this line, no bracket of the statement is open and the next
-/// line does not continue a chain of calls. The search stops at the end of the range.
+/// Returns the last line of the statement that begins on `line`. After this line, no bracket of the statement
+/// is open and the next line does not continue a chain of calls. The search stops at the end of the range.
 fn statement_last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.bracket_depth(range.start);
     let mut last = line;
@@ -358,7 +359,7 @@ pub(super) fn without_blanks(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
-/// Returns each name that at least two of these tests have.
+/// Returns the names that more than one of these tests has.
 pub(super) fn repeated_names(units: &[TestUnit]) -> BTreeSet<&str> {
     let mut seen = BTreeSet::new();
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
@@ -372,8 +373,8 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Returns the position of the opening bracket of a declaration's parameters. None if a brace, an assignment
-/// or the end of the statement precedes the bracket.
+/// Returns the position of the bracket that opens the parameters of a declaration. Returns `None` if a brace,
+/// an assignment or the end of the statement comes first.
 fn find_parameter_bracket(bytes: &[u8]) -> Option<usize> {
     let found =
         bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;

@@ -14,7 +14,7 @@ pub(super) struct UsedNames {
     pub free_names: BTreeSet<String>,
     /// Accesses to a field of a name, such as `cart.total`.
     pub chains: BTreeSet<String>,
-    /// Names of product code that the tests use, as far as can be determined.
+    /// Names from product code that the tests use, as far as the text shows.
     pub tested: BTreeSet<String>,
 }
 
@@ -22,7 +22,7 @@ impl UsedNames {
     pub(super) fn new(side: &BindingSide<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
-        // Parameters that `parametrize` sets are not fixtures. Their values come from the test's own table.
+        // Parameters that `parametrize` sets are not fixtures. Their values are in the test's own table.
         let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens_at(*at, "parametrize ("));
         let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string_content));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();

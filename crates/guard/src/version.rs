@@ -1,4 +1,4 @@
-//! Analyses versions of files by their language, and determines which files, and which parts of a file, are
+//! Analyses versions of files by language. Determines which files are tests, and which parts of a file are
 //! tests.
 
 use std::collections::BTreeSet;
@@ -39,15 +39,15 @@ impl FileRewrite<'_> {
     }
 }
 
-/// Returns true if this file can decide test results: a test file, a file that test runners load, or a
-/// third-party copy that tests may use.
+/// Returns true if this file can affect test results. Such files are test files, files that test runners
+/// load, and copies of third-party code that tests may use.
 pub fn can_affect_tests(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.as_bytes());
     is_test_file(path) || loaded::is_loaded_by_runner(&name) || loaded::is_vendored(&name)
 }
 
-/// Returns true for a test file. The function checks the folders and the name. A lower-case word that ends
-/// with `test`, such as `contest`, does not match.
+/// Returns true for a test file. The function examines only the folders and the name of the file. A
+/// lower-case word that ends with `test`, such as `contest`, does not match.
 pub fn is_test_file(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     let mut parts = path.rsplit('/');
@@ -68,8 +68,8 @@ pub fn is_test_file(path: &RepoPath) -> bool {
 }
 
 impl LanguageRules {
-    /// Returns true if the name has a prefix or suffix of the language's test files. The folder is not
-    /// checked.
+    /// Returns true if the name has a prefix or suffix of the language's test files. The function does not
+    /// examine the folder.
     pub(super) fn is_named_test(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             || self.suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
@@ -96,7 +96,7 @@ pub(super) struct ChangedFileVersion {
     pub(super) scanned_file: Option<ScannedFile>,
 }
 
-/// Analysis of a text in a known language.
+/// The analysed text of a file in a known language.
 pub(super) struct ScannedFile {
     pub(super) language: &'static LanguageRules,
     pub(super) scanned: ScannedText,
@@ -179,7 +179,8 @@ impl ChangedFileVersion {
                 let line = scanned.line_range(number);
                 text_slice(text, line.start.max(range.start)..line.end.min(range.end))
             };
-            // The whole range is searched in one pass, because most texts contain few forbidden words.
+            // All words are searched for in one pass over the range, because most texts contain few forbidden
+            // words.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
                 if mark.scope == WordSearchScope::TopLevel && words.is_empty() {

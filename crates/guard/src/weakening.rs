@@ -44,13 +44,13 @@ pub enum WeakeningKind {
     HookedProcess,
     /// Tested code is replaced for every test.
     ReplacedTestedCode,
-    /// A name that tests use refers to something else.
+    /// A name that tests use now has another meaning.
     ReboundName,
-    /// Code detects that it is under test.
+    /// Code detects that a test is running it.
     TestDetection,
     /// Code contains paths of test files.
     TestFileAccess,
-    /// An equality always holds, or holds for more values than before.
+    /// A custom equality is always true, or is true for more values than before.
     UniversalEquality,
     /// Code outside tests uses a test library.
     TestLibraryUse,
@@ -66,7 +66,8 @@ pub enum WeakeningKind {
     IncomparableValue,
     /// Code makes a decision that depends on a value that the tests use.
     TestValueDecision,
-    /// Code has a case for an input of the fix's own tests and returns the result that these tests expect.
+    /// Code treats an input from the fix's own tests as a special case, and returns the result that these
+    /// tests expect.
     SpecialCasedInput,
     /// Code behaves differently after a fixed date.
     DateDependence,
@@ -81,7 +82,8 @@ pub enum WeakeningKind {
 }
 
 impl WeakeningKind {
-    /// Returns true if honest fixes often contain this kind of weakening. Such a weakening is only reported.
+    /// Returns true if honest fixes often contain a weakening of this kind. Such a weakening is only
+    /// reported.
     pub(super) fn is_report_only(self) -> bool {
         matches!(
             self,
@@ -162,12 +164,13 @@ impl std::fmt::Display for Weakening {
     }
 }
 
-/// Subject of a finding: its location and its text. A fix of the finding may change parts at this location
-/// that are otherwise protected.
+/// Subject of a finding: its location and its text. A fix for the finding may change code at this location,
+/// even if the code is otherwise protected.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FindingSubject {
     pub path: RepoPath,
-    /// First and last line, from 1, in the file before the fix; none for the whole file.
+    /// First and last line of the finding, from 1, in the file before the fix; `None` if the finding is about
+    /// the whole file.
     pub lines: Option<(u32, u32)>,
     /// Text of the finding in lower case.
     pub text: String,
@@ -182,13 +185,13 @@ impl FindingSubject {
         Self { path: place.path.clone(), lines, text }
     }
 
-    /// Returns true if the finding's text contains one of these words at the start of a word.
+    /// Returns true if the finding's text contains one of `words` at the start of a word.
     pub(super) fn mentions_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| super::scan::occurrences(&self.text, word).next().is_some())
     }
 
-    /// Returns true if this line is among the finding's lines in `file_text`, ignoring surrounding white
-    /// space.
+    /// Returns true if one of the finding's lines in `file_text` equals this line; surrounding white space is
+    /// ignored.
     pub(super) fn has_line(&self, file_text: &str, line: &str) -> bool {
         let named = |(first, last): (u32, u32)| {
             let numbered = (1_u32..).zip(file_text.lines());

@@ -1,9 +1,9 @@
 //! The model's part of a review, which is the same in every loop: the content of the prompt, the limits, and
 //! the checks of the model's report.
 //!
-//! The rules run on the change before the model does. The same code determines the locations of the findings
-//! of rules and of the model. A finding of the model that repeats a rule's finding is dropped. Truing
-//! computes the verdict from findings and coverage; the model does not decide it.
+//! The rules are applied to the change before the model reads it. The same code determines the locations of
+//! the findings of rules and of the model. A finding of the model that repeats a rule's finding is dropped.
+//! Truing computes the verdict from findings and coverage; the model does not decide it.
 
 mod change_view;
 mod context_sources;
@@ -61,14 +61,14 @@ pub(crate) use task::{
 pub struct ModelAgent {
     /// The gateway through which the model is called.
     pub gateway: ModelGateway,
-    /// Ledger that records the money spent.
+    /// Ledger that records the cost of model calls.
     pub ledger: Arc<dyn RecordStore>,
     pub model: String,
     /// The runtime that holds the conversation with the model.
     pub runtime: AgentRuntime,
     /// Limits of turns, time and tokens of one run.
     pub limits: RunLimits,
-    /// Limits of a run's cost.
+    /// Limits on the cost of a run.
     pub budgets: BudgetLimits,
     /// The prompts of the model.
     pub prompts: PromptLibrary,
@@ -85,13 +85,14 @@ pub struct ModelAgent {
 }
 
 /// Creates the server of Truing's own tools for one review. The arguments are the forge, the repository
-/// (`owner/name`), and the id that requests to the forge contain. None if the tools belong to another forge.
+/// (`owner/name`), and the id that requests to the forge contain. The factory returns `None` if the tools
+/// belong to another forge.
 pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> + Send + Sync>;
 
 /// The model for a review that holds no slot.
 pub struct GatedModelAgent<'a> {
     pub agent: &'a ModelAgent,
-    /// The kill switch, consulted before each turn of the model.
+    /// The gate of the kill switch, which is checked before each turn of the model.
     pub gate: Arc<dyn WriteGate>,
 }
 
@@ -117,22 +118,22 @@ impl<'a> GatedModelAgent<'a> {
     }
 }
 
-/// The location of a review's files, for the model's tools.
+/// The folder with the files under review, which the model's tools read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewTree<'a> {
     /// Folder with the files.
     pub tree: &'a Path,
-    /// The files of a working tree that git does not ignore; only these are shown. None means all.
+    /// The files of a working tree that git does not ignore; only these are shown. `None` means that all
+    /// files are visible.
     pub visible_paths: Option<&'a [RepoPath]>,
 }
 
-/// Future of a model's review. Its result is the model's part of the review, with the reports of the
-/// reviewers.
+/// Future of a model's review. Its result is the model's part of the review, and a report for each reviewer.
 type ModelReviewFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError>> + Send + 'a>>;
 
-/// Runs the model's review, if there is a model. Then determines which earlier findings remain, and verifies
-/// the replacements that models propose.
+/// Runs the model's review, if a model is requested. Then determines which earlier findings remain, and
+/// verifies the replacements that models propose.
 ///
 /// # Errors
 /// [`AgentError`]
@@ -148,8 +149,8 @@ pub fn run_model_review<'a>(
         rule_results.renames.extend(&earlier.renames);
         let earlier = &earlier.follow_to_head(review_tree.tree, change, rule_results);
         let (part, reviewers) = match request {
-            // The future of a model is large and would be part of every future that awaits it. It is
-            // therefore boxed, and its type is erased.
+            // The future of a model's review is large, and would be stored inside each future that awaits it.
+            // It is therefore boxed, and its type is erased.
             Some(request) => {
                 let runtime = request.agent.review_runtime();
                 let reviewing: ModelReviewFuture<'_> =
@@ -159,8 +160,8 @@ pub fn run_model_review<'a>(
             }
             None => (None, Vec::new()),
         };
-        // If the model's part is incomplete, the reviewers' reports are not used, because the reviewers may
-        // have missed findings.
+        // If the model's part is incomplete, the reviewers may have missed findings, so their reports are not
+        // used.
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_complete) { reviewers } else { Vec::new() };
         rule_results.rechecked = recheck_findings(earlier, review_tree.tree, change, rule_results, reviewers);
@@ -169,7 +170,7 @@ pub fn run_model_review<'a>(
     })
 }
 
-/// Returns the outcome of a review from the coverage by the rules and, if there is one, the model's part.
+/// Returns the outcome of a review from the rules' coverage and, if a model ran, from the model's part.
 pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
     match model_run {
         Some(model_run) => {
@@ -179,8 +180,8 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
     }
 }
 
-/// Returns the outcome of a review in the server. While the model waits for budget, the findings of the rules
-/// are shown.
+/// Returns the outcome of a review in the server. While the model waits for budget, the outcome shows the
+/// findings of the rules.
 pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
     let Some(ModelReviewRun { status: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) =
         model_run
@@ -195,12 +196,12 @@ pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
     ReviewOutcome { next_attempt_at: until, ..outcome }
 }
 
-/// Returns the model's part; none if no model was asked.
+/// Returns the model's part of the review; `None` if no model was called.
 pub fn model_review(model_run: Option<ModelReviewRun>) -> Option<ModelReview> {
     model_run?.model_review
 }
 
-/// The reason why the model's part failed without a result.
+/// The reason why the model's part failed and has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The ledger cannot be read, and the available budget is therefore unknown.
@@ -229,22 +230,23 @@ pub struct ModelReviewOptions {
 /// A request to the model for one review.
 pub struct ModelReviewRequest<'a> {
     pub agent: &'a ModelAgent,
-    /// The budget that is charged.
+    /// The budget that the cost of the review is charged to.
     pub budget: RunBudget,
-    /// People's description of the change.
+    /// The description of the change by its author.
     pub change_description: ChangeDescription,
     /// The context from the repository and the operator.
     pub context: ReviewContext,
     /// Options of the review: a walkthrough, and specialists in parallel.
     pub options: ModelReviewOptions,
-    /// The kill switch, consulted between turns.
+    /// The gate of the kill switch, which is checked between turns.
     pub gate: Arc<dyn WriteGate>,
-    /// Time at which the review began, for the periods of budgets.
+    /// Time at which the review began; it determines the periods of the budgets.
     pub started_at: UnixMillis,
 }
 
 impl ModelReviewRequest<'_> {
-    /// Runs the model's review of a change that the rules have read, and adds its findings.
+    /// Runs the model's review of a change that the rules have already been applied to, and adds the model's
+    /// findings.
     ///
     /// # Errors
     /// [`AgentError`]
@@ -262,8 +264,8 @@ impl ModelReviewRequest<'_> {
         let is_nothing =
             change.diff.is_empty() && change.large_new_files.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
-            // There is nothing to review: all files of the change are excluded by design, or the change is
-            // empty and has no earlier findings to verify.
+            // There is nothing to review: the change is empty or contains only excluded files, and no earlier
+            // finding must be verified.
             telemetry::record_model_end(&AgentRunEnd::Reported);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
@@ -292,7 +294,7 @@ impl ModelReviewRequest<'_> {
         let repository = budget.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
         let own = agent.own_tools.iter().filter_map(|own| {
-            // A local review has no forge, so these tools are not available.
+            // A local review has no forge, so the tools for a forge are not available.
             let (forge, _) = repository.split_once('/')?;
             own(forge, subject.repository.as_deref()?, budget.run.as_str())
         });
@@ -323,7 +325,7 @@ impl ModelReviewRequest<'_> {
         let reviewer_runs = join_all(reviewer_runs).await;
         let problems = servers.stop().await;
         let reviewer_runs = reviewer_runs.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // If one of the reviewers has not seen a file, the file does not count as reviewed.
+        // A file counts as reviewed only if every reviewer has seen it.
         let mut asked = reviewer_runs
             .iter()
             .filter(|look| look.agent_run.turns > 0)
@@ -368,9 +370,9 @@ impl ModelAgent {
         }
     }
 
-    /// Builds a prompt with the change and without people's descriptions. The prompt also contains the
-    /// findings to fix, if the change is a fix, and the findings that people have dismissed. Also returns the
-    /// files whose change the prompt shows.
+    /// Builds a prompt that contains the change but no description by its author. The prompt also contains
+    /// the findings to fix, if the change is a fix, and the findings that people have dismissed. Also returns
+    /// the files whose change the prompt shows.
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts require other values.
@@ -426,8 +428,8 @@ fn add_findings(
     let mut added = 0;
     for raw in all {
         let raw = redact_finding(raw, text);
-        // A finding that a suppression comment hides also counts as known, so a finding that repeats it is
-        // dropped.
+        // Findings that a suppression comment hides also count as known. A finding that repeats such a
+        // finding is dropped.
         let mut known = reading.findings.iter().chain(&reading.suppressed);
         if known.any(|other| is_same_defect(&raw, &other.raw)) {
             continue;
@@ -443,8 +445,9 @@ fn add_findings(
     (found, dropped, all_lost)
 }
 
-/// Removes from a finding's text the secrets of its file, and any other text that the rules recognise as a
-/// secret. Later comparisons of the finding's lines therefore also remove secrets from the file's text.
+/// Removes secrets from a finding's text: the secrets in the finding's file, and any other text that the
+/// rules recognise as a secret. The finding's lines are compared with the file later; this comparison
+/// therefore also removes secrets from the file's text.
 pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.location.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));

@@ -1,5 +1,5 @@
-//! Registry of reviews without a slot. Such a review is recorded only at its end. With the registry, a
-//! process that stops the review can report its cost.
+//! Registry of running reviews that hold no slot. Such a review is recorded only at its end. The registry
+//! lets a process that stops such a review report the review's cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +33,7 @@ pub struct ReviewAttempt {
 }
 
 impl ReviewAttempt {
-    /// True if the reviewed commit is still unknown.
+    /// True if the reviewed commit is not yet known.
     pub fn is_head_unknown(&self) -> bool {
         self.revision.head.is_null()
     }
@@ -47,7 +47,7 @@ impl AttemptRegistry {
         self.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
     }
 
-    /// Removes reviews with an unknown commit, because another process records them.
+    /// Removes the reviews whose commit is unknown, because another process records such reviews.
     pub fn remove_delegated_review(&self) {
         self.lock_attempts().attempts.retain(|attempt| !attempt.is_head_unknown());
     }
@@ -60,7 +60,7 @@ impl AttemptRegistry {
         self.lock_attempts().attempts.push(attempt);
     }
 
-    /// Removes a review that has ended, because its own record reports its cost.
+    /// Removes a review that has ended. Its own record already contains its cost.
     pub fn remove_attempt(&self, run: &RunId) {
         self.lock_attempts().attempts.retain(|attempt| attempt.run != *run);
     }
@@ -71,7 +71,8 @@ impl AttemptRegistry {
         inner.stopped_cost = MicroUsd(inner.stopped_cost.0.saturating_add(cost.0));
     }
 
-    /// Takes the reviews that have not ended, and the recorded cost of stopped reviews.
+    /// Removes and returns the reviews that have not ended, and the total cost of the stopped reviews that
+    /// are recorded.
     pub fn take_all(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
         let OpenAttempts { attempts: open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
         (open, stopped_cost)

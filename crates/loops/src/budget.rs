@@ -1,4 +1,5 @@
-//! Budgets of runs by models, from the configuration: limits, prices, and the check before a run begins.
+//! The budgets of runs that call models: the configured limits, the prices, and the check before a run
+//! begins.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -91,8 +92,8 @@ impl BudgetLimits {
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
-    /// Returns the pull request's budget level that people can be asked to raise, with the initial limit of
-    /// this level. None if people are not asked.
+    /// Returns the pull request's budget level with its initial limit, if people can be asked to raise the
+    /// level. Returns `None` if people are not asked.
     pub fn raisable_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).raisable_pull_level(key.as_str())
     }
@@ -102,8 +103,8 @@ impl BudgetLimits {
         (RunBudget::for_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
-    /// Returns the budget of a converge run on the pull request or the local repository of this key, and the
-    /// run's maximum total cost.
+    /// Returns the budget of a converge run, and the run's maximum total cost. `key` names the pull request
+    /// or the local repository.
     pub fn converge_budget(
         &self,
         run: RunId,
@@ -121,7 +122,7 @@ impl BudgetLimits {
     }
 
     /// Returns the budget of a review of this commit that begins at `now`. `key` is the key of the pull
-    /// request or, for a local run, the key of the repository in records.
+    /// request; for a local run, it is the key under which the repository is recorded.
     pub fn review_budget(
         &self,
         run: RunId,
@@ -136,8 +137,8 @@ impl BudgetLimits {
 
 fn budget_scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
-    // For a pull request, the repository is `{forge}/{repository id}`. A key without a pull request's number
-    // is the key of a repository.
+    // The key of a pull request contains its repository as `{forge}/{repository id}`. A key without a pull
+    // request's number is the key of a repository.
     let repository = match all.strip_prefix("pr/") {
         Some(_) => key.repository_prefix().trim_start_matches("pr/").trim_end_matches('/'),
         None => all,
@@ -145,8 +146,8 @@ fn budget_scope(key: &SlotKey, head: &str) -> BudgetScope {
     BudgetScope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
 }
 
-/// Returns the `owner/name` at the end of a remote's URL, which determines the team of a local run. None if
-/// the URL has no such end.
+/// Returns the `owner/name` at the end of a remote's URL, which determines the team of a local run. Returns
+/// `None` if the URL does not end with an owner and a name.
 pub fn repository_name_from_url(url: &str) -> Option<String> {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let path =
@@ -160,7 +161,7 @@ pub fn repository_name_from_url(url: &str) -> Option<String> {
 /// may not begin, the exhausted level is logged.
 ///
 /// # Errors
-/// [`StoreError`] if the ledger cannot be read. No money may then be spent.
+/// [`StoreError`] if the ledger cannot be read. The run must then not spend any money.
 #[truing_core::boxed_future]
 pub async fn has_budget(
     store: &dyn Ledger,
@@ -178,7 +179,7 @@ pub async fn has_budget(
     Ok(room)
 }
 
-/// Logs that a run ended early because this level has too little money left.
+/// Logs that a run ended early because too little money is left in this budget level.
 pub fn log_exceeded(run: &RunId, level: &BudgetLevel) {
     log_budget_event("budget.exceeded", run, level);
 }
@@ -233,7 +234,7 @@ pub enum PriceFileError {
 impl EffectivePrices {
     /// Merges the built-in table, the file that the configuration names, and the configuration's own prices.
     /// If the model or its fallback is called at Amazon Bedrock, the built-in Bedrock table follows the first
-    /// table. Later sources take precedence.
+    /// table. A later source overrides an earlier source.
     ///
     /// # Errors
     /// [`PriceFileError`]

@@ -1,10 +1,9 @@
-//! Fetches, compares and reads one revision of a pull request with the rules of the repository's default
-//! branch.
+//! Fetches, compares and reads one revision of a pull request. The rules come from the operator and from the
+//! repository.
 //!
-//! The rules are the operator's rules and the additions of the repository's own file. This file is read at
-//! the tip of the default branch, or at the tip of the target branch if the operator lists that branch. The
-//! file is never read from the pull request's own commits, because a change must not configure its own
-//! review.
+//! The repository's own file can add to the operator's rules. This file is read at the tip of the default
+//! branch, or at the tip of the target branch if the operator lists that branch. The file is never read from
+//! the pull request's own commits, because a change must not configure its own review.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -34,12 +33,12 @@ use super::ignores;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use super::tools::{BaseCommit, LinterSources, ReviewLinters};
 
-/// Returns the path of the mirror of a pull request's repository below `mirrors`.
+/// Returns the path of the mirror for a pull request's repository. The path is below `mirrors`.
 pub fn mirror_path(mirrors: &Path, id: &PrId) -> PathBuf {
     mirrors.join(&id.forge).join(format!("{}.git", id.repository))
 }
 
-/// The operator's rules, before the repository's own file adds to them.
+/// The operator's rules, without the additions of a repository's own file.
 #[derive(Clone, Debug)]
 pub struct OperatorRules {
     config: Config,
@@ -62,7 +61,7 @@ impl OperatorRules {
         Ok(Self { config, scope, branches })
     }
 
-    /// True if this branch's tip may configure the reviews of pull requests into it.
+    /// True if the tip of this branch may configure the reviews of pull requests into the branch.
     fn can_configure(&self, forge: &str, branch: &str) -> bool {
         self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
@@ -130,12 +129,12 @@ async fn read_repository_config(
     Ok(read_exported_config(&exported, &folder, commit)?)
 }
 
-/// The location of a pull request's commits, and the components that read them.
+/// The mirror and the remote of a pull request's repository, and the components that read its commits.
 pub struct CheckoutContext<'a> {
     pub git: &'a Git,
-    /// The `NAME` of the forge's `[forge.NAME]` section.
+    /// `NAME` of the forge's section `[forge.NAME]` in the configuration.
     pub forge: &'a str,
-    /// The client of the forge. It can find the repository of a fork.
+    /// The client of the forge. The client can find the repository of a fork.
     pub server: &'a AnyForgeServer,
     /// Path of the repository's mirror.
     pub mirror: &'a Path,
@@ -151,20 +150,20 @@ pub struct CheckoutContext<'a> {
     pub trust: Trust,
 }
 
-/// The configuration of one review. It does not change during the review, even if branches move.
+/// The configuration of one review. It stays the same during the review, even if branches move.
 #[derive(Debug)]
 pub struct PinnedReviewScope {
     /// The files and rules to review.
     pub scope: ReviewScope,
-    /// The branch tip whose copy of the repository's own file is used; none if no tip has this file.
+    /// The branch tip that provides the repository's own file; `None` if no tip contains this file.
     pub configured: Option<ConfigBranchTip>,
-    /// The branch tip from which other settings are read: `configured` or, if it is none, the first tip that
-    /// may configure reviews. None if the repository has no such tip.
+    /// The branch tip that provides the other settings: `configured` or, if that is `None`, the first tip
+    /// that may configure reviews. `None` if the repository has no tip that may configure reviews.
     pub tip: Option<ConfigBranchTip>,
 }
 
 impl PinnedReviewScope {
-    /// Returns the repository's context for a model, read at the commit `tip`.
+    /// Reads the repository's context for a model from the commit of `tip`.
     ///
     /// # Errors
     /// [`GitError`]
@@ -212,7 +211,7 @@ pub enum CheckoutError {
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// The model's part failed.
+    /// The model's part of the review failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// The repository's own file is invalid.
@@ -266,8 +265,8 @@ impl CheckoutContext<'_> {
         ignores::unused_patterns(scope, coverage, list).await
     }
 
-    /// Exports the files of the head to a temporary folder and runs the reader on the changed files. If there
-    /// is a request for a model, runs the model afterwards.
+    /// Exports the files of the head to a temporary folder and runs the reader on the changed files. If a
+    /// model is requested, runs the model afterwards.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -285,8 +284,8 @@ impl CheckoutContext<'_> {
             let folder = self.git.create_private_folder()?;
             let mut paths = plan.required_paths(scope, self.reader).await?;
             paths.extend(earlier.recheck_paths());
-            // All files are exported if models or linters run, because models and linters may read every
-            // file, and a linter's output may name any file.
+            // All files are exported if a model or a linter runs: both may read every file, and a linter's
+            // output may name any file.
             let is_all = model_request.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
@@ -307,7 +306,7 @@ impl CheckoutContext<'_> {
     }
 }
 
-/// Returns the diff of a pull request, from the merge base with its base branch.
+/// Returns the diff of a pull request, from its merge base with the base branch to its head.
 ///
 /// # Errors
 /// [`GitError`]
@@ -319,8 +318,8 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
     Ok(ReviewedChange::from_commit_diff(left, head, found))
 }
 
-/// Returns the changed files that would configure reviews after a merge into the configuring branch. With
-/// `by_model`, these files include memory and skills, because both instruct a model.
+/// Returns the changed files that would configure reviews once they are merged into the branch that
+/// configures reviews. With `by_model`, these files include memory and skills, because both instruct a model.
 pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
@@ -331,7 +330,7 @@ pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPat
         .files
         .into_iter()
         .flat_map(|file| {
-            // The source of a copy is unchanged, so its path does not count.
+            // Copying a file does not change the source of the copy, so the source's path does not count.
             let old = file.old_path.filter(|_| file.status != FileStatus::Copied);
             [Some(file.path), old].into_iter().flatten()
         })
@@ -351,7 +350,7 @@ pub fn read_exported_config(
     folder: &PrivateFolder,
     commit: &Sha,
 ) -> Result<Option<SourceFile>, ConfigError> {
-    // This is the syntax that git uses for a file of a commit.
+    // Git uses the same syntax to name a file in a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
     if let Some(odd) = exported.omitted.first() {
         let reason = odd.reason.as_str().replace('_', " ");

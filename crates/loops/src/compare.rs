@@ -13,7 +13,7 @@ use super::reading::ReviewedChange;
 pub struct ComparisonRequest<'a> {
     /// The repository of both states.
     pub repository: &'a LocalRepository,
-    /// The user's name for the base commit. If it is none, a base is selected: see [`BaseOrigin`].
+    /// The base commit as the user named it. If it is none, a base is selected: see [`BaseOrigin`].
     pub base: Option<&'a str>,
     /// The state that is compared with the base.
     pub head: HeadSource<'a>,
@@ -33,10 +33,10 @@ pub enum HeadSource<'a> {
     Diff(&'a [u8]),
 }
 
-/// The origin of a base.
+/// The way in which a base was selected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaseOrigin {
-    /// The user named the base.
+    /// The user named the base revision.
     NamedRevision(String),
     /// The merge base with this branch.
     MergeBase(String),
@@ -53,7 +53,7 @@ pub enum BaseOrigin {
     Unborn,
 }
 
-/// Formats the origin as the text in brackets after the base's id.
+/// Formats the origin as text that is shown in brackets after the id of the base.
 impl fmt::Display for BaseOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -73,9 +73,10 @@ impl fmt::Display for BaseOrigin {
 }
 
 impl ComparisonRequest<'_> {
-    /// Returns the change from the named base. Without a name, the index and a given diff are compared with
-    /// the commit that is checked out. A commit or the working tree is compared with its merge base with the
-    /// default branch. If nothing differs from this merge base, the parent of the last commit is the base.
+    /// Returns the change from the named base. Without a named base, the base of an index or a given diff is
+    /// the commit that is checked out. For a commit or the working tree, the base is the merge base with the
+    /// default branch. If the head does not differ from this merge base, the base is the parent of the last
+    /// commit.
     ///
     /// # Errors
     /// [`GitError`]
@@ -98,7 +99,8 @@ impl ComparisonRequest<'_> {
     }
 
     /// Compares with the merge base of the head and the named base. If the name is git's id of the empty
-    /// tree, all content of the head counts as added. Scripts use this id to review all content.
+    /// tree, all content of the head counts as added. Scripts use the id of the empty tree to review all
+    /// content.
     async fn compare_named(
         &self,
         name: &str,
@@ -109,9 +111,9 @@ impl ComparisonRequest<'_> {
             return Ok((self.change_since(nothing).await?, BaseOrigin::EmptyTree));
         }
         let named = self.repository.resolve_commit(name).await?;
-        // Later commits of the named branch are not part of this change. If the tip of the named branch were
-        // the base, lines that this branch deleted would look like lines that the change added. Without a
-        // common ancestor, the named commit itself is the base.
+        // Commits that the named branch received later are not part of this change. If the tip of the named
+        // branch were the base, lines that this branch deleted would look like lines that the change added.
+        // If there is no common ancestor, the named commit itself is the base.
         let ancestor = match head {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,
@@ -121,8 +123,8 @@ impl ComparisonRequest<'_> {
         Ok((self.change_since(left).await?, against(name.to_owned())))
     }
 
-    /// Compares the head with its merge base with the default branch. If nothing differs, compares the last
-    /// commit with its parent.
+    /// Compares the head with its merge base with the default branch. If there is no difference, compares the
+    /// last commit with its parent.
     async fn compare_default(&self, head: &Sha) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let base = self.repository.default_branch_base(head).await?;
         let branch = match base.from {

@@ -2,9 +2,9 @@
 //! condition stops the run.
 //!
 //! `truing_core::converge` decides the next act, and this module performs it (`audit`, `fix`, `check` and
-//! [`gate`]). A [`BranchWorkspace`] provides access to the branch and shows results. It is a branch of a
-//! local repository ([`local`]) or a pull request. The run is saved after every act. If the process exits,
-//! another process continues the run after the last saved act.
+//! [`gate`]). A [`BranchWorkspace`] provides access to the branch and shows results. The branch is in a local
+//! repository ([`local`]) or belongs to a pull request. The run is saved after every act. If the process
+//! exits, another process continues the run after the last saved act.
 
 // long: the order of acts of one loop; each act is a module below.
 
@@ -54,9 +54,9 @@ use audit::AuditInput;
 use gate::{GateCommands, GateError, GateResult};
 pub use stop::ActError;
 
-/// The models of a run, and the sandbox for their commands.
+/// The models of a run, and the isolation of the commands that fixers run.
 pub struct ConvergeAgents {
-    /// The model that audits. It also fixes if `fixer` is none.
+    /// The model that audits. If `fixer` is `None`, this model also fixes.
     pub auditor: ModelAgent,
     /// The model that fixes, if it differs from the auditor.
     pub fixer: Option<ModelAgent>,
@@ -64,16 +64,18 @@ pub struct ConvergeAgents {
     pub sandbox: SandboxLevel,
 }
 
-/// The tools, other than models, that inspect a head. The repository's own file can configure them.
+/// The tools that inspect a head without a model. The repository's own file can configure them.
 #[derive(Debug)]
 pub struct InspectionTools {
     /// Runs the repository's own checks; none if no checks are configured.
     pub verifier: Option<Verifier>,
-    /// Folders with programs that a fixer's commands may run, besides the system's folders.
+    /// Folders whose programs a fixer's commands may run, in addition to the programs in the system's
+    /// folders.
     pub programs: Vec<std::path::PathBuf>,
-    /// The policy for fixers. It permits the commands of the gate and of the checks exactly as configured.
+    /// The policy for fixers. The policy permits the commands of the gate and of the checks, but only exactly
+    /// as they are configured.
     pub policy: Arc<AgentPolicy>,
-    /// The rules of the gate, and the files that they cover.
+    /// The rules of the gate, and the files that the rules apply to.
     pub scope: ReviewScope,
     /// Linters, whose findings belong to the gate.
     pub toolbox: LinterSources,
@@ -98,7 +100,7 @@ impl fmt::Debug for ConvergeAgents {
     }
 }
 
-/// The branch on which a run works, and where the results of the run are shown.
+/// The branch that a run works on, and the place where people see the results of the run.
 #[async_trait]
 pub trait BranchWorkspace: Sync {
     /// Returns the current head of the branch.
@@ -107,12 +109,12 @@ pub trait BranchWorkspace: Sync {
     /// [`ActError::CannotContinue`] if the run cannot continue on this branch. The run must then not write anything
     /// more.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
-    /// Returns how long a created object may remain invisible if the request that created it received no
-    /// response.
+    /// Returns how long a created object may stay invisible if the response to its creation was lost.
     fn settle_time(&self) -> TimeSpan {
         TimeSpan(0)
     }
-    /// Returns the reason why nothing can be pushed to the branch, if it is known. The run then only audits.
+    /// Returns the known reason why nothing can be pushed to the branch; `None` if pushes are possible. If
+    /// there is a reason, the run only audits.
     fn read_only_reason(&self) -> Option<String> {
         None
     }
@@ -127,24 +129,24 @@ pub trait BranchWorkspace: Sync {
         record: &ConvergeRecord,
         candidate: &FixCandidate,
     ) -> Result<PublishOutcome, ActError>;
-    /// Returns how often the run has already called the reviewer that it calls after each push; none if there
-    /// is no such reviewer.
+    /// Returns how often the run has called the reviewer that it calls after each push; `None` if no reviewer
+    /// is called after each push.
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
-    /// Calls the reviewer after a push, unless the number of calls is now higher than `_calls`. Returns
-    /// notices for people.
+    /// Calls the reviewer after a push. Does nothing if the run has already made more than `_calls` calls.
+    /// Returns notices for people.
     async fn call_reviewer(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
-    /// Answers the findings of the newest audit. Returns notices for people.
+    /// Answers the findings of the newest audit in comments. Returns notices for people.
     async fn reply_to_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
 }
 
-/// Requests by people to stop a run on a pull request before its next act.
+/// Source of requests to stop a run on a pull request, which is checked before each act.
 pub trait StopRequests: fmt::Debug + Sync {
     /// Returns a description of the person who requested a stop after the run was started or last resumed.
-    /// None if no permitted person has requested a stop.
+    /// `None` if no person with permission has requested a stop.
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
@@ -153,14 +155,15 @@ pub trait StopRequests: fmt::Debug + Sync {
 const KEPT_DIFFS: usize = 4;
 const MAX_KEPT_DIFF: usize = 1 << 20;
 
-/// Number of cached results of the rules: for the change before a fix and after it.
+/// Number of cached results of the rules: one for the change before a fix, and one for the change after the
+/// fix.
 const KEPT_READINGS: usize = 2;
 
-/// Time limit of the wait until the calls of an interrupted act are settled.
+/// Maximum wait for the model calls of an interrupted act to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// Key in the map of reviewer calls for the reviewer that is called after each push. No configured reviewer
-/// can have this name.
+/// Key of one entry in the map of reviewer calls: the entry of the reviewer that is called after each push.
+/// No configured reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
 
 /// Waits before the first, second and third retry of an act to which a forge did not respond. Each wait is at
@@ -178,17 +181,17 @@ pub enum PublishOutcome {
     Blocked(String),
 }
 
-/// The part of a run that one call performs.
+/// The mode of a call: it determines how many acts of the run the call performs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConvergeRunMode {
     /// Performs acts until the run ends or has to wait.
     WholeRun,
-    /// Performs acts until an act would call models for the second time. The call then ends, and other runs
-    /// can be scheduled.
+    /// Performs acts until the next act would call models for the second time in this call. The call then
+    /// ends, and other runs can be scheduled.
     Step,
 }
 
-/// Receives notifications while a run continues.
+/// Receives notifications about the progress of a run.
 #[async_trait]
 pub trait RunObserver: Sync {
     /// Called when an act begins. An act may take minutes.
@@ -198,7 +201,7 @@ pub trait RunObserver: Sync {
     async fn on_log_update(&self, record: &ConvergeRecord, previous_length: usize) -> ();
 }
 
-/// The state in which a call leaves a run.
+/// The outcome of one call that continues a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeCallOutcome {
     /// The run has ended, or other reviewers must review the head before the next audit.
@@ -212,7 +215,7 @@ pub enum ConvergeCallOutcome {
     WaitUntil(UnixMillis, WaitReason, String),
 }
 
-/// The branch of a run, and the components that work on it. [`ConvergeRunner`] documents the fields.
+/// The branch of a run, and the components that the run uses. [`ConvergeRunner`] documents the fields.
 pub struct ConvergeContext<'a> {
     pub workspace: &'a dyn BranchWorkspace,
     pub mirror: &'a Mirror,
@@ -223,7 +226,7 @@ pub struct ConvergeContext<'a> {
     pub repository: Option<&'a str>,
 }
 
-/// One run with the components that it uses.
+/// One run, and the components that the run uses.
 pub struct ConvergeRunner<'a> {
     /// Access to the branch of the run.
     pub workspace: &'a dyn BranchWorkspace,
@@ -235,26 +238,27 @@ pub struct ConvergeRunner<'a> {
     pub inspection_tools: &'a InspectionTools,
     /// The configuration of the converge loop.
     pub config: &'a ConvergeConfig,
-    /// The kill switch, consulted before each act and before each turn of a model.
+    /// The gate of the kill switch, which is checked before each act and before each turn of a model.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// The repository's `owner/name`, if it has one. The budgets of the repository's teams are charged, too.
+    /// The repository's `owner/name`, if it has one. With this name, the cost is also charged to the budgets
+    /// of the repository's teams.
     pub repository: Option<&'a str>,
     /// The record of the run.
     pub record: ConvergeRecord,
-    /// Cached diffs between commits.
+    /// Cached diffs, each with the two commits that it compares.
     diffs: Vec<((Sha, Sha), CommitDiff)>,
     /// The exported files of the commit that was inspected last.
     exported_commit: Option<ExportedCommit>,
-    /// Cached results of the rules for changes.
+    /// Cached results of the rules, each with the base and the head of the change.
     cached_readings: Vec<((Sha, Sha), ReadingOutcome)>,
     /// The newest inspected head, with the results of the checks on this head. The report is none if no check
     /// could be run.
     baseline: Option<(Sha, Option<VerificationReport>)>,
-    /// Cost of model calls in this act.
+    /// Cost of the model calls in the current act.
     model_cost: StepCost<()>,
     /// The part of the run that this call performs.
     mode: ConvergeRunMode,
-    /// True if models have been called in this call.
+    /// True if this call has already called models.
     has_called_models: bool,
 }
 
@@ -322,7 +326,7 @@ impl ConvergeRunner<'_> {
                     return Ok(ConvergeCallOutcome::CannotContinue(stop.exit()));
                 }
                 Err(ActError::Store(error)) => return Err(error),
-                // The act is repeated later. It then detects the writes that it has already made.
+                // A later call repeats the act, and detects the writes that the act has already made.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.record_step_cost(act.step(), began);
@@ -358,7 +362,7 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeCallOutcome::NoFurtherAct)
     }
 
-    /// Returns a wait as the outcome of the call if the error is temporary. After the wait, the run repeats
+    /// If the error is temporary, returns a wait as the outcome of the call. After the wait, the run repeats
     /// the same act.
     fn waiting_progress(&mut self, error: &ActError) -> Option<ConvergeCallOutcome> {
         if let ActError::Wait { until, reason, message } = error {
@@ -393,8 +397,8 @@ impl ConvergeRunner<'_> {
         self.record.ended_at = SystemClock.now();
     }
 
-    /// Adds to this step the run's cost that is in the ledger but that no act has reported. An interrupted
-    /// act reports no cost, even if another process performed the act.
+    /// Adds the unreported cost of the run to this step: the cost that is in the ledger but not in the
+    /// record. An interrupted act reports no cost, even if another process performed the act.
     ///
     /// # Errors
     /// [`StoreError`]: the ledger cannot be read.
@@ -417,21 +421,22 @@ impl ConvergeRunner<'_> {
     /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
     pub async fn add_interrupted_cost(&mut self) -> Result<(), StoreError> {
-        // Calls that are not settled within this time expire later, and their full reserved cost is charged.
-        // No act reports this cost.
+        // A call that is not settled within this time expires later, and its full reserved cost is then
+        // charged. No act reports this cost.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
         self.add_ledger_cost(self.record.detail.state.next_action.step()).await
     }
 
-    /// True if the run is clean but the checks have not run, because checks run only on fixes.
+    /// True if the run ends as clean although no check was run. Checks are run only on fixes, and there was
+    /// no fix.
     fn ends_without_checks(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.inspection_tools.verifier.is_some()
     }
 
-    /// Runs one audit without a gate and without saving the run. Afterwards, either the run has ended, or its
-    /// head is audited and [`ConvergeAction::Post`] is next. If the head moves, the new head is audited
+    /// Performs one audit without the gate. The run is not saved. Afterwards, the run has ended, or the head
+    /// is audited and the next act is [`ConvergeAction::Post`]. If the head moves, the new head is audited
     /// instead.
     #[truing_core::boxed_future]
     pub async fn audit_once(&mut self) {
@@ -478,8 +483,8 @@ impl ConvergeRunner<'_> {
 
     async fn run_action(&mut self, action: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
-        // Only these acts may continue with a new head. The other acts, such as replies after a push, belong
-        // to the findings on the earlier head.
+        // Only these acts may continue if the head has changed. The other acts, such as replies after a push,
+        // belong to the findings on the earlier head.
         let follows = match action {
             ConvergeAction::Gate
             | ConvergeAction::Mend { .. }
@@ -494,8 +499,8 @@ impl ConvergeRunner<'_> {
             return self.handle_push(head).await;
         }
         match action {
-            // If nothing may be pushed, the gate's findings cannot be fixed. The gate is skipped, because the
-            // audit is useful even without fixes.
+            // If nothing may be pushed, the gate's findings cannot be fixed. The gate is skipped, because an
+            // audit is useful even if its findings cannot be fixed.
             ConvergeAction::Gate if self.workspace.read_only_reason().is_some() => {
                 Ok(ConvergeEvent::Gated(None))
             }
@@ -575,7 +580,7 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeEvent::HeadChanged { head, tree })
     }
 
-    /// Returns the tree of a new head, and updates the base with which the head is compared.
+    /// Returns the tree of a new head, and records the base that the head is compared with.
     async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.fetch_head(&self.record, head).await?;
         let tree = self.mirror.tree_id(head).await?;
@@ -585,8 +590,8 @@ impl ConvergeRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// Returns the differences between two commits. They are cached, because several acts use the same
-    /// change.
+    /// Returns the differences between two commits. The differences are cached, because several acts compare
+    /// the same commits.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
         if let Some((_, found)) = known {
@@ -600,8 +605,8 @@ impl ConvergeRunner<'_> {
         Ok(found)
     }
 
-    /// Returns the text of the gate's blocking findings in the change up to this commit; none if there are no
-    /// such findings.
+    /// Returns the blocking findings of the gate in the change up to this commit, as text for a fixer; `None`
+    /// if no finding blocks.
     async fn run_gate_check(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.load_change(&base, head).await?;
@@ -617,8 +622,8 @@ impl ConvergeRunner<'_> {
         Ok(gated.ensure_checked()?.fixer_text())
     }
 
-    /// Returns the scope that limits which dependency set-ups the gate may use. Like the scope of the checks,
-    /// it separates set-ups that a model's code made.
+    /// Returns the trust scope of the gate's dependency set-ups. As in the checks, set-ups that a model's
+    /// code made are kept separate.
     fn setup_trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).with_trusted(own)
@@ -629,8 +634,8 @@ impl ConvergeRunner<'_> {
         Ok(ReviewedChange::from_commit_diff(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
-    /// Returns the findings of rules and linters in a change up to this commit. Auditors later read the files
-    /// that this function exports.
+    /// Returns the findings of rules and linters in a change up to this commit. The files that this function
+    /// exports are also read by auditors later.
     async fn read_change(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.cached_reading(&change.base, head) {
             return Ok(reading.clone());
@@ -658,7 +663,7 @@ impl ConvergeRunner<'_> {
             .map(|(_, reading)| reading)
     }
 
-    /// Returns the budget to which a model's cost is charged, and the remaining money of the run.
+    /// Returns the budget that a model's cost is charged to, and the money that the run may still spend.
     fn model_budget(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
@@ -667,7 +672,7 @@ impl ConvergeRunner<'_> {
         (budget, MicroUsd(most.0.saturating_sub(spent)))
     }
 
-    /// Adds the cost of a model.
+    /// Adds the cost of a model to the cost of the current act.
     fn add_spend(&mut self, spent: &ModelSpend) {
         self.model_cost.add(&spent.step_cost);
     }

@@ -13,13 +13,14 @@ use truing_core::publish::{
 use super::ignores::unused_pattern_warnings;
 use super::text::{self, SummaryContent};
 
-/// The longest text of an annotation, in characters.
+/// Maximum number of characters of the message in an annotation.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// Returns the desired comments: first the summary, then the findings, worst first.
 ///
 /// At most `max_inline` open findings get a comment of their own; the summary lists the others.
-/// `current_head` is the pull request's current head if it differs from `head`, and otherwise none.
+/// `current_head` is the current head of the pull request, if it differs from `head`; otherwise, it is
+/// `None`.
 pub fn desired_comments(
     findings: &[Finding],
     head: &Sha,
@@ -28,8 +29,8 @@ pub fn desired_comments(
     dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<DesiredComment> {
-    // The walkthrough of an older head is omitted, because readers would think that it describes the current
-    // head.
+    // The walkthrough describes only `head`. If the current head is a different one, the walkthrough is
+    // omitted, because it would mislead readers.
     let walkthrough = if current_head.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows = vec![DesiredComment::for_summary(summary_text(
         findings,
@@ -51,15 +52,15 @@ pub fn desired_comments(
     rows
 }
 
-/// Returns which comments on a finding must be deleted; none if no comment must be deleted.
+/// Returns which comments on a finding must be deleted; `None` if all comments may stay.
 fn retraction_scope(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
     let mut active_dismissals =
         dismissals.iter().filter(|dismissal| !dismissal.withdrawn && !finding.is_open());
     active_dismissals.find(|dismissal| dismissal.covers(finding))?.retraction
 }
 
-/// Renders the summary's text. `walkthrough` contains the lines of the walkthrough. It is empty for the text
-/// of a status.
+/// Renders the summary's text. `walkthrough` contains the lines of the walkthrough. `walkthrough` is empty if
+/// the text is for a status.
 pub fn summary_text(
     findings: &[Finding],
     head: &Sha,
@@ -126,10 +127,10 @@ fn is_replaceable(finding: &Finding) -> bool {
 }
 
 /// Returns the head's status. The status is success if the review is complete without blocking findings, or
-/// if there was nothing to review. It is failure if there are blocking findings, and otherwise pending with
-/// the reason. A check run is neutral if there was nothing to review, or if the status is pending. Blocking
-/// findings of a partial review make both the status and the check run fail (ADR 0020). `summary` is the text
-/// of the pull request's summary, without its walkthrough.
+/// if there was nothing to review. The status is failure if there are blocking findings. In all other cases,
+/// it is pending, with the reason. A check run is neutral if there was nothing to review, or if the status is
+/// pending. Blocking findings of a partial review make both the status and the check run fail (ADR 0020).
+/// `summary` is the summary of the pull request without the walkthrough.
 pub fn desired_status(
     findings: &[Finding],
     outcome: &ReviewOutcome,
@@ -157,19 +158,19 @@ pub fn desired_status(
     DesiredStatus { sha: head.clone(), state, description: text::status_description(outcome, &open), check }
 }
 
-/// Returns the status of a head that could not be reviewed. The status is pending and never a failure,
-/// because Truing itself failed and not the change.
+/// Returns the status of a head that could not be reviewed. The status is pending and not failure, because
+/// Truing failed and the change may be correct.
 pub fn unavailable_status(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
     pending_status(head, format!("review temporarily unavailable: {class}"), summary)
 }
 
-/// Returns the status of a head without a review, which is never green.
+/// Returns a pending status for a head without a review. Such a head never gets the status success.
 pub(crate) fn pending_status(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = CheckContent { summary: summary.to_owned(), ..CheckContent::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }
 
-/// Creates the annotation of a finding's lines on the commit.
+/// Creates an annotation on the lines of a finding in the commit.
 fn build_annotation(finding: &Finding) -> CheckAnnotation {
     let raw = &finding.raw;
     CheckAnnotation {

@@ -1,6 +1,6 @@
-//! Earlier reviews of the same change: their open findings, and the status of these findings at this head.
-//! The prompt shows the open findings to a model, which must give a verdict on each of its own findings.
-//! [`truing_core::recheck`] determines the status, with or without a model.
+//! The earlier reviews of a change: the open findings, and the present status of these findings at the head.
+//! The prompt shows these findings to a model, and the model must give a verdict on each finding that a model
+//! reported. [`truing_core::recheck`] determines the status, with or without a model.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,17 +21,16 @@ use truing_reader::redact::QuotedSecrets;
 use super::desired::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
-/// Maximum number of open findings in a model's prompt. The model gives no verdict on further findings, which
-/// stay open.
+/// Maximum number of open findings in a model's prompt. Further findings get no verdict and stay open.
 pub const MAX_OWED: usize = 100;
-/// Maximum number of bytes that the open findings may take in the prompt.
+/// Maximum size of the open findings in the prompt, in bytes.
 const MAX_OPEN_BYTES: usize = 48 << 10;
 /// Maximum number of characters of a finding's body in the prompt.
 const MAX_BODY_CHARS: usize = 600;
 /// Maximum number of characters of a path or a title.
 const MAX_LINE_CHARS: usize = 300;
 
-/// Placeholder of an unknown commit.
+/// Text that replaces the id of an unknown commit.
 pub const UNKNOWN: &str = "unknown";
 
 /// The results of earlier reviews of the change.
@@ -45,8 +44,8 @@ pub struct EarlierReviews {
     pub later_changes: String,
     /// The names that files had at the last review.
     pub renames: FileRenames,
-    /// The findings that were seen only on another line of work. Such a finding counts only if its lines
-    /// exist unchanged at the head.
+    /// The findings that were seen only on another line of work. Such a finding counts only if the head
+    /// contains its lines unchanged.
     pub other_branch_findings: BTreeSet<FindingId>,
 }
 
@@ -58,14 +57,14 @@ impl EarlierReviews {
         owed
     }
 
-    /// True if there was an earlier review that the model must know about.
+    /// True if the model must know about an earlier review.
     pub fn has_earlier_review(&self) -> bool {
         self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if the change no longer contains them. These are the
-    /// files of a model's findings, the files of open findings of a line of work, and the files that showed
-    /// the fix of such a finding.
+    /// files of a model's findings, the files of open findings that belong to a line of work, and the files
+    /// with the evidence of their fixes.
     pub fn recheck_paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
         let is_looked_at =
@@ -79,8 +78,8 @@ impl EarlierReviews {
         paths.into_iter().filter(RepoPath::is_safe_to_write).collect()
     }
 
-    /// Returns these reviews with only the findings that count at the head. A closed finding of a model is
-    /// reopened if it applies again ([`recheck::reopen`]).
+    /// Returns these reviews with the findings that count at the head; other findings are omitted. A closed
+    /// finding of a model is reopened if it applies again ([`recheck::reopen`]).
     pub(super) fn follow_to_head(
         &self,
         tree: &Path,
@@ -123,7 +122,7 @@ impl EarlierReviews {
     }
 }
 
-/// Formats one finding: its id, its description, its current location, and its lines when it was last seen.
+/// Formats one finding: its id, its description, its current location, and its lines as they were seen last.
 fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
@@ -165,8 +164,8 @@ pub(super) fn recheck_findings(
     let mut found = std::mem::take(&mut reading.findings);
     let rechecked = {
         let head = head_view(&files, &changed, change, reading);
-        // A finding's lines are stored without secrets. Before the comparison, secrets are therefore also
-        // removed from the lines that a verdict quotes.
+        // A finding's lines are stored without secrets. Secrets are therefore also removed from the lines
+        // that a verdict quotes, before these lines are compared.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known_findings.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
@@ -199,7 +198,7 @@ fn head_view<'a>(
     change: &ReviewedChange,
     reading: &'a ReadingOutcome,
 ) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
-    // The diff is valid here, because a damaged diff has already been rejected.
+    // The diff can be parsed here, because a damaged diff was already rejected.
     let mut added = reading::relevant_lines_by_file(change).unwrap_or_default();
     let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == FileStatus::Deleted);
     let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
@@ -207,8 +206,8 @@ fn head_view<'a>(
     for gap in gaps {
         added.entry(gap.path.clone()).or_default();
     }
-    // A change of a file's type appears as a deletion and an addition with the same path. The file then still
-    // exists.
+    // A change of a file's type appears as a deletion and an addition with the same path. Such a file still
+    // exists, so it does not count as deleted.
     deleted.retain(|path| !added.contains_key(path));
     HeadView::new(
         |path: &RepoPath| files.redacted_text(path),
@@ -219,7 +218,7 @@ fn head_view<'a>(
     )
 }
 
-/// The files of the head, without their secrets.
+/// The files at the head. Secrets are removed from their text.
 struct RedactedFiles(Option<FileTree>);
 
 impl RedactedFiles {
@@ -239,8 +238,9 @@ impl RedactedFiles {
     fn redact_text(&self, path: &RepoPath, review_text: &str) -> String {
         let Some(text) = self.raw_text(path) else { return review_text.to_owned() };
         let quoted = QuotedSecrets::from_text(&text);
-        // A model quotes lines with fully masked secrets, but stored lines contain the first characters of
-        // secrets. A quoted line is therefore converted to its stored text.
+        // A model sees fully masked secrets and quotes lines in this form, but stored lines contain the first
+        // characters of each secret. The quoted lines are therefore converted to the form of the stored
+        // lines.
         let (masked, hidden) = (mask_secrets(&text), quoted.hide_secrets(&text));
         let line = |review_text: &str| {
             let at = masked

@@ -9,9 +9,9 @@ use truing_forge::remote::{RemoteError, RemotePurpose};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{GitError, Mirror};
 
-/// Fetches the head of a pull request and the commits `others` from the target repository, which the mirror
-/// follows. If only the fork has the head, the same login fetches the head from the fork, into the same
-/// mirror.
+/// Fetches the head of a pull request, and the commits `other_commits`, from the target repository of the
+/// mirror. If only a fork contains the head, the head is fetched from the fork with the same login, into the
+/// same mirror.
 ///
 /// # Errors
 /// [`GitError::ForkUnreadable`] if the head's fork no longer exists or the login may not read it; otherwise

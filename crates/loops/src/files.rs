@@ -1,5 +1,5 @@
-//! Reads changed files from a folder where untrusted commands have run, and writes the files into a clone
-//! where no such command has run. Symbolic links are not followed, because the commands may have created
+//! Reads changed files from a folder in which untrusted commands have run. Writes these files into a clone in
+//! which no such command has run. Symbolic links are not followed, because the commands may have created
 //! them.
 
 use std::ffi::OsStr;
@@ -14,10 +14,10 @@ use truing_git::PathStatus;
 
 /// Maximum number of paths that an error names.
 const MAX_NAMED_PATHS: usize = 10;
-/// The reason why a changed file cannot be read.
+/// The reason that is shown if a changed file cannot be read.
 const UNREADABLE_FILE_REASON: &str = "it is gone, or longer than 5 MiB";
 
-/// A changed file with its new content, or without content if the file is deleted.
+/// A changed file with its new content; the content is `None` if the file is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FileContentChange {
     pub(crate) path: RepoPath,
@@ -51,8 +51,7 @@ pub(crate) async fn read_changes(
             PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
-                // No earlier content is expected here, so this error means that the file was removed or is
-                // too long.
+                // `read` returns this error if the file is missing or too long.
                 Err(ReplaceError::ContentChanged) => Err(RejectedFile {
                     path,
                     reason: ReplaceError::Io(io::Error::other(UNREADABLE_FILE_REASON)),
@@ -89,7 +88,7 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
     .await
 }
 
-/// Lists the first of these paths, and the number of further paths.
+/// Lists the first paths, and the number of the remaining paths.
 pub(crate) fn summarise_paths(paths: &[&RepoPath]) -> String {
     let named =
         paths.iter().take(MAX_NAMED_PATHS).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");

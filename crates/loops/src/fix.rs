@@ -1,12 +1,12 @@
-//! Applies the suggestions of a local review: selects the applicable ones, computes the new content of files,
-//! and builds the patches. [`truing_agent::tree`] changes the files, and [`undo`] keeps the data that reverts
-//! the changes.
+//! Applies the suggestions of a local review: selects the suggestions that can be applied, computes the new
+//! content of the files, and builds the patches. [`truing_agent::tree`] changes the files, and [`undo`] keeps
+//! the patches that revert the changes.
 //!
-//! A suggestion is valid only for the bytes of the file for which it was made. The files with suggestions are
-//! therefore read again, and the rules and the suggesting linters run on these bytes again. Only suggestions
-//! that are found again are applied. A model's suggestion is verified again against its lines. A file is
-//! replaced only if it still contains the bytes that were read. A model's proposal is applied only if a
-//! person accepts it ([`propose_fixes`]).
+//! A suggestion is valid only for the exact content of the file that it was made for. Therefore, the files
+//! are read again, and the rules and the linters that made suggestions are run again on this content. Only a
+//! suggestion that is made again is applied. A suggestion of a model is verified again with the lines that it
+//! replaces. A file is replaced only if its content is still the content that was read. A model's proposal is
+//! applied only if a person accepts it ([`propose_fixes`]).
 
 pub mod lock;
 pub mod undo;
@@ -37,7 +37,7 @@ const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied on
 /// The reason why a suggestion is not applied if Truing cannot check the syntax of the changed file.
 const UNPROVEN: &str = "Truing cannot prove the fix without a grammar for this file";
 
-/// The fixes that can be applied, and those that cannot.
+/// The suggestions that can be applied, as changed files, and the suggestions that cannot be applied.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FixPlan {
     /// Files that change, by path.
@@ -49,9 +49,9 @@ pub struct FixPlan {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FixedFile {
     pub path: RepoPath,
-    /// Content that was reviewed.
+    /// The content that was reviewed.
     pub old: Vec<u8>,
-    /// Content with the suggestions applied.
+    /// The content after the suggestions are applied.
     pub new: Vec<u8>,
     /// Number of applied suggestions.
     pub fixes: usize,
@@ -62,20 +62,20 @@ pub struct FixedFile {
 pub struct UnappliedSuggestion {
     /// Path of the finding's file.
     pub path: RepoPath,
-    /// First line of the finding; 0 if it is about the whole file.
+    /// First line of the finding; 0 if no suggestion of the file is applied.
     #[serde(rename = "start_line")]
     pub line: u32,
-    /// Rule of the finding; empty if it is about the whole file.
+    /// Rule of the finding; empty if no suggestion of the file is applied.
     pub rule: String,
     /// The reason, for people.
     #[serde(rename = "reason")]
     pub reason: String,
 }
 
-/// The result of making a plan's changes.
+/// The result of applying a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AppliedFixes {
-    /// True for each planned change that was made.
+    /// One flag for each planned change: true if the change was made.
     pub applied_flags: Vec<bool>,
     /// Number of changes that were not begun.
     pub not_begun: usize,
@@ -83,7 +83,7 @@ pub struct AppliedFixes {
     pub lost_attributes: Vec<(RepoPath, LostAttribute)>,
 }
 
-/// One fix that a model proposes, planned separately from the other fixes.
+/// A fix that a model proposes, with its own plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedFix {
     /// The finding that the proposal fixes.
@@ -95,7 +95,7 @@ pub struct ProposedFix {
 /// The reason why nothing can be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
-    /// A copy of the reviewed files could not be made.
+    /// The reviewed files could not be copied.
     #[error("cannot read the reviewed files again: {0}")]
     Io(#[from] io::Error),
     /// The rules could not run again.
@@ -116,7 +116,7 @@ pub fn is_proposed(finding: &Finding) -> bool {
 }
 
 /// Returns the fixes that a model proposes for open findings, each with a separate plan. Also returns the
-/// fixes that cannot be made. `tree` is as for [`plan_fixes`].
+/// fixes that cannot be made. `tree` has the same meaning as in [`plan_fixes`].
 ///
 /// # Errors
 /// [`FixError`]
@@ -137,9 +137,9 @@ pub async fn propose_fixes(
     Ok((offers, left))
 }
 
-/// Plans the fixes of open findings. From a model's fixes, it includes only the accepted ones. `tree` holds
-/// the reviewed files: the working tree itself, or a copy of the index. `linters` are the linters that can
-/// run on `tree` again.
+/// Plans the fixes of open findings. A fix that a model proposes is included only if a person has accepted
+/// it. `tree` holds the reviewed files: the working tree itself, or a copy of the index. `linters` are the
+/// linters that can run on `tree` again.
 ///
 /// # Errors
 /// [`FixError`]
@@ -232,8 +232,8 @@ async fn rerun_rules(
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }
 
-/// Returns the model's proposals that pass verification on the copies. Proposals whose lines have changed
-/// since the review are omitted.
+/// Runs the verification of the model's proposals again on the copied files, and returns the proposals that
+/// pass. Proposals whose lines have changed since the review are omitted.
 async fn recheck_suggestions(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -269,7 +269,7 @@ fn has_linter_finding(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
     files.values().flatten().any(|raw| raw.source == FindingSource::Tool)
 }
 
-/// Returns the files with the lines of their findings.
+/// Returns the files of the findings, each with the lines of its findings.
 fn changed_files(
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
@@ -306,7 +306,7 @@ fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion
     }
 }
 
-/// Returns the reason why a finding's fix was not applied, for people.
+/// Returns the reason why the fix of a finding is not applied, as text for people.
 fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
         Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.location.start_line),
@@ -342,8 +342,8 @@ impl FixPlan {
         }
     }
 
-    /// Keeps the changes that pass `check`, which may modify them. The other changes are recorded as
-    /// unapplied, with the reason.
+    /// Keeps the changes that `check` accepts; `check` may also modify a change. The other changes are
+    /// recorded as unapplied, with the reason.
     pub fn retain(&mut self, mut check: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
         let left = &mut self.unapplied;
         self.changes.retain_mut(|change| match check(change) {
@@ -356,7 +356,8 @@ impl FixPlan {
         });
     }
 
-    /// Makes the changes until `stop` is set. Changes that are not made are removed from the plan.
+    /// Makes the changes until `stop` is set. Changes that could not be made, or were not started, are
+    /// removed from the plan.
     pub fn apply_changes(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
         let mut made = AppliedFixes::default();
         let mut folders = BTreeSet::new();
@@ -418,7 +419,7 @@ impl FixedFile {
         let mut patch = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n").into_bytes();
         let mut options = diffy::DiffOptions::new();
         let lines = options.set_context_len(context).create_patch_bytes(&self.old, &self.new).to_bytes();
-        // The library prints its own file names on the first two lines.
+        // The first two lines contain file names that the library adds, so they are removed.
         let hunks = lines.splitn(3, |byte| *byte == b'\n').nth(2).unwrap_or_default();
         patch.extend_from_slice(hunks);
         patch

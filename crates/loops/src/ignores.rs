@@ -1,4 +1,5 @@
-//! Patterns of `rules.ignore` that match no file of the repository, and the warnings about them.
+//! Finds patterns of `rules.ignore` that match no file of the repository, and renders warnings about these
+//! patterns.
 
 use std::future::Future;
 
@@ -9,7 +10,7 @@ use truing_git::GitError;
 
 use super::reading::ReviewScope;
 
-/// Maximum number of characters of a pattern that are shown.
+/// Maximum number of characters of a pattern that a warning shows.
 const MAX_CHARS: usize = 200;
 
 /// Returns the patterns that match neither a changed file nor a file of `list`. The result is empty if the
@@ -20,7 +21,7 @@ pub(crate) async fn unused_patterns(
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
-    // Listing the files is necessary only if a pattern matches no changed file.
+    // The files are listed only if a pattern matches no changed file.
     if scope.unused_ignore_patterns(changed.clone()).is_empty() {
         return Vec::new();
     }
@@ -37,7 +38,8 @@ pub fn unused_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = Stri
     })
 }
 
-/// Returns a clause for the warning with the likely intent of the pattern; empty if no intent is recognised.
+/// Returns a clause for the warning that names the likely intent of the pattern; empty if Truing recognises
+/// no intent.
 fn likely_meaning(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {

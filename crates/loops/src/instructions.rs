@@ -1,4 +1,4 @@
-//! Adds the instructions for the paths of a change to the memory that a review receives.
+//! Adds to the memory of a review the operator's instructions for the changed paths.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use truing_diff::{FileStatus, parse_files};
 use crate::agent::ReviewContext;
 use crate::reading::{ReviewScope, ReviewedChange};
 
-/// Returns the paths of the changed files, as far as the change can be parsed. For a renamed file, both the
+/// Returns the paths of the changed files; empty if the change cannot be parsed. For a renamed file, both the
 /// old and the new path are returned.
 pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     let mut paths = Vec::new();

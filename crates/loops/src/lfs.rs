@@ -1,4 +1,4 @@
-//! Detects Git LFS files in a diff. The diff shows only the lines of their pointers (Git LFS,
+//! Detects Git LFS files in a diff. The diff of such a file shows only the lines of its pointer (Git LFS,
 //! `docs/spec.md`).
 
 use std::sync::LazyLock;
@@ -15,8 +15,8 @@ static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(lines).ok()
 });
 
-/// True if the file is a pointer after the diff: all shown lines belong to a pointer, and one of them
-/// contains the content's digest.
+/// True if the new version of the file is a pointer: all lines that the diff shows belong to a pointer, and
+/// one of these lines contains the digest.
 pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
     let Some(line) = LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else { return false };
     let mut has_digest = false;

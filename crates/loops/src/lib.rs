@@ -1,5 +1,5 @@
-//! The loops (review, converge, sync) and the parts that they share. Each loop is a list of steps, and every
-//! step is a function of its own.
+//! The loops (review, converge, sync) and the parts that they share. Each loop is a list of steps, and each
+//! step is a separate function.
 //!
 //! [`review`] is the server's review of a pull request, [`pull`] is a review that publishes nothing, and
 //! [`local`] is the review of a local repository. All of these reviews use the same steps ([`reading`]) to
@@ -12,8 +12,8 @@
 //! status that the pull request should show, with the texts of [`text`]. [`review_writes`] reports the
 //! writes. [`ignores`] warns about patterns that match nothing. [`fix`] applies the suggestions of a local
 //! review. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an upstream package.
-//! [`verify`] runs a repository's own checks on two states of the repository. [`run_gate`] is consulted
-//! before each write.
+//! [`verify`] runs a repository's own checks on two states of the repository. [`run_gate`] is checked before
+//! each write.
 //!
 //! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
 //! and [`slots`] (commands that change slots in a store). They also share [`stopped`] (the reasons why a
@@ -59,7 +59,7 @@ pub mod verify;
 
 pub use truing_reader::redact::{redact_line, redact_secrets};
 
-/// Returns the names and versions of the programs that produce outcomes, for records.
+/// Returns the names and versions of the programs that take part in a review, for the records.
 pub fn program_versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

@@ -1,10 +1,10 @@
 //! The review loop of a local repository: the same steps as for a pull request, but without a slot and a
 //! forge.
 //!
-//! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in place; a named commit and
-//! the index are read from a private folder. Nothing in the repository changes. Findings and the outcome are
-//! recorded in the user's own records, which keep ids and dismissals. If recording fails, the review still
-//! succeeds, with a warning.
+//! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in its own folder. A named
+//! commit or the index is read from a private copy. Nothing in the repository changes. Findings and the
+//! outcome are recorded in the user's own records, which also contain the ids and dismissals of earlier
+//! findings. If recording fails, the review still succeeds, with a warning.
 
 use futures_util::future::BoxFuture;
 use opentelemetry::trace::FutureExt as _;
@@ -40,15 +40,15 @@ use crate::tools::{BaseCommit, LinterSources, ReviewLinters};
 /// Maximum length, in bytes, of a remote URL that identifies a repository.
 const MAX_URL_BYTES: usize = 1024;
 
-/// One local repository and everything its review needs.
+/// A local repository, and all other inputs of its review.
 pub struct LocalReviewRequest<'a> {
     /// The repository under review.
     pub repository: &'a LocalRepository,
-    /// The user's name for the base commit. If it is none, the base is chosen as [`BaseOrigin`] describes.
+    /// The base commit as the user named it. If it is `None`, a base is selected as [`BaseOrigin`] describes.
     pub base: Option<&'a str>,
-    /// The source of the reviewed state.
+    /// The state that is reviewed.
     pub head: HeadSource<'a>,
-    /// The user's name for the head, if it is a commit.
+    /// The head as the user named it, if the head is a commit.
     pub head_name: Option<&'a str>,
     /// The files and rules to review.
     pub scope: &'a ReviewScope,
@@ -58,14 +58,14 @@ pub struct LocalReviewRequest<'a> {
     pub toolbox: &'a LinterSources,
     /// The model that reviews in addition to the rules; none if only the rules review.
     pub model: Option<GatedModelAgent<'a>>,
-    /// Registry that contains the review while the review may call a model.
+    /// Registry that lists the review as long as it may call a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
     pub clock: &'a dyn Clock,
 }
 
-/// The kind of a reviewed head.
+/// The kind of the head that was reviewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadKind {
     /// The head was [`HeadSource::WorkingTree`].
@@ -92,15 +92,15 @@ impl From<HeadSource<'_>> for HeadKind {
 /// The outcome of a local review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LocalReviewOutcome {
-    /// Record of the review and its end.
+    /// The record of the review, including its end.
     pub record: ReviewRecord,
     /// The kind of head that was reviewed.
     pub reviewed: HeadKind,
-    /// The origin of the base.
+    /// The way in which the base was selected.
     pub base_origin: BaseOrigin,
     /// The findings, grouped by status.
     pub findings: FindingsByStatus,
-    /// The reason why nothing was recorded, though it should have been.
+    /// The reason why the results are not recorded, although they should be.
     pub unrecorded: Option<String>,
 }
 
@@ -113,10 +113,10 @@ pub enum LocalReviewError {
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// The model's part failed.
+    /// The model's part of the review failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No temporary folder for the commit's files could be created.
+    /// No temporary folder could be created for the files of the commit.
     #[error("cannot make a temporary folder: {0}")]
     NoFolder(#[from] std::io::Error),
 }
@@ -145,7 +145,7 @@ impl LocalReviewRequest<'_> {
         reviewed
     }
 
-    /// Reviews a change under a run id.
+    /// Reviews a change with the given run id.
     async fn review(
         &self,
         run: RunId,
@@ -155,8 +155,8 @@ impl LocalReviewRequest<'_> {
         checked_out: Option<&Sha>,
         started_at: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
-        // An uncommitted state has no commit id, so the run is recorded under the id of the checked-out
-        // commit.
+        // A state without a commit has no commit id, so the run is recorded under the id of the commit that
+        // is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::record_head(filed.as_str());
         let name = self.line_of_work(checked_out).await?;
@@ -168,7 +168,7 @@ impl LocalReviewRequest<'_> {
         let line = match name {
             Some(name) => {
                 let commits = match change.head.as_ref().or(checked_out) {
-                    // If the base of the change is a tree instead of a commit, no commits can be listed.
+                    // If the base is a tree and not a commit, there are no commits to list.
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
                 };
@@ -176,7 +176,7 @@ impl LocalReviewRequest<'_> {
             }
             None => None,
         };
-        // A rule's known finding that was not found again is never marked as fixed here. The finding may be
+        // If a known finding of a rule is not found again, it is not marked as fixed here. The finding may be
         // on another branch or outside the compared files.
         let memory = FindingStorage {
             records: self.records.clone(),
@@ -258,7 +258,7 @@ impl LocalReviewRequest<'_> {
         })
     }
 
-    /// Returns the patterns of `rules.ignore` that match no file.
+    /// Returns the patterns of `rules.ignore` that match no file of the reviewed state.
     async fn unused_ignore_patterns(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let list = async {
             match self.head {
@@ -289,9 +289,9 @@ impl LocalReviewRequest<'_> {
         }
     }
 
-    /// Returns the name of the line of work whose findings are remembered. A line of work is a branch with
-    /// its working tree, the staged state of a branch, or a commit that is no branch's tip. A given diff
-    /// belongs to no line of work.
+    /// Returns the name of the line of work that the review's findings belong to. A line of work is a
+    /// checked-out branch, the index on a branch, or a single commit that is not the tip of a named branch. A
+    /// given diff has no line of work, so `None` is returned.
     async fn line_of_work(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
             Ok(match (self.repository.current_branch().await?, checked_out) {
@@ -351,8 +351,8 @@ impl LocalReviewRequest<'_> {
         }
         let mut paths = plan.required_paths(self.scope, self.reader).await?;
         paths.extend(earlier.recheck_paths());
-        // If a model or linter runs, all files are exported, because both may read every file and a linter's
-        // output may name any file.
+        // All files are exported if a model or a linter runs: both may read every file, and a linter's output
+        // may name any file.
         let is_all = model_request.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
@@ -407,8 +407,8 @@ impl LocalReviewRequest<'_> {
     }
 }
 
-/// Runs the rules on the files that are reviewed with their content in the index
-/// ([`ReviewedChange::unseen`]). Linters and models do not see this content.
+/// Runs the rules on the files that git does not read from the working tree: their content in the index is
+/// reviewed ([`ReviewedChange::unseen`]). Linters and models do not see this content.
 ///
 /// # Errors
 /// [`LocalReviewError`]
@@ -433,8 +433,8 @@ pub fn read_index<'a>(
 }
 
 /// Returns the key that identifies a repository in records. The key is the URL that the repository was cloned
-/// from, which all clones and worktrees of one person share. Without a usable URL, the key is the folder of
-/// the repository's main working tree.
+/// from, which all clones and worktrees of one person share. If there is no usable URL, the key contains the
+/// path of the repository's main working tree.
 pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
@@ -443,20 +443,21 @@ pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     SlotKey::new(format!("local/{}", encode_name(name).trim_start_matches('/')))
 }
 
-/// Returns the key of people's verdicts on findings of a branch of a repository;
-/// [`converge::local::checked_out_branch`] names the branch.
+/// Returns the key under which people's verdicts on findings of a branch are recorded;
+/// [`converge::local::checked_out_branch`] returns the branch name.
 pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", repository_key(repository), encode_name(branch.as_bytes())))
 }
 
-/// Returns the branch of a line of work, as [`converge::local::checked_out_branch`] names it.
+/// Returns the name of the branch in the name of a line of work, in the form of
+/// [`converge::local::checked_out_branch`].
 fn branch_of_line(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
-/// Returns the results of earlier reviews of a line of work. An earlier review may have covered an
-/// uncommitted state, so the lines that were added since that review cannot be determined.
+/// Returns the results of earlier reviews of a line of work. An earlier review may have reviewed a state
+/// without a commit, so the lines that were added since that review are unknown.
 fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
@@ -466,8 +467,8 @@ fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     EarlierReviews { known_findings, head, later_changes: landed.to_owned(), ..EarlierReviews::default() }
 }
 
-/// True if a remote's URL is absolute. A relative URL such as `../upstream` names a different repository in
-/// each folder.
+/// True if the URL of a remote is absolute. A relative URL such as `../upstream` names a different repository
+/// in each folder.
 fn is_absolute(url: &str) -> bool {
     url.starts_with('/') || url.contains(':')
 }

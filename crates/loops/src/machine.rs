@@ -25,9 +25,9 @@ pub fn new_run_id() -> RunId {
     RunId::new(Uuid::now_v7().to_string())
 }
 
-/// Returns the strongest sandbox that this machine allows. The function tests the sandbox in a temporary
-/// folder. If this process is killed, a later process removes the folder. After a successful test of the full
-/// level, this process does not test again.
+/// Returns the level of the strongest sandbox that works on this machine. The function tests the sandbox in a
+/// temporary folder. If this process is killed, a later process removes the folder. After the full level has
+/// passed the test, this process does not test again.
 pub fn sandbox_level() -> SandboxLevel {
     static FULL_LEVEL: OnceLock<SandboxLevel> = OnceLock::new();
     if let Some(level) = FULL_LEVEL.get() {

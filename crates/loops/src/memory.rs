@@ -1,4 +1,4 @@
-//! The memory of a review without a slot. The findings and the outcome are recorded in the user's own
+//! The memory of reviews that hold no slot. The findings and the outcome are recorded in the user's own
 //! records, which keep ids and dismissals. If recording fails, the review still succeeds.
 
 use futures_util::future::BoxFuture;
@@ -24,9 +24,9 @@ use super::desired::sort_worst_first;
 use super::text::count_by_severity;
 
 /// Maximum number of restarts of a recording. A recording restarts if another review of the same repository
-/// began during it.
+/// began during the recording.
 const MAX_TRIES: u32 = 32;
-/// Maximum pause before the first restart. The maximum doubles before each further restart, up to
+/// Maximum pause before the first restart. For each further restart, the maximum pause is doubled, up to
 /// [`MAX_DOUBLINGS`] times.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Maximum number of times that the maximum pause doubles.
@@ -36,41 +36,43 @@ const MAX_DOUBLINGS: u32 = 6;
 /// are on other branches. Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
-/// Maximum number of lines of work on which one finding is remembered; the latest are kept.
+/// Maximum number of lines of work that are remembered for one finding; the latest lines are kept.
 const MAX_LINES: usize = 20;
 
-/// The findings of a review, the former names of files, and the results of rechecking earlier findings.
+/// The findings of a review, the earlier names of renamed files, and the result of rechecking earlier
+/// findings.
 pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a RecheckSummary);
 
-/// Records that cannot be opened.
+/// The error for records that cannot be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnopenedRecords {
     /// The reason, for people.
     pub reason: String,
-    /// True if the records' location is not empty and may therefore contain findings.
+    /// True if there may be findings at the records' location, because the location is not empty.
     pub may_hold_findings: bool,
 }
 
-/// The facts known before a review.
+/// The findings and the revision that are known before a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
     pub findings: Vec<Finding>,
-    /// The revision that the findings belong to.
+    /// The revision of the last review that recorded these findings; `None` if there was no such review.
     pub revision: Option<PullRevision>,
-    /// Findings that were recorded only for another line of work, but at a commit of this line. This line may
-    /// have had another name at that time.
+    /// Findings that were recorded only for another line of work, but at a commit of this line. This line of
+    /// work may have had another name when the findings were recorded.
     pub other_branch_findings: BTreeSet<FindingId>,
-    /// The reason why earlier findings are unknown, if there may be some.
+    /// The reason why earlier findings are unknown; `None` if they are known or there can be none.
     pub unknown_reason: Option<String>,
 }
 
-/// A line of work of a local repository, such as a branch. A review of this line uses only its findings.
+/// A line of work of a local repository, such as a branch. A review uses only the findings of its own line of
+/// work.
 #[derive(Clone, Debug)]
 pub struct BranchCommits {
-    /// The name of the line of work in the findings' records.
+    /// The name of the line of work, as the records of findings contain it.
     pub name: String,
-    /// The commits of the line of work that its base does not contain.
+    /// The commits of the line of work that are not in its base.
     pub commits: BTreeSet<Sha>,
 }
 
@@ -83,12 +85,12 @@ pub struct FindingsByStatus {
     pub fixed: Vec<Finding>,
     /// Findings that a comment suppresses.
     pub suppressed: Vec<Finding>,
-    /// Findings that were found again and that a person has marked as no defect.
+    /// Findings that were found again, although a person has marked them as not a defect.
     pub dismissed: Vec<Finding>,
 }
 
 impl FindingsByStatus {
-    /// Groups all recorded findings of a pull request. `head` is the commit of its last review.
+    /// Groups all the findings that are recorded for a pull request. `head` is the commit of the last review.
     pub fn from_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
             |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
@@ -125,21 +127,21 @@ pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, Uno
 pub struct FindingStorage<'a> {
     /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
-    /// The key of the findings that the service recorded for the same pull request. These findings, if there
-    /// are any, take precedence over the findings of unpublished reviews.
+    /// The key of the findings that the service recorded for the same pull request. If the service has
+    /// recorded findings, they take precedence over the findings of unpublished reviews.
     pub service_key: Option<&'a SlotKey>,
-    /// The commit at which a rule's known finding counts as fixed if it was not found again. None if the
-    /// finding may be on another branch or in another file.
+    /// The commit at which a rule's known finding counts as fixed if it was not found again. `None` if such a
+    /// finding may be on another branch or in another file, and therefore does not count as fixed.
     pub fixed_at: Option<&'a Sha>,
-    /// The line of work. None for a pull request, because all of its findings count.
+    /// The line of work of the review. `None` for a pull request: all findings of the pull request count.
     pub branch_commits: Option<&'a BranchCommits>,
-    /// The key of people's verdicts on the findings of a branch. None if the verdicts are recorded with the
-    /// findings.
+    /// The key under which people's verdicts on the findings of a branch are recorded. None if the verdicts
+    /// are recorded with the findings.
     pub branch: Option<&'a SlotKey>,
     pub clock: &'a dyn Clock,
 }
 
-/// Returns a pause whose length depends on the run. Competing reviews therefore restart at different moments,
+/// Returns a pause that differs from run to run. Competing reviews therefore restart at different moments,
 /// and one of them ends before the next begins.
 fn retry_pause(run: &RunId, tries: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
@@ -155,7 +157,7 @@ impl FindingStorage<'_> {
         tokio::task::spawn_blocking(move || open()).await
     }
 
-    /// Returns the facts known before the review.
+    /// Returns the findings and the revision that are known before the review.
     #[truing_core::boxed_future]
     pub async fn recall(&self, own_key: &SlotKey) -> PriorFindings {
         let unread =
@@ -193,9 +195,9 @@ impl FindingStorage<'_> {
         PriorFindings { findings, revision: before, other_branch_findings: elsewhere, unknown_reason: None }
     }
 
-    /// Assigns the known ids to findings that were found again, and new ids to the other findings. Records
-    /// all of them under the commit `filing_commit`. Returns the findings grouped by status and, if recording
-    /// failed, the reason.
+    /// Assigns ids to the findings: a finding that was found again keeps its known id, and any other finding
+    /// gets a new id. Records all findings under the commit `filing_commit`. Returns the findings grouped by
+    /// status and, if recording failed, the reason.
     pub fn record_findings<'a>(
         &'a self,
         review_findings: ReviewFindings<'a>,
@@ -210,8 +212,8 @@ impl FindingStorage<'_> {
         })
     }
 
-    /// Matches the findings with the known ones, and records them. If another review of the repository began
-    /// during the recording, the recording is repeated.
+    /// Matches the findings with the known findings, and records them. If another review of the repository
+    /// began during the recording, the recording is repeated.
     async fn record_with_retries(
         &self,
         review_findings: ReviewFindings<'_>,
@@ -236,9 +238,9 @@ impl FindingStorage<'_> {
         }
     }
 
-    /// Begins the run, matches the findings and records them, in one attempt. If another review of the same
-    /// repository begins during the attempt, the attempt fails. The next attempt starts from the records of
-    /// that other review.
+    /// Makes one attempt to begin the run, to match the findings and to record them. If another review of the
+    /// same repository begins during the attempt, the attempt fails. The next attempt starts from the records
+    /// of that other review.
     async fn record_once(
         &self,
         store: &dyn RunStore,
@@ -258,7 +260,7 @@ impl FindingStorage<'_> {
         let computed =
             ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
         store.store_computed_review(&run, &computed).await?;
-        // There is no forge on which to publish the review, so it counts as published when it is recorded.
+        // A local review is not published at a forge. It counts as published when it is recorded.
         store.mark_published(&run, &outcome).await?;
         Ok(kept)
     }
@@ -283,7 +285,7 @@ impl FindingStorage<'_> {
         Ok(dismissals)
     }
 
-    /// Returns the known findings and the key under which they are recorded.
+    /// Returns the known findings, and the key under which these findings are recorded.
     async fn known_findings<'k>(
         &'k self,
         store: &dyn RunStore,
@@ -298,8 +300,8 @@ impl FindingStorage<'_> {
         Ok((store.findings(own_key).await?, own_key))
     }
 
-    /// Assigns ids to the findings, by comparison with the known and dismissed findings. Returns the findings
-    /// grouped by status, and all findings to record.
+    /// Assigns ids to the findings by comparing them with the known findings and the dismissed findings.
+    /// Returns the findings grouped by status, and all findings to record.
     fn recognise(
         &self,
         known_findings: &[Finding],
@@ -407,8 +409,8 @@ fn is_model_finding(finding: &Finding) -> bool {
     }
 }
 
-/// Returns a finding with its status on a line of work. None if the finding was never seen on this line or at
-/// one of its commits.
+/// Returns a finding with the status that it has on a line of work. Returns `None` if the finding was seen
+/// neither on this line nor at one of the line's commits.
 fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
@@ -445,8 +447,8 @@ fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingSt
     finding.seen_on.drain(..beyond);
 }
 
-/// Drops the open findings that have not been found again for the longest time. Each review records the
-/// findings that it found before the other findings, so the findings to drop are at the end.
+/// Drops the open findings that were found last the longest time ago. Each review records the findings that
+/// it found first and the other findings after them, so the oldest findings are at the end.
 fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
@@ -463,8 +465,8 @@ fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     });
 }
 
-/// Encodes a name for use in a key, a table and an argument. Bytes that are not allowed there are written as
-/// `%` and two digits.
+/// Encodes a name for use in keys, tables and arguments. Bytes that are not allowed there are written as `%`
+/// and two digits.
 pub(super) fn encode_name(name: &[u8]) -> String {
     name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
         match byte {

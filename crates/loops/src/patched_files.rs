@@ -1,13 +1,15 @@
-//! Writes the head that results from a given diff and a working tree to a separate folder.
+//! Writes the files of a head to a separate folder. The head is the result of applying a given diff to a
+//! working tree.
 //!
-//! It is unknown if the working tree already contains the changes of the diff. A file can be read if the
-//! working tree has its content from before or after the diff. The diff's hunks yield the other version. If
-//! the working tree has any other content, the diff does not apply. The diff contains new files completely.
+//! The working tree may or may not already contain the changes of the diff. Therefore, a file can be read if
+//! its content in the working tree is the content before or after the diff. The other version is computed
+//! with the hunks of the diff. If the file has any other content, the diff does not apply to it. The content
+//! of new files is completely in the diff.
 //!
-//! Git may check out files with CRLF (`core.autocrlf`, or the attribute `eol`), but its diffs show the stored
-//! content. If a file with CRLF does not match the diff, the file's text with LF is tried. The paths are
-//! untrusted: symbolic links are not followed, and files outside of the working tree and git's own files are
-//! not opened.
+//! Git may check out files with CRLF line ends (`core.autocrlf`, or the attribute `eol`), but diffs show the
+//! stored content. If a file with CRLF does not match the diff, its text is converted to LF and compared
+//! again. The paths are untrusted: symbolic links are not followed, and files outside of the working tree and
+//! git's own files are not opened.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,12 +28,12 @@ use super::local::LocalReviewError;
 pub struct DiffSourceFolders<'a> {
     /// The top folder of the working tree.
     pub root: &'a Path,
-    /// Folder with the files that git does not read from the working tree. The files have their content in
-    /// the index.
+    /// Folder with files that git does not read from the working tree, such as files outside a sparse
+    /// checkout. These files have the content that is in the index.
     pub index: &'a Path,
 }
 
-/// The two folders of a source, after they were opened.
+/// The folder of the working tree and the folder of the index files, both opened.
 struct OpenedDiffFolders {
     root: FileTree,
     index: FileTree,
@@ -43,8 +45,9 @@ impl OpenedDiffFolders {
     }
 }
 
-/// Writes the files `paths` below `dest`, with the diff of `files` applied to `source`. Returns the files
-/// that could not be written, with the reasons. A file that the diff does not change is copied.
+/// Writes the files `paths` below `dest`, after applying the sections in `files` to the files of `source`.
+/// Returns the files that could not be written, with the reasons. A file that the diff does not change is
+/// copied.
 ///
 /// # Errors
 /// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest`
@@ -86,9 +89,9 @@ pub fn write_patched_files<'a>(
     })
 }
 
-/// Returns the content of a file after the diff. `changes` are the diff's sections of the file. A change of
-/// the file's type has two sections. Other repeated sections belong to several commits, so their lines do not
-/// match a single version of the file.
+/// Returns the content of a file after the diff. `changes` contains the sections of the diff that are about
+/// this file. If the type of a file changes, the diff has two sections for the file. Any other repeated
+/// section belongs to another commit, and the sections then do not match one version of the file.
 fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => apply_section(file, tree),
@@ -124,7 +127,7 @@ fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8
     match old {
         Ok(old) => apply_or_retry_with_lf(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
         Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
-        // The file does not exist, or the diff is for another file.
+        // The file does not exist, so the diff was made for other files.
         Err(_) => Err(SkipReason::DoesNotApply),
     }
 }

@@ -1,6 +1,6 @@
-//! The review of a pull request without publishing. It performs the same steps as the service's review, from
-//! the commits to the findings, but without a slot and without comments. The findings and the outcome are
-//! recorded in the user's own records.
+//! The review of a pull request whose result is not published. The steps are the same as in the service's
+//! review, from the commits to the findings, but there is no slot and there are no comments. The findings and
+//! the outcome are recorded in the user's own records.
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{PrId, RunId, SlotKey};
@@ -21,16 +21,16 @@ use crate::instructions::add_instructions;
 use crate::machine::new_run_id;
 use crate::telemetry;
 
-/// One pull request and everything its review needs.
+/// A pull request, and all other inputs of its review.
 pub struct PullRequestReview<'a> {
     pub id: &'a PrId,
-    /// The forge's current description of the pull request.
+    /// The current state of the pull request, as the forge reports it.
     pub pull: &'a PullRequest,
-    /// The location of the pull request's commits, and the components that read them.
+    /// The mirror of the pull request's repository, and the components that read its commits.
     pub checkout: CheckoutContext<'a>,
     /// The model that reviews in addition to the rules; none if only the rules review.
     pub model: Option<GatedModelAgent<'a>>,
-    /// Registry that contains the review while the review may call a model.
+    /// Registry that lists the review as long as it may call a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
@@ -55,7 +55,7 @@ impl PullRequestReview<'_> {
         reviewed
     }
 
-    /// Reviews the pull request under a run id.
+    /// Reviews the pull request with the given run id.
     async fn review(
         &self,
         run: RunId,
@@ -123,8 +123,8 @@ impl PullRequestReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
-        // If the base branch has later commits, the merge base is the base of the change, because these
-        // commits are not part of the change.
+        // If the base branch has newer commits, they are not part of the change, so the merge base is the
+        // base of the change.
         let against = match change.base == revision.base {
             true => BaseOrigin::NamedRevision(revision.base.short_sha().to_owned()),
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
@@ -158,8 +158,9 @@ impl PullRequestReview<'_> {
     }
 }
 
-/// Returns the key that identifies unpublished reviews in records. The key differs from the service's key for
-/// the pull request, because an unpublished review must never block a review by the service.
+/// Returns the key under which unpublished reviews of a pull request are recorded. The key differs from the
+/// service's key for the pull request, because an unpublished review must never block a review by the
+/// service.
 pub fn unpublished_review_key(url: &str) -> SlotKey {
     SlotKey::new(format!("local/{}", encode_name(url.as_bytes())))
 }

@@ -1,13 +1,13 @@
-//! The reader as a child process: repository bytes are parsed in a process without secrets.
+//! Parses the bytes of repositories in child processes that hold no secrets.
 //!
 //! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no
 //! open file except its standard streams. A child confines itself to the tree that it is started for, and
-//! reports the sandbox level that it reached. A child whose level is below the accepted level receives no
-//! request. A child that fails before it is ready causes a [`ReaderError::Failed`], which affects only the
-//! run that started the child. If a child fails on a file, only the review of that file is affected
-//! (`files`).
+//! reports the sandbox level that it reached. If this level is lower than the level that the operator
+//! accepts, the child receives no request. If a child fails before it is ready, the run that started the
+//! child gets [`ReaderError::Failed`]; other runs are not affected. If a child fails on a file, only the
+//! review of that file is affected (`files`).
 //!
-//! A model's tools use a separate child, which runs as long as the model uses the tools (`tools`).
+//! The tools of a model use a separate child, which runs as long as the model may use the tools (`tools`).
 
 mod bounds;
 mod child;
@@ -42,13 +42,13 @@ use self::child::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
-/// Time limit until a child is ready, or until it has answered a single request.
+/// Time limit for a child to become ready, and for a child to answer a single request.
 const TIME: Duration = READING_TIME;
 
 /// The path of the running program. This path stays valid even if the program's file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Returns the embedded packs and the packs of `folder`, if one is given.
+/// Returns the embedded rule packs and, if `folder` is given, the packs in this folder.
 ///
 /// # Errors
 /// [`ReaderError::BadPack`] if a given folder does not exist, or a rule in it is invalid.
@@ -85,21 +85,21 @@ impl ChildProcessReader {
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
-    /// Accepts children with a weaker sandbox, down to the level that the operator accepts. The required
-    /// level never exceeds the level that a reader can reach.
+    /// Also accepts children whose sandbox level is lower, down to `weakest`. The required level never
+    /// exceeds the level that a reader can reach.
     #[must_use]
     pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
         self.program.min_sandbox = weakest.min(SandboxLevel::OF_READERS);
         self
     }
 
-    /// Adds rule packs from a folder.
+    /// Adds the rule packs in a folder.
     #[must_use]
     pub fn with_rules(self, rules: Option<PathBuf>) -> Self {
         Self { rules, ..self }
     }
 
-    /// Sets another time limit for a child's task.
+    /// Replaces the time limit for one task of a child.
     #[must_use]
     pub fn with_time_limit(self, time: Duration) -> Self {
         Self { time, ..self }
@@ -112,7 +112,8 @@ impl ChildProcessReader {
         Self { budget, ..self }
     }
 
-    /// Creates the tools that read a tree and the change (git's output) in children of the same program.
+    /// Creates the tools that read a tree and a change (in git's format) in child processes of the same
+    /// program.
     pub fn tools(&self, request: ToolsRequest, change: impl Into<Arc<[u8]>>) -> ReaderTools {
         ReaderTools::new(self.program.clone(), request, change.into())
     }
@@ -135,7 +136,8 @@ impl ChildProcessReader {
         }
     }
 
-    /// Reads the pins of a project's Python hash test in a child that can open only the test's folder.
+    /// Reads the pins in the Python hash test of a project. The child that reads them can open only the
+    /// test's folder.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -153,7 +155,8 @@ impl ChildProcessReader {
         }
     }
 
-    /// Reads a project's uses of the packages that it follows in a child that can open only the project.
+    /// Reads where a project uses the packages that it follows. The child that reads this can open only the
+    /// project.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -171,7 +174,7 @@ impl ChildProcessReader {
         }
     }
 
-    /// Reads files of a release as text in a child that can open only its archive.
+    /// Reads files of a release as text. The child that reads them can open only the release's archive.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -189,8 +192,8 @@ impl ChildProcessReader {
         }
     }
 
-    /// Detects the format of a tool's output in a child that can open only `folder`. Returns the name of the
-    /// format, or None.
+    /// Detects the format of a tool's output. The child that does this can open only `folder`. Returns the
+    /// name of the format, or `None` if it is unknown.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -224,7 +227,7 @@ impl ChildProcessReader {
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode_line("the request", query, MAX_ASKED_BYTES)?;
         let running = self.program.start(query.folder(), [OsStr::new("--sources")].into_iter())?;
-        // For pins, the child parses one file, so the limit is the same as for a file in a review.
+        // For pins, the child parses a single file, so the limits for one file in a review apply.
         let file = match query {
             SourcesQuery::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
             SourcesQuery::Release(_)
@@ -303,8 +306,8 @@ impl RepositoryReader for ChildProcessReader {
         }
     }
 
-    /// This method starts no child, because it only matches paths with patterns of the packs and does not
-    /// open files of the repository.
+    /// This method starts no child process: it only compares paths with the patterns of the packs, and opens
+    /// no file of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

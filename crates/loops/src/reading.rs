@@ -1,5 +1,5 @@
-//! Turns a change into findings: selects the files to read, runs the reader, and determines where a comment
-//! on each finding is possible.
+//! Converts a change to findings: selects the files to read, runs the reader, and determines the location of
+//! the comment for each finding.
 
 mod sections;
 
@@ -36,21 +36,21 @@ use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
-/// Maximum number of problems in a tool's output that are named as the reason for its failure.
+/// Maximum number of problems in a tool's output that the reason for the tool's failure lists.
 const MAX_TOLD: usize = 3;
-/// The range of all lines of a file.
+/// The line range that covers a whole file.
 const ALL_LINES: (u32, u32) = (1, u32::MAX);
 
-/// A change that is to be reviewed.
+/// A change that will be reviewed.
 #[derive(Clone, Debug)]
 pub struct ReviewedChange {
     /// The commit that the head is compared with (the merge base of a pull request).
     pub base: Sha,
-    /// The head's commit; none for a working tree.
+    /// The commit of the head; `None` for a state without a commit.
     pub head: Option<Sha>,
     /// Git's diff between the base and the head.
     pub diff: Vec<u8>,
-    /// Files of the change whose lines the diff does not show, with the reasons.
+    /// Files of the change whose lines are not in the diff, with the reasons.
     pub left_out: Vec<UnreviewedFile>,
     /// New files among `left_out` whose complete content is in the reader's tree.
     pub large_new_files: Vec<RepoPath>,
@@ -73,8 +73,8 @@ impl ReviewedChange {
         }
     }
 
-    /// Returns the text files that are too large for the diff, and whose complete content is not in the
-    /// reader's tree.
+    /// Returns the text files that are too large for the diff and whose complete content the reader's tree
+    /// does not contain.
     fn undiffed_paths(&self) -> BTreeSet<&RepoPath> {
         let large: BTreeSet<&RepoPath> = self.large_new_files.iter().collect();
         let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
@@ -89,19 +89,19 @@ pub struct ReviewScope {
     pub packs: Vec<String>,
     /// Rules whose findings are disabled, including rules of tools.
     pub disabled_rules: Vec<String>,
-    /// Rules whose severity differs from the one that their pack or tool defines.
+    /// Severities that replace those of a pack or a tool.
     pub severity: RuleSeverities,
     pub ignore: GlobSet,
-    /// The configured patterns behind `ignore`.
+    /// The configured patterns that `ignore` was compiled from.
     pub ignore_patterns: Vec<String>,
     pub tools: ConfiguredLinters,
-    /// True if the reviewing model also writes a walkthrough.
+    /// True if the model also writes a walkthrough in a review.
     pub walkthrough: bool,
     /// The rules for the tier of a pull request.
     pub tiers: Arc<TierRules>,
-    /// Instructions for a model that reviews, by path.
+    /// Instructions for a reviewing model, by path.
     pub instructions: Arc<PathInstructions>,
-    /// Key for the digests of lines that snippets omit. The records contain these digests.
+    /// Key for the digests of the lines that a snippet omits. The records contain these digests.
     pub lines_key: LinesKey,
 }
 
@@ -133,7 +133,7 @@ impl ReviewScope {
         })
     }
 
-    /// Sets the configured severity of a finding of a rule or a tool, if there is one.
+    /// If a severity is configured for the finding's rule, sets this severity.
     pub fn apply_severity_override(&self, raw: &mut RawFinding) {
         raw.severity =
             self.severity.severity_for(&raw.rule, as_path(&raw.location.path)).unwrap_or(raw.severity);
@@ -157,9 +157,9 @@ impl ReviewScope {
 /// The result of reading a change.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingOutcome {
-    /// Findings, each with the location where a comment on it is possible.
+    /// Findings, each with the location of its comment.
     pub findings: Vec<PlacedFinding>,
-    /// The files that were reviewed and those that were not.
+    /// The files that were reviewed, and the files that were not reviewed.
     pub coverage: ReviewCoverage,
     /// The names that files had at the base.
     pub renames: FileRenames,
@@ -190,7 +190,8 @@ impl ReadingOutcome {
         self.coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
-    /// Adds digests of lines, read from the files of `tree`, to the findings whose snippets omit lines.
+    /// Adds digests of the omitted lines to the findings whose snippets omit lines. The lines are read from
+    /// the files below `tree`.
     pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
         let all = || self.findings.iter().chain(&self.suppressed);
         if !all().any(|placed| placed.raw.has_truncated_snippet()) {
@@ -241,7 +242,7 @@ pub struct ReadingPlan<'a> {
     other_plan_files: Vec<RepoPath>,
 }
 
-/// Sorts the changed files into those to read and those to skip.
+/// Divides the changed files into files to read and files to skip.
 ///
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
@@ -260,7 +261,7 @@ pub fn plan_reading<'a>(
     let undiffed = change.undiffed_paths();
     for file in &files {
         match skip_reason(file, scope) {
-            // The diff shows no lines of this file, and `not_reviewed` already lists it.
+            // The diff contains no lines of this file, and `not_reviewed` already lists the file.
             None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
@@ -275,8 +276,9 @@ pub fn plan_reading<'a>(
         old_path: None,
         added_lines: vec![ALL_LINES],
     }));
-    // A change of a file's type has two sections with the same path. The head's version of this file must be
-    // read and reported only once. The same applies if several commits in a given diff changed a file.
+    // A change of a file's type has two sections with the same path. The file at the head must be read and
+    // reported only once. A given diff may also have several sections for a file, if several commits changed
+    // the file.
     to_read.sort_by(|a, b| a.path.cmp(&b.path));
     to_read.dedup_by(|a, b| a.path == b.path);
     let is_read = |path: &RepoPath| to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
@@ -286,7 +288,7 @@ pub fn plan_reading<'a>(
     Ok(ReadingPlan { files, to_read, coverage, ..ReadingPlan::default() })
 }
 
-/// Returns the lines on which findings count, as ascending ranges, of each changed file that still exists.
+/// For each changed file that still exists, returns the lines on which findings count, as ascending ranges.
 ///
 /// # Errors
 /// [`ReadingError::Diff`]
@@ -336,8 +338,8 @@ impl<'a> ReadingPlan<'a> {
         self.to_read.is_empty()
     }
 
-    /// Returns the paths that the reader needs in its tree: the changed files, and other files that rules
-    /// read together with them.
+    /// Returns the paths of the files that the reader needs in its tree: the changed files, and other files
+    /// that rules read together with the changed files.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -353,14 +355,15 @@ impl<'a> ReadingPlan<'a> {
     }
 
     /// Enables the rules to check the size of new files that are too large to be written below `tree`.
-    /// `too_large` contains their paths with the sizes in bytes. Each file that git treats as binary is
-    /// replaced by a sparse file of the same size. Without sparse files in the file system, the size is not
-    /// checked.
+    /// `too_large` contains the path and the size in bytes of each file. For each of these files that git
+    /// treats as binary, a sparse file of the same size is created. If the file system does not support
+    /// sparse files, the size is not checked.
     pub fn add_oversized_files(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
-            // Text files are not replaced by a sparse file, because the rules would report the lines of the
-            // sparse file. After a change of a file's type, the last section describes the current file.
+            // No sparse file is created for a text file, because the rules would report the lines of the
+            // sparse file. If the type of a file changed, the last section in the diff describes the current
+            // file.
             let listed = self.files.iter().rfind(|file| file.path == *path);
             let is_binary = is_wanted && listed.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
@@ -373,7 +376,7 @@ impl<'a> ReadingPlan<'a> {
         }
     }
 
-    /// Records the files that should be read but are missing from the reader's tree, with the reasons. Other
+    /// Records files that the reader should read but that are not in its tree, with the reasons. Other
     /// missing files are not recorded.
     pub fn add_unreviewed_files(&mut self, mut missing: Vec<UnreviewedFile>) {
         missing.retain(|gap| !self.placeholder_files.contains(&gap.path));
@@ -385,8 +388,8 @@ impl<'a> ReadingPlan<'a> {
         self.coverage.not_reviewed.extend(missing);
     }
 
-    /// Runs the reader on the files below `tree`, with the linters at the same time. Then reads the linters'
-    /// output, and determines where a comment on each finding is possible.
+    /// Runs the reader on the files below `tree`, with the linters at the same time. Then parses the output
+    /// of the linters, and determines the location of the comment for each finding.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -436,7 +439,7 @@ impl<'a> ReadingPlan<'a> {
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
             let place = |mut raw: RawFinding| {
                 scope.apply_severity_override(&mut raw);
-                // The reader's paths are not trusted, so findings on files outside of the request are
+                // The reader's paths are untrusted, so findings on files that are not in the request are
                 // dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.location.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
@@ -501,8 +504,8 @@ impl<'a> ReadingPlan<'a> {
                 tools: looked,
                 ..RecheckSummary::default()
             };
-            // The reader that runs the rules does not know the rule ids of tools. It may report a suppression
-            // of such a rule as unknown.
+            // The reader that runs the rules does not know the rule ids of tools. The reader may therefore
+            // report a suppression of such a rule as unknown; this report is ignored.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
             };
@@ -530,8 +533,8 @@ impl<'a> ReadingPlan<'a> {
     }
 }
 
-/// Adds an output to the run results of its tools. A tool whose findings are incomplete counts as failed.
-/// Returns true if all findings are known.
+/// Adds the findings of an output to the results of the tools in this output. A tool whose findings are
+/// incomplete counts as failed. Returns true if all findings are known.
 fn add_runs(
     runs: &mut Vec<ToolRunResult>,
     tool_findings: &ToolFindings,
@@ -577,8 +580,8 @@ fn add_runs(
     failed.is_none()
 }
 
-/// Returns the lines of a changed file on which findings count. Git reports no lines of a file that it treats
-/// as binary, such as a file in UTF-16. In a new file of this kind, findings on all lines count.
+/// Returns the lines of a changed file on which findings count. For a file that git treats as binary, such as
+/// a file in UTF-16, git reports no lines. If such a file is new, findings on all its lines count.
 fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![ALL_LINES] } else { added_ranges(file) }
 }
@@ -588,7 +591,7 @@ fn as_path(path: &RepoPath) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }
 
-/// Returns the reason to skip a changed file, if there is one.
+/// Returns the reason why a changed file is skipped; `None` if it is not skipped.
 fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
         FileStatus::Deleted => Some(SkipReason::Deleted),
@@ -600,13 +603,13 @@ fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     if scope.ignore.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
     } else if file.is_combined && file.status != FileStatus::Deleted {
-        // Only a given diff can be a merge diff. Such a diff does not apply, because its lines are not those
-        // of two versions.
+        // Only a given diff can be a merge diff. Such a diff cannot be applied, because its lines do not come
+        // from two versions alone.
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
     } else if file.is_binary && file.status != FileStatus::Added {
-        // It is unknown which part of the file changed, so a finding could be about old content.
+        // The changed part of the file is unknown, so a finding could be about old content.
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)

@@ -1,4 +1,5 @@
-//! The review loop of a pull request: one lease, from the forge's head to the comments on it.
+//! The review loop of a pull request. One lease covers all steps, from reading the forge's head to posting
+//! the comments.
 //!
 //! [`LeasedReview::run`] is the list of steps. Each step can be repeated: after a crash, the next lease
 //! continues from the stages that the records contain (`prepared`, `computed`, `published`).
@@ -51,14 +52,14 @@ pub trait RunCounter: Sync {
     fn count_review(&self, record: &ReviewRecord);
 }
 
-/// One leased pull request and everything its review needs.
+/// A leased pull request, and all other inputs of its review.
 pub struct LeasedReview<'a> {
     /// Store of slots and records.
     pub store: &'a dyn RecordStore,
     /// Access to the pull request on its forge.
     pub forge: &'a dyn ForgePull,
     pub clock: &'a dyn Clock,
-    /// The location of the pull request's commits, and the components that read them.
+    /// The mirror of the pull request's repository, and the components that read its commits.
     pub checkout: CheckoutContext<'a>,
     /// The model that reviews in addition to the rules; none if only the rules review.
     pub agent: Option<&'a ModelAgent>,
@@ -73,28 +74,28 @@ pub struct LeasedReview<'a> {
     pub is_requested: bool,
     /// The head that the last event named.
     pub announced_head: Option<AnnouncedHead>,
-    /// Consulted before every step that costs money and every write.
+    /// The gate, which is checked before every step that costs money and before every write.
     pub gate: &'a Arc<dyn WriteGate>,
     /// Reports each write; in a dry run, nothing is written.
     pub watch: &'a WriteMonitor,
-    /// Counts the ends of runs.
+    /// Counts the runs that have ended.
     pub run_counter: &'a dyn RunCounter,
 }
 
-/// The head that an event named. Only the head that the forge shows is reviewed. If the forge shows another
-/// head than the event named, the forge may not yet show the newest state.
+/// The head that an event named. Only the head that the forge shows is reviewed. If the forge reports a
+/// different head, its answer may still be outdated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AnnouncedHead {
-    /// Commit that the event named.
+    /// Commit that the event named as the head.
     pub head: Sha,
-    /// Time of the event's arrival, by the wall clock.
+    /// Time at which the event arrived, by the wall clock.
     pub arrived_at: UnixMillis,
 }
 
 /// The result of computing a review.
 enum ReviewComputation {
     Completed(Box<ReviewRecord>),
-    /// The tier of the pull request disables the review of this head.
+    /// The tier of the pull request does not allow a review of this head.
     Disabled(TierChoice),
 }
 
@@ -116,14 +117,15 @@ impl LeasedReview<'_> {
             PrState::Open => {}
         }
         let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
-        // Supplied outputs of tools require a new review, because no earlier run has read them.
+        // Outputs of tools that were supplied with this run require a new review, because no earlier run has
+        // read them.
         let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
         // A review that waited for budget is repeated, because the model can review when budget is available.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits =
             begun.last_review.as_ref().is_some_and(|last| last.detail.outcome.next_attempt_at.is_some());
-        // The pull request returned to this reviewed head after another head was computed. The findings of
-        // the other head do not apply, so this head is read again.
+        // The head was reviewed, then another head was computed, and now the pull request is at the reviewed
+        // head again. The findings of the other head do not apply, so this head is read again.
         let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
         let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
@@ -180,9 +182,9 @@ impl LeasedReview<'_> {
         Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::DueAgain })
     }
 
-    /// Publishes the last computed result with all later dismissals, and removes the retracted comments.
-    /// Nothing is reviewed, no model is asked, and no new comment is posted. The published run id is the id
-    /// of the run that computed the result.
+    /// Publishes the result that was computed last, with all dismissals since then, and removes the retracted
+    /// comments. Nothing is reviewed, no model is called, and no new comment is posted. The published run id
+    /// is the id of the run that computed the result.
     ///
     /// # Errors
     /// [`StepStopReason`]
@@ -206,9 +208,9 @@ impl LeasedReview<'_> {
     }
 
     /// Returns the outcome when nothing is left to do for the head that the forge shows. If the last event
-    /// named another head, the forge is asked again after the settle delay, counted from that event. After
-    /// the delay, the head that the forge shows is accepted. If a model waits for budget, the outcome keeps
-    /// that wait.
+    /// named another head, the pull request becomes due again when the settle delay after this event has
+    /// passed. After the delay, the head that the forge shows is accepted. If the review was deferred for
+    /// lack of budget, the outcome contains the time of the next attempt.
     fn idle_outcome(&self, shown_head: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
@@ -216,8 +218,8 @@ impl LeasedReview<'_> {
             return rest;
         };
         let settled = heard.arrived_at + self.forge.visibility_delay();
-        // This run has already served a person's request. An event that announced another head does not cause
-        // a second review for this request.
+        // This run has already served a person's request. Even if an event named another head, this request
+        // does not cause a second review.
         if self.is_requested || self.clock.now() >= settled {
             rest
         } else {
@@ -225,12 +227,13 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Checks that the gate lets the run continue; otherwise the step stops.
+    /// Stops the step if the gate does not permit the run to continue.
     async fn check_write_gate(&self) -> Result<(), StepStopReason> {
         Ok(self.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 
-    /// Returns the forge's current state of the pull request. The content of events is never trusted.
+    /// Returns the forge's current state of the pull request. Events are not trusted, so their content is not
+    /// used.
     async fn load_pull_request(&self) -> Result<PullRequest, StepStopReason> {
         let looked = self.forge.pull_request().await;
         looked.map_err(|error| StepStopReason::from_remote_error(error.into(), self.clock.now(), TimeSpan(0)))
@@ -245,8 +248,9 @@ impl LeasedReview<'_> {
         Ok(slot.storm.filter(|_| !slot.may_compute_review(now)).map(|storm| storm.end))
     }
 
-    /// True if the shown result of a reviewed head is outdated. This is the case if the pull request has
-    /// moved on and returned to the head, or if a person has dismissed a finding that is open in the records.
+    /// True if the result that is shown for a reviewed head is outdated. The result is outdated if the pull
+    /// request left the head and returned to it, or if a person has dismissed a finding that the records list
+    /// as open.
     async fn is_outdated(&self, run_start: &RunStart) -> Result<bool, StepStopReason> {
         if run_start.returns_to_reviewed {
             return Ok(true);
@@ -258,8 +262,8 @@ impl LeasedReview<'_> {
             > 0)
     }
 
-    /// Returns the known findings of the pull request. Before the first review, these are the open findings
-    /// of a model from an unpublished review.
+    /// Returns the known findings of the pull request. If there are none yet, returns the open findings that
+    /// a model reported in an unpublished review.
     async fn known_findings(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
         let known = self.store.findings(&self.run.key).await?;
         if !known.is_empty() {
@@ -271,7 +275,8 @@ impl LeasedReview<'_> {
     }
 
     /// Fetches the commits, reads the change, matches the findings with known ones, and records the result.
-    /// Only publishing remains to be done afterwards. A head whose tier disables its review is not read.
+    /// Afterwards, the result must only be published. If the tier of a head does not allow a review, the head
+    /// is not read.
     async fn compute_review(
         &self,
         pull: &PullRequest,
@@ -358,8 +363,8 @@ impl LeasedReview<'_> {
             findings: FindingTally::from_findings(&known_findings, &findings),
             ..increment
         });
-        // An unreachable forge is ignored here, because the run requests the pull request again before it
-        // ends.
+        // If the forge is unreachable, the error is ignored here, because the run reads the pull request
+        // again before it ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
@@ -372,8 +377,8 @@ impl LeasedReview<'_> {
     }
 
     /// Returns the converge run that audited exactly this change and found nothing. After such a run, no
-    /// model needs to review the change again. Returns None if the review was requested, or if a model's
-    /// finding is still open.
+    /// model needs to review the change again. Returns `None` if a person requested the review, or if a
+    /// finding of a model is still open.
     async fn clean_converge_run(
         &self,
         head: &Sha,
@@ -419,8 +424,9 @@ impl LeasedReview<'_> {
     }
 
     /// Updates a result that was computed before: by a run that this run replaces, or by the last review of
-    /// this revision. The desired comments and status are computed again. The earlier run may have published
-    /// that it gave up, and people may have dismissed findings since then.
+    /// this revision. The desired comments and status are computed again. This is necessary because the
+    /// earlier run may have published that it failed, and because people may have dismissed findings since
+    /// then.
     async fn refresh_record(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -432,7 +438,7 @@ impl LeasedReview<'_> {
         Ok(restated.outcome)
     }
 
-    /// Returns the comments and the status that should now be shown for the record.
+    /// Returns the comments and the status that the pull request should now show for this record.
     async fn review_from_record(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -442,8 +448,8 @@ impl LeasedReview<'_> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply_dismissals(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
-        // After a dismissal, the finding counts of the earlier comparison are outdated, so the comparison is
-        // not shown.
+        // The finding counts of the earlier comparison do not include the dismissal, so the comparison is not
+        // shown.
         let since = record.detail.increment.filter(|_| !changed);
         let detail = ReviewDetail {
             open_finding_counts: text::count_by_severity(&open),
@@ -463,7 +469,7 @@ impl LeasedReview<'_> {
         coverage: ReviewCoverage,
         started_at: UnixMillis,
     ) -> ReviewRecord {
-        // The findings of a tool that did not run stay open.
+        // If a tool did not run, its findings stay open.
         let left = identified_findings
             .missing_findings
             .iter()
@@ -484,7 +490,7 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the target state for the records: findings, their comments, and the head's status.
+    /// Returns the desired state for the records: the findings, their comments, and the status of the head.
     /// `current_head` is the pull request's current head if it differs from the reviewed head.
     fn desired_review(
         &self,
@@ -533,9 +539,8 @@ impl LeasedReview<'_> {
         })
     }
 
-    /// Publishes, before the slot is parked, that the head of the pull request is not reviewed.
-    /// [`ReconcileOutcome::Settling`] means that this status is not yet published and that publishing must be
-    /// retried.
+    /// Publishes that the head of the pull request is not reviewed, before the slot is parked. With
+    /// [`ReconcileOutcome::Settling`], the status is not published yet, and the caller must try again.
     ///
     /// # Errors
     /// [`StepStopReason`], if publishing also fails; in that case, only `truing why` shows that the head is

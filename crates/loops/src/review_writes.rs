@@ -1,4 +1,4 @@
-//! The writes of a review, as `truing review --publish` reports them.
+//! The writes of a review, in the form in which `truing review --publish` reports them.
 
 use serde::Serialize;
 use truing_core::effect::Effect;
@@ -7,33 +7,33 @@ use truing_core::id::Sha;
 use truing_core::port::InlineDraft;
 use truing_core::publish::StatusState;
 
-/// One request that writes.
+/// A request to the forge that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 pub enum ReviewWrite {
     CreateSummary,
-    /// Comments on lines are posted, in one review.
+    /// Posts comments on lines, in one review.
     CreateReview {
         /// The comments, each on its lines.
         comments: Vec<CodeComment>,
     },
-    /// A comment on a file is posted.
+    /// Posts a comment on a file.
     CreateFileComment {
         comment: CodeComment,
     },
-    /// A comment is rewritten.
+    /// Changes the text of a comment.
     Update {
-        /// The item: `summary`, or a finding's id.
+        /// The subject of the comment: `summary`, or the id of a finding.
         item: String,
     },
     Resolve,
     Reopen,
-    /// A duplicate is deleted.
+    /// Deletes a duplicate comment.
     Delete {
-        /// The item: `summary`, or a finding's id.
+        /// The subject of the comment: `summary`, or the id of a finding.
         item: String,
     },
-    /// The head's status is set.
+    /// Sets the status of the head.
     Status {
         /// Commit that gets the status.
         head: Sha,
@@ -48,7 +48,7 @@ pub enum ReviewWrite {
 pub struct CodeComment {
     /// Id of the finding that the comment shows.
     pub item: String,
-    /// The lines or the file on which the comment is posted.
+    /// The lines or the file that the comment is about.
     #[serde(flatten)]
     pub location: CodeLocation,
 }
@@ -60,7 +60,8 @@ impl CodeComment {
 }
 
 impl ReviewWrite {
-    /// Returns the write for an effect of a review. None if reviews do not use this effect.
+    /// Returns the write that an effect of a review makes. Returns `None` for effects that reviews do not
+    /// use.
     pub fn from_effect(effect: &Effect) -> Option<Self> {
         Some(match effect {
             Effect::Summary { .. } => Self::CreateSummary,

@@ -1,5 +1,5 @@
-//! The write gate of every loop, and the cache of the kill switches' state in each process. A table in
-//! docs/reference/faults.md lists the gate's answers.
+//! The write gate of all loops, and each process's cache of the kill switches. A table in
+//! docs/reference/faults.md lists the decisions of the gate.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use truing_core::port::{Clock, HaltReason, RecordStore, WriteGate};
 use truing_core::slot::SlotState;
 use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
-/// Time for which the store's last answer remains valid. Writes always require a new answer.
+/// Time for which the store's last answer remains valid. A write always requires a new answer.
 pub const REMEMBERED: Duration = Duration::from_secs(30);
-/// Time limit for one read of the kill switches or of a lease.
+/// Time limit for reading the kill switches or a lease once.
 const READ_TIME: Duration = Duration::from_secs(5);
 
 /// Reads the kill switches from a store before each decision, and caches the last answer.
@@ -28,28 +28,28 @@ pub struct SwitchReader {
 struct SwitchCache {
     /// The last answer, and its time.
     last_answer: Option<(KillSwitches, Instant)>,
-    /// The time of the first failed read after the last answer.
+    /// The time of the first failed read since the last answer; `None` if the last read succeeded.
     failing: Option<UnixMillis>,
 }
 
-/// The kill switches and the age of their state.
+/// The kill switches, and the age of this information.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchSnapshot {
-    /// The effective switches. If the last answer is too old and the global switch was off, this switch
-    /// counts as on in mode `finish`.
+    /// The switches that are in effect. If there is no answer, or the last answer is too old, the global
+    /// switch counts as on. If its last known state was off, its mode is `finish`.
     pub switches: KillSwitches,
-    /// The age of the switches' state.
+    /// The age of the information about the switches.
     pub freshness: SwitchFreshness,
 }
 
-/// The age of the kill switches' state.
+/// The age of the information about the kill switches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SwitchFreshness {
     /// The store has just answered.
     Current,
-    /// The store does not answer now, but it answered within [`REMEMBERED`].
+    /// The store does not answer now, but has answered within [`REMEMBERED`].
     Cached,
-    /// The store has not answered within that time, or has never answered.
+    /// The store has not answered within [`REMEMBERED`], or has never answered.
     Unknown,
 }
 
@@ -60,12 +60,13 @@ impl fmt::Debug for SwitchReader {
 }
 
 impl SwitchReader {
-    /// Creates a reader of this store's switches.
+    /// Creates a reader of the switches in this store.
     pub fn new(store: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { store, clock, cache: Mutex::default() })
     }
 
-    /// Returns the current switches. If the store does not answer, the result is based on the last answer.
+    /// Returns the current switches. If the store does not answer, the last answer and its age determine the
+    /// result.
     #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchSnapshot {
         let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
@@ -91,7 +92,7 @@ impl SwitchReader {
     }
 }
 
-/// Returns the state of the switches while the store does not answer, based on the last answer and its age.
+/// Returns the switches for the case that the store does not answer, from the last answer and its age.
 fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last_answer {
         Some((switches, age)) if age < REMEMBERED => {
@@ -140,24 +141,26 @@ impl fmt::Debug for WriteLease {
     }
 }
 
-/// The kind of work that the gate controls. It determines which kill switches stop the work.
+/// The kind of work that the gate permits or stops. It determines which kill switches stop the work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteAuthority {
     /// A run. It may continue unless a switch stops active runs.
     Run,
-    /// A caller of a tool. Each of its writes begins new work, so any switch stops the caller.
+    /// A caller of a tool. Each write of a caller begins new work, so every switch that is on stops the
+    /// caller.
     Caller,
-    /// An operator's command that removes comments. It must work even while a switch is on.
+    /// An operator's command that removes comments. The command must work even while a switch is on.
     Retraction,
 }
 
 impl RunGate {
-    /// Creates the gate of a run without a slot in this repository.
+    /// Creates the gate of a run in this repository; the run has no lease.
     pub fn for_run(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
-    /// Creates the gate of a caller of a tool. Each write of a caller begins new work.
+    /// Creates the gate of a caller of a tool. Each write of the caller begins new work, so every switch that
+    /// is on stops the caller.
     pub fn for_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { authority: WriteAuthority::Caller, ..Self::for_run(switches, repository) }
     }
@@ -168,14 +171,15 @@ impl RunGate {
         Self { authority: WriteAuthority::Retraction, ..self }
     }
 
-    /// Binds the gate to a lease: the lease with this token on the slot with this key, in this store.
+    /// Binds the gate to the lease with this token: the gate then also checks that the slot `key` in this
+    /// store still has this lease.
     #[must_use]
     pub fn with_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
         let lease = WriteLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
 
-    /// Rejects the actions that the switches in `reading` stop. A write requires a current answer of the
+    /// Rejects an action if the switches in `reading` stop it. A write requires a current answer of the
     /// store.
     fn check_switches(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
@@ -192,7 +196,7 @@ impl RunGate {
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
 
-    /// Rejects a run that no longer holds the lease.
+    /// Returns an error if the run no longer holds its lease.
     async fn check_lease(&self) -> Result<(), HaltReason> {
         let Some(WriteLease { store, key, token }) = &self.lease else { return Ok(()) };
         let loading = tokio::time::timeout(READ_TIME, store.load_slots(std::slice::from_ref(key)));

@@ -1,4 +1,4 @@
-//! Formats a program's output for people.
+//! Formats the output of a program for people.
 
 use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
@@ -10,12 +10,12 @@ use truing_reader::redact::{redact_credentials, redact_secrets};
 const MAX_LAST_WORDS: usize = 500;
 /// Maximum number of bytes of an output that are searched for an error.
 const MAX_LOOKED_AT: usize = 64 << 10;
-/// The character with which programs fill the lines of headings.
+/// The character that programs use to draw lines in headings.
 const RULE: char = '━';
 /// Maximum number of output lines in an error.
 const MAX_LINES: usize = 3;
 
-/// Describes the end of a failed command, with its last output.
+/// Describes how a command failed, with the end of its output.
 pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
     let cleaned = [&command_output.errors, &command_output.output].map(|text| clean_output(text.trim_end()));
     let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
@@ -25,7 +25,7 @@ pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
     if words.is_empty() { command_output.end.to_string() } else { format!("{}: {words}", command_output.end) }
 }
 
-/// Describes the end of a failed program, with its output from the first line that mentions an error.
+/// Describes how a program failed, with its output from the first line that mentions an error.
 pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
     let texts =
         [&command_output.errors, &command_output.output].map(|text| redact_secrets(&strip_colours(text)));
@@ -54,13 +54,13 @@ fn mentions_error(line: &str) -> bool {
     small.contains("error") || small.contains("failed to") || line.starts_with('×')
 }
 
-/// True if the line is part of a source excerpt, or contains no letters and digits.
+/// True if the line is part of an excerpt of source code, or contains neither letters nor digits.
 fn is_source_excerpt(line: &str) -> bool {
     let of_source = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || " >".contains(letter));
     of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
 }
 
-/// Returns the beginning of a text, in which an error is searched, without its colours.
+/// Returns the beginning of a text, without colour codes. Only this part is searched for an error.
 fn strip_colours(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
     anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
@@ -68,14 +68,13 @@ fn strip_colours(text: &str) -> String {
 
 /// Returns the end of a command's output without colours and secrets.
 fn clean_output(text: &str) -> String {
-    // Only the end is processed, because earlier text is never shown.
+    // Earlier text is never shown, so only the end is processed.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
     redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
-/// Removes the secret values of this process, such as credentials, from a finding. A linter may have reported
-/// these values in plain or encoded form. The process that parses a linter's output does not know these
-/// values.
+/// Removes the secrets that this process knows, such as credentials, from a finding. A linter may have
+/// printed them in plain or in encoded form. The process that parses the linter's output does not know them.
 pub(crate) fn redact_given_values(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));

@@ -8,13 +8,14 @@ use truing_config::value::compile_globs;
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
-/// The configured severities by rule. They replace the severities that the rules' packs or tools define.
+/// The configured severities by rule. A configured severity replaces the severity from the rule's pack or
+/// tool.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
 
 #[derive(Clone, Debug)]
 struct PathSeverity {
-    /// Globs of files; none means all files.
+    /// Globs of the files that the severity applies to; `None` for all files.
     paths: Option<GlobSet>,
     severity: Severity,
 }
@@ -35,8 +36,8 @@ impl RuleSeverities {
         all.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// Returns the severity of the first entry that matches the file, for findings of this rule; none if no
-    /// entry matches.
+    /// Returns the severity for a finding of this rule: the first entry that matches the file applies. `None`
+    /// if no entry matches.
     pub fn severity_for(&self, rule: &str, path: &Path) -> Option<Severity> {
         let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
         self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)

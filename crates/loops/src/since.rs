@@ -1,7 +1,7 @@
 //! Compares two commits in the mirror: the current head, and the head of the last review with recorded
-//! findings. The result is used for the summary, for the recognition of findings in renamed files, and for
-//! findings that left the change. The comparison is optional: unknown parts are omitted, and a failed
-//! comparison never causes a review to fail.
+//! findings. The comparison is used in the summary, to recognise findings in renamed files, and to detect
+//! findings that are no longer part of the change. The comparison is optional: unknown parts are omitted, and
+//! a review does not fail if the comparison fails.
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
@@ -36,7 +36,8 @@ pub struct HeadComparison {
 }
 
 impl HeadComparison {
-    /// Marks the findings whose lines are no longer part of the change, but that were not fixed.
+    /// Marks as out of scope the findings that were not fixed but whose lines are no longer part of the
+    /// change.
     pub fn mark_out_of_scope(
         &self,
         gone_findings: &mut [Finding],
@@ -52,8 +53,8 @@ impl HeadComparison {
     }
 }
 
-/// Describes for a model the commits and lines that were added since the last review. Without a comparison,
-/// the text treats the whole change as new.
+/// Describes for a model the commits and lines that were added since the last review. If there is no
+/// comparison, the text asks the model to treat the whole change as new.
 pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = comparison else {
         return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
@@ -121,8 +122,8 @@ pub fn earlier_reviews(
     }
 }
 
-/// Compares the head with the revision whose findings are known. None if there is no such revision, or if its
-/// commits no longer exist.
+/// Compares the head with the revision that the known findings belong to. None if there is no such revision,
+/// or if its commits no longer exist.
 #[truing_core::boxed_future]
 pub async fn compare_with_previous(
     mirror: &Mirror,
@@ -149,7 +150,7 @@ async fn compare_commits(
     head: &Sha,
     before: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
-    // A newly created mirror contains only the requested commits, so the commits of the previous review may
+    // A new mirror contains only the commits that were requested, so the commits of the previous review may
     // be missing.
     if !(mirror.has_commit(&before.head).await? && mirror.has_commit(&before.base).await?) {
         return Ok(None);

@@ -1,18 +1,18 @@
-//! Applies commands to slots in a store: load the slot, decide, commit, and retry if another process has
-//! changed the row.
+//! Applies commands to slots in a store: loads the slot, decides, and commits the change. If another process
+//! has changed the row, tries again.
 
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
-/// Maximum number of attempts of a step. An attempt fails if another process committed a change of the slot
-/// first.
+/// Maximum number of attempts to apply a command. An attempt fails if another process has committed a change
+/// to the slot in the meantime.
 const MAX_TRIES: u32 = 16;
 
-/// The reason why a step was not taken.
+/// The reason why a command was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The slot's state does not allow the step.
+    /// The state of the slot does not allow the command.
     #[error(transparent)]
     SlotRefused(#[from] SlotRefusal),
     /// The store failed, or the row changed on every attempt.
@@ -20,8 +20,8 @@ pub enum StepError {
     Store(#[from] StoreError),
 }
 
-/// Applies one command to a slot. The change is stored when the function returns. Returns the decision with
-/// the stored slot.
+/// Applies one command to a slot. When the function returns, the change is stored. Returns the decision, and
+/// the slot as stored.
 ///
 /// # Errors
 /// [`StepError`]
@@ -35,8 +35,8 @@ pub async fn apply_slot_command(
     apply_slot_commands(store, key, command, &[], limits).await
 }
 
-/// Applies these commands to a slot in one commit. No other process acts between the commands. If one command
-/// is refused, none of the commands is applied. Returns the last decision.
+/// Applies these commands to a slot in one commit. No other process can change the slot between the commands.
+/// If the slot refuses one command, none of the commands is applied. Returns the last decision.
 ///
 /// # Errors
 /// [`StepError`]
@@ -70,8 +70,8 @@ pub async fn apply_slot_commands(
     Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")).into())
 }
 
-/// Ends the leases whose holders no longer exist. The slots become due immediately, and the ended leases do
-/// not count as attempts. The caller must ensure that no other server uses this store.
+/// Ends the leases whose holders no longer exist. Their slots become due immediately, and an ended lease does
+/// not count as an attempt. The caller must ensure that no other server uses this store.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -87,7 +87,7 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
     Ok(())
 }
 
-/// Records the decision for `truing why`. The decision stays valid even if its note cannot be stored.
+/// Records the decision for `truing why`. If the note cannot be stored, the decision remains valid.
 async fn record_decision(
     store: &dyn RunStore,
     key: &SlotKey,

@@ -1,5 +1,5 @@
-//! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver
-//! converts the reason to a command for the slot.
+//! The reason why a step under a lease stopped early: one enum for all loops. The lease driver converts the
+//! reason to a command for the slot.
 
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
 use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
@@ -11,15 +11,15 @@ use crate::agent::AgentError;
 use crate::checkout::CheckoutError;
 use crate::slots::StepError;
 
-/// The reason why a step stopped before its end.
+/// The reason why a step under a lease stopped early.
 ///
-/// Two other enums describe failures of parts of a step, and a lease never receives them.
+/// Two other enums describe failures inside a step; they never reach the lease driver.
 /// [`crate::converge::ActError`] is the failure of one act of a converge run, and
-/// [`crate::sync::error::SyncRunError`] is the failure of a job's run. The run's record holds both of these
-/// failures.
+/// [`crate::sync::error::SyncRunError`] is the failure of a job's run. Both failures are stored in the record
+/// of the run.
 #[derive(Debug, thiserror::Error)]
 pub enum StepStopReason {
-    /// Another run now holds the slot, so nothing more may be written.
+    /// Another run now holds the slot, so this run must not write any more.
     #[error("the lease is lost")]
     LeaseLost,
     /// The records contain a newer token for this key. Either the slot store has lost a token, or a newer run
@@ -30,16 +30,17 @@ pub enum StepStopReason {
     /// does not count as a failure.
     #[error("interrupted")]
     Interrupted,
-    /// The forge does not find the pull request under its name; the repository may have been renamed.
+    /// The forge does not find a pull request under this name. The repository may have been renamed.
     #[error("{message}")]
     NotFound { message: String },
-    /// The head moved while its review was being published, so the new head must be reviewed.
+    /// The head changed while its review was being published, so the new head must be reviewed.
     #[error("the head has moved on")]
     HeadChanged,
-    /// The kill switch was turned on, and stops active runs. The records stay, and nothing more is done.
+    /// The kill switch was turned on in a mode that stops active runs. The records stay unchanged, and the
+    /// step does nothing more.
     #[error("the kill switch is on")]
     Halted,
-    /// The forge's rate limit requires a wait.
+    /// The forge's rate limit requires the step to wait.
     #[error("{message}")]
     RateLimited {
         /// Time at which the wait ends.
@@ -53,14 +54,14 @@ pub enum StepStopReason {
         class: &'static str,
         /// Details for the log and `truing why`.
         message: String,
-        /// Earliest time of a retry, because a comment that was posted may become visible only then.
+        /// Earliest time of a retry; set if a posted comment may become visible only at that time.
         not_before: Option<UnixMillis>,
     },
 }
 
 impl StepStopReason {
-    /// Converts a failure of the forge or git. A write may have taken effect despite the error. It then
-    /// becomes visible within `visibility_delay`.
+    /// Converts a failure of the forge or git. Despite the error, a write may have had an effect. The effect
+    /// then becomes visible within `visibility_delay`.
     pub fn from_remote_error(error: RemoteError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
@@ -80,8 +81,8 @@ impl StepStopReason {
         }
     }
 
-    /// Converts a failed request to the forge at `now`. If a write took effect despite the error, it becomes
-    /// visible within `visibility_delay`.
+    /// Converts the failure of a request to the forge that failed at `now`. If a write had an effect despite
+    /// the error, the effect becomes visible within `visibility_delay`.
     pub fn from_forge_error(error: ForgeError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let message = error.with_hint();
         let (class, not_before) = match error {

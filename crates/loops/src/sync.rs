@@ -1,12 +1,12 @@
-//! The sync loop: determines the changes that a new release of an upstream package requires in the project
-//! that follows it, and makes them.
+//! The sync loop: determines and makes the changes that a new release of an upstream package requires in a
+//! project that follows the package.
 //!
-//! The decision and its evidence are in this module. The decision uses the project's pins (`pinned`), the
+//! This module makes the decision from the evidence. The decision uses the project's pins (`pinned`), the
 //! content of releases (`history`) and the comparison of releases (`comparison`, `patch`). A whole run
 //! ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`). The loop submits
-//! the change to the forge (`pulls`, `drafts`). If a decision is unclear, the loop asks people (`question`),
-//! with the texts of `words`. Each write is an effect (`effects`). A model may judge releases that no person
-//! has pinned (`classify`). `material` builds the text about releases that the model reads.
+//! the change to the forge (`pulls`, `drafts`). If the decision is unclear, the loop asks people
+//! (`question`); `words` contains the texts. Each write is an effect (`effects`). A model may judge releases
+//! before people are asked (`classify`). `material` builds the text about releases that the model reads.
 
 mod bump;
 mod change;
@@ -63,7 +63,7 @@ pub use pinned::{PinnedError, PinnedManifest, load_pins, read_pins};
 use place::requirement_place;
 use truing_config::sync::{JobConfig, ReleaseSelector};
 
-/// The input of a decision.
+/// The input of a decision about a release.
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
     pub job: &'a JobConfig,
@@ -71,16 +71,16 @@ pub struct DecisionRequest<'a> {
     pub project: &'a Path,
     /// The project's pins of the upstream package.
     pub manifest: &'a PinManifest,
-    /// The release for which the project was made. None selects the newest release in the range that the
+    /// The release that the project was made for. None selects the newest release in the range that the
     /// project admits.
     pub from: Option<PackageVersion>,
-    /// The release to follow. None selects the release that the job's target determines.
+    /// The release to follow. `None` selects the release by the target that the job configures.
     pub to: Option<PackageVersion>,
-    /// Current time: releases that are too young are skipped.
+    /// Current time, for skipping releases that are too young.
     pub now: Timestamp,
 }
 
-/// A decision about a release, with the compared releases and the ranges.
+/// A decision about a release, with both releases and both version ranges.
 #[derive(Clone, Debug)]
 pub struct ReleaseDecision {
     /// The release that the project was made for.
@@ -89,7 +89,7 @@ pub struct ReleaseDecision {
     pub to: PackageVersion,
     /// The range that the project admits, if it declares one.
     pub spec_before: Option<VersionRange>,
-    /// The range that the project should admit. None if a person has to choose the range.
+    /// The range that the project should admit. `None` if a person must choose the range.
     pub spec_after: Option<VersionRange>,
     /// The decision and its reason.
     pub decision: SyncDecision,
@@ -98,21 +98,21 @@ pub struct ReleaseDecision {
 }
 
 impl ReleaseDecision {
-    /// Applies the verdict of a person or a model, with its reason.
+    /// Applies the verdict of a person or a model to the decision, with the reason of the verdict.
     fn apply_verdict(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
         (self.decision.verdict, self.decision.reason) = (verdict, reason);
         let following = |floor| self.spec_before.as_ref()?.with_release(job.style, &self.to, floor);
         self.spec_after = match verdict {
             SyncVerdict::Skip | SyncVerdict::Ask => None,
             SyncVerdict::Relax => following(None),
-            // It is unknown which earlier releases the ported code would support, so the range begins at the
-            // new release.
+            // The range begins at the new release, because it is unknown which earlier releases the ported
+            // code would support.
             SyncVerdict::Bump => following(Some(&self.to)),
         };
     }
 }
 
-/// A decision with details that explain it to people.
+/// A decision, with details for people.
 #[derive(Clone, Debug)]
 pub struct DecisionDetails {
     /// The decision on the release.
@@ -154,7 +154,7 @@ pub fn decide_release<'a>(
     })
 }
 
-/// The release to follow, and the release for which the project was made. Both are determined without reading
+/// The release to follow, and the release that the project was made for. Both are determined without reading
 /// the content of a release.
 #[derive(Debug)]
 pub struct AvailableReleases {
@@ -174,7 +174,7 @@ impl AvailableReleases {
         self.releases.iter().any(|release| release.version == self.to)
     }
 
-    /// True if the project already admits the release.
+    /// True if the project's range already contains the release to follow.
     pub fn is_in_range(&self) -> bool {
         self.spec.as_ref().is_some_and(|spec| spec.contains(&self.to))
     }
@@ -194,8 +194,8 @@ pub async fn find_releases(
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
     let spec = match declared_range(job, project) {
-        // The project declares no range, because the package is only a dependency of another package. If the
-        // caller names the starting release, a range is not required.
+        // The project declares no range, because the package is only a dependency of another package. In this
+        // case, the caller must name the starting release.
         Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }))
             if from.is_some() =>
         {
@@ -228,7 +228,7 @@ pub async fn find_releases(
             (false, later.take(*most).last().unwrap_or(&newest).clone())
         }
     };
-    // The publisher's spelling of the version is used: 1.1 may have been published as 1.1.0.
+    // The version is written as the publisher spells it: 1.1 may have been published as 1.1.0.
     let published = releases.iter().find(|release| release.version == to);
     let to = published.map_or(to, |release| release.version.clone());
     if excluded(&to) {
@@ -245,8 +245,8 @@ pub async fn find_releases(
     Ok(AvailableReleases { releases, newest, spec, from, to })
 }
 
-/// Returns the newest release before the release to follow that requires only a wider range. None if the
-/// release to follow itself requires at most a wider range.
+/// Returns the newest release before the release to follow that requires only a wider range. Returns `None`
+/// if the release to follow itself requires no more than a wider range.
 async fn newest_safe_release(
     request: &DecisionRequest<'_>,
     available: &AvailableReleases,
@@ -283,7 +283,8 @@ pub fn decide_on_release<'a>(
     })
 }
 
-/// Returns the remark that the range also includes later releases, which are not checked.
+/// Returns a remark for the reason of a decision: the range also contains later releases, which are not
+/// checked.
 fn open_range_reason(to: &PackageVersion) -> String {
     format!(", and so are all later releases, which are not checked: let the range end after {to}")
 }
@@ -298,7 +299,8 @@ fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     }
 }
 
-/// Returns the range that the project admits. None if the file that should declare the range does not exist.
+/// Returns the range that the project admits. Returns `None` if the file that declares the range does not
+/// exist.
 fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
@@ -313,8 +315,8 @@ fn is_stable(release: &&PackageRelease) -> bool {
     !release.is_yanked && !release.version.is_prerelease()
 }
 
-/// Returns the newest stable release that is old enough. If no minimum age is set and all releases are
-/// pre-releases, returns the newest release.
+/// Returns the newest stable release that is old enough. If no minimum age is configured and there is no
+/// stable release, returns the newest release.
 fn newest_release<'a>(
     job: &JobConfig,
     releases: &'a [PackageRelease],
@@ -336,8 +338,8 @@ fn newest_release<'a>(
     stable.find(is_old).ok_or_else(nothing)
 }
 
-/// Returns pairs of a package's file and its counterpart in the project, according to the job's `mirror`
-/// setting.
+/// Returns the files that the job's `mirror` setting pairs: the path of a file in the package, and the path
+/// of its counterpart in the project.
 fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {
@@ -346,7 +348,8 @@ fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
             continue;
         }
         let folder = project.join(ours);
-        // A tracked symbolic link could point outside of the project, so such folders are skipped.
+        // A tracked symbolic link could lead out of the project, so folders that are reached through such a
+        // link are skipped.
         let is_inside = folder.canonicalize().ok().zip(project.canonicalize().ok());
         if !is_inside.is_some_and(|(folder, project)| folder.starts_with(project)) {
             continue;

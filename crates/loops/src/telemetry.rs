@@ -1,11 +1,12 @@
 //! The traces of runs, as OpenTelemetry spans with the attributes that Langfuse reads. A review, a converge
 //! run and a run of a sync job have one trace each, named after the run. A root span represents the run, or
-//! one step of the run. Below the root span is a span for each call of a model or a tool, and for each write
-//! to a forge.
+//! one step of the run. Below the root span is a span for each model call, each tool call and each write to a
+//! forge.
 //!
-//! The current span is the ambient [`opentelemetry::Context`]. Below a root span ([`start_review_trace`],
-//! [`ConvergeSpan`], [`start_sync_trace`]), the traced functions create other spans. Without a root span,
-//! they create none. If an export fails, the failure is logged and has no other effect.
+//! Functions find their parent span in the current [`opentelemetry::Context`]. If this context contains a
+//! root span ([`start_review_trace`], [`ConvergeSpan`], [`start_sync_trace`]), the traced functions create
+//! child spans. Without a root span, the traced functions create no spans. If an export fails, the failure is
+//! logged and has no other effect.
 
 mod export;
 mod model;

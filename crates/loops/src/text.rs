@@ -25,13 +25,14 @@ pub use self::left::{
 };
 pub use self::remarks::collect_remarks;
 
-/// Maximum number of findings, and of files, that a summary lists. Further ones are only counted.
+/// Maximum number of findings, and maximum number of files, that a summary lists. Further findings or files
+/// are only counted.
 const MAX_LISTED: usize = 50;
 /// Maximum number of characters of a model's name.
 const MAX_MODEL_CHARS: usize = 80;
 /// Maximum number of characters of a tool's name.
 const MAX_TOOL_CHARS: usize = 40;
-/// Maximum number of unused suppression comments that are listed. Further ones are only counted.
+/// Maximum number of unused suppression comments that are listed. Further comments are only counted.
 const MAX_IDLE: usize = 5;
 /// Maximum number of commits named in a summary.
 const MAX_COMMITS: usize = 10;
@@ -56,7 +57,8 @@ pub struct SummaryContent<'a> {
     pub base: &'a Sha,
     /// The difference from the previous review.
     pub increment: Option<&'a ReviewIncrement>,
-    /// Files of the change that configure reviews. Their changed content is not used for this review.
+    /// Files of the change that configure reviews. The review does not use the changed content of these
+    /// files.
     pub configuring: &'a [RepoPath],
     /// Suppression comments of the change that suppress no finding.
     pub suppressions: &'a [UnusedSuppression],
@@ -73,7 +75,7 @@ pub struct SummaryContent<'a> {
     /// Dismissed findings whose comments an operator has removed, so people can no longer answer these
     /// comments.
     pub retracted: &'a [&'a Finding],
-    /// The files that were reviewed and those that were not.
+    /// The reviewed files and the files that were not reviewed.
     pub coverage: &'a ReviewCoverage,
     /// A model's walkthrough of the change, with the lines that a person should read first.
     pub walkthrough: &'a [WalkthroughLine],
@@ -103,7 +105,7 @@ pub fn clean_audit_reason(run: &RunId) -> String {
     format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }
 
-/// Formats the reviewers and the cost as a sentence in Markdown.
+/// Formats the line about the reviewers and the cost as an italic sentence in Markdown.
 pub fn render_reviewers(reviewers: &str) -> String {
     format!("_{}._", escape_text(&capitalise(reviewers)))
 }
@@ -275,8 +277,8 @@ fn format_commits(commits: &[Sha], noun: &str) -> String {
     format!("{}{names}", format_count(commits.len(), &format!("{noun} commit")))
 }
 
-/// Adds the number of findings that people have dismissed. The worst findings are also named, because no
-/// other part of the summary mentions them.
+/// Adds the number of findings that people have dismissed. Dismissed findings of the worst severity (P0) are
+/// also listed, because no other section of the summary mentions them.
 fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     if dismissed.is_empty() {
         return;
@@ -304,7 +306,7 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     }
 }
 
-/// Lists suppression comments that suppress no finding, although their authors intended this.
+/// Lists suppression comments that suppress no finding, with a hint for the author of each comment.
 fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
     for (index, UnusedSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
@@ -366,8 +368,8 @@ pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     )
 }
 
-/// Renders an inline comment or a comment on a file. The finding's status is at the beginning, because a
-/// truncated text must still show the status.
+/// Renders an inline comment or a comment on a file. The finding's status comes first, because it must remain
+/// visible if a forge truncates the comment.
 pub fn render_comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text =
@@ -421,7 +423,8 @@ pub fn render_comment(finding: &Finding) -> String {
     text
 }
 
-/// Returns the description of the commit's status.
+/// Returns the description of the commit status: the headline, and the reason for the outcome if there is
+/// one.
 pub fn status_description(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> String {
     match &outcome.reason {
         Some(reason) => format!("{}: {reason}", render_headline(outcome, open_findings)),

@@ -1,9 +1,9 @@
-//! Runs linters on the files of a review: installed linters that the repository uses, and linters that the
-//! configuration defines.
+//! Runs linters on the files of a review: installed linters that the repository uses, and linters that are
+//! defined in the configuration.
 //!
 //! Each linter runs in the sandbox without a network, on files that are read-only to it. If the linter
-//! supports a list of files, it receives only the changed files. The reader's process parses the output in
-//! the same way as an output for `--from` (docs/adr/0090).
+//! accepts a list of files, it receives only the changed files. The reader process parses the linter's output
+//! exactly as it parses an output for `--from` (docs/adr/0090).
 
 // long: the public interface for linters; the modules below run the linters.
 
@@ -72,7 +72,8 @@ const MAX_TOOLS: usize = 50;
 const MAX_REASON: usize = 600;
 /// The tool name in reports that the repository's hooks could not be read.
 const HOOKS: &str = "pre-commit";
-/// The reason why the findings of a linter may already exist at the base.
+/// The warning that findings of a linter may already exist at the base, because its program was replaced
+/// during the review.
 const PROGRAM_REPLACED_REASON: &str =
     "its program was replaced during the review: findings of the base may be among those reported";
 
@@ -85,9 +86,10 @@ const REPOSITORY_CONFIG_REASON: &str =
 pub struct ConfiguredLinters {
     /// Selects which of the detected linters run.
     pub tools: ToolSelection,
-    /// The linters that the configuration defines itself.
+    /// The linters that the configuration defines or changes.
     pub configured: Vec<ToolConfig>,
-    /// Names of linters that the repository's own file configures although that is not permitted.
+    /// Names of linters that the repository's own file configures, although the operator does not permit such
+    /// configuration.
     pub refused_linters: BTreeSet<String>,
 }
 
@@ -111,7 +113,7 @@ impl ConfiguredLinters {
 /// The linters of this machine, and the tool outputs that the caller supplied.
 #[derive(Clone, Debug, Default)]
 pub struct LinterSources {
-    /// Outputs of tools that ran on the head.
+    /// Outputs of tools that ran on the head, supplied by the caller.
     pub supplied_outputs: Vec<ToolOutput>,
     /// Runs the selected linters. None if no linters run in this review.
     pub running: Option<LinterRunner>,
@@ -123,7 +125,7 @@ impl LinterSources {
         self.has_any_linters(configured_linters) || !self.supplied_outputs.is_empty()
     }
 
-    /// True if linters can run, and the configuration permits them to run.
+    /// True if this machine can run linters and the configuration permits linters.
     pub fn has_any_linters(&self, configured_linters: &ConfiguredLinters) -> bool {
         self.running.is_some() && configured_linters.has_linters()
     }
@@ -134,9 +136,9 @@ impl LinterSources {
 pub struct ReviewLinters<'a> {
     /// The linters of the machine, and the supplied outputs.
     pub toolbox: &'a LinterSources,
-    /// Has the meaning of [`LinterFiles::project`].
+    /// The value for [`LinterFiles::project`].
     pub project: Option<&'a Path>,
-    /// Has the meaning of [`LinterFiles::trust`].
+    /// The value for [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
     /// The base commit. Linters that reported findings on the head also run on the base.
     pub base: BaseCommit<'a>,
@@ -193,9 +195,9 @@ impl<'a> ReviewLinters<'a> {
     }
 
     /// Removes the linter findings that already existed at the base, and returns their fingerprints.
-    /// `changes` contains the sections of the diff. `head` contains the head's folder and the programs that
-    /// ran on the head. If a linter fails on the base, or if its program was replaced between the two runs,
-    /// none of its findings counts as old.
+    /// `changes` are the diffs of all changed files. `head` is the folder of the head's files, with the
+    /// programs that ran on the head. All findings of a linter are kept if the linter fails on the base, or
+    /// if its program was replaced between the two runs.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -268,28 +270,28 @@ async fn read_findings(
     Ok(found)
 }
 
-/// The result of running linters.
+/// The result of running all selected linters.
 #[derive(Debug, Default)]
 pub struct LinterResults {
     /// Outputs that the reader has to parse.
     pub outputs: Vec<LinterOutput>,
     /// Linters that the repository uses but that did not run.
     pub skipped_linters: Vec<ToolRunResult>,
-    /// The programs that ran, by the names of the linters.
+    /// The programs that ran, grouped by linter.
     pub(crate) programs: ProgramsByLinter,
     /// The changed files that could not be passed to a linter, by the name of the linter.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
-    /// The configuration files that were read from the base, by the name of the linter.
+    /// The configuration files that were taken from the base, grouped by linter.
     pub(crate) base_files: BaseFilesByLinter,
-    /// Folders in which the linters ran. Before findings are cached, the files in these folders are compared
-    /// with the states that were determined before the run.
+    /// The folders in which the linters ran. The folders are kept until the findings are cached, because a
+    /// finding is cached only if its file is unchanged since before the run.
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
 /// The result of running a linter.
 #[derive(Debug)]
 enum LinterRunOutcome {
-    /// The linter ran, possibly with a failure.
+    /// The linter was started. It may have failed.
     Ran(Vec<LinterOutput>),
     /// This machine lacks something that the linter needs.
     MissingRequirement(ToolRunResult),
@@ -304,8 +306,8 @@ fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     }
 }
 
-/// Selects the linters to run: the linters that the files of a folder show to be in use, and the configured
-/// linters. Also returns the reason if hooks could not be read.
+/// Selects the linters to run: linters that the files in `tree` show to be in use, and configured linters.
+/// Also returns the reason if the hook configuration could not be read.
 async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
@@ -326,18 +328,18 @@ struct ReadyLinter<'a> {
     tool: &'a SelectedLinter,
     files: Vec<&'a str>,
     run_method: LinterRunMethod<'a>,
-    /// The folder that the linter inspects if the base's configuration files replace those of the head. None
-    /// if the linter inspects the head's folder.
+    /// The folder that the linter inspects if it must use the base's configuration files. `None` if the
+    /// linter inspects the head's folder.
     base_folder: Option<BaseConfigFolder<'a>>,
 }
 
 impl LinterRunner {
-    /// Runs all selected linters, several at the same time. `only` restricts the run to the linters with
-    /// these names.
+    /// Runs all selected linters in parallel. If `linter_names` is set, only the linters with these names
+    /// run.
     ///
     /// # Errors
-    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A failure of a tool is
-    /// not an error, because the tool's output contains the failure.
+    /// [`ReaderError`], if the reader cannot determine the tools that the repository uses. If a linter fails,
+    /// its output contains the failure and no error is returned.
     pub fn run_linters<'f>(
         &'f self,
         files: LinterFiles<'f>,
@@ -399,10 +401,10 @@ impl LinterRunner {
                     {
                         looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     }
-                    // Only files that the tool inspects suggest that the repository uses the tool. This does
-                    // not prove its use, so nothing is reported.
+                    // Nothing is reported here: the only sign of the tool is a file that it could inspect, so
+                    // the repository may not use the tool.
                     Err(_) if tool.is_guessed => {}
-                    // The tool is already reported as skipped. One report per tool covers all of its folders.
+                    // The tool is already reported as skipped in another folder.
                     Err(_) if looked.skipped_linters.iter().any(|run| run.name == tool_name(&tool.name)) => {}
                     Err(reason) => looked.skipped_linters.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
@@ -450,7 +452,8 @@ impl LinterRunner {
         })
     }
 
-    /// Sets up the project's dependencies, if a selected tool needs them and a set-up is possible.
+    /// Sets up the project's dependencies if a selected tool needs them. Returns `None` if no tool needs them
+    /// or no set-up is configured.
     async fn set_up(
         &self,
         selected: &[SelectedLinter],
@@ -503,7 +506,7 @@ impl LinterRunner {
             ));
         }
         if self.is_foreign_code && tool.needs_setup() {
-            // True if the change contains files in a folder with the tool's program.
+            // True for a changed path in a folder in which the project installs the tool's program.
             let is_brought = |path: &&str| {
                 tool.install_places.iter().any(|place| first_component(place) == first_component(path))
             };
@@ -541,10 +544,10 @@ impl LinterRunner {
         })
     }
 
-    /// True if the linter must be installed together with the project's dependencies, because it cannot find
-    /// them otherwise.
+    /// True if the linter must be installed with the project's dependencies, because it finds them only
+    /// there.
     fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
-        // Tools for Go and Rust find dependencies regardless of the location of the tool's program.
+        // Tools for Go and Rust find the dependencies even if the tool's program is installed elsewhere.
         let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
@@ -588,23 +591,23 @@ impl LinterRunner {
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
-    /// Waits for a free slot, then runs a tool on the files for which no findings are cached. If one command
-    /// line is too short for all files, the tool runs several times.
+    /// Waits for a free slot, then runs a tool on the files for which no findings are cached. If the file
+    /// names do not fit on one command line, the tool runs several times.
     async fn run(
         &self,
         linter: ReadyLinter<'_>,
         files: LinterFiles<'_>,
         slots: &Semaphore,
     ) -> LinterRunOutcome {
-        // An error is ignored here: it would mean that the semaphore is closed, but no code closes the
+        // An error would mean that the semaphore is closed. It is ignored, because no code closes the
         // semaphore.
         let _place = slots.acquire().await;
         let ReadyLinter { tool, files: mut names, run_method, base_folder } = linter;
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        // Configuration files that were copied from the base are excluded, because their lines may differ
-        // from the lines at the head.
+        // The linter does not inspect configuration files that were copied from the base, because their lines
+        // may differ from the head's lines.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
         let without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
         let recipe = self.cache_context(tool, &run_method, files).await;
@@ -640,7 +643,8 @@ impl LinterRunner {
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &run_method {
                 LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
-                // The tool runs in this folder, and the sandbox requires its path without symbolic links.
+                // The tool sees this folder at its real path without symbolic links, because the sandbox
+                // requires such a path.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 LinterRunMethod::SetUp(..) => PathBuf::from(SANDBOX_TREE_PATH),
             };
@@ -678,8 +682,8 @@ impl LinterRunner {
         }
     }
 
-    /// Returns all inputs of a tool's findings except the file itself. None if the findings may not be
-    /// cached.
+    /// Returns the inputs that determine a tool's findings, except the inspected file itself. `None` if the
+    /// findings must not be cached.
     async fn cache_context(
         &self,
         tool: &SelectedLinter,

@@ -1,5 +1,6 @@
-//! Runs a repository's own checks on one of its states. The state is checked out to a private folder, its
-//! set-up runs, and then its checks run. The results are compared with those of the base, if a base is given.
+//! Runs a repository's own checks on one state of the repository: a commit, the index or the working tree.
+//! The state is checked out to a private folder, in which the project's set-up and then its checks run. If a
+//! base is given, the results are compared with the results of the base.
 
 use futures_util::future::BoxFuture;
 use std::ffi::OsStr;
@@ -13,10 +14,10 @@ use truing_core::id::Sha;
 use truing_core::verification::{CheckVerdict, VerificationReport};
 use truing_git::{Git, GitError, IndexSnapshot, LocalRepository, Mirror, PrivateFolder, Remote};
 
-/// Git's own folder, which is not copied.
+/// The folder with git's own data, which is not copied.
 const GIT: &str = ".git";
 
-/// A request to check a state of a repository.
+/// A request to run a repository's checks on one state.
 #[derive(Debug)]
 pub struct VerifyRequest<'a> {
     /// The repository, which is not changed.
@@ -27,7 +28,7 @@ pub struct VerifyRequest<'a> {
     pub head: Option<&'a Sha>,
 }
 
-/// The result of checking a state.
+/// The results of a repository's checks.
 #[derive(Debug)]
 pub struct VerifyOutcome {
     /// Result of the checks before the change; `None` if only one state was checked.
@@ -38,7 +39,7 @@ pub struct VerifyOutcome {
     pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
-/// The reason why the checks have no result.
+/// The reason why the checks could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryVerifyError {
     /// Git failed or could not be run.
@@ -47,7 +48,7 @@ pub enum RepositoryVerifyError {
     /// The set-up or a check could not be run.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// A file cannot be copied.
+    /// A file of the working tree cannot be copied.
     #[error("cannot copy {}: {source}", path.display())]
     Copy { path: PathBuf, source: io::Error },
 }
@@ -67,7 +68,7 @@ pub async fn verify_repository(
     let root = repository.root();
     let folder = git.create_private_folder()?;
     let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::from_local_path(root)?).await?;
-    // The user runs their own commands on their own files, so all states of the repository may safely share
+    // The user runs their own commands on their own files. All states of the repository may therefore share
     // cached set-ups.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
@@ -98,7 +99,7 @@ pub async fn verify_repository(
 pub enum RepositoryState<'a> {
     /// The state of a commit.
     Commit(&'a Sha),
-    /// The state of the index, as the next commit would have it.
+    /// The state of the index, which the next commit would record.
     Index(&'a IndexSnapshot),
     /// The state of the working tree.
     WorkingTree,
@@ -173,7 +174,7 @@ fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// Checks out a commit with its own `.git` folder, because many builds and tests use git.
+/// Checks out a commit together with a `.git` folder, because many builds and tests use git.
 async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
@@ -181,15 +182,15 @@ async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Resul
     Ok(())
 }
 
-/// Replaces the files of a checked-out commit by those of the working tree, including new files. Files that
-/// git ignores are not copied.
+/// Replaces the checked-out files by the files of the working tree, and adds untracked files. Files that git
+/// ignores are not copied.
 async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result<(), RepositoryVerifyError> {
     let new = repository.untracked_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
     apply_folder_changes(repository.root(), new.collect(), tree)
 }
 
-/// Replaces the files in `tree` by those with the same paths in `root`, and adds the files in `new`. The
+/// Replaces each file in `tree` by the file with the same path in `root`, and adds the files in `new`. The
 /// paths in `new` are relative to `root`.
 fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in list_files(tree) {
@@ -217,7 +218,7 @@ fn list_files(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Copies a file, or a symbolic link without following it. Does nothing if the path does not exist.
+/// Copies a file. For a symbolic link, copies the link itself. Does nothing if the path does not exist.
 fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     let found = match from.symlink_metadata() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -51,11 +51,11 @@ pub enum AwsService {
 pub enum KeySource {
     /// Configured credentials, which do not change.
     Static(AwsKeys),
-    /// AWS's default credential chain: credentials are fetched, and renewed before they expire.
+    /// AWS's default credential chain, which fetches credentials and renews them before they expire.
     Chain(KeyChain),
 }
 
-/// Credentials for a service of AWS.
+/// The region and the credentials for requests to an AWS service.
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
     pub service: AwsService,
@@ -95,8 +95,8 @@ impl AwsLogin {
         }
     }
 
-    /// Returns other credentials if this refusal reports the used ones as expired or unknown. Returns `None`
-    /// for other refusals, or if there are no other credentials.
+    /// Returns credentials that differ from `used_keys` if `refusal` reports that these have expired or are
+    /// unknown. Returns `None` for other refusals, or if no other credentials exist.
     ///
     /// # Errors
     /// [`AwsKeyError`] if other credentials may become available later.
@@ -108,8 +108,8 @@ impl AwsLogin {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used_keys, &SystemTime::now).await {
-                    // After `None`, the caller reports why the service refused the used credentials. This is
-                    // more informative than the failure to fetch other credentials.
+                    // If this returns `None`, the caller reports why the service refused the credentials.
+                    // That report is more helpful than the reason why no other credentials could be fetched.
                     Err(fault) if !fault.is_transient => Ok(None),
                     other => other,
                 }
@@ -118,7 +118,7 @@ impl AwsLogin {
         }
     }
 
-    /// Returns all secrets of the login. None of them must be shown.
+    /// Returns all secrets of the login. These secrets must not be shown.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match &self.keys {
             KeySource::Static(keys) => keys.secrets().cloned().collect(),
@@ -138,7 +138,8 @@ impl AwsLogin {
     }
 
     /// Signs a `POST` request and adds the signature to its headers. The signature covers the body and all
-    /// present headers, so the caller must not change these afterwards. Each retry needs a new signature.
+    /// present headers, so the caller must not change these afterwards. Each retry needs a new signature,
+    /// because signatures contain the time.
     pub(crate) fn authorize_headers(
         &self,
         keys: &AwsKeys,

@@ -1,10 +1,10 @@
 //! Cassettes: recordings of a model's responses as readable lines of JSON, played back without a key or a
 //! network.
 //!
-//! A response is found by run, agent and the position of the request among the agent's requests. It is
-//! returned only if the request equals the recorded one. Any other request is an error (drift), which shows
-//! the difference between the two requests. A line contains only what has changed since the agent's previous
-//! request; the earlier lines contain the rest.
+//! A recorded response is identified by the run, the agent, and the position of the request among the agent's
+//! requests. The response is returned only if the request equals the recorded request. For a different
+//! request, an error (drift) is returned, which shows the differences between the two requests. A line
+//! contains only the changes since the agent's previous request; the earlier lines contain the rest.
 
 mod entry;
 mod hide;
@@ -21,7 +21,7 @@ pub use self::play::{Cassette, CassettePlayer};
 pub use self::record::{CassetteRecorder, CassetteRecording};
 use crate::gateway::LanguageModel;
 
-/// How a cassette is used: not at all, to record runs, or to play them.
+/// The use of a cassette: none, recording, or playback.
 #[derive(Clone, Debug, Default)]
 pub enum CassetteMode {
     /// No cassette: requests go to the model.
@@ -29,7 +29,7 @@ pub enum CassetteMode {
     Disabled,
     /// Requests go to the model, and are recorded with their responses.
     Record(Arc<CassetteRecording>),
-    /// Recorded responses are returned.
+    /// Recorded responses are returned in place of responses of the model.
     Play(Arc<Cassette>),
 }
 
@@ -39,13 +39,14 @@ impl CassetteMode {
         !matches!(self, Self::Disabled)
     }
 
-    /// Returns true if a cassette, instead of the model, answers requests.
+    /// Returns true if responses come from a cassette instead of the model.
     pub fn is_playback(&self) -> bool {
         matches!(self, Self::Play(_))
     }
 
-    /// Returns a model for one agent: the given model, the given model with a recording, or a playback from
-    /// the cassette. `run` must describe the task, in exactly the same words at recording and at playback.
+    /// Returns a model for one agent: depending on the mode, `model` itself, `model` with a recording, or a
+    /// playback from the cassette. `run` identifies the task and must be the same text at recording and at
+    /// playback.
     pub fn wrap_model<'a>(
         &self,
         model: Box<dyn LanguageModel + 'a>,

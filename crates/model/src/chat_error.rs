@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::retry::ProviderErrorKind;
 
-/// Types and codes of errors in lower case. The last codes are HTTP statuses that servers send in a stream,
-/// after the response has begun. Errors that are not listed are classified by their message and status.
+/// Types and codes of errors, in lower case, with their classification. The last codes are HTTP statuses.
+/// Servers send them in a stream after the response has begun. Other errors are classified by their message
+/// and status.
 pub(crate) const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("insufficient_quota", ProviderErrorKind::Spend),
     ("rate_limit_exceeded", ProviderErrorKind::RateLimit),

@@ -1,5 +1,6 @@
-//! Sends one request for one response over HTTP. The client limits the time and size of the response, never
-//! follows a redirect, and classifies every failure for the retry table ([`crate::retry`]).
+//! Sends one request to a provider over HTTP and reads the response. The client limits the time and size of
+//! the response, never follows a redirect, and classifies every failure for the retry table
+//! ([`crate::retry`]).
 
 use std::time::{Duration, SystemTime};
 
@@ -15,15 +16,15 @@ use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgre
 use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
-/// Maximum number of bytes of a refusal's body that are read.
+/// Maximum number of bytes that are read of the body of an error response.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Maximum number of characters of a provider's message that are shown.
 const MAX_WORDS: usize = 500;
 /// Maximum number of characters of a message about unavailable credentials.
 const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// How long an idle connection is kept. Servers keep idle connections longer, so no request uses a connection
-/// that the server is about to close.
+/// Time for which an idle connection is kept. Servers keep idle connections longer, so a request never uses a
+/// connection that the server is about to close.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// The timeouts and the number of attempts of one call.
@@ -31,9 +32,10 @@ const IDLE: Duration = Duration::from_secs(20);
 pub struct ProviderTimeouts {
     /// Maximum number of attempts of one call.
     pub tries: u32,
-    /// Time within which a response must begin, counted from the first attempt of the call.
+    /// Time limit for the start of a response, counted from the first attempt of the call.
     pub begin: Duration,
-    /// Wait before the second attempt. The wait doubles before each further attempt.
+    /// Wait between the first and the second attempt. Each further wait is twice as long as the previous
+    /// wait.
     pub retry_delay: Duration,
     /// Timeout for opening a connection.
     pub connect: Duration,
@@ -46,7 +48,7 @@ pub struct ProviderTimeouts {
 }
 
 impl ProviderTimeouts {
-    /// Returns the timeouts for servers of Chat Completions. A server without a graphics card may process a
+    /// Returns the timeouts for servers of Chat Completions. Without a graphics card, a server may process a
     /// long prompt for minutes before it sends the first word. Some models also send nothing while they
     /// think.
     pub fn for_chat() -> Self {
@@ -76,7 +78,7 @@ impl Default for ProviderTimeouts {
     }
 }
 
-/// The progress of a call, which determines its cost.
+/// The progress of a call. The cost of the call depends on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CallProgress {
     /// The request is about to be sent.
@@ -85,7 +87,7 @@ pub(crate) enum CallProgress {
     Metered(UsageMeter),
 }
 
-/// A response, with the provider's id for it.
+/// A response, with the id that the provider gave to the request.
 #[derive(Debug)]
 pub(crate) struct ProviderAnswer {
     pub(crate) complete: CompleteAnswer,
@@ -100,7 +102,7 @@ pub(crate) struct ProviderClient {
     pub(crate) timeouts: ProviderTimeouts,
 }
 
-/// A source of the chunks of a response.
+/// A source from which the chunks of a response are read.
 pub(crate) trait ChunkStream: Send {
     /// Returns the next chunk; `None` at the end. An error states why no more chunks can be read.
     fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
@@ -134,8 +136,8 @@ impl ProviderClient {
         self.provider.wire()
     }
 
-    /// Requests one streamed response. The response must begin before the deadline `begin`. `note` receives
-    /// the progress of the call.
+    /// Requests one streamed response. The response must begin before the time `begin`. `note` receives the
+    /// progress of the call.
     pub(crate) async fn stream_answer(
         &self,
         call: ProviderCall,
@@ -152,7 +154,7 @@ impl ProviderClient {
         }
     }
 
-    /// Asks the provider for the number of tokens of a request. Such a call is free.
+    /// Asks the provider how many tokens a request has. This call is free.
     pub(crate) async fn count_tokens(
         &self,
         call: ProviderCall,
@@ -166,8 +168,8 @@ impl ProviderClient {
         })
     }
 
-    /// Sends a call, and returns the response if its status is a success. `sent` is called just before each
-    /// request.
+    /// Sends a call, and returns the response if its status is 200 (OK). `on_send` is called just before each
+    /// HTTP request.
     async fn post(
         &self,
         call: ProviderCall,
@@ -217,7 +219,7 @@ impl ProviderClient {
         }
     }
 
-    /// Sends a call once, and returns its response of any status.
+    /// Sends a call once, and returns the response regardless of its status.
     async fn send(
         &self,
         call: &ProviderCall,
@@ -300,7 +302,7 @@ impl ProviderClient {
     }
 }
 
-/// Builds a response from its chunks as they arrive.
+/// Reads a response from its chunks as they arrive.
 pub(crate) async fn read_answer(
     pieces: &mut impl ChunkStream,
     wire: &WireFormat,
@@ -401,8 +403,8 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// Returns the wait that a refusal requests, which may be in milliseconds, in seconds or a date. The wait
-/// until a date is counted from the provider's own time in the same response.
+/// Returns the wait that an error response requests: in milliseconds, in seconds or until a date. The time
+/// until this date is measured from the response's own date, not from this machine's clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(millis) = header_text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));

@@ -1,5 +1,5 @@
-//! The models that runs use ([`LanguageModel`]), and the [`ModelGateway`], which handles every call of a
-//! process to its provider.
+//! Defines the interface to a run's model ([`LanguageModel`]), and the [`ModelGateway`], which makes all
+//! calls of this process to one provider.
 
 mod answer;
 mod bound;
@@ -35,11 +35,11 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrices;
 use crate::provider::{ModelProvider, ProviderError};
 
-/// A model for one run. The run's budget, its allowed models and its kill switch limit the calls.
+/// A model for one run. The run's budget, its allowed models and its kill switch restrict the calls.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// Requests one complete response. If the remaining money does not pay for the request's `max_tokens`,
-    /// the limit is reduced to the number of tokens that it pays for.
+    /// Requests one complete response. If the remaining money does not pay for `max_tokens` response tokens,
+    /// the request's limit is reduced to the number of tokens that the money pays for.
     ///
     /// Dropping the future cancels the call: its connection is closed, and its reservation is settled with an
     /// estimated cost.
@@ -53,7 +53,7 @@ pub trait LanguageModel: Send + Sync {
     async fn cost(&self) -> MicroUsd;
 }
 
-/// The access to one provider: its connections, its circuit breaker, the ledger. All runs of a process share
+/// Access to one provider, with the provider's circuit breaker and the ledger. All runs of a process share
 /// this access. Processes with shared state also share the circuit breaker.
 #[derive(Clone)]
 pub struct ModelGateway {
@@ -61,13 +61,13 @@ pub struct ModelGateway {
     fallback: Option<Arc<FallbackProvider>>,
 }
 
-/// The second provider, used while the first is unavailable.
+/// The provider that is used while the provider of the requested model is unavailable.
 struct FallbackProvider {
-    /// Name in the configuration.
+    /// Name of the fallback in the configuration.
     name: String,
     /// Gateway to the provider.
     gateway: ModelGateway,
-    /// Model that replaces the requested one.
+    /// Model of the fallback that replaces the requested model.
     model: String,
 }
 
@@ -93,8 +93,9 @@ impl ModelGateway {
         Ok(Self { shared: Arc::new(shared), fallback: None })
     }
 
-    /// Adds a fallback. While the provider is unavailable, requests go to the fallback's gateway, for the
-    /// model `model`. Both providers use the same budget. A fallback of the fallback's gateway is not used.
+    /// Adds a fallback. While the provider is unavailable, requests are sent through `gateway` with the model
+    /// name `model`. Both providers use the same budget. If `gateway` has a fallback of its own, it is not
+    /// used.
     #[must_use]
     pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
         let fallback = FallbackProvider { name: name.into(), gateway, model: model.into() };
@@ -108,8 +109,8 @@ impl ModelGateway {
         self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
-    /// Returns one run's access to its allowed models. The run's budget pays for the calls, and the run's
-    /// kill switch stops them.
+    /// Opens a session, through which one run can call its allowed models. The run's budget pays for the
+    /// calls, and the run's kill switch stops them.
     pub fn open_session(
         &self,
         budget: RunBudget,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One request. The gateway sets `stream`.
+/// One request. The gateway sets the field `stream`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModelRequest {
     pub model: String,
@@ -57,11 +57,11 @@ pub struct ModelMessage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// Truing's run, which sends its messages in the role of the user.
+    /// Truing itself, which sends the run's messages in the role of the user.
     User,
     /// The model.
     Assistant,
-    /// The operator, who can add instructions within a conversation.
+    /// The operator, whose instructions may appear between other messages.
     System,
 }
 
@@ -69,13 +69,13 @@ pub enum MessageRole {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum MessageBlock {
-    /// A block of a kind that the runtime handles.
+    /// A block of a kind that Truing creates or interprets.
     Known(KnownBlock),
     /// A block of any other kind, unchanged: an object with its own `type`.
     Other(Value),
 }
 
-/// The kinds of blocks that the runtime makes or handles. A block with additional fields becomes
+/// The kinds of blocks that Truing creates or interprets. A block with additional fields becomes
 /// `MessageBlock::Other`, because `KnownBlock` would lose these fields.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -130,7 +130,7 @@ pub enum StopReason {
     MaxTokens,
     /// A stop sequence was generated.
     StopSequence,
-    /// The model pauses a long turn; a request with the same messages continues it.
+    /// The model paused a long turn. A request with the same messages lets the model continue.
     PauseTurn,
     /// The model declines to respond.
     Refusal,

@@ -24,7 +24,7 @@ pub struct ModelPrices {
 /// The price of one model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelPrice {
-    /// Rates for prompts that do not exceed the first tier's length.
+    /// Rates for prompts that are not longer than the smallest tier's limit.
     base_rates: TokenRates,
     tiers: Vec<PriceTier>,
 }
@@ -102,7 +102,7 @@ impl ModelPrices {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.date)
     }
 
-    /// Returns the price of this model. If it returns `None`, the price is unknown, and the model must not be
+    /// Returns the price of this model. Returns `None` if the price is unknown; such a model must not be
     /// used.
     pub fn find_price(&self, model: &str) -> Option<&ModelPrice> {
         self.by_model.get(model)
@@ -142,8 +142,8 @@ impl ModelPrice {
         })
     }
 
-    /// Sets the rates of requests whose prompt exceeds this length. A tier that already exists for the same
-    /// length is replaced.
+    /// Sets the rates for requests whose prompts have more than `min_tokens` tokens. These rates replace the
+    /// rates of an existing tier with the same `min_tokens`.
     #[must_use]
     pub fn with_tier(mut self, min_tokens: u64, rates: TokenRates) -> Self {
         self.tiers.retain(|tier| tier.min_tokens != min_tokens);
@@ -175,8 +175,8 @@ impl ModelPrice {
     }
 
     /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
-    /// response. Each prompt token costs the tier's highest rate for prompt tokens, and the tier with the
-    /// highest total is used.
+    /// response. Each prompt token is assumed to cost the tier's highest rate for prompt tokens, and the most
+    /// expensive tier that the prompt can reach is used.
     pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| sum_costs(&[(tokens, rates.dearest_input()), (output, rates.output)]))
@@ -201,8 +201,8 @@ impl ModelPrice {
         self.tiers.iter().rfind(|tier| prompt > tier.min_tokens).map_or(&self.base_rates, |tier| &tier.rates)
     }
 
-    /// Returns the rates of each tier that a prompt of at most `input` tokens can reach. Each comes with the
-    /// maximum length of such a prompt in that tier.
+    /// Returns the tiers that a prompt of at most `input` tokens can reach. Each tier's rates are returned
+    /// with the maximum number of prompt tokens in this tier, at most `input`.
     fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.tiers.iter().map(|tier| tier.min_tokens).chain([u64::MAX]);
         self.tiers()

@@ -31,8 +31,8 @@ pub enum ProviderCredentials {
 }
 
 impl ProviderCredentials {
-    /// Returns all secrets of the credentials. None of them must be shown. Secrets that are fetched later are
-    /// registered in [`truing_core::given_secrets`].
+    /// Returns all secrets of the credentials. These secrets must not be shown. Secrets that are fetched
+    /// later are not returned, but registered in [`truing_core::given_secrets`].
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::XApiKey(secret) | Self::Bearer(secret) | Self::AzureApiKey(secret) => vec![secret.clone()],
@@ -62,7 +62,7 @@ pub struct ModelProvider {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The reason why an address or a key cannot be used.
+/// The reason why an address or a key of a provider is rejected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProviderError {
     /// The address is not a valid URL.
@@ -73,8 +73,8 @@ pub enum ProviderError {
         "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
     )]
     Unprotected,
-    /// The address has a user, password, query or fragment. These parts are not supported, and could disclose
-    /// a secret in messages.
+    /// The address has a user, password, query or fragment. These parts are not supported, because messages
+    /// that show the address could disclose a secret.
     #[error("base_url must have no user, password, query or fragment")]
     UnsupportedPart,
     /// The key contains characters that are invalid in a header.
@@ -158,8 +158,8 @@ impl ModelProvider {
         }
     }
 
-    /// Returns other credentials if the provider refused the used ones as expired; `None` if there are no
-    /// others.
+    /// Returns other credentials if the provider refused `used_keys` as expired or unknown. Returns `None` if
+    /// no other credentials exist.
     ///
     /// # Errors
     /// [`FailedAttempt`] if other credentials may become available later.
@@ -187,7 +187,8 @@ impl ModelProvider {
         }
     }
 
-    /// Describes how far this machine's clock is wrong, if that is why a signature was refused.
+    /// Returns a hint about a wrong clock on this machine, if the clock may be the reason why a signature was
+    /// refused.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn clock_skew_hint(
         &self,
@@ -234,7 +235,7 @@ impl ModelProvider {
         }
     }
 
-    /// Returns a name that distinguishes this provider from others and contains no secret.
+    /// Returns a name that identifies this provider and its credentials without containing a secret.
     pub(crate) fn name(&self) -> String {
         let login = match &self.login {
             ProviderCredentials::XApiKey(secret)
@@ -271,7 +272,7 @@ impl fmt::Debug for ModelProvider {
     }
 }
 
-/// Returns the failed attempt for a request that cannot be signed, because there are no credentials.
+/// Returns the failure of an attempt for which no credentials are available.
 #[cfg(feature = "aws")]
 fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// The longest wait that a provider may request for an ordinary rate limit, whose window is one minute. A
-/// request to wait longer counts as a spending cap.
+/// The longest requested wait that is treated as an ordinary rate limit, because such limits apply to one
+/// minute. A request for a longer wait is treated as a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
 /// times.
@@ -17,8 +17,8 @@ pub const MAX_DOUBLINGS: u32 = 4;
 /// The cause of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FailureCause {
-    /// No connection to the provider, or to the service that returns its credentials, could be opened. The
-    /// request was not sent.
+    /// No connection could be opened to the provider, or to the service that issues credentials for the
+    /// provider. The request was not sent.
     Unsent,
     /// There are no credentials to sign the request, so the request was not sent.
     NoKeys,
@@ -45,7 +45,7 @@ pub(crate) struct FailedAttempt {
     pub(crate) message: String,
 }
 
-/// The content of a refusal.
+/// The data of an error response on which the retry decision depends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ErrorResponse {
     pub status: u16,
@@ -95,7 +95,7 @@ pub enum RetryDecision {
     InvalidResponse,
 }
 
-/// Returns the decision for a failure, according to the table.
+/// Returns the retry table's decision for a failure.
 pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
     match cause {
         FailureCause::Unsent | FailureCause::NoResponse | FailureCause::Truncated => {
@@ -133,8 +133,9 @@ fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
     }
 }
 
-/// Decides on a refusal that may be temporary. The provider's header `x-should-retry` states if it is
-/// temporary. Without that header, `usually` decides.
+/// Decides how to continue after an error response that may be temporary. The response's header
+/// `x-should-retry` states whether the error is temporary. Without this header, `usually` states whether the
+/// error is temporary.
 fn decide_transient(response: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (response.retry.unwrap_or(usually), usually) {
@@ -169,9 +170,9 @@ fn speaks_of_money(name: &str) -> bool {
     ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
 }
 
-/// Returns the wait after the `tries`-th failed attempt (from 1). The wait doubles after each attempt. The
-/// wait is then shortened by up to a quarter, depending on `seed`, so that many runs do not retry at the same
-/// time. The result is at least the wait that the provider requests.
+/// Returns the wait after the `tries`-th failed attempt (from 1). Before the random part, the wait doubles
+/// with each failed attempt. Up to a quarter is subtracted, depending on `seed`, so runs do not all retry at
+/// the same time. The result is at least the wait that the provider requests.
 pub fn retry_delay(
     initial_delay: Duration,
     tries: u32,

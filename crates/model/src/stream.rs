@@ -69,10 +69,11 @@ pub enum StreamError {
     TooLarge(&'static str),
 }
 
-/// The progress that the latest bytes of a stream made.
+/// The effect of the latest bytes on the message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamProgress {
-    /// The bytes completed no part of the message: at most pings or unknown events.
+    /// The bytes added nothing to the message. They contained only pings or unknown events, or an incomplete
+    /// event.
     Idle,
     /// A part of the message arrived.
     Advanced,
@@ -92,7 +93,7 @@ pub struct CompleteAnswer {
     pub model: String,
 }
 
-/// The usage of a response that is known so far, from which its cost is computed.
+/// The usage of a response as far as it is known, from which the cost is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UsageMeter {
     /// Usage that the provider has reported so far. Each report, including the first one, counts the whole
@@ -108,7 +109,7 @@ pub struct UsageMeter {
 #[derive(Debug)]
 pub struct AnswerAccumulator {
     decoder: EventDecoder,
-    /// The first byte that is not white space.
+    /// The first byte of the response that is not white space.
     first_byte: Option<u8>,
     bytes: usize,
     events: u64,
@@ -222,7 +223,7 @@ impl AnswerAccumulator {
         })
     }
 
-    /// Returns the error for a body that is not a stream; `None` if the body began as a stream.
+    /// Returns an error if the body is empty or is not a stream of events.
     fn not_a_stream_error(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
             (None, _) => Some(StreamError::EmptyStream),
@@ -269,8 +270,8 @@ impl AnswerAccumulator {
                     message: line::clean_line(&error.message, MAX_WORDS),
                 });
             }
-            // Unknown events are ignored. The API's versioning policy allows new kinds of events, but no new
-            // kind contains content.
+            // Unknown events are ignored. The API may introduce new kinds of events, but none of them
+            // contains content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
             StreamEvent::Hidden { bytes } => self.add_content_bytes(bytes)?,
         }
@@ -336,7 +337,7 @@ impl PartialBlock {
     }
 
     fn add_citation(&mut self, citation: Value) -> Result<(), StreamError> {
-        // Some servers send `null` if there are no citations yet.
+        // Some servers send `null` in place of an empty list of citations.
         let citations = self.value.entry("citations").or_insert(Value::Null);
         if citations.is_null() {
             *citations = Value::Array(Vec::new());
@@ -359,8 +360,8 @@ impl PartialBlock {
     }
 }
 
-/// Returns a tool's input. If the model's text is not a JSON object, the text is wrapped in an object that
-/// the API accepts. The object's field `INVALID_JSON` shows the caller that the input is invalid.
+/// Parses the input of a tool call. A text that is not a JSON object is wrapped in the field `INVALID_JSON`
+/// of an object, which the API accepts. This field shows the caller that the input is invalid.
 fn parse_tool_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());

@@ -10,7 +10,7 @@ pub(crate) fn parse_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
 }
 
-/// Joins the messages of an error and of all its causes. The causes contain more detail.
+/// Joins the messages of an error and of all its causes, which contain more detail.
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

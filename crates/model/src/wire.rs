@@ -1,6 +1,6 @@
 //! The wire format of a provider ([`WireFormat`]): the path, headers and body of a call, the format of its
-//! response, and the parsing of a refusal. The logic that is the same for all providers is in other modules:
-//! costs, retries, limits and the order of events.
+//! response, and the parser for its error responses. Logic that does not depend on the provider is in other
+//! modules: costs, retries, limits and the order of events.
 
 #[cfg(feature = "aws")]
 pub mod bedrock;
@@ -55,7 +55,7 @@ pub(crate) enum RequestEncodeError {
     Model(#[from] bedrock::UnknownModel),
 }
 
-/// The content of a refusal.
+/// The type and message in an error response.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ProviderErrorDetail {
     /// Type of the error, as the provider names it.
@@ -110,7 +110,7 @@ impl WireFormat {
         }
     }
 
-    /// Parses the body and headers of a refusal.
+    /// Parses the headers and body of an error response.
     #[cfg_attr(
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")
@@ -159,8 +159,8 @@ impl WireFormat {
         }
     }
 
-    /// Returns true if the provider sends events the whole time while the model generates tokens, also while
-    /// it thinks. Servers of Chat Completions may send nothing while the model thinks.
+    /// Returns true if the provider sends events while the model generates tokens, including while the model
+    /// thinks. Servers of Chat Completions may send nothing while the model thinks.
     pub(crate) fn streams_progress(&self) -> bool {
         match self {
             Self::Messages => true,
@@ -170,8 +170,8 @@ impl WireFormat {
         }
     }
 
-    /// Returns true if a response is priced by the model that answered, even if that is not the requested
-    /// model.
+    /// Returns true if a response is priced by the model name that it contains, which may differ from the
+    /// requested model.
     pub(crate) fn prices_by_answering_model(&self) -> bool {
         match self {
             // The API may select another model by its own rules, and reports the model that answered.
@@ -206,7 +206,7 @@ fn messages_headers() -> HeaderMap {
     ])
 }
 
-/// The body of a refusal.
+/// The body of an error response.
 #[derive(Deserialize, Default)]
 struct ErrorBody {
     #[serde(default)]

@@ -1,15 +1,14 @@
-//! Limits for the findings that a reader reports for a request. Both sides of the reader protocol enforce
+//! Limits for the findings in a reader's response to a request. Both sides of the reader protocol enforce
 //! these limits.
 
 use truing_core::finding::{DiffSide, RawFinding};
 
 /// Maximum number of findings of one response. If there are more, the most severe findings are kept.
 pub const MAX_FINDINGS: usize = 5_000;
-/// Maximum total size of the texts of all findings of one response, in bytes. The most severe findings are
-/// kept.
+/// Maximum total size of the texts of all findings of one response, in bytes. If the texts are larger, only
+/// the most severe findings are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// Maximum number of unused suppression comments in one response. The same maximum applies to its suppressed
-/// findings.
+/// Maximum number of unused suppression comments in one response, and maximum number of suppressed findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
 /// Maximum total size of the texts of the suppressed findings of one response, in bytes.
 pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
@@ -42,8 +41,8 @@ pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {
     place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
 }
 
-/// Checks that a finding's lines and texts are within the limits that the rest of the program relies on. It
-/// is not checked if the finding's rule exists.
+/// Checks that a finding's lines and texts are within the limits on which other code relies. Does not check
+/// whether the finding's rule exists.
 ///
 /// # Errors
 ///

@@ -1,10 +1,10 @@
 //! Detects if a file is text, UTF-16 text or binary, and converts UTF-16 text to UTF-8.
 
-/// Byte order mark that some editors write before UTF-8 text. The mark is not part of the first line.
+/// Byte order mark that some editors write before UTF-8 text. The mark does not belong to the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Number of bytes at the beginning of a file that are searched for a NUL byte. A file with such a byte is
-/// binary. Git searches the same number of bytes.
+/// Number of bytes at the beginning of a file in which a NUL byte is searched. A file with a NUL byte in this
+/// range is treated as binary. Git searches the same number of bytes.
 pub(crate) const PROBE_BYTES: usize = 8 * 1024;
 
 pub(crate) struct DecodedContent {
@@ -20,8 +20,8 @@ pub(crate) struct DecodedContent {
 pub(crate) enum ContentKind {
     /// Text, in UTF-8 or another encoding that contains ASCII.
     Text,
-    /// Text that was converted from UTF-16. Its offsets differ from those of the file, and git treats the
-    /// file as binary.
+    /// Text that was converted from UTF-16. Offsets in the converted text differ from offsets in the file,
+    /// and git treats the file as binary.
     Utf16,
     /// Content that is not text.
     Binary,
@@ -62,7 +62,7 @@ impl DecodedContent {
     }
 }
 
-/// Returns true if the beginning of a file is binary and not UTF-16.
+/// Returns true if `bytes`, the beginning of a file, contain a NUL byte but are not UTF-16.
 pub(crate) fn has_binary_start(bytes: &[u8]) -> bool {
     contains_nul(bytes) && decode_utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
 }
@@ -71,8 +71,8 @@ fn contains_nul(bytes: &[u8]) -> bool {
     bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0)
 }
 
-/// Converts UTF-16 bytes to UTF-8. Bytes after a UTF-16 byte order mark are always decoded as UTF-16; U+FFFD
-/// replaces invalid characters. Bytes without such a mark are decoded only if they meet the conditions of
+/// Converts UTF-16 bytes to UTF-8. After a UTF-16 byte order mark, the bytes are always decoded, with U+FFFD
+/// in place of invalid characters. Without a mark, they are decoded only under the conditions of
 /// [`decode_without_bom`].
 fn decode_utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     match bytes {
@@ -96,9 +96,9 @@ fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of the
-/// characters are ASCII. Binary data practically never meets all these conditions, while text in which rules
-/// find something usually does.
+/// Decodes UTF-16 without a byte order mark. Requires that all bytes are well-formed UTF-16 without control
+/// characters and that at least half of the characters are ASCII. Binary data almost never meets these
+/// conditions, but text with code usually does.
 fn decode_without_bom(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {

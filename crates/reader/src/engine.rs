@@ -1,4 +1,4 @@
-//! Applies rules to one file: finds matches, keeps those that touch added lines, and selects the code that
+//! Applies rules to one file: finds matches, keeps matches that touch added lines, and selects the code that
 //! each finding shows.
 
 use std::collections::BTreeSet;
@@ -29,8 +29,8 @@ use crate::syntax::{
     ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, decode_keeping_offsets,
 };
 
-/// Default for the maximum number of reported findings per file. The most severe findings are kept; among
-/// equally severe ones, the first.
+/// Default maximum number of findings that are reported for one file. If there are more, the most severe
+/// findings are kept, and the first of several equally severe findings.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.
@@ -50,8 +50,8 @@ pub(crate) struct RuleSet<'packs> {
 pub(crate) struct FileFindings {
     /// Findings, the most severe first.
     pub(crate) findings: Vec<RawFinding>,
-    /// The reason why findings may be missing: too many findings, code that is too complex, or a file that is
-    /// not text.
+    /// The reason why findings may be missing: there are too many findings, the code is too complex, or the
+    /// file is not text.
     pub(crate) incomplete: Option<SkipReason>,
     /// Findings that a comment suppresses, the most severe first.
     pub(crate) suppressed: Vec<SuppressedFinding>,
@@ -79,8 +79,8 @@ impl RuleMatch<'_> {
         lints.any(|lint| parsed_file.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
-    /// Returns true if the matched code is not of the kind that the rule covers, or if the matched name
-    /// refers to something else there.
+    /// Returns true if the matched code is not of the syntax kind that the rule requires, or if the matched
+    /// name refers to something that the rule does not cover.
     fn is_other_code(
         &self,
         parsed_file: &ParsedFile<'_>,
@@ -98,8 +98,8 @@ impl RuleMatch<'_> {
             .any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
-    /// Returns true if the rule's counterpart pattern occurs in the file or in a changed sibling file.
-    /// Returns false for files that, by their path, are used in a running system.
+    /// Returns true if the file or a changed sibling file contains the counterpart that the rule expects.
+    /// Returns false for files whose paths show that they are used in a running system.
     fn has_counterpart(
         &self,
         file: &ChangedFile,
@@ -163,8 +163,8 @@ impl<'packs> RuleSet<'packs> {
         let (bytes, form) = (content.bytes(), content.kind());
         let mut hits = self.text.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
-        // Third-party code, such as a bundled program, may be too complex to parse. For such a file, the text
-        // rules are enough, so it does not count as incomplete.
+        // Third-party code, such as a bundled program, may be too complex to parse, but must still count as
+        // completely checked. Only the text rules are required for such files.
         let is_foreign = RepositoryPart::from_path(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
@@ -182,8 +182,8 @@ impl<'packs> RuleSet<'packs> {
                     }
                 }
             }
-            // Syntax rules are not applied to UTF-16 text: no compiler accepts such code, and the encoding of
-            // a fix would differ from that of the file.
+            // Syntax rules are not applied to UTF-16 text, because no compiler accepts such code and a fix
+            // would have the wrong encoding.
             ContentKind::Utf16 => {}
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
@@ -282,8 +282,8 @@ impl<'packs> RuleSet<'packs> {
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // A fix contains byte offsets of the decoded text, which equal the offsets in the file only if the
-        // file is UTF-8.
+        // A fix is possible only if the file is UTF-8: its byte offsets refer to the decoded text, and only
+        // UTF-8 has the same offsets in the file.
         let mut prover = SourceLanguage::from_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
@@ -395,7 +395,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(hits)
     }
 
-    /// Returns the matches of companion rules and size rules. Each match is a whole line.
+    /// Returns the matches of companion rules and size rules. The match of such a rule is a whole line.
     fn find_whole_file_matches(
         &self,
         file: &ChangedFile,
@@ -434,7 +434,7 @@ impl<'packs> RuleSet<'packs> {
     }
 }
 
-/// Returns the paths at which companions of this file may exist.
+/// Returns the paths of possible companions of this file, for all companion rules.
 pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoPath> {
     let paths = |rule: &&PackRule| match &rule.check {
         RuleCheck::Companion(check) if rule.applies_to(file) => check.companion_paths(file),

@@ -1,5 +1,5 @@
-//! Opens files of a tree that may be hostile. No link in any path component is followed, only regular files
-//! are opened, and the number of bytes read is limited.
+//! Opens files in a folder that may contain hostile content. No link in a path is followed, only regular
+//! files are opened, and a limited number of bytes is read.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -25,7 +25,8 @@ pub enum FileOpenError {
     Link,
     /// The path does not refer to a regular file, leads outside the tree, or leads through a link.
     NotRegular,
-    /// The operating system refuses access: the file does not exist, or the process may not read it.
+    /// The operating system reports an error, for example because the file does not exist or the process may
+    /// not read it.
     OsError(Errno),
 }
 
@@ -47,8 +48,8 @@ impl From<FileOpenError> for SkipReason {
     }
 }
 
-/// A folder of files to be read, usually those of the head commit. The operator chooses the folder's path,
-/// which may contain links. Paths below the folder must not contain links.
+/// A folder whose files are read, usually the files of the head commit. The operator chooses the path of this
+/// folder, so this path may contain links. Paths below the folder must not contain links.
 #[derive(Debug)]
 pub struct FileTree {
     root: OwnedFd,
@@ -167,10 +168,11 @@ pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenErro
     }
 }
 
-/// Reads a file, unless it is larger than [`MAX_FILE_BYTES`].
+/// Reads a file that is not larger than [`MAX_FILE_BYTES`].
 fn read_bounded(file: File) -> Result<Vec<u8>, SkipReason> {
-    // If the reported size is too large, only the beginning is read, to detect binary content. Otherwise at
-    // most one byte more than the limit is read, to detect a file that is larger than its reported size.
+    // If the file's reported size exceeds the limit, only the beginning of the file is read, to detect binary
+    // content. Otherwise, one byte beyond the limit is requested, to detect a file that is larger than its
+    // reported size.
     let too_large = file.metadata().is_ok_and(|facts| facts.len() > MAX_FILE_BYTES);
     let limit = if too_large { PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Types for fixes that are not yet validated, and for edits that are not yet applied to a file.
+//! Defines fixes that are not yet validated and edits that are not yet applied to a file.
 
 use std::ops::Range;
 
@@ -12,9 +12,9 @@ pub(crate) struct ByteReplacement {
 }
 
 impl ByteReplacement {
-    /// Returns an equivalent replacement whose range contains only the tokens that change. A word or an
-    /// operator is never split, so two fixes that change different letters of the same name still conflict.
-    /// Returns `None` if the range is not in the text.
+    /// Returns an equivalent replacement whose range contains only the changed tokens. Words and operators
+    /// are never split, so two fixes that change different letters of one name still conflict. Returns `None`
+    /// if the range is outside of the text.
     pub(crate) fn narrow_to_change(&self, text: &str) -> Option<Self> {
         let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
         let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
@@ -32,8 +32,8 @@ impl ByteReplacement {
         Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
     }
 
-    /// Returns true if this fix cannot be combined with `next`, which must not begin before this fix. Two
-    /// fixes conflict if they overlap, if one inserts or deletes text directly at the other, or if their
+    /// Returns true if this fix and `next` cannot both be applied. `next` must not begin before this fix.
+    /// Fixes conflict if they overlap, or if they touch and one of them inserts or deletes text, or if their
     /// adjacent texts would form one token.
     pub(crate) fn conflicts_with(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
@@ -83,15 +83,15 @@ fn is_between_tokens(text: &str, offset: usize) -> bool {
     kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
 }
 
-/// A suggestion that is to be applied to its file.
+/// A suggestion to replace lines, which can be applied to a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineEdit {
     /// The first line that is replaced, from 1.
     pub first_line: u32,
     /// The last line that is replaced.
     pub last_line: u32,
-    /// Text that replaces the lines, without a line end after its last line. If the text is empty, the lines
-    /// are deleted, including their line ends.
+    /// Text that replaces the lines, without a line end at its end. If the text is empty, the lines are
+    /// deleted, including their line ends.
     pub replacement: String,
 }
 

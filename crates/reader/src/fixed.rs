@@ -1,5 +1,4 @@
-//! Applies suggestions to a file. Suggestions that would change the syntax tree around their lines are not
-//! applied.
+//! Applies suggestions to a file, except suggestions that would change the syntax tree around their lines.
 
 use std::ops::Range;
 
@@ -15,7 +14,8 @@ use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 /// A file with suggestions applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AppliedEdits {
-    /// New content of the file. A byte order mark, CRLF line ends and a missing last line end are kept.
+    /// New content of the file. The file keeps a byte order mark, CRLF line ends and the absence of a line
+    /// end in its last line.
     pub bytes: Vec<u8>,
     /// For each edit, in the caller's order, the reason why the edit was not applied; `None` for an applied
     /// edit.
@@ -25,8 +25,8 @@ pub struct AppliedEdits {
 /// Reasons why a suggestion is not applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FixRefusal {
-    /// The edit overlaps the applied edit with this index, or one of the two inserts text where the other
-    /// begins or ends.
+    /// The edit overlaps an applied edit, which has this index, or one of the two edits inserts text at the
+    /// start or end of the other.
     Overlap(usize),
     /// The edit with this index makes the same change and was applied.
     SameChange(usize),
@@ -41,8 +41,7 @@ pub enum FixRefusal {
     NoGrammar,
     /// The file is not UTF-8.
     NotUtf8,
-    /// The file takes too long to parse, or the limit for parsing the file with different sets of edits is
-    /// reached.
+    /// The file takes too long to parse, or too many combinations of edits were already parsed.
     TooLarge,
 }
 
@@ -54,7 +53,7 @@ struct EditCandidate<'a> {
     edit: &'a LineEdit,
     /// Byte range of the edit's lines.
     lines: Range<usize>,
-    /// The change that the edit makes within its lines, without the unchanged text.
+    /// The edit's change, without text at the beginning and end of the lines that stays the same.
     fix: ByteReplacement,
 }
 
@@ -72,9 +71,9 @@ impl EditCandidate<'_> {
 }
 
 /// Applies all compatible suggestions to the file for which they were made. If two suggestions overlap, only
-/// the one that begins first is applied. Edits that would change the syntax tree around their lines are not
-/// applied. No edit is applied if the file is not UTF-8 or its language has no grammar: such files get no
-/// suggestions.
+/// the suggestion that begins first is applied. Edits that would change the syntax tree around their lines
+/// are not applied. No edit is applied if the file is not UTF-8 or if no grammar for its language is known.
+/// Truing makes no suggestions for such files.
 pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
@@ -117,7 +116,8 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
     }
     let fixed = proven(&chosen).unwrap_or_else(|_| {
         // Each edit is valid by itself, but together the edits may be invalid; for example, they may leave an
-        // empty block. The edits are therefore added one by one.
+        // empty block. The edits are therefore applied one by one, and each edit that makes the file invalid
+        // is left out.
         let (mut best, mut tries) = (text.to_owned(), MAX_PARSED_BYTES / text.len().max(1));
         chosen.clear();
         for next in &candidates {
@@ -164,8 +164,8 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     candidates
 }
 
-/// Merges sorted, compatible edits into one change per group of overlapping lines. The validation then checks
-/// each group as one change. Returns `None` if a range is not in the text.
+/// Merges the edits on overlapping lines into one change. `chosen` must be sorted and free of conflicts. The
+/// merged change is then validated as a whole. Returns `None` if a range is outside of the text.
 fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
@@ -186,7 +186,7 @@ fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec
     ranges.into_iter().zip(parts).map(|(range, fixes)| merge_fixes(text, range, &fixes)).collect()
 }
 
-/// Merges several ascending changes within a range into one change of the range.
+/// Merges changes within a range, in ascending order, into one change that replaces the whole range.
 fn merge_fixes(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option<ByteReplacement> {
     let (mut replacement, mut at) = (String::new(), range.start);
     for fix in fixes {
@@ -199,9 +199,9 @@ fn merge_fixes(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> O
 }
 
 impl LineIndex<'_> {
-    /// Returns the byte replacements of edits. The edits must be in ascending order. A deleted line is
-    /// removed with its line end. If the file's last line has no line end and is deleted, the line end before
-    /// it is removed instead. The new file then also ends without a line end.
+    /// Converts edits to byte replacements. The edits must be in ascending order. A deleted line is deleted
+    /// together with its line end. If the deleted line is the last line and has no line end, the preceding
+    /// line end is deleted instead. The new file then also has no line end at its end.
     pub(crate) fn edit_replacements(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.line_count();
         let is_ended = self.line_range(count.saturating_add(1)).start > self.line_range(count).end;
@@ -215,8 +215,7 @@ impl LineIndex<'_> {
         edits.iter().map(|edit| self.edit_replacement(edit, with_end_before(edit))).collect()
     }
 
-    /// Returns the byte replacement of an edit. The replacement uses CRLF if the replaced lines end with
-    /// CRLF.
+    /// Converts an edit to a byte replacement. The replacement uses CRLF if the replaced lines end with CRLF.
     fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.line_range(edit.first_line).start..self.line_range(edit.last_line).end;
         if edit.replacement.is_empty() {

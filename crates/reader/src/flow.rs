@@ -1,12 +1,12 @@
-//! Flow rules, which follow values through a Python file: the import that a name refers to, the result of a
-//! call, and the code that enters, awaits or drops this result. The rules are not a type checker: if the file
-//! does not determine a value, the value is unknown and causes no finding. The only exceptions are the names
-//! that a rule's page lists as trusted.
+//! Flow rules, which follow values through a Python file. For example, they follow the result of a call to
+//! the code that enters, awaits or drops this result. The rules are not a type checker: a value that the file
+//! does not determine is unknown and causes no finding. The only exceptions are names that the rule's page
+//! lists as trusted.
 //!
-//! `model` resolves names to bindings, and `value` resolves expressions. `guess` resolves calls by trusted
-//! names, `things` and `streams` contain facts about libraries, and `callback_types` parses the types of
-//! callbacks. `uses` follows contexts, and `imports` finds the imports that a finding depends on. The other
-//! modules implement the rules.
+//! `model` resolves names to bindings, and `value` resolves expressions. `guess` determines the results of
+//! calls from trusted names, `things` and `streams` contain facts about libraries, and `callback_types`
+//! parses the types of callbacks. `uses` finds the uses of contexts, and `imports` finds the imports on which
+//! a finding depends. The other modules implement the rules.
 
 mod awaits;
 mod believe;
@@ -54,7 +54,7 @@ impl FlowCheck {
     }
 }
 
-/// The kinds of values that flow rules follow. Each rule follows one kind.
+/// The kinds of defects that flow rules find. Each rule finds one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FlowKind {
@@ -66,11 +66,11 @@ pub(crate) enum FlowKind {
     Blocking,
     /// Cancellations that a coroutine swallows.
     Cancellations,
-    /// Asynchronous iterators and contexts in a plain `for` or `with`.
+    /// Asynchronous iterators in a plain `for` loop, and asynchronous contexts in a plain `with` statement.
     Iterations,
     /// Classes and functions of botocore that have an asynchronous replacement in aiobotocore.
     Pieces,
-    /// Callbacks that may be sync or async.
+    /// Callbacks that are called without support for both synchronous and asynchronous callbacks.
     Callbacks,
     /// Names of classes that override classes of botocore.
     Names,
@@ -119,7 +119,7 @@ pub(crate) fn find_matches(
         }
         if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
-    // As for syntax rules, a panic in a flow rule causes a failure only for the file that is being checked.
+    // If a flow rule panics, only this file fails. Panics in syntax rules are handled in the same way.
     catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Panicked))
 }
 

@@ -1,6 +1,6 @@
-//! Implements the `RepositoryReader` port in the calling process. The reader opens the changed files on a few
-//! threads and reports findings. `RequestReader` reads single files of a request. It is used both in the
-//! calling process and in a reader process.
+//! Implements the `RepositoryReader` port in the calling process. The reader reads the changed files on a few
+//! threads and reports findings. `RequestReader` reads the files of one request one by one. `RequestReader`
+//! is used both in the calling process and in a reader process.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ use crate::used_tools::find_used_tools;
 /// Maximum number of reader threads. More threads would not be faster, because the disk and the memory limit
 /// the speed.
 const MAX_THREADS: usize = 8;
-/// Number of files per reader thread.
+/// Number of files for each reader thread. With fewer files, fewer threads are started.
 const FILES_PER_THREAD: usize = 8;
 
 /// Maximum number of returned companion paths of changed files. A hostile change could cause very many of
@@ -123,7 +123,7 @@ impl InProcessReader {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::Failed`] if the tree
     /// cannot be opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be
-    /// read is not an error; the report lists the file.
+    /// read causes no error; the report lists this file.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let one = RequestReader::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -154,7 +154,7 @@ impl InProcessReader {
     }
 }
 
-/// Reads single files of one request.
+/// Reads files of a request, one at a time.
 pub(crate) struct RequestReader<'a> {
     packs: &'a RulePacks,
     rules: RuleSet<'a>,
@@ -179,9 +179,9 @@ impl<'a> RequestReader<'a> {
         ChangeContext::from_request(request, &self.tree)
     }
 
-    /// Returns the report on one file. The report lists the file once, as reviewed or as skipped. `time`
-    /// limits the total time of parsing the file. If the limit is zero, no rules that need a syntax tree are
-    /// applied.
+    /// Returns the report on one file. The report lists the file exactly once, either as reviewed or as
+    /// skipped. `time` limits the time for parsing the file. If `time` is zero, rules that need a syntax tree
+    /// are not applied.
     pub(crate) fn read_file(
         &self,
         file: &ChangedFile,
@@ -213,8 +213,8 @@ impl<'a> RequestReader<'a> {
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
-            // A suppression comment is not reported for a rule that exists but does not run: the rule is
-            // disabled, or its pack is not used.
+            // A comment is not reported as a comment for an unknown rule if its rule exists but does not run,
+            // because the rule or its pack is disabled.
             let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.name == name);
             report
@@ -225,7 +225,7 @@ impl<'a> RequestReader<'a> {
     }
 }
 
-/// Adds the results for other files to a report.
+/// Adds the results of a partial report to `report`.
 fn merge_report(report: &mut ReadReport, partial_report: ReadReport) {
     report.findings.extend(partial_report.findings);
     report.reviewed.extend(partial_report.reviewed);
@@ -239,14 +239,14 @@ fn finding_sort_key(finding: &RawFinding) -> (&CodeLocation, &str) {
     (&finding.location, &finding.rule)
 }
 
-/// A queue of files, from which each thread takes the next one.
+/// The files of a request, from which each thread takes the next file.
 struct FileQueue<'a> {
     files: Vec<&'a ChangedFile>,
     next_index: AtomicUsize,
 }
 
-/// Returns the files of a request. With several threads, the largest files come first. If a large file came
-/// last, all other threads would be idle while it is read.
+/// Returns the files of a request. With several threads, the largest files come first. Otherwise, other
+/// threads might be idle while the last thread reads a large file.
 fn files_largest_first<'a>(
     request: &'a ReadRequest,
     tree: &FileTree,

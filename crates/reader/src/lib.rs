@@ -1,12 +1,13 @@
-//! Parses the files of repositories. This crate contains no credentials and opens no connections.
+//! Parses files of repositories. This crate contains no credentials and opens no connections.
 //!
-//! Rules are data: a *pack* is a folder of `packs/`, and a rule is one file in it (see [`pack`] for its
-//! fields). [`InProcessReader`] implements the [`RepositoryReader`](truing_core::port::RepositoryReader) port
-//! in the calling process. This reader opens the changed files below the request's tree (`file`), applies the
-//! packs' rules to each whole file (`engine`), and reports matches that touch added lines. A report never
-//! contains a secret (`snippet`). A file that is not text is only checked for secrets and size (`content`).
+//! Rules are data: a *pack* is a folder below `packs/`, and a rule is a file in this folder (see [`pack`] for
+//! its fields). [`InProcessReader`] implements the [`RepositoryReader`](truing_core::port::RepositoryReader)
+//! port in the calling process. This reader opens the changed files below the request's tree (`file`),
+//! applies the packs' rules to each whole file (`engine`), and reports matches that touch added lines. A
+//! report never contains a secret (`snippet`). A file that is not text is only checked for secrets and size
+//! (`content`).
 //!
-//! A model reads a tree through [`tools`]. Secrets are removed from the model's text before the text is shown
+//! A model can read a tree through [`tools`]. Secrets are removed from text before a model receives it
 //! ([`redact`]).
 
 mod bounds;
@@ -43,7 +44,8 @@ pub mod tree_secrets;
 mod used_tools;
 mod withheld;
 
-/// Returns true if a grammar is known for the file at this path. A change of such a file can be validated.
+/// Returns true if a grammar is known for the file at this path. Fixes of such a file can be validated by
+/// parsing the fixed file.
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
     syntax::SourceLanguage::from_path(path.as_bytes()).is_some()
 }

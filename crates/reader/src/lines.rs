@@ -6,7 +6,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(crate) struct LineIndex<'text> {
     text: &'text [u8],
-    /// Offset of each line's first byte, ascending; the first is 0.
+    /// Offset of the first byte of each line, in ascending order; the first offset is 0.
     starts: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ impl<'text> LineIndex<'text> {
         self.text
     }
 
-    /// Returns the number of lines. A line end at the end of the text does not start a further, empty line.
+    /// Returns the number of lines. If the text ends with a line end, no empty line follows.
     pub(crate) fn line_count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
         u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
@@ -48,26 +48,26 @@ impl<'text> LineIndex<'text> {
         start..end
     }
 
-    /// Returns true if `line` belongs to the block that begins at the line `opens`. All lines between them
-    /// must be indented deeper than `opens`.
+    /// Returns true if `line` belongs to the block that begins at the line `opens`, because all lines after
+    /// `opens` up to `line` are indented more deeply.
     pub(crate) fn is_in_indented_block(&self, line: u32, opens: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.line_range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
-            // A line that begins with `)` is skipped, because it still belongs to the head of the block.
+            // A line that begins with `)` is skipped, because it ends the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
         };
         let Some(outer) = indent(opens) else { return false };
         opens < line && (opens + 1..=line).filter_map(indent).all(|inner| inner > outer)
     }
 
-    /// Returns the bytes at `range`. The result is empty if the range is not in this text.
+    /// Returns the bytes at `range`. The result is empty if `range` is outside of the text.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'text [u8] {
         self.text.get(range).unwrap_or_default()
     }
 }
 
-/// Returns true if one of the ascending ranges overlaps `first..=last`.
+/// Returns true if at least one of the ascending `ranges` contains a line from `first_line` to `last_line`.
 pub(crate) fn overlaps_any(ranges: &[(u32, u32)], first_line: u32, last_line: u32) -> bool {
     let next = ranges.partition_point(|(_, end)| *end < first_line);
     ranges.get(next).is_some_and(|(start, _)| *start <= last_line)

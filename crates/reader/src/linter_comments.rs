@@ -1,5 +1,5 @@
-//! Finds comments that disable rules of linters. Some of Truing's rules have an equivalent rule in a linter.
-//! Where a comment disables the linter's rule, Truing's rule reports nothing either.
+//! Finds comments that disable rules of linters. Some of Truing's rules have an equivalent linter rule. If a
+//! comment disables the linter rule for a line, Truing's rule reports nothing on this line.
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$",
     )
 });
-/// A block comment for ESLint or oxlint that disables or enables rules for all lines after it, until a later
+/// A block comment for ESLint or oxlint that disables or enables rules for all following lines, until another
 /// comment changes this.
 static SCRIPT_BLOCK: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
@@ -43,15 +43,15 @@ fn compile_pattern(pattern: &str) -> Regex {
 /// Maximum number of comments of a file that apply to more than one line. Further such comments are ignored.
 const MAX_COMMENTS: usize = 1_000;
 
-/// Linter comments of a file. Comments that apply to more than one line are parsed when they are first
-/// needed.
+/// Linter comments of a file. Comments that apply to more than one line are parsed when they are needed for
+/// the first time.
 pub(crate) struct LinterComments<'a> {
     lines: &'a LineIndex<'a>,
     blocks: OnceCell<Vec<CommentBlock<'a>>>,
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
-/// A comment that disables or enables ESLint rules for all lines after it, until a later comment changes
+/// An ESLint comment that disables or enables rules for all following lines, until another comment changes
 /// this.
 struct CommentBlock<'a> {
     end: usize,
@@ -86,8 +86,8 @@ impl<'a> LinterComments<'a> {
         })
     }
 
-    /// Returns true if a block comment disables the rule at this offset. The last comment before the offset
-    /// that names the rule or all rules decides.
+    /// Returns true if a block comment disables the rule at this offset. This depends on the last preceding
+    /// comment that names the rule or applies to all rules.
     fn is_in_disabled_block(&self, offset: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
@@ -140,8 +140,8 @@ fn is_disabled_by_biome(before: &[u8], rule: &str) -> bool {
     })
 }
 
-/// Returns true if the codes apply to a rule of Ruff. A code in a comment (`E5`) applies to all rules whose
-/// code begins with that code. A comment without codes applies to every rule.
+/// Returns true if the codes apply to a rule of Ruff. A code such as `E5` in a comment applies to all rules
+/// whose code begins with `E5`. A comment without codes applies to every rule.
 fn codes_cover_rule(codes: Option<&[u8]>, rule: &str) -> bool {
     let Some(codes) = codes else { return true };
     let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();

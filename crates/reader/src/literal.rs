@@ -1,9 +1,9 @@
-//! Finds secrets that the secret rules do not recognise by their format: a value after a name such as
-//! `password`, a credential in a URL, a JSON Web Token.
+//! Finds secrets that have no recognisable format: a value after a name such as `password`, a credential in a
+//! URL, or a JSON Web Token.
 //!
-//! No rule reports such secrets, because there would be too many false findings. Such secrets are only
-//! removed from text that is shown to others. Code remains readable, because a name, a call, a placeholder or
-//! an ordinary word does not count as a secret (`password = form["password"]`).
+//! No rule reports such secrets, because too many of these findings would be false. Such secrets are removed
+//! only from text that other people or services can see. Code stays readable, because names, calls,
+//! placeholders and ordinary words are not treated as secrets (`password = form["password"]`).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,14 +17,14 @@ const MIN_CHOSEN: usize = 6;
 /// Maximum number of characters of a value. A longer text counts as data, not as a secret.
 const MAX_VALUE: usize = 512;
 
-/// Names that stand for secret values. A name with a further word after it (`token_type`, `password_field`)
-/// stands for metadata, and does not match.
+/// Pattern for names of secret values. A name with a further word at its end (`token_type`, `password_field`)
+/// does not match, because it refers to metadata.
 const NAME: &str = concat!(
     r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key"#,
     r#"|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)"#,
     r#"(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#
 );
-/// Names that stand for secrets that people choose.
+/// Pattern for names of secrets that people choose.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
 /// Pattern for the text between a name and its value in an assignment, a field or a comparison. This text may
 /// contain a type annotation.
@@ -44,8 +44,8 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
             of(&format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
-    // Form of environment variables and URLs: there is no space around `=`, and the value ends before a
-    // space, a quote or `&`.
+    // Format of environment variables and URL parameters: no space is next to `=`, and a space, a quote or
+    // `&` ends the value.
     let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
         of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
@@ -82,8 +82,7 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
 
 struct LiteralPattern {
     pattern: Regex,
-    /// Function that returns true if the matched text is a secret value, and false if it is code or a
-    /// placeholder.
+    /// Returns true if the text in the group `value` is a secret, and false if it is code or a placeholder.
     is_value: fn(&str) -> bool,
 }
 
@@ -116,8 +115,8 @@ fn is_unquoted_secret(text: &str) -> bool {
         && is_quoted_secret(text)
 }
 
-/// Returns true for a value that a person chose. Values that people choose are often words with added digits
-/// or signs, so words are not excluded here.
+/// Returns true if the text may be a secret that a person chose. People often choose words and add digits or
+/// signs, so words are not excluded here.
 fn is_human_chosen_secret(text: &str) -> bool {
     has_mixed_characters(text)
         && !has_code_reference(text)
@@ -167,8 +166,8 @@ fn is_placeholder(text: &str) -> bool {
     is_one_letter || WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// Returns true if the text consists of words joined by signs, each with at most a two-digit number at its
-/// end. Names in programs look like this (`utf8_decoder`).
+/// Returns true if the text consists of words that are joined by signs. Each word may end with a number of at
+/// most two digits. Names in programs look like this (`utf8_decoder`).
 fn looks_like_name(text: &str) -> bool {
     let is_word = |part: &str| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());

@@ -1,9 +1,9 @@
-//! Masks secrets in text for a model. The text `[secret cut]` replaces each secret that a rule recognises by
-//! its format, and each credential that this process uses.
+//! Masks secrets in text that a model receives. The text `[secret cut]` replaces each secret with a format
+//! that a rule recognises, and each credential of this process.
 //!
-//! Masking does not change the number of lines, because findings cite line numbers of the file. A text is
-//! masked as a whole, before its lines are numbered or divided into pages, because a single line of a private
-//! key cannot be recognised. The operator can disable the masks ([`set_secrets_shown`]).
+//! Masking keeps the number of lines, because findings refer to line numbers of the file. A text is masked
+//! before its lines are numbered or divided into pages. Otherwise, a single line of a private key would not
+//! be recognised. The operator can disable masking ([`set_secrets_shown`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,10 +17,10 @@ use crate::snippet::SecretRanges;
 /// Text that replaces a secret.
 pub const MASK: &str = "[secret cut]";
 
-/// True if the operator has set `review.redact = false`.
+/// True if the operator has set `review.redact` to `false`.
 static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Sets, for the whole process, whether secrets are shown to models.
+/// Sets whether models receive secrets. The setting applies to the whole process.
 pub fn set_secrets_shown(are_shown: bool) {
     ARE_SHOWN.store(are_shown, Ordering::Relaxed);
 }
@@ -42,9 +42,10 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the ranges of secrets. The rules search the text, and also copies of the text in which spaces
-/// replace escapes such as `\n`, or underscores. The lines of private keys are added. Rules that report
-/// findings do not search such copies, because a false finding costs more than a needless mask.
+/// Returns the ranges of secrets in a text. The rules search the text, and copies of the text in which spaces
+/// replace underscores or escapes such as `\n`. The lines of private keys are found separately. Rules that
+/// report findings do not search these copies, because a false finding does more harm than an unnecessary
+/// mask.
 fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = find_secrets(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_underscore_length] {
@@ -62,9 +63,9 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::new(places))
 }
 
-/// Returns a copy of the text in which spaces replace escapes, or the text itself if it has none. `measure`
-/// returns the length of the escape at the beginning of its argument, or 0. Offsets in the copy are the same
-/// as in the text.
+/// Returns a copy of the text in which spaces replace escapes. Returns the text itself if it contains no
+/// escapes. `measure` returns the length of the escape with which a text begins, or 0. Offsets in the copy
+/// are the same as in the text.
 fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -82,8 +83,8 @@ fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
 
 /// Maximum number of bytes between `&` and `;` of a character reference.
 const MAX_ENTITY_BYTES: usize = 8;
-/// Maximum number of underscores in a word that are tried as the separator between a name and a token:
-/// `old_ghp_…` is a name joined to a token.
+/// Maximum number of underscores in a word after which a token may begin: in `old_ghp_…`, a token follows a
+/// name.
 const MAX_JOINTS: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
@@ -108,10 +109,10 @@ fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
 }
 
 /// Returns the length of the escape at the beginning of `rest`, or 0 if there is none. Escapes are `\n` and
-/// similar ones, also with several backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, and terminal
+/// similar escapes, even with several backslashes; `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`; and terminal
 /// sequences.
 fn escape_length(rest: &[u8]) -> usize {
-    // At most eight backslashes are counted, because escapes in real texts do not have more.
+    // Only eight backslashes are counted, because real text does not contain escapes with more.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
         [b'\\', ..] if rest.get(backslashes).is_some_and(|letter| b"nrtbf0".contains(letter)) => {
@@ -141,8 +142,8 @@ fn starts_with_hex(bytes: &[u8], count: usize) -> bool {
     bytes.get(..count).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Returns the length of the escape at the beginning of `rest`, or 1 for a `_`, which may join a name and a
-/// secret.
+/// Returns the length of the escape at the beginning of `rest`, or 1 for an underscore, which may separate a
+/// name from a secret.
 fn escape_or_underscore_length(rest: &[u8]) -> usize {
     if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
@@ -151,8 +152,8 @@ fn escape_or_underscore_length(rest: &[u8]) -> usize {
 const MAX_KEY_BYTES: usize = 16 << 10;
 /// Maximum number of bytes of the line that ends a private key (`END … PRIVATE KEY`).
 const MAX_END_BYTES: usize = 60;
-/// Minimum length of a run of base64 characters that counts as a line of a key. Shorter runs are probably
-/// names, because the lines of a key have 64 or 70 characters.
+/// Minimum number of base64 characters in a row that may be a line of a private key. Shorter sequences are
+/// probably names, because full lines of a key have 64 or 70 characters.
 const MIN_KEY_RUN: usize = 32;
 
 /// Returns the ranges of base64 characters between the first and the last line of each private key. Any text
@@ -194,8 +195,9 @@ fn find_key_lines(text: &str) -> Vec<Range<usize>> {
     places
 }
 
-/// Returns true if a run of base64 characters may be a line of a key. Such a line has digits, upper-case and
-/// lower-case letters; long names, paths and hexadecimal digests lack one of these kinds.
+/// Returns true if a sequence of base64 characters may be a line of a private key. Such a line contains
+/// digits, upper-case letters and lower-case letters; long names, paths and hexadecimal digests lack one of
+/// these kinds.
 fn is_key_line(run: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| run.iter().any(kind);
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
@@ -210,9 +212,9 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Returns a command's output with secrets masked for a model. The output is searched a second time without a
-/// leading `+`, `-` or space in each line: in a diff, this character would prevent the recognition of a
-/// private key.
+/// Returns a command's output with secrets masked for a model. The output is searched twice, the second time
+/// without a `+`, `-` or space at the beginning of each line. In a diff, this character would prevent the
+/// recognition of a private key.
 pub fn mask_command_output(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
@@ -226,16 +228,16 @@ pub fn mask_command_output(text: &str) -> String {
         }
         let mark = raw.strip_suffix(bare).unwrap_or_default();
         let shown = format!("{mark}{inner}");
-        // If the two searches masked different parts of the line, the whole line is masked.
+        // If the searches found different secrets in this line, the whole line is masked.
         *line = if *line == *raw || *line == shown { shown } else { format!("{mark}{MASK}") };
     }
     lines.join("\n")
 }
 
-/// Masks lines in place. `searched` contains the same lines without any mask, possibly in another form; a
-/// secret is searched for in these lines. A line in which a secret is found is replaced by its masked line in
-/// `searched`. Lines that already contain masks are not searched, because a mask in one line prevents the
-/// recognition of a key of several lines.
+/// Masks lines in place. The secrets are searched in `searched`, which contains the same lines without masks,
+/// possibly with other line beginnings. Each line with a secret is replaced by the masked line of `searched`.
+/// Lines with masks are not searched again, because a mask would prevent the recognition of a private key
+/// with several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
     let whole = searched.join("\n");
     let Cow::Owned(masked) = mask_secrets(&whole) else { return };
@@ -244,7 +246,7 @@ pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, se
         // If the search fails, `masked` has only one line, and the other lines become empty.
         let shown = masked.next().unwrap_or_default();
         if shown != *before {
-            // If the two searches masked different parts of the line, the whole line is masked.
+            // If the searches found different secrets in this line, the whole line is masked.
             let is_other = line.contains(MASK) && line != shown;
             *line = if is_other { MASK.to_owned() } else { shown.to_owned() };
         }
@@ -256,12 +258,12 @@ pub fn count_masks(text: &str) -> usize {
     text.matches(MASK).count()
 }
 
-/// Returns the parts of a text that are masked for a model.
+/// Returns the texts in `text` that are masked for a model.
 pub fn masked_secrets(text: &str) -> Vec<&str> {
     find_mask_ranges(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }
 
-/// Returns the parts of a text that the secret rules report as findings.
+/// Returns the texts in `text` that secret rules report as findings.
 pub fn find_secrets_by_rules(text: &str) -> Vec<&str> {
     find_secrets(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }

@@ -1,9 +1,9 @@
-//! Parses the output of linters and test programs into diagnostics.
+//! Parses the output of linters and test programs, and converts it to diagnostics.
 //!
-//! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`].
-//! [`read_output`] does not panic, uses bounded memory, and reports which parts of the output it skips. The
-//! output is untrusted: texts are cleaned (`text`), paths outside the tree are rejected (`path`), and places
-//! are checked against the file itself (`resolve`).
+//! An [`OutputFormat`] identifies a format. [`read_output`] converts the bytes of an output to a
+//! [`DiagnosticReport`]. [`read_output`] does not panic, uses bounded memory, and reports which parts of the
+//! output it skips. Because the output is untrusted, texts are cleaned (`text`), paths outside the tree are
+//! rejected (`path`), and locations are compared with the file's content (`resolve`).
 
 mod checkstyle;
 mod choose;

@@ -180,19 +180,19 @@ pub(crate) use pattern::RulePattern;
 pub(crate) use rule::{PackRule, RuleCheck};
 use rule::{RuleExample, RuleExamples};
 
-/// Rule files built into the binary: path under `packs/`, and text.
+/// Rule files that are built into the binary: paths below `packs/`, and texts.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
 /// Maximum size of a rule file in bytes. The limit bounds the depth of recursion when a pattern is compiled.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
-/// All known packs. A pack built into the binary is parsed when it is first used.
+/// All known packs. Embedded packs are parsed when they are used for the first time.
 #[derive(Debug, Default)]
 pub struct RulePacks {
     packs: BTreeMap<String, RulePack>,
 }
 
-/// One pack: its files, and its rules, which are parsed at first use.
+/// One pack: its files, and its rules, which are parsed when they are used for the first time.
 #[derive(Debug, Default)]
 struct RulePack {
     /// Path `{pack}/rules/{rule}.toml` or `.yml`, and text, of each file.
@@ -245,14 +245,16 @@ impl RulePacks {
         for (file, text) in folder::read_packs(folder)? {
             packs.add(file.into(), text.into())?;
         }
-        // An operator's mistake must be reported when the packs are loaded, not when a pack is first used.
+        // The rules in the folder are parsed now, so an operator's mistakes are reported when the packs are
+        // loaded.
         for (_, pack) in packs.packs.iter().filter(|(name, _)| folder.join(name).is_dir()) {
             pack.rules()?;
         }
         Ok(packs)
     }
 
-    /// Reads one pack from its folder, which has the pack's name and contains a folder `rules`.
+    /// Reads one pack from its folder. The name of the folder is the name of the pack, and the folder
+    /// contains a folder `rules`.
     ///
     /// # Errors
     ///
@@ -291,7 +293,7 @@ impl RulePacks {
         self.packs.keys().map(String::as_str).collect()
     }
 
-    /// Returns every rule of every pack, by pack and file name.
+    /// Returns the rules of all packs, ordered by pack and file name.
     ///
     /// # Errors
     ///
@@ -332,7 +334,7 @@ impl RulePacks {
         }))
     }
 
-    /// Returns the rules that a run with these packs uses: each enabled rule once.
+    /// Returns all enabled rules of these packs, without duplicates.
     ///
     /// # Errors
     ///
@@ -378,7 +380,7 @@ impl RulePacks {
         self.packs.get(name).ok_or_else(unknown)
     }
 
-    /// Returns the enabled rules of the named packs, each once.
+    /// Returns the enabled rules of these packs, without duplicates.
     pub(crate) fn select_rules(&self, pack_names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in pack_names {
@@ -399,7 +401,7 @@ pub struct ListedRule<'packs> {
     /// Severity of the rule's findings.
     pub severity: Severity,
     pub category: DefectCategory,
-    /// Languages that a syntax rule applies to; empty for rules of other kinds.
+    /// Languages of the files to which a syntax rule or flow rule applies; empty for rules of other kinds.
     pub languages: Vec<&'static str>,
     /// True if runs use the rule.
     pub enabled: bool,
@@ -424,7 +426,7 @@ impl<'packs> ListedRule<'packs> {
     }
 }
 
-/// Rule, and the file that contains the rule.
+/// A rule, with the file that defines it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSource<'packs> {
     /// Public description of the rule.
@@ -437,11 +439,11 @@ pub struct RuleSource<'packs> {
     pub valid_example_count: usize,
     /// Number of examples in which the rule must find something.
     pub invalid_example_count: usize,
-    /// Code of the first example in which the rule must find nothing; `None` if that example is not one short
-    /// file of text.
+    /// Code of the first example in which the rule must find nothing. `None` if this example does not consist
+    /// of one short text file.
     pub valid_code: Option<&'packs str>,
-    /// Code of an example in which the rule must find something; `None` if that example is not one short file
-    /// of text. For a rule with a fix, the fix changes this example.
+    /// Code of an example in which the rule must find something. `None` if this example does not consist of
+    /// one short text file. For a rule with a fix, this is an example that the fix changes.
     pub invalid_code: Option<&'packs str>,
     /// Text of `invalid_code` after the rule's fix is applied.
     pub fixed_code: Option<&'packs str>,
@@ -466,7 +468,7 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     }
 }
 
-/// Returns true for lower-case letters, digits and `-`.
+/// Returns true if the text consists only of lower-case letters, digits and `-`.
 fn is_valid_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }

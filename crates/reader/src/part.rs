@@ -1,5 +1,5 @@
-//! Classifies parts of a repository by their paths, because code in tests, documentation or examples is
-//! judged differently from the product.
+//! Determines the part of a repository to which a path belongs, because code in tests, documentation or
+//! examples is judged differently from the product.
 
 use std::sync::LazyLock;
 
@@ -8,23 +8,23 @@ use serde::Deserialize;
 use truing_core::finding::Severity;
 use truing_diff::RepoPath;
 
-/// Part of a repository other than the product.
+/// A part of a repository that is not the product.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RepositoryPart {
     /// Tests, test data, and helpers for writing tests.
     Test,
-    /// Data that tests run on. A rule without an entry for fixtures uses the entry for tests.
+    /// Data that tests run on. If a rule has no severity for fixtures, the rule's severity for tests applies.
     Fixture,
     /// Documentation, which is text for people.
     Document,
     /// Example programs that use the product.
     Example,
-    /// Code of third parties that is kept in the repository, and generated code.
+    /// Third-party code that the repository contains, and generated code.
     Foreign,
 }
 
-/// Severity of a rule's findings in a part.
+/// Severity of a rule's findings in a part of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum PartSeverity {
@@ -84,7 +84,7 @@ const WORDS: &[(RepositoryPart, &[&str])] = &[
     ),
 ];
 
-/// Names of folders that contain test data. A name counts only if the rest of the path identifies a test.
+/// Names of folders that contain test data. Such a folder counts only if the path also identifies a test.
 const DATA: &[&str] = &[
     "assets",
     "case",
@@ -127,22 +127,22 @@ const NO_TESTS: &[&str] = &[
     "tightest",
 ];
 
-/// Names that identify a part of the repository only if they are the whole name of a folder.
+/// Names that identify a part of the repository only as the complete name of a folder.
 const FOLDERS: &[(RepositoryPart, &[&str])] = &[
     (RepositoryPart::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
     (RepositoryPart::Document, &["doc", "docs", "documentation", "website"]),
     (RepositoryPart::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
 ];
 
-/// Folders of Yarn that contain programs: Yarn itself and its plugins.
+/// Folders in which Yarn stores programs: Yarn itself and plugins.
 const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdks"];
 /// Files that Yarn generates.
 const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
 
-/// Words that identify a test if they are directly before the ending of a file name, as in `a.spec.ts`.
+/// Words that identify a test directly before the extension of a file name, as in `a.spec.ts`.
 const INFIXES: &[&str] = &["spec", "cy"];
 
-/// Endings of files with text for people.
+/// Extensions of files with text for people.
 const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 
 impl RepositoryPart {
@@ -187,12 +187,12 @@ impl RepositoryPart {
     }
 }
 
-/// Endings of script files. A script that is a test imports the code that it tests.
+/// Extensions of script files. A script that contains tests imports the code that it tests.
 const SCRIPTS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
-/// Words that identify a script as a test if they are directly before the ending of its name.
+/// Words that identify a script as a test directly before the extension of its name.
 const TESTS: &[&str] = &["spec", "test", "cy", "e2e"];
 
-/// Pattern of an import or an export of a module.
+/// Pattern for an import or an export in a script.
 static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this file compile")]
     Regex::new(r"(?m)^[ \t]*(?:import|export)\b|\b(?:require|import|importScripts)[ \t]*\(")
@@ -200,9 +200,9 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl RepositoryPart {
-    /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
-    /// counts as test data if it has no imports and its name does not mark it as a test. Such a script is
-    /// input for a formatter or a parser.
+    /// Returns the part to which a file with this path and text belongs. `None` stands for the product. A
+    /// script in a test folder counts as test data if it has no imports and its name does not identify a
+    /// test. Such a script is usually the input of a formatter or parser.
     pub(crate) fn from_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());

@@ -1,9 +1,9 @@
-//! Validates suggestions. The module `fixed` applies suggestions to files.
+//! Validates the fixes of rules. Suggestions are applied to files by the module `fixed`.
 //!
-//! A rule's `fix` is shown only if it passes these checks when applied in memory: something changes, the file
-//! has no more syntax errors than before, no token is cut, and the tree around the fixed bytes is unchanged.
-//! For example, a fix must not make a statement the body of the `if` above it, or apply an operator to more
-//! operands. A fix that does not pass the checks is not shown; the finding then has only its text.
+//! The `fix` of a rule is shown only if applying it in memory meets four conditions. The text changes, no
+//! syntax error is added, no token is cut, and the syntax tree around the fixed bytes stays the same. For
+//! example, a fix must not move a statement into the body of the preceding `if`, or let an operator apply to
+//! more operands. If a fix does not meet the conditions, the finding is shown without it.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::fix::{ByteReplacement, LineEdit};
 use crate::lines::LineIndex;
 use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
-/// Longest suggestion in bytes.
+/// Maximum length of a suggestion in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
 /// Maximum number of bytes that are parsed to validate the suggestions of one file. This is enough for a
@@ -27,7 +27,7 @@ pub(crate) struct FixValidator<'a> {
     lines: &'a LineIndex<'a>,
     text: &'a str,
     parsers: &'a mut ParserPool,
-    /// Tree of the unchanged text, parsed for the first fix.
+    /// Syntax tree of the unchanged text. The text is parsed when the first fix is validated.
     tree: Option<Tree>,
     /// Number of bytes that may still be parsed.
     remaining_bytes: usize,
@@ -52,7 +52,7 @@ impl<'a> FixValidator<'a> {
         fix: &ByteReplacement,
     ) -> Option<SuggestedFix> {
         let shown = self.lines.line_range(first_line).start..self.lines.line_range(last_line).end;
-        // A fix that changes lines outside the finding cannot be shown with the finding.
+        // A suggestion replaces only the finding's lines, so a fix that changes other lines is not shown.
         if fix.range.start < shown.start || fix.range.end > shown.end {
             return None;
         }

@@ -52,8 +52,8 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
     Ok(proven)
 }
 
-/// Returns the byte edit of a replacement, if the file has the lines to be replaced. Line ends in the
-/// replacement are converted to the line ends of the file.
+/// Converts a replacement of lines to an edit of bytes. Returns `None` if the file does not have these lines.
+/// Line ends in the replacement are converted to the line ends of the file.
 fn proposal_replacement(
     proposal: &ReplacementProposal,
     language: &SourceLanguage,

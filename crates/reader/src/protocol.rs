@@ -1,19 +1,19 @@
-//! Protocol between a server and its reader process over the process's standard input and output, one JSON
-//! value per line. The reader sends [`ReaderHello`], the server sends one [`ReadRequest`], and the reader
-//! returns the names of its rules in a [`ReadyReply`]. For each [`FileBatch`], the reader then sends one
-//! [`FileReply`] per file, in the order of the batch, until the input closes. The server therefore knows
-//! which file is being read, and kills a reader that uses too much time or memory for one file. A reader
-//! processes one file at a time.
+//! Defines the protocol between a server and its reader process. Both write one JSON value on each line of
+//! the process's standard input or output. The reader sends [`ReaderHello`], the server sends one
+//! [`ReadRequest`], and the reader returns the names of its rules in a [`ReadyReply`]. For each
+//! [`FileBatch`], the reader then sends one [`FileReply`] per file, in the order of the batch, until the
+//! input closes. The server therefore knows which file is being read. It kills a reader that needs too much
+//! time or memory for one file. A reader processes one file at a time.
 //!
-//! A reader that is started for tools receives a [`ToolsRequest`] and sends a [`TreeOpenReply`]. The reader
-//! then responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input
-//! closes.
+//! A reader that serves tools receives a [`ToolsRequest`] and sends a [`TreeOpenReply`]. The reader then
+//! answers each [`TreeToolCall`] with a [`NumberedReply`] that contains the number of the call, until the
+//! input closes.
 //!
-//! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
+//! A reader that serves sources receives one [`SourcesQuery`] and sends one response.
 //!
-//! The server validates each response with [`check_report`], [`check_reply`] or [`check_sources`] before
-//! using the response, because hostile bytes may have taken over the reader. The reader applies the same
-//! bounds with the same functions.
+//! Before the server uses a response, it validates the response with [`check_report`], [`check_reply`] or
+//! [`check_sources`], because hostile files may have taken over the reader. The reader applies the same
+//! limits with the same functions.
 
 // long: one protocol, with both of its sides.
 
@@ -42,28 +42,29 @@ use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 /// Version of this protocol. The version is increased whenever a message changes.
 pub const PROTOCOL: u32 = 13;
 
-/// Longest hello in bytes.
+/// Maximum length in bytes of the line with the hello.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
-/// Longest request in bytes: about 100,000 files, or 900,000 separate ranges of added lines.
+/// Maximum length of a request in bytes. This is enough for about 100,000 files, or for 900,000 separate
+/// ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// Maximum length in bytes of a request to a reader that responds only once. Such a request may include the
-/// whole output of a tool.
+/// Maximum length in bytes of a request to a reader that sends only one response. Such a request may contain
+/// the complete output of a tool.
 pub const MAX_ASKED_BYTES: usize = 160 << 20;
-/// Longest response in bytes. A response about one file always fits if it respects the other bounds, even if
-/// JSON escapes every byte of its text.
+/// Maximum length of a response in bytes. A response about one file that respects the other limits always
+/// fits, even if JSON escapes every byte of its texts.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Longest tool call in bytes.
+/// Maximum length of a tool call in bytes.
 pub const MAX_CALL_BYTES: usize = 64 << 10;
-/// Maximum length in bytes of the line that reports the result of opening a tree.
+/// Maximum length in bytes of the line that states whether a tree could be opened.
 pub const MAX_OPENED_BYTES: usize = 64 << 10;
-/// Longest line with a reply, in bytes. A reply of the maximum length fits even if every byte of its text is
-/// escaped.
+/// Maximum length in bytes of a line with a reply to a tool call. The longest reply fits into such a line
+/// even if every byte of its text is escaped.
 pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 
 /// Maximum number of files of one batch.
 pub const MAX_TURN_FILES: usize = 16;
-/// Longest batch in bytes.
+/// Maximum length of a batch in bytes.
 pub const MAX_TURN_BYTES: usize = 1 << 10;
 
 /// Response of a reader that is ready for a request: the names of the rules.
@@ -74,8 +75,8 @@ pub type ReadyReply = Result<Vec<String>, ReaderError>;
 pub struct FileBatch {
     /// Indices of the files in the request.
     pub files: Vec<usize>,
-    /// True if the files are read only as text, because an earlier reader was killed or exited while reading
-    /// them. The findings of syntax rules are then missing, and the report says this.
+    /// True if the files are read without syntax rules, because an earlier reader was killed or exited while
+    /// reading them. The report states that the findings of syntax rules are missing.
     #[serde(default)]
     pub as_text: bool,
 }
@@ -88,11 +89,11 @@ pub type FileReply = Result<ReadReport, ReaderError>;
 pub struct ToolsRequest {
     /// Folder with the head's files. Links in this folder are not followed.
     pub tree: PathBuf,
-    /// Files that may be read in a working tree: the files that git does not ignore. Without this list, the
-    /// tools could also read ignored files. `None` permits all files.
+    /// Files of a working tree that may be read: the files that git does not ignore. `None` permits all
+    /// files.
     #[serde(rename = "only")]
     pub readable_files: Option<Vec<RepoPath>>,
-    /// Changed files, which may be read even if `only` does not contain them.
+    /// Changed files, which may be read even if `readable_files` does not contain them.
     pub always: Vec<RepoPath>,
 }
 
@@ -105,7 +106,7 @@ pub struct TreeToolCall {
     /// Number of the call, which is one more than the number of the previous call.
     pub number: u64,
     pub tool: TreeTool,
-    /// Input from the model, of any shape.
+    /// Input from the model, which may be any JSON value.
     pub input: serde_json::Value,
 }
 
@@ -121,14 +122,14 @@ pub struct NumberedReply {
 /// Errors in messages of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
-    /// The message is longer than its bound.
+    /// The message is longer than its limit.
     #[error("{message_kind} is too long ({bytes} bytes; at most {max_bytes})")]
     TooLong {
         /// Kind of the message.
         message_kind: &'static str,
         /// Length of the message in bytes.
         bytes: usize,
-        /// Bound of the length in bytes.
+        /// Maximum length in bytes.
         max_bytes: usize,
     },
     /// The message cannot be written as JSON, because a folder's name is not UTF-8.
@@ -159,7 +160,7 @@ pub enum ProtocolError {
         /// Identity of the server.
         server_hello: ReaderHello,
     },
-    /// The kernel confines the reader less than required.
+    /// The reader's sandbox is weaker than required.
     #[error("its sandbox is `{}`, but at least `{}` is required: use a kernel with Landlock (5.13 or later), \
          or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's \
          configuration", .reached.as_str(), .weakest.as_str())]
@@ -169,7 +170,7 @@ pub enum ProtocolError {
         /// Level that is required.
         weakest: SandboxLevel,
     },
-    /// The reply has the number of another call.
+    /// The number in the reply is not the number of the call.
     #[error("it replies to call {replied}, not to call {called}")]
     CallMismatch {
         /// Number of the call that was made.
@@ -180,13 +181,13 @@ pub enum ProtocolError {
     /// The response about sources is malformed, or does not match the query.
     #[error("its answer about the sources is invalid: {0}")]
     Sources(&'static str),
-    /// The response is about a file that the request does not name.
+    /// The response refers to a file that the request does not contain.
     #[error("the answer is about {0}, which was not requested")]
     NotAskedFor(RepoPath),
 }
 
-/// First line that a reader sends, which identifies the reader. A server accepts only a reader from the
-/// server's own build.
+/// First line that a reader sends, which identifies the reader. A server accepts only readers from the same
+/// build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReaderHello {
     /// Version of the protocol, [`PROTOCOL`].
@@ -266,19 +267,19 @@ fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(
     }
 }
 
-/// Report that has been validated against its request.
+/// A report that was compared with its request and cleaned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckedReport {
-    /// The valid part of the report. Its findings are sorted, and each requested file occurs exactly once.
+    /// The valid parts of the report. Findings are sorted, and each requested file is listed exactly once.
     pub report: ReadReport,
-    /// Number of findings that were malformed or beyond the bounds. A file with such a finding does not count
+    /// Number of findings that were malformed or exceeded a limit. A file with such a finding does not count
     /// as reviewed.
     pub dropped_count: usize,
 }
 
-/// Keeps the parts of a report that are valid for the request. A file never counts as reviewed if one of its
-/// findings was removed. A file that the report does not mention, or that has a malformed finding, is
-/// unreadable. A file whose findings exceed the bounds is too large.
+/// Keeps the parts of a report that are valid for the request. A file does not count as reviewed if one of
+/// its findings was removed. A file counts as unreadable if the report does not mention it or contains a
+/// malformed finding for it. A file counts as too large if its findings exceed the limits.
 ///
 /// # Errors
 ///
@@ -373,7 +374,7 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
     findings.split_off(fit.count())
 }
 
-/// Validates the reply to a call. The reply's text is used only as data for the model.
+/// Validates the reply to a call. The reply's text is passed only to the model.
 ///
 /// # Errors
 ///
@@ -387,7 +388,7 @@ pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolR
     Ok(reply)
 }
 
-/// Returns the response about sources, if the response fits the query and its values are valid.
+/// Returns the response about sources if it matches the query and contains only valid values.
 ///
 /// # Errors
 ///
@@ -397,8 +398,8 @@ pub fn check_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<Sour
     Ok(answer)
 }
 
-/// Returns true if a finding is valid: its rule is in one of these packs, and its lines and lengths are
-/// within the bounds.
+/// Returns true if a finding is valid: its rule belongs to one of these packs, and its lines and texts are
+/// within the limits.
 fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
     is_rule_of_packs(&finding.rule, packs) && check_finding(finding).is_ok()
 }
@@ -559,8 +560,8 @@ mod tests {
         assert_eq!(skipped_files(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
-    /// The longest response about one file must fit. Otherwise a hostile file could cause a response that the
-    /// reader cannot send.
+    /// A response of maximum size about one file must fit into one line. Otherwise a hostile file could cause
+    /// a response that the reader cannot send.
     #[test]
     fn the_longest_answer_about_a_file_fits() {
         let path = RepoPath::from_bytes(b"\xff".repeat(4096));

@@ -1,8 +1,7 @@
-//! Removes secrets from text that does not come from a rule: a model's quotes, traces, and records for
-//! replay. The rules of kind `secret` recognise secrets by their form. The credentials of this process are
-//! recognised by their value ([`given_secrets::register_secret`]). Text for a third-party server is also
-//! searched for secrets that have no known form ([`contains_secret`]). Such a server does not receive text
-//! with a secret.
+//! Removes secrets from text: from quotes by a model, from traces, and from records for replay. Rules of the
+//! kind `secret` recognise secrets by their format. Credentials of this process are recognised by their value
+//! ([`given_secrets::register_secret`]). Text for a third-party server is also searched for secrets without a
+//! known format ([`contains_secret`]). Text with a secret is not sent to such a server.
 
 mod decoded;
 mod disguised;
@@ -25,8 +24,8 @@ use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
 const PACK: &str = "core";
-/// Minimum length in bytes of one line of a secret with several lines. Shorter lines are not hidden on their
-/// own.
+/// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. Shorter lines
+/// are hidden only as a part of the whole secret.
 const MIN_VALUE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
@@ -39,7 +38,7 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// Credentials of this process, with their encoded forms, as of the last search.
+/// The credentials of this process that were registered at the last search, with their encoded forms.
 static LAST_REGISTERED_SECRETS: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
 
 struct RegisteredSecrets {
@@ -64,8 +63,8 @@ impl RegisteredSecrets {
     }
 }
 
-/// Secrets in one text that must be hidden in another text. The second text may quote a secret without the
-/// context that identifies it as a secret.
+/// Secrets of one text, which are to be hidden in another text. The other text may contain a secret without
+/// the context by which rules recognise it.
 #[derive(Default)]
 pub struct QuotedSecrets(Vec<String>);
 
@@ -81,7 +80,7 @@ impl QuotedSecrets {
             .map(|line| line.trim().to_owned())
             .filter(|line| line.len() >= MIN_VALUE_BYTES)
             .collect();
-        // The longest secret is replaced first, because it may contain another secret.
+        // Longer secrets are replaced first, because they may contain shorter secrets.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();
         Self(values)
@@ -107,12 +106,12 @@ pub fn redact_secrets(text: &str) -> String {
     find_secrets(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| redact_ranges(text, secrets))
 }
 
-/// Returns a person's text on one line of at most `max_chars` characters. Each secret is cut in the same way
-/// as in [`redact_secrets`].
+/// Returns a person's text on one line of at most `max_chars` characters. Secrets are shortened as in
+/// [`redact_secrets`].
 pub fn redact_line(text: &str, max_chars: usize) -> String {
-    // Secrets are removed twice. Several lines of a key may form one secret, which is found only before the
-    // lines are joined. Invisible characters may separate the letters of a secret, which is found only after
-    // these characters are removed.
+    // Secrets are removed twice. A key may extend over several lines, so it is found only before the lines
+    // are joined. Invisible characters may separate the letters of a secret, so it is found only after these
+    // characters are removed.
     let line = line::visible_line(&redact_secrets(text));
     line::truncate_text(redact_secrets(&line), max_chars)
 }
@@ -137,7 +136,7 @@ pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn
     shown
 }
 
-/// Returns the part of a secret that is shown.
+/// Returns the part of a secret that stays visible, with the secret's line breaks.
 fn secret_prefix(secret: &str) -> String {
     let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
@@ -167,13 +166,13 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        // A long value also counts if it is not a separate word, because it does not occur in a longer word
-        // by chance. For example, the end of a control sequence may be a letter directly before the value.
+        // A long value counts even as a part of a longer word, because such a match cannot be a coincidence.
+        // For example, the letter before the value may belong to a control sequence.
         all.filter(|range| value.len() >= MIN_PART || is_separate_word(text, range)).collect::<Vec<_>>()
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find_ranges(text)).collect();
-    // Values that were found literally are removed first. Otherwise each alternative reading would also
-    // contain them, and the whole text would count as a secret.
+    // Values that were found literally are replaced before the alternative readings are created. Otherwise,
+    // each reading would contain these values, and the whole text would be hidden.
     let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
@@ -198,8 +197,8 @@ pub fn redact_credentials(text: &str) -> String {
     redact_ranges(text, SecretRanges::new(credential_ranges(text)))
 }
 
-/// Returns true if a text contains a secret of a known form, a credential of this process, or a value next to
-/// a word such as `password`. Returns true for a text that cannot be searched.
+/// Returns true if a text contains a secret of a known format, a credential of this process, or a value next
+/// to a word such as `password`. Also returns true if the text cannot be searched.
 pub fn contains_secret(text: &str) -> bool {
     !literal::find_secret_values(text.as_bytes()).is_empty()
         || find_secrets(text).map_or(true, |secrets| !secrets.0.is_empty())
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
-        // This word is the output of coreutils' base64 for `key = ` and a token.
+        // The words below are the output of coreutils' base64 for `key = ` and a token.
         let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
         assert_eq!(redact_secrets(&format!("é {word}== end")), "é a2V5…== end");
         let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";

@@ -1,6 +1,6 @@
-//! Runs the reader process (see [`protocol`](crate::protocol)). The process serves one request and its files,
-//! or tool calls on one tree, or a single query. The process keeps no state, therefore a new process can
-//! replace it.
+//! Runs the reader process (see [`protocol`](crate::protocol)). The process serves one request for files, or
+//! tool calls for one tree, or a single query. The process stores no state, so a new process can replace it
+//! at any time.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ use crate::{InProcessReader, RulePacks};
 /// Errors that stop a reader process.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The streams to the server failed.
+    /// Reading from the server or writing to the server failed.
     #[error("cannot communicate with the server: {0}")]
     Streams(#[from] io::Error),
     /// A message violated the protocol.
@@ -37,8 +37,8 @@ pub enum ServeError {
     Protocol(#[from] ProtocolError),
 }
 
-/// Serves the parent process over standard input and output, with the rules of `packs`. Reports the level of
-/// this process's sandbox. When the parent exits, this process is killed, even during work.
+/// Serves the parent process over standard input and output, with the rules of `packs`. The hello reports the
+/// sandbox level of this process. When the parent exits, this process is killed immediately.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ pub fn serve_parent(
     packs: impl FnOnce() -> Result<RulePacks, ReaderError> + Send,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
-    // A large stack is needed, because syntax trees can be deep and the code that walks them is recursive.
+    // Syntax trees can be deep and are traversed recursively, so the work needs a large stack.
     on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, kill_own_process))?
 }
 
@@ -84,17 +84,17 @@ pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
 }
 
 fn die_with_parent() -> io::Result<()> {
-    // SIGKILL at the parent's exit also ends a stopped process, which would not detect that its input is
-    // closed. The kernel sends the signal when the thread that started this process exits. With an
-    // asynchronous runtime, this happens when the runtime shuts down.
+    // SIGKILL at the parent's exit also kills a suspended process, which could not detect the end of its
+    // input. The kernel sends the signal when the parent's thread that started this process exits. If the
+    // parent uses an asynchronous runtime, this thread exits when the runtime shuts down.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     Ok(())
 }
 
 fn kill_own_process() {
-    // This process needs no orderly shutdown. A shutdown would also have to wait for the thread that is
-    // reading a file.
+    // This process has nothing to clean up, so it can be killed. An orderly shutdown would have to wait for
+    // the thread that is reading a file.
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
@@ -112,7 +112,7 @@ fn serve_one_request<Request: DeserializeOwned, Answer: Serialize>(
     let line = read_line(&mut input, MAX_ASKED_BYTES)?;
     let request: Request = decode_line("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
-        // No further input is expected, only its end.
+        // The server sends nothing more, so only the end of the input is awaited.
         let _ = io::copy(&mut input, &mut io::sink());
         abandoned();
     })?;
@@ -222,8 +222,8 @@ impl InputLines {
     }
 }
 
-/// Reads the next line, including the line end. If the line is longer than `max_bytes`, reads only one byte
-/// more than this limit. The result is empty at the end of the input.
+/// Reads the next line, including the line end. If the line is longer than `max_bytes`, only `max_bytes` and
+/// one further byte are read. The result is empty at the end of the input.
 fn read_line(input: &mut impl io::BufRead, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(max_bytes as u64 + 1).read_until(b'\n', &mut line)?;

@@ -1,5 +1,5 @@
-//! Renders the lines that are shown with a finding. The lines are limited in length, and contain only the
-//! first characters of the file's secrets.
+//! Renders the lines that are shown with a finding. The lines are shortened, and show only the first
+//! characters of secrets.
 
 use std::ops::Range;
 
@@ -13,10 +13,12 @@ const MAX_LINES: usize = 8;
 const MAX_LINE_BYTES: usize = 400;
 /// Number of bytes before the match that are shown if the line is longer than [`MAX_LINE_BYTES`].
 const LEAD_BYTES: usize = 80;
-/// Number of bytes of a secret that stay readable: enough to recognise its kind and to distinguish keys.
+/// Number of bytes of a secret that remain visible. They are sufficient to recognise the kind of the secret
+/// and to distinguish secrets.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
 
-/// Ranges of a file that must not be shown: ascending, without overlaps, not empty.
+/// Ranges of a file that must not be shown. The ranges are in ascending order, do not overlap and are not
+/// empty.
 #[derive(Debug, Default)]
 pub(crate) struct SecretRanges(pub(crate) Vec<Range<usize>>);
 
@@ -48,9 +50,10 @@ impl SecretRanges {
     }
 }
 
-/// Returns the lines of a range as text, without the last line end. `focus` is the offset of the match, which
-/// is shown even in the middle of a very long line. A secret is shown as its first four characters and `…`. A
-/// line that continues a secret from the line above, and is entirely within that secret, is left out.
+/// Returns the lines of a range as text, without the last line end. `focus` is the offset of the match. The
+/// match is shown even if it is in the middle of a very long line. Each secret is shortened to its first four
+/// characters and `…`. A line is left out if it lies completely within a secret that begins on a previous
+/// line.
 pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
     first_line: u32,
@@ -99,7 +102,7 @@ fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets:
     text
 }
 
-/// Returns the range of a line that is shown: the whole line, or [`MAX_LINE_BYTES`] bytes that begin shortly
+/// Returns the part of a line that is shown: the whole line, or [`MAX_LINE_BYTES`] bytes that begin shortly
 /// before the match.
 fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {

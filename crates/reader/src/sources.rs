@@ -1,14 +1,14 @@
 //! Reads the source files of an upstream release from its archive in memory (`archive`). Finds the
-//! definitions in these files, and computes two digests of each definition (`digest`). The first digest is of
-//! the definition's bytes, as Python's own tools print them. The second digest is of the definition's syntax
-//! tree; comments, docstrings and layout do not change this digest. In Python, definitions are found by
-//! module (`python`). In Rust and JavaScript, definitions are found by file (`items`, `rust`, `script`).
-//! Every whole file also counts as a definition. The remaining code of mirrored files is reported in pieces
-//! (`outside`). The report also contains the requirements of the release (`requirements`), and files that
-//! Python may run in place of the compared files (`shadow`).
+//! definitions in these files, and computes two digests for each definition (`digest`). The first digest
+//! depends on the bytes of the definition's lines, as Python's own tools print them. The second digest
+//! depends on the syntax tree; comments, docstrings and layout do not change it. In Python, definitions are
+//! found by module (`python`). In Rust and JavaScript, definitions are found by file (`items`, `rust`,
+//! `script`). In addition, each whole file is a definition. Code of mirrored files that is not in a
+//! definition is reported in named pieces (`outside`). The report also contains the requirements of the
+//! release (`requirements`), and files that Python may run in place of compared files (`shadow`).
 //!
-//! For a project, the module reads the project's own table of such digests (`pins`) and the project's
-//! overrides (`project`). `asked` defines the queries to a reader process.
+//! For a project, reads the table of such digests in the project's own test (`pins`), and finds the project's
+//! overrides (`project`). `asked` defines the queries that a reader process answers.
 //!
 //! No part of a release or a project is written, imported, built or run.
 
@@ -50,7 +50,7 @@ use items::{LanguageFamily, ReleaseFiles};
 use crate::stack::on_large_stack;
 use crate::syntax::MAX_SOURCE_BYTES;
 
-/// Query about one release.
+/// Query for the definitions in one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseSourcesRequest {
     /// Path of the downloaded archive.
@@ -59,9 +59,9 @@ pub struct ReleaseSourcesRequest {
     pub format: ArchiveFormat,
     /// Definitions to find, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
-    /// Globs of files that are reported whole: every function, and all code outside of functions. The paths
-    /// do not include the top folder of the archive. Without globs, the files that contain the requested
-    /// definitions are reported whole.
+    /// Globs of mirrored files, which are reported completely: every function, and all code outside of
+    /// functions. Paths are compared without the archive's top folder. If there are no globs, the files with
+    /// the requested definitions are reported completely.
     pub mirrored: Vec<String>,
     /// Further definitions to find, whose files are not reported whole.
     #[serde(default)]
@@ -92,7 +92,7 @@ pub enum SourcesError {
         #[serde(rename = "why")]
         reason: String,
     },
-    /// The reader itself failed.
+    /// The reader failed before it could read the release.
     #[error("the sources cannot be read: {0}")]
     #[serde(rename = "Failed")]
     ReaderFailed(String),
@@ -117,9 +117,9 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
         .map_err(|error| SourcesError::ReaderFailed(error.to_string()))
 }
 
-/// Returns the existing files of a release as text, with U+FFFD for invalid UTF-8. The metadata of a Python
-/// distribution is returned under the name [`truing_core::sync::METADATA`], regardless of its name in the
-/// archive.
+/// Returns the texts of those requested files that exist in a release, with U+FFFD in place of invalid UTF-8.
+/// The metadata of a Python distribution is returned under the name [`truing_core::sync::METADATA`],
+/// regardless of its name in the archive.
 ///
 /// # Errors
 ///
@@ -137,7 +137,7 @@ pub fn read_release_files(request: &FilesRequest) -> Result<BTreeMap<String, Str
     Ok(request.files.iter().filter_map(text).collect())
 }
 
-/// Target of a symbol.
+/// The place in a release to which a symbol refers.
 enum SymbolTarget<'a> {
     /// Name in a Python module.
     Module(&'a str),
@@ -158,7 +158,7 @@ impl<'a> SymbolTarget<'a> {
         }
     }
 
-    /// Returns true if the search for the symbol may have to read this file.
+    /// Returns true if this file may be needed to find the symbol.
     fn needs_file(&self, path: &str) -> bool {
         match self {
             Self::Module(_) => path.ends_with(".py"),
@@ -181,8 +181,8 @@ pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
         .map_err(wrong)
 }
 
-/// Reads the bytes of a source. If the source is too long to be parsed, reads only one byte more than the
-/// limit.
+/// Reads the bytes of a source. If the source is too long to be parsed, only one byte beyond the limit is
+/// read.
 fn read_source_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! Starts threads with a stack that is large enough for bounded recursion, independent of the caller's stack.
+//! Runs code on threads with a large stack. The stack is sufficient for bounded recursion, independently of
+//! the caller's stack.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -11,9 +12,9 @@ thread_local! {
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread with a large stack and waits for it. If the current thread already has a large
-/// stack, `work` runs on the current thread. A second large stack could exceed the memory limit for reading
-/// one file.
+/// Runs `work` on a thread with a large stack, and waits for the result. If the current thread already has a
+/// large stack, runs `work` on the current thread. A second large stack could exceed the memory limit for
+/// reading one file.
 ///
 /// # Errors
 ///

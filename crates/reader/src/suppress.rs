@@ -1,7 +1,7 @@
-//! Finds suppression comments in a file, which contain a reason: `truing: ignore[core/rule] why`. A comment
-//! applies to findings that begin on its own line. A comment that is alone on its line applies to findings
-//! that begin on the next line, too. A comment without a reason has no effect, and is reported
-//! ([`find_idle_suppressions`]).
+//! Finds suppression comments in a file. Such a comment names rules and contains a reason: `truing:
+//! ignore[core/rule] why`. A comment applies to findings that begin on the comment's line. If a comment is
+//! alone on its line, it also applies to findings that begin on the next line. A comment without a reason has
+//! no effect, and is reported ([`find_idle_suppressions`]).
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use crate::output::known;
 use crate::redact::{QuotedSecrets, redact_secrets};
 
 const OPENING: &str = "truing: ignore[";
-/// Pattern for any text that is intended as a suppression comment, even if it is misspelt.
+/// Pattern for text that is probably meant as a suppression comment, even if it is misspelt.
 static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let meant = concat!(
         r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b"#,
@@ -34,7 +34,7 @@ const MAX_IDLE: usize = 100;
 /// Maximum number of characters of a reason that are reported.
 pub(crate) const MAX_REASON_CHARS: usize = 200;
 
-/// Comments that suppressed a finding: line and rule.
+/// The lines and rules of suppression comments that have suppressed a finding.
 pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 
 /// Returns true if the file contains a suppression comment or a text that is intended as one.
@@ -43,8 +43,8 @@ pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
         && (memmem::find(bytes, OPENING.as_bytes()).is_some() || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
 }
 
-/// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first_line`.
-/// Returns `None` if no comment suppresses such a finding.
+/// Returns the line and the reason of a comment that suppresses findings of `rule` beginning on line
+/// `first_line`. Returns `None` if there is no such comment.
 pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, requires_alone: bool| {
         let found = parse_comments(lines, number).into_iter().find(|comment| {
@@ -82,14 +82,15 @@ pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Facts about a file that are needed to find comments without effect.
+/// Functions that provide facts about a file, for the search for comments without an effect.
 pub(crate) struct SuppressionFileFacts<C, F, S> {
-    /// Function that returns true for lines of the change.
+    /// Returns true if a range of lines contains lines of the change.
     pub(crate) is_changed_line: C,
-    /// Function that returns true if this rule may have findings in the file. A rule for which the function
-    /// returns false is reported as unknown.
+    /// Returns true if the rule with this name may report findings in the file. Otherwise, the comment is
+    /// reported as a comment for an unknown rule.
     pub(crate) has_finding: F,
-    /// Function that returns true for a byte in a string, in which a comment is quoted and has no effect.
+    /// Returns true if the byte at this offset is in a string. A comment in a string is a quotation and has
+    /// no effect.
     pub(crate) is_shown: S,
 }
 
@@ -121,7 +122,8 @@ pub(crate) fn find_idle_suppressions<
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
                 } else if is_tool_rule(rule) {
-                    // At this point, neither the tool's findings nor whether the tool runs is known.
+                    // The findings of tools are not known here, so comments for rules of tools are not
+                    // reported.
                     continue;
                 } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
@@ -156,8 +158,8 @@ fn is_tool_rule(rule: &str) -> bool {
     rule.split_once('/').is_some_and(|(tool, _)| known::find_tool(tool).is_some())
 }
 
-/// Returns a rule's name for reports. The brackets of a comment may contain any text. Therefore, a text that
-/// does not look like a rule's name is replaced, and a secret in the name is cut.
+/// Returns a rule's name for reports. The brackets of a comment may contain any text. A text that does not
+/// look like a rule's name is therefore replaced, and secrets in a name are shortened.
 fn redact_name(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
     if name.len() <= MAX_NAME && name.chars().all(is_letter) {
@@ -171,18 +173,19 @@ fn redact_name(name: &str) -> String {
 struct SuppressionComment {
     /// Rules that the comment names.
     rules: Vec<String>,
-    /// True if the comment has a reason. A reason must contain a letter or digit. The end of a comment
-    /// (`-->`, `*/`) is not a reason.
+    /// True if the comment has a reason. A reason must contain a letter or a digit. The characters that end a
+    /// comment (`-->`, `*/`) do not count as a reason.
     has_reason: bool,
     /// Text after the bracket, up to another suppression comment.
     reason: String,
-    /// True if nothing precedes the comment on its line.
+    /// True if the line contains no code before the comment.
     is_alone: bool,
     /// True if the comment is in quotes, in a string or as an example.
     is_quoted: bool,
 }
 
-/// Returns the comments of a line: `core/a` or `core/a, core/b` in brackets, and the text that follows.
+/// Returns the suppression comments of a line. In the brackets, rules are separated by commas (`core/a,
+/// core/b`), and the reason follows the brackets.
 fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
     let line = String::from_utf8_lossy(lines.bytes(lines.line_range(number)));
     let comment = |(at, _): (usize, &str)| {
@@ -205,8 +208,8 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
     line.match_indices(OPENING).filter_map(comment).collect()
 }
 
-/// If a text ends with a word that opens a comment, returns the text before this word. Such words are `REM`
-/// and `@REM` in batch files, and `dnl` in m4.
+/// Returns the text before a word that begins a comment. Returns `None` if `before` does not end with such a
+/// word. Such words are `REM` and `@REM` in batch files, and `dnl` in m4.
 fn strip_comment_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);

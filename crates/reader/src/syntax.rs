@@ -1,6 +1,6 @@
 //! Wraps tree-sitter and ast-grep. The module contains the languages (`language`) and the rules in ast-grep's
-//! own YAML (`rule`). `scan` parses a file once and runs all rules on it. `definitions` finds the places
-//! where a text defines a name, and `around` describes the surroundings of a place.
+//! own YAML (`rule`). `scan` parses a file once and runs all rules on it. `definitions` finds the positions
+//! at which a text defines a name, and `around` describes the code around a position.
 
 mod around;
 mod bindings;
@@ -20,9 +20,9 @@ pub(crate) use scan::{
     decode_keeping_offsets,
 };
 
-/// Size in bytes of the stacks of threads that parse syntax and compile rules. Matching recurses along the
-/// tree, whose depth is bounded. Compiling a rule recurses along the rule, which is bounded by its file's
-/// size.
+/// Size in bytes of the stacks for threads that parse code and compile rules. Matching follows the tree
+/// recursively, and the depth of the tree is bounded. Compiling follows the rule recursively, and the depth
+/// of the rule is bounded by the size of its file.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
             for name in language.names {
                 assert_eq!(SourceLanguage::from_name(&name.to_uppercase()), Some(language));
             }
-            // A grammar that is not compiled in panics here.
+            // A grammar that is missing in the binary causes a panic here.
             assert!(scan::tests::can_parse(language, "x"), "{}", language.name());
         }
         assert_eq!(SourceLanguage::from_name("kotlin"), None);

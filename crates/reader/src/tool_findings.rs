@@ -1,10 +1,11 @@
 //! Converts the output of a tool to findings on the lines that a change adds.
 //!
-//! The output is parsed to diagnostics ([`output`](crate::output)), and each diagnostic is placed in its file
-//! at the head. A diagnostic that touches an added line becomes a finding; the other diagnostics are only
-//! counted. Equal diagnostics for the same lines in one output become one finding. A caller may store the
-//! findings of a file. If a later change contains the same file, the stored findings are filtered and
-//! validated for that change, and the tool does not run again.
+//! The output is parsed to diagnostics ([`output`](crate::output)). Each diagnostic is mapped to lines of its
+//! file at the head commit. A diagnostic that touches an added line becomes a finding; the other diagnostics
+//! are only counted. If one output contains equal diagnostics for the same lines, they become one finding. A
+//! caller may store the findings of a file, and pass them with a later change that contains the same file
+//! content. The stored findings are then filtered and validated for that change, and the tool does not run
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,13 +31,14 @@ use crate::withheld::WithheldFix;
 
 /// Tools that search for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
-/// Largest number of suggestions for one file. Each suggestion is validated by parsing the file.
+/// Largest number of suggestions for one file; later findings lose their suggestions. Each suggestion is
+/// validated by parsing the file.
 const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
 const MAX_TOOL_BYTES: usize = 120;
 
-/// Returns the findings of a request: from the tool's output, or from the stored findings of an earlier run
-/// if the request contains them.
+/// Returns the findings of a request. Parses the tool's output, unless the request contains stored findings
+/// of an earlier run.
 ///
 /// # Errors
 ///
@@ -138,8 +140,8 @@ fn add_stored_findings(
     }
 }
 
-/// Returns true if all fixes of this tool in this format are fixes that the tool calls safe. SARIF does not
-/// mark safe fixes.
+/// Returns true if every fix of this tool in this format can be applied safely, according to the tool. For
+/// SARIF, returns false, because SARIF does not mark safe fixes.
 fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed = |known_tool: &'static KnownTool| {
         known_tool.unsafe_fixes_in.iter().any(|name| name == format.as_str())
@@ -147,8 +149,8 @@ fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
 }
 
-/// Returns a changed file with its content. Returns `None` if the findings of the file do not count, because
-/// the file is unchanged, left out or unreadable. The scan by rules already reports unreadable files.
+/// Returns a changed file with its content. Returns `None` if the file is unchanged, excluded or unreadable;
+/// its findings are only counted. The check by rules already reports unreadable files.
 fn load_counted_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
@@ -205,16 +207,17 @@ fn add_findings(
     }
 }
 
-/// Returns the offset of the first character of a line that is not white space, or of the start of a blank
-/// line.
+/// Returns the offset of the first character of a line that is not white space. For a blank line, returns the
+/// offset of its start.
 fn first_nonblank_offset(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
     let range = lines.line_range(line);
     let letters = content.get(range.clone()).unwrap_or_default();
     range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
 }
 
-/// Returns the finding with its suggestion if the suggestion adds no syntax error and does not change the
-/// syntax of the surrounding code. In a file without a known grammar, the suggestion is not checked.
+/// Validates the suggestion of a finding, and returns the finding. The suggestion is removed if it adds
+/// syntax errors or changes the syntax of the surrounding code. In a file whose language has no grammar, the
+/// suggestion is kept without validation.
 fn prove_suggestion(
     raw: RawFinding,
     lines: &LineIndex<'_>,
@@ -230,8 +233,8 @@ fn prove_suggestion(
     }
 }
 
-/// Hides the reported text in a finding of a secret scanner. The text is a secret that the rules of Truing
-/// may not recognise.
+/// Masks the reported text in a finding of a secret scanner. The text is a secret that Truing's own rules may
+/// not recognise.
 fn redact_secret_text(raw: RawFinding, secret_text: Option<&[u8]>) -> RawFinding {
     let Some(secret_text) = secret_text.and_then(|secret_text| std::str::from_utf8(secret_text).ok()) else {
         return RawFinding { snippet: OMISSION_MARK.to_owned(), code: CodeDigests::default(), ..raw };
@@ -253,8 +256,8 @@ fn redact_secret_text(raw: RawFinding, secret_text: Option<&[u8]>) -> RawFinding
     }
 }
 
-/// Returns the body without the title at its beginning. Many tools repeat the message as the description of
-/// the rule.
+/// Returns the body without the title at its beginning. Many tools repeat the message at the start of the
+/// rule's description.
 fn body_without_title(raw: &RawFinding) -> String {
     match raw.body.strip_prefix(raw.title.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('\n') => rest.trim_start().to_owned(),
@@ -267,8 +270,9 @@ fn find_changed_file<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'
     request.files.get(at)
 }
 
-/// Returns the key by which the titles of two findings at one place are compared. The key omits quotation
-/// marks and white space, because rules may quote differently.
+/// Returns the title without quotation marks and white space, in lower case. Two findings with equal lines,
+/// columns, severities and rules are duplicates if these keys are equal, because titles may differ in
+/// quotation marks.
 fn title_key(raw: &RawFinding) -> String {
     let is_quote =
         |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');
@@ -292,7 +296,7 @@ fn limit_findings(collected: &mut ToolFindings) {
 ///
 /// # Errors
 ///
-/// Returns the name of the invalid part.
+/// Returns the name of the first invalid part of the response.
 pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let is_tool = |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');

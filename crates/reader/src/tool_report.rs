@@ -1,9 +1,9 @@
 //! Parses the output of a tool to diagnostics on files of the tree, and lists the parts of the output that
 //! cannot be parsed.
 //!
-//! A review based on a tool's output is complete only if the whole output was parsed and the file of every
-//! diagnostic was found. A tool may have run elsewhere, perhaps on another machine. In that case, the root of
-//! the tree and the working folder are inferred from the paths in the output.
+//! A review based on a tool's output is complete only if the whole output was parsed and every reported file
+//! was found. If the tool ran elsewhere, perhaps on another machine, its root and working folder are inferred
+//! from the paths in the output.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +27,9 @@ use crate::output::{
 pub(crate) const MAX_PROBLEMS: usize = 20;
 /// Longest text of a problem, in characters.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
-/// Maximum number of files in a tree. In a larger tree, files are not searched for by the ends of their
-/// paths.
+/// Maximum number of files in a tree. In a larger tree, no file is found by the end of its path.
 const MAX_FILES: usize = 200_000;
-/// Maximum number of examples in a message about results that name no file of the tree.
+/// Maximum number of examples in a message about results whose files are not in the tree.
 const MAX_NAMES: usize = 3;
 
 /// Parsed output of a tool.
@@ -40,11 +39,11 @@ pub(crate) struct ToolReport {
     pub(crate) format: OutputFormat,
     /// Diagnostics, each with a path.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Names of the tools that produced the output, as findings use them.
+    /// Names of the tools that produced the output, in the spelling that findings use.
     pub(crate) tools: BTreeSet<String>,
     /// Reasons why some findings may be missing.
     pub(crate) problems: Vec<String>,
-    /// Reason why earlier findings stay open, as the response reports it.
+    /// Reason why earlier findings must stay open, as one line for the response.
     pub(crate) keeps_open: Option<String>,
     /// Files that the tool reports as not examined.
     pub(crate) ignored: BTreeSet<RepoPath>,
@@ -71,8 +70,8 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
         None => (read_output(format, bytes, &input), MissingFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
-    // The caller may give the name of a tool in place of a format. In that case, the output is in a format
-    // that many tools share.
+    // The caller may pass the name of a tool as the format. The output is then in a format that many tools
+    // share, and the findings are attributed to the named tool.
     let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_tool(name));
     let given = by_option.or(by_format);
     let names_tool = |tool: &String| tool != input.tool_or(format.as_str());
@@ -125,7 +124,7 @@ struct MissingFiles {
     count: usize,
     /// Paths of the first missing files.
     first_paths: Vec<String>,
-    /// True if there are diagnostics and all of their files are missing.
+    /// True if every diagnostic names a missing file, and there is at least one diagnostic.
     is_all: bool,
 }
 
@@ -149,8 +148,8 @@ impl MissingFiles {
     }
 }
 
-/// Parses the output of a tool that ran elsewhere. The paths in the output are resolved by comparison with
-/// the existing files.
+/// Parses the output of a tool that ran elsewhere. Paths outside the tree are mapped into the tree by
+/// comparison with its files.
 fn read_foreign_output(
     output: &ToolOutput,
     foreign: &ExternalToolRun,
@@ -184,8 +183,8 @@ fn read_foreign_output(
     (report, absent)
 }
 
-/// Returns the reasons why some findings may be missing, and the reason why earlier findings must stay open,
-/// if there is one.
+/// Returns the reasons why findings may be missing, and the reason, if any, why earlier findings must stay
+/// open.
 fn collect_problems(
     output: &ToolOutput,
     report: &DiagnosticReport,
@@ -206,7 +205,7 @@ fn collect_problems(
     };
     let is_failure = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
-        // An output without a result line is no problem if the tool's exit code means that there are no
+        // An output without a result line is no problem if the tool's exit code reports that there are no
         // findings.
         ProblemKind::NoLine => !output.is_clean,
         ProblemKind::NoFile | ProblemKind::OutsideTree => false,
@@ -214,7 +213,7 @@ fn collect_problems(
     let mut problems: Vec<String> = Vec::new();
     let is_other_form =
         |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
-    // This check is made once for all problems, because it tries every line format.
+    // The format is detected once for all problems, because detection tries every line format.
     let other =
         report.problems.iter().any(is_other_form).then(|| choose_format(None, output.text.as_bytes()));
     let other = other.flatten().filter(|other| *other != format);
@@ -225,8 +224,8 @@ fn collect_problems(
     }
     let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
     if !unplaced.is_empty() {
-        // The list of problems is cut at `MAX_NAMED`. If it is full, the number of omitted entries is used,
-        // because the kinds of the other problems are unknown.
+        // The list of problems contains at most `MAX_NAMED` entries. If the list is full, the count is the
+        // number of omitted entries, because further problems are not in the list.
         let count =
             if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
         let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
@@ -262,7 +261,7 @@ fn collect_problems(
     (problems, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
 }
 
-/// Returns the subject of a sentence about this number of results.
+/// Returns the start of a sentence for this number of results, such as `2 results name`.
 fn result_count_phrase(count: u64) -> String {
     if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
 }

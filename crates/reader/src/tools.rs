@@ -1,12 +1,12 @@
 //! Provides the tools that a model can call: `read`, `list`, `glob`, `grep` and `symbol` for files of the
 //! tree, and `diff` for the change.
 //!
-//! A [`TreeToolbox`] responds to calls on one tree. The toolbox runs in the reader process, where untrusted
-//! bytes are parsed. The server itself calls [`call_diff`], because it parses diffs anyway and a compromised
-//! reader must not be able to falsify the change. The response to an invalid call describes the correct form
-//! of the call. An invalid call never makes the run fail. Every response has a limited length, and states
-//! where it was cut and how to request the rest. The rest is requested by the same call with a larger `skip`
-//! (`read`: with another `start_line`). Line numbers are the same as in findings.
+//! A [`TreeToolbox`] responds to calls on one tree, in the reader process, where untrusted bytes are parsed.
+//! The server itself calls [`answer_diff_call`], because a compromised reader must not be able to falsify the
+//! change. The server parses diffs in any case. The response to an invalid call describes the correct input.
+//! An invalid call never makes the run fail. Every response has a limited length. A cut response states where
+//! it was cut, and how to request the rest. The rest is requested by the same call with a larger `skip`
+//! (`read`: with another `start_line`). Line numbers in responses equal those in findings.
 
 mod diff;
 mod grep;
@@ -38,7 +38,7 @@ pub use offered::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
-/// Time limit of one call. A call that reaches the limit returns the results that were found before.
+/// Time limit of one call. A call that reaches the limit returns the results that it has found.
 pub const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// Tool for files of the tree.
@@ -49,7 +49,7 @@ pub enum TreeTool {
     Read,
     /// Lists the entries of a folder.
     List,
-    /// Finds files by a pattern of their path.
+    /// Finds files whose paths match a pattern.
     Glob,
     /// Finds lines by a regular expression.
     Grep,
@@ -127,8 +127,8 @@ impl TreeToolbox {
     /// Responds to a call.
     pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
         let end = Instant::now() + self.time;
-        // A large stack is needed because compiling patterns and walking syntax trees are recursive. The
-        // depth of the recursion is bounded but large.
+        // A large stack is needed because pattern compilation and the walk of a syntax tree are recursive.
+        // The depth of the recursion is bounded but large.
         let done = on_large_stack(|| self.run_tool(tool, input, end));
         done.unwrap_or_else(|error| Err(ToolCallError::CallFailed(error.to_string()))).into()
     }

@@ -1,8 +1,8 @@
-//! Collects the values of the secrets in the files of a folder. Parts of these values are masked in the
-//! output of commands that run in the folder.
+//! Collects the values of the secrets in the files of a folder. If a command runs in the folder, parts of
+//! these values are masked in its output.
 //!
-//! `git grep -o` and `git blame` may print a part of a secret, or a single line of a key. Rules recognise a
-//! secret by its form and by the text around it, so they miss such output.
+//! `git grep -o` and `git blame` may print a part of a secret, or a single line of a key. The rules recognise
+//! a secret by its format and by the text around the secret, so they miss a part without that text.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -21,18 +21,17 @@ use crate::snippet::SecretRanges;
 /// Length in bytes of the shortest part of a secret that is masked. A shorter part reveals less of the
 /// secret, and may be an ordinary word.
 const PART_BYTES: usize = 10;
-/// Largest number of bytes of text that one search of a folder reads. Secrets in the other files are
-/// recognised only by their form.
+/// Largest number of bytes of text that one search of a folder reads. Secrets in unread files are recognised
+/// only by their format.
 const MAX_TREE_BYTES: u64 = 256 << 20;
-/// Largest number of parts that are kept: the parts of about 50,000 tokens.
+/// Largest number of parts that are kept, which is enough for about 50,000 tokens.
 const MAX_PARTS: usize = 1 << 20;
-/// Longest time of one search. Secrets in files that the search did not reach are recognised only by their
-/// form.
+/// Maximum duration of one search. Secrets in unread files are recognised only by their format.
 const MAX_TIME: Duration = Duration::from_secs(60);
-/// The beginning of every RSA key in base64. Public keys contain parts of it.
+/// Beginning of every RSA key in base64. Public keys contain parts of this header.
 const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
-/// All ten-byte parts of the secrets in a folder.
+/// Ten-byte parts of the secrets in a folder.
 #[derive(Debug, Default)]
 pub struct TreeSecrets {
     parts: HashSet<[u8; PART_BYTES]>,
@@ -41,8 +40,8 @@ pub struct TreeSecrets {
 }
 
 impl TreeSecrets {
-    /// Searches the files of a folder that are new or changed since the last search. Skips `.git`, and does
-    /// not follow links. Skips files that are binary, unreadable or too large for the rules.
+    /// Searches the files of a folder that are new or changed since the last search. Skips `.git`, links, and
+    /// files that are binary, unreadable or too large for the rules.
     pub fn search(&mut self, folder: &Path) {
         if are_secrets_shown() {
             return;
@@ -54,7 +53,7 @@ impl TreeSecrets {
                 if metadata.is_dir() && entry.file_name() != ".git" {
                     folders.push(entry.path());
                 } else if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
-                    // The next search reads the files that this search does not reach.
+                    // The next search reads the files that this search did not reach.
                     return;
                 } else if metadata.is_file() && self.needs_search(entry.path(), &metadata) {
                     bytes += self.add_file(&entry.path());
@@ -63,7 +62,8 @@ impl TreeSecrets {
         }
     }
 
-    /// Returns true if the file is small enough and its size or time has changed since the last search.
+    /// Returns true if the file is small enough, and its size or modification time differs from the last
+    /// search.
     fn needs_search(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
         let state = (metadata.len(), metadata.modified().ok());
         metadata.len() <= MAX_FILE_BYTES && self.searched.insert(path, state) != Some(state)
@@ -83,8 +83,8 @@ impl TreeSecrets {
         text.len() as u64
     }
 
-    /// Adds the secrets of a text. If the rules could not search the text, they return the whole text as a
-    /// secret. In that case nothing is added.
+    /// Adds the secrets of a text. If the rules cannot search a text, they return the whole text as a secret.
+    /// The whole text is never added as a secret.
     fn add_text(&mut self, text: &str) {
         let text = format!("{text}\n");
         let secrets = find_secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());

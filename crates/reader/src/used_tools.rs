@@ -1,5 +1,5 @@
 //! Finds the known tools that a repository uses, by signs such as configuration files. Reads from the
-//! repository's pre-commit hooks how these tools are run.
+//! repository's pre-commit hooks with which options these tools run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,15 @@ use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compile_glob;
 use crate::output::known::tool::KnownTool;
 
-/// Largest total size in bytes of the paths of excluded files and of scripts, for all tools together. Larger
-/// lists do not fit into a response; in that case the defaults in the table of tools apply.
+/// Largest total size in bytes of two lists of paths, for all tools together: excluded files, and scripts.
+/// Larger lists are omitted, because they do not fit into a response. The defaults in the table of tools then
+/// apply.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 
 /// Longest first line of a script, in bytes.
 const MAX_SHEBANG: usize = 256;
 
-/// Searches the named files for signs of tools.
+/// Finds the tools that a repository uses, by their signs among the paths of the request.
 ///
 /// # Errors
 ///
@@ -61,8 +62,8 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
         let HookUsage { args, left_out } = usage;
-        // If an option is given twice, the last value applies. The hook's options are last, so they take
-        // precedence.
+        // If an option is given twice, the last value applies. The hook's options come last, so they override
+        // the other options.
         let args = hooks::filter_args(
             &tool.keeps,
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
@@ -80,7 +81,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
     Ok(DetectedTools { tools: used.collect(), unread_hooks })
 }
 
-/// Returns the changed files that a tool checks, and the scripts among them.
+/// Returns the changed files that a tool checks. The second list contains only the scripts among these files.
 fn files_checked_by<'a>(
     tool: &KnownTool,
     changed_paths: &'a [String],
@@ -95,8 +96,8 @@ fn files_checked_by<'a>(
     (files.filter(|path| is_looked_at(path) || scripts.contains(path)).collect(), scripts)
 }
 
-/// Returns the files without an ending whose first line names a program. The value of each file is the name
-/// of its program without the version.
+/// Returns the changed files that have no extension, and whose first line names a program. The value for each
+/// file is the program's name without its version.
 fn find_scripts<'a>(
     changed_paths: &'a [String],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! Handles fixes of a tool that are not shown as suggestions. The last paragraph of the finding's body
-//! contains the reason.
+//! Removes a tool's fix from a finding if the fix must not be shown as a suggestion. The reason becomes the
+//! last paragraph of the finding's body.
 
 use truing_core::finding::{FindingSource, RawFinding};
 
@@ -8,9 +8,9 @@ use crate::bounds::MAX_BODY_BYTES;
 /// Reason why a tool's fix is not shown as a suggestion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WithheldFix {
-    /// The tool does not call the fix safe, or never applies it by default.
+    /// The tool calls the fix unsafe, or never applies the fix by default.
     Unsafe,
-    /// The output does not mark the safe fixes.
+    /// The output does not state which fixes are safe.
     UnknownSafety,
     /// The fix would add syntax errors to the file, or change the syntax of the surrounding code.
     Unproven,
@@ -19,14 +19,15 @@ pub enum WithheldFix {
 impl WithheldFix {
     const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
 
-    /// Returns the reason that the last paragraph of the finding's body gives, if there is one.
+    /// Parses the reason in the last paragraph of the finding's body. Returns `None` if the paragraph
+    /// contains no reason.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.render_paragraph());
         let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
     }
 
-    /// Returns the reason in words for people.
+    /// Returns the reason as text for people.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unsafe => "the tool does not call the fix safe",
@@ -43,8 +44,7 @@ impl WithheldFix {
         }
     }
 
-    /// Removes the suggestion from a finding, and appends the reason to the finding's body if the body has
-    /// room for it.
+    /// Removes the suggestion from a finding. Appends the reason to the finding's body if the body has room.
     pub(crate) fn withhold_suggestion(self, mut raw: RawFinding) -> RawFinding {
         raw.suggestion = None;
         let paragraph = self.render_paragraph();

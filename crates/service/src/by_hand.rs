@@ -1,6 +1,6 @@
 //! Leases a slot for a command that a person runs. A server may use the same store at the same time. The
-//! command and the server lease the same slot, with fencing tokens from the same sequence. They therefore
-//! never work on one pull request at the same time.
+//! command and the server lease the same slot, so they never work on one pull request at the same time. Their
+//! fencing tokens are from one sequence.
 
 use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
@@ -10,13 +10,14 @@ use truing_loops::slots::{StepError, apply_slot_command, apply_slot_commands};
 
 use super::lease::{Lease, lease_of};
 
-/// The reasons why a slot cannot be leased.
+/// Reasons why a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process or person holds the lease. The lease ends at this time unless its holder renews it.
     #[error("another process is working on it")]
     Leased(UnixMillis),
-    /// Another loop owns the slot and is between two of its steps. This request waits for the other loop.
+    /// Another loop owns the slot and is between two of its steps. The request of this call stays in the slot
+    /// until the other loop ends.
     #[error("another loop is working on the job")]
     OtherLoop,
     /// The kill switch of the server or of the repository is on.
@@ -32,8 +33,8 @@ pub enum LeaseError {
 /// earlier name.
 ///
 /// # Errors
-/// [`LeaseError`]. After `LeaseError::Leased`, no request is recorded in the slot, unless the slot was new
-/// and a server leased it first.
+/// [`LeaseError`]. After `LeaseError::Leased`, the slot contains no request of this call. The exception is a
+/// new slot that a server leased first.
 #[truing_core::boxed_future]
 pub async fn lease_slot(
     store: &dyn RecordStore,
@@ -70,13 +71,13 @@ pub async fn lease_record(
     }
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
-        // The request is stored first, because a lease needs the previous version of its slot for fencing,
-        // and a new slot has no version yet.
+        // The request is stored first, because a new slot has no version yet. A lease needs the previous
+        // version of its slot for fencing.
         apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
         apply_slot_command(store, key, SlotCommand::Lease, limits).await
     } else {
-        // Both commands are in one commit. Otherwise a server on this store could lease the slot between the
-        // two commands.
+        // Both commands are applied in one transaction. Otherwise a server on this store could lease the slot
+        // between the two commands.
         apply_slot_commands(store, key, SlotCommand::Request(loop_kind), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {

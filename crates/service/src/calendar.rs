@@ -1,5 +1,5 @@
-//! Runs the jobs of a server at the times of their cron patterns, and also when a run was requested or left
-//! unfinished. Jobs run one at a time. Both the server and the command run a job by [`JobRun`].
+//! Runs the jobs of a server. A job runs at the times of its cron pattern, and when a run was requested or
+//! left unfinished. Jobs run one at a time. Both the server and the command run a job by [`JobRun`].
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -38,8 +38,7 @@ pub struct JobCalendar<'a> {
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// Time at which the server started.
     started_at: UnixMillis,
-    /// For each job that could not begin: the time until which the job waits, and the length of the wait in
-    /// milliseconds.
+    /// Wait of each job that could not begin: its end, and its length in milliseconds.
     waiting: BTreeMap<String, (UnixMillis, i64)>,
 }
 
@@ -54,7 +53,7 @@ impl<'a> JobCalendar<'a> {
         Self { jobs, started_at: SystemClock.now(), waiting: BTreeMap::new() }
     }
 
-    /// Runs the jobs that are due, checking once per period `every`, until a stop is requested.
+    /// Runs the due jobs until a stop is requested. Checks for due jobs once per period `every`.
     pub fn run(
         mut self,
         store: &'a Arc<dyn RecordStore>,
@@ -115,16 +114,16 @@ impl<'a> JobCalendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // This is not a failure of the job: a command is running the job, a kill switch is on, or the
-                // server stops.
+                // These errors are not failures of the job: a command is running the job, a kill switch is
+                // on, or the server stops.
                 Err(
                     RunFailure::NotLeased(
                         LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
                     )
                     | RunFailure::StepStopped(StepStopReason::Interrupted),
                 ) => {}
-                // The kill switch of the repository was found only after the forge had returned the
-                // repository's id.
+                // The kill switch was found by the repository's id, which is known only after a request to
+                // the forge. The job therefore waits before it asks the forge again.
                 Err(RunFailure::StepStopped(StepStopReason::Halted)) => {
                     self.waiting.insert(
                         run.job.name.to_owned(),
@@ -148,8 +147,8 @@ impl<'a> JobCalendar<'a> {
     }
 }
 
-/// Returns true if a run of the job was requested or left unfinished, or if a time of the job's cron pattern
-/// has passed since its last run.
+/// Returns true if a run of the job was requested or left unfinished, or if the cron pattern had a time since
+/// the last run.
 fn is_due(
     slot: Option<&Slot>,
     last_run: Option<&SyncRecord>,
@@ -159,7 +158,7 @@ fn is_due(
 ) -> bool {
     match slot.map(|slot| &slot.state) {
         Some(SlotState::Waiting { due_at: at, .. }) if *at <= now => return true,
-        // The holder of an expired lease has exited. The next run takes the lease over.
+        // The holder of an expired lease has exited. The next run takes the expired lease over.
         Some(SlotState::Leased { deadline, .. }) => return *deadline <= now,
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
@@ -168,7 +167,7 @@ fn is_due(
     next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 
-/// Returns the first time of a cron pattern after the given time, in UTC.
+/// Returns the first time, in UTC, that matches a cron pattern after the given time.
 pub fn next_run_time(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
     let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
     let next = cron.find_next_occurrence(&after, false).ok()?;

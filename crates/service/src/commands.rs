@@ -20,23 +20,24 @@
 //! lower case with spaces or tabs between them, and white space may follow. Any other first line is ordinary
 //! conversation.
 //!
-//! A comment acts as a command at most once, with the text that the comment has when it is processed. Editing
-//! an old comment does not turn it into a command. Comments of bots and of our own account never act as
-//! commands. The button "Re-run" of our check acts as `/review` by the account that pressed the button. The
-//! label `converge.label` acts as `/converge` by the account that set the label.
+//! A comment acts as a command at most once. The comment's text at the time of processing decides which
+//! command. Editing an old comment does not turn it into a command. Comments of bots and of our own account
+//! never act as commands. The button "Re-run" of our check acts as `/review` by the account that pressed the
+//! button. The label `converge.label` acts as `/converge` by the account that set the label.
 //!
-//! A webhook or the sweep only records that a comment may contain a command ([`store_requests`]).
+//! A webhook or the sweep only records that a comment may contain a command, by [`store_requests`].
 //! [`CommandProcessor::process_requests`] reads the comment and its author's permission from the forge, by
 //! their ids. One transaction carries out the command and marks it as served. A command that cannot be served
-//! now is retried later.
+//! at present is retried later.
 //!
-//! Truing adds no reaction (an emoji) to a comment whose command it carries out, for three reasons. A
-//! reaction would be a write without a run, and so without a fencing token. A reaction would use one of the
-//! few calls per minute that may create comments. Not every forge has reactions. The effect of a command is
-//! visible in the summary and the threads.
+//! Truing does not confirm a command by a reaction (an emoji on the comment), for three reasons. A reaction
+//! would be a write without a run, and so without a fencing token. A reaction would use one of the few calls
+//! per minute that may create comments. Not every forge has reactions. The effect of a command is visible in
+//! the summary and the threads.
 //!
-//! Only `/help` gets an answer: once for each person and pull request, and not while the kill switch is on
-//! (`help`). The answer is an effect without a fencing token, like the effects of the tools for agents.
+//! Only `/help` gets an answer, once for each person and pull request. While the kill switch is on, there is
+//! no answer (`help`). The answer is an effect without a fencing token, like the effects of the tools for
+//! agents.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,20 +66,20 @@ mod asked;
 mod help;
 mod judge;
 
-/// Comments served in one pass.
+/// Largest number of comments that are served in one pass.
 const BATCH: usize = 64;
 /// Number of attempts to carry out a command. Each attempt fails if another process changes the slot first.
 const MAX_TRIES: u32 = 16;
 /// Age at which a comment that the forge does not show counts as deleted. The forge may show a new comment
 /// late.
 const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
-/// Age at which Truing gives up a comment whose command could not be checked at the forge.
+/// Age at which Truing stops to retry a comment whose command could not be checked at the forge.
 const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repeated
 /// delivery.
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
-/// Time for which the records of served comments are kept. Comments without a record cannot act again,
-/// because they exceed the maximum age of a command even if the forge's clock differs.
+/// Time for which the records of served comments are kept. After that time, the same comments cannot act
+/// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.
 pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
@@ -87,8 +88,9 @@ const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait after repeated failures.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
-/// Records the commands that a webhook reported, one for each pull request in `pulls`. `name` is the present
-/// name of the repository of these pull requests. The commands are durable when this function returns.
+/// Records a command for each pull request in `pulls`. All these pull requests are in the repository whose
+/// present name is `name`. `name` is the present name of the repository of these pull requests. The commands
+/// are durable when this function returns.
 ///
 /// # Errors
 /// [`StoreError`]. After an error, it is not certain that the commands will be served.
@@ -135,7 +137,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     }
 }
 
-/// The reasons why a comment was not served.
+/// Reasons why a comment was not served.
 #[derive(Debug, thiserror::Error)]
 enum CommentServeError {
     #[error("a comment is not visible yet")]
@@ -146,18 +148,19 @@ enum CommentServeError {
     Store(#[from] StoreError),
 }
 
-/// The scope of the delay after a comment was not served.
+/// The comments that are delayed after a comment was not served.
 enum RetryScope {
-    /// No delay: the comment is given up.
+    /// No comment is delayed; the failed comment is not retried.
     Nothing,
-    /// Later comments of the same repository wait.
+    /// All comments of the same repository are delayed.
     Repository,
-    /// All comments of the forge wait, for this time if it is known.
+    /// All comments of the forge are delayed, for the given time if the forge stated one.
     Forge(Option<TimeSpan>),
 }
 
 impl CommentServeError {
-    /// Returns the scope of the delay; `age` is the time since the comment was recorded.
+    /// Returns which comments are delayed after this error. `age` is the time since the failed comment was
+    /// recorded.
     fn retry_scope(&self, age: TimeSpan) -> RetryScope {
         match self {
             Self::NotVisibleYet => RetryScope::Repository,
@@ -184,7 +187,7 @@ impl CommentServeError {
 /// Serves comments, and keeps the delays of forges and repositories after failures.
 #[derive(Debug, Default)]
 pub struct CommandProcessor {
-    /// Delays by forge and repository. An empty repository means the whole forge.
+    /// Delays by forge and repository. A delay whose repository is empty applies to the whole forge.
     waiting: BTreeMap<(String, String), RetryWait>,
 }
 
@@ -195,7 +198,7 @@ struct RetryWait {
 }
 
 impl CommandProcessor {
-    /// Serves the pending commands. The commands of one repository are served in their order.
+    /// Serves the pending commands. The commands of one repository are served in the order of their arrival.
     ///
     /// # Errors
     /// [`StoreError`] if the pending commands cannot be read.
@@ -231,7 +234,8 @@ impl CommandProcessor {
         Ok(())
     }
 
-    /// Records the delay after a comment was served or failed. Returns true if the whole forge has to wait.
+    /// Clears the delays after a comment was served, or records a delay after a failure. Returns true if the
+    /// whole forge has to wait.
     async fn record_delay(
         &mut self,
         context: &ServiceContext,
@@ -332,8 +336,8 @@ async fn serve_request(
     Ok(())
 }
 
-/// Answers `/help`, once for each person and pull request. Returns the text for the log that explains why no
-/// slot changes.
+/// Answers `/help`, once for each person and pull request. Returns a text for the log that explains why the
+/// command changes no slot.
 async fn answer_help(
     context: &ServiceContext,
     user_request: &UserRequest,
@@ -362,8 +366,8 @@ async fn answer_help(
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::NotVisibleYet),
         Err(EffectError::Store(error)) => Err(error.into()),
-        // The answer is not retried, so other commands do not wait for it. The author may write `/help`
-        // again.
+        // A failed answer is not retried, because a retry would delay other commands. The author may write
+        // `/help` again.
         Err(
             error @ (EffectError::Halted(_)
             | EffectError::Refused(_)
@@ -461,7 +465,8 @@ async fn execute_command(
     Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")))
 }
 
-/// Ignores a command of a person with write access, and records the reason in the history.
+/// Marks a command of a person with write access as served without an effect. Records the reason in the
+/// history.
 async fn record_declined_command(
     store: &dyn RecordStore,
     user_request: &UserRequest,
@@ -472,8 +477,8 @@ async fn record_declined_command(
     let what = format!("`{}` by {author} was not run: {reason}", command.as_str());
     let event =
         HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, description: what };
-    // The command is marked as served first. A failure after that only loses a line of the history. In the
-    // opposite order, a retry would repeat the line.
+    // The command is marked as served first. A failure after that only loses an entry of the history. In the
+    // opposite order, a retry would repeat the entry.
     ignore_request(store, user_request, &format!("{}: {reason}", command.as_str())).await?;
     store.append_history(&[event]).await
 }
@@ -489,7 +494,7 @@ async fn ignore_request(
     store.mark_request_served(user_request, None).await.map(drop)
 }
 
-/// Returns the origin of a command for people.
+/// Returns a description of a command's origin for people.
 fn origin_text(origin: &RequestOrigin) -> String {
     match origin {
         RequestOrigin::Comment { id, .. } => format!("comment {id}"),

@@ -1,4 +1,4 @@
-//! The parts of the program that workers share.
+//! Resources that all workers of a service share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,11 +25,11 @@ use super::sweep;
 use super::switch::HeldSlots;
 use super::wake::SchedulerWaker;
 
-/// Access to pull requests, with one client for each configured forge.
+/// Access to the configured forges, with a client for each pull request.
 pub trait ForgeClients: Send + Sync {
-    /// Returns the client of a pull request in the repository with the name `repo` (`owner/name`), for this
-    /// producer. Returns `None` if the forge is not configured. Each call of the client to the forge contains
-    /// the run's id.
+    /// Returns a client for a pull request. `repo` is the repository's name (`owner/name`), and `producer` is
+    /// the author of the comments. Returns `None` if the forge is not configured. Each request of the client
+    /// to the forge contains the run's id.
     fn pull(
         &self,
         run: &RunId,
@@ -39,7 +39,7 @@ pub trait ForgeClients: Send + Sync {
     ) -> Option<Box<dyn ForgePull>>;
 
     /// Returns the servers of the configured forges, by the `NAME` of `[forge.NAME]`. The servers are for
-    /// calls that are not about one pull request.
+    /// requests that do not concern a single pull request.
     fn servers(&self) -> &BTreeMap<String, AnyForgeServer>;
 }
 
@@ -74,38 +74,39 @@ pub struct ServiceContext {
     /// The wall clock. Runs use this clock.
     pub clock: Arc<dyn Clock>,
     pub git: Git,
-    /// Folder of the mirrors; each is at `{forge}/{repository id}.git`.
+    /// Folder of the mirrors. Each mirror is at `{forge}/{repository id}.git`.
     pub mirrors: PathBuf,
     /// Limits of the slot machine, such as attempts and lease times.
     pub limits: SlotLimits,
-    /// The filter of repositories that are reviewed.
+    /// Filter that selects the repositories to review.
     pub repositories: RepositoryFilter,
     /// The operator's configuration files and rules for reviews.
     pub rules: OperatorRules,
-    /// Linters whose findings are part of reviews. A service runs the linters itself, because output that the
-    /// operator provides would be valid for only one head.
+    /// Linters whose findings are part of reviews. A service always runs these linters itself, because linter
+    /// output from the operator would be valid for only one head.
     pub toolbox: LinterSources,
-    /// Largest number of comments on lines and files of one pull request.
+    /// Largest number of comments that a review posts on lines and files of one pull request.
     pub max_inline: usize,
     /// The model that reviews in addition to the rules; `None` if only the rules review.
     pub agent: Option<ModelAgent>,
-    /// The parts that converge runs need, or the reason, in words for people, why converge runs are not
-    /// served.
+    /// The models, rules and tools for converge runs. If converge runs are not served, the reason as text for
+    /// people.
     pub converging: Result<ConvergeSetup, String>,
-    /// The kill switches. Normally the switches are from `store`. A dry run works on a copy of the store, but
-    /// reads the switches of the real store.
+    /// The kill switches. Normally the switches are read from `store`. A dry run works on a copy of the
+    /// store, but reads the switches of the real store.
     pub switches: Arc<SwitchReader>,
     /// The slots that cannot be leased because a kill switch is on.
     pub held_slots: HeldSlots,
     /// Reports the writes of reviews; a dry run writes nothing.
     pub watch: WriteMonitor,
-    /// The times at which repositories were swept.
+    /// The results of the last sweep of each repository.
     pub sweep_results: sweep::SweepResults,
     /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
     pub wake: SchedulerWaker,
-    /// The lease on the duties that only one process performs at a time.
+    /// The time until which this process holds the duty lease. Only the process with this lease performs
+    /// duties such as sweeps.
     pub duty_lease: DutyLeaseExpiry,
-    /// The longest time of one step, by default [`crate::worker::STEP_TIME`].
+    /// The longest duration of one step, by default [`crate::worker::STEP_TIME`].
     pub step_time: Duration,
 }

@@ -1,7 +1,7 @@
-//! Does converge runs on a pull request, under a lease of its slot. A person starts a whole run by a command,
-//! or a worker of the service does a run step by step. During the lease, no review and no other run works on
-//! the pull request. A command can resume a run of the service, and the service can resume a run of a
-//! command.
+//! Runs converge on a pull request, under a lease of the pull request's slot. A person's command does a whole
+//! run. A worker of the service does a run step by step. During the lease, no review and no other run works
+//! on the pull request. A command can resume a run that the service began, and the service can resume a run
+//! that a command began.
 
 mod end;
 mod listener;
@@ -47,13 +47,13 @@ pub use progress::{ConvergeRunEnd, ProgressMessage};
 
 type InspectionToolsFactory = dyn Fn(&Config) -> Result<InspectionTools, SetupError> + Send + Sync;
 
-/// The parts that converge runs on pull requests need.
+/// Resources for converge runs on pull requests.
 pub struct ConvergeSetup {
     /// The models that audit and fix.
     pub agents: ConvergeAgents,
     /// The operator's configuration, and the branches that may add to it.
     pub rules: OperatorRules,
-    /// Makes the tools that inspect a head, from a configuration that includes the repository's own
+    /// Creates the tools that inspect a head. The configuration for these tools includes the repository's own
     /// configuration file.
     pub inspection_factory: Box<InspectionToolsFactory>,
 }
@@ -74,16 +74,16 @@ impl ConvergeSetup {
     }
 }
 
-/// A pull request, with everything that a converge run on the pull request needs.
+/// A pull request, with the resources for a converge run on it.
 #[derive(Debug)]
 pub struct ConvergeRunContext<'a> {
-    /// Id for a run that begins now.
+    /// Id for a run that is new.
     pub run: &'a RunId,
     /// Name of the repository as `owner/name`.
     pub repo: &'a str,
     /// The pull request's number at the forge.
     pub number: u64,
-    /// The forge's name in the configuration, and the forge's client. Each call of the client contains the
+    /// The forge's name in the configuration, and the forge's client. Each request of the client contains the
     /// run's id.
     pub forge: (&'a str, &'a AnyForgeServer),
     pub git: &'a Git,
@@ -99,7 +99,7 @@ pub struct ConvergeRunContext<'a> {
 /// The commits, the branch and the tools of a run.
 struct ConvergeCheckout {
     mirror: Mirror,
-    /// Id and name of the repository that contains the branch.
+    /// Id and name of the repository that contains the branch to push to.
     head_repository: (String, String),
     pull_details: PullDetails,
     base: Sha,
@@ -111,7 +111,7 @@ impl ConvergeRunContext<'_> {
         self.setup.config()
     }
 
-    /// Begins a trace span for the part of the run that begins at `began`.
+    /// Begins a trace span for the part of the run since `began`.
     fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
         ConvergeSpan::start(record, Some(self.repo), Some(self.number), began)
     }
@@ -128,7 +128,7 @@ impl ConvergeRunContext<'_> {
         format!("{}#{}", self.repo, self.number)
     }
 
-    /// Returns the gate of a run under this lease.
+    /// Returns the gate for writes under this lease.
     fn leased_gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
         let store = &self.setup.agents.auditor.ledger;
         Arc::new(self.run_gate(&lease.key).with_lease(store, &lease.key, lease.token))
@@ -202,7 +202,7 @@ impl ConvergeRunContext<'_> {
         PullRequestRunner { runner: ConvergeRunner::new(context, record, mode), workspace }
     }
 
-    /// Fetches the commits, and finds the branch that fixes are pushed to.
+    /// Fetches the commits, and determines the repository and branch to which fixes are pushed.
     async fn fetch_checkout(
         &self,
         id: &PrId,
@@ -225,8 +225,8 @@ impl ConvergeRunContext<'_> {
         Ok(ConvergeCheckout { mirror, head_repository, pull_details, base, inspection_tools })
     }
 
-    /// Returns the record that the run continues: of an audit of this head, of an interrupted run, or of a
-    /// stuck run if nothing has changed since. Without such a record, returns a new record.
+    /// Returns the record that the run continues: an audit of this head, an unfinished run, or a stuck run
+    /// for which nothing has changed. If there is no such record, returns a new record.
     async fn resume_or_new_record(
         &self,
         client: &RepositoryClient,
@@ -257,11 +257,11 @@ impl ConvergeRunContext<'_> {
         if let Some(mut record) = last_record.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), inspection_tools);
             record.detail.state.resume_from_audit(limits);
-            // If the head has changed, the run itself handles the new head later. If only the base has
-            // changed, the change is a different one as well, which is handled here.
+            // If the head has changed, the run itself processes the new head in a later step. A change of
+            // only the base is processed here, because the diff is then a different one.
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
-                // The event does not restart a run that has ended.
+                // The result is ignored, because this event does not restart a run that has ended.
                 let _ = record
                     .detail
                     .state
@@ -273,7 +273,7 @@ impl ConvergeRunContext<'_> {
             .as_ref()
             .and_then(|last_record| last_record.cleared_head(base, inspection_tools, dismissals))
             == Some(&head);
-        // If our own records contain this head, they take precedence over a review at the forge.
+        // A review at the forge counts only if our own records do not contain this head.
         let is_unknown = last_record.as_ref().is_none_or(|last_record| !last_record.involves_head(&head));
         let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
@@ -292,13 +292,15 @@ impl ConvergeRunContext<'_> {
             state,
         );
         if reviewed {
-            // The run that posted the review has described the change already, if it could.
+            // The earlier run, which posted the review, has already posted the description of the change if
+            // it was able to.
             begun.detail.described.clone_from(&clean);
         }
         Ok(begun)
     }
 
-    /// Returns the record of the interrupted audit, or a new one. An audit fixes nothing.
+    /// Returns the record of an unfinished audit of this head and base, or the record of a new audit. An
+    /// audit fixes nothing.
     async fn resume_or_new_audit(
         &self,
         last_record: Option<ConvergeRecord>,
@@ -329,7 +331,7 @@ impl ConvergeRunContext<'_> {
         ))
     }
 
-    /// Makes a new record that follows the last one.
+    /// Creates a record that takes over the description and the reviewer requests of the last record.
     fn new_record(
         &self,
         last_record: Option<&ConvergeRecord>,
@@ -341,8 +343,8 @@ impl ConvergeRunContext<'_> {
     ) -> ConvergeRecord {
         let detail = ConvergeDetail {
             described: last_record.and_then(|last_record| last_record.detail.described.clone()),
-            // The requests to reviewers are kept, because each request records the head that the reviewer has
-            // seen.
+            // The requests to reviewers are kept, because each request records the head that was current at
+            // the request.
             wakes: last_record.map(|last_record| last_record.detail.wakes.clone()).unwrap_or_default(),
             setup_id: inspection_name.to_owned(),
             ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)

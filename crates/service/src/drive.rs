@@ -1,6 +1,6 @@
-//! Drives a lease in the same way for every loop. Sends heartbeats while the step runs, lets the loop record
-//! why the step stopped, and ends the lease. A loop only implements `LeasedStep`; `LeaseDriver::drive` does
-//! all other work.
+//! Drives a lease from its start to its end, for every loop. Sends heartbeats while the step runs, lets the
+//! loop record why the step stopped, and ends the lease. A loop implements only `LeasedStep`;
+//! `LeaseDriver::drive` does the rest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,10 +23,10 @@ use truing_loops::telemetry;
 use super::lease::Lease;
 use super::notify;
 
-/// The step that is done under a lease. Each loop implements its own step.
+/// The step of a loop that is done under a lease. Each loop implements its own step.
 #[async_trait]
 pub(crate) trait LeasedStep: Sync {
-    /// The result of a completed step, for the caller that drives the lease.
+    /// The result of a completed step, which is returned to the caller of `LeaseDriver::drive`.
     type Ended: Send;
 
     /// Does the step.
@@ -35,18 +35,19 @@ pub(crate) trait LeasedStep: Sync {
     /// [`StepStopReason`] if the step is not completed.
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason>;
 
-    /// Records why the step stopped, before the slot changes. Is not called if the heartbeats find that the
+    /// Records why the step stopped, before the slot changes. Not called if the heartbeats find that the
     /// lease is lost.
     ///
     /// # Errors
-    /// [`StoreError`]. The driver then lets the lease expire, unless the step was stopped on request.
+    /// [`StoreError`]. After an error, the driver lets the lease expire. The exception is a step that was
+    /// stopped on request.
     async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a completed step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NextSlotState {
-    /// The step has determined the outcome. The times in the outcome are by the wall clock.
+    /// The step has determined the outcome. The times in the outcome are in the wall clock's time.
     Outcome(StepOutcome),
     /// The run is unfinished. Its [`LeaseSuccessor`] determines whether a server continues the run.
     Unfinished,
@@ -55,10 +56,11 @@ pub(crate) enum NextSlotState {
 /// The party that continues the work that a lease leaves unfinished.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LeaseSuccessor {
-    /// A server continues the work. The server waits as the forge requires, and counts failed attempts.
+    /// A server continues the work. The server waits as long as the forge requires, and counts failed
+    /// attempts.
     Server,
-    /// No server continues the work. A person or the calendar has to request a run again. The slot becomes
-    /// free.
+    /// No server continues the work. The slot becomes free. A run begins again only if a person or the
+    /// calendar requests it.
     Nobody,
 }
 
@@ -74,12 +76,12 @@ pub(crate) struct LeaseDriver<'a> {
 
 impl LeaseDriver<'_> {
     /// Drives a lease until its step is completed, the lease is lost, or `stop` completes. When `stop`
-    /// completes, the lease is given back. For a step that handles stop requests itself, the caller passes a
-    /// future that never completes. A separate task sends the heartbeats. A step that blocks its thread, for
-    /// example to remove a deep folder, therefore delays no heartbeat.
+    /// completes, the lease is given back to the store. For a step that handles stop requests itself, the
+    /// caller passes a future that never completes. A separate task sends the heartbeats, so a step that
+    /// blocks its thread delays no heartbeat.
     ///
     /// # Errors
-    /// [`StepError`] if the end could not be recorded. In that case the lease expires.
+    /// [`StepError`] if the end of the lease could not be recorded. The lease then expires.
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
         lease: &Lease,
@@ -124,8 +126,8 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Does the step, records the reason if the step stopped, and ends the lease. Sends no heartbeats.
-    /// `ending` becomes true right before the lease is ended.
+    /// Does the step, records the reason if the step stopped, and ends the lease. This function sends no
+    /// heartbeats. `ending` becomes true right before the lease is ended.
     ///
     /// # Errors
     /// The errors of [`Self::drive`].
@@ -150,7 +152,7 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Ends the lease. The records of the step are kept, even if the lease was lost during the step.
+    /// Ends the lease. The records of the step are kept, even if the lease is already lost.
     async fn end_lease(
         &self,
         lease: &Lease,
@@ -158,7 +160,7 @@ impl LeaseDriver<'_> {
         step_result: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = step_result {
-            // The records contain the newer token `last`. If this process still holds the lease, the slot
+            // The records contain the newer token `last`. The process may still hold the lease after the slot
             // store has lost that token. The slot version is raised to that token, so the next token is
             // greater.
             self.store.raise_version(SlotVersion(last.0)).await?;
@@ -190,9 +192,9 @@ struct LeaseHeartbeats {
 }
 
 impl LeaseHeartbeats {
-    /// Sends the heartbeats. Returns when the lease is lost, or when no heartbeat was acknowledged for the
-    /// time after which a holder must stop itself. While `ending` is true, a refused heartbeat does not mean
-    /// that the lease is lost.
+    /// Sends the heartbeats of a lease. Returns when the lease is lost. Also returns if no heartbeat was
+    /// acknowledged for the time after which a holder must stop itself. While `ending` is true, a refused
+    /// heartbeat is ignored, because the lease may just have ended normally.
     async fn wait_for_loss(&self, every: Duration) {
         let Self { store, lease, limits, ending } = self;
         let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
@@ -207,7 +209,7 @@ impl LeaseHeartbeats {
                 Ok(Err(StepError::SlotRefused(_))) | Err(_) => return,
                 Ok(Err(StepError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                    // If the store returns errors immediately, the timeout above is never reached.
+                    // An error that the store returns immediately never causes a timeout above.
                     if acknowledged.elapsed() >= patience {
                         return;
                     }
@@ -217,7 +219,7 @@ impl LeaseHeartbeats {
     }
 }
 
-/// The task that sends heartbeats. Dropping the value stops the task.
+/// The task that sends heartbeats. Dropping this value stops the task.
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
@@ -225,7 +227,8 @@ impl HeartbeatTask {
         Self(tokio::spawn(async move { beats.wait_for_loss(every).await }.in_current_span()))
     }
 
-    /// Returns when [`LeaseHeartbeats::wait_for_loss`] returns, or when the task has ended in another way.
+    /// Returns when [`LeaseHeartbeats::wait_for_loss`] returns or the task ends otherwise, for example by a
+    /// panic.
     async fn wait_for_loss(&mut self) {
         let _ = (&mut self.0).await;
     }
@@ -268,8 +271,8 @@ pub(super) fn trace_stop(trace: &Context, stop_reason: &StepStopReason) {
     }
 }
 
-/// Returns the command that ends a lease; `None` for a lost lease. `lead` is the lead of the store's clock
-/// over the wall clock.
+/// Returns the command that ends a lease, or `None` if the lease is lost. `lead` is the time by which the
+/// store's clock is ahead of the wall clock.
 fn end_command(
     token: FencingToken,
     step_result: Result<NextSlotState, &StepStopReason>,

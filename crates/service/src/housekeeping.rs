@@ -14,12 +14,12 @@ use super::sole::DutyLeaseExpiry;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// Interval at which a process without the duty lease checks whether it has got this lease.
+/// Interval at which a process without the duty lease checks whether it now holds this lease.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause between two batches, in which other writers can write.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The retention periods of old rows.
+/// How long each kind of row is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     /// Retention of ended runs and history.
@@ -28,7 +28,7 @@ pub struct RetentionPeriods {
     pub acts: TimeSpan,
 }
 
-/// Deletes rows older than `keep`. The future never completes; the caller drops it to stop.
+/// Deletes rows older than `keep`. The future never completes. The caller drops the future to stop it.
 #[truing_core::boxed_future]
 pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
@@ -64,7 +64,7 @@ pub struct DeletedCounts {
     pub acts: usize,
     /// Runs that have ended.
     pub runs: usize,
-    /// Intents of effects, and their results.
+    /// Intended effects, and their results.
     pub effects: usize,
     /// Lines of the history.
     pub events: usize,
@@ -79,7 +79,7 @@ pub struct DeletedCounts {
 /// Deletes everything older than `keep`, with a pause after each batch.
 ///
 /// # Errors
-/// [`StoreError`]. Rows that were deleted before the error stay deleted.
+/// [`StoreError`]. Rows that were deleted before the error are not restored.
 #[truing_core::boxed_future]
 pub async fn delete_expired(
     store: &Store,
@@ -110,7 +110,8 @@ pub async fn delete_expired(
     Ok(DeletedCounts { acts, runs, effects, events, comments, cost_rows, slots })
 }
 
-/// Deletes in batches, with a pause after each, until none is left. Returns the number of deleted rows.
+/// Deletes in batches, with a pause after each batch, until no row is left to delete. Returns the number of
+/// deleted rows.
 async fn delete_in_batches<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
 where
     F: Future<Output = Result<usize, StoreError>>,
@@ -143,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that always returns a thousand seconds after the start of 1970.
+    /// A clock that always returns 1,000 seconds after the Unix epoch.
     struct FixedClock;
 
     impl Clock for FixedClock {
@@ -217,7 +218,7 @@ mod tests {
             period: period.into(),
             limit: MicroUsd(9),
         };
-        // A model call of long ago whose owner exited without reporting the cost.
+        // A past model call without a reported cost, because its owner exited.
         let budget = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
         let ask =
             ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(1), expires: UnixMillis(20) };
@@ -260,8 +261,8 @@ mod tests {
             1,
             "what was served lately is remembered"
         );
-        // Each kind of row has its own period. With a negative period, an audit entry of the present moment
-        // counts as old.
+        // Each kind of row has its own period. With a period of -1, even an audit entry of the present moment
+        // is expired.
         let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });

@@ -1,10 +1,10 @@
-//! Receives webhooks. Verifies the signature of each webhook over its raw body, finds the webhook's slot, and
-//! marks that slot. No other content of a webhook is trusted.
+//! Receives webhooks. Verifies the signature of each webhook over its raw body, and marks the slot that the
+//! webhook concerns. No other content of a webhook is trusted.
 //!
 //! Some webhooks are refused before the body is read: webhooks from a source above its rate limit, and
 //! webhooks for a forge that is not configured. Webhooks with a malformed signature, a wrong content type or
 //! a too large announced length are also refused before the body is read. All other checks are made while the
-//! body arrives (`body`). The acknowledgement waits until the mark is durable ([`marks`](super::marks)).
+//! body arrives (`body`). The acknowledgement is sent after the mark is durable ([`marks`](super::marks)).
 
 mod body;
 mod bounds;
@@ -54,8 +54,8 @@ use super::marks::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
 pub const RATE_LIMIT: u32 = 5000;
-/// The scheduler counts as stopped if its last read of the slots is older than this time. If five polls take
-/// longer than this time, the time of five polls applies.
+/// Minimum age of the scheduler's last read of the slots at which the scheduler counts as stopped. The limit
+/// is five poll intervals if they are longer.
 const STALE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
@@ -69,8 +69,8 @@ const MAX_ID_CHARS: usize = 64;
 pub struct IngressSettings {
     /// The webhook secret of each forge.
     pub secrets: BTreeMap<String, HookSecret>,
-    /// Configured handling of deliveries while the kill switch is on, by forge. For a forge without an entry,
-    /// the default of the forge's kind applies.
+    /// For each forge, the configured response to deliveries while the kill switch is on. For a forge without
+    /// an entry, the default of the forge's kind applies.
     pub halted: BTreeMap<String, HaltPolicy>,
     /// Networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -81,7 +81,7 @@ pub struct IngressSettings {
 }
 
 impl IngressSettings {
-    /// Makes settings with these secrets and the defaults for everything else.
+    /// Creates settings with these secrets. All other settings have their defaults.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
         let (halted, bounds) = (BTreeMap::new(), ConnectionLimits::default());
         Self { secrets, halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
@@ -107,16 +107,16 @@ struct IngressState {
 
 type SharedIngress = State<Arc<IngressState>>;
 
-/// The routes by listener.
+/// The routes of the service, one router for each listener.
 pub struct IngressRoutes {
     /// Routes of the address at which webhooks arrive.
     pub main: Router,
-    /// The route of `/metrics`, if `/metrics` has an address of its own.
+    /// The route of `/metrics`, if `/metrics` has a separate listener. Otherwise this router is empty.
     pub metrics: Router,
 }
 
-/// Makes the routes of the service. If `separate_metrics` is true, `/metrics` gets a separate router. Starts
-/// the marking task, which ends together with the routes.
+/// Creates the routes of the service. If `separate_metrics` is true, `/metrics` gets a separate router.
+/// Starts the task that marks slots. The task ends when the routes are dropped.
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
@@ -154,7 +154,7 @@ async fn webhook(
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    // If the forge name in the path is not valid UTF-8, an empty name is used, which no forge has.
+    // If the forge name in the path is not valid UTF-8, the name is left empty. No forge has an empty name.
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer =
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
@@ -162,7 +162,8 @@ async fn webhook(
     let began = Instant::now();
     let limited = ingress.rates.take_token(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
-    // For an unknown forge, the name of the header with the delivery's id is unknown, too.
+    // For an unknown forge, the delivery id is empty, because the name of its header depends on the kind of
+    // forge.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(RateLimitExceeded { wait, .. }) => {
@@ -290,7 +291,7 @@ impl IngressState {
         self.store_requests(&[label.pr], &label.repo, &origin, halted).await
     }
 
-    /// Records a press of a check's button, if the check was posted by Truing.
+    /// Records a request for a rerun, if the button belongs to a check of Truing.
     async fn accept_rerun(
         &self,
         forge: &str,
@@ -303,8 +304,8 @@ impl IngressState {
         }
         let pulls = match rerun.target {
             RerunTarget::Pull(pr) => vec![pr],
-            // The payload does not name pull requests from forks. The pull requests are therefore found by
-            // the records of reviewed heads.
+            // The payload does not contain pull requests from forks. Pull requests are therefore found from
+            // the heads that Truing has reviewed.
             RerunTarget::Head(head) => {
                 let pulls = self.context.store.pulls_reviewed_at(forge, &rerun.repository, &head).await;
                 pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
@@ -327,8 +328,8 @@ impl IngressState {
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         // A refused command is not lost: the next sweep finds the comment, and a label can be set again. A
-        // command that arrives while the switch is being turned on only marks a slot, and no run begins while
-        // the switch is on.
+        // command that arrives just before the switch is on only marks a slot. No run begins while the switch
+        // is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::from_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
         if halted == HaltPolicy::Refuse
@@ -342,8 +343,8 @@ impl IngressState {
     }
 }
 
-/// Returns the default handling of deliveries while the kill switch is on. The default depends on what a
-/// forge does after a refusal.
+/// Returns the default response to deliveries while the kill switch is on. The default depends on the
+/// consequence of a refusal at the forge.
 fn default_halt_policy(consequence: RefusalConsequence) -> HaltPolicy {
     match consequence {
         RefusalConsequence::DeliveryLost => HaltPolicy::Refuse,
@@ -364,20 +365,20 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     }
 }
 
-/// Returns the forge's id of the delivery. The id is empty if the forge sends none.
+/// Returns the id that the forge gave to the delivery. The id is empty if the forge sends none.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
     visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
 
-/// Keeps the visible ASCII characters, at most `max_chars` of them.
+/// Removes all characters but visible ASCII, and returns at most `max_chars` characters.
 fn visible_ascii(text: &str, max_chars: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(max_chars).collect()
 }
 
 /// Responds with 200 while the scheduler reads the slots regularly, otherwise with 503.
 async fn healthz(State(ingress): SharedIngress) -> Response {
-    // The absolute difference is used because the clock may be set forward or back. The next read of the
-    // slots uses the new time.
+    // The absolute difference is used because the clock may be set forward or back. After a change of the
+    // clock, the next read of the slots is recorded in the new time.
     let age = ingress.context.clock.now().0.abs_diff(ingress.last_look.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
@@ -387,12 +388,12 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     json_response(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// Responds with 200 if the store can be written, otherwise with 503. A service that drains accepts no
-/// connections, and therefore does not respond. With `?verbose`, the response also contains the state of the
-/// forges, as this process's sweep found it, and of the kill switch.
+/// Responds with 200 if the store can be written, otherwise with 503. A draining service accepts no
+/// connections, so its `/readyz` does not respond. With `?verbose`, the response also contains the state of
+/// the kill switch, and the state of the forges that this process's sweep found.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
-    // The existence of the database file is checked at each request. A test write is made at most once a
-    // second.
+    // The existence of the database file is checked at each request. A test write is made at most once per
+    // [`RESPONSE_CACHE_TTL`].
     let tried = async {
         ingress.context.store.check_in_place()?;
         ingress.test_write_result.get_or_refresh(ingress.context.store.check_writable()).await
@@ -409,8 +410,8 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     json_response(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
 }
 
-/// A response that is reused for all requests within [`FRESH`]. Frequent requests therefore do not load the
-/// store.
+/// A response that is reused for all requests within [`RESPONSE_CACHE_TTL`]. Frequent requests therefore put
+/// no load on the store.
 struct CachedResponse<T>(Mutex<Option<(Instant, T)>>);
 
 impl<T: Clone> CachedResponse<T> {

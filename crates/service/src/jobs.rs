@@ -1,5 +1,6 @@
-//! Runs one sync job that follows a package. A server may use the same store at the same time. The run leases
-//! the job's slot, keeps the lease alive, and frees the slot at its end.
+//! Runs one sync job, which updates a package in a repository. A server may use the same store at the same
+//! time, so each run holds a lease of the job's slot. The run renews the lease, and frees the slot at its
+//! end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -59,11 +60,10 @@ pub struct JobRun<'a> {
 }
 
 impl JobRun<'_> {
-    /// Leases the job's slot, runs the job, and frees the slot. Returns the record, also of a run that
-    /// failed.
+    /// Leases the job's slot, runs the job, and frees the slot. Returns the record even if the run failed.
     ///
     /// # Errors
-    /// [`RunFailure`]. A run that could not reach its repository also stores a record.
+    /// [`RunFailure`]. If the run could not reach its repository, a record is stored as well.
     #[truing_core::boxed_future]
     pub async fn run(
         &self,
@@ -74,7 +74,7 @@ impl JobRun<'_> {
         let lease = by_hand::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunReference { id: new_run_id(), key, token: lease.token };
-        // The trace ends when all work inside the trace has ended.
+        // The trace ends only when all work in the trace has ended.
         let trace = telemetry::start_sync_trace(
             &run.id,
             &run.key,
@@ -94,8 +94,8 @@ impl JobRun<'_> {
         })
     }
 
-    /// Does one run under its lease. Returns the record of the run, or the reason why there is no record.
-    /// Also returns the time at which the slot is due again.
+    /// Does one run under its lease. Returns the record of the run, or the reason why no record exists. The
+    /// first value is the next state of the slot.
     async fn run_under_lease(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -113,8 +113,8 @@ impl JobRun<'_> {
             }
         };
         let repository = RepositoryRef::from_id(&self.job.config.forge, &id).with_name(self.repo);
-        // The caller checked the switches by the configured name. The repository may have been renamed, so
-        // this check uses the repository's id.
+        // The caller checked the kill switches by the configured name. The repository may have been renamed,
+        // so this check uses the repository's id.
         let switches = self.switches.read().await.switches;
         if switches.switch_for(&repository).is_some()
             && switches.switch_for(&RepositoryRef::from_name(self.repo)).is_none()
@@ -127,7 +127,7 @@ impl JobRun<'_> {
         match self.follow_package(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::record_sync(trace, &record);
-                // Only jobs with a cron pattern are run by a server again, so other jobs get no due time.
+                // Only jobs with a cron pattern are run by a server, so other jobs get no due time.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (
                     again.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
@@ -138,8 +138,8 @@ impl JobRun<'_> {
         }
     }
 
-    /// Makes a job with a cron pattern due [`AGAIN`] milliseconds after `ended`, because the next time of its
-    /// pattern may be a week away.
+    /// Makes a job with a cron pattern due [`FIRST_RETRY_DELAY_MS`] after `ended_at`, because the pattern's
+    /// next time may be a week away.
     fn retry_outcome(&self, ended_at: UnixMillis) -> StepOutcome {
         let soon = StepOutcome::DueAt(
             UnixMillis(ended_at.0.saturating_add(FIRST_RETRY_DELAY_MS)),
@@ -148,8 +148,8 @@ impl JobRun<'_> {
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
-    /// Runs the sync loop in the repository of this id. Returns the record, and the time of the next run if
-    /// the time is known.
+    /// Runs the sync loop in the repository with the id `id`. Also returns the time at which the run must
+    /// continue, if there is one.
     async fn follow_package(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -208,9 +208,10 @@ impl JobRun<'_> {
         Ok((id, remote))
     }
 
-    /// Records a run that did not reach its repository. Without a record, a job that fails in this way for
-    /// weeks would look as if it never ran. The circuit breaker does not count the run as a failure, because
-    /// the run did not try the release. Also, no question could be posted while the forge is unreachable.
+    /// Records a run that did not reach its repository. Without a record, a job that never reaches its
+    /// repository would look as if it never ran. The circuit breaker does not count this run as a failure,
+    /// because the run did not test the release. Also, no question could be posted while the forge is
+    /// unreachable.
     async fn record_unreachable(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -253,7 +254,7 @@ struct LeasedJob<'a> {
 
 #[async_trait]
 impl LeasedStep for LeasedJob<'_> {
-    /// The record of the run, or the reason why there is no record.
+    /// The record of the run, or the reason why no record exists.
     type Ended = Result<SyncRecord, RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
@@ -267,8 +268,8 @@ impl LeasedStep for LeasedJob<'_> {
 
     async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
         match reason {
-            // An interrupted run does not show whether the release works, so the circuit breaker records only
-            // the interruption.
+            // An interrupted run does not show whether the release works, so only the interruption is
+            // recorded in the circuit breaker.
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
                 job.breaker.record_end(
@@ -278,7 +279,7 @@ impl LeasedStep for LeasedJob<'_> {
                 );
                 self.store.store_job(self.run, &job).await
             }
-            // For all other reasons, nothing is recorded in addition to the run's record.
+            // For other reasons, only the run's record is stored.
             StepStopReason::LeaseLost
             | StepStopReason::Fenced(_)
             | StepStopReason::NotFound { .. }

@@ -1,4 +1,4 @@
-//! A lease of a slot, with the data that its holder needs.
+//! A lease of a slot, with the data that the loop needs.
 
 use truing_core::id::{FencingToken, SlotKey, UnixMillis};
 use truing_core::slot::{ConvergeRequest, LoopKind, Slot, SlotState};
@@ -11,20 +11,20 @@ pub struct Lease {
     /// The fencing token of the lease.
     pub token: FencingToken,
     pub loop_kind: LoopKind,
-    /// True if a person requested the step.
+    /// True if a person requested this step.
     pub is_requested: bool,
-    /// True if a failure of this attempt parks the slot.
+    /// True if the slot is parked after a failure of this attempt.
     pub last_attempt: bool,
     /// Time of the last event that the step processes.
     pub last_event_at: Option<UnixMillis>,
-    /// A person's request for a converge run, unless the request is to continue the run.
+    /// A person's request to audit or to stop; `None` if a converge run must only continue.
     pub converge_request: Option<ConvergeRequest>,
-    /// True if the lease is for an operator's retraction of comments. A retraction reviews nothing, and the
-    /// kill switch does not stop it.
+    /// True if an operator leased the slot to retract comments. A retraction does not review, and is allowed
+    /// while the kill switch is on.
     pub is_retraction: bool,
 }
 
-/// Returns the lease of a leased slot; `None` for a slot in another state.
+/// Returns the lease of `slot`, or `None` if the slot is not leased.
 pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
     let SlotState::Leased { token, loop_kind, claimed_events: serving, .. } = slot.state else {
         return None;

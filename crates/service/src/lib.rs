@@ -1,6 +1,6 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases due slots ([`scheduler`]), and a
-//! worker does the step of each lease ([`worker`], through [`drive`]). [`ReviewService::run`] does all of
-//! this work in one process, or the part that the [`ProcessRole`] names, until a stop is requested. [`mcp`]
+//! worker does the step of each lease ([`worker`], through [`drive`]). [`ReviewService::run`] does this work
+//! until a stop is requested. One process does all of it, or only the work of its [`ProcessRole`]. [`mcp`]
 //! serves tools to agents.
 
 // The futures of a review are nested deeper than the compiler's default limit.
@@ -55,12 +55,12 @@ use self::scheduler::Scheduler;
 
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN: Duration = Duration::from_secs(40);
-/// Time that unfinished workers have to give back their leases, after the time to finish is over.
+/// Time for unfinished workers to give back their leases, after `DRAIN` is over.
 const LEASE_RETURN_TIME: Duration = Duration::from_secs(5);
-/// Timeout for ending the remaining leases in the store. Leases that are not ended in this time are ended at
-/// the next start.
+/// Timeout for ending the remaining leases in the store when the service stops. Leases that are not ended in
+/// this time are ended at the next start.
 const END_LEASES: Duration = Duration::from_secs(5);
-/// Time that clients have to finish a request or read a response.
+/// Time for clients to finish a request or to read a response when the service stops.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The intervals and limits of a service.
@@ -74,13 +74,13 @@ pub struct ServiceSettings {
     pub poll: Duration,
     /// Interval at which a lease is renewed.
     pub heartbeat: Duration,
-    /// Time from the beginning of one sweep to the next; `None`: forges are not swept.
+    /// Interval between the starts of two sweep rounds. If `None`, forges are not swept.
     pub sweep: Option<Duration>,
 }
 
 /// A service that is ready to run.
 pub struct ReviewService {
-    /// The parts that its workers share.
+    /// The resources that the workers share.
     pub context: Arc<ServiceContext>,
     pub settings: ServiceSettings,
     /// The settings of webhook processing.
@@ -89,20 +89,20 @@ pub struct ReviewService {
     pub metrics: Option<TcpListener>,
 }
 
-/// The reasons why a service stops without a stop request.
+/// Reasons why a service stops without a stop request.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The store failed before anything was served.
+    /// The store failed before the service began to serve.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system cannot start the thread for requests.
+    /// The system cannot start the thread that serves requests.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl ReviewService {
-    /// Serves until `stop` completes. Then drains: accepts no more work and lets the workers finish. If
-    /// `hurry` completes or the time is over, gives back the leases of the workers that have not finished.
+    /// Serves until `stop` completes. Then accepts no more work, and waits for the workers to finish. If
+    /// `hurry` completes or the time limit is reached, unfinished workers give back their leases.
     ///
     /// # Errors
     /// [`ServeError`] if serving cannot begin, or the store fails at the end.
@@ -121,8 +121,7 @@ impl ReviewService {
         let (context, settings, seen) = (self.context.clone(), self.ingress, looked.clone());
         let apart = self.metrics.is_some();
         let routes = move || ingress::routes(context, settings, seen, poll, apart);
-        // The listener stops when this function returns, on every path, because the receiver `http` is
-        // dropped.
+        // The receiver `http` is dropped whenever this function returns, which stops the listener.
         let http = ingress::listen::start(listener, self.metrics, routes, bounds.0, bounds.1, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
@@ -160,7 +159,7 @@ impl ReviewService {
                 let leases = scheduler.lease_due_slots(&self.context).await;
                 (leases, scheduler.time_until_next(&self.context, poll).await)
             };
-            // The service must be able to stop even if the store does not answer.
+            // A stop request must take effect even if the store does not answer.
             let (leases, pause) = tokio::select! {
                 () = &mut stop => break true,
                 looked = look => looked,
@@ -176,7 +175,8 @@ impl ReviewService {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
-                // The error is logged only once, because the scheduler retries at each poll.
+                // Only the first of several consecutive errors is logged as an error, because the scheduler
+                // retries at each poll.
                 Err(error) if !failing => {
                     failing = true;
                     tracing::error!(%error, "the scheduler could not read due slots");
@@ -205,7 +205,7 @@ impl ReviewService {
         let given_back = finished || drain_workers(&mut workers.running, LEASE_RETURN_TIME).await;
         if in_a_look || !given_back {
             workers.running.shutdown().await;
-            // Leases that cannot be ended now are ended at the next start.
+            // Leases that remain after this timeout are ended at the next start.
             match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
@@ -213,8 +213,8 @@ impl ReviewService {
                 }
             }
         }
-        // Removing this process from the list of workers lets other processes take over its work immediately,
-        // not only after a timeout.
+        // This process is removed from the list of workers, so that other processes take over its work
+        // without waiting for a timeout.
         let _ = tokio::time::timeout(END_LEASES, self.context.store.refresh_workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
@@ -241,13 +241,13 @@ impl RunningWorkers {
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
-    /// Waits until one worker has ended in any way, and returns its lease. Returns `None` immediately if no
-    /// worker is running.
+    /// Waits until one worker ends, normally or by a panic, and returns its lease. Returns `None` immediately
+    /// if no worker is running.
     async fn join_next(&mut self) -> Option<FencingToken> {
         let id = match self.running.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {
-                // The lease of the failed worker expires, and its attempt counts as failed.
+                // The failed worker's lease expires, and the attempt counts as failed.
                 tracing::error!(%error, "a worker has stopped: this is a bug of truing; please report it");
                 JoinError::id(&error)
             }
@@ -256,14 +256,14 @@ impl RunningWorkers {
     }
 }
 
-/// Waits for all workers to end; returns false if some have not.
+/// Waits for all workers to end. Returns false if some workers still run after `within`.
 async fn drain_workers(workers: &mut JoinSet<()>, within: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
     tokio::time::timeout(within, ended).await.is_ok()
 }
 
 impl ServiceContext {
-    /// Ends the leases whose holders have exited. The slots are due immediately, and no failed attempt is
+    /// Ends the leases whose holders have exited. The slots become due immediately, and no failed attempt is
     /// counted.
     ///
     /// # Errors

@@ -14,20 +14,21 @@ use truing_core::port::{HaltPolicy, MarkOutcome, SlotMark, StoreError};
 
 use super::context::ServiceContext;
 
-/// Largest number of waiting marks. If more arrive, the forge gets an error and should retry.
+/// Largest number of waiting marks. If more marks arrive, the forge receives an error, after which it should
+/// retry.
 const QUEUE: usize = 1024;
-/// Largest number of marks in one transaction. The limit keeps the first mark from waiting for too many
-/// others.
+/// Largest number of marks in one transaction. A larger batch would delay the acknowledgement of its first
+/// mark.
 const BATCH: usize = 256;
-/// Minimum time from the beginning of a batch with several marks to the beginning of the next batch. The
-/// delay lets more marks share one transaction, whose fixed time is as long as the time for many marks. After
-/// a batch with a single mark, there is no delay. Timers round up to whole milliseconds, so the delay may be
-/// twice as long.
+/// Minimum time between the starts of two batches, if the first of them has several marks. During this delay,
+/// more marks arrive for the next transaction. One transaction takes as long as many marks, regardless of its
+/// size. After a batch with a single mark, there is no delay. Timers round up to whole milliseconds, so the
+/// delay may be twice as long.
 const GATHER: Duration = Duration::from_millis(1);
 /// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// The reasons why a slot was not marked.
+/// Reasons why a slot was not marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MarkError {
     /// The kill switch of the server or of the repository is on.
@@ -36,7 +37,7 @@ pub enum MarkError {
     /// Too many marks are waiting.
     #[error("{QUEUE} deliveries are waiting for the store already")]
     QueueFull,
-    /// The store has not answered in time. The slot may still be marked later, which is harmless.
+    /// The store has not answered in time. The slot may still be marked later. A late mark causes no harm.
     #[error("the store has not answered within {} s", PATIENCE.as_secs())]
     StoreTimeout,
     /// Reading or writing the store failed.
@@ -44,7 +45,7 @@ pub enum MarkError {
     Store(#[from] StoreError),
 }
 
-/// The writer of a batch.
+/// Writes a batch of marks to the store.
 #[async_trait]
 pub trait BatchMarker: Send + Sync + 'static {
     /// Marks all slots of the batch; after an error, no slot is marked. The marks are durable when the method
@@ -106,7 +107,7 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
-        // Marks whose caller has stopped waiting are dropped, because the forge counts their deliveries as
+        // Marks whose caller no longer waits are dropped. The forge already counts these deliveries as
         // failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
@@ -129,8 +130,8 @@ async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halt
     let marked = marking.mark(&marks, halted).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
-        // After an error about an unreadable row, each slot is marked separately, so that the row affects
-        // only its own slot.
+        // If the batch failed because of an unreadable row, each slot is marked separately. Only the mark of
+        // the unreadable slot then fails.
         let own =
             if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
         let is_free = |refused_keys: BTreeSet<SlotKey>| !refused_keys.contains(&mark.key);
@@ -150,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits for a permit before each batch, and records the batch.
+    /// Test marker that waits for a permit before each batch, and records the batches.
     struct Gate {
         permits: Semaphore,
         /// True while the simulated kill switch is on.

@@ -1,10 +1,10 @@
-//! The tools that `truing mcp serve` offers to agents: four that read the pull requests of one forge, and two
-//! that comment on them.
+//! The tools that `truing mcp serve` offers to agents. Four tools read the pull requests of one forge, and
+//! two tools comment on them.
 //!
-//! Comments follow the same rules as all comments of Truing. Each comment contains a marker. Before a comment
-//! is posted, existing comments are searched for the marker, so each topic has one comment. Nothing is
-//! written while the kill switch is on. No tool creates, approves, merges or declines a pull request, and no
-//! configuration adds such a tool.
+//! Comments follow the same rules as all comments of Truing. Each comment contains a marker, which identifies
+//! its topic. Existing comments are searched for the marker before a comment is posted, so each topic has
+//! only one comment. Nothing is written while the kill switch is on. No tool creates, approves, merges or
+//! declines a pull request, and no configuration adds such a tool.
 
 mod own;
 mod reading;
@@ -54,12 +54,12 @@ struct SharedForge {
     name: String,
     git: Git,
     mirrors: PathBuf,
-    /// The store, which holds the record of effects.
+    /// The store, which contains the record of effects.
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
     /// Lock that lets this process write only one comment at a time.
     writing: Mutex<()>,
-    /// The repository and branch of the folder in which the server was started, if the folder is a clone from
+    /// The local clone in whose folder the server was started, if the folder is a clone of a repository of
     /// this forge.
     local_clone: Option<LocalClone>,
 }
@@ -73,7 +73,7 @@ pub struct LocalClone {
     pub branch: Option<String>,
 }
 
-/// The parts that the tools work with.
+/// The resources that the tools need.
 pub struct ForgeToolsParts {
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub name: String,
@@ -84,7 +84,7 @@ pub struct ForgeToolsParts {
     pub mirrors: PathBuf,
     /// The store, which contains the kill switch and the record of effects.
     pub store: Arc<dyn RecordStore>,
-    /// The clone in which the server was started.
+    /// The local clone in whose folder the server was started.
     pub local_clone: Option<LocalClone>,
 }
 
@@ -98,7 +98,8 @@ impl ForgeTools {
         Self { forge: Arc::new(forge), server }
     }
 
-    /// Returns the tools for another session. The session's calls to the forge contain this id.
+    /// Returns the tools for the session of a review. Each request of this session to the forge contains
+    /// `id`.
     pub fn for_review(&self, id: &str) -> Self {
         Self { forge: self.forge.clone(), server: self.server.for_review(id) }
     }
@@ -122,8 +123,8 @@ impl ForgeTools {
         Arc::new(RunGate::for_caller(&self.forge.switches, repository))
     }
 
-    /// Returns the repository that the input names. If the input names none, returns the repository of the
-    /// folder in which the server was started.
+    /// Returns the repository with the name `requested_name`. If that is `None`, returns the repository of
+    /// the folder in which the server was started.
     fn resolve_repository<'a>(&'a self, requested_name: Option<&'a str>) -> Result<&'a str, ToolError> {
         let here = self.forge.local_clone.as_ref().map(|here| here.repository.as_str());
         requested_name.or(here).ok_or_else(|| {
@@ -142,7 +143,7 @@ struct PullRequestTarget {
     number: u64,
 }
 
-/// The error of a tool, in words for the model.
+/// The error of a tool, as a message for the model.
 struct ToolError(String);
 
 impl From<ForgeError> for ToolError {

@@ -1,8 +1,8 @@
 //! `/metrics`: the counters and gauges of a running service, in Prometheus's text format.
 //!
 //! All names are in one table ([`METRICS`]), which also generates docs/reference/metrics.md. Events are
-//! counted when they happen. A scrape reads the present state with a timeout, and only by queries that do not
-//! take longer as the history grows.
+//! counted when they happen. A scrape reads the present state with a timeout. The time of its queries does
+//! not grow with the history.
 
 mod gather;
 mod table;
@@ -29,7 +29,7 @@ pub use self::table::{METRICS, MetricDefinition, MetricKind, render_metrics_page
 /// Content type of the text format.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Buckets in seconds for webhooks. The first buckets are about the time of a disk flush. The last bucket is
+/// Buckets in seconds for webhooks. The first buckets are about as long as a disk flush. The last bucket is
 /// ten seconds, after which the forge gives up.
 const WEBHOOK_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -41,7 +41,7 @@ const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 3
 /// Buckets in dollars for runs. The default limit of a review is one dollar, and the last bucket is several
 /// times as much.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
-/// The outcomes of runs other than reviews.
+/// The outcomes of converge and sync runs.
 const ENDS: [RunOutcome; 5] =
     [RunOutcome::Done, RunOutcome::Partial, RunOutcome::Skipped, RunOutcome::Deferred, RunOutcome::Failed];
 /// Kinds of model tokens.
@@ -50,7 +50,7 @@ const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 /// Millionths of a dollar in a dollar.
 const MICRO: f64 = 1e6;
 
-/// Results of webhooks. Their series exist from the start, so a rate begins at zero.
+/// Results of webhooks. Their series exist from the start, so a rate counts the first event.
 const RESULTS: [&str; 10] = [
     "accepted",
     "ignored",
@@ -108,7 +108,7 @@ struct MetricsInner {
 }
 
 impl ServiceMetrics {
-    /// Makes new metrics, all at zero.
+    /// Creates the metrics. All values are zero.
     ///
     /// # Errors
     /// [`prometheus::Error`] if the table has an invalid name, or the same name twice.
@@ -171,8 +171,8 @@ impl ServiceMetrics {
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
         }
-        // All series are created at the start. If a series first appeared with its first event, a rate would
-        // not show this event.
+        // All series are created at the start. A rate does not count the first event of a series that did not
+        // exist before.
         for end in native::AgentRunEnd::LABELS {
             inner.model_ends.with_label_values(&[end]);
         }
@@ -188,7 +188,7 @@ impl ServiceMetrics {
         let _ = self.0.store.set(store.clone());
     }
 
-    /// Records the duration of a run's lease, regardless of how the run ended.
+    /// Records the duration of a run's lease, for every outcome of the run.
     pub fn observe_run_duration(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
     }
@@ -198,14 +198,14 @@ impl ServiceMetrics {
         self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
-    /// Counts a failed attempt of a loop. `class` is the reason as shown on the pull request.
+    /// Counts a failed attempt of a loop. `class` is the class of the failure, as shown on the pull request.
     pub fn attempt_failed(&self, loop_kind: LoopKind, class: &str, parked: bool) {
         self.0.failures.with_label_values(&[loop_kind.as_str(), class]).inc();
         self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(parked));
     }
 
-    /// Counts the cost of an ended run, and the tool calls that were denied to its models. A run without cost
-    /// called no model, so it is not added to the cost histogram.
+    /// Counts the cost of an ended run, and the denied tool calls of its models. A run without cost called no
+    /// model, so it is not added to the cost histogram.
     pub fn run_cost(&self, loop_kind: LoopKind, cost: MicroUsd, denied_calls: u32) {
         self.0.model_denials.inc_by(u64::from(denied_calls));
         if cost > MicroUsd(0) {
@@ -217,13 +217,13 @@ impl ServiceMetrics {
         self.0.run_cost.with_label_values(&[loop_kind.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
-    /// Counts a delivery and its duration. `result` is a label value of the table.
+    /// Counts a delivery and its duration. `result` is one of `RESULTS`.
     pub fn record_webhook(&self, result: &str, took: Duration) {
         self.0.webhooks.with_label_values(&[result]).inc();
         self.0.webhook_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts a notice that a sink of `[notify]` did not accept and that is not retried.
+    /// Counts a notice that a sink of `[notify]` did not accept, after the last attempt.
     pub fn notice_failed(&self) {
         self.0.notices_failed.inc();
     }
@@ -236,8 +236,8 @@ impl ServiceMetrics {
     /// Renders all metrics in the text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
-        // Encoding to memory fails only for metrics without a name or a value, and all metrics of the table
-        // have both.
+        // Encoding to memory fails only for a metric without a name or a value, and the table contains no
+        // such metric.
         if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
             tracing::error!(%error, "could not collect the metrics");
         }

@@ -1,9 +1,9 @@
-//! Sends notices to the operators of a service, by webhook and by mail. A notice contains a fact that an
-//! operator should know, or a task.
+//! Sends notices to the operators of a service, by webhook and by mail. A notice informs an operator of a
+//! fact, or of a task for the operator.
 //!
-//! A notice is a row in the store, so it outlives the process. Each notice is sent to each sink at least
-//! once, and in order. If a sink fails, the notice is retried a few times. After that, the failure is logged
-//! and counted. Only later notices wait during the retries.
+//! A notice is stored as a row, so it is not lost when the process exits. Each notice is sent to each sink at
+//! least once, and in order. If a sink fails, the notice is retried a few times. After that, the failure is
+//! logged and counted. While a notice is retried, only later notices wait.
 
 mod mail;
 mod webhook;
@@ -45,7 +45,7 @@ struct NoticeSink {
     is_down: AtomicBool,
 }
 
-/// The kinds of sinks.
+/// The transports of sinks.
 #[derive(Debug)]
 enum SinkTransport {
     Webhook(WebhookSink),
@@ -57,12 +57,12 @@ enum SinkTransport {
 #[error("{message}")]
 pub struct SinkError {
     message: String,
-    /// True if the sink refuses this message, so a retry would fail as well.
+    /// True if the sink refuses this notice, so a retry would fail as well.
     is_permanent: bool,
 }
 
 impl NoticeSinks {
-    /// Creates the sinks. `metrics` counts the notices that a sink does not accept.
+    /// Creates the sinks. `metrics` counts the notices that a sink finally did not accept.
     pub fn new(webhook: Option<WebhookSink>, mail: Option<MailSink>, metrics: ServiceMetrics) -> Self {
         let all = webhook
             .map(SinkTransport::Webhook)
@@ -86,7 +86,7 @@ impl NoticeSinks {
     /// Sends all pending notices in order.
     ///
     /// # Errors
-    /// [`StoreError`]. A notice that was sent but not marked as sent will be sent again.
+    /// [`StoreError`]. If a notice was sent but could not be marked as sent, it will be sent again.
     #[truing_core::boxed_future]
     pub async fn deliver_pending(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
@@ -159,7 +159,7 @@ impl SinkTransport {
     }
 }
 
-/// Sends pending notices while this process holds the lease on the duties. Never returns.
+/// Sends pending notices while this process holds the duty lease. Never returns.
 #[truing_core::boxed_future]
 pub async fn send_notices_forever(
     store: &dyn RecordStore,
@@ -181,7 +181,7 @@ pub async fn send_notices_forever(
 }
 
 /// Adds a notice that a slot is parked, at most once a day for each slot. The notice is stored before the
-/// slot is parked, so a crash cannot lose it. The notice is sent later.
+/// slot is parked, so a crash between the two cannot lose the notice. The notice is sent later.
 #[truing_core::boxed_future]
 pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = queue_parking_notice(store, key, attempts, now).await {

@@ -1,9 +1,9 @@
-//! Measures waits by the wall clock. A clock that is set back during a wait does not prolong the wait.
+//! Measures waits by the wall clock, which may be set back during a wait.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 
 /// A span of waiting. If the clock is set back to a time before the beginning of the wait, the wait ends.
-/// Otherwise a clock that is set back by a day would prolong the wait by a day.
+/// Without this rule, a clock that is set back by a day would prolong the wait by a day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct WallClockWait {
     since: UnixMillis,

@@ -1,5 +1,6 @@
-//! Reports on ended runs, in one section for each loop. The formats are figures, outcome records, Markdown,
-//! CSV and one page of HTML. The command line reads the store and chooses the format.
+//! Reports on ended runs, in one section for each loop. The report's formats are JSON figures, outcome
+//! records, Markdown, CSV and one HTML page. The command line reads the store, and chooses one of the
+//! formats.
 
 mod alike;
 pub mod amount;

@@ -1,37 +1,38 @@
-//! Filters the repositories to review by the operator's configuration. A token may have access to many more
-//! repositories.
+//! Filters the repositories to review by the operator's configuration. A token can usually read more
+//! repositories than the operator wants to review.
 
 use std::collections::BTreeMap;
 
 use globset::GlobSet;
 
-/// The filter of repositories that an operator configures.
+/// The operator's filter for repositories.
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryFilter {
-    /// Patterns for repository names, by the `NAME` of `[forge.NAME]`. For a forge without an entry, all
-    /// repositories are admitted.
+    /// Patterns for repository names, by the `NAME` of `[forge.NAME]`. A forge without an entry has no
+    /// restriction.
     forges: BTreeMap<String, GlobSet>,
-    /// True if pull requests that were already open when the server first saw their repository are not
-    /// reviewed until they change or a review is requested.
+    /// True if the pull requests that were open at the server's first contact with a repository are skipped.
+    /// A change or a requested review ends the skip.
     leaves_existing: bool,
 }
 
 impl RepositoryFilter {
-    /// Makes a filter of these patterns, which [`truing_config::value::compile_repository_globs`] compiles.
-    /// For a forge without a pattern, all repositories are admitted.
+    /// Creates a filter from patterns that were compiled by
+    /// [`truing_config::value::compile_repository_globs`]. A forge without a pattern has no restriction.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         let forges = forges.into_iter().filter(|(_, names)| !names.is_empty()).collect();
         Self { forges, leaves_existing: false }
     }
 
-    /// Makes the filter skip pull requests that were already open when the server first saw their repository.
+    /// Makes the filter skip the pull requests that were open at the server's first contact with their
+    /// repository.
     #[must_use]
     pub fn leaving_existing(self) -> Self {
         Self { leaves_existing: true, ..self }
     }
 
-    /// Returns true if pull requests that were already open when the server first saw their repository are
-    /// skipped until they change or a review is requested.
+    /// Returns true if pull requests that were open at the server's first contact are skipped. A change or a
+    /// requested review ends the skip.
     pub fn skips_existing_pulls(&self) -> bool {
         self.leaves_existing
     }

@@ -1,7 +1,7 @@
 //! The roles of a process in a deployment.
 
-/// The part of the server's work that one process does. On SQLite, only one process may serve, so no process
-/// does the work outside its role.
+/// The part of the server's work that one process does. On SQLite, only one process may serve, so the work
+/// outside that process's role is not done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
     /// Does all of the work.
@@ -42,8 +42,7 @@ impl ProcessRole {
         }
     }
 
-    /// Returns true if the process may perform the duties that only one process performs at a time
-    /// ([`crate::sole`]).
+    /// Returns true if the process may hold the lease on the duties of [`crate::sole`].
     pub fn runs_sole_duties(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

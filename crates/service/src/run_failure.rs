@@ -1,4 +1,5 @@
-//! Defines the errors after which a run has no record. The run was requested by a person or by the calendar.
+//! Defines the failures for which no record of the run exists. These runs were requested by a person or by
+//! the calendar.
 
 use truing_core::id::{RunId, TimeSpan};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
@@ -17,7 +18,7 @@ pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
 /// The reason why a run cannot be set up from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetupError {
-    /// True if the configuration is wrong; false if something is missing on the machine.
+    /// True if the configuration is wrong. False if the machine lacks something.
     pub is_config_error: bool,
     /// A stable error code for scripts, in snake case.
     pub code: &'static str,
@@ -27,7 +28,7 @@ pub struct SetupError {
     pub hints: Vec<String>,
 }
 
-/// The error after which a run has no record. The value contains the original error. The command line
+/// A failure for which no record of the run exists. The value contains the original error. The command line
 /// converts the error to a message, hints and an exit code. A worker converts the error to a
 /// [`StepStopReason`].
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum RunFailure {
     /// The slot could not be leased.
     #[error(transparent)]
     NotLeased(#[from] LeaseError),
-    /// The run with this id holds the slot.
+    /// Another run, with this id, holds the slot.
     #[error("already running: {0}")]
     AlreadyRunning(RunId),
     /// The step stopped during its lease: the lease was lost, or the step was interrupted.
@@ -62,12 +63,11 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// Returns the result unchanged, unless the store refused a write because another holder has taken over
-    /// the slot. In that case, returns an error that stops the step.
+    /// Returns the result unchanged, unless the store refused a write because of a newer fencing token. In
+    /// that case, returns an error that stops the step.
     ///
     /// # Errors
-    /// [`StepStopReason::Fenced`] if the store refused a write because another holder has taken over the
-    /// slot.
+    /// [`StepStopReason::Fenced`] if the store refused a write because of a newer fencing token.
     pub(super) fn split_fenced<T>(result: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match result {
             Err(Self::Store(StoreError::Fenced { greatest_token: last, .. })) => {

@@ -1,5 +1,5 @@
-//! The scheduler finds slots that need a step, ends expired leases, removes finished slots, and leases due
-//! slots. The choice of slots is fair between repositories ([`truing_core::fair`]).
+//! The scheduler ends expired leases, removes finished slots, and leases due slots. The choice of slots is
+//! fair between repositories ([`truing_core::fair`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use super::wake::BREATH;
 /// Number of slots that are read at a time. The oldest slot of each repository is read before the second
 /// oldest slot of any repository.
 const BATCH: usize = 256;
-/// Factor by which the number of slots to read grows if more leases are allowed and more slots are due. This
-/// happens if the lease limits of owners exclude slots that were read.
+/// Factor by which the number of slots to read grows if too few of the read slots may be leased. For example,
+/// the read slots may all belong to an owner whose lease limit is reached.
 const WIDER: usize = 4;
 /// Largest number of slots that are read. Further slots are newer, and are leased when older slots are done.
 const MAX_BATCH: usize = 16_384;
 
-/// The lease limits of this process, its active leases, and the time at which it last read the due slots.
+/// The lease limits of this process, its active leases, and the time of its last read of the due slots.
 #[derive(Debug)]
 pub struct Scheduler {
     lease_limits: LeaseLimits,
@@ -41,13 +41,13 @@ impl Scheduler {
         Self { lease_limits, active_leases: ActiveLeases::default(), looked_until: UnixMillis(i64::MIN) }
     }
 
-    /// Removes an active lease whose worker has ended, so that another lease can be granted.
+    /// Removes the lease of a worker that has ended, so that another lease can be granted.
     pub fn release_place(&mut self, lease: FencingToken) {
         self.active_leases.remove_lease(lease);
     }
 
-    /// Returns the time until the due slots should be read again, at most `poll`. They should be read again
-    /// when the next slot becomes due that was not due at the last read.
+    /// Returns the time until the due slots should be read again, at most `poll`. The next read should be
+    /// when another slot becomes due.
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
@@ -59,13 +59,13 @@ impl Scheduler {
                 let wait = u64::try_from((at - now).0).unwrap_or(0);
                 Duration::from_millis(wait).max(BREATH).min(poll)
             }
-            // An error is reported when the due slots are read next.
+            // The error is not reported here, because the next read of the due slots reports it.
             Ok((None, _)) | Err(_) => poll,
         }
     }
 
-    /// Reads the due slots once, and grants leases up to the limits. Grants no leases while the kill switch
-    /// is on, and no leases in repositories whose own switch is on. Slots without a lease stay due.
+    /// Reads the due slots once, and grants leases up to the limits. Grants no leases while the global kill
+    /// switch is on, nor in a repository whose own switch is on. Slots without a lease stay due.
     ///
     /// # Errors
     /// [`StoreError`]. Changes that were committed before the error stay committed.
@@ -79,8 +79,8 @@ impl Scheduler {
         } else {
             self.lease_limits
         };
-        // The batch is larger by the number of slots that are already recorded as held back, so that it also
-        // contains held slots that are not recorded yet.
+        // Held slots that are already recorded must not use up the batch. The batch is larger by their
+        // number, so that it contains other held slots.
         let is_on = switches.engaged_switches().next().is_some();
         let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
         let workers = store.refresh_workers(self.lease_limits.total > 0).await?;
@@ -101,7 +101,7 @@ impl Scheduler {
                 SlotState::Idle => SlotCommand::Tidy,
                 SlotState::Held { .. } => continue,
             };
-            // If the slot's state does not permit the command, the slot is skipped now and read again later.
+            // If the slot's state no longer permits the command, the slot is skipped until the next read.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
@@ -118,8 +118,8 @@ impl Scheduler {
             committed.extend(store.commit_slots(&changes(&others)).await?.iter().map(Result::is_ok));
         }
         if !granted.is_empty() {
-            // The kill switch may have been turned on since its state was read, so `grant_leases` checks the
-            // switch.
+            // The kill switch may have been turned on after it was read, so `grant_leases` checks the switch
+            // again.
             committed.extend(store.grant_leases(&changes(&granted)).await?.iter().map(Result::is_ok));
         }
         self.looked_until = now;
@@ -167,7 +167,7 @@ impl Scheduler {
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
-                    // The calendar leases the slots of jobs, not the scheduler.
+                    // Slots of jobs are leased by the calendar, not by the scheduler.
                     SlotState::Waiting { due_at: at, .. }
                         if job::job_from_key(&slot.key).is_none() && !is_held(slot) =>
                     {
@@ -184,8 +184,9 @@ impl Scheduler {
             } else {
                 waiting
             };
-            // The first pass chooses only slots for which this process is preferred. If more leases are
-            // allowed, the second pass also chooses slots that other processes have not leased in time.
+            // The first pass chooses only slots whose preferred worker is this process. If that leaves free
+            // leases, the second pass also chooses slots that their preferred workers have not leased in
+            // time.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |candidate: &LeaseCandidate| match only_own {
                     true => workers.is_preferred_worker(&candidate.key),
@@ -224,7 +225,7 @@ fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
     workers.may_take(&slot.key, slot.wake_time().unwrap_or(now), now)
 }
 
-/// The result of reading the due slots once.
+/// The result of one read of the due slots.
 struct LeaseSelection {
     /// Slots that need a step.
     due: Vec<Slot>,
@@ -239,7 +240,7 @@ struct LeaseSelection {
 struct LeaseCandidate {
     key: SlotKey,
     due_at: UnixMillis,
-    /// Owner as `{forge}/{owner}`, if limits of owners are configured.
+    /// Owner as `{forge}/{owner}`, if the operator configured lease limits for owners.
     owner: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Leases the duties that only one process performs at a time: the sweep, commands in comments, notices, and
-//! the deletion of old rows. The store grants the lease for 30 s, and the holder renews the lease every 5 s.
-//! If a holder hangs, two processes may believe for a short time that they hold the lease. This is harmless,
-//! because each duty may be done twice.
+//! Grants the duty lease, whose holder alone performs certain duties: the sweep, commands in comments,
+//! notices, and the deletion of old rows. The store grants the lease for 30 s, and the holder renews the
+//! lease every 5 s. If a holder hangs, two processes may believe for a short time that they hold the lease.
+//! This is harmless, because every duty can be performed twice without an error.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const RENEW: Duration = Duration::from_secs(5);
 /// Timeout for giving back the lease.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// The time at which this process's lease on the duties ends. All clones share the time.
+/// The time at which this process's duty lease ends. All clones of this value share the time.
 #[derive(Clone, Debug, Default)]
 pub struct DutyLeaseExpiry(Arc<Mutex<Option<Instant>>>);
 
@@ -65,7 +65,7 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     }
 }
 
-/// Gives the lease back, so another process does not have to wait until the lease expires.
+/// Gives the duty lease back, so that another process can get it before it expires.
 #[truing_core::boxed_future]
 pub async fn release_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     if sole.is_ours() {

@@ -1,4 +1,4 @@
-//! The status of a running server: the response of `/readyz?verbose`, which `truing status` requests.
+//! The status of a running server, which `truing status` reads from `/readyz?verbose`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::context::ServiceContext;
 use super::sweep::ForgeHealth;
 
-/// The status response. The response names no repository, because any client that can reach the server may
-/// request it.
+/// The status response. The response names no repository, because any client that reaches the server can
+/// request the status.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ServerStatus {
     /// Always the word `ready`.
@@ -22,8 +22,8 @@ pub struct ServerStatus {
     /// The number of repositories whose own kill switch is on.
     #[serde(default)]
     pub kill_switch_repositories: usize,
-    /// True if pull requests that were already open when the server first saw their repository are skipped
-    /// until they change or a review is requested.
+    /// True if pull requests that were open at the server's first contact are skipped. A change or a
+    /// requested review ends the skip.
     pub leaves_existing: bool,
     /// The configured forges.
     pub forges: Vec<ForgeStatus>,
@@ -34,7 +34,7 @@ pub struct ServerStatus {
 pub struct ForgeStatus {
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub name: String,
-    /// A word of [`ForgeHealth`], or `not_asked`.
+    /// The name of a [`ForgeHealth`], or `not_asked`.
     pub state: String,
     /// Number of repositories that this process has swept.
     pub repositories: usize,
@@ -44,13 +44,13 @@ pub struct ForgeStatus {
     pub open_pull_requests: usize,
 }
 
-/// The reasons why the status cannot be fetched.
+/// Reasons why the status cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The server cannot use its store.
     #[error("the server at {0} is not ready: it cannot use its store")]
     NotReady(SocketAddr),
-    /// No server answers at the address, or another program answers.
+    /// No server answers at the address, or the answer is not from Truing.
     #[error("no server answers at {0}: {1}")]
     NoServer(SocketAddr, reqwest::Error),
 }

@@ -1,11 +1,11 @@
-//! The sweep lists the open pull requests of every repository that was ever seen, and of every repository
-//! that a forge lists for the token. The sweep marks the changes and commands that no webhook reported.
-//! Webhooks may be lost, refused, or sent while the server is down.
+//! Lists the open pull requests of all known repositories, and of all repositories that a forge lists for the
+//! token. The sweep marks the changes and commands that no webhook reported. Webhooks may be lost, refused,
+//! or sent while the server is down.
 //!
-//! The sweep works in rounds. A round sweeps one repository of each forge at a time, within a share of the
-//! rate limit. If the share is too small to finish a round within the configured interval, the round takes
-//! longer. [`SweepResults`] contains the actual time between the last two sweeps of each repository. A sweep
-//! that finds nothing new writes nothing.
+//! The sweep works in rounds. In a round, one repository of each forge is swept at a time, within the sweep's
+//! share of the rate limit. If the share is too small to finish a round within the configured interval, the
+//! round takes longer. [`SweepResults`] contains the actual time between the last two sweeps of each
+//! repository. A sweep that finds nothing new writes nothing.
 
 pub mod preview;
 mod share;
@@ -27,7 +27,7 @@ use self::share::{AssumedQuota, CallUsage};
 use super::context::ServiceContext;
 use super::pause::WallClockWait;
 
-/// Time after which a repository that no longer exists is looked up again.
+/// Time between two lookups of a repository that no longer exists.
 const MISSING_REPOSITORY_RECHECK: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Number of consecutive failed calls after which a forge counts as down.
 const FAILURES_UNTIL_DOWN: u32 = 3;
@@ -49,7 +49,7 @@ struct SweepState {
     listed_counts: BTreeMap<String, usize>,
 }
 
-/// The result of the sweep's last call to a forge.
+/// The outcome of the sweep's last request to a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForgeHealth {
     /// The forge answered the last call.
@@ -61,7 +61,7 @@ pub enum ForgeHealth {
 }
 
 impl ForgeHealth {
-    /// Returns the word of the state.
+    /// Returns the name of the outcome.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -82,7 +82,7 @@ pub struct RepositorySweep {
     pub swept_at: UnixMillis,
     /// Time between the last two sweeps; `None` after the first sweep.
     pub period: Option<TimeSpan>,
-    /// Number of open pull requests that were listed.
+    /// Number of open pull requests at the last sweep.
     pub open_pulls: usize,
 }
 
@@ -97,8 +97,8 @@ impl SweepResults {
         self.state().forges.get(forge).copied()
     }
 
-    /// Returns the number of repositories that the last round of a forge listed; `None` before the first
-    /// round.
+    /// Returns the number of repositories that a forge listed in the last round. Returns `None` before the
+    /// first round.
     pub fn listed_count(&self, forge: &str) -> Option<usize> {
         self.state().listed_counts.get(forge).copied()
     }
@@ -120,7 +120,7 @@ impl SweepResults {
             .insert(key, RepositorySweep { forge, name, swept_at: swept_at, period, open_pulls: open_pulls });
     }
 
-    /// Begins a round with these repositories of a forge, and removes the results of the forge's other
+    /// Starts a round of a forge with the repositories `ids`, and removes the results of the forge's other
     /// repositories.
     fn start_round(&self, forge: &str, ids: &HashSet<&str>) {
         let mut state = self.state();
@@ -134,29 +134,29 @@ impl SweepResults {
 pub struct ForgeSweeps {
     interval: TimeSpan,
     forges: BTreeMap<String, ForgeSweepRound>,
-    /// True if the store failed at the last attempt.
+    /// True if the last access to the store failed.
     failing: bool,
 }
 
-/// The round of one forge, with the state that is kept from earlier rounds.
+/// The current round of one forge, and the state from earlier rounds.
 #[derive(Debug, Default)]
 struct ForgeSweepRound {
     /// Beginning of the current or last round, by the store's clock.
     started_at: Option<UnixMillis>,
     /// The wait until the next round.
     period: Option<WallClockWait>,
-    /// The repositories that remain to be swept in the round.
+    /// The repositories that are still to be swept in this round.
     queue: VecDeque<SweepTask>,
-    /// A wait during which no calls are made.
+    /// A wait during which the sweep sends no requests to the forge.
     pause: Option<WallClockWait>,
     share: CallUsage,
-    /// True after it was logged that the share is used up.
+    /// True after a log entry that the sweep's share of the rate limit is used up.
     is_share_logged: bool,
-    /// Number of consecutive failures. `is_down` is true after it was logged that the forge is down.
+    /// Number of consecutive failures. `is_down` is true after a log entry that the forge is down.
     failures: u32,
     is_down: bool,
     listing: RepositoryListing,
-    /// True if the last request for the token's list of repositories failed.
+    /// True if the last attempt to list the token's repositories failed.
     unlisted: bool,
     repositories: HashMap<String, RepositorySnapshot>,
 }
@@ -167,7 +167,7 @@ struct SweepTask {
     repository: KnownRepository,
     /// The repository's entry in the token's list; `None` if the repository is not in the list.
     list_entry: Option<ForgeRepository>,
-    /// True if a turn of the repository failed before in this round.
+    /// True if an earlier turn of this repository in the same round failed.
     is_retry: bool,
 }
 
@@ -175,10 +175,10 @@ struct SweepTask {
 #[derive(Debug, Default)]
 struct RepositorySnapshot {
     pulls: CachedListing<OpenPull>,
-    /// Comments of both kinds, as the forge lists them.
+    /// Comments of both kinds: on the pull request, and on the diff.
     comments: [CachedListing<PullComment>; 2],
-    /// Resting slots that the sweep has marked, each with the revision for which the slot was marked; `None`
-    /// for a closed pull request.
+    /// Held slots that the sweep has marked. The value is the revision at which a slot was marked; `None` for
+    /// a closed pull request.
     woken_slots: HashMap<SlotKey, Option<PullRevision>>,
     /// Time of the last lookup, if the lookup did not find the repository.
     missing_checked_at: Option<UnixMillis>,
@@ -186,7 +186,7 @@ struct RepositorySnapshot {
     failing: bool,
 }
 
-/// The reasons why a turn fails.
+/// Reasons why a turn fails.
 #[derive(Debug, thiserror::Error)]
 enum SweepError {
     #[error(transparent)]
@@ -210,7 +210,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
 }
 
 impl ForgeSweeps {
-    /// Makes a sweep whose rounds begin at this interval. The first round begins immediately.
+    /// Creates a sweep whose rounds begin at intervals of `interval`. The first round begins immediately.
     pub fn new(interval: Duration) -> Self {
         let interval = TimeSpan(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
         Self { interval, forges: BTreeMap::new(), failing: false }
@@ -218,7 +218,7 @@ impl ForgeSweeps {
 
     /// Sweeps the next repository of each forge, if a turn is due. Does nothing while the kill switch is on,
     /// and skips a repository whose own switch is on. When a switch is turned off, a round begins
-    /// immediately. Returns true if there is more to sweep now.
+    /// immediately. Returns true if another repository can be swept without a wait.
     #[truing_core::boxed_future]
     pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
         let looked = self.sweep_if_due(context).await;
@@ -289,13 +289,13 @@ impl ForgeSweepRound {
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
-                // The failed call was not about a single repository, so this single failure is enough to
-                // count the forge as down.
+                // The failed request listed the repositories, so its cause is the forge. A single such
+                // failure counts the forge as down.
                 self.failures = self.failures.max(FAILURES_UNTIL_DOWN - 1);
                 self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
             }
-            // A token that may not list repositories can still read the repositories that webhooks report.
+            // Without this list, the sweep still covers repositories that webhooks have reported.
             Err(error) if !self.unlisted => {
                 tracing::warn!(forge, %error, "only repositories with webhooks are swept");
                 self.unlisted = true;
@@ -322,11 +322,11 @@ impl ForgeSweepRound {
         });
         queue.extend(others.map(|repository| SweepTask { repository, list_entry: None, is_retry: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
-        // For repositories that no longer exist, the time of the last lookup is kept.
+        // The state of missing repositories is kept, because it contains the time of their last lookup.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
         context.sweep_results.start_round(forge, &queued);
-        // The time of a sweep request is a time of the store's clock, which may be slightly ahead of the wall
-        // clock.
+        // A sweep request is stored with the store's clock, which may be slightly ahead of the wall clock.
+        // The later of both times is used here.
         self.started_at = Some(cursor.max(now));
         self.period = Some(WallClockWait::new(now, every));
         self.queue = queue;
@@ -370,7 +370,7 @@ impl ForgeSweepRound {
         let error = match turn {
             Ok(()) => {
                 // If no calls are left, part of the repository may be unread. The next turn is for the next
-                // repository in any case.
+                // repository even then.
                 if calls == 0 {
                     self.run_short(&forge, now);
                 } else {
@@ -389,8 +389,7 @@ impl ForgeSweepRound {
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
                 return Err(error);
             }
-            // If the stored data of this repository is unreadable, the sweep continues with the other
-            // repositories.
+            // If the stored data of one repository is unreadable, the other repositories are still swept.
             Err(error @ (SweepError::Store(StoreError::Corrupt(_)) | SweepError::Forge(_))) => error,
         };
         self.queue.pop_front();
@@ -398,7 +397,7 @@ impl ForgeSweepRound {
             SweepError::Forge(error) if is_the_forges(error) => {
                 self.record_failure(&forge, error, &context.sweep_results, now);
                 if self.pause.is_some() || !task.is_retry {
-                    // The retry is after the turns of the other repositories.
+                    // The repository is retried after the turns of all other repositories.
                     self.queue.push_back(SweepTask { is_retry: true, ..task });
                     return Ok(());
                 }
@@ -412,13 +411,13 @@ impl ForgeSweepRound {
         Ok(())
     }
 
-    /// Returns the number of calls that may be made now.
+    /// Returns the number of requests that the sweep may send now.
     fn allowed_calls(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
         let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
         self.share.allowed_calls(server.quota(), untold, now)
     }
 
-    /// Waits for the next window of the rate limit.
+    /// Pauses the forge's round until the next window of the rate limit.
     fn run_short(&mut self, forge: &str, now: UnixMillis) {
         let wait = self.share.renewal_time(now) - now;
         if !self.is_share_logged {
@@ -433,7 +432,7 @@ impl ForgeSweepRound {
         self.pause = Some(WallClockWait::new(now, wait));
     }
 
-    /// Handles a failed call whose cause is the forge, not a single repository.
+    /// Records a failed request whose cause is the forge as a whole.
     fn record_failure(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
@@ -455,7 +454,7 @@ impl ForgeSweepRound {
         self.is_down = true;
     }
 
-    /// Records that the forge has answered a call.
+    /// Records that the forge has answered a request.
     fn record_success(&mut self, forge: &str, swept: &SweepResults) {
         swept.set_health(forge, ForgeHealth::Up);
         if self.is_down {
@@ -481,7 +480,7 @@ impl RepositorySnapshot {
     }
 }
 
-/// Returns true if the forge as a whole fails. Returns false if the forge refuses only this call.
+/// Returns true if the forge as a whole fails. Returns false if the forge refuses only this request.
 fn is_the_forges(error: &ForgeError) -> bool {
     match error {
         ForgeError::Unauthorized { .. } | ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => {

@@ -13,24 +13,24 @@ use truing_loops::run_gate::RunGate;
 
 use super::context::ServiceContext;
 
-/// The slots that the history records as held back. The value of each slot is the instant at which the kill
-/// switch was turned on.
+/// The slots for which the history already records that a kill switch holds them back. The value of each slot
+/// is the time at which that kill switch was turned on.
 #[derive(Debug, Default)]
 pub struct HeldSlots(Mutex<BTreeMap<SlotKey, UnixMillis>>);
 
 impl HeldSlots {
-    /// Returns the number of slots that are known to be held back.
+    /// Returns the number of slots that are recorded as held back.
     pub(super) fn count(&self) -> usize {
         self.lock_slots().len()
     }
 
-    /// Records that this engagement of a switch holds the slot back. Returns true if this was not recorded
-    /// before.
+    /// Records that this engagement of a kill switch holds the slot back. Returns false if this engagement
+    /// was already recorded for the slot.
     fn add_slot(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
         self.lock_slots().insert(key.clone(), engaged.since) != Some(engaged.since)
     }
 
-    /// Removes the slots that no switch holds back any more.
+    /// Removes the slots that no kill switch holds back any longer.
     fn forget(&self, switches: &KillSwitches) {
         let is_held = |key: &SlotKey| switches.switch_for(&RepositoryRef::from_key(key)).is_some();
         self.lock_slots().retain(|key, _| is_held(key));
@@ -48,15 +48,15 @@ impl ServiceContext {
         self.switches.read().await.switches
     }
 
-    /// Returns the gate for writes in this repository.
+    /// Returns the gate for a run's writes in this repository.
     pub fn gate(&self, repository: RepositoryRef) -> RunGate {
         RunGate::for_run(&self.switches, repository)
     }
 }
 
 impl ServiceContext {
-    /// Records in the history of each due slot that a switch holds its run back, once for each engagement of
-    /// the switch.
+    /// Records in the history of each due slot that a kill switch holds it back. Each slot gets one entry for
+    /// each engagement of the switch.
     pub(super) async fn record_held_slots(
         &self,
         switches: &KillSwitches,
@@ -77,8 +77,8 @@ impl ServiceContext {
 
     /// Records that a kill switch stopped a run in progress.
     pub(super) async fn record_halt(&self, run: &RunReference) -> Result<(), StoreError> {
-        // The switch may have been turned off since the stop. In that case the audit log shows the reason for
-        // the stop.
+        // If the switch was turned off since the stop, this function records nothing. In that case the audit
+        // log shows the reason for the stop.
         let switches = self.kill_switches().await;
         let Some(switch) = switches.stop_switch_for(&RepositoryRef::from_key(&run.key)) else {
             return Ok(());
@@ -87,7 +87,8 @@ impl ServiceContext {
         self.store.append_history(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 
-    /// Makes and logs one `KillSwitchEngaged` event. A run that was never begun gets a new id.
+    /// Logs a `KillSwitchEngaged` event, and returns its history entry. If no run was begun, the entry gets a
+    /// new run id.
     fn engaged_event(
         &self,
         switch: EngagedSwitch<'_>,

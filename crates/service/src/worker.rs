@@ -37,18 +37,19 @@ use super::lease::Lease;
 
 /// The longest time of one review step, by the wall clock.
 pub const STEP_TIME: Duration = Duration::from_mins(20);
-/// The longest time to update the pull request of a review that has failed for the last time.
+/// The longest time to update the pull request after the last attempt at a review has failed.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
-/// Timeout of the wait until model calls that were aborted with their run are settled.
+/// Timeout of the wait until the aborted model calls of a run are settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
-/// The settle delay of a call that only reads. The delay is zero because no write has to become visible.
+/// The settle delay for requests that only read. The delay is zero, because after a read no write has to
+/// become visible.
 const NOTHING_MADE: TimeSpan = TimeSpan(0);
 
-/// Works on a lease with heartbeats until the lease ends, is lost, or is given back because the service
-/// stops. Returns the end of the run; `None` if the end could not be recorded.
+/// Does a step under a lease, with heartbeats. The step stops if the lease is lost, or if the service stops
+/// and gives the lease back. Returns the outcome of the step, or `None` if the end of the lease could not be
+/// recorded.
 ///
-/// If the store fails while the end is recorded, the lease expires later, and the next lease continues the
-/// work.
+/// If the store fails at that point, the lease expires later, and the next lease continues the work.
 #[truing_core::boxed_future]
 pub async fn drive_lease(
     context: &ServiceContext,
@@ -73,10 +74,10 @@ pub async fn drive_lease(
     ended
 }
 
-/// Does the step and ends the lease, without sending heartbeats. Returns the end of the run.
+/// Does the step and ends the lease, without sending heartbeats. Returns the outcome of the step.
 ///
 /// # Errors
-/// [`StepError`] if the end could not be recorded.
+/// [`StepError`] if the end of the lease could not be recorded.
 #[truing_core::boxed_future]
 pub async fn run_step(
     context: &ServiceContext,
@@ -87,9 +88,9 @@ pub async fn run_step(
     context.driver().run_step((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
 
-/// Retracts the comments on withdrawn findings of a pull request, in the name of the review that posted the
-/// comments. The slot does not change, so due work stays due. A run in progress on the pull request can no
-/// longer write, and begins again.
+/// Retracts the comments on withdrawn findings of a pull request. The comments are changed under the id of
+/// the review that posted them. The slot is not changed, so a due step stays due. A review in progress on the
+/// pull request is fenced off from further writes, and must begin again.
 ///
 /// # Errors
 /// [`StepStopReason`]. Comments that were retracted before the error stay retracted.
@@ -153,7 +154,8 @@ impl LeasedStep for WorkerStep<'_> {
     }
 }
 
-/// Records the cost of a review that was interrupted. A converge run records its own cost when it resumes.
+/// Records the cost of a review that was interrupted. The cost of an interrupted converge run is recorded
+/// when the run is resumed.
 async fn record_interrupted(
     context: &ServiceContext,
     loop_kind: LoopKind,
@@ -167,16 +169,16 @@ async fn record_interrupted(
     context.store.mark_interrupted(run, context.clock.now()).await
 }
 
-/// Waits until the model calls are settled, because the cost of a run is known only then. The wait has a time
-/// limit, because calls of other runs use the same gateway.
+/// Waits until all model calls are settled, because the cost of a run is known only after that. The wait has
+/// a time limit, because calls of other runs use the same gateway.
 async fn wait_for_settlement(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.wait_until_idle()).await;
     }
 }
 
-/// Counts and records a failed attempt, for `truing report` and `truing why`. Each attempt at a review is a
-/// separate run. A converge run is continued by the next attempt.
+/// Counts and records a failed attempt, for `truing report` and `truing why`. Each attempt at a review is
+/// recorded as a separate run, while a converge run is continued by the next attempt.
 async fn record_failure(
     context: &ServiceContext,
     lease: &Lease,
@@ -203,14 +205,14 @@ async fn record_failure(
     };
     match context.store.mark_failed(run, &outcome, context.clock.now()).await {
         Ok(()) => context.metrics.count_run(lease.loop_kind.as_str(), outcome.kind.as_str()),
-        // A newer run has taken over, and records its own end.
+        // A newer run has taken over the slot, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Records the end of a converge run that was given up and whose pull request could not be updated.
+/// Records that a converge run was given up although its pull request could not be updated.
 async fn record_abandoned_run(
     context: &ServiceContext,
     lease: &Lease,
@@ -220,7 +222,7 @@ async fn record_abandoned_run(
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
     match converge_runs::record_abandonment(&*context.store, lease, name, reason).await {
         Ok(ended) => count_run_end(context, lease.loop_kind, ended),
-        // A newer run has taken over, and records its own end.
+        // A newer run has taken over the slot, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -237,8 +239,8 @@ fn count_run_end(
     context.metrics.run_cost(loop_kind, cost, denied);
 }
 
-/// Does one step on a pull request, whose repository is identified by its recorded name. If the name now
-/// belongs to another repository or to none, the repository is looked up by its id.
+/// Does one step on a pull request. Finds the repository by its recorded name. If the repository no longer
+/// has that name, finds it by its id.
 async fn run_pull_step(
     context: &ServiceContext,
     lease: &Lease,
@@ -271,7 +273,7 @@ async fn run_step_at(
     repo: &str,
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
-    // The operator may have removed the repository from the list since the slot was marked, or the repository
+    // The operator may have removed the repository from the configuration since the mark, or the repository
     // may have been renamed.
     if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
         record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
@@ -321,8 +323,8 @@ async fn converge_at(
     Ok(then)
 }
 
-/// Looks up the repository's present name by the repository's id, and records the name. Returns `None` if the
-/// forge does not show the pull request.
+/// Looks up the present name of a repository by the repository's id, and records the name. Returns `None` if
+/// the forge does not show the pull request.
 async fn resolve_repository_name(
     context: &ServiceContext,
     run: &RunReference,
@@ -404,7 +406,7 @@ async fn review_at(
         watch: &context.watch,
         run_counter: &context.metrics,
     };
-    // The trace ends when all work inside the trace has ended, including child processes.
+    // The trace ends only when all work in the trace has ended, including child processes.
     let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
     let step =
         async { if lease.is_retraction { served.publish_retractions().await } else { served.run().await } };
@@ -421,7 +423,7 @@ async fn review_at(
         .await
     {
         Ok(ReconcileOutcome::Done) => ended,
-        // The attempt is not over yet, because comments of an earlier lease may still become visible.
+        // The step must be repeated, because comments of an earlier lease may still become visible.
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
         Err(later @ (StepStopReason::RateLimited { .. } | StepStopReason::Halted)) => Err(later),
         Err(
@@ -438,7 +440,7 @@ async fn review_at(
     }
 }
 
-/// Stops the work after `time`. The work then counts as failed.
+/// Stops the work after `time`. The step then counts as failed.
 async fn with_time_limit<T>(
     time: Duration,
     work: impl Future<Output = Result<T, StepStopReason>>,

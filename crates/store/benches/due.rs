@@ -1,4 +1,4 @@
-//! Measures how long a worker takes to read the due slots of an existing store: `cargo bench -p truing-store
+//! Measures how long it takes to read the due slots of an existing store. Usage: `cargo bench -p truing-store
 //! --bench due -- CALLS FILE`, or `CALLS SLOTS-URL RECORDS-URL`. `cargo xtask bench records` fills stores and
 //! runs this benchmark.
 
@@ -12,10 +12,10 @@ use truing_core::id::UnixMillis;
 use truing_core::port::{Clock, SlotStore as _};
 use truing_store::Store;
 
-/// Number of slots that the scheduler requests first.
+/// Number of slots that the scheduler requests with its first call.
 const BATCH: usize = 256;
 
-/// The time of the machine.
+/// The system clock.
 struct Now;
 
 impl Clock for Now {
@@ -27,7 +27,7 @@ impl Clock for Now {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Cargo adds the argument `--bench`.
+    // The argument `--bench` is ignored, because Cargo adds it.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (calls, store) = match arguments.as_slice() {

@@ -1,5 +1,5 @@
 //! The store's clock, which follows the wall clock. If the wall clock is set back by at most a minute, the
-//! store's clock does not run backwards. Instead, it stops until the wall clock has caught up.
+//! store's clock does not run backwards. Instead, the store's clock stops until the wall clock has caught up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,18 +10,18 @@ use truing_core::port::Clock;
 
 use super::fault::StoreFault;
 
-/// Largest lead of the store's clock over the wall clock after the wall clock was set back. With a greater
-/// lead, slots would become due noticeably early, so the store's clock is set back as well.
+/// Largest time by which the store's clock may be ahead of the wall clock. If the wall clock is set back
+/// further, the store's clock is set back as well. Otherwise slots would become due noticeably early.
 const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
 
-/// The present instant is persisted if it differs from the stored instant by at least this time. It is
-/// written only together with other writes.
+/// The present time is stored if it differs from the stored time by at least this much. The present time is
+/// stored only as part of another write.
 const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 
 /// The clock of the store.
 pub(super) struct StoreClock {
     wall: Arc<dyn Clock>,
-    /// The last instant that this clock returned, or that was read from the file.
+    /// The last time that this clock returned, or read from the file.
     last_instant: AtomicI64,
 }
 
@@ -30,8 +30,8 @@ impl StoreClock {
         Self { wall, last_instant: AtomicI64::new(i64::MIN) }
     }
 
-    /// Returns the present instant: the time of the wall clock, or the last instant if the last instant is
-    /// later. The result is at most [`MAX_LEAD`] ahead of the wall clock.
+    /// Returns the present time: the wall clock's time, or the last returned time if that is later. The
+    /// result is at most [`MAX_LEAD`] ahead of the wall clock.
     pub(super) fn now(&self) -> UnixMillis {
         self.now_not_before(UnixMillis(i64::MIN))
     }
@@ -49,15 +49,13 @@ impl StoreClock {
         }
     }
 
-    /// Reads the instant in the file, which another process may have written, and advances the clock to this
-    /// instant.
+    /// Reads the stored time, which another process may have written. Advances the clock to that time.
     pub(super) fn adopt_persisted(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         self.now_not_before(read_persisted(connection)?);
         Ok(())
     }
 
-    /// Writes the present instant to the file if it differs from the stored instant by `PERSIST_EVERY` or
-    /// more.
+    /// Stores the present time if it differs from the stored time by at least `PERSIST_EVERY`.
     pub(super) fn persist(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         let now = self.now();
         if (now - read_persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
@@ -88,7 +86,7 @@ mod tests {
         let hand = Arc::new(ManualWallClock(AtomicI64::new(1_000_000)));
         let clock = StoreClock::new(hand.clone());
         let cases = [
-            // Each row: the wall clock, and the store's instant.
+            // Each row contains the time of the wall clock, and the expected time of the store's clock.
             (1_000_000, 1_000_000),
             (1_005_000, 1_005_000),
             (1_000_000, 1_005_000),

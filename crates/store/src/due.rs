@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use truing_core::id::SlotKey;
 
-/// Largest number of due slots that are ranked. Among ranked slots, the oldest slot of each repository is
-/// before the second oldest slot of any repository. If more slots are due, only the oldest are ranked,
-/// because ranking all slots would take longer than workers can wait.
+/// Largest number of due slots that are ranked. Among the ranked slots, the first slot of every repository
+/// precedes the second slot of any repository. If more slots are due, only the oldest are ranked, because
+/// ranking all of them would delay the workers.
 pub(crate) const WINDOW: usize = 8_192;
 
-/// Orders due slots, which are given with their wake times. The oldest slot of each repository is first, then
-/// the second oldest slot of each repository, and so on.
+/// Orders due slots. `due` contains the key and the wake time of each slot, with the oldest slot first. The
+/// oldest slot of each repository is first, then the second oldest slot of each repository, and so on.
 pub(crate) fn interleave_repositories(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut taken = HashMap::<String, usize>::new();
     let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());

@@ -1,4 +1,4 @@
-//! Defines the faults inside a unit of work. Each engine converts faults to messages for people.
+//! Defines the faults that can occur in a unit of work. Each engine converts faults to messages for people.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ pub(crate) enum StoreFault {
     /// A statement that always returns a row returned none.
     #[error("a required row is missing")]
     NoRow,
-    /// A column has a value that this version never writes to the column.
+    /// A column contains a value that this version never writes.
     #[error("column {column} of a row holds an invalid value: {value:?}")]
     Column {
         /// The number of the column, counted from 0.
@@ -38,7 +38,7 @@ pub(crate) enum StoreFault {
     /// A stored value cannot be parsed by this version.
     #[error("{row} cannot be read: {source}")]
     Unreadable {
-        /// The row with the value.
+        /// Name of the row that contains the value.
         row: String,
         /// The error of the parser.
         source: serde_json::Error,
@@ -56,7 +56,7 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreFault> {
     serde_json::to_string(value).map_err(StoreFault::Unwritable)
 }
 
-/// Parses stored JSON; `row_name` names the row in the error.
+/// Parses stored JSON. `row_name` returns the name of the row for the error.
 pub(crate) fn from_json<T: DeserializeOwned>(
     json: &str,
     row_name: impl FnOnce() -> String,

@@ -1,5 +1,5 @@
-//! Locks of a database: an exclusive lock for the serving process, and a shared lock for commands that lease
-//! slots. The kernel releases a lock when its holder exits for any reason.
+//! Locks of a database file: an exclusive lock for the serving process, and shared locks for commands that
+//! lease slots. The kernel releases a lock when its holder exits for any reason.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,22 +19,23 @@ const MAX_BYTES: u64 = 1024;
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to serve from one database. The right ends when this value is dropped or the process exits.
+/// The exclusive right of this process to serve from one database file. The right ends when this value is
+/// dropped or the process exits.
 ///
 /// While no command holds a [`CommandLock`], a new `ServeLock` also proves that the holders of all leases in
 /// the file have exited.
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
-    /// The database file itself, which is the same file under every name. The file is never closed, because
-    /// closing it would release SQLite's locks on the file.
+    /// The database file itself. Unlike a lock file's name, the file is the same under all its names. The
+    /// file is never closed, because closing it would release SQLite's locks on the file.
     database: ManuallyDrop<File>,
 }
 
-/// The process that already serves from the database, as described in the lock file.
+/// The process that serves from the database, according to the lock file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServeLockHolder {
-    /// The process id; `None` if the process has just started and has not written it yet.
+    /// The process id; `None` if the process has taken the lock but not written its id yet.
     pub pid: Option<u32>,
     /// The address on which the process listens.
     pub listen: Option<String>,
@@ -42,7 +43,7 @@ pub struct ServeLockHolder {
     pub locked_at: Option<UnixMillis>,
 }
 
-/// The reasons why the lock was not taken.
+/// Reasons why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
@@ -61,19 +62,19 @@ pub enum ServeLockError {
         /// Path of the database.
         database: PathBuf,
     },
-    /// The lock file cannot be used.
+    /// The lock file cannot be opened, read or written.
     #[error("cannot lock {}: {source}; check its permissions", path.display())]
     Io {
         /// Path of the lock file.
         path: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 /// A shared lock of a command that leases slots of one database. Several commands may hold the lock at the
-/// same time. The lock ends when this value is dropped or the process exits. A server that starts after the
-/// end of all such locks concludes that the leases in the file have no holder.
+/// same time. The lock ends when this value is dropped or the process exits. A server that starts while no
+/// command holds this lock assumes that the leases in the file have no holder.
 #[derive(Debug)]
 pub struct CommandLock {
     _file: File,
@@ -81,7 +82,7 @@ pub struct CommandLock {
 
 impl CommandLock {
     /// Takes the lock. A command must take the lock before its first lease. Waits while a starting server
-    /// ends the leases of processes that have exited.
+    /// ends the leases of processes that have exited, because the server locks out commands during that time.
     ///
     /// # Errors
     /// [`ServeLockError::Io`] if the lock file cannot be used.
@@ -92,32 +93,32 @@ impl CommandLock {
     }
 }
 
-/// Returns the process that serves from the database of this name, even if the file has been deleted. Returns
+/// Returns the process that serves from the database at this path, even if the file was deleted. Returns
 /// `None` if no process serves from it, or if the lock file cannot be opened.
 pub fn serving_process(database: &Path) -> Option<ServeLockHolder> {
     let mut file = File::open(lock_file_path(database, ".lock")).ok()?;
     is_locked(&file).then(|| read_holder(&mut file).unwrap_or_default())
 }
 
-/// Returns true if a server or a command has ever locked the database of this name.
+/// Returns true if a server or a command has ever locked the database at this path.
 pub(crate) fn was_locked(database: &Path) -> bool {
     [".lock", ".commands.lock"].iter().any(|end| lock_file_path(database, end).exists())
 }
 
-/// The state of the two serving locks of a database.
+/// The state of a database's two serving locks: the lock file, and the database file itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ServeLockState {
     /// No process serves from the file, or a process serves from the file under this name.
     NoConflict,
-    /// A process serves from the file under another name, such as the path of a mount. SQLite's log would be
-    /// next to that other name.
+    /// A process serves from the file under another name, such as the path of a mount. SQLite's log would
+    /// then be beside that other name.
     ServedByOtherName,
-    /// A process serves under this name, but from an earlier file that this file has replaced.
+    /// A process serves under this name, but its open file was replaced by this file.
     FileReplaced(ServeLockHolder),
 }
 
-/// Reads the state of a file's locks. The function opens and closes the file, which releases all of this
-/// process's locks on it. So no other part of this process may have the file open.
+/// Reads the state of a file's locks. The function opens and closes the file, which releases all locks that
+/// this process has on the file. So no other part of this process may have the file open.
 pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     let read_state = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
@@ -127,8 +128,8 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
             (true, Some(_)) | (false, None) => ServeLockState::NoConflict,
         }
     };
-    // While a server starts or stops, it holds only one of the two locks for a moment, so the state is read
-    // several times.
+    // A server that starts or stops briefly holds only one of the two locks, so the state is read several
+    // times.
     for _ in 1..TRIES {
         if read_state() == ServeLockState::NoConflict {
             return ServeLockState::NoConflict;
@@ -147,8 +148,9 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Takes an exclusive lock. Retries a few times, because some processes hold the lock only for a moment. A
-/// process that reads the state does so, and a forked process until it executes another program.
+/// Takes an exclusive lock. Retries a few times, because some processes hold the lock only briefly. Examples
+/// are a process that reads the state of the locks, and a forked process that has not yet executed its
+/// program.
 fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
@@ -186,16 +188,16 @@ pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLo
     }
 }
 
-/// Returns the path of a lock file. Two paths of one database that differ only by symbolic links have the
-/// same lock file.
+/// Returns the path of a lock file. Two paths that lead to one database through symbolic links have the same
+/// lock file.
 fn lock_file_path(database: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
     path.push(suffix);
     PathBuf::from(path)
 }
 
-/// Opens a lock file. The file is not deleted when it is unlocked. After a deletion, two processes could lock
-/// two different files of the same name.
+/// Opens a lock file. The file is not deleted when it is unlocked. If lock files were deleted, two processes
+/// could lock two different files of the same name.
 fn open_lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -207,10 +209,10 @@ pub(crate) fn holder_text(holder: &ServeLockHolder) -> String {
 }
 
 impl ServeLock {
-    /// Takes the lock of the database at `database` for this process, which listens on `listen`
-    /// ([`ServeLock::set_address`] corrects the address once it is known). The file must exist
-    /// ([`crate::Store::prepare`]), but need not be open. If two servers use one file under two names, the
-    /// second server therefore never opens the file as a database.
+    /// Takes the lock of the file at `database` for this process. `listen` is the expected address of the
+    /// process; [`ServeLock::set_address`] corrects it later. The file must exist
+    /// ([`crate::Store::prepare`]), but the database need not be open. A second server that uses another name
+    /// of the file therefore fails before it opens the database.
     ///
     /// # Errors
     /// [`ServeLockError::AlreadyServed`] names the process that has the lock.
@@ -242,8 +244,8 @@ impl ServeLock {
         Ok(Self { file, database: database_file })
     }
 
-    /// Writes the address on which this process listens. The requested port may have been 0, so the port is
-    /// known only after listening began.
+    /// Writes the address on which this process listens. The requested port may be 0, so the actual port is
+    /// known only after the process listens.
     ///
     /// # Errors
     /// [`io::Error`] if the lock file cannot be written.
@@ -254,8 +256,8 @@ impl ServeLock {
 
 impl Drop for ServeLock {
     fn drop(&mut self) {
-        // The lock file is unlocked last. While the database is locked but its lock file is not, other
-        // processes conclude that the database is served under another name.
+        // The lock file is unlocked last. While only the database is locked, other processes conclude that it
+        // is served under another name.
         let _ = self.database.unlock();
         // The lock file is not deleted, only emptied.
         let _ = self.file.set_len(0);

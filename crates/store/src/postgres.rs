@@ -1,7 +1,7 @@
 //! PostgreSQL: a bounded pool of sessions, and one transaction around each unit of work. A transaction that
-//! writes is serializable: it behaves as if no other transaction ran at the same time, and is retried after a
-//! conflict. A fencing token that the transaction has read is therefore still valid when the transaction
-//! writes.
+//! writes is serializable: its result is the same as if transactions ran one after another. A transaction
+//! with a conflict is retried. A fencing token that such a transaction reads is therefore still valid when
+//! the transaction writes.
 
 mod alone;
 mod fault;
@@ -28,20 +28,20 @@ use truing_core::loopback::is_loopback;
 
 /// Largest number of sessions. If all sessions are in use, further work waits.
 const SESSIONS: usize = 16;
-/// Timeout of waiting for a session, and of connecting a new one.
+/// Timeout both of waiting for a free session and of connecting a new session.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Timeout of a migration, including the wait for another process that migrates.
+/// Timeout of a migration, including the time during which another process migrates.
 const MIGRATION: Duration = Duration::from_mins(10);
-/// Number of attempts at a transaction that conflicts with others. After the last attempt, the caller gets
-/// the error.
+/// Number of attempts at a transaction that conflicts with others. After the last attempt, the error is
+/// returned to the caller.
 const TRIES: u32 = 20;
-/// Largest number of doublings of the pause between attempts, which starts at 1 ms.
+/// Largest number of times that the pause between attempts, which is 1 ms, is doubled.
 const MOST_DOUBLINGS: u32 = 6;
 
 /// A database with a pool of sessions.
 pub(crate) struct PostgresDatabase {
     pool: Pool,
-    /// Host and database name for messages, without a password.
+    /// Host and database name, for messages. The name contains no password.
     name: Arc<str>,
     watch: Arc<StoreMonitor>,
 }
@@ -102,7 +102,7 @@ impl PostgresDatabase {
         &self.name
     }
 
-    /// Runs `work` in a separate transaction, and retries after a conflict with another transaction.
+    /// Runs `work` in a transaction. After a conflict with another transaction, `work` is retried.
     pub(crate) async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -126,15 +126,15 @@ impl PostgresDatabase {
             let client =
                 self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
             let session = PostgresSession::new(client, tokio::runtime::Handle::current());
-            // The work runs on a separate thread. A transaction that has begun is therefore finished even if
-            // the caller stops waiting.
+            // The work runs on a separate thread. A transaction that has begun therefore ends normally, even
+            // if the caller stops waiting.
             let done =
                 tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
             match done {
-                // The server has closed the session while the session was idle. No work was begun, so the
+                // The server had closed the session while it was idle. The transaction was not begun, so the
                 // work can be done in another session.
                 Err(fault) if fault::is_session_lost(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
@@ -145,8 +145,8 @@ impl PostgresDatabase {
     }
 }
 
-/// Work in a transaction. The work is boxed, so the code that runs it is generated once for each result type,
-/// not once for each query.
+/// Work in a transaction. Boxed work lets the compiler generate the surrounding code once for each result
+/// type, not once for each query.
 type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
 
 /// Runs work in a session, and retries after a conflict with another transaction.
@@ -160,7 +160,7 @@ fn run_with_retries<T>(
         match session.try_transaction(begin, &work) {
             Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
                 // One of two conflicting transactions always succeeds. If many transactions conflict, the
-                // doubled pauses separate them.
+                // growing pauses make them run at different times.
                 let pause = 1_u64 << tries.min(MOST_DOUBLINGS);
                 std::thread::park_timeout(Duration::from_millis(pause));
                 tries += 1;
@@ -172,11 +172,11 @@ fn run_with_retries<T>(
     done
 }
 
-/// Parses an address. If the server is not on this machine, TLS is required unless `sslmode=disable` is set.
-/// If TLS were optional, another server could pose as the right server and refuse TLS.
+/// Parses an address. TLS is required if the server is not on this machine, unless the URL contains
+/// `sslmode=disable`. If TLS were optional, another server could pose as the intended server by refusing TLS.
 ///
 /// # Errors
-/// A message about the error in the address, without the password.
+/// A message about the invalid part of the address, without the password.
 fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
         normalize_ssl_mode(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
@@ -211,8 +211,8 @@ fn is_local_host(host: &Host) -> bool {
     }
 }
 
-/// Replaces a TLS mode that the client does not support by `sslmode=require`. This is as strict, because the
-/// client always verifies both the certificate and the name of the host.
+/// Replaces a TLS mode that the client does not support, such as `verify-full`, by `sslmode=require`. The
+/// result is as strict, because the client always verifies the certificate and the host name.
 fn normalize_ssl_mode(url: &str) -> String {
     let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
     let options = query.split('&').map(|option| match option {

@@ -1,5 +1,5 @@
-//! Reads a store without changing it. Nothing is created, the schema is not changed, and other processes that
-//! use the store do not have to wait.
+//! Reads a store without changing it. Creates nothing, does not change the schema, and does not block other
+//! processes that use the store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ impl SchemaVersions {
 }
 
 impl Store {
-    /// Copies the SQLite file `from` to the file `to`, which must not exist, and opens the copy with this
-    /// program's schema. `from` is only read, and its schema version is returned. Blocks for as long as the
-    /// copy takes.
+    /// Copies the SQLite file `from` to `to`, which must not exist. Opens the copy and migrates it to this
+    /// program's schema. The file `from` is only read. Also returns the schema version of `from`. Blocks the
+    /// thread until the copy is complete.
     ///
     /// # Errors
     /// The errors of [`Store::open`].

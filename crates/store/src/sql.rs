@@ -1,6 +1,6 @@
-//! One transaction of either engine. Except for slots, SQLite and PostgreSQL run the same statements. Each
-//! statement is written once, with placeholders `?1`, `?2`. The few statements that differ use the
-//! [`SqlDialect`].
+//! Defines a transaction that either engine can run. Except for slots, SQLite and PostgreSQL run the same
+//! statements. Each statement is written once, with placeholders such as `?1`. If a statement must differ
+//! between the engines, it depends on the [`SqlDialect`].
 
 use crate::fault::StoreFault;
 
@@ -9,7 +9,7 @@ pub(crate) type SqlTransaction = dyn SqlEngine;
 
 /// An engine that executes statements.
 pub(crate) trait SqlEngine {
-    /// Returns the engine's dialect of SQL.
+    /// Returns the dialect of SQL that the engine uses.
     fn dialect(&self) -> SqlDialect;
 
     /// Executes a statement; returns the number of rows that it changed.
@@ -19,7 +19,7 @@ pub(crate) trait SqlEngine {
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault>;
 
     /// Inserts rows into a table as fast as the engine can. Each row has a value for each field, in order.
-    /// The given values are inserted even into columns for which the engine could generate numbers.
+    /// The values are inserted even into columns whose numbers the engine would normally generate.
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault>;
 }
 
@@ -65,11 +65,11 @@ pub(crate) enum StoreOpenPurpose {
 pub(crate) enum TransactionMode {
     /// Reads one consistent state.
     Read,
-    /// Writes as if no other process wrote at the same time.
+    /// Writes as if the transactions ran one after another.
     Write,
-    /// Writes rows that no decision depends on, so other processes may write during the transaction.
+    /// Writes rows on which no decision depends, so that other processes can write during the transaction.
     Append,
-    /// Writes rows that all processes use: each transaction waits for its turn.
+    /// Writes rows that all processes use. Each transaction waits until the previous one has ended.
     SerialWrite,
 }
 
@@ -188,7 +188,7 @@ macro_rules! numbers {
 
         impl From<$number> for SqlValue {
             // A number above `i64::MAX`, the largest number that both engines can store, is replaced by
-            // `i64::MAX`. This program uses no number that large.
+            // `i64::MAX`. No number in this program is that large.
             fn from(number: $number) -> Self {
                 Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
             }
@@ -228,7 +228,7 @@ impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
     }
 }
 
-/// The values of a statement, in order: a tuple, an array, or nothing.
+/// The values for a statement's placeholders, in order: a tuple, an array, or `()`.
 pub(crate) trait SqlParameters {
     /// Returns the values as a list.
     fn into_values(self) -> Vec<SqlValue>;
@@ -281,7 +281,7 @@ impl SqlParameters for Vec<SqlValue> {
     }
 }
 
-/// A statement on a transaction, which the engines keep prepared.
+/// A statement on a transaction. The engines keep the prepared statement for later calls.
 #[derive(Clone, Copy)]
 pub(crate) struct SqlStatement<'a> {
     connection: &'a SqlTransaction,
@@ -327,7 +327,7 @@ impl SqlStatement<'_> {
         self.first_row(values, |_| Ok(())).map(|found| found.is_some())
     }
 
-    /// Returns the first row of a statement that always has one.
+    /// Returns the first row of a statement that always returns a row.
     pub(crate) fn single_row<T>(
         self,
         values: impl SqlParameters,

@@ -1,4 +1,4 @@
-//! The SQLite file: one thread writes, a few connections read. All durable state is in the file, because
+//! The SQLite file. One thread writes, and a few connections read. All durable state is in the file, because
 //! commands open the same file while a server runs.
 
 mod backup;
@@ -36,7 +36,7 @@ pub(crate) struct SqliteFile {
     database_file: Arc<DatabaseFile>,
     readers: Arc<ReaderPool>,
     writer: WriterHandle,
-    /// The last field, because it must be dropped after every field that has the file open.
+    /// This field is the last, because the guard must be dropped after all fields that keep the file open.
     _open_file_guard: Arc<OpenFileGuard>,
 }
 

@@ -1,4 +1,4 @@
-//! The store: one handle on the engine that keeps its data.
+//! The store: a handle to the engine that contains its data.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -15,8 +15,8 @@ use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;
 use crate::watch::StoreMonitor;
 
-/// All stored data. Clones share the data. When the last clone is dropped, accepted writes are finished and
-/// the store is closed.
+/// The whole store. Clones share the data. When the last clone is dropped, the store finishes the accepted
+/// writes and is closed.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<StoreInner>);
 
@@ -28,20 +28,20 @@ pub(crate) struct StoreInner {
 
 /// The engines that can keep a store.
 pub(crate) enum StoreEngine {
-    /// One file, which one process serves.
+    /// An SQLite file, from which one process serves.
     Sqlite(SqliteFile),
-    /// Two servers that any number of processes use.
+    /// Valkey and PostgreSQL, which any number of processes use.
     Servers {
-        /// Keeps everything but slots.
+        /// Contains all data but the slots.
         records: PostgresDatabase,
-        /// Keeps the slots of all processes.
+        /// Contains the slots.
         slots: Arc<ValkeyServer>,
     },
 }
 
 impl Store {
-    /// Opens a SQLite file, creates it (mode 0600) and its folder (0700) if they are missing, and migrates it
-    /// to this version's schema. Blocks the thread, for 5 s at most if another process is writing.
+    /// Opens an SQLite file, and migrates it to this version's schema. Creates a missing file (mode 0600) and
+    /// folder (0700). Blocks the thread, but waits at most 5 s for another process that writes.
     ///
     /// # Errors
     /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
@@ -49,7 +49,7 @@ impl Store {
         Self::open_as(StoreOpenPurpose::Use, path, clock)
     }
 
-    /// Opens a file as the target of [`Store::copy_to`]. The file may contain an unfinished copy.
+    /// Opens an SQLite file as the target of [`Store::copy_to`]. The file may contain an unfinished copy.
     ///
     /// # Errors
     /// The errors of [`Store::open`].
@@ -67,11 +67,11 @@ impl Store {
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Sqlite(file) })))
     }
 
-    /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and migrates
-    /// the database to this version's schema. `clock` replaces Valkey's clock in tests.
+    /// Connects to Valkey for the slots, and to PostgreSQL for all other data. Migrates the database to this
+    /// version's schema. `clock` replaces Valkey's clock in tests.
     ///
     /// # Errors
-    /// Every [`PostgresConnectError`] names the server, and not the password.
+    /// Every [`PostgresConnectError`] names the server, without the password.
     #[truing_core::boxed_future]
     pub async fn connect(
         slots: &str,
@@ -81,7 +81,8 @@ impl Store {
         Self::connect_as(StoreOpenPurpose::Use, slots, records, clock).await
     }
 
-    /// Connects to servers as the target of [`Store::copy_to`]. The servers may contain an unfinished copy.
+    /// Connects to Valkey and PostgreSQL as the target of [`Store::copy_to`]. The servers may contain an
+    /// unfinished copy.
     ///
     /// # Errors
     /// The errors of [`Store::connect`].
@@ -107,7 +108,8 @@ impl Store {
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Servers { records, slots } })))
     }
 
-    /// Returns the schema version of the records at a server; a file always has this program's version.
+    /// Returns the schema version of the database. For an SQLite file, this is always the version of this
+    /// program.
     pub(crate) async fn records_schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => Ok(SqliteFile::current_versions()),
@@ -115,8 +117,7 @@ impl Store {
         }
     }
 
-    /// Creates the file and its folder if they are missing, and refuses paths that cannot be a store, without
-    /// opening the database.
+    /// Creates a missing file and folder without opening the database. Refuses a path that cannot be a store.
     ///
     /// # Errors
     /// The errors of [`Store::open`].
@@ -124,18 +125,18 @@ impl Store {
         SqliteFile::prepare(path)
     }
 
-    /// Returns the store as the port for records that loops use.
+    /// Returns the store as the port that loops use.
     pub fn as_record_store(&self) -> Arc<dyn RecordStore> {
         Arc::new(self.clone())
     }
 
-    /// Returns the store of small states that all processes of a deployment share; none for a file, because
-    /// only one process serves a file.
+    /// Returns the state that all processes of a deployment share. Returns `None` for an SQLite file, from
+    /// which only one process serves.
     pub fn shared_state(&self) -> Option<Arc<dyn SharedStateStore>> {
         Some(Arc::clone(self.valkey_server()?) as Arc<dyn SharedStateStore>)
     }
 
-    /// Returns the server that keeps the slots; none if the slots are in the tables of a file.
+    /// Returns the Valkey server. Returns `None` if the slots are in an SQLite file.
     pub(crate) fn valkey_server(&self) -> Option<&Arc<ValkeyServer>> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => None,
@@ -143,7 +144,7 @@ impl Store {
         }
     }
 
-    /// Returns an error if the opened file is no longer at its path, because writes would then be lost.
+    /// Returns an error if the opened file is no longer at its path. Writes to such a file would be lost.
     pub(crate) fn check_file_in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => file.database_file().check_in_place(),
@@ -151,7 +152,8 @@ impl Store {
         }
     }
 
-    /// Returns the store's name for people: the path of a file, or both servers, without passwords.
+    /// Returns a name of the store for people: the path of the file, or the names of both servers without
+    /// passwords.
     pub fn name(&self) -> String {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => {
@@ -162,12 +164,12 @@ impl Store {
         }
     }
 
-    /// Returns the absolute path of the file; none for a store on servers.
+    /// Returns the absolute path of the SQLite file, or `None` for a store on servers.
     pub fn path(&self) -> Option<&Path> {
         self.database_file().map(|opened| opened.path())
     }
 
-    /// Returns the path and identity of the opened file; none for a store on servers.
+    /// Returns the path and identity of the opened file, or `None` for a store on servers.
     pub(crate) fn database_file(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => Some(file.database_file()),
@@ -176,8 +178,8 @@ impl Store {
     }
 
     /// Runs `work` in a transaction, and returns when the transaction is durable. If `work` returns an error,
-    /// only the changes of `work` are rolled back. If another process has changed the rows that `work` read,
-    /// `work` runs again.
+    /// only its own changes are rolled back. If another process changes rows that `work` has read, `work` is
+    /// run again.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -186,8 +188,8 @@ impl Store {
         self.run(TransactionMode::Write, work).await
     }
 
-    /// Runs `work` in a transaction that conflicts with no other transaction. Only rows on which no decision
-    /// depends may be written, such as lines of history.
+    /// Runs `work` in a transaction that conflicts with no other transaction. `work` may write only rows on
+    /// which no decision depends, such as entries of the history.
     pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -206,7 +208,7 @@ impl Store {
         self.run(TransactionMode::SerialWrite, work).await
     }
 
-    /// Runs `work` in one snapshot that includes every write acknowledged before.
+    /// Runs `work` in a snapshot that includes every acknowledged write.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -222,7 +224,7 @@ impl Store {
     {
         match (&self.0.engine, mode) {
             (StoreEngine::Sqlite(file), TransactionMode::Read) => file.read(work).await,
-            // The single writing thread already runs the jobs one after another.
+            // SQLite's single writing thread already runs the jobs one after another.
             (
                 StoreEngine::Sqlite(file),
                 TransactionMode::Write | TransactionMode::Append | TransactionMode::SerialWrite,
@@ -232,8 +234,8 @@ impl Store {
     }
 }
 
-/// Makes a boxed future in a stack frame of its own. In an unoptimized build, large futures would otherwise
-/// take stack space from every caller, even if the store is a file.
+/// Boxes a future in a separate stack frame. In an unoptimised build, a large future would otherwise use
+/// stack space of every caller, even of callers that use an SQLite file.
 #[inline(never)]
 pub(crate) fn box_future<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,

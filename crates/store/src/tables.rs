@@ -1,5 +1,5 @@
-//! The tables, one file for each subject, with statements that are the same for every engine. Each port is
-//! implemented in the file of its table.
+//! The tables of the store, with one file for each subject. Their statements work on every engine. Each port
+//! is implemented in the file of the table that it uses.
 
 mod dismissals;
 mod effects;

@@ -1,5 +1,5 @@
-//! Messages for users about errors of TLS. Connections to PostgreSQL and to Valkey use the same TLS library.
-//! The fields of its errors contain more detail than its error texts.
+//! Creates messages for users about TLS errors. Connections to PostgreSQL and to Valkey use the same TLS
+//! library. The fields of the library's errors contain more detail than the texts of these errors.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rustls::CertificateError;
 
-/// Returns a message for a rejected certificate or a server without TLS; none for another error.
+/// Returns a message about a rejected certificate or about a server without TLS. Returns `None` for other
+/// errors.
 pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -19,7 +20,7 @@ pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String
     None
 }
 
-/// Returns the TLS library's own error inside wrapping errors.
+/// Returns the TLS library's own error from inside the errors that wrap it.
 fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let shared = error.downcast_ref::<Arc<dyn Error + Send + Sync>>();
     let error: &'a (dyn Error + 'static) = shared.map_or(error, |shared| &**shared);

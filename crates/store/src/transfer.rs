@@ -1,10 +1,11 @@
-//! Transfers a store: copies all data of one store to another store, between any engines, and compares two
-//! stores.
+//! Transfers a store: copies all data from one store to another, and compares the two stores. Source and
+//! target may use different engines.
 //!
-//! Both engines have the same tables, so a list of columns is enough to copy a table (`transfer/list.rs`).
-//! Its rows are copied in the order of the key, a page at a time. A row in the target records the progress
-//! (`transfer/progress.rs`). While this row exists, the target is not opened for normal use. At the end, both
-//! stores are read completely and compared. Only then is the row deleted.
+//! A table is copied by a list of its columns (`transfer/list.rs`), because all engines have the same tables.
+//! The rows of a table are copied in the order of their keys, page by page. The progress is recorded in a row
+//! of the target (`transfer/progress.rs`). While this row exists, the target cannot be opened for normal use.
+//! At the end, both stores are read completely and compared. The row is deleted only if both stores are
+//! equal.
 
 mod compare;
 mod compared;
@@ -28,17 +29,17 @@ use truing_core::id::SlotKey;
 use crate::store::{Store, box_future};
 
 impl Store {
-    /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
-    /// [`Store::connect_for_transfer`]. The target must be new, or contain a part of this store. In the
-    /// second case, the copy continues after that part. If the target already contains the whole store,
-    /// nothing is copied. During the copy, no process may serve either store or lease its slots; locks
-    /// enforce this for files. This store does not change, except that a kill switch that was set by hand at
-    /// Valkey is recorded. The callback runs after each page. Returns the final comparison of each table,
-    /// which has no differences.
+    /// Copies the whole store to `to`, which was opened by [`Store::open_for_transfer`] or
+    /// [`Store::connect_for_transfer`]. The target must be new, or contain an unfinished or finished copy of
+    /// this store. An unfinished copy is continued. If the copy is finished, nothing is copied. During the
+    /// copy, no process may serve either store or lease slots in it. For SQLite files, locks enforce this.
+    /// The source is not changed, with one exception: a kill switch that was turned directly in Valkey is
+    /// recorded. The callback runs after each page. Returns the final comparison of each table, without any
+    /// difference.
     ///
     /// # Errors
-    /// [`TransferError`]. After an error, a target that was already changed is not opened for normal use. The
-    /// same call then continues the copy.
+    /// [`TransferError`]. After an error, a partly filled target cannot be opened for normal use. A repeated
+    /// call continues the copy.
     pub async fn copy_to(
         &self,
         to: &Self,
@@ -48,8 +49,8 @@ impl Store {
         box_future(|| copy::copy_all(self, to, zeros, on_page)).await
     }
 
-    /// Copies the data of one key to a file that has no data of that key, for a dry run. Other processes may
-    /// use both stores during the copy.
+    /// Copies the data of one key, for a dry run, to an SQLite file that contains no data of that key. Other
+    /// processes may use both stores during the copy.
     ///
     /// # Errors
     /// [`TransferError`] if this store cannot be read, or the file cannot be written.
@@ -59,7 +60,7 @@ impl Store {
     }
 
     /// Compares two stores table by table. Rows are compared in the order of their keys, and slots in the
-    /// order of their names. The counters and the copies of the kill switch in Valkey are not compared. No
+    /// order of their names. The counters, and the copies of the kill switch in Valkey, are not compared. No
     /// process may write to either store during the comparison.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! Valkey, or Redis: keeps the slots of a deployment of many processes. A slot is a hash. One script swaps
-//! slots by their versions, and updates the indexes (due times, all names, names by state). The core decides
-//! how a slot changes. The service recovers from lost data: the records refuse tokens that are too small, and
-//! the sweep marks open pull requests.
+//! Valkey (or Redis), which contains the slots of a deployment with several processes. A slot is a hash. A
+//! script swaps slots by version, and updates three indexes: by due time, by name, and by state. The core
+//! decides how a slot changes. If Valkey loses data, the service recovers: the records refuse tokens that are
+//! too small, and the sweep marks open pull requests.
 
 mod clock;
 mod fault;
@@ -37,32 +37,34 @@ use crate::watch::StoreMonitor;
 
 /// Number of slots that one command reads.
 const BATCH: usize = 256;
-/// Seconds for which an obeyed request is remembered.
+/// Seconds for which a carried out request is remembered.
 const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 
-/// The key that people set by hand to turn on the kill switch.
+/// The key by which people turn the kill switch on directly in Valkey.
 const SWITCH: &str = "bot:killswitch:enabled";
 
-// The names of all keys. The tag in braces keeps them on one node.
+// The names of all keys. The hash tag in braces keeps all keys on one node of a cluster.
 /// The last number that was issued.
 const COUNTER: &str = "truing:{truing}:counter";
 /// The index of slots with a wake time, ordered by that time.
 const DUE: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
 const SLOT_INDEX: &str = "truing:{truing}:slots";
-/// The set of states that slots have. With a state appended, the key of the set of slots in that state.
+/// The set of all states in which slots are. With a state appended, the name is the key of the set of slots
+/// in that state.
 const STATES: &str = "truing:{truing}:state";
-/// A copy of the value that Truing last set for [`SWITCH`]. If both differ, a person has set [`SWITCH`].
+/// A copy of the value that Truing last set for [`SWITCH`]. If the two values differ, a person has set
+/// [`SWITCH`].
 const OWN_SWITCH: &str = "truing:{truing}:switch";
-/// Prefix of the name of an obeyed request.
+/// Prefix of the key that marks a request as carried out.
 const OBEYED: &str = "truing:{truing}:obeyed";
-/// The channel on which a process reports that a slot waits.
+/// The channel on which a process reports that a slot is waiting.
 const CHANGE_CHANNEL: &str = "truing:{truing}:changed";
-/// The process that holds the lease on single-process duties.
+/// The key of the duty lease, whose value is the name of its holder.
 const SOLE: &str = "truing:{truing}:sole";
 /// The processes that lease slots.
 const WORKERS: &str = "truing:{truing}:workers";
-/// Prefix of the name of a state that all processes share.
+/// Prefix of the key of a shared state.
 const COMMON: &str = "truing:{truing}:common";
 
 /// Returns the key of the set of slots in one state.
@@ -87,21 +89,22 @@ pub(crate) struct ValkeyServer {
     monitor: Arc<StoreMonitor>,
     /// The greatest number that this process has received from the counter.
     greatest_version: AtomicU64,
-    /// The name and the listener of this process among the processes that share the slots.
+    /// This process's name among the processes that share the slots, and its listener for their reports.
     peers: ProcessPeers,
 }
 
-/// The kill switch, in two keys.
+/// The values of the two keys of the kill switch.
 pub(crate) struct SwitchKeys {
-    /// The value of the key that people may set by hand.
+    /// The value of the key that people can set directly in Valkey.
     current_value: Option<String>,
-    /// The value of the key with Truing's copy: the value that Truing last set.
+    /// The value that Truing last set, from the other key.
     own_copy: Option<String>,
 }
 
 impl SwitchKeys {
-    /// Returns the state that a person has set by hand; none if no person has set the switch. Every value
-    /// except `false` means on, because a user who sets an unknown value does not intend to allow everything.
+    /// Returns the state that a person has set directly in Valkey. Returns `None` if no person has set the
+    /// switch. Every value except `false` means on, because a person who sets an unknown value wants to stop
+    /// something.
     pub(crate) fn manual_state(&self) -> Option<bool> {
         self.current_value
             .as_deref()
@@ -109,7 +112,7 @@ impl SwitchKeys {
             .map(|set| set != "false")
     }
 
-    /// Returns true if both keys have this value.
+    /// Returns true if both keys contain this value.
     pub(crate) fn both_equal(&self, is_on: bool) -> bool {
         let expected = Some(if is_on { "true" } else { "false" });
         self.current_value.as_deref() == expected && self.own_copy.as_deref() == expected
@@ -140,7 +143,7 @@ impl ValkeyServer {
         Ok(valkey)
     }
 
-    /// Returns the server's clock, as of its last response.
+    /// Returns a clock that follows the server's clock.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
@@ -167,19 +170,19 @@ impl ValkeyServer {
         script.invoke_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
 
-    /// Asks the server for its present time.
+    /// Requests the server's present time.
     pub(crate) async fn now(&self) -> Result<UnixMillis, StoreError> {
         let (seconds, micros): (i64, i64) = self.query_primary(&redis::cmd("TIME")).await?;
         self.clock.adopt_server_time(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
-    /// Returns the due slots. The oldest slot of every repository comes before the second oldest slot of any
+    /// Returns the due slots. The first slot of every repository comes before the second slot of any
     /// repository.
     pub(crate) async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
-        // More windows are read until there are enough readable slots, so unreadable rows do not displace
-        // readable rows.
+        // If a window contains unreadable rows, further windows are read, until there are enough readable
+        // slots.
         while slots.len() < limit {
             let window: Vec<(String, i64)> = self
                 .query_primary(redis::cmd("ZRANGE").arg((
@@ -214,7 +217,7 @@ impl ValkeyServer {
         Ok(slots)
     }
 
-    /// Returns the earliest wake time of a slot that is not before `from`.
+    /// Returns the earliest wake time of a slot at or after `from`.
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
@@ -259,7 +262,7 @@ impl ValkeyServer {
     }
 
     async fn keys_with_prefix(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
-        // The end of the range is the prefix with the greatest byte, which no name contains.
+        // The end of the range is the prefix followed by the greatest byte, which occurs in no name.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> =
             self.query_primary(redis::cmd("ZRANGE").arg((SLOT_INDEX, from, to, "BYLEX"))).await?;
@@ -267,8 +270,8 @@ impl ValkeyServer {
     }
 
     /// Writes the slots whose rows have the expected versions. If `refuse` is true, no slot is written while
-    /// the kill switch is on. A write with an `idempotency_key` happens only once, even if the caller did not
-    /// receive the response and tries again.
+    /// the kill switch is on. A write with an `idempotency_key` happens only once. A caller that did not
+    /// receive the response can therefore retry.
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
@@ -309,16 +312,16 @@ impl ValkeyServer {
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap_slots(changes, false, None).await? {
             SwapOutcome::PerSlot(each) => Ok(each),
-            // These results cannot occur, because the call requested neither a check of the switch nor an
-            // idempotency key.
+            // These results are impossible, because this call requests neither a check of the switch nor
+            // idempotency.
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 Ok(vec![Err(VersionConflict); changes.len()])
             }
         }
     }
 
-    /// Writes the leases whose rows have the expected versions, and returns a refusal for each lease that is
-    /// not granted. The script checks the global kill switch.
+    /// Writes the leases whose rows have the expected versions. Returns a refusal for each lease that is not
+    /// granted. The script checks the global kill switch.
     pub(crate) async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
@@ -349,8 +352,8 @@ impl ValkeyServer {
         Ok(number)
     }
 
-    /// Ensures that the next number is greater than `number`. No call is needed if this process has received
-    /// a number at least as large.
+    /// Ensures that the next number is greater than `number`. No request is sent if this process has already
+    /// received a number at least as large as `number`.
     pub(crate) async fn raise_counter_if_needed(&self, number: u64) -> Result<(), StoreError> {
         if number <= self.greatest_version.load(Ordering::Relaxed) {
             return Ok(());
@@ -358,7 +361,7 @@ impl ValkeyServer {
         self.raise_counter(number).await
     }
 
-    /// Raises the counter, so that the next number is greater than this.
+    /// Raises the counter, so that the next number is greater than `number`.
     pub(crate) async fn raise_counter(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
         self.raise_counter_at(&mut primary, number).await.map_err(|error| self.store_error(&error))?;
@@ -388,7 +391,7 @@ impl ValkeyServer {
             .await
     }
 
-    /// Sets the kill switch, unless its keys have changed since `keys` was read.
+    /// Sets the kill switch, but only if its keys still have the values in `keys`.
     pub(crate) async fn set_switch_if_unchanged(
         &self,
         keys: &SwitchKeys,
@@ -400,7 +403,7 @@ impl ValkeyServer {
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
-    /// Counts the slots in each state. A state is identified by its label (`state_label`).
+    /// Counts the slots in each state. The states are named as by `state_label`.
     pub(crate) async fn state_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES)).await?;
         states.sort();
@@ -421,7 +424,7 @@ impl ValkeyServer {
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// Returns the wake time of the waiting slot that has been due for the longest time.
+    /// Returns the wake time of the waiting slot that became due first.
     pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
@@ -459,7 +462,7 @@ impl ValkeyServer {
         Ok((slots, unreadable))
     }
 
-    /// Deletes a slot that cannot be read. Returns false if the slot can be read or does not exist.
+    /// Deletes a slot whose row cannot be read. Returns false if the slot can be read or does not exist.
     pub(crate) async fn delete_unreadable_slot(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if self.read_rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
@@ -504,7 +507,7 @@ impl ValkeyServer {
     }
 }
 
-/// Returns the label of a state, by which slots are counted: its name and its reason.
+/// Returns the label of a state, which consists of the state's name and reason. Slots are counted by label.
 pub(crate) fn state_label(state: &SlotState) -> String {
     match state {
         SlotState::Idle => "idle/".to_owned(),
@@ -515,8 +518,8 @@ pub(crate) fn state_label(state: &SlotState) -> String {
 }
 
 impl ValkeyServer {
-    /// Returns the primary. After the primary was lost, one caller asks the Sentinels, and the other callers
-    /// wait for its result.
+    /// Returns the primary. If the primary is lost, one caller asks the Sentinels, and the other callers wait
+    /// for the result.
     async fn primary(&self) -> Result<PrimaryServer, StoreError> {
         let asked = Instant::now();
         if let Some(primary) = self.route.current_primary() {
@@ -534,13 +537,13 @@ impl ValkeyServer {
         found
     }
 
-    /// Connects to the server that the Sentinels name now.
+    /// Connects to the server that the Sentinels name as the primary.
     async fn connect_new_primary(&self) -> Result<PrimaryServer, StoreError> {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // The new primary may have lost the writes of the last second, including updates of the counter. The
-        // counter is raised, so no number is issued twice.
+        // The new primary may lack the writes of the last second, including increases of the counter. The
+        // counter is therefore raised, so that no number is issued twice.
         let given = self.greatest_version.load(Ordering::Relaxed);
         let raised = self.raise_counter_at(&mut primary, given).await;
         raised.map_err(|error| {

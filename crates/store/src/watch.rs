@@ -1,4 +1,4 @@
-//! The runtime state of an open store: its metrics, and the slots that cannot be read.
+//! The runtime state of an open store: metrics, and the known unreadable slots.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,9 +13,9 @@ use crate::fault::StoreFault;
 pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
     pub commit: Histogram,
-    /// Number of transactions that failed with every write in them.
+    /// Number of transactions that failed. All writes in such a transaction fail.
     pub failures: IntCounter,
-    /// Number of attempts to change a slot that is kept on a server.
+    /// Number of attempts to change a slot in Valkey.
     pub swaps: IntCounter,
     /// Number of attempts to change a slot that failed because another process had changed the slot first.
     pub conflicts: IntCounter,

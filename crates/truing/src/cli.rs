@@ -218,8 +218,7 @@ impl CliCommand {
     }
 }
 
-/// Returns the program's definition for clap, in which every command lists only the output formats that it
-/// supports.
+/// Returns clap's definition of the program. Each command lists only the output formats that it supports.
 fn build_program() -> clap::Command {
     let all = TruingCli::command();
     let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
@@ -230,13 +229,13 @@ fn build_program() -> clap::Command {
     help::with_help_pages(all)
 }
 
-/// Name of the flag that gives the operator's file.
+/// Name of the flag for the path of the operator's file.
 const CONFIG: &str = "config";
 /// Name of the flag whose values differ between commands.
 const FORMAT: &str = "format";
 
-/// Adds `--format` to a command and its subcommands. The help of the flag lists the formats that the command
-/// can print.
+/// Adds `--format` to a command and its subcommands. The flag's help lists only the formats that the command
+/// supports.
 fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
     let words: Vec<&str> = parent_words.iter().copied().chain([name.as_str()]).collect();
@@ -245,8 +244,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
-/// Returns the output formats of the command with these names, outermost first. If only the first names are
-/// listed below, their formats apply to all their subcommands.
+/// Returns the output formats of a command. `words` are the names of the command and its parents, outermost
+/// first. A pattern below that ends in `..` also applies to all subcommands.
 fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
         ["review"] => CliFormat::OF_REVIEWS,
@@ -259,8 +258,8 @@ fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     }
 }
 
-/// Parses the `--format` of a command. The parser also accepts the formats of other commands.
-/// [`check_format`] rejects such formats, and its error names the supported formats.
+/// Parses the `--format` of a command. The parser accepts the formats of all commands. [`check_format`] later
+/// rejects an unsupported format, with an error that names the supported formats.
 #[derive(Clone)]
 struct FormatParser(&'static [CliFormat]);
 
@@ -284,7 +283,7 @@ impl TypedValueParser for FormatParser {
     }
 }
 
-/// Rejects a format that the command does not support, before the command does anything.
+/// Rejects a format that the command does not support. The command has done nothing at that time.
 fn check_format(words: &[&str], format: CliFormat) -> Result<(), CliError> {
     let formats = command_formats(words);
     if formats.contains(&format) {
@@ -306,14 +305,14 @@ fn command_names(matches: &ArgMatches) -> Vec<&str> {
     words
 }
 
-/// Returns all argument values except the operator's file, because each of them may be a path that the
-/// command works on.
+/// Returns the values of all arguments except `--config`, because each value may be a path on which the
+/// command works.
 fn argument_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut at = Some(matches);
     while let Some(matches) = at {
         let ids = matches.ids().map(clap::Id::as_str).filter(|id| *id != CONFIG);
-        // The id of a group of arguments has no values.
+        // A group of arguments also has an id, but no values.
         let values = ids.filter_map(|id| matches.try_get_raw(id).ok().flatten()).flatten();
         paths.extend(values.map(PathBuf::from));
         at = matches.subcommand().map(|(_, below)| below);
@@ -331,7 +330,7 @@ fn visible_program() -> clap::Command {
         .subcommands(shown.collect::<Vec<_>>())
 }
 
-/// Runs the whole program: parses the arguments, runs the command and prints its error, if there is one.
+/// Runs the whole program: parses the arguments, runs the command, and prints an error.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let parsed = build_program()
         .try_get_matches_from(&arguments)
@@ -349,7 +348,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let environment = environment.with_reviewed_paths(argument_paths(&matches));
     let context = CommandContext { globals: cli.globals, environment, output };
     let ended = check_format(&command_names(&matches), format).and_then(|()| cli.command.run(&context));
-    // The log is closed first, because its last lines explain the error that is printed next.
+    // The log is closed before the error is printed, because its last lines may explain the error.
     drop(log);
     ended
         .unwrap_or_else(|error| {
@@ -359,7 +358,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         .into()
 }
 
-/// Returns the error without hidden commands among the suggestions.
+/// Removes hidden commands from the suggestions of a parse error.
 fn remove_hidden_suggestions(mut error: clap::Error) -> clap::Error {
     let all = build_program();
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
@@ -381,8 +380,8 @@ fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         help().map(|()| CommandExit::Success)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Without a command, the help is printed for users. The exit code reports an error, because a script
-        // that passes no command by mistake must fail.
+        // If no command is given, the help is printed. The exit code reports an error, because a script that
+        // passes no command does so by mistake.
         help().map(|()| CommandExit::Usage)
     } else {
         Err(invalid_arguments_error(error))
@@ -393,8 +392,8 @@ fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit
     })
 }
 
-/// Converts clap's text to a message and hints. The text has paragraphs: the problem, tips, the usage, and
-/// where to read more.
+/// Converts clap's error text to a message and hints. The text has paragraphs: the problem, tips, the usage,
+/// and where to read more.
 fn invalid_arguments_error(error: &clap::Error) -> CliError {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -405,7 +404,7 @@ fn invalid_arguments_error(error: &clap::Error) -> CliError {
     if cli_error.hints.is_empty() { cli_error.hint("see its arguments: `--help`") } else { cli_error }
 }
 
-/// Returns one hint for each tip and one for the usage.
+/// Returns a hint for each tip and for the usage in a paragraph of clap's text.
 fn usage_hints(paragraph: &str) -> Vec<String> {
     if let Some(usage) = paragraph.trim().strip_prefix("Usage:") {
         return vec![format!("usage: {}", usage.trim())];
@@ -413,8 +412,8 @@ fn usage_hints(paragraph: &str) -> Vec<String> {
     paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
 }
 
-/// Returns the printer for arguments that cannot be parsed, with the format and colour that the arguments
-/// request.
+/// Returns a printer with the format and colour that the arguments request. The arguments as a whole cannot
+/// be parsed.
 fn requested_output(arguments: &[OsString]) -> OutputPrinter {
     let format = last_flag_value(arguments, "--format").unwrap_or_default();
     OutputPrinter::new(format, false, 0, last_flag_value(arguments, "--color").unwrap_or_default())

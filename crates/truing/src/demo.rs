@@ -1,12 +1,12 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, a scripted model, this
 //! service, and users who push too often. The demonstration uses only this machine and costs no money.
 //!
-//! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it until its last
-//! thread is resolved. With `--storm`, the model no longer reports a finding on a second pull request. The
-//! comments on a third pull request are followed through five pushes, and a linter's finding on another one
-//! through three pushes. Then many pull requests receive a storm of pushes, in which webhooks are lost,
-//! repeated and out of order. The final state is counted. [`sync`] and [`converge`] demonstrate the other
-//! loops.
+//! [`ReviewDemo`] opens one pull request, shows the review by rules and model, and follows the pull request
+//! until its last thread is resolved. With `--storm`, the model no longer reports a finding on a second pull
+//! request. The comments on a third pull request are followed through five pushes, and a linter's finding on
+//! a fourth through three pushes. Then many pull requests receive a storm of pushes, whose webhooks are lost,
+//! repeated or out of order. At the end, comments and unreviewed commits are counted. [`sync`] and
+//! [`converge`] demonstrate the other loops.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -65,7 +65,7 @@ const NAME: &str = "spokes";
 /// Name of the forge in the demonstrations of the other loops.
 const FORGE: &str = "github";
 const LOGIN: &str = "truing[bot]";
-/// Token that is valid at the fake forge only.
+/// Token that only the fake forge accepts.
 const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
@@ -74,16 +74,16 @@ const CONFIG: &str = "truing.toml";
 
 /// Login of a user who may write to the repository.
 pub const WRITER: &str = "ada";
-/// Reply of the writer to one finding.
+/// Reply of the writer that dismisses one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
-/// Reply of the writer to the model's finding on the first pull request.
+/// Reply of the writer that dismisses the model's finding on the first pull request.
 pub const INTENDED: &str = "/dismiss one order at a time";
 
 /// Title of the finding that the model reports and later drops.
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
-/// Findings on the pull request that the demonstration follows through five pushes.
+/// Number of findings on the pull request that the demonstration follows through five pushes.
 pub const PLANTED: usize = 3;
-/// Pull requests in the storm. The next constant is the number of pushes to each.
+/// Number of pull requests in the storm; each receives `PUSHES` pushes.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
 /// Network faults during the storm: lost, repeated and delayed webhooks.
@@ -103,7 +103,7 @@ pub const TIMINGS: SlotLimits = SlotLimits {
     backoff_max: TimeSpan::seconds(2),
     attempts: 5,
 };
-/// Time for which a comment may stay invisible after a failed request to this forge.
+/// Maximum time after a failed request for which the fake forge may not yet show the posted comment.
 pub const SETTLE: TimeSpan = TimeSpan(500);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -112,15 +112,15 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct ReviewDemoReport {
     /// Number of pull requests with pushes.
     pub prs: usize,
-    /// Pushes to these pull requests.
+    /// Number of pushes to these pull requests.
     pub pushes: usize,
-    /// Reviews computed for these pull requests.
+    /// Number of reviews of these pull requests.
     pub reviews: usize,
-    /// Findings shown on these pull requests, each on its line.
+    /// Number of findings shown on these pull requests, each as a comment on its line.
     pub findings: usize,
-    /// Comments that repeat another comment.
+    /// Number of comments that repeat another comment.
     pub duplicates: usize,
-    /// Pull requests whose last commit is not reviewed.
+    /// Number of pull requests whose last commit is not reviewed.
     pub unreviewed_heads: usize,
     /// Pull request that was followed from its first finding to its last resolved thread.
     pub followed: FollowedPull,
@@ -149,9 +149,9 @@ impl ReviewDemoReport {
 pub struct FollowedPull {
     /// Changes of the comments from each review to the next, including the effects of replies.
     pub steps: Vec<CommentChanges>,
-    /// Comments on code at the end.
+    /// Number of comments on code lines at the end.
     pub comments: usize,
-    /// Comments whose thread is not resolved.
+    /// Number of comments whose thread is not resolved.
     #[serde(rename = "open")]
     pub open_threads: usize,
     /// True if the last commit has a successful status.
@@ -170,14 +170,14 @@ impl FollowedPull {
 /// Counts of a storm of pushes on many pull requests, and of the findings on three other pull requests.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StormCounts {
-    /// Webhooks that arrived, including repeated ones.
+    /// Number of webhooks that arrived, including repeated webhooks.
     pub deliveries: usize,
-    /// Maximum storms of pushes per pull request. On a slow machine, a gap between two pushes may exceed the
-    /// quiet time that ends a storm; otherwise the number is one.
+    /// Highest number of push storms on one pull request. Normally 1; more on a slow machine if a gap between
+    /// two pushes exceeds the quiet time that ends a storm.
     pub storms_each: usize,
     /// Highest number of reviews of one pull request. The service guarantees at most two reviews per storm.
     pub most_reviews_of_one: usize,
-    /// Counts of the comments on one pull request.
+    /// Counts of the comments on the pull request with `PLANTED` findings.
     pub lifecycle: LifecycleCounts,
     /// Counts of the comments on a linter's finding; none if this machine has no sandbox for a linter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,7 +200,7 @@ impl StormCounts {
 
 /// The results of the demonstrations before the storm.
 pub struct ScenarioCounts {
-    /// Counts of the comments on one pull request.
+    /// Counts of the comments on the pull request with `PLANTED` findings.
     pub lifecycle: LifecycleCounts,
     /// Counts of the finding that the model dropped.
     pub forgotten: DroppedFindingCounts,
@@ -213,20 +213,20 @@ pub struct ScenarioCounts {
 pub struct LifecycleCounts {
     /// Changes of the comments from each review to the next, including the effects of replies.
     pub pushes: Vec<CommentChanges>,
-    /// Comments on code at the end.
+    /// Number of comments on code lines at the end.
     pub comments: usize,
-    /// Comments that repeat another comment.
+    /// Number of comments that repeat another comment.
     pub duplicates: usize,
 }
 
 /// Counts of the comments on a linter's finding, through three pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LinterCounts {
-    /// Changes after each push.
+    /// Changes of the comments after each push.
     pub pushes: Vec<CommentChanges>,
-    /// Comments on code at the end.
+    /// Number of comments on code lines at the end.
     pub comments: usize,
-    /// Comments that repeat another comment.
+    /// Number of comments that repeat another comment.
     pub duplicates: usize,
 }
 
@@ -243,7 +243,7 @@ impl LinterCounts {
 pub struct DroppedFindingCounts {
     /// Comments on the finding.
     pub comments: usize,
-    /// Comments whose thread is open.
+    /// Number of comments whose thread is open.
     #[serde(rename = "open")]
     pub open_threads: usize,
     /// True if the head has a successful status.
@@ -260,15 +260,15 @@ impl DroppedFindingCounts {
 /// Changes of the comments on code between two reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct CommentChanges {
-    /// Comments that are new.
+    /// Number of new comments.
     pub new: usize,
-    /// Open comments that moved to another line.
+    /// Number of open comments that moved to another line.
     pub moved: usize,
-    /// Threads that were resolved because the finding is fixed.
+    /// Number of threads that were resolved because the finding is fixed.
     pub fixed: usize,
-    /// Threads that were reopened.
+    /// Number of threads that were reopened.
     pub reopened: usize,
-    /// Threads that were resolved because a user dismissed the finding.
+    /// Number of threads that were resolved because a user dismissed the finding.
     pub dismissed: usize,
 }
 
@@ -293,7 +293,8 @@ impl CommentChanges {
 }
 
 impl LifecycleCounts {
-    /// Returns true if every finding kept one comment through all changes.
+    /// Returns true if each finding has exactly one comment, and the pushes moved, fixed, reopened and
+    /// dismissed findings as expected.
     pub fn has_passed(&self) -> bool {
         let count = |count_of: fn(&CommentChanges) -> usize| self.pushes.iter().map(count_of).sum::<usize>();
         self.comments == PLANTED
@@ -317,18 +318,18 @@ pub enum DemoError {
     /// The demonstration exceeded its time limit.
     #[error("the demonstration did not settle within {} s: {waiting}", PATIENCE.as_secs())]
     Unsettled {
-        /// Work that was still pending.
+        /// Work for which the demonstration was waiting when the time limit passed.
         waiting: String,
     },
 }
 
-/// Environment variables that select the program that runs the model's conversation.
+/// Environment variables that select the runtime of the model's conversation, such as the `claude` program.
 const RUNTIME: [&str; 4] =
     ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
 
-/// Returns the environment variables that a demonstration uses: `PATH` and, if the `claude` program runs the
-/// model's conversation, the variables that select this program. The demonstration sets all other values
-/// itself.
+/// Returns the environment variables that a demonstration uses. These are `PATH` and, if the `claude` program
+/// runs the model's conversation, the variables that select this program. The demonstration sets all other
+/// values itself.
 ///
 /// # Errors
 /// Returns an error if the values of these variables are invalid.
@@ -377,7 +378,7 @@ pub struct ReviewDemo {
 
 impl ReviewDemo {
     /// Starts a forge of this kind, a model and the service on free ports of this machine. The service reads
-    /// files with `reader`. Only the part of `environment` that [`demo_environment`] returns is used.
+    /// files with `reader`. Only those variables of `environment` are used that [`demo_environment`] returns.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -443,7 +444,7 @@ impl ReviewDemo {
         })
     }
 
-    /// Returns the page of the pull requests and the address of the service, for `--stay`.
+    /// Returns the URL of the pull requests' page and the address of the service, which `--stay` prints.
     pub fn addresses(&self) -> (String, String) {
         (self.forge.pulls_url(), format!("http://{}", self.address))
     }
@@ -454,7 +455,7 @@ impl ReviewDemo {
         self.folder.path().join(CONFIG)
     }
 
-    /// Returns the requests to the model so far.
+    /// Returns the model's usage so far.
     ///
     /// # Errors
     /// Returns [`DemoError::SetUp`] if the built-in prices are invalid.
@@ -474,8 +475,8 @@ impl ReviewDemo {
         Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
     }
 
-    /// Pushes a renamed variable in the lines of a model's finding on another pull request, so the model no
-    /// longer reports the finding. Returns the counts of the finding.
+    /// Opens another pull request with a finding of the model, then pushes a renamed variable in the
+    /// finding's lines. The model then no longer reports the finding. Returns the counts of the finding.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
@@ -502,8 +503,8 @@ impl ReviewDemo {
     }
 
     /// Follows one pull request through five pushes: lines move, a finding is fixed and returns, another
-    /// finding is dismissed, and the branch is rebased. Each review is requested by a comment, which avoids
-    /// the wait for the end of a storm.
+    /// finding is dismissed, and the branch is rebased. After each push, a comment requests the review,
+    /// because a review without a request would wait for the end of the storm.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
@@ -541,7 +542,7 @@ impl ReviewDemo {
     }
 
     /// Follows a pull request with a linter's finding through three pushes: the finding is opened, moved by
-    /// lines above it, and fixed. Returns none if this machine has no sandbox.
+    /// lines inserted above it, and fixed. Returns none if this machine has no sandbox for a linter.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
@@ -574,14 +575,14 @@ impl ReviewDemo {
         }))
     }
 
-    /// Requests a review of the pushed commit and waits for it.
+    /// Requests a review of the pushed commit and waits until the commit is reviewed.
     async fn request_review(&self, number: u64) -> Result<PullView, DemoError> {
         self.repo.comment(number, WRITER, "/review").await?;
         self.deliver_and_wait().await?;
         self.wait_until_reviewed(number).await
     }
 
-    /// Delivers all webhooks and waits until the commands in comments are handled.
+    /// Delivers all webhooks and waits until the service has handled the commands in comments.
     async fn deliver_and_wait(&self) -> Result<(), DemoError> {
         self.deliver(UnreliableNetwork::default()).await?;
         let deadline = Instant::now() + PATIENCE;
@@ -595,7 +596,7 @@ impl ReviewDemo {
         Ok(())
     }
 
-    /// Follows the first pull request until its last thread is resolved: its lines move, the rules' findings
+    /// Follows the first pull request until its last thread is resolved: code lines move, the rules' findings
     /// are fixed, and a user dismisses the model's finding. `report` is called with each step.
     ///
     /// # Errors
@@ -679,14 +680,14 @@ impl ReviewDemo {
                     numbers.push(self.repo.open_pull(NewPull::from_branch(&branch)).await?);
                 }
             }
-            // No webhooks are lost in the last round. Otherwise, the last commits would only be reviewed
-            // after the next sweep.
+            // In the last round, no webhooks are lost. A last commit whose webhook is lost would be reviewed
+            // only after the next sweep.
             let lost_percent = if round + 1 == PUSHES { 0 } else { CHAOS.lost_percent };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
             // The gap between two webhooks of a pull request is at most the time from the previous round's
-            // first webhook to this round's last one.
+            // first webhook to this round's last webhook.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
             }
@@ -702,8 +703,8 @@ impl ReviewDemo {
         for number in &numbers {
             reviews.push(self.count_reviews(*number).await?);
         }
-        // The pull requests are read again when no slot is due, so duplicates that were posted late are
-        // counted, too.
+        // No slot is due now. The pull requests are read again, so duplicate comments that were posted after
+        // the first read are counted, too.
         views.clear();
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
@@ -772,7 +773,7 @@ impl ReviewDemo {
         }
     }
 
-    /// Waits until no slot is due, because every storm has ended and no work is left.
+    /// Waits until no slot is due: every storm has ended, and no work is left.
     async fn wait_until_idle(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
@@ -837,7 +838,7 @@ fn build_context(
     })
 }
 
-/// Returns true if the last commit has a status and the summary names it.
+/// Returns true if the last commit has a status and the summary names the commit.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view
@@ -863,8 +864,8 @@ fn is_inline_comment(view: &PullView, body: &str) -> bool {
     view.inline_comments().any(|comment| comment.body == body)
 }
 
-/// Returns the number of comments whose marker already occurs in another comment. Each marker identifies one
-/// subject on one pull request.
+/// Returns the number of comments whose marker already occurs in another comment. A marker identifies one
+/// finding or one summary of the pull request.
 fn count_duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = own_comments(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()

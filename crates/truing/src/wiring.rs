@@ -1,4 +1,4 @@
-//! Creates the store, the clients and the service from a configuration. No other module connects these parts.
+//! Creates the store, the clients and the service from a configuration, and connects these parts.
 
 pub mod agent;
 pub(crate) mod conceal;
@@ -50,8 +50,8 @@ use self::forges::forge_server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
 
-/// Returns the empty folder beside the database for a server's temporary files. Files that a killed server
-/// left are removed. The caller must hold the serving lock.
+/// Returns the empty folder beside the database for a server's temporary files. Removes files that a killed
+/// server left in the folder. The caller must hold the serving lock.
 ///
 /// # Errors
 /// Returns exit 3 if the folder cannot be emptied or created.
@@ -72,7 +72,7 @@ pub fn clear_temp_folder(database: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Returns git, which is searched in the `PATH` of this environment.
+/// Returns the git program that is found in the `PATH` of this environment.
 ///
 /// # Errors
 /// Returns exit 3 if there is no usable git.
@@ -80,14 +80,14 @@ pub async fn open_git(environment: &Environment) -> Result<Git, CliError> {
     Git::new(git_options(environment)).await.map_err(git_error)
 }
 
-/// Returns git as [`open_git`] does, with its private folders in `temp`.
+/// Returns git as [`open_git`] does, but creates git's private folders in `temp`.
 async fn open_git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
     let options = GitOptions { temp_folder: temp.to_owned(), ..git_options(environment) };
     Git::new(options).await.map_err(git_error)
 }
 
-/// Returns git's options from the environment: the search path, the user's ignore file, and the variables
-/// that configure git.
+/// Returns the options for git from the environment: the search path, the user's ignore file, and the
+/// variables that configure git.
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
@@ -116,8 +116,8 @@ pub fn git_error(error: GitError) -> CliError {
     cli_error.hint(hint)
 }
 
-/// Returns the files and rules of a review. `lines_key` is the result of [`lines_key`], or any key for a
-/// command that records nothing.
+/// Returns the scope of a review: which files are read, and which rules apply. `lines_key` is the result of
+/// [`lines_key`], or any key if the command records nothing.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid glob.
@@ -125,8 +125,8 @@ pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope,
     ReviewScope::from_config(config, lines_key).map_err(invalid_glob_error)
 }
 
-/// Returns the key with which digests of code lines in the records are computed. It is the marker key, which
-/// all processes of a service share; a missing key is created.
+/// Returns the key for the digests of code lines in the records. This is the marker key, which all processes
+/// of a service share. Creates the key if there is none.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid key, and exit 3 for a key that cannot be read or created.
@@ -140,7 +140,7 @@ pub fn invalid_glob_error(error: globset::Error) -> CliError {
     CliError::usage("bad_value", format!("rules.ignore: {error}"))
 }
 
-/// Returns the embedded packs and those of the operator's folder.
+/// Returns the embedded rule packs, and the rule packs in the operator's folder.
 ///
 /// # Errors
 /// Returns [`ReaderError::BadPack`] if the configured folder does not exist, or a rule in it is invalid.
@@ -148,7 +148,7 @@ pub fn load_packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
     reader::load_packs(rules.dir.as_deref())
 }
 
-/// Returns the embedded prompts and those of the operator's folder.
+/// Returns the embedded prompts, and the prompts in the operator's folder.
 ///
 /// # Errors
 /// Returns exit 2 if the configured folder does not exist, or a prompt in it is invalid.
@@ -182,7 +182,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
     }
 }
 
-/// Returns the limits of the slot machine.
+/// Returns the time limits and the attempt limit of slots.
 pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
         debounce: to_time_span(review.debounce),
@@ -208,8 +208,8 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     }
 }
 
-/// Returns the reader of the service, which starts a child process for each run. The packs are validated
-/// here, so invalid packs are reported before the service starts.
+/// Returns the file reader of the service. The reader starts a child process for each run. Validates the rule
+/// packs, so invalid packs are reported before the service starts.
 ///
 /// # Errors
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
@@ -226,9 +226,9 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
 }
 
-/// Returns the reader of a command on a local repository. This reader also uses child processes, so a single
-/// file cannot exhaust the machine's memory or stop the review of other files. The child processes are
-/// confined as far as this machine allows.
+/// Returns the file reader of a command that works on a local repository. This reader also uses child
+/// processes, so a single file cannot exhaust the machine's memory or stop the review of other files. The
+/// child processes are confined as far as this machine allows.
 ///
 /// # Errors
 /// Returns the same errors as [`child_reader`].
@@ -236,7 +236,8 @@ pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError>
     child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 
-/// Returns the export of traces, if it is configured. Pending traces are sent when the export is dropped.
+/// Starts the export of traces, if it is configured. When the returned value is dropped, pending traces are
+/// sent.
 ///
 /// # Errors
 /// Returns exit 2 for invalid headers. The message does not contain the values of the headers.
@@ -251,7 +252,7 @@ pub fn start_telemetry(
     })
 }
 
-/// Returns the configured destinations of notices.
+/// Returns the configured destinations to which notices are sent.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid URL or secret. The message does not contain the URL or the secret.
@@ -322,7 +323,7 @@ pub fn reader_error(error: ReaderError) -> CliError {
     }
 }
 
-/// Returns the client of a configured forge, which keeps its files in `folder`, beside the database.
+/// Returns the client of a configured forge. The client stores its files in `folder`, beside the database.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
@@ -337,7 +338,7 @@ pub fn forge_client(
     forge_server(name, forge, config, environment, folder)
 }
 
-/// Returns this machine's own folder for mirrors and keys, and creates it if there is none.
+/// Returns this machine's folder for mirrors and keys. Creates the folder if it does not exist.
 ///
 /// # Errors
 /// Returns exit 2 if no folder is configured, and exit 3 if it cannot be created.
@@ -347,7 +348,7 @@ pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Creates the folder of the database if there is none.
+/// Creates the folder of the database if it does not exist.
 ///
 /// # Errors
 /// Returns exit 3 if the folder cannot be created.
@@ -366,7 +367,8 @@ pub fn remote_error(error: RemoteError) -> CliError {
     }
 }
 
-/// Converts the error of a forge to an error that names the forge's section and kind.
+/// Converts the error of a forge to an error of the command line that names the forge's configuration section
+/// and kind.
 pub fn forge_kind_error(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
     let cli_error = match error {
         RemoteError::Forge(error) => forge_error_with_hint(&error, error.hint_at(kind)),
@@ -397,12 +399,12 @@ fn forge_error_with_hint(error: &ForgeError, retry_advice: &str) -> CliError {
     CliError::failure("forge", error.to_string()).hint(hint)
 }
 
-/// Returns the retention periods of a service.
+/// Returns the periods for which a service keeps records.
 pub fn retention_periods(retention: &RetentionConfig) -> RetentionPeriods {
     RetentionPeriods { runs: to_time_span(retention.runs), acts: to_time_span(retention.audit) }
 }
 
-/// Converts a duration to the type of the core, in milliseconds.
+/// Converts a duration to a `TimeSpan`, in milliseconds.
 pub fn to_time_span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

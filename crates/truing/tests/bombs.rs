@@ -1,11 +1,11 @@
-//! Bombs: small texts that could cost a parser of foreign text much memory or time. They cover configuration,
-//! front matter, rules, diffs, webhooks, comments, command lines, manifests, requirements, a model's stream,
-//! recordings, prompts, and tests for the guard. Parsing each bomb must use a bounded amount of memory and
-//! time.
+//! Bombs are small texts that could cost a parser of untrusted text much memory or time. The tests generate
+//! bombs for configuration, front matter, rules, diffs, webhooks, comments, command lines, manifests,
+//! requirements, model streams, recordings, prompts, and the guard. Parsing each bomb must use a bounded
+//! amount of memory and time.
 //!
-//! A few are parsed with the other tests; `cargo xtask fuzz bombs` continues until its time is over, and
-//! prints the most expensive ones. Syntax trees and hash tests, which a child process parses, have their own
-//! bombs in `tests/it/reader/bombs.rs`.
+//! With the other tests, only a few bombs are parsed; `cargo xtask fuzz bombs` parses bombs until its time is
+//! over, and prints the most expensive ones. Syntax trees and hash tests, which a child process parses, have
+//! their own bombs in `tests/it/reader/bombs.rs`.
 
 // long: one generator for each form of text; all generators share the same bounds.
 
@@ -43,21 +43,21 @@ use truing_upstream::requirements::DependentProject;
 
 use bomb::{BombRequest, CostliestTexts, Random};
 
-/// Maximum memory in bytes for parsing any text of any length; the size limit of each reader ensures it.
+/// Maximum memory in bytes for parsing one text of any length, which the size limit of each parser ensures.
 const MEMORY: u64 = 256 << 20;
-/// CPU time after which a parser is considered to hang.
+/// Maximum CPU time for parsing one text; a longer parse counts as a hang.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// Exponent of 2 of the approximate size of the largest text in bytes.
+/// Base-2 logarithm of the approximate size of the largest text in bytes.
 const LARGEST: usize = 21;
 
-/// A reader: possible beginnings of its texts, words that have a meaning in them, and the function that calls
-/// the reader.
+/// A parser under test: possible beginnings of its texts, words that its grammar contains, and a function
+/// that calls it.
 struct Reader {
     name: &'static str,
     begins: &'static [&'static str],
     words: &'static [&'static str],
-    /// Function that reads a text. It receives an empty folder that only this call uses.
+    /// Function that parses a text. The folder is empty, and only this call uses it.
     read: fn(&str, &Path),
 }
 
@@ -552,7 +552,7 @@ fn run_guard(text: &str, _: &Path) {
 
 fn read_stream(text: &str, _: &Path) {
     let mut fold = AnswerAccumulator::default();
-    // The text arrives in pieces, as from a connection.
+    // The accumulator gets the text in chunks, as from a connection.
     if text.as_bytes().chunks(1400).all(|piece| fold.push(piece).is_ok()) {
         let _ = fold.finish();
     }
@@ -572,7 +572,7 @@ fn peak_bytes() -> u64 {
     of("VmHWM:")
 }
 
-/// Resets the peak and returns the memory that is held now.
+/// Resets the peak of memory, and returns the memory that the process uses now.
 fn reset_peak() -> u64 {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     peak_bytes()

@@ -1,5 +1,5 @@
-//! Downloads each archive of a release once, into a folder. Each file is named by the digest in the index,
-//! and the bytes of the file must have this digest. Several processes may use the folder at the same time.
+//! Downloads each archive of a release once, into a folder. Each file's name is the archive's digest in the
+//! index, and the file's bytes must have this digest. Several processes may use the folder at the same time.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct ArchiveFolder {
 /// The reasons why an archive is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveFetchError {
-    /// The index did not deliver the archive.
+    /// The index did not send the archive.
     #[error(transparent)]
     Index(#[from] IndexError),
     /// The index has no SHA-256 or SHA-512 digest of the archive, so the archive cannot be verified.
@@ -46,7 +46,7 @@ pub enum ArchiveFetchError {
     #[error("{folder} cannot be used to keep archives: {source}")]
     Folder {
         folder: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
@@ -60,7 +60,7 @@ impl ArchiveFolder {
     /// Returns the path of an archive's file. If the file is missing, downloads the archive first.
     ///
     /// # Errors
-    /// [`ArchiveFetchError`]; an archive that is not verified is not kept.
+    /// [`ArchiveFetchError`]; an archive that could not be verified is not stored.
     #[truing_core::boxed_future]
     pub async fn fetch(
         &self,
@@ -70,7 +70,8 @@ impl ArchiveFolder {
         self.fetch_up_to(MAX_ARCHIVE, index, archive).await
     }
 
-    /// Downloads an archive of at most `max_bytes` bytes, as [`Self::fetch`] does.
+    /// Returns the path of an archive's file, as [`Self::fetch`] does, but downloads at most `max_bytes`
+    /// bytes.
     pub(crate) async fn fetch_up_to(
         &self,
         max_bytes: u64,

@@ -1,12 +1,13 @@
-//! Reads a project's requirement of a package from the project's own file, and returns the file's text with
-//! another range. A parser finds the position of the range; all bytes outside the range are unchanged.
+//! Reads the version range in which a project requires a package, from a file of the project. Returns the
+//! file's text with another range. A parser finds the position of the range; all bytes outside the range are
+//! unchanged.
 //!
-//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a
-//!   version alone;
-//! * JSON: an object of requirements (`package.json`), a version alone;
+//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), or a
+//!   single version;
+//! * JSON: an object of requirements (`package.json`), or a single version;
 //! * a Python module: a version that is assigned to a name;
 //! * a list of Python requirements, one on each line (`requirements.txt`);
-//! * any other file: a version, and nothing else.
+//! * any other file: only a version.
 
 mod json;
 pub(crate) mod pep508;
@@ -28,7 +29,7 @@ use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
 
-/// The reasons why a project's requirement is unknown.
+/// The reasons why a project's requirement of a package cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum RequirementError {
     /// The file cannot be read.
@@ -47,11 +48,11 @@ pub enum RequirementError {
         /// The message of the parser.
         reason: String,
     },
-    /// There is no requirement of the package, or there are several.
+    /// The file contains no requirement of the package, or several requirements.
     #[error("{path}: {}requires `{package}` {count} times; exactly one requirement is needed", key_prefix(.key_path))]
     NotExactlyOne {
         path: PathBuf,
-        /// Keys in the file, with dots between them.
+        /// Keys of the searched list or table, with dots between them.
         key_path: String,
         package: String,
         /// Number of requirements that were found.
@@ -68,7 +69,7 @@ pub enum RequirementError {
     },
 }
 
-/// Renders the keys in a file with a space after them, if there are any.
+/// Renders `key_path` and a space, or an empty text if `key_path` is empty.
 fn key_prefix(key_path: &str) -> String {
     if key_path.is_empty() { String::new() } else { format!("{key_path} ") }
 }
@@ -82,15 +83,15 @@ pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, Requirem
     find_requirement(place, &text).map(|(_, range)| range)
 }
 
-/// Returns the requirement of a package in the notation of Python projects, or none if the requirement is
-/// unknown.
+/// Returns the requirement of a package as it is written in a Python project's file, or none if there is not
+/// exactly one requirement.
 pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
     found.filter(|_| has_whole_requirements(place)).map(|(found, _)| found.text)
 }
 
-/// Returns the lists and tables in a TOML or JSON file that require the package, each as its keys with dots
-/// between them.
+/// Returns the key paths (keys with dots between them) of the lists and tables in a TOML or JSON file that
+/// require the package.
 pub fn other_requirement_keys(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
@@ -112,7 +113,7 @@ pub fn required_packages(file: &Path, registry: PackageRegistry) -> Vec<String> 
     }
 }
 
-/// The members of a Cargo workspace, in the notation of the workspace's file.
+/// The members of a Cargo workspace, as the workspace's `Cargo.toml` lists them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorkspaceMembers {
     /// Folders, and patterns of folders.
@@ -129,14 +130,14 @@ pub fn read_workspace_members(file: &Path) -> WorkspaceMembers {
     WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
 
-/// Returns true if a table of crates inherits the version of this crate from the workspace (`name.workspace =
+/// Returns true if the crate's version in the table is inherited from the workspace (`name.workspace =
 /// true`).
 pub fn inherits_workspace_version(place: &RequirementPlace<'_>) -> bool {
     let text = read_file(place.file).unwrap_or_default();
     place.registry == PackageRegistry::Crates && toml::inherits_workspace_version(&text, place)
 }
 
-/// Returns the whole text of a project's file with another range instead of the present range. All other
+/// Returns the whole text of a project's file, in which `range` replaces the present version range. All other
 /// bytes are unchanged.
 ///
 /// # Errors

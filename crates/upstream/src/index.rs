@@ -1,5 +1,6 @@
-//! A package index with the releases of a package. Each registry has its own format: Python's simple
-//! repository API, in JSON or in HTML (`pypi`), npm's documents (`npm`), and Cargo's sparse index (`sparse`).
+//! Reads the releases of a package from a package index. Each registry's index has its own format: Python's
+//! simple repository API, in JSON or in HTML (`pypi`), npm's documents (`npm`), and Cargo's sparse index
+//! (`sparse`).
 
 mod client;
 mod integrity;

@@ -1,5 +1,5 @@
-//! The manifest: a JSON or TOML file that lists the definitions of a package that a project pins, each with
-//! its digests.
+//! Reads and edits the manifest: a JSON or TOML file that lists the pinned definitions of a package, each
+//! with the digests that the project accepts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub enum ManifestFileError {
     #[error("{path} cannot be read: {reason}")]
     Unreadable {
         path: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         reason: String,
     },
     /// The file cannot be parsed.
@@ -37,16 +37,16 @@ pub enum ManifestFileError {
         /// The message of the parser.
         reason: String,
     },
-    /// The list of a definition cannot be edited.
+    /// The list of a definition's digests cannot be edited.
     #[error("{path}: no digest can be added to `{symbol}`: {reason}")]
     Edit {
         path: PathBuf,
-        /// The definition with that list.
+        /// The definition whose list cannot be edited.
         symbol: String,
         /// The problem with the list.
         reason: String,
     },
-    /// The content is no valid manifest.
+    /// The content is not a valid manifest.
     #[error("{path} is not a valid manifest: {source}")]
     Content {
         path: PathBuf,
@@ -55,10 +55,10 @@ pub enum ManifestFileError {
     },
 }
 
-/// Reads a manifest: TOML if its extension is `toml`, or else JSON.
+/// Reads a manifest. A file with the extension `toml` is TOML; any other file is JSON.
 ///
 /// # Errors
-/// [`ManifestFileError`] if it cannot be read.
+/// [`ManifestFileError`] if the manifest cannot be read.
 pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = read_file(path)?;
     let written = parse_manifest(&text, is_toml(path));
@@ -67,24 +67,24 @@ pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
 }
 
 /// Returns the whole text of a manifest with one more digest for each of these definitions. The manifest must
-/// contain the definitions; every other byte stays unchanged.
+/// contain the definitions; all other bytes are unchanged.
 ///
 /// # Errors
-/// [`ManifestFileError`] if it cannot be read or edited.
+/// [`ManifestFileError`] if the file cannot be read or edited.
 pub fn add_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edit_manifest(path, digests, DigestEdit::Add)
 }
 
-/// Returns the text of a manifest in which each of these definitions has only the given digest. This function
-/// is for changes after which the project no longer supports the releases with the earlier definitions.
+/// Returns the text of a manifest in which each of these definitions has only the given digest. Used if,
+/// after a change, the project no longer supports the releases with the earlier definitions.
 ///
 /// # Errors
-/// [`ManifestFileError`] if it cannot be read or edited.
+/// [`ManifestFileError`] if the file cannot be read or edited.
 pub fn replace_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edit_manifest(path, digests, DigestEdit::Replace)
 }
 
-/// The edit of a definition's list of digests.
+/// The kind of edit of a definition's list of digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DigestEdit {
     Add,
@@ -111,7 +111,7 @@ fn edit_manifest(
         }
         .map_err(refused)?;
     }
-    // The edited text is parsed again, so an invalid manifest is never returned.
+    // The edited text is parsed again; an error is returned if it is not a valid manifest.
     let written = parse_manifest(&text, is_toml(path));
     let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
     PinManifest::new(written)
@@ -119,21 +119,21 @@ fn edit_manifest(
     Ok(text)
 }
 
-/// Returns the text of a project's own Python hash test with the digests added. The reader provides the rows
-/// of the test. Each new digest is added next to the digest that the row of its definition accepts.
+/// Returns the text of a project's Python hash test with the digests added. `updates` contains the rows of
+/// the test that the reader found. Each new digest is added next to the old digest in the definition's row.
 ///
 /// # Errors
-/// [`ManifestFileError`] if it cannot be read or edited.
+/// [`ManifestFileError`] if the file cannot be read or edited.
 pub fn add_digests_in_test(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
     python_hash_test::add_digests(&read_file(path)?, updates)
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
-/// Returns the text of a project's own Python hash test with new digests. In the row of a definition, only
-/// the old digest is replaced; other accepted digests stay.
+/// Returns the text of a project's Python hash test with new digests. In a definition's row, the new digest
+/// replaces only the old digest; the other accepted digests are unchanged.
 ///
 /// # Errors
-/// [`ManifestFileError`] if it cannot be read or edited.
+/// [`ManifestFileError`] if the file cannot be read or edited.
 pub fn replace_digests_in_test(
     path: &Path,
     digests: &[DigestUpdate<'_>],
@@ -142,8 +142,8 @@ pub fn replace_digests_in_test(
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
-/// Adds a digest at the end of a definition's list in JSON, or replaces all items of the list with the
-/// digest.
+/// In a JSON manifest, adds a digest at the end of a definition's list, or replaces all items of the list
+/// with the digest.
 fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("the manifest does not list the definition")?.get();
@@ -170,7 +170,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     let content = inner.trim_end();
     let end = start + content.len();
     let gap = match content.rfind('"').and_then(|_| content.rfind(['[', ','])) {
-        // The new item is preceded by the same white space as the last item.
+        // The white space before the last item is repeated before the new item.
         Some(at) => content.get(at + 1..).unwrap_or_default(),
         None => "",
     };
@@ -247,7 +247,7 @@ fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, Manifest
     Ok(written)
 }
 
-/// The entries of a file in order, including duplicates.
+/// The definitions of a file with their values, in the file's order, including duplicates.
 struct DefinitionRows(Vec<(String, serde_json::Value)>);
 
 impl<'de> Deserialize<'de> for DefinitionRows {

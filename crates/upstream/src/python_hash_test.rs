@@ -1,12 +1,13 @@
-//! Edits a Python hash test. An edit adds a digest beside the digest that a row already accepts, or replaces
-//! the accepted digest, in the same notation. The reader finds the rows; this module examines only the
-//! literals of digests. If the meaning of the literals is ambiguous, nothing is changed.
+//! Edits a Python hash test. An edit adds a digest next to a digest that a row already accepts, or replaces
+//! the accepted digest, in the same notation. The reader finds the rows; this module examines only the string
+//! literals of digests. If it is unclear which row a literal belongs to, the edit fails.
 
 use std::collections::BTreeMap;
 
 use truing_core::sync::RAW_DIGITS;
 
-/// A new digest of a definition, to accept in addition to the old digest or instead of it.
+/// A new digest of a definition, which the test should accept in addition to the old digest or instead of the
+/// old digest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DigestUpdate<'a> {
     /// The definition to which the digest belongs.
@@ -20,7 +21,7 @@ pub struct DigestUpdate<'a> {
 /// Returns the test's text with these digests added. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row, or a row whose digest is not an item of a set or
+/// The definition and the reason, if a row is ambiguous, or if a row's digest is not an item of a set or
 /// list.
 pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
@@ -46,7 +47,7 @@ pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<St
 /// Returns the test's text with these digests in place of the old digests. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row, or a row whose digest is not an item of a set or
+/// The definition and the reason, if a row is ambiguous, or if a row's digest is not an item of a set or
 /// list.
 pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &DigestUpdate<'_>> = BTreeMap::new();
@@ -69,7 +70,7 @@ pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Resul
     Ok(changed)
 }
 
-/// For each old digest, one of the updates that replace it, and the positions of the old digest in the text.
+/// For each old digest, an update that replaces this digest, and the positions of the digest in the text.
 type DigestPlaces<'a> = Vec<(&'a DigestUpdate<'a>, Vec<usize>)>;
 
 /// Finds the positions of the old digests in the text.
@@ -85,7 +86,7 @@ fn find_digest_places<'a>(
     for (old, rows) in by_old {
         let Some(first) = rows.first() else { continue };
         let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
-        // This function does not distinguish rows that share a digest, so all these rows must get the same
+        // This function cannot distinguish rows that share an old digest, so all these rows must get the same
         // new digest.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
             let reason = "the number of places with the old digest differs from the number of rows to change";
@@ -96,7 +97,8 @@ fn find_digest_places<'a>(
     Ok(found)
 }
 
-/// Returns the position at which to insert the new digest, and the text to insert.
+/// Returns the position at which to insert the new digest, and the text to insert; none if `old` is not an
+/// item of a set or list.
 fn insertion_point(text: &str, offset: usize, old: &str, new: &str) -> Option<(usize, String)> {
     let before = text.get(..offset)?;
     let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
@@ -110,14 +112,14 @@ fn insertion_point(text: &str, offset: usize, old: &str, new: &str) -> Option<(u
     if !line.trim().is_empty() {
         return Some((end, format!(", {quote}{new}{quote}")));
     }
-    // If each item is on its own line, the new item also gets its own line.
+    // If the item is on its own line, the new item also gets its own line.
     let comma = after.starts_with(',');
     let insert = format!("\n{line}{quote}{new}{quote}");
     Some(if comma { (end + 1, format!("{insert},")) } else { (end, format!(",{insert}")) })
 }
 
-/// Returns true if the text after `before` is an item of a set or list. Between the opening bracket and the
-/// item, only digests and comments may occur.
+/// Returns true if `before` ends inside a set or list, so the text after `before` is an item. Between the
+/// opening bracket and the item, only digests and comments may occur.
 fn is_set_item(before: &str) -> bool {
     for line in before.rsplit('\n') {
         let mut code = line.split('#').next().unwrap_or(line);
@@ -135,7 +137,7 @@ fn is_set_item(before: &str) -> bool {
     false
 }
 
-/// Returns the text before the digest literal at its end, or none if the text does not end with such a
+/// Removes a digest literal from the end of the text. Returns none if the text does not end with a digest
 /// literal.
 fn strip_trailing_digest(code: &str) -> Option<&str> {
     let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;

@@ -10,7 +10,7 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError, compatible_prefix};
 
-/// A range of versions, with its notation.
+/// A range of versions, and the text in which the project writes the range.
 #[derive(Clone, Debug)]
 pub struct VersionRange {
     text: String,
@@ -22,12 +22,12 @@ enum VersionMatcher {
     Pypi(VersionSpecifiers),
     Npm(nodejs_semver::Range),
     Crates(semver::VersionReq),
-    /// Admits this version alone.
+    /// Contains only this version.
     Vendored(PackageVersion),
 }
 
 impl VersionRange {
-    /// Parses a range in a project's notation for a registry.
+    /// Parses a range in the notation of the registry's projects.
     ///
     /// # Errors
     /// [`VersionError`] if the text is not valid.
@@ -59,7 +59,7 @@ impl VersionRange {
         Self { text: version.to_string(), matcher: VersionMatcher::Vendored(version) }
     }
 
-    /// Returns true if the range contains the version.
+    /// Returns true if `version` is in the range.
     pub fn contains(&self, version: &PackageVersion) -> bool {
         match (&self.matcher, version) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) => range.contains(version),
@@ -71,7 +71,7 @@ impl VersionRange {
     }
 
     /// Returns true if the range excludes a version by name (`!=`). The project rejects such a version, even
-    /// if it is the newest.
+    /// if the version is the newest.
     pub fn excludes_by_name(&self, version: &PackageVersion) -> bool {
         let (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) = (&self.matcher, version) else {
             return false;
@@ -84,8 +84,9 @@ impl VersionRange {
         release.next_patch().is_some_and(|next| self.contains(&next))
     }
 
-    /// Returns a range in the given style that contains the release. If the style has a lower bound, `floor`
-    /// is used, or the current lower bound if `floor` is `None`. Returns `None` if no lower bound is known.
+    /// Returns a range in the given style that contains the release. If the style has a lower bound, the
+    /// bound is `floor`; if `floor` is `None`, the current lower bound is kept. Returns `None` if no lower
+    /// bound is known.
     pub fn with_release(
         &self,
         style: RangeStyle,
@@ -151,8 +152,8 @@ impl VersionRange {
         }
     }
 
-    /// Returns the new range with the operators and the precision of the old range; `None` if these cannot be
-    /// kept.
+    /// Returns a range that contains the release, with the operators and the precision of this range; `None`
+    /// if these cannot be kept.
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.matcher, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
@@ -199,8 +200,8 @@ pub(crate) fn is_lower_bound(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
-/// Returns the greatest lower bound. A pinned version counts as a lower bound, and so does the version of a
-/// compatible release (`~=`).
+/// Returns the greatest lower bound. A pinned version (`==`) and the version of a compatible release (`~=`)
+/// also count as lower bounds.
 fn greatest_lower_bound(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     let bound = |one: &VersionSpecifier| match *one.operator() {
         Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),
@@ -223,12 +224,13 @@ pub(crate) fn is_upper_bound(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::LessThan | Operator::LessThanEqual)
 }
 
-/// Returns true if a requirement of Cargo has a lower bound.
+/// Returns true if a Cargo version requirement has a lower bound.
 fn has_lower_bound(range: &semver::VersionReq) -> bool {
     range.comparators.iter().any(|one| !matches!(one.op, semver::Op::Less | semver::Op::LessEq))
 }
 
-/// Returns the lower bound of a requirement of Cargo; none if it has no or several lower bounds.
+/// Returns the lower bound of a Cargo version requirement; none if the requirement has no lower bound or
+/// several.
 fn lower_bound(range: &semver::VersionReq) -> Option<PackageVersion> {
     let lower = range.comparators.iter().filter(|one| {
         matches!(

@@ -1,12 +1,12 @@
-//! Decides whether a changed requirement of a Python package's release affects the project that follows the
-//! package. A change that cannot be compared is assumed to affect the project.
+//! Decides whether a requirement that changed in a Python package's release affects the project that follows
+//! the package. A change that cannot be compared is assumed to affect the project.
 //!
-//! A change does not affect the project in three cases:
+//! A changed requirement does not affect the project in three cases:
 //!
-//! * it belongs to an extra that the project does not use;
-//! * it is for Python versions that the project does not support;
-//! * it admits all versions that were admitted before, and the project neither requires nor imports the
-//!   required package itself.
+//! * the requirement belongs to an extra that the project does not use;
+//! * the requirement is for Python versions that the project does not support;
+//! * the new range contains all versions of the old range, and the project itself neither requires nor
+//!   imports the required package.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,39 +20,39 @@ use version_ranges::Ranges;
 
 use crate::constraint::{self, RequirementPlace, parse_document, pep508};
 
-/// The name under which the versions of Python itself are required.
+/// The name by which a release's requirements list the required Python versions.
 const PYTHON: &str = "Python";
-/// The longest requirement that is compared, in bytes. The limit is low because the tree of a marker can have
-/// exponentially many branches.
+/// The maximum length of a compared requirement, in bytes. The limit is low because the decision tree of a
+/// marker can have exponentially many branches.
 const MAX_TEXT: usize = 240;
-/// The maximum number of compared requirements per name. The next constant is the maximum for all names with
-/// changed requirements together.
+/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all names
+/// with changed requirements together.
 const MAX_TEXTS: usize = 16;
 const MAX_CHANGED: usize = 200;
-/// The maximum number of digits of a number. Numbers are incremented, and must not overflow.
+/// The maximum number of digits of a number in a requirement. Numbers are incremented and must not overflow.
 const MAX_DIGITS: usize = 18;
-/// Prefixes of package names that are often missing in the names of the packages' modules.
+/// Prefixes of package names that the names of the packages' modules often lack.
 const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
-/// Suffixes of package names that are often missing in the names of the packages' modules.
+/// Suffixes of package names that the names of the packages' modules often lack.
 const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
-/// Facts about a project that follows a package. They decide whether a changed requirement of the package
-/// affects the project.
+/// Facts about a project that follows a package. These facts decide whether a changed requirement of the
+/// package affects the project.
 #[derive(Debug, Default)]
 pub struct DependentProject {
     /// The extras of the package that the project uses; `None` if they are unknown.
     extras: Option<Vec<ExtraName>>,
     /// The Python versions that the project supports; `None` if they are unknown.
     python: Option<VersionSpecifiers>,
-    /// The packages that the project requires, in the normalised form of indexes.
+    /// The names of the packages that the project requires, normalised as PEP 503 defines.
     requires: BTreeSet<String>,
-    /// The modules that the project imports, in lower case and with `-` for `_`.
+    /// The modules that the project imports, in lower case and with `-` instead of `_`.
     imports: BTreeSet<String>,
 }
 
 impl DependentProject {
     /// Reads the project's files. `place` is the project's requirement of the package. `imports` are the
-    /// first names of the modules that the project's source imports.
+    /// top-level names of the modules that the project's source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
         if let Some(text) = constraint::python_requirement(place) {
@@ -71,7 +71,7 @@ impl DependentProject {
         follower
     }
 
-    /// Adds the content of a `pyproject.toml`.
+    /// Adds the facts that a `pyproject.toml` contains.
     fn add_document(&mut self, document: &Item) {
         let at = |keys: &[&str]| keys.iter().fold(document, |item, key| item.get(key).unwrap_or(&Item::None));
         let names = |item: &Item| -> Vec<String> {
@@ -92,7 +92,8 @@ impl DependentProject {
         self.requires.extend(poetry.filter_map(|(name, _)| pep508::package_name(name)));
     }
 
-    /// Returns the changed requirements that do not affect the project, by name, each with the reason.
+    /// Returns the names of the packages whose changed requirements do not affect the project, each with the
+    /// reason.
     pub fn harmless_changes(
         &self,
         from: &ReleaseSources,
@@ -176,7 +177,8 @@ impl DependentProject {
         own.intersection(&old).subset_of(&new).then_some(UnguardedReason::OfOtherPython)
     }
 
-    /// Returns true if the project requires the package, or imports a module of a matching name.
+    /// Returns true if the project requires the package, or imports a module whose name matches the package's
+    /// name.
     fn uses_package(&self, package: &str) -> bool {
         let stripped = PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
         let stripped = stripped.chain(SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
@@ -185,7 +187,7 @@ impl DependentProject {
     }
 }
 
-/// Returns true if the text can be compared in bounded time, and without numbers that overflow.
+/// Returns true if the requirement can be compared in bounded time, and no number in it can overflow.
 fn is_cheap_to_compare(text: &str) -> bool {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
     text.len() <= MAX_TEXT && numbers.all(|number| number.len() <= MAX_DIGITS)
@@ -208,8 +210,8 @@ struct MarkedRequirement {
 }
 
 impl MarkedRequirement {
-    /// Parses a requirement; `None` if the requirement is invalid, or names a URL and not a range of
-    /// versions.
+    /// Parses a requirement. Returns `None` if the requirement is invalid, or contains a URL instead of a
+    /// version range.
     fn parse(text: &str) -> Option<Self> {
         if text.contains('@') {
             return None;
@@ -225,9 +227,9 @@ impl MarkedRequirement {
     }
 }
 
-/// The installations of the package for which requirements are compared.
+/// Installations of the package; requirements are compared only for these installations.
 struct InstallScope<'a> {
-    /// The extras that are installed; `None` for any extras.
+    /// The extras with which the package is installed; `None` for all possible extras.
     extras: Option<&'a [ExtraName]>,
     /// The Python versions of the installations.
     python: MarkerTree,
@@ -246,8 +248,8 @@ impl InstallScope<'_> {
     }
 
     /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. Compares each need
-    /// with the fulfilled requirements that apply wherever the need applies. Together, these requirements
-    /// must have the same or a narrower range than the need, and at least its extras.
+    /// with those fulfilled requirements that apply in every installation in which the need applies. Their
+    /// combined range must lie within the need's range, and their extras must include the need's extras.
     fn satisfies_needs(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
@@ -334,8 +336,7 @@ mod tests {
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.10", ">=3.9"), Some(UnguardedReason::Wider));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
-        // The new range excludes Python 4, but the old range excluded it, too, so the change does not affect
-        // the project.
+        // Both the old and the new range exclude Python 4, so the change does not affect the project.
         assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(UnguardedReason::OfOtherPython));
     }
 
@@ -378,8 +379,8 @@ mod tests {
                 "{package}"
             );
         }
-        // If the new range is split by a marker, each part must be at least as wide as the old range. In the
-        // last assertion, the range is unchanged, but an extra is added.
+        // If a marker splits the new requirement into two, each of the two ranges must be at least as wide as
+        // the old range. In the last assertion, the range is unchanged, but an extra is added.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
         assert_eq!(
             unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),

@@ -1,7 +1,8 @@
-//! Finds the index that this user's package managers use. If a machine can only reach a mirror, these
-//! settings already name the mirror, so the mirror need not be configured again for Truing. Only the
-//! documented variables and the user's own files are read. Files of a project are ignored: otherwise the
-//! author of a change could choose the source of the project's packages.
+//! Finds the index that this user's package managers use. On a machine that can reach only a mirror, the
+//! settings of the package managers already name the mirror. The mirror therefore need not be configured for
+//! Truing as well. Only the documented variables and the files in the user's home folder are read. Files of a
+//! project are ignored, because otherwise the author of a change could choose the source of the project's
+//! packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use truing_core::registry::PackageRegistry;
 
 /// The largest settings file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
-/// Variables that name an index of Python packages; the first that is set counts.
+/// Variables that name an index of Python packages; the first variable that is set applies.
 const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
-/// Maximum length of a chain of sources of crates that replace each other.
+/// Maximum number of replacements in a chain of crate sources (`replace-with`).
 const MAX_REPLACED: usize = 10;
 
 /// An index from the user's configuration.
@@ -25,7 +26,7 @@ const MAX_REPLACED: usize = 10;
 pub struct ConfiguredIndex {
     /// Address of the index, which may contain a login.
     pub address: String,
-    /// The token for requests to the index.
+    /// The token that requests to the index must send.
     pub token: Option<SecretString>,
     /// The variable or file that configures the index; `None` for the public default.
     pub named_by: Option<String>,
@@ -41,19 +42,19 @@ pub enum IndexConfigError {
         /// The problem with the file.
         reason: String,
     },
-    /// The replacement of crates.io is not a sparse index.
+    /// The source that replaces crates.io is not a sparse index.
     #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
     UnsupportedSource {
         /// The file or the variable that configures the replacement.
         path: String,
-        /// Name of the replacement.
+        /// Name of the source that replaces crates.io.
         source_name: String,
     },
 }
 
 /// The user's settings: variables, and a home folder for files.
 pub struct UserEnvironment<'a> {
-    /// Returns the value of a variable.
+    /// Returns the value of an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The user's home folder.
     pub home: Option<&'a Path>,
@@ -145,7 +146,8 @@ impl UserEnvironment<'_> {
             .or(variable)
             .or_else(|| entries.get("registry").map(|address| (address.clone(), file())));
         let Some((address, named_by)) = named else { return Ok(None) };
-        // Of all keys `//HOST/PATH/:_authToken` that the address begins with, the longest applies.
+        // A key `//HOST/PATH/:_authToken` applies if the address begins with `//HOST/PATH/`. Of several such
+        // keys, the longest applies.
         let place = address.split_once(':').map_or("", |(_, place)| place);
         let tokens =
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
@@ -154,7 +156,7 @@ impl UserEnvironment<'_> {
         Ok(Some(ConfiguredIndex { address, token, named_by: Some(named_by) }))
     }
 
-    /// Replaces `${NAME}` in npm's settings by the variable's value.
+    /// Replaces each `${NAME}` in a value of npm's settings with the environment variable's value.
     fn expand_variables(&self, value: &str) -> String {
         let mut text = String::new();
         let mut rest = value;
@@ -214,7 +216,7 @@ impl UserEnvironment<'_> {
     }
 }
 
-/// The part of Cargo's settings that is read.
+/// The keys of Cargo's settings that this module reads.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CargoConfig {
@@ -240,7 +242,8 @@ fn cargo_variable_name(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
-/// Returns true if an address begins with this key, and the key ends at the end of a path segment.
+/// Returns true if an address begins with this key and the key ends at the end of one of the address's path
+/// segments.
 fn has_url_prefix(address: &str, key: &str) -> bool {
     let key = key.trim_end_matches('/');
     address.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -261,7 +264,7 @@ fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
     }
 }
 
-/// Parses lines `key = value` of pip's and npm's settings; a key within a section becomes `section.key`.
+/// Parses the lines `key = value` of pip's and npm's settings. A key within a section becomes `section.key`.
 fn parse_entries(text: &str) -> BTreeMap<String, String> {
     let (mut section, mut entries) = (String::new(), BTreeMap::new());
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {

@@ -1,6 +1,6 @@
-//! Finds locked versions with a known security problem, with a local copy of the RustSec advisory database
-//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, which begin with TOML)
-//!.
+//! Finds locked versions with a known security problem in a local copy of the RustSec advisory database
+//! (<https://github.com/RustSec/advisory-db>). Each advisory is a file `crates/<package>/RUSTSEC-*.md` that
+//! begins with TOML.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::deny::{self, IgnoredAdvisory};
 use super::report::CheckReport;
 use crate::workspace::{self, LockedPackage};
 
-/// The instructions to get a database.
+/// Message that explains how to download the database.
 const HOW: &str = "no advisory database (data outside the repository): git clone \
                    https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
@@ -31,7 +31,7 @@ pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary, problems, warnings })
 }
 
-/// Returns the folder in which `cargo audit` keeps its copy, if there is one.
+/// Returns the folder of the copy that `cargo audit` downloads, if the folder exists.
 fn default_folder() -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -49,13 +49,13 @@ struct Advisory {
     /// Kind of an advisory that is only a warning: `unmaintained`, `unsound` or `notice`; none for a
     /// vulnerability.
     informational: Option<String>,
-    /// Versions that never had the problem or no longer have it.
+    /// Versions that never had the problem, or in which the problem is fixed.
     safe: Vec<VersionReq>,
 }
 
 impl Advisory {
-    /// True if a version is affected. A pre-release is only safe if a range names pre-releases of the same
-    /// version. Otherwise, the pre-release counts as affected.
+    /// Returns true if a version is affected. A pre-release counts as affected unless a range of safe
+    /// versions names a pre-release of the same version.
     fn affects(&self, version: &Version) -> bool {
         !self.safe.iter().any(|range| range.matches(version))
     }
@@ -206,7 +206,7 @@ mod tests {
             ("1.2.2", true),
             ("1.2.3", false),
             ("2.0.0", false),
-            // No range names pre-releases of this version, so it counts as affected.
+            // No range names a pre-release of 1.2.3, so this pre-release counts as affected.
             ("1.2.3-rc.1", true),
         ] {
             let (problems, warnings) = find_problems_in(&folder, version, &[]);
@@ -228,8 +228,8 @@ mod tests {
     fn withdrawn_advisories_do_not_count_and_informational_ones_warn() {
         let safe = database("", "patched = [\">= 1.0.0\"]");
         let withdrawn = database("withdrawn = \"2000-02-01\"", "patched = []");
-        // The withdrawn advisory is added to a valid one, because a database of only withdrawn advisories is
-        // invalid.
+        // The withdrawn advisory is added to a database with a valid advisory, because a database of only
+        // withdrawn advisories is invalid.
         std::fs::copy(
             withdrawn.path().join("crates/leaky/RUSTSEC-2000-0001.md"),
             safe.path().join("crates/leaky/RUSTSEC-2000-0002.md"),

@@ -75,12 +75,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// The pure crates, which only compute decisions and may not use a clock, randomness, the environment, the
-/// file system or the network.
+/// The pure crates. A pure crate only computes decisions; it may not use a clock, randomness, the
+/// environment, the file system or the network.
 const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
 /// External crates that use a clock, randomness, the environment, the file system or the network. A pure
-/// crate must not depend on them, not even indirectly.
+/// crate must not depend on these crates, not even indirectly.
 const IMPURE: &[&str] = &[
     "async-std",
     "axum",
@@ -102,10 +102,10 @@ const IMPURE: &[&str] = &[
     "tokio",
 ];
 
-/// The only permitted implementations of TLS and of its cryptography; the others are banned in deny.toml.
+/// The only permitted implementations of TLS and of cryptography for TLS; deny.toml bans all others.
 const TLS: &[&str] = &["rustls", "aws-lc-rs"];
 
-/// Checks the graph of this workspace.
+/// Checks the dependency graph of this workspace.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let members = workspace::workspace_members(root)?;
     let deny = deny::read_config(root)?;
@@ -128,7 +128,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     })
 }
 
-/// Returns normal dependencies between members that the table does not list.
+/// Returns the normal dependencies between workspace members that `ARROWS` does not list.
 fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();
@@ -147,7 +147,7 @@ fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
     problems
 }
 
-/// Returns the forbidden packages that a pure crate is linked with.
+/// Returns a problem for each forbidden package that a pure crate is linked with.
 fn forbidden_packages(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
     let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
     impure
@@ -160,7 +160,7 @@ fn forbidden_packages(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
         .collect()
 }
 
-/// Returns the packages of the graph that are banned.
+/// Returns a problem for each banned package in the graph.
 fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
     let mut problems = Vec::new();
     for BannedCrate { name, reason } in bans {
@@ -171,7 +171,7 @@ fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<Strin
     problems
 }
 
-/// Returns those packages in `single` that occur in the graph in more than one version.
+/// Returns a problem for each package in `single` that the graph contains in more than one version.
 fn duplicate_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single {
@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn the_listed_arrows_form_no_circle_and_name_only_listed_crates() {
-        // Removes crates that depend on no remaining crate, until none can be removed. If there is a cycle,
-        // some crates remain.
+        // Repeatedly removes the crates that depend on no remaining crate. If the dependencies contain a
+        // cycle, some crates remain at the end.
         let mut left: Vec<_> = ARROWS.to_vec();
         while !left.is_empty() {
             let names: Vec<_> = left.iter().map(|(from, _)| *from).collect();

@@ -1,4 +1,5 @@
-//! Checks that `changelog.d` holds only fragments in the form of its README.
+//! Checks that `changelog.d` contains only fragments with the name and the form that the folder's README
+//! requires.
 
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{fragments} fragments"), problems, warnings: Vec::new() })
 }
 
-/// Returns the fault of a fragment.
+/// Returns the problem of a fragment, or none if the fragment is valid.
 fn fragment_fault(name: &str, text: &str) -> Option<String> {
     let named = name
         .strip_suffix(".md")

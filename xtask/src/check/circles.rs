@@ -1,10 +1,10 @@
 //! Checks that no cycle of more than three files exists among the modules of a crate. To change one file of a
-//! cycle, an author must know all its files.
+//! cycle, an author must know all files of the cycle.
 //!
-//! A file uses another file if it names an item of it, in an import or by a path. A `mod`, and a `pub use`
-//! that only re-exports, do not count: a file that uses a re-exported name uses the file that defines the
-//! name. Test code does not count. Methods that a file adds to a type of another file do not count either,
-//! because callers name the type and not a path.
+//! File A uses file B if A names an item of B in an import or a path. A `mod` declaration and a re-exporting
+//! `pub use` do not count: a file that uses a re-exported name uses the file that defines the name. Test code
+//! does not count. Calls of a method count neither for the file that defines the method, because a caller
+//! names only the type.
 
 mod source;
 mod tree;
@@ -23,7 +23,7 @@ use crate::workspace;
 const MAX_FILES: usize = 3;
 
 /// Larger cycles that are accepted for now, each with one of its files and its size. No cycle may grow or be
-/// added. If a cycle shrinks, its new size must be entered here.
+/// added. If a cycle becomes smaller, its new size must be entered here.
 const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
@@ -37,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(find_cycles(&texts, EXCEPTIONS))
 }
 
-/// Finds the cycles among these files, for every crate whose root is among them.
+/// Finds the cycles in every crate whose root is among these files.
 fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
     let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
     for root in texts.keys().filter(|path| is_crate_root(path)) {
@@ -72,16 +72,16 @@ fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Ch
     CheckReport::Completed { summary: format!("{files} files, {uses} uses"), problems, warnings }
 }
 
-/// True if this file is the root of a crate.
+/// Returns true if this file is the root of a crate.
 fn is_crate_root(path: &str) -> bool {
     let source = path.strip_suffix("/lib.rs").or_else(|| path.strip_suffix("/main.rs"));
     source.and_then(|source| source.strip_suffix("/src")).is_some()
 }
 
-/// Files that all use each other, directly or indirectly.
+/// A set of files in which each file uses every other file, directly or indirectly.
 struct FileCycle {
     files: Vec<String>,
-    /// The shortest path from one of the files back to the same file.
+    /// The shortest chain of uses from one of the files back to the same file.
     shortest: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ impl fmt::Display for FileCycle {
     }
 }
 
-/// Returns the shortest path from a file back to itself, with the file at both ends.
+/// Returns the shortest chain of uses from a file back to itself; the file is the first and the last element.
 fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
@@ -122,7 +122,7 @@ fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     None
 }
 
-/// Returns Tarjan's strongly connected components of at least two files.
+/// Returns the strongly connected components of at least two files (Tarjan's algorithm).
 fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
     let mut search =
         CycleSearch { arrows, visit_order: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() };
@@ -144,8 +144,8 @@ struct CycleSearch<'a> {
 
 impl<'a> CycleSearch<'a> {
     /// Visits a file and all files that it uses. Returns the smallest visit number of a file on the stack
-    /// that is reachable from this file. The recursion is at most as deep as a crate has files, a few
-    /// hundred.
+    /// that is reachable from this file. The depth of the recursion is at most the number of files in a
+    /// crate, which is a few hundred.
     fn visit(&mut self, file: &'a str) -> usize {
         let index = self.visit_order.len();
         self.visit_order.insert(file, index);

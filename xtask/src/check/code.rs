@@ -1,6 +1,7 @@
 //! Removes comments and literals from Rust source, so a search finds only code.
 
-/// Returns `source` with every comment, string and character blanked out; line breaks stay in place.
+/// Returns `source` with spaces in place of every comment, string literal and character literal. Line breaks
+/// are kept.
 pub(crate) fn code_only(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
@@ -28,7 +29,8 @@ pub(crate) fn code_only(source: &str) -> String {
     code
 }
 
-/// True if the character before `at` belongs to a name; the prefixes of byte and C strings do not count.
+/// Returns true if the character before `at` belongs to a name. The prefixes of byte strings and C strings do
+/// not count as names.
 fn follows_name(chars: &[char], at: usize) -> bool {
     let is_name = |at: Option<usize>| {
         at.and_then(|at| chars.get(at)).is_some_and(|char| char.is_alphanumeric() || *char == '_')
@@ -72,8 +74,8 @@ fn end_of_string(chars: &[char], mut at: usize) -> usize {
 /// Returns the end of a character literal, or `None` if the quote opens a lifetime.
 fn end_of_character(chars: &[char], at: usize) -> Option<usize> {
     match (chars.get(at + 1)?, chars.get(at + 2)?) {
-        // The escaped character may itself be a quote, so the search for the closing quote begins after the
-        // escaped character.
+        // The escaped character may be a quote, so the search for the closing quote begins after the escaped
+        // character.
         ('\\', _) => Some((at + 3..chars.len()).find(|&at| chars.get(at) == Some(&'\''))? + 1),
         (_, '\'') => Some(at + 3),
         _ => None,

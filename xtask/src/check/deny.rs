@@ -17,14 +17,14 @@ pub(crate) struct DenyConfig {
 /// The licences that dependencies may have.
 #[derive(Deserialize)]
 pub(crate) struct LicenseRules {
-    /// Licences, each with its exception if it has one (`Apache-2.0 WITH LLVM-exception`).
+    /// Allowed licences; a licence with an exception is written `Apache-2.0 WITH LLVM-exception`.
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) exceptions: Vec<LicenseException>,
 }
 
-/// Further licences for one crate. cargo-deny has no field for the reason of an exception, so a comment gives
-/// the reason.
+/// Additional licences that are allowed for one crate. cargo-deny's format has no field for the reason, so a
+/// comment in `deny.toml` gives the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LicenseException {
@@ -64,7 +64,8 @@ pub(crate) struct SkippedCrate {
     /// The crate in the form `name@version`.
     #[serde(rename = "crate")]
     pub(crate) name: String,
-    /// The packages that need this version, and the condition under which they would no longer need it.
+    /// The packages that need this version, and the condition under which the version would no longer be
+    /// needed.
     pub(crate) reason: String,
 }
 
@@ -75,7 +76,7 @@ impl SkippedCrate {
     }
 }
 
-/// A crate that may not be depended on, in any version.
+/// A crate that is forbidden as a dependency, in every version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BannedCrate {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::report::CheckReport;
 use crate::workspace;
 
-/// Builds the documentation of the workspace's own crates; rustdoc prints the problems itself.
+/// Builds the documentation of the workspace's crates; rustdoc prints the problems.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let status = workspace::cargo_command(root)
         .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])

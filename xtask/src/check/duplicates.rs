@@ -10,14 +10,15 @@ use super::deny::{self, SkippedCrate};
 use super::report::CheckReport;
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
-/// Checks the packages that are part of the build, of all platforms.
+/// Checks the packages that are part of the build on any platform.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.bans.skip);
     Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }
 
-/// Returns names with several versions and no reason, and reasons without a matching package.
+/// Returns the packages that are built in several versions without a reason in `deny.toml`, and the reasons
+/// without a matching package.
 fn find_problems(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>, Vec<String>) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {

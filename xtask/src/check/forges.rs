@@ -1,6 +1,6 @@
-//! Checks that only the listed files refer to a specific kind of forge, such as GitHub. Above crate `forge`,
-//! code uses `Server` and `RepositoryClient`, which cover every kind (ADR 78). Only code that creates clients
-//! from a configuration may use the types of a specific kind.
+//! Checks that only the listed files refer to a specific kind of forge, such as GitHub. The crates that
+//! depend on `forge` use `Server` and `RepositoryClient`, which cover every kind of forge (ADR 78). Only code
+//! that creates clients from a configuration may use the types of a specific kind.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// The crates above `forge`.
+/// The crates whose files may not name a specific kind of forge.
 const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
 
 /// The folder of each kind in crate `forge`, and the prefix of its types' names.
 const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
 
-/// The files that may name a kind, with the reasons.
+/// The files that may name a kind of forge, with the reasons.
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
     ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
@@ -25,14 +25,15 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/config/src/login.rs", "refuses a login that the kind does not have"),
 ];
 
-/// Checks every source file above `forge` that is not a test.
+/// Checks every source file in the crates of `ABOVE`, except tests.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let (at, problems) = find_forbidden_uses(&files);
     Ok(CheckReport::Completed { summary: format!("{at} files"), problems, warnings: Vec::new() })
 }
 
-/// Returns the number of checked files, and their forbidden uses of a kind.
+/// Returns the number of checked files, and a problem for each file that uses a kind of forge without
+/// permission.
 fn find_forbidden_uses(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source_file(&file.path)).collect();
     let is_known = |file: &&&TrackedFile| NAMED_IN.iter().any(|(known, _)| *known == file.path);
@@ -52,7 +53,7 @@ fn is_source_file(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && ABOVE.iter().any(is_above)
 }
 
-/// Returns the folders and types of kinds that code names, each once.
+/// Returns the folders and types of a specific kind of forge that the code names, each once.
 fn named_forge_kinds(code: &str) -> Vec<String> {
     let mut named = Vec::new();
     let is_name = |char: char| char.is_alphanumeric() || char == '_';
@@ -72,7 +73,7 @@ fn named_forge_kinds(code: &str) -> Vec<String> {
 fn split_words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
     code.split(move |char| !is_name(char)).scan(0, |next, word| {
         let at = *next;
-        // The character after a word is a separator, which may have several bytes.
+        // After a word, the next character is a separator, which may have several bytes.
         let after = code.get(at + word.len()..).and_then(|rest| rest.chars().next());
         *next = at + word.len() + after.map_or(0, char::len_utf8);
         Some((at, word))

@@ -18,7 +18,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }
 
-/// Returns the forbidden licences, and the allowed ones that no package uses.
+/// Returns the packages with a forbidden licence, and the allowed licences that no package uses.
 fn find_problems(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();

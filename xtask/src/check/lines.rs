@@ -10,7 +10,7 @@ use crate::workspace::{self, TrackedFile};
 /// Maximum number of lines of a source file.
 const MAX_LINES: usize = 600;
 
-/// Prefix of the comment in which a longer file gives its reason.
+/// Prefix of the comment in which a file of more than `MAX_LINES` lines gives the reason for its length.
 const REASON: &str = "// long: ";
 
 /// The comment with the reason must be within this number of lines from the beginning of the file.
@@ -28,7 +28,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     })
 }
 
-/// Returns the problem of a file that is too long and gives no reason.
+/// Returns a problem if the file is too long and gives no reason.
 fn length_problem(file: &TrackedFile) -> Option<String> {
     let lines = file.text.lines().count();
     let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());

@@ -1,8 +1,8 @@
-//! Counts names and sentences that confuse new readers. Their number may fall but must never rise.
+//! Counts names and sentences that confuse new readers. The counts may fall but must never rise.
 //!
-//! `names.toml` records the number of each fault. A larger number is a problem. A smaller number is only a
-//! warning, because two branches that both lower a number would conflict in `names.toml`. The warning
-//! contains the number to record.
+//! `names.toml` records the count of each kind of fault. A count above the recorded count is a problem. A
+//! count below it is only a warning, because two branches that both lower a count would conflict in
+//! `names.toml`. The warning contains the count to record.
 
 mod changes;
 mod faults;
@@ -18,10 +18,10 @@ use self::faults::{FaultPlace, NamingFault, NamingFaults};
 use super::report::CheckReport;
 use crate::workspace;
 
-/// The file that records the numbers, below the root.
+/// Path of the file that records the counts, relative to the root.
 const RECORD: &str = "xtask/src/check/names.toml";
 
-/// Maximum number of faults that the message of a problem lists.
+/// Maximum number of faults that one problem message lists.
 const MAX_PLACES: usize = 20;
 
 /// Checks every tracked Rust file outside of tests, and every page of documentation.
@@ -35,7 +35,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings })
 }
 
-/// Compares these faults with the recorded numbers and returns the problems and the warnings.
+/// Compares the counts of these faults with the recorded counts. Returns the problems and the warnings.
 fn compare_record(
     faults: &NamingFaults,
     record: &BTreeMap<String, usize>,
@@ -63,8 +63,9 @@ fn compare_record(
     (problems, warnings)
 }
 
-/// Lists the faults on recently changed lines, because a new fault is probably among these. Uses the first
-/// comparison with such a fault. If no changed line has a fault, lists the first of all faults.
+/// Lists the faults on the lines that a comparison in `changes` reports as changed, because a new fault is
+/// probably among these. Uses the first comparison whose lines have a fault. If no changed line has a fault,
+/// lists the first `MAX_PLACES` faults.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()
@@ -89,7 +90,8 @@ mod tests {
     use super::*;
     use crate::workspace::TrackedFile;
 
-    /// Returns three types of one word on the first three lines, and a type of two words.
+    /// Returns the faults of a source with three one-word type names on the first three lines, and a two-word
+    /// type name.
     fn some_faults() -> NamingFaults {
         let text = "struct Tree;\nstruct Plan;\nstruct Step;\nstruct PlanStep;\n";
         NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }])

@@ -1,4 +1,4 @@
-//! Checks that every file and folder that ARCHITECTURE.md names exists.
+//! Checks that ARCHITECTURE.md names only existing files and folders.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::report::CheckReport;
 const DOCUMENT: &str = "ARCHITECTURE.md";
 
 /// Checks every path between backquotes that begins with `crates/`, `docs/` or `xtask/`. Also checks paths
-/// that end in `.rs` and begin with a crate's name. The folder `src` may be left out: `core/src/slot.rs`, or
-/// `core/slot.rs`.
+/// that end in `.rs` and begin with a crate's name. The document may leave out the folder `src`:
+/// `core/slot.rs` instead of `core/src/slot.rs`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let text = read_text(&root.join(DOCUMENT))?;
     let mut looked = 0;

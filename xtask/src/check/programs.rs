@@ -1,6 +1,6 @@
-//! Checks that each crate has only one program of integration tests, so that only one program must be linked,
-//! and that this program includes every test file. Without this check, a file that no `mod` declares would
-//! never be compiled, and no error would report it.
+//! Checks that each crate has only one program of integration tests, because each further program takes time
+//! to link. Also checks that this program includes every test file. Without this check, cargo would silently
+//! ignore a file that no `mod` declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::workspace::{self, TrackedFile};
 /// The folder below `tests` that contains a crate's program.
 const PROGRAM: &str = "it";
 
-/// The subfolder of a program's folder that contains data and no source files.
+/// The subfolder of a program's folder that contains only test data, no source files.
 const DATA: &str = "data";
 
-/// Files that are permitted as further programs, with the reasons.
+/// Files that are permitted as additional test programs, with the reasons.
 const EXCEPTIONS: &[(&str, &str)] =
     &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
 
@@ -73,7 +73,7 @@ impl<'a> TestFile<'a> {
         is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
     }
 
-    /// Returns true if cargo builds a program of its own from this file.
+    /// Returns true if cargo builds a separate program from this file.
     fn is_program(&self) -> bool {
         matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
     }
@@ -102,8 +102,8 @@ fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) ->
     problems
 }
 
-/// Adds a file and, recursively, the files of its modules. If `is_root` is true, the files of its modules are
-/// in the same folder; otherwise they are in a folder with the file's name.
+/// Adds a file and, recursively, the files of its modules. If `is_root` is true, the modules' files are in
+/// the same folder as the file; otherwise in a folder with the file's name.
 fn add_reachable_files(
     path: &str,
     is_root: bool,
@@ -156,7 +156,7 @@ struct ModuleDeclaration<'a> {
 
 /// Returns every `mod name;` of a source.
 fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
-    // `code_only` keeps the number of characters, so a position in one text is also valid in the other.
+    // `code_only` keeps the number of characters, so a position in the code is also valid in the source.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
     let original = |from: usize, to: usize| {
@@ -194,7 +194,8 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
     found
 }
 
-/// Returns the ranges of all names and punctuation characters in the code, as numbers of characters.
+/// Returns the ranges of all names and punctuation characters in the code; positions are counted in
+/// characters.
 fn word_ranges(code: &str) -> Vec<(usize, usize)> {
     let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
     let mut words: Vec<(usize, usize)> = Vec::new();
@@ -210,7 +211,7 @@ fn word_ranges(code: &str) -> Vec<(usize, usize)> {
     words
 }
 
-/// Returns a problem for each setting of tests in a crate's manifest that is forbidden.
+/// Returns a problem for each forbidden test setting in a crate's manifest.
 fn forbidden_settings(file: &TrackedFile) -> Vec<String> {
     let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
     let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
@@ -302,8 +303,8 @@ mod tests {
             assert_eq!(told.len(), 1, "{forgotten}: {told:?}");
             assert!(told[0].starts_with(&format!("crates/{forgotten}: no `mod`")), "{told:?}");
         }
-        // If `main.rs` is missing, no file is included by the program. This is also true of files that other
-        // files declare as modules.
+        // If `main.rs` is missing, the program includes no file, not even files that other files declare as
+        // modules.
         let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
         assert_eq!(problems(&main_is_gone, &[]).len(), 10);
     }

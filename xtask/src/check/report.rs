@@ -4,13 +4,13 @@
 pub(crate) enum CheckReport {
     /// The check has run.
     Completed {
-        /// A summary of the checked items, such as `12 crates, 30 arrows`.
+        /// The number of checked items, such as `12 crates, 30 arrows`.
         summary: String,
         /// The problems that must be fixed.
         problems: Vec<String>,
         /// The warnings, which need no fix.
         warnings: Vec<String>,
     },
-    /// The check needs external data that is missing.
+    /// The check was not run, because external data is missing; the text explains how to get the data.
     NotRun(String),
 }

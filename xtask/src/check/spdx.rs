@@ -1,5 +1,5 @@
-//! Parses licence expressions of manifests (SPDX 2.3, annex D), and checks whether a list of permitted
-//! licences satisfies them.
+//! Parses the licence expressions of crates' manifests (SPDX 2.3, annex D), and checks whether the permitted
+//! licences satisfy an expression.
 
 /// The reason why a text is not a licence expression.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ impl std::fmt::Display for SpdxError {
 /// Maximum nesting depth of parentheses.
 const MAX_DEPTH: usize = 32;
 
-/// Returns true if `expression` is satisfied by licences for which `allowed` returns true. If a licence has
-/// an exception, `allowed` gets both together: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than
+/// Returns true if the licences for which `allowed` returns true satisfy `expression`. A licence with an
+/// exception is passed to `allowed` as one text: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than
 /// `OR`; `/` is an old way to write `OR`.
 pub(crate) fn is_satisfied(
     expression: &str,
@@ -31,8 +31,9 @@ pub(crate) fn is_satisfied(
     }
 }
 
-/// The remaining words, and the function `allowed`, which decides whether a licence is permitted. The
-/// function is called for every licence, even if the result is already certain.
+/// The words that are not parsed yet, and the function `allowed`, which decides whether a licence is
+/// permitted. The function is called for every licence of the expression, even if the result is already
+/// certain.
 struct SpdxParser<'a> {
     words: &'a [&'a str],
     allowed: &'a mut dyn FnMut(&str) -> bool,
@@ -71,7 +72,7 @@ impl<'a> SpdxParser<'a> {
         Ok((self.allowed)(licence))
     }
 
-    /// Removes the next word if it is `word`; returns true if it is.
+    /// Removes the next word and returns true if the next word is `word`; otherwise returns false.
     fn consume(&mut self, word: &str) -> bool {
         let [first, rest @ ..] = self.words else { return false };
         let found = first.eq_ignore_ascii_case(word);
@@ -117,7 +118,7 @@ mod tests {
             ("MIT AND GPL-3.0-only", false),
             ("MIT/GPL-3.0-only", true),
             ("MIT or ISC", true),
-            // `AND` binds tighter than `OR`, on both sides of `OR`.
+            // `AND` binds tighter than `OR`, whether `AND` is before or after the `OR`.
             ("MIT OR ISC AND GPL-3.0-only", true),
             ("ISC AND GPL-3.0-only OR MIT", true),
             ("(MIT OR ISC) AND GPL-3.0-only", false),

@@ -9,8 +9,8 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// Prefixes of a machine's paths or addresses that are forbidden in every file, with the reasons. Each prefix
-/// is written in two halves, so that this file does not contain it.
+/// Prefixes of paths or addresses on a developer's machine; no file may contain them. Each prefix has a
+/// reason, and is written in two halves, because this file must not contain the prefix either.
 const IN_ANY_FILE: &[(&str, &str, &str)] = &[
     ("/wor", "k/", "a path of one machine"),
     ("/roo", "t/", "a path of one machine"),
@@ -28,8 +28,8 @@ const IN_CODE: &[(&str, &str)] = &[
     ("thread::sleep", "wait on a condition, or move the injected clock"),
 ];
 
-/// The folder in which tests may be marked as ignored: they need the network, and only `cargo xtask test
-/// --online` runs them.
+/// The folder in which tests may be marked as ignored. These tests need the network, and only `cargo xtask
+/// test --online` runs them.
 const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
@@ -62,7 +62,7 @@ fn find_lines(file: &TrackedFile) -> Vec<String> {
     problems
 }
 
-/// Returns true if `line` contains `word`, unless it is the end of a longer name or path.
+/// Returns true if `line` contains `word` at the beginning of a name or path.
 fn contains_word_start(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
@@ -84,8 +84,8 @@ mod tests {
         for before in ["", "\"", "=", "file:"] {
             assert_eq!(problems("a.md", &path(before)), 1, "{before}");
         }
-        // After these characters, the prefix is part of a longer path, an address or a pattern, and therefore
-        // permitted.
+        // After each of these texts, the prefix is part of a longer path, an address or a pattern, and is
+        // therefore permitted.
         for before in ["some", "https://host.example", "~", "${HOME}", "**"] {
             assert_eq!(problems("a.md", &path(before)), 0, "{before}");
         }

@@ -1,6 +1,6 @@
 //! Checks that only permitted files write to a forge. Only a file that names the trait `ForgeWrite` can call
-//! its methods. Every write must pass `forge::effects` (ADR 75, 76); a further file that names the trait
-//! could bypass it.
+//! its methods. Every write must pass through `forge::effects` (ADR 75, 76); any other file that names the
+//! trait could bypass `forge::effects`.
 
 use std::path::Path;
 
@@ -37,7 +37,8 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
-/// Returns the number of files that name the trait, and the files that name it without permission.
+/// Returns the number of files that name the trait, and a problem for each file that names the trait without
+/// permission.
 fn find_writers(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
     let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));

@@ -7,17 +7,17 @@ use anyhow::{Context, Result, bail};
 /// The value of a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConstantValue {
-    /// A number of bytes, entries or levels.
+    /// A number, for example of bytes, entries or levels.
     Number(u64),
     /// A duration.
     Time(Duration),
 }
 
-/// A constant as its file declares it.
+/// A constant's declaration in a source file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SourceConstant {
     pub(crate) name: String,
-    /// Its documentation comment, on one line; empty if it has none.
+    /// The constant's documentation comment, on one line; empty if the constant has no comment.
     pub(crate) doc_comment: String,
     expression: String,
 }
@@ -82,7 +82,8 @@ fn parse_declaration(line: &str) -> Option<(&str, String)> {
 ///
 /// # Errors
 ///
-/// The constant does not exist, or its value is an expression that this module does not support.
+/// Returns an error if the constant does not exist, or if this module does not support its value's
+/// expression.
 pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
     evaluate_nested(name, all, 8)
 }
@@ -98,7 +99,7 @@ fn evaluate_nested(name: &str, all: &[SourceConstant], remaining_depth: u32) -> 
 struct ExpressionReader<'a> {
     rest: &'a str,
     all: &'a [SourceConstant],
-    /// Remaining depth of references to other constants, which detects a cycle.
+    /// How many more references to other constants may be followed; the limit detects cycles.
     remaining_depth: u32,
 }
 

@@ -1,5 +1,5 @@
-//! Builds the test programs, and runs each of them separately, to measure the durations of the programs and
-//! of their tests.
+//! Builds the test programs and runs each program separately. Measures the durations of the programs and of
+//! their tests.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -14,15 +14,15 @@ use serde::Deserialize;
 use super::tally::TestTally;
 use crate::{say, workspace};
 
-/// The environment variable with which libtest can report the duration of each test. Without the variable,
-/// libtest supports this only if it was built by a nightly compiler.
+/// The environment variable, and its value, that makes a stable libtest accept the `TIMES` arguments. Without
+/// the variable, only a nightly compiler's libtest accepts them.
 const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
-/// The arguments with which libtest reports the duration of each test.
+/// The arguments that make libtest report the duration of each test.
 const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 
-/// The environment variable for the number of parallel tests. It is set to twice the number of cores, because
-/// tests often wait for other processes. On two cores, 73 tests of crashes and of the service took 194 s with
-/// two threads, and 134 s with four; their CPU time was 121 s.
+/// The environment variable for the number of parallel tests. The variable is set to twice the number of
+/// cores, because tests often wait for other processes. Measured on two cores with 73 crash and service tests
+/// (121 s of CPU time): 194 s with two threads, 134 s with four.
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program that cargo built.
@@ -35,7 +35,7 @@ pub(super) struct TestBinary {
     file: PathBuf,
 }
 
-/// A message in which cargo reports a target that it has built.
+/// A message in which cargo reports a built target.
 #[derive(Deserialize)]
 struct CargoMessage {
     reason: String,
@@ -57,7 +57,7 @@ struct CargoProfile {
     test: bool,
 }
 
-/// Builds the programs. Returns `None` if the build fails, in which case cargo has printed the reason.
+/// Builds the programs. Returns `None` if the build fails; cargo has then printed the reason.
 pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
     let mut command = workspace::cargo_command(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
@@ -75,7 +75,7 @@ pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Ve
     Ok(built.then_some(programs))
 }
 
-/// Returns the test program that a message of cargo reports, if it reports one.
+/// Returns the test program that a cargo message reports; none if the message reports anything else.
 fn parse_test_program(line: &str) -> Option<TestBinary> {
     let message: CargoMessage = serde_json::from_str(line).ok()?;
     if message.reason != "compiler-artifact" || !message.profile?.test {
@@ -124,8 +124,8 @@ impl TestBinary {
         command
     }
 
-    /// Returns true if the program uses libtest's harness, and therefore reports durations. A program with
-    /// its own harness does not report them.
+    /// Returns true if the program uses libtest's harness and therefore reports durations. A program with its
+    /// own harness reports no durations.
     fn reports_times(&self) -> bool {
         let mut command = self.command();
         command.args(TIMES).args(["--list", "no test has this name"]);

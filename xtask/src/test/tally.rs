@@ -1,4 +1,4 @@
-//! Reads the output of libtest, and collects the numbers of tests and their durations.
+//! Reads the output of libtest. Counts passed, failed and ignored tests, and collects the durations of tests.
 
 /// The results of the tests so far.
 #[derive(Debug, Default, PartialEq)]
@@ -10,7 +10,7 @@ pub(crate) struct TestTally {
     pub(crate) failures: Vec<String>,
     /// Duration of each test in seconds, if its program reports it.
     times: Vec<(f64, String)>,
-    /// True if a test program has announced its tests but not yet reported a result.
+    /// True if the current test program has printed its number of tests but no result yet.
     running: bool,
     /// Number of failures in all programs before the current one.
     failed_before: u64,
@@ -39,8 +39,8 @@ impl TestTally {
         }
     }
 
-    /// Ends the count of one program. `passed` states whether the program succeeded; if it did not, it counts
-    /// as at least one failure.
+    /// Ends the count of one program. `passed` is true if the program succeeded. A program that did not
+    /// succeed counts as at least one failure.
     pub(crate) fn finish_program(&mut self, program: &str, passed: bool) {
         self.record_aborted_run(program);
         if !passed && self.failed == self.failed_before {
@@ -49,14 +49,14 @@ impl TestTally {
         self.failed_before = self.failed;
     }
 
-    /// Counts a test run that stopped without a result, because of a crash or an abort, as one failure.
+    /// Counts one failure if the test run stopped without a result because of a crash or an abort.
     fn record_aborted_run(&mut self, program: &str) {
         if std::mem::take(&mut self.running) {
             self.record_failure(format!("{program} ended without a result (see above)"));
         }
     }
 
-    /// Counts a failure that is not the failure of a test.
+    /// Counts a failure other than a failed test.
     pub(crate) fn record_failure(&mut self, description: String) {
         self.failed += 1;
         self.failures.push(description);
@@ -88,7 +88,8 @@ fn parse_count(counts: &str, label: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// Counts the results of programs, each given by its output and by whether it succeeded.
+    /// Counts the results of programs. Each tuple contains a program's output, and true if the program
+    /// succeeded.
     fn tally(programs: &[(&str, bool)]) -> TestTally {
         let mut tally = TestTally::default();
         for (output, passed) in programs {
@@ -125,7 +126,7 @@ mod tests {
             assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
             assert_eq!(tally.failures, ["core it ended without a result (see above)"]);
         }
-        // All examples of the documentation run in one program. The first example of this output stopped
+        // All examples of the documentation run in one program. In this output, the first example stopped
         // without a result.
         let tally = tally(&[("running 1 test\nrunning 1 test\ntest result: ok. 1 passed; 0 failed\n", true)]);
         assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");

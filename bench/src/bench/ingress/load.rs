@@ -1,6 +1,6 @@
-//! Sends webhooks in an open loop: each webhook has a due time, which does not depend on the responses to
-//! earlier webhooks. Each connection has a thread, which sends the next webhook only after it has read the
-//! response to its previous one. Latency is measured from the due time.
+//! Sends webhooks in an open loop: the due time of each webhook does not depend on the responses to earlier
+//! webhooks. Each connection has a thread, which sends a webhook only after it has read the response to the
+//! previous one. Latency is measured from the due time.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -24,11 +24,12 @@ pub(super) struct RequestLoad<'a> {
 
 /// The measured responses to the webhooks of one run.
 pub(super) struct LoadResult {
-    /// Time from the due time of a webhook to its response 202, sorted.
+    /// Times from the due time of each webhook to its response with status 202, sorted.
     latencies: Vec<Duration>,
     /// Number of requests with a response other than 202, or without a response.
     pub(super) failed: usize,
-    /// Time from the first due time to the last response, less a tolerance for the last responses.
+    /// Time from the first due time to the last response, reduced by the accepted latency of the last
+    /// responses.
     duration: Duration,
 }
 
@@ -53,8 +54,8 @@ impl RequestLoad<'_> {
     pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<LoadResult> {
         let total = (rate * time.as_secs_f64()) as u64;
         let next = AtomicU64::new(0);
-        // A number that is part of each webhook's delivery id. It differs in each run, so the server has not
-        // seen the ids before.
+        // A number in each webhook's delivery id. Each run has a different number, so all ids are new to the
+        // server.
         let run = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let connected: Vec<TcpStream> =
             (0..self.connections).map(|_| connect(port)).collect::<Result<_>>()?;
@@ -125,7 +126,7 @@ struct LoadConnection {
 }
 
 impl LoadConnection {
-    /// Sends one webhook and reads its response, which must be 202.
+    /// Sends one webhook and reads its response. Returns an error if the response's status is not 202.
     fn post(&mut self, run: u128, number: u64, payload: &RequestPayload) -> Result<()> {
         let head = format!(
             "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run}-{number}\r\n"
@@ -150,7 +151,7 @@ impl LoadConnection {
     }
 }
 
-/// Returns the status of a response once it is complete.
+/// Returns the status of a complete response, or `None` if the response is not complete.
 fn parse_response_status(response: &[u8]) -> Option<u16> {
     let end = response.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&response[..end]).ok()?;

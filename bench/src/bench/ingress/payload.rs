@@ -1,5 +1,5 @@
-//! The requests: copies of GitHub's published example of a push to a pull request. Each copy has another pull
-//! request, and a valid signature.
+//! The requests: copies of GitHub's published example of a push to a pull request. Each copy has a different
+//! pull request number, and a valid signature.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,13 +9,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// The secret of the webhooks.
+/// The secret with which webhooks are signed.
 pub(super) const SECRET: &str = "a secret of the bench";
-/// The published examples, a list of `{ name, examples }`.
+/// The file with GitHub's published examples, a list of `{ name, examples }`.
 const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
 
-/// The part of a request after its first lines: the remaining headers, such as signature and length, and the
-/// body.
+/// The payload of a request: all headers after the first lines, such as signature and length, and the body.
 pub(super) struct RequestPayload(Vec<u8>);
 
 impl RequestPayload {

@@ -1,5 +1,5 @@
-//! Starts the two services with their own data in a temporary folder, measures their processes with the
-//! figures of the system, and stops them.
+//! Starts the two services, each with its data in a temporary folder. Measures their processes with the
+//! system's figures, and stops them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ use crate::bench::process::{ChildProcess, ChildUsage, create_disk_folder, free_p
 use crate::bench::stores;
 use crate::workspace;
 
-/// The delay before a slot becomes due. It is longer than the measurement, so the services only receive
-/// webhooks.
+/// The delay before a slot becomes due. The delay is longer than the measurement, so the services do nothing
+/// except receive webhooks.
 const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The service to measure, with the programs that it needs.
 pub(super) enum IngressService {
     /// The service `truing serve`.
     Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
-    /// The service of Fastify, BullMQ and Redis.
+    /// The peer service, built from Fastify, BullMQ and Redis.
     Peer { redis: PathBuf, folder: PathBuf },
 }
 
@@ -103,8 +103,8 @@ impl RunningService {
     }
 }
 
-/// Builds the command of our own service. `store` is the section `[store]` of its configuration, and
-/// `marker_key` a line of the forge's section.
+/// Builds the command of `truing serve`. `store` is the configuration's section `[store]`, and `marker_key`
+/// is a line for its section of the forge.
 fn truing_command(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
     let config = data.join("truing.toml");
     let seconds = DEBOUNCE.as_secs();
@@ -125,7 +125,7 @@ fn truing_command(program: &Path, data: &Path, port: u16, store: &str, marker_ke
     Ok(command)
 }
 
-/// Installs the peer below the target folder and returns the path.
+/// Installs the peer below the target folder, and returns the peer's folder.
 pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
     let folder = root.join("target/bench/ingress-peer");
     fs::create_dir_all(&folder).context("cannot make the peer's folder")?;
@@ -137,8 +137,8 @@ pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
         fs::write(folder.join(name), text)?;
     }
     let mut install = Command::new("npm");
-    // `npm ci` fails if a binary for another system is missing at the registry. The lock file leaves such
-    // binaries out, so `npm install` is used.
+    // `npm install` is used, because `npm ci` fails if the registry lacks a binary for another system. The
+    // lock file leaves out such binaries.
     install.args([
         "install",
         "--no-save",

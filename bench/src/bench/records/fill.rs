@@ -1,6 +1,6 @@
-//! Generates the rows of a service that has run for the whole retention time, in SQL that both SQLite and
-//! PostgreSQL understand. The rows are added in the order of their times, as a service adds them, so related
-//! rows are as far apart as in a real store.
+//! Generates the rows of a service that has run for the whole retention time, as SQL for both SQLite and
+//! PostgreSQL. The rows are added in the order of their times, as in a real service. Related rows are
+//! therefore as far apart as in a real store.
 
 use anyhow::Result;
 use truing_core::id::UnixMillis;
@@ -13,19 +13,23 @@ pub(super) const REPOSITORIES: u64 = 300;
 /// Number of days over which the pull requests are distributed: the default of `retention.runs`.
 pub(super) const DAYS: u64 = 90;
 const DAY_MS: i64 = 86_400_000;
-/// Number of rows for each pull request, in each table that has rows for every pull request.
+/// Number of reviews of each pull request. The next constants are the numbers of rows that each pull request
+/// has in the other tables.
 const REVIEWS: u64 = 2;
 const FINDINGS: u64 = 3;
 const EFFECTS: u64 = 5;
 const EVENTS: u64 = 12;
-/// Number of model calls for each review, and number of budget levels to which each call is charged.
+/// Number of model calls in each review; the next constant is the number of budget levels to which each call
+/// is charged.
 const CALLS: u64 = 3;
 const LEVELS: u64 = 3;
-/// For tables with rows for only some pull requests: the number of pull requests for each row.
+/// Number of pull requests for each row in the tables with few rows; the next constant is the same for the
+/// table of comments.
 const FEW: u64 = 20;
 const COMMENTED: u64 = 5;
 
-/// Number of all rows for each pull request, without the tables that have rows for only some pull requests.
+/// Number of rows that each pull request has in all tables together. Tables with rows for only some pull
+/// requests are not counted.
 const ROWS: u64 =
     REVIEWS + FINDINGS + (FINDINGS + 1) + EFFECTS + EVENTS + REVIEWS * CALLS * (1 + LEVELS) + REVIEWS + 2;
 
@@ -46,14 +50,14 @@ impl StoreSize {
         self.now.0 - DAYS as i64 * DAY_MS
     }
 
-    /// Returns the SQL expression of the time of a pull request.
+    /// Returns the SQL expression for the time of a pull request.
     fn pull_time_sql(&self, pull: &str) -> String {
         let step = (DAYS as i64 * DAY_MS / self.pulls as i64).max(1);
         format!("({} + ({pull}) * {step})", self.start_millis())
     }
 
-    /// Returns the SQL expression of the time at which a review began. The second review of a pull request
-    /// began an hour after the first.
+    /// Returns the SQL expression for the start time of a review. The second review of a pull request began
+    /// an hour after the first.
     fn review_start_sql(&self, review: &str) -> String {
         format!(
             "({} + ({review}) % {REVIEWS} * 3600000 + 15000)",
@@ -72,7 +76,7 @@ impl StoreSize {
     }
 }
 
-/// Returns the SQL of a pull request's key.
+/// Returns the SQL expression for the key of a pull request.
 fn pull_key_sql(pull: &str) -> String {
     format!("'pr/github/' || (1000 + ({pull}) % {REPOSITORIES}) || '/' || (({pull}) / {REPOSITORIES} + 1)")
 }
@@ -81,7 +85,7 @@ fn repository_sql(pull: &str) -> String {
     format!("'acme/service-' || (1000 + ({pull}) % {REPOSITORIES})")
 }
 
-/// Returns the SQL of a pull request's name.
+/// Returns the SQL expression for the name of a pull request.
 fn pull_name_sql(pull: &str) -> String {
     format!("{} || '#' || (({pull}) / {REPOSITORIES} + 1)", repository_sql(pull))
 }
@@ -91,12 +95,12 @@ pub(super) fn pull_name(pull: u64) -> String {
     format!("acme/service-{}#{}", 1000 + pull % REPOSITORIES, pull / REPOSITORIES + 1)
 }
 
-/// Returns the SQL expression of a commit id, which is unique for each number.
+/// Returns the SQL expression for a commit id. Different numbers have different ids.
 fn sha_sql(number: &str) -> String {
     format!("(1000000000000000 + {number}) || '0a1b2c3d4e5f60718293a4b5'")
 }
 
-/// Returns the SQL expression of a run's id. Later runs have greater ids, as in the program.
+/// Returns the SQL expression for the id of a run. A higher number has a greater id, as in the program.
 fn run_id_sql(number: &str) -> String {
     format!("'019ac3d2-5e4f-7a1b-8c0d-' || (100000000000 + {number})")
 }
@@ -109,7 +113,7 @@ fn quote_sql(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns the SQL expression of a text in which each mark is replaced by the value of an expression.
+/// Returns the SQL expression for a text in which the value of an expression replaces each mark.
 fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
     marks
         .iter()
@@ -118,7 +122,7 @@ fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
 }
 
 /// Returns the SQL source of the numbers from 0 to `count - 1`, as the column `value`. The numbers are 64-bit
-/// integers, because PostgreSQL would compute with 32-bit integers otherwise, which are too small.
+/// integers, because PostgreSQL would otherwise compute with 32-bit integers, whose range is too small.
 fn series_sql(count: u64) -> String {
     format!("generate_series(CAST(0 AS BIGINT), {}) AS value", count as i64 - 1)
 }
@@ -178,15 +182,15 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add the findings of pull requests, what should be published for them, and what
-/// has been published.
+/// Returns the statements that add the findings of pull requests, the comments to publish for them, and the
+/// published comments.
 fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding_id_sql("value");
     let body = replace_marks_sql(&shapes.finding, &[(FINDING, &id)]);
     let findings = format!("{}, {id}, value % {FINDINGS}, {body}", pull_key_sql(&of_pull));
 
-    // The first item of a pull request is the summary; the findings follow.
+    // The first item of a pull request is its summary, and the other items are its findings.
     let items = FINDINGS + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
     let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 1"));
@@ -201,7 +205,7 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let status = replace_marks_sql(&shapes.status, &[(HEAD, &sha_sql(&format!("value * {REVIEWS} + 1")))]);
     let status = format!("{}, {status}, 1", pull_key_sql("value"));
 
-    // The first effect of a pull request is the status; the items follow.
+    // The first effect of a pull request is its status, and the other effects are its items.
     let (pull, at) = (format!("value / {EFFECTS}"), format!("value % {EFFECTS}"));
     let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 2"));
     let effect = format!(
@@ -242,8 +246,8 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add the history of pull requests, and records of people's actions for some of
-/// them.
+/// Returns the statements that add the events of all pull requests, and records such as comments and
+/// dismissals for some of them.
 fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
@@ -296,8 +300,8 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add the budget levels and the charges on them. The levels get the numbers from
-/// 1 on, in the order of these statements.
+/// Returns the statements that add the budget levels and the charges on them. The database numbers the levels
+/// from 1 on, in the order of these statements.
 fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
@@ -333,7 +337,7 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
         size.review_start_sql(&paid),
         COST / CALLS
     );
-    // A call is charged to approximately the day and the month of its pull request.
+    // A call is charged to approximately the day and the month in which its pull request was created.
     let pull = format!("value / {}", REVIEWS * CALLS);
     let per_day = (size.pulls / DAYS).max(1);
     let per_month = (size.pulls / months.len() as u64).max(1);
@@ -361,12 +365,12 @@ pub(super) fn slot_statements(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = pull_key_sql("value");
     let body = replace_marks_sql(&build_row_texts()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
-    // The body of each slot also contains later times. They are the same in all rows, because the measurement
-    // does not read them.
+    // The later times in the body of each slot are equal in all rows, because the measurement does not read
+    // them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
     let insert = insert_sql("slot", "key, version, wakes_at, body, shown", count, &row);
-    // Raises the counter above the tokens and versions of the added rows, so that the store does not issue
-    // one of them again.
+    // Raises the counter to the highest token and version in the added rows, so the store never issues one of
+    // them again.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT \
          max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))
@@ -382,7 +386,7 @@ mod tests {
         assert_eq!(size.pulls, 54_000 / ROWS);
         let sum: u64 = fill_statements(&size).unwrap().lines().filter_map(count_rows).sum();
         let counted = size.pulls * ROWS;
-        // The sum also contains a few rows of tables that do not have rows for every pull request.
+        // The sum also contains a few rows of tables that have rows for only some pull requests.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }
 

@@ -30,7 +30,7 @@ const TABLES: [&str; 16] = [
     "job",
 ];
 
-/// The storage behind a store.
+/// The database or databases that contain a store.
 enum StoreBackend {
     File(PathBuf),
     Servers(Box<StoreServers>),
@@ -58,7 +58,7 @@ impl MeasuredStore {
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
         let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBackend::File(file))?;
         served.create_empty_store()?;
-        // The file is filled without a journal, because it is not used if filling fails.
+        // The file is filled without a journal, because a file that could not be filled is not used.
         let mut sql = String::from(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN;\n",
         );
@@ -71,8 +71,8 @@ impl MeasuredStore {
         Ok(served)
     }
 
-    /// Starts servers with records and slots. The program copies the slots from a store file, so that they
-    /// have the format that the program itself writes.
+    /// Starts servers with records and slots. The program itself copies the slots from a store file, so the
+    /// slots have the format that the program writes.
     pub(super) fn start_server_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -83,8 +83,8 @@ impl MeasuredStore {
         let served = Self::start_empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
         workspace::command_output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
-        // For speed, foreign keys are not checked for each row. The statistics are updated at the end,
-        // because the server itself would update them only after some time.
+        // For speed, foreign keys are not checked for each row. The statistics are updated explicitly at the
+        // end, because the server would update them only later.
         let mut sql = String::from(
             "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = \
              replica;\n",
@@ -124,7 +124,7 @@ impl MeasuredStore {
         Ok(())
     }
 
-    /// Returns a command of the program on this store.
+    /// Returns a command that runs the program on this store.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
@@ -202,7 +202,7 @@ impl MeasuredStore {
         Ok(counts.into_iter().filter(|(_, rows)| *rows > 0).collect())
     }
 
-    /// Returns the bytes of the records on the disk, with their indexes.
+    /// Returns the number of bytes on the disk that the records use, including their indexes.
     pub(super) fn disk_bytes(&self) -> Result<u64> {
         match &self.backing {
             StoreBackend::File(file) => Ok(std::fs::metadata(file)?.len()),

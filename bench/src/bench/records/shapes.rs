@@ -1,6 +1,6 @@
-//! Creates the bodies of rows as the program writes them. The bodies are created from the types of
-//! `truing_core`. They contain marks in place of the values that differ from row to row. If such a type
-//! changes, the measured data changes with it.
+//! Creates the bodies of rows in the format in which the program writes them. The bodies are serialized from
+//! types of `truing_core`, so a change of these types also changes the measured data. They contain marks in
+//! place of the values that differ from row to row.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -24,14 +24,15 @@ use truing_core::run::RunStage;
 use truing_core::slot::{LoopKind, Slot, SlotLimits};
 use truing_diff::RepoPath;
 
-/// Marks in place of the run's id, the key, the finding's id and the commit ids. The marks of commits must be
-/// valid commit ids.
+/// Mark in place of a run's id. The next constants are the marks for the key, the finding's id and the commit
+/// ids, which must be valid commit ids.
 pub(super) const RUN: &str = "@RUN";
 pub(super) const KEY: &str = "@KEY";
 pub(super) const FINDING: &str = "@FINDING";
 pub(super) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub(super) const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-/// Marks in place of times. They have as many digits as current times.
+/// Mark in place of a start time; the next constant is the mark for an end time. Both have as many digits as
+/// current times.
 pub(super) const BEGAN: i64 = 1_111_111_111_111;
 pub(super) const ENDED: i64 = 1_222_222_222_222;
 /// Cost of each review in micro-dollars.
@@ -43,7 +44,8 @@ pub(super) const TOOK_MS: i64 = 62_000;
 pub(super) struct RowTexts {
     pub(super) review: String,
     pub(super) converge: String,
-    /// The values of two columns of a converge run.
+    /// The run's outcome, which has its own column. The next field is the run's reason, which also has its
+    /// own column.
     pub(super) converge_kind: String,
     pub(super) converge_reason: String,
     pub(super) finding: String,
@@ -93,7 +95,7 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
     })
 }
 
-/// A text that is as long as that of a typical finding.
+/// A text with the length of a typical finding's text.
 const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so \
      that each failed request leaves one less. Give it back in `finally`, or hold it in a context. ";
 const SNIPPET: &str =

@@ -1,12 +1,12 @@
-//! Generates a realistic project, whose files consist of blocks of code in several languages, and a change of
-//! its files. The same seed gives the same project.
+//! Generates a realistic project, and a change of its files. The files consist of code blocks in several
+//! languages. Equal seeds give equal projects.
 
 use std::fmt;
 
 use crate::fuzz::random::SeededRandom;
 
 /// For each language: the folder of its files, their extension, and a text that consists of blocks. The first
-/// block of the text begins each file, the last block contains defects, and the others occur in any order.
+/// block begins each file, the last block contains defects, and the other blocks are used in random order.
 const LANGUAGES: &[(&str, &str, &str)] = &[
     ("services", "py", include_str!("python.txt")),
     ("web", "ts", include_str!("typescript.txt")),
@@ -31,9 +31,9 @@ const WORDS: &[&str] = &[
 const VERBS: &[&str] =
     &["follows", "holds", "ends", "begins", "replaces", "outlives", "limits", "names", "counts", "carries"];
 
-/// On average, one of this number of blocks has a defect.
+/// On average, one block in this many blocks has a defect.
 const DEFECT_EVERY: usize = 60;
-/// Of this number of changed files, one is new, one is renamed, and one is deleted.
+/// In each group of this many changed files, one is new, one is renamed, and one is deleted.
 const SPECIAL_EVERY: usize = 10;
 /// Approximate number of lines of a block.
 const BLOCK_LINES: usize = 15;
@@ -123,8 +123,8 @@ impl GeneratedProject {
                     change.removed_files.push(file.path);
                     continue;
                 }
-                // A changed file gets a fifth more lines than the average, because deleted files add no lines
-                // and renamed files add few.
+                // A changed file gets a fifth more lines than the average, because deleted files add none and
+                // renamed files add few.
                 _ => self.edit_file(&mut file, each + each / 5),
             }
             change.written.push((file.path.clone(), file.text()));
@@ -169,7 +169,7 @@ impl GeneratedProject {
         file
     }
 
-    /// Generates a block of a language. A few of the blocks have a defect.
+    /// Generates a block of a language. On average, one of `DEFECT_EVERY` blocks has a defect.
     fn generate_block(&mut self, language: usize) -> String {
         let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let parts = split_blocks(blocks);
@@ -179,8 +179,8 @@ impl GeneratedProject {
         self.fill_placeholders(block)
     }
 
-    /// Replaces a block's placeholders: by names for `{x}`, `{X}` and the like, by a number for `{n}`, and by
-    /// sentences for `{T}`.
+    /// Replaces the placeholders in a block: `{x}`, `{X}` and similar ones by names, `{n}` by a number, and
+    /// `{T}` by sentences.
     fn fill_placeholders(&mut self, block: &str) -> String {
         let number = self.random.below(1_000_000).to_string();
         let mut text = String::with_capacity(block.len() * 2);
@@ -205,7 +205,7 @@ impl GeneratedProject {
                 "{t" => text.push_str(&self.sentence()),
                 "{T" => text.push_str(&capitalize(&self.sentence())),
                 "{secret" => text.push_str(&self.secret()),
-                // This brace is not a placeholder, but part of the code.
+                // This brace does not begin a placeholder; it belongs to the code.
                 _ => {
                     text.push('{');
                     rest = after.get(1..).unwrap_or_default();
@@ -271,8 +271,8 @@ mod tests {
         assert_eq!(paths.len(), texts.len());
         for (path, text) in texts.iter().chain(&change.written) {
             for left in ["{x}", "{y}", "{z}", "{X}", "{Y}", "{Z}", "{n}", "{t}", "{T}", "{secret}", "===="] {
-                // A leftover placeholder is recognized reliably, because no generated code contains one of
-                // these texts.
+                // These texts identify a leftover placeholder reliably, because no generated code contains
+                // them.
                 assert!(!text.contains(left), "{path}: {left}");
             }
         }

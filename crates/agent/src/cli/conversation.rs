@@ -19,7 +19,7 @@ use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// Text that the program gets as the model's last message.
 const FINAL_MESSAGE: &str = "The run is over.";
-/// Time within which the program must exit by itself after the run is over.
+/// Time that the program has, after the end of the run, to exit by itself before it is killed.
 const ENDS: Duration = Duration::from_secs(10);
 
 /// Hints of every tool of a run. Even a read-only tool is not marked as read-only: the program makes calls of
@@ -31,14 +31,14 @@ pub(super) const HINTS: ToolHints =
 pub(super) struct CliConversation<'a, F, J> {
     turns: ActiveAgentRun<'a, F, J>,
     model: &'a str,
-    /// The end of the run, as soon as there is one.
+    /// The end of the run; `None` while the run continues.
     end: Option<AgentRunEnd>,
-    /// Error found in the report of the last response.
+    /// Error in the report that the model's last response contained, if there is one.
     report_error: Option<String>,
-    /// Results of calls of unknown tools, by the identifier of the call. The program answers such calls with
-    /// its own text; these results replace that text.
+    /// Results of calls of unknown tools, by call identifier. The program answers such calls with its own
+    /// text; these results replace that text.
     unknown: BTreeMap<String, CallOutput>,
-    /// Number of tool calls from the model's last response that the program has sent so far.
+    /// Number of tool calls that the program has made so far for the model's last response.
     arrived_calls: usize,
     /// Number of responses sent to the program.
     response_count: usize,
@@ -78,8 +78,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     }
 
     /// Handles the program's messages until the run is over and the program has had time to exit. `start` is
-    /// the program's permit from the queue of starts; the program's first message releases the permit. The
-    /// run also ends if the program does not send its first model request in time.
+    /// the program's permit to start; the program's first message releases it for the next start. The run
+    /// also ends if the program does not send its first model request in time.
     pub(super) async fn serve_program(
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,
@@ -109,11 +109,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
                 self.handle_message(message).await;
             }
         };
-        // The result is ignored, because the run is already over.
+        // A timeout is ignored, because the run is already over.
         let _ = timeout(ENDS, rest).await;
     }
 
-    /// True once the run has ended by itself.
+    /// Returns true once the conversation has determined the end of the run.
     pub(super) fn is_over(&self) -> bool {
         self.end.is_some()
     }
@@ -125,7 +125,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     }
 
     async fn handle_message(&mut self, message: ProgramMessage) {
-        // If the send fails, the receiver was dropped and needs no response, so the error is ignored.
+        // The send fails only if the receiver was dropped and no longer needs a response, so the error is
+        // ignored.
         match message {
             ProgramMessage::ModelRequest { body, subagent, reply_sender: back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
@@ -207,8 +208,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         }
     }
 
-    /// Builds a response for the program, with the usage since the previous response. The program sums up
-    /// these usages for its own spending cap.
+    /// Builds a response for the program. The response reports the tokens that the run has used since the
+    /// previous response. The program sums up these usages for its own spending cap.
     fn encode_reply(&mut self, message: &ModelMessage, streams: bool) -> RelayReply {
         self.response_count += 1;
         let id = format!("msg_{:08}", self.response_count);
@@ -217,7 +218,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         RelayReply::Response { body: wire::encode_answer(message, &id, self.model, &usage, streams), streams }
     }
 
-    /// Runs a call of the last response.
+    /// Runs a tool call that the model's last response requested.
     async fn call_tool(&mut self, name: &str, input: &Value) -> CallOutput {
         let (at, wrong) = (self.arrived_calls, self.report_error.clone());
         self.arrived_calls += 1;

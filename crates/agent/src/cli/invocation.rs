@@ -1,6 +1,6 @@
 //! The arguments and variables of the `claude` program, which disable as many of its features as possible.
-//! Every setting is needed: measurements with [`CLI_VERSION`](truing_core::agent::CLI_VERSION) showed that
-//! without it, the program does something that Truing did not request.
+//! Every setting is needed. Measurements with [`CLI_VERSION`](truing_core::agent::CLI_VERSION) showed that
+//! the program does something unrequested if a setting is missing.
 
 use std::ffi::OsString;
 
@@ -16,7 +16,7 @@ pub(super) const SERVER: &str = "truing";
 /// The variables that hold the run's token: the first for model requests, the second for tool calls. The
 /// program hides the first variable from its own child processes.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
-/// The program's own turn limit exceeds the run's limit by this number, because the program counts turns
+/// The program's own turn limit is this much higher than the run's limit, because the program counts turns
 /// differently. The program's limit is only a second safeguard.
 const MORE_TURNS: u32 = 4;
 /// Prefix of the models whose prices the program knows. The program prices any other model like the most
@@ -50,11 +50,11 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MAX_MCP_OUTPUT_TOKENS", "1000000"),
 ];
 
-/// The user's own switch for teams of agents. The switch is passed on but has no effect, because no tool for
-/// teams is offered.
+/// The variable with which a user enables teams of agents. Truing passes the variable on, but it has no
+/// effect, because the run offers no tool for teams.
 pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
 
-/// Returns the environment variables of the program with this token.
+/// Returns the environment variables of the program, including this token of the run.
 pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String, String)> {
     let all = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     all.chain(TOKENS.map(|name| (name.to_owned(), token.to_owned())))
@@ -100,7 +100,7 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         &turns,
         "--model",
         model,
-        // This is a placeholder: the run replaces the system prompt in each request to the model.
+        // A placeholder: the run replaces the system prompt in each request to the model.
         "--system-prompt",
         "-",
     ];

@@ -1,9 +1,9 @@
-//! Recordings of the real program's output. The recordings test how runs end on machines that lack the
-//! program. Another test runs the program itself if it is installed.
+//! Recordings of the real program's output. With the recordings, the tests check how runs end even on
+//! machines that lack the program. Another test runs the program itself if it is installed.
 //!
 //! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` makes new recordings. It runs the program
-//! that `cargo xtask test` installs, in the version that this runtime was measured with. Names of a machine,
-//! identifiers of a run and times are removed.
+//! that `cargo xtask test` installs, in the version that this runtime was measured with. Host names,
+//! identifiers of a run and times are removed from the recordings.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -32,18 +32,18 @@ use crate::native::{CallOutput, RunLimits};
 
 /// A model whose price the program knows.
 const MODEL: &str = "claude-sonnet-5-5";
-/// Calls in one response.
+/// Number of tool calls in one scripted response.
 const CALLS: usize = 4;
 /// Time in which a parallel call would certainly arrive, since parallel calls arrive within a few
 /// milliseconds.
 const PARALLEL_CALL_WINDOW: Duration = Duration::from_millis(400);
 
-/// A scripted response to the program's `n`th model request, or to a tool call.
+/// A scripted response to one of the program's model requests, or to a tool call.
 #[derive(Clone, Copy)]
 enum ScriptedReply {
     /// A response that has only text.
     Text,
-    /// A call of the one tool, with this usage in tokens.
+    /// A call of the only tool, in a response that reports this token usage.
     Call(u64),
     /// A text response with which the model declines the task.
     Refusal,
@@ -61,7 +61,7 @@ struct RecordedCase {
     /// get the last response again.
     model_replies: &'static [ScriptedReply],
     tool_reply: ScriptedReply,
-    /// Beginning of the debug text of the expected end of the run.
+    /// Expected beginning of the end of the run, in its debug format.
     end: &'static str,
 }
 
@@ -152,7 +152,7 @@ fn load_recording(name: &str) -> ProgramRecording {
 
 fn run_end(lines: &[u8], status: ExitStatus) -> String {
     let mut stream = CliStream::default();
-    // The result does not depend on the size of the chunks.
+    // The lines are read in small chunks, because the result must not depend on the size of the chunks.
     for part in lines.chunks(7) {
         stream.read(part);
     }
@@ -210,15 +210,15 @@ fn find_program() -> Option<PathBuf> {
     root.join("target/tools/claude").join(CLI_VERSION).join("claude").canonicalize().ok()
 }
 
-/// The output of one run of the program, and the names in this output that identify the run, with their
-/// replacements.
+/// The output of one run of the program. `names` are the run's folder and address, with the texts that
+/// replace them in a recording.
 struct ProgramRun {
     output: std::process::Output,
     names: [(String, &'static str); 2],
 }
 
-/// Runs the program and sends it this many prompts. `answers` takes the place of a run and answers the
-/// program's messages.
+/// Runs the program and sends it the prompt `lines` times. `answers` answers the program's messages in place
+/// of a run.
 async fn run_program<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,
@@ -276,7 +276,8 @@ async fn record_case(story: &RecordedCase) {
     std::fs::write(recordings_folder().join(format!("{}.jsonl", story.name)), text).unwrap();
 }
 
-/// Order matters: a tool's effect may depend on the call before it.
+/// The program makes the calls of one response one after another, because a tool's effect may depend on the
+/// previous call.
 #[tokio::test]
 async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
     let Some(program) = find_program() else { return };
@@ -316,7 +317,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
 /// Answers the program's messages from the script.
 async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
-    // Response channels that are kept open until the program exits.
+    // Response channels of unanswered requests, which stay open until the program exits.
     let mut open = Vec::new();
     while let Some(message) = messages.recv().await {
         match message {
@@ -383,7 +384,7 @@ fn scripted_response(
     }
 }
 
-/// Removes names of a machine, identifiers of a run and times.
+/// Removes host names, identifiers of a run and times.
 fn strip_run_names(value: &mut Value, names: &[(String, &str)]) {
     match value {
         Value::Object(fields) => {

@@ -56,7 +56,7 @@ pub(super) struct CliRelay {
     tools: Arc<ToolBridge>,
 }
 
-/// The tools of a run; calls are forwarded to the run.
+/// The MCP tools of a run. Each call of a tool is forwarded to the run.
 struct ToolBridge {
     offers: Vec<McpTool>,
     run: mpsc::Sender<ProgramMessage>,
@@ -105,7 +105,7 @@ impl CliRelay {
             async move { relay.route_request(request).await }
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
-        // A server error is ignored, because the program exits without the server, and the exit is reported.
+        // A server error is ignored. Without the server, the program exits, and its exit is reported.
         let _ = connections::serve_connections(listener, ConnectionBounds::default(), knows, answer).await;
     }
 

@@ -1,5 +1,6 @@
-//! Reader of the `claude` program's output: one line of JSON for each event. Events differ between versions.
-//! Only the last event, the result, is used. A run without a result has failed, even with exit code 0.
+//! Reader of the `claude` program's output: one line of JSON for each event. Only the last event, the result,
+//! is used, because the other events differ between versions. A run without a result has failed, even with
+//! exit code 0.
 
 use std::process::ExitStatus;
 
@@ -88,7 +89,7 @@ impl CliStream {
         }
     }
 
-    /// Returns the outcome of a run whose program exited before the run was over.
+    /// Returns the outcome of a run whose program exited before the conversation had ended.
     pub(super) fn run_end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(result_line) = &self.result else {
             let errors = clean_line(errors.trim(), MAX_WORDS);
@@ -125,7 +126,7 @@ mod tests {
 
     fn end(lines: &str, code: i32) -> String {
         let mut stream = CliStream::default();
-        // The result does not depend on the size of the chunks.
+        // The lines are read byte by byte, because the result must not depend on the size of the chunks.
         for byte in lines.as_bytes() {
             stream.read(&[*byte]);
         }

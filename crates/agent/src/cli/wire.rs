@@ -7,8 +7,8 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 use super::invocation::SERVER;
 
-/// The fields that Truing uses from the program's request. All other fields, such as the system prompt, come
-/// from the run.
+/// The fields that Truing uses from the program's request. The run supplies all other fields of a model
+/// request, such as the system prompt.
 pub(super) struct CliRequest {
     pub(super) model: String,
     pub(super) messages: Vec<ModelMessage>,

@@ -61,8 +61,8 @@ pub(super) fn edit_file(
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
-    // The model sees only the masked text. A match that exists only in the unmasked text is not reported,
-    // because it would confirm a guessed secret.
+    // The model sees only the masked text. If the unmasked text has more matches, the edit fails as if there
+    // were no match, because a successful edit would confirm a guessed secret.
     let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
     if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(FileChangeError::Masked(path.to_owned()));
@@ -101,9 +101,9 @@ pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Resu
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
-/// Refuses new content that lacks a secret of the old content, or in which a secret can no longer be
-/// recognized. Also refuses content with more masks than before. An equal number is allowed, because a
-/// repository may itself contain the mask text.
+/// Refuses new content in which a secret of the old content is missing or no longer recognizable. Also
+/// refuses new content that contains more masks than the old content. An equal number of masks is allowed,
+/// because a repository may itself contain the mask text.
 fn check_secrets_unchanged(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
     if are_secrets_shown() {
         return Ok(());

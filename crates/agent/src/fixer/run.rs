@@ -13,8 +13,8 @@ use crate::outgoing::to_tree_paths;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. Masks secrets in the command's output; these secrets are recognized
-/// only by their form. Dropping the future kills the command and every process that it started.
+/// Runs a command that the policy allows. Masks those secrets in the command's output that are recognizable
+/// by their form. Dropping the future kills the command and every process that it started.
 pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workspace.clone, JobCommand::Program(words))?;
@@ -29,7 +29,7 @@ pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> 
     Ok(render_command_report(workspace, &ended))
 }
 
-/// Returns the maximum size of the clone: the present size plus the number of bytes that one command may
+/// Returns a limit for the size of the clone: the present size plus the number of bytes that one command may
 /// write.
 async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];

@@ -2,9 +2,9 @@
 //! begins and stopped when it ends.
 //!
 //! No output of a server is trusted. Its tools are checked before a model sees them (`offer`), its results
-//! are plain text within a bound (`said`), and its bytes and times are limited (`session`). A server that
-//! cannot be started, crashes, hangs, sends too much or sends invalid data is dropped. The run continues
-//! without the server and receives a [`ServerProblem`].
+//! become plain text of limited size (`tool_result`), and its bytes and times are limited (`session`). A
+//! server that cannot be started, crashes, hangs, sends too much or sends invalid data is dropped. The run
+//! continues without the server and receives a [`ServerProblem`].
 
 mod bound;
 mod offer;
@@ -44,7 +44,7 @@ use session::{CallError, McpSession, ServerFailure};
 const MAX_INPUT: usize = 32 << 10;
 /// Maximum number of characters of a message about a failed server.
 const MAX_WORDS: usize = 200;
-/// Maximum number of problems that are reported of one server.
+/// Maximum number of problems that are reported for one server.
 const MAX_PROBLEMS: usize = 8;
 
 /// A problem of a server, for people: each text is one line without secrets.
@@ -54,7 +54,8 @@ pub struct ServerProblem {
     pub server: String,
     /// Description of the problem, in Truing's words.
     pub description: String,
-    /// The server's own last output, if there was any: for operators, not for every reader of a review.
+    /// The server's own last output, if there was any. It is meant for operators, not for every reader of a
+    /// review.
     pub server_output: String,
 }
 
@@ -68,7 +69,8 @@ impl fmt::Display for ServerProblem {
 #[derive(Default)]
 pub struct McpServers {
     servers: Vec<RunningServer>,
-    /// For each tool name that the model uses, the index of the server and the server's own name of the tool.
+    /// The tools by the name that the model uses. The value is the index of the server and the server's own
+    /// name for the tool.
     tools: BTreeMap<String, (usize, String)>,
     offered: Vec<ToolDefinition>,
     problems: std::sync::Mutex<Vec<ServerProblem>>,
@@ -110,7 +112,7 @@ impl McpServers {
         started
     }
 
-    /// Adds the tools of a server that will be added next to the list of servers.
+    /// Adds the tools of a server whose index in `servers` will be the present length of `servers`.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
@@ -244,9 +246,9 @@ impl McpServers {
                 ));
             }
             Ok(Err(CallError::ServerFailed(why))) => open.close_after_failure(why).await,
-            // The call had less than its full time, because it waited for the session, so the server is not
-            // at fault and the session is kept. A late response contains the number of this call, so it is
-            // not taken for another response.
+            // The call first waited for the session, so it had less than its full time. The server is not at
+            // fault, and the session is kept. A late response is not mistaken for the response to another
+            // call, because it contains the number of this call.
             Err(_) if has_waited => {
                 *session = Some(open);
                 return busy();

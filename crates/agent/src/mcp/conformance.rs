@@ -1,9 +1,9 @@
-//! Runs the suite of the Model Context Protocol (`@modelcontextprotocol/conformance`) against the code
-//! behind `truing mcp serve` and the client of runs. The result of each scenario is part of the
-//! documentation.
+//! Runs the conformance suite of the Model Context Protocol (`@modelcontextprotocol/conformance`). It tests
+//! the code behind `truing mcp serve`, and the MCP client that runs use. The result of each scenario is part
+//! of the documentation.
 //!
 //! `cargo xtask test` installs the suite; without it the test checks nothing and prints a note.
-//! `UPDATE_DOCS=1` updates the page.
+//! `UPDATE_DOCS=1` updates the documentation page.
 
 mod everything;
 mod page;
@@ -32,8 +32,8 @@ use page::{ProtocolSide, ScenarioRow};
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Timeout of Truing's client when it connects to a server of the suite.
 const WAITS: Duration = Duration::from_secs(20);
-/// The tested revisions of the protocol: the newest revision with a handshake, and the newest revision of
-/// all.
+/// The tested revisions of the protocol: the newest revision that has a handshake, and the newest of all
+/// revisions.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 /// The variable by which the suite passes the scenario to the client that it starts.
 const SCENARIO: &str = "MCP_CONFORMANCE_SCENARIO";
@@ -52,7 +52,8 @@ fn find_suite() -> Option<(PathBuf, PathBuf)> {
     Some((node.canonicalize().ok()?, script.canonicalize().ok()?))
 }
 
-/// Runs one side of the suite at a revision, and returns the result of each scenario.
+/// Runs the suite's server scenarios or client scenarios for a protocol revision, and returns the result of
+/// each scenario.
 async fn run_suite(
     (node, script): &(PathBuf, PathBuf),
     revision: &str,
@@ -75,7 +76,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let Some(suite) = find_suite() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    // The suite sends no token, so the endpoint requires none.
+    // The endpoint requires no token, because the suite sends none.
     let door = McpEndpoint::new(None);
     let served = tokio::spawn(serve_connections(
         listener,
@@ -104,7 +105,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
 }
 
-/// The run's own tools in this test: none.
+/// The run's own tools; this test has none.
 struct NoTools;
 
 #[async_trait]
@@ -155,6 +156,6 @@ async fn call_tools(calls: Vec<(String, Value)>) {
     for (tool, input) in calls {
         servers.combine_with(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
     }
-    // Problems of the server are ignored here, because the suite itself checks the requests that it received.
+    // The reported problems are ignored, because the suite itself checks the requests that it received.
     servers.stop().await;
 }

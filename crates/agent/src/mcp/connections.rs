@@ -48,8 +48,8 @@ impl Default for ConnectionBounds {
     }
 }
 
-/// Serves all connections, without end. Dropping the future closes all connections. `knows` returns true if
-/// the headers show the token.
+/// Serves all connections, without end. Dropping the future closes all connections. `knows` must return true
+/// if the headers contain the token.
 ///
 /// # Errors
 /// An I/O error if the listener fails to accept a connection while no connection is open.
@@ -130,7 +130,8 @@ struct OpenConnection {
     id: u64,
     peer: IpAddr,
     is_known: bool,
-    /// Notified to close the connection; ignored after the connection has shown the token.
+    /// Notified when the connection must be closed. The notification is ignored after the connection has
+    /// shown the token.
     end: Arc<Notify>,
 }
 
@@ -142,8 +143,8 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Adds a connection without the token to the table. If the limit of such connections is reached, closes
-    /// the oldest one of the address that has the most of them.
+    /// Adds a connection without the token to the table. If the limit of such connections is reached, finds
+    /// the address that has the most such connections and closes the oldest of these.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = lock_table(room);
         let strange = || all.connections.iter().filter(|open| !open.is_known);
@@ -163,8 +164,8 @@ impl ConnectionGuard {
         Self { connections: room.clone(), id, end }
     }
 
-    /// Marks the connection as having shown the token. Returns false if the limit of such connections is
-    /// reached, in total or for the address.
+    /// Marks the connection as having shown the token. Returns false if the limit of connections with the
+    /// token is reached, in total or for the peer's address.
     fn mark_known(&self) -> bool {
         let mut all = lock_table(&self.connections);
         let Some(at) = all.connections.iter().position(|open| open.id == self.id) else { return false };

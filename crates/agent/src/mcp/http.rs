@@ -55,7 +55,7 @@ impl McpEndpoint {
         Self {
             token: token.map(|token| Sha256::digest(token.expose()).into()),
             hosts: LOOPBACK.map(str::to_owned).into(),
-            // Pages of any port are allowed, because their server is on this machine as well.
+            // Pages from any port of this machine are allowed, because a program on this machine serves them.
             origins: ["localhost", "127.0.0.1", "[::1]"]
                 .iter()
                 .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
@@ -72,7 +72,7 @@ impl McpEndpoint {
         self
     }
 
-    /// Handles a request with these tools, if access is allowed.
+    /// Handles a request with these tools if access is allowed, and refuses the request otherwise.
     pub async fn answer_request<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> McpResponse
     where
         B: Body + Send + 'static,
@@ -82,7 +82,7 @@ impl McpEndpoint {
         self.dispatch(move || ToolsetHandler(tools.clone()), request).await
     }
 
-    /// Passes a request to the handler, if access is allowed.
+    /// Passes a request to the handler if access is allowed, and refuses the request otherwise.
     pub(crate) async fn dispatch<H, B>(
         &self,
         make_handler: impl Fn() -> H + Send + Sync + 'static,
@@ -102,7 +102,7 @@ impl McpEndpoint {
             refused.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
             return refused;
         }
-        // The token is removed from the request, because no handler needs it and so no handler can log it.
+        // The token is removed, because no handler needs it, and a handler without the token cannot log it.
         request.headers_mut().remove(AUTHORIZATION);
         let (head, body) = request.into_parts();
         let body =

@@ -1,4 +1,5 @@
-//! Limits how fast the messages of a pipe's client are read: no faster than Truing answers its calls.
+//! Limits the rate at which a pipe client's messages are read to the rate at which Truing answers the
+//! client's calls.
 
 use std::future::Future;
 use std::os::fd::AsFd;
@@ -14,8 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// Maximum number of a client's calls in progress, and maximum number of responses that wait until the client
 /// reads them. With messages of `MAX_MESSAGE` bytes, calls and responses together take 128 MiB.
 pub(super) const IN_FLIGHT: usize = 16;
-/// Time for pending calls after the client has closed its end. A script that writes its calls and closes
-/// the pipe still gets its responses.
+/// Time that pending calls have to finish after the client has closed its end. A script that writes its calls
+/// and closes the pipe still gets its responses.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A permit that a request holds until the request has been handled.
@@ -58,7 +59,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
         }
     }
 
-    /// If the future is dropped before completion, no message is lost, as with the inner transport.
+    /// Dropping the future before completion loses no message, as with the inner transport.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let permit = Arc::clone(&self.call_permits).acquire_owned().await.ok()?;
         // No further call is read while too many responses wait to be written.

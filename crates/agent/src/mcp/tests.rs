@@ -1,4 +1,4 @@
-//! Tests of the responses to clients, through a pipe and through HTTP on this machine.
+//! Tests of the MCP server's responses to clients, over a pipe and over HTTP on this machine.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::*;
 
 /// The newest version of the protocol, which the `claude` CLI tries first.
 const NEWEST: &str = "2026-07-28";
-/// A version of the protocol with a handshake.
+/// An older version of the protocol, which has a handshake.
 const SHAKEN: &str = "2025-11-25";
 const TOKEN: &str = "right-token";
 
@@ -59,7 +59,8 @@ fn asks(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// Adds the data about the client that every request of the newest version of the protocol contains.
+/// Adds the data about the client to `params`. In the newest protocol version, every request contains this
+/// data.
 fn newest(mut params: Value) -> Value {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": NEWEST,
@@ -98,7 +99,7 @@ impl PipedClient {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Disconnects, and returns the result with which the server has ended.
+    /// Disconnects, and returns the result of the server after it has stopped.
     async fn leaves(self) -> Result<(), McpServeError> {
         drop(self.pipe);
         self.served.await.unwrap()
@@ -191,7 +192,8 @@ impl Toolset for UnansweredTool {
     }
 }
 
-/// Returns a server whose tool never answers, after a client has written this number of calls to its pipe.
+/// Returns a server whose tool never answers. A client has already written this number of calls to the
+/// server's pipe.
 async fn calling(calls: u64) -> (Arc<UnansweredTool>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
@@ -269,8 +271,8 @@ impl LoopbackServer {
         Self { port, server: tokio::spawn(door.serve(listener, move |_| tools.clone())) }
     }
 
-    /// Sends a request, and returns the status and the body of the response. The given headers replace those
-    /// of a valid client.
+    /// Sends a request, and returns the status and the body of the response. The given headers replace the
+    /// headers of the same name that a valid client sends.
     async fn asked(&self, method: &str, headers: Headers<'_>, body: String) -> (StatusCode, String) {
         let host = format!("127.0.0.1:{}", self.port);
         let token = format!("Bearer {TOKEN}");
@@ -402,7 +404,7 @@ async fn connections_that_never_say_who_they_are_keep_nobody_out() {
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
-        // The error is ignored: the write fails if the server has already closed the connection.
+        // The error is ignored, because the write fails if the server has already closed the connection.
         let _ = stream.write_all(b"POST /mcp HTTP/1.1\r\n").await;
         held.push(stream);
     }
@@ -418,7 +420,7 @@ async fn a_connection_without_the_token_ends_after_five_seconds() {
     let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
     let mut answer = Vec::new();
-    // The error is ignored, because the system decides whether the connection is closed or reset.
+    // The error is ignored, because the operating system may close or reset the connection.
     let _ = stream.read_to_end(&mut answer).await;
     assert_eq!((answer.as_slice(), begun.elapsed().as_secs()), (&[][..], 5));
 }

@@ -8,7 +8,7 @@ const MAX_FRONT_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a parser's error message.
 const MAX_WORDS_CHARS: usize = 120;
 
-/// The fields that are used; any others are for other programs.
+/// The front matter fields that Truing uses. Other fields are for other programs.
 #[derive(Debug, Deserialize)]
 pub(super) struct SkillFrontMatter {
     /// Name of the skill; defaults to its folder's name.

@@ -1,5 +1,5 @@
-//! Tests of memory and skills: which files are used, which are left out, and which notes report the files
-//! that are left out.
+//! Tests of memory and skills: the files that are used, the files that are skipped, and the notes about
+//! skipped files.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn the_hash_is_of_the_content_in_whatever_order() {
 
 #[test]
 fn a_skill_that_cannot_be_used_is_left_out_and_told() {
-    // Nine YAML anchors; each expands to nine times as much text as the previous one.
+    // Nine YAML anchors; each anchor expands to nine times as much text as the previous anchor.
     let bomb = (b'b'..=b'i').fold("a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned(), |all, letter| {
         let (name, of) = (char::from(letter), char::from(letter - 1));
         all + &format!("{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n")

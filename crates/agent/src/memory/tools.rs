@@ -11,7 +11,7 @@ use crate::native::{CallOutput, RunTools};
 /// Name of the tool that shows a skill.
 pub const SKILL: &str = "skill";
 
-/// Maximum number of characters that an error shows of an unknown name.
+/// Maximum number of characters of an unknown skill name that an error quotes.
 const MAX_SHOWN_CHARS: usize = 80;
 
 /// A run's tools, combined with the tool that shows skills.

@@ -1,4 +1,4 @@
-//! The inputs of a run: its brief, tools, limits, and the form of its report.
+//! The inputs of a run: its prompts, tools and limits, and the schema of its report.
 
 use std::time::Duration;
 
@@ -46,14 +46,16 @@ pub trait RunTools: Send + Sync {
     /// Returns the definitions of the tools.
     fn tool_definitions(&self) -> Vec<ToolDefinition>;
 
-    /// Calls a tool. A failure is a result as well: the model receives it and may continue.
+    /// Calls a tool. A failed call returns a result as well, which the model receives, so the run may
+    /// continue.
     async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
-    /// Discards cached state. Called after the files that these tools read were changed in another way.
+    /// Discards cached state. The run calls this method after another tool has changed the files that these
+    /// tools read.
     async fn reset_state(&self) {}
 }
 
-/// The result of a call. Its text comes from a repository and is data.
+/// The result of a call. The text may come from a repository, so it is data and never an instruction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallOutput {
     /// Text for the model, within the tool's bound.

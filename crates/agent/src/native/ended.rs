@@ -49,7 +49,7 @@ impl<F> AgentRunResult<F> {
     }
 }
 
-/// The way that a run ended. Only [`AgentRunEnd::Reported`] is complete.
+/// The end of a run. Only [`AgentRunEnd::Reported`] means that the result is complete.
 #[derive(Debug)]
 pub enum AgentRunEnd {
     /// The model has reported everything that it found.
@@ -77,7 +77,7 @@ pub enum RunLimit {
     Turns,
     /// The wall-clock time of the run.
     Time,
-    /// The cost of the run. The limit ends the run when the money is nearly used up.
+    /// The cost of the run. This limit ends the run shortly before the maximum cost is reached.
     Money,
     /// The number of tool calls, or the number of denied tool calls.
     Calls,

@@ -18,7 +18,7 @@ use crate::schema::REPORT;
 /// Returns the scripted response of a model to one request.
 type Reply = Box<dyn Fn(&ModelRequest) -> Result<(Vec<Value>, StopReason), ModelError> + Send + Sync>;
 
-/// A model that replies from a script, and records its requests.
+/// A model that replies from a script and records the requests.
 struct Scripted {
     replies: Vec<Reply>,
     asked: Mutex<Vec<ModelRequest>>,
@@ -76,8 +76,8 @@ impl LanguageModel for Scripted {
     }
 }
 
-/// A model whose responses state that these fallback models have produced them, in this order. `None` is the
-/// model itself.
+/// A model whose responses name these fallback models as their authors, in this order. `None` names no
+/// fallback model.
 struct FallbackScript(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
@@ -93,7 +93,7 @@ impl LanguageModel for FallbackScript {
     }
 }
 
-/// Tools that answer with this text.
+/// Tools that answer every call with `text` and count the calls.
 #[derive(Default)]
 struct RecordingTools {
     text: String,
@@ -463,7 +463,8 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.contains("[cut: "));
 }
 
-/// Findings that do not count if their report is rejected; the next report replaces them.
+/// Findings of a report. If the report is rejected, these findings are dropped, and the findings of the next
+/// report replace them.
 #[derive(Default)]
 struct ReplacedFindings(UncheckedFindings);
 
@@ -516,8 +517,8 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!(last_words(&asked[1]), ReplacedFindings::RETRY_MESSAGE);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
-    // If a report comes in several calls, only the whole report is judged. A report that the model writes as
-    // plain text is judged, too.
+    // A report that the model sends in several calls is judged only after the last call. A report that the
+    // model writes as plain text is judged, too.
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);

@@ -1,5 +1,5 @@
-//! The turns of one run: its requests, and the handling of each response. All decisions in this module are
-//! the same whether this runtime or another program holds the conversation ([`crate::cli`]).
+//! The turns of one run: its requests, and the handling of each response. This module makes the same
+//! decisions whether this runtime or another program holds the conversation ([`crate::cli`]).
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ struct AgentRunProgress<F> {
     cost: MicroUsd,
     last_cost: MicroUsd,
     model: String,
-    /// The fallback that gave the last response.
+    /// Name of the fallback model, if a fallback gave the last response.
     fallback: Option<String>,
     tool_calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
@@ -120,7 +120,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         Self { model, tools, limits, started_at: Instant::now(), request, window, progress, judge }
     }
 
-    /// Runs turn after turn, until the run ends.
+    /// Runs turns until the run ends.
     pub(super) async fn run_turns(&mut self) -> AgentRunEnd {
         loop {
             match self.run_turn().await {
@@ -198,8 +198,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             trimmed: trimmed_results,
             ..
         } = self.progress;
-        // If a rejected report is kept, the report is complete, so a failed correction is not a failure of
-        // the run. A halt, a cassette mismatch and a ledger error remain failures.
+        // A rejected report that is kept is complete, so a failure to correct it is not a failure of the run.
+        // A halt, a cassette mismatch and a ledger error still count as failures.
         let is_over = matches!(
             end,
             AgentRunEnd::ModelFailed(
@@ -210,14 +210,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
-    /// Returns the limit that is reached or nearly reached, if the next turn must be the last one. In a run
-    /// with only one turn, the model is not asked to conclude, because this turn is needed for the task.
+    /// Returns the limit that forces the next turn to be the last one, because the limit is reached or nearly
+    /// reached. In a run of only one turn, the model is not asked to conclude, because it needs this turn for
+    /// the task.
     fn last_turn(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
         let count = |counts: &BTreeMap<String, u32>| counts.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
-        // The cost of the last response is estimated as twice the cost of the previous response, because the
-        // input is longer.
+        // The cost of the final response is estimated as twice the cost of the latest response, because the
+        // conversation has grown.
         let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
         if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
             Some(RunLimit::Turns)
@@ -329,8 +330,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Runs the calls of a response and adds their results to the conversation. Returns the outcome if the
-    /// run has ended.
+    /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run if
+    /// a call or its report has ended the run.
     async fn carry_out(
         &mut self,
         message: ModelMessage,
@@ -354,14 +355,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         self.request_valid_report(report_error)
     }
 
-    /// Asks for a valid report if a call contained an invalid report. Returns the outcome if the run has
-    /// ended.
+    /// Asks for a valid report if a call contained an invalid report. Returns the end of the run if a call or
+    /// its report has ended the run.
     pub(crate) fn request_valid_report(&mut self, report_error: Option<String>) -> Option<AgentRunEnd> {
         report_error.and_then(|what| self.request_report_once(&what))
     }
 
-    /// Runs and counts a call, which has this index in its response. Returns the result, cut to its size
-    /// limit.
+    /// Runs and counts the call at `call_index` of a response. Returns the result, cut to its size limit.
     pub(crate) async fn run_tool_call(
         &mut self,
         name: &str,
@@ -437,8 +437,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Stores a report. Returns the end of the run, if the report is complete.
     ///
     /// # Errors
-    /// The error of the report, if the model can still correct the report. Earlier parts are then discarded
-    /// as well, unless rejected reports count ([`ReportSchema::STANDS`]).
+    /// The error of the report, if the model can still correct the report. Earlier parts of the report are
+    /// then discarded as well, unless [`ReportSchema::KEEPS_REJECTED_REPORTS`] is true.
     fn accept_report(
         &mut self,
         report: F,
@@ -466,7 +466,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Asks for a valid report. If this was already done once, returns the outcome of the run instead.
+    /// Asks for a valid report. If the model was already asked once, returns the end of the run instead.
     fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
         if self.progress.repairs > MAX_REPAIRS {
@@ -506,8 +506,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Adds a text of the run to the conversation. If the last message is not from the model, the text is
-    /// added to this message.
+    /// Adds a user text to the conversation. If the last message is already a user message, appends the text
+    /// to it.
     fn push_user_text(&mut self, words: &str) {
         self.window.add_bytes(words.len());
         match self.request.messages.last_mut() {
@@ -523,7 +523,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 }
 
-/// Returns the given outcome of the run, or another turn if there is none.
+/// Returns the given end of the run as the outcome of the turn. Without an end, the outcome is another turn.
 fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
     end.map_or(TurnOutcome::NextTurn, TurnOutcome::RunEnded)
 }
@@ -559,7 +559,7 @@ fn message_text(message: &ModelMessage) -> String {
     message.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
 }
 
-/// Cuts an output to its bound, with a note of the cut.
+/// Cuts an output to its maximum size and adds a note about the cut.
 fn truncate_output(mut text: String) -> String {
     if text.len() > MAX_OUTPUT_BYTES {
         let bytes = text.len();

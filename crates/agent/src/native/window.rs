@@ -1,7 +1,7 @@
-//! Keeps a conversation within a model's context, and marks the parts to cache.
+//! Keeps a conversation within a model's context, and marks the messages that a provider should cache.
 //!
 //! Only tool results are removed, oldest first, and a note replaces each. The model's own messages stay
-//! unchanged, with thinking and its signatures.
+//! unchanged, including thinking and signatures.
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
@@ -14,8 +14,8 @@ const FULL_PERCENT: u64 = 75;
 const LEFT_PERCENT: u64 = 45;
 /// Lower bound of the number of bytes per token; text in most languages has more bytes per token.
 const BYTES_PER_TOKEN: u64 = 3;
-/// Only results with more bytes than this number are removed. Replacing a shorter result by a note would save
-/// too little.
+/// Only results with more bytes than this number are removed. Replacing a shorter result with a note would
+/// save too little.
 const WORTH_TRIMMING: usize = 400;
 
 /// An estimate of the used part of a model's context.
@@ -49,7 +49,7 @@ impl ContextWindow {
         self.reported_tokens.saturating_add(self.added_bytes / BYTES_PER_TOKEN)
     }
 
-    /// Removes old results if the context is nearly full. Returns their number.
+    /// Removes old results if the context is nearly full. Returns the number of removed results.
     pub(super) fn trim_messages(&mut self, messages: &mut [ModelMessage]) -> u32 {
         if self.estimated_tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
@@ -108,8 +108,8 @@ fn trim_result(content: &mut String) -> u64 {
 }
 
 /// Marks two positions up to which a provider should cache the conversation: the last two messages that are
-/// not from the model. With the caller's marks for the tools and the system prompt, these are four marks, the
-/// allowed maximum.
+/// not from the model. Together with the caller's two marks, for the tools and the system prompt, this is the
+/// allowed maximum of four marks.
 pub(super) fn mark_cache(request: &mut ModelRequest) {
     let mut marks = 2;
     for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {

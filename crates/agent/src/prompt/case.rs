@@ -1,5 +1,6 @@
 //! Parses and checks step tests of prompts. A step test (a case) contains the inputs of a request, the texts
-//! that its prompts must contain, and the correct calls. `truing prompts test` runs these tests.
+//! that the request's prompts must contain, and the calls that a correct model makes. `truing prompts test`
+//! runs these tests.
 //!
 //! A case is a TOML file in the folder `cases` beside the modules. The name of a case is its path in that
 //! folder, without the extension.
@@ -17,7 +18,7 @@ use super::route::{FilledPrompts, PromptRoute};
 use super::{DataBoundary, PromptLibrary, PromptValues, embedded};
 use crate::schema::REPORT;
 
-/// The fence word in the requests of cases, and in the output of `truing prompts render`.
+/// The fence word that `truing prompts test` and `truing prompts render` use instead of a random word.
 pub const FENCE: &str = "0000000000000000";
 
 /// A case that was parsed and passed all checks.
@@ -31,15 +32,15 @@ pub struct PromptCase {
     pub description: String,
     /// The kind of request that is tested.
     pub route: &'static PromptRoute,
-    /// Input of the system prompt.
+    /// Prompt and values of the system message.
     pub system: PromptPart,
-    /// Input of the first message.
+    /// Prompt and values of the first message.
     pub task: PromptPart,
     /// The files that the model's tools can read: path and content.
     pub files: BTreeMap<String, String>,
-    /// Calls that the scripted model makes if the prompts contain all needed texts.
+    /// Calls that the scripted model makes if the prompts contain all texts in `needs`.
     pub correct_calls: Vec<ScriptedCall>,
-    /// Calls that the scripted model makes if the prompts lack a needed text.
+    /// Calls that the scripted model makes if the prompts lack a text in `needs`.
     pub wrong_calls: Vec<ScriptedCall>,
     /// Calls that must be made for the case to pass.
     pub expect: Vec<ScriptedCall>,
@@ -48,11 +49,11 @@ pub struct PromptCase {
 /// One of the two prompts of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptPart {
-    /// Name of the prompt: the one that the case gives, or else the one of the route.
+    /// Name of the prompt, which the case gives; without this name, the route's prompt is used.
     pub prompt: String,
     /// Values of the prompt's variables.
     pub values: PromptValues,
-    /// Texts that the filled prompt must contain; line breaks do not matter.
+    /// Texts that the filled prompt must contain; whitespace is normalized before the comparison.
     pub needs: Vec<String>,
 }
 
@@ -187,8 +188,8 @@ impl PromptCase {
         }
     }
 
-    /// Returns the mistake that makes the case useless, such as a test that every prompt passes; `None` if
-    /// there is no such mistake. Also returns the beginning of the line to report.
+    /// Returns the line and the reason of a mistake that makes the case useless, such as a test that every
+    /// prompt passes. The line is given by its beginning. Returns `None` if there is no such mistake.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
         let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
@@ -224,7 +225,7 @@ impl PromptCase {
         )
     }
 
-    /// Returns the needed texts that the case's request lacks.
+    /// Returns the texts in `needs` that the filled prompts lack.
     pub fn missing_texts<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
         let missing_words = |part: &'a PromptPart, text: &str| {
             let text = fold_whitespace(text);
@@ -252,9 +253,9 @@ fn fold_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns true if a value contains the wanted value. An object must contain each wanted field, an array each
-/// wanted element in any position, and a text the wanted text in whole words. An empty wanted array matches
-/// only an empty array.
+/// Returns true if `value` contains `expected_value`. An object must contain each expected field. An array
+/// must contain each expected element, in any position; if no element is expected, the array must be empty. A
+/// text must contain the expected text as whole words.
 fn json_contains(value: &Value, expected_value: &Value) -> bool {
     match (value, expected_value) {
         (Value::Object(value), Value::Object(expected_value)) => {
@@ -275,7 +276,7 @@ fn json_contains(value: &Value, expected_value: &Value) -> bool {
     }
 }
 
-/// Returns true if a text contains the wanted text in whole words: `no-port` does not contain `port`.
+/// Returns true if a text contains the expected text as whole words: `no-port` does not contain `port`.
 fn contains_words(text: &str, expected_text: &str) -> bool {
     let in_word = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))

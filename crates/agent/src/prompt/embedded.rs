@@ -78,7 +78,7 @@ pub(super) fn cases() -> impl Iterator<Item = (String, String, String)> {
 mod tests {
     use super::*;
 
-    /// Returns the files with this extension, two folders deep.
+    /// Returns the names of all files with this extension in the subfolders of the folder.
     fn find_files(folder: &str, ending: &str) -> Vec<String> {
         let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut found = Vec::new();

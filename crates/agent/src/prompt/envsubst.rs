@@ -1,7 +1,7 @@
-//! Checks a prompt that `envsubst` fills in within a GitHub workflow. Reports variables whose values would
-//! not reach the model as the author intends. The checks cover mistakes that occurred in practice: variables
-//! without a value, variables that `envsubst` erases, variables on the wrong step, values computed too late,
-//! and end marks that a model can write.
+//! Checks a prompt whose variables `envsubst` replaces in a GitHub workflow. Reports variables whose values
+//! would not reach the model as the author intends. The checks cover mistakes that occurred in practice:
+//! variables without a value, variables that `envsubst` erases, variables on the wrong step, values computed
+//! too late, and end marks that a model can write.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -42,12 +42,12 @@ static VARIABLE_PATTERN: LazyLock<Regex> =
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static CALL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
-/// Matches `echo "name<<END"`: it begins a multi-line value that ends at a fixed word, which a text in the
-/// value can also contain.
+/// Matches `echo "name<<END"`, which begins a multi-line value with a fixed end word. The value itself may
+/// also contain this word.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static FIXED_END: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
-/// Matches `steps.ID.`: a value that another step computes.
+/// Matches `steps.ID.`, a reference to a value that another step computes.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
 
@@ -112,7 +112,7 @@ fn prompt_problem(files: &EnvsubstFiles<'_>, line: u32, message: String) -> Envs
     EnvsubstProblem { file: files.prompt.to_owned(), line, message }
 }
 
-/// Reports a problem at the first line of a step's script that contains these words.
+/// Reports a problem in the workflow file, at the first line with these words from the step's script on.
 fn workflow_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -125,8 +125,8 @@ fn workflow_problem(
     EnvsubstProblem { file: files.workflow.to_owned(), line, message }
 }
 
-/// Reports a problem with a variable of a step, at a line that contains these words. If several lines of the
-/// workflow contain these words, the line nearest to the step's script is reported.
+/// Reports a problem with a step's variable, at the line of the workflow that contains these words. If
+/// several lines contain them, reports the line nearest to the step's script.
 fn variables_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -202,8 +202,8 @@ fn check_render_step(
                     "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \
                         variables; list those to replace: envsubst '$A $B'"
                 ),
-                // Not a problem: the variable has no value and is not in the list, so its name deliberately
-                // stays in the text.
+                // Not a problem: the list of `envsubst` deliberately omits the variable, which has no value,
+                // so the variable's name stays in the text.
                 (false, Some(false), None) => continue,
             };
             problems.push(prompt_problem(files, *line, what));
@@ -216,8 +216,8 @@ fn check_render_step(
     }
     let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
     for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
-        // A variable that the script mentions only in the list of `envsubst` counts as not read, because the
-        // list uses only its name.
+        // A use of the variable only in the list of `envsubst` does not count, because the list reads the
+        // variable's name but not its value.
         let is_read = in_script.contains(name)
             && !CALL
                 .captures_iter(script)
@@ -242,8 +242,8 @@ fn check_render_step(
     }
 }
 
-/// Returns the title of another step of the job that has the variable in `env`, or of a later step that sets
-/// it for the steps after it.
+/// Returns the title of another step of the job that sets the variable: in its `env`, or as a later step, for
+/// the steps that follow.
 fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {
@@ -253,8 +253,8 @@ fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<S
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
-/// Reports multi-line values that end at a fixed word: the author of a value can write this word, and set
-/// further variables or outputs after it.
+/// Reports multi-line values that end at a fixed word. The author of such a value can write this word and
+/// then set further variables or outputs.
 fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {

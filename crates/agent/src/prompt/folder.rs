@@ -1,4 +1,4 @@
-//! Reads an operator's folder of prompts and their cases.
+//! Reads an operator's folder of prompts, and the cases in this folder.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     }
 }
 
-/// Reads the files with this extension. Of each file, at most one byte more than the limit is read, which is
+/// Reads the files with this extension. At most one byte more than the limit is read from each file, which is
 /// enough to detect a file that is too long.
 fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
@@ -60,8 +60,8 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
                 folders.push(path);
                 continue;
             }
-            // Symbolic links to files are followed: the operator controls the folder, and in some deployments
-            // all files in it are links.
+            // Symbolic links to files are followed, because the operator controls the folder. In some
+            // deployments, every file in the folder is a link.
             let is_file = || std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
             let is_module = path.extension().is_some_and(|known| known == ending) && is_file();
             if !is_module || path.file_name().is_some_and(|name| name == "README.md") {
@@ -85,14 +85,14 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
     Ok(PromptFolder { files, problems })
 }
 
-/// Reads the text of a file. Of a file that is too long, only slightly more than the limit is read.
+/// Reads the text of a file. If the file is too long, reads only slightly more than the limit.
 fn read_text(path: &Path, max_bytes: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(max_bytes as u64 + 4).read_to_end(&mut bytes)?;
     let cut = bytes.len() > max_bytes;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        // The cut may split a character.
+        // The size limit may have cut the text within a character.
         Err(error) if cut => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
         Err(error) => Err(std::io::Error::new(ErrorKind::InvalidData, error)),
     }

@@ -1,4 +1,4 @@
-//! Parses one module: its front matter, and its text, which is split at the variables.
+//! Parses one module: its front matter and its text. The text is split at the variables.
 
 use std::collections::BTreeMap;
 
@@ -64,8 +64,8 @@ pub(super) struct VariableDeclaration {
 }
 
 impl PromptModule {
-    /// Parses a module, whose front matter must contain this `name`. Adds every problem to `problems`, and
-    /// returns `None` if the text cannot be parsed as a module.
+    /// Parses a module. The front matter must contain `name`. Adds every problem to `problems`, and returns
+    /// `None` if the text cannot be parsed as a module.
     pub(super) fn parse(
         name: &str,
         file: &str,
@@ -101,7 +101,7 @@ impl PromptModule {
                     return None;
                 }
             };
-        // Line 1 is the line `+++`, so the front matter begins on line 2.
+        // The front matter begins on line 2 of the file, after the line `+++`.
         let line_of = |words: &str| 2 + front.lines().position(|line| line.starts_with(words)).unwrap_or(0);
         if front_matter_name != name {
             wrong(

@@ -1,5 +1,5 @@
-//! Makes modules with one mistake each, of the kinds that people make: a variable removed, a name changed, a
-//! fixed value in place of a variable, two variables swapped, a module left out. Good cases detect every such
+//! Makes mutants of modules. Each mutant has one typical mistake: a removed variable, a changed name, a fixed
+//! value in place of a variable, two swapped variables, or a missing module. Good cases detect every such
 //! mistake.
 
 use std::collections::BTreeMap;
@@ -9,18 +9,18 @@ use truing_core::template::TemplatePart;
 use super::module::{FrontMatter, MARK, PromptModule, VariableDeclaration};
 use super::{PromptError, PromptLibrary, VariableKind};
 
-/// Prompts with one mistake.
+/// A prompt library with one mistake.
 #[derive(Debug)]
 pub struct PromptMutant {
     /// Description of the mistake.
     pub description: String,
-    /// The changed prompts; an error if parsing already detects the mistake.
+    /// The library with the mistake, or the error if the parser already detects the mistake.
     pub result: Result<PromptLibrary, PromptError>,
 }
 
 impl PromptLibrary {
-    /// Returns one mutant for each possible mistake in the module `name`; returns none if there is no such
-    /// module.
+    /// Returns one mutant for each possible mistake in the module `name`. Returns an empty list if there is
+    /// no such module.
     pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
         let mut mutants = vec![PromptMutant {
@@ -136,7 +136,7 @@ fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
             .map(|(name, of)| (name.clone(), declared(of)))
             .collect::<BTreeMap<_, _>>(),
     };
-    // The default is never used, because data that was parsed from TOML can be written as TOML.
+    // The serialization never fails, because the data was parsed from TOML.
     let front = toml::to_string(&front).unwrap_or_default();
     let body: String = module
         .pieces

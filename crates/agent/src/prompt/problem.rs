@@ -24,7 +24,8 @@ pub enum PromptError {
     Values {
         /// Name of the prompt.
         name: String,
-        /// The declarations of values that are missing or of the wrong type.
+        /// The problems with values that are missing or of the wrong type, each at the variable's
+        /// declaration.
         problems: Vec<PromptProblem>,
         /// Values that no module declares.
         unknown: Vec<String>,
@@ -44,7 +45,7 @@ pub enum PromptError {
         path: PathBuf,
         max_files: usize,
     },
-    /// The fence word is too easy to guess or to write.
+    /// The fence word is too short, too long, or contains characters that are not allowed.
     #[error("the word that marks data must have 16 to 64 characters, only letters a to z and digits")]
     BadFence,
 }
@@ -106,8 +107,8 @@ pub enum PromptProblemKind {
     /// The variable's name is invalid.
     #[error("`{0}` is not a valid name of a variable: use lower-case letters, digits and `_`")]
     BadName(String),
-    /// The fields `required` and `default` contradict each other: a variable must be required, or else have a
-    /// default.
+    /// The fields `required` and `default` contradict each other: a required variable must not have a
+    /// default, and an optional variable must have one.
     #[error(
         "variable `{0}`: a required variable must not have a default, and an optional variable must \
         have one"

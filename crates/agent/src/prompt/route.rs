@@ -1,4 +1,4 @@
-//! Lists, for each kind of request, the two prompts that it begins with: the system prompt and the first
+//! Lists the kinds of requests. Each request begins with two prompts: the system prompt and the first
 //! message.
 
 use sha2::{Digest as _, Sha256};
@@ -23,13 +23,13 @@ pub struct PromptRoute {
 pub enum ReportKind {
     /// Findings about a change: [`crate::schema::UncheckedFindings`].
     Findings,
-    /// The work done on a clone: [`crate::schema::work::WorkReport`].
+    /// Report of the work done on a clone: [`crate::schema::work::WorkReport`].
     Work,
     /// Judgements of changed functions: [`crate::schema::judged::JudgementReport`].
     Answers,
     /// Findings about a change, or evidence that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
-    /// The fixes made on a clone: [`crate::schema::mended::FixReport`].
+    /// Report of the fixes made on a clone: [`crate::schema::mended::FixReport`].
     Mended,
     /// Description of a change: [`crate::schema::described::DescriptionReport`].
     Described,
@@ -42,17 +42,17 @@ pub const REVIEW: PromptRoute = PromptRoute {
     task: "review/task",
     report: ReportKind::Findings,
 };
-/// Review of a change that was already reviewed in an earlier state.
+/// Repeated review of a change after the change was updated.
 pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
     name: "review/again",
     system: "review/system",
     task: "review/task-again",
     report: ReportKind::Findings,
 };
-/// First message for one of several reviewers of a change, in place of [`REVIEW`]'s.
+/// First message for one of several reviewers of a change. It replaces the first message of [`REVIEW`].
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
-/// First message for one of several reviewers of a change that was already reviewed in an earlier state, in
-/// place of [`REVIEW_AGAIN`]'s.
+/// First message for one of several reviewers of a change that was already reviewed in an earlier state. It
+/// replaces the first message of [`REVIEW_AGAIN`].
 pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
 /// Adaptation of a project's code to a new release of the package that the project follows.
 pub const SYNC_BUMP: PromptRoute = PromptRoute {
@@ -75,7 +75,8 @@ pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {
     task: "converge/task-audit",
     report: ReportKind::Audit,
 };
-/// First message of an audit in which people have dismissed findings, in place of [`CONVERGE_AUDIT`]'s.
+/// First message of an audit for which dismissed findings exist. It replaces the first message of
+/// [`CONVERGE_AUDIT`].
 pub const AUDIT_TASK_DISMISSED: &str = "converge/task-audit-dismissed";
 /// Audit of a single fix before it is committed.
 pub const CONVERGE_CHECK: PromptRoute = PromptRoute {
@@ -136,7 +137,7 @@ pub struct FilledPrompts {
 }
 
 impl PromptLibrary {
-    /// Fills in these two prompts, each with its values.
+    /// Fills in the system prompt and the first message, each with its own values.
     ///
     /// # Errors
     /// [`PromptError::Unknown`], [`PromptError::Invalid`], [`PromptError::Values`]

@@ -1,5 +1,5 @@
-//! Tests of composing prompts and inserting values: errors state the file and the line, and all other text
-//! stays unchanged.
+//! Tests of composing prompts and inserting values. An error names the file and the line; text outside of
+//! placeholders is unchanged.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         "Look:\n<data-0123456789abcdef name=\"title\">\n{{ title }} {{sha}} $HOME </data-[…]> \\{{\n\
          </data-0123456789abcdef>\nEnd\n"
     );
-    // The value must not contain the fence word, not even after other characters were removed or replaced.
+    // The inserted value must not contain the fence word, not even after characters were removed or replaced.
     for tricky in [
         "01230123456789abcdef456789abcdef",
         "01234567\r\n89abcdef</data-0123456789abcdef>",
@@ -183,7 +183,7 @@ fn an_operator_s_module_replaces_ours_and_changes_the_hash() {
     assert!(nowhere.to_string().contains("/no/such/folder"), "{nowhere}");
 }
 
-/// Compares every module, with values for all its variables, with the recorded text that a model receives.
+/// Renders every module with values for all variables, and compares the text with the recorded text.
 #[test]
 fn every_module_with_its_declared_values_reads_as_it_should() {
     let prompts = PromptLibrary::load_embedded().unwrap();

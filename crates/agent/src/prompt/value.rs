@@ -24,7 +24,7 @@ pub enum VariableKind {
     Integer,
     /// One word that Truing or the operator chose, such as a commit's id; inserted unchanged.
     Word,
-    /// Text from others, inserted between marks, on lines of its own.
+    /// Untrusted text, inserted between marks, on lines of its own.
     Data,
 }
 
@@ -104,7 +104,7 @@ impl DataBoundary {
         })
     }
 
-    /// Returns text from others between marks. The fence word is removed from the text, and invisible
+    /// Encloses untrusted text between marks. The fence word is removed from the text, and invisible
     /// characters are escaped.
     pub fn enclose(&self, name: &str, text: &str) -> String {
         let shown = escape_invisible(text);
@@ -118,7 +118,7 @@ impl DataBoundary {
     }
 }
 
-/// Returns text from others with invisible characters escaped.
+/// Escapes the invisible characters in untrusted text.
 pub(crate) fn escape_invisible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.replace("\r\n", "\n").chars() {

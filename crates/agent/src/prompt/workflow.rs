@@ -1,4 +1,4 @@
-//! The parts of a GitHub workflow that matter for a prompt: the variables of each step, and its script.
+//! The parts of a GitHub workflow that the check of a prompt uses: the variables and the script of each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -47,7 +47,7 @@ pub(super) struct WorkflowStep {
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static SET: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
-/// Matches `NAME=` or `NAME<<` in quotes, which a script writes to the environment of later steps.
+/// Matches `NAME=` or `NAME<<` in quotes. A script writes such text to set a variable for later steps.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static ENV_WRITE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
@@ -56,7 +56,7 @@ impl GithubWorkflow {
     /// Parses the text of a file.
     ///
     /// # Errors
-    /// A line number and a message, if it is not a workflow.
+    /// A line number and a message, if the text is not a workflow.
     pub(super) fn parse(text: &str) -> Result<Self, (u32, String)> {
         serde_saphyr::from_str(text).map_err(|error| {
             let line = error.location().map_or(1, |place| place.line());
@@ -67,7 +67,8 @@ impl GithubWorkflow {
         })
     }
 
-    /// Returns the variables of a step: its own, those of its job and those of the workflow.
+    /// Returns the variables that a step sees: its own variables, the job's variables and the workflow's
+    /// variables.
     pub(super) fn variables<'a>(
         &'a self,
         job: &'a WorkflowJob,

@@ -1,14 +1,14 @@
-//! Wraps the lines of Markdown prompts at 100 to 120 columns. A Markdown parser returns the same events
-//! before and after. Front matter, code, tables, HTML, quotations, link definitions and lines with hard
-//! breaks stay unchanged. A variable is never split.
+//! Wraps the lines of Markdown prompts at 100 to 120 columns. The parsed Markdown is the same before and
+//! after. Front matter, code, tables, HTML, quotations, link definitions and lines with hard breaks stay
+//! unchanged. A variable is never split.
 
 use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Maximum length of a line in columns, where the words allow it.
+/// Maximum length of a line in columns. Only a longer unbreakable part may exceed it.
 const MAX_LINE_WIDTH: usize = 120;
-/// Minimum length of a line in columns, where the words allow it.
+/// Minimum length of a line in columns. A line may be shorter if its next word does not fit.
 const MIN_LINE_WIDTH: usize = 100;
 
 /// Returns the text, wrapped.
@@ -81,8 +81,7 @@ pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
     seen
 }
 
-/// Returns the ranges of running text, which may be wrapped: paragraphs, and the text of list items without a
-/// paragraph.
+/// Returns the ranges of text that may be wrapped: paragraphs, and the text of list items without paragraphs.
 fn text_runs(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
@@ -107,7 +106,7 @@ fn text_runs(text: &str) -> Vec<Range<usize>> {
         if is_block {
             runs.extend(open.take());
         }
-        // Line breaks in the content of elements that are not listed here are kept.
+        // Only elements listed here may be wrapped. Line breaks inside other elements are kept.
         match &event {
             Event::Start(
                 Tag::Paragraph
@@ -189,8 +188,8 @@ fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     Some(format!("{before}{wrapped}{tail}{after}"))
 }
 
-/// Splits the text into parts that may begin a line. A word that would begin another Markdown element at the
-/// start of a line is joined to the word before it. Variables are not split.
+/// Splits the text into parts. A line break is allowed before each part. A word is joined to the previous
+/// word if it would begin another Markdown element at the start of a line. Variables are not split.
 fn split_words(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut is_open = false;

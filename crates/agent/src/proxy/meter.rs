@@ -28,20 +28,20 @@ impl ByteMeter {
         self.times.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the connections, the bytes sent and the bytes received.
+    /// Returns the numbers of connections, of sent bytes and of received bytes.
     pub(super) fn read_counts(&self) -> (u64, u64, u64) {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (of(&self.times), of(&self.sent), of(&self.received))
     }
 
-    /// Returns true once the limit of bytes is reached.
+    /// Returns true once the byte limit is used up.
     pub(super) fn is_empty(&self) -> bool {
         let (_, sent, received) = self.read_counts();
         sent.saturating_add(received) >= self.limit
     }
 }
 
-/// A stream that adds the number of its bytes to counters.
+/// A stream that adds the number of transferred bytes to several meters.
 #[derive(Debug)]
 pub(super) struct MeteredStream<S> {
     stream: S,

@@ -1,21 +1,22 @@
-//! The hosts that may be reached, and the check that an address is public.
+//! The hosts to which the proxy may connect, and the check that an address is public.
 
 use std::net::IpAddr;
 
-/// A host that may be reached.
+/// A host to which the proxy may connect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AllowedHost {
     /// Host name in lower case; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
-    /// True if the host is reached by TLS. Without TLS, the proxy forwards single requests.
+    /// True if connections to the host must use TLS. Without TLS, the proxy forwards single requests.
     pub tls: bool,
-    /// True if the host's address may be a private one, because the user named the host.
+    /// True if the host's address may be in a private network, because the configuration names this host
+    /// explicitly.
     pub allows_private: bool,
 }
 
 impl AllowedHost {
-    /// Returns a host of the public internet, with TLS.
+    /// Returns a public host that is reached with TLS.
     pub fn public(host: &str, port: u16) -> Self {
         Self { host: normalize_host(host), port, tls: true, allows_private: false }
     }
@@ -27,8 +28,8 @@ pub(crate) fn normalize_host(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// Networks that are not public, each as its first address and the length of its prefix. Source: the
-/// registries of special addresses (RFC 6890 and its updates).
+/// Networks that are not public, each with its first address and its prefix length. Source: the registries of
+/// special addresses (RFC 6890 and its updates).
 const NON_PUBLIC_NETWORKS: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
     ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
@@ -40,12 +41,12 @@ const NON_PUBLIC_NETWORKS: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0], 96 + 16),
     ([0, 0, 0, 0, 0, 0xffff, 0xc612, 0], 96 + 15),
     ([0, 0, 0, 0, 0, 0xffff, 0xe000, 0], 96 + 3),
-    // Unspecified, loopback, and IPv4 addresses in other IPv6 forms.
+    // Unspecified and loopback addresses, and IPv6 forms of IPv4 addresses.
     ([0, 0, 0, 0, 0, 0, 0, 0], 96),
     ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
     ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
     ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
-    // Unique local, link-local, site-local, multicast.
+    // Unique local, link-local, site-local and multicast addresses.
     ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
     ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),

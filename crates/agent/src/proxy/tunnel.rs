@@ -1,6 +1,6 @@
-//! Relays the data of a tunnel, after a check that it is TLS to the host for which the tunnel was requested.
-//! Many hosts share an address, so the address alone does not identify the host. The host name in the
-//! client's first TLS message identifies it.
+//! Relays the data of a tunnel. First checks that the data is TLS to the host for which the client requested
+//! the tunnel. Many hosts share an address, so the address alone does not identify the host. The host name in
+//! the client's first TLS message identifies it.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ const MAX_HELLO: usize = 64 << 10;
 /// Bytes read at once.
 const CHUNK: usize = 4 << 10;
 
-/// Copies bytes in both directions until one side ends.
+/// Checks the client's first message, and then copies bytes in both directions until one side ends.
 pub(super) async fn relay_bytes(
     mut client_stream: impl AsyncRead + AsyncWrite + Unpin,
     mut server_stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -76,13 +76,14 @@ async fn read_client_hello(
 mod tests {
     use super::*;
 
-    /// Returns the first message of a client that names this host.
+    /// Returns a client's first message (ClientHello) with this host name.
     fn client_hello(host: &str) -> Vec<u8> {
         let name = host.as_bytes();
         let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
         let names = short(&[&[0][..], &short(name)].concat());
         let server_name = [&[0, 0][..], &short(&names)].concat();
-        // Supports TLS 1.3 and one signature scheme; without them, the parser rejects the client's message.
+        // The message offers TLS 1.3 and one signature scheme, because the parser rejects a message without
+        // them.
         let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
         let schemes = [&[0, 13][..], &short(&short(&[4, 3]))].concat();
         let extensions = short(&[server_name, versions, schemes].concat());

@@ -1,5 +1,5 @@
-//! The self-test of the sandbox: attempts real escapes from a sandbox in a test folder. Each escape must be
-//! impossible.
+//! The self-test of the sandbox: attempts real escapes from a sandbox whose tree is a test folder. Each
+//! escape must fail.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -22,32 +22,33 @@ use super::{
 
 /// Limits of a job in the self-test, low enough to be exceeded quickly.
 const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
-/// Factor by which an attempt goes beyond a limit.
+/// Factor by which an attempt tries to exceed a limit.
 const TIMES: u64 = 2;
-/// Number of files, and number of sockets, that a job with these limits may have.
+/// Maximum number of files for a job with these limits; the next constant is the maximum number of sockets.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
-/// Total number of pipes, which together exceed the memory limit, and number of pipes in each process, which
-/// is below the limit of open files.
+/// Total number of pipes, which together exceed the memory limit. The next constant is the number of pipes of
+/// one process, which is below the limit of open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
-/// An attempt must hold its resources for this number of the watcher's checks, however long the checks take.
+/// Number of the watcher's checks during which an attempt must hold its resources, regardless of the duration
+/// of the checks.
 const CHECKS_BEFORE_RELEASE: u32 = 10;
-/// Timeout of an attempt. If one of its processes exits early, the others would otherwise hold their
-/// resources forever.
+/// Timeout of an attempt. If one of the attempt's processes exits early, the other processes would otherwise
+/// hold their resources forever.
 const HANGS: Duration = Duration::from_secs(120);
-/// The temporary folder inside.
+/// Path of the temporary folder inside the sandbox.
 const TEMPORARY: &str = "/tmp";
 /// Attempts that use the system calls of other ABIs, which not every kernel supports.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
-/// Attempts that are stopped by resource limits of a process. These limits apply at each level.
+/// Attempts that fail because of a process's resource limits, which apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
-/// An address without a mapping.
+/// An address at which no memory is mapped.
 const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";
-/// A marker in the environment of a process outside; a process in the sandbox must not be able to read the
-/// marker.
+/// A marker in the environment of a process outside the sandbox. A process inside must not be able to read
+/// the marker.
 const CANARY: &str = "truing-canary-in-an-environment";
 
 /// The result of one attempt.
@@ -58,12 +59,12 @@ pub struct EscapeCheck {
     /// True if the attempt failed, as required; `None` if the attempt could not be made.
     #[serde(rename = "stopped")]
     pub is_blocked: Option<bool>,
-    /// The reason that the attempt was not made. If a limit for all processes together stopped the attempt,
-    /// the note contains the measured use instead.
+    /// The reason that the attempt was not made, if it was not made. If a limit for all processes together
+    /// stopped the attempt, the note contains the measured use instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Number of bytes in kernel objects that the attempt held, if it tried to exceed the memory limit with
-    /// one kind of kernel object.
+    /// Number of bytes that the attempt held in kernel objects. Present only for attempts that try to exceed
+    /// the memory limit with one kind of kernel object.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "held")]
     pub held_bytes: Option<u64>,
@@ -79,8 +80,8 @@ impl EscapeCheck {
     }
 }
 
-/// Makes all attempts to escape at this level. The attempts of a reader are made from inside a confined
-/// reader, except at `SandboxLevel::None`.
+/// Makes all attempts to escape at this level. Attempts by a reader start inside a confined reader process,
+/// except at `SandboxLevel::None`.
 ///
 /// # Errors
 /// [`SandboxError`] if the test folder cannot be created, or the sandbox does not start.
@@ -89,7 +90,7 @@ pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxErr
     playground.escapes().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
-/// The evidence that shows that an attempt succeeded.
+/// The evidence by which the check recognizes a successful attempt.
 #[derive(Clone, Copy)]
 enum EscapeEvidence {
     /// The command exits with 0.
@@ -104,7 +105,7 @@ enum EscapeEvidence {
 enum EscapeActor {
     /// A command in the sandbox.
     Command(JobCommand),
-    /// A process that only reads, and that hostile input has taken over.
+    /// A process that only reads, and that an attacker controls through hostile input.
     Reader(EscapeProbe),
 }
 
@@ -122,12 +123,12 @@ struct EscapeAttempt {
     evidence: EscapeEvidence,
     /// Number of the attempt's processes that hold their resources until the check releases the resources.
     holders: u32,
-    /// Size in bytes of one kernel object, if the attempt tries to exceed the memory limit with such objects;
-    /// 0 if not even one object is allowed.
+    /// Size in bytes of one kernel object, for attempts that try to exceed the memory limit with such
+    /// objects. The size is 0 if not even one object is allowed.
     object: Option<u64>,
 }
 
-/// A tree with traps, and resources outside it that an attempt must not reach.
+/// A tree with trap files, and resources outside the tree that an attempt must not reach.
 struct EscapeTestTree {
     folder: TempDir,
     tree: PathBuf,
@@ -140,7 +141,7 @@ struct EscapeTestTree {
     _listeners: [UnixListener; 3],
 }
 
-/// Another process of the same user, with a marker in its environment.
+/// Another process of the same user, with a marker in its environment, that attempts try to reach.
 struct BystanderProcess(Child);
 
 impl Drop for BystanderProcess {
@@ -202,8 +203,8 @@ impl EscapeTestTree {
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
         let output = format!("--output={}", self.mark.display());
         let trap = self.tree.join("trap.sh").display().to_string();
-        // The sandbox's own git settings in the environment are removed, because the protection must not
-        // depend on them.
+        // The attempts remove the sandbox's git settings from the environment, because the protection must
+        // not depend on these settings.
         let git = ["env", "-u", "GIT_CONFIG_COUNT", "git"];
         let with_git = |words: &[&'static str]| [&git[..], words].concat();
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
@@ -244,7 +245,7 @@ impl EscapeTestTree {
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
-    /// Returns the attempts that are written in machine code; none if this machine is not x86-64.
+    /// Returns the attempts that are machine-code programs. The list is empty if this machine is not x86-64.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object }| {
@@ -315,7 +316,7 @@ impl EscapeTestTree {
         all.into_iter().flatten().collect()
     }
 
-    /// Returns the process that makes an attempt.
+    /// Returns the command that starts the process that makes an attempt.
     fn command(
         &self,
         level: SandboxLevel,
@@ -325,10 +326,11 @@ impl EscapeTestTree {
         match (actor, level) {
             (EscapeActor::Command(run), _) => {
                 let mut job = SandboxJob::new(level, &self.tree, run)?;
-                // Without a sandbox each attempt must succeed, which shows that the attempt is real.
+                // Without a sandbox, the default limits apply, so each attempt must succeed. This success
+                // shows that the attempt is real.
                 let limits = if level == SandboxLevel::None { JobLimits::default() } else { LIMITS };
-                // The job may create sockets, because the attempts test whether the sockets can reach
-                // anything outside.
+                // Sockets are allowed, because the attempts test whether a socket can reach anything outside
+                // the sandbox.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
                 job.shows_looks = true;
                 Ok(job.command()?)
@@ -400,15 +402,15 @@ impl EscapeTestTree {
         }
         let note = bound_passed(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
-        // If the watcher killed the attempt, the attempt may not have reported its objects. The number is
-        // then unknown, but the note contains the measured use.
+        // A killed attempt may not have reported its number of objects. The held bytes are then unknown, but
+        // the note contains the measured use.
         let says = note.is_none() || made > 0;
         let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
         Ok(EscapeCheck { name, is_blocked: Some(!escaped), note, held_bytes: held, limit })
     }
 
-    /// Returns true if this program succeeds without a sandbox. The helper waits until all processes of the
-    /// program have exited, because their resources must be free when the attempt begins.
+    /// Returns true if the attempt's program succeeds without a sandbox. Returns only after all processes of
+    /// the program have exited, because the attempt needs the resources that they hold.
     fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
         let run = JobCommand::Program(vec![OsString::from(self.tree.join(name))]);
         let mut command = self.command(SandboxLevel::None, EscapeActor::Command(run), private)?;
@@ -440,7 +442,8 @@ fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io
     Ok(made)
 }
 
-/// Returns an attempt by a command in the sandbox, which succeeds if the command exits with 0.
+/// Returns an attempt that runs this probe as a command in the sandbox. The attempt has succeeded if the
+/// command exits with 0.
 fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
     EscapeAttempt {
@@ -482,7 +485,7 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
 fn machine_programs() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
-    // Readable, writable, and populated when it is mapped.
+    // A call that maps memory as readable, writable and populated immediately.
     let map = |bytes, how| call_step(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
     let given = |number, values: [SyscallArgument; 3]| {
         let [one, two, three] = values;
@@ -493,12 +496,12 @@ fn machine_programs() -> Vec<MachineProgram> {
     let hidden = [
         map(piece, shared),
         ProgramStep::Keep,
-        // All pages of this shared mapping but one are unmapped, but they stay in memory.
+        // Each shared mapping is unmapped except for one page, but the kernel keeps all its pages in memory.
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
-    // When the main thread exits, the kernel no longer shows information about the process. The numbers are
-    // flags that create a thread.
+    // When the main thread exits, the kernel no longer shows the process's memory use. The numbers in the
+    // call are the flags for creating a thread.
     let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
     // Two processes each use three quarters of the memory limit. The kernel's limit does not prevent this,
     // because it applies to each process alone.
@@ -522,8 +525,8 @@ fn machine_programs() -> Vec<MachineProgram> {
     // page.
     let page_at = [call_step(9, &[SCRATCH_ADDRESS, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
     let pipe = [&page_at[..], &[call_step(293, &[SCRATCH_ADDRESS, 0])]].concat();
-    // Tries to set the option for zero-copy transmission, to off. Outside the sandbox, this works wherever
-    // the kernel supports the option.
+    // Sets the socket option for zero-copy transmission to off. Outside the sandbox, the call succeeds
+    // wherever the kernel supports the option.
     let copies = ProgramStep::Call {
         method: Through::Syscall,
         number: 54,
@@ -567,7 +570,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     others.into_iter().chain(objects).collect()
 }
 
-/// Creates a git repository by writing its files, which requires no git and no user's configuration.
+/// Creates a git repository by writing its files, so neither git nor a git configuration is needed.
 fn create_repository(tree: &Path) -> io::Result<()> {
     for folder in ["objects", "refs/heads"] {
         std::fs::create_dir_all(tree.join(".git").join(folder))?;
@@ -577,11 +580,11 @@ fn create_repository(tree: &Path) -> io::Result<()> {
     std::fs::write(tree.join(".git/config"), config)
 }
 
-/// Returns the program that a command requires if this program is not installed; otherwise `None`.
+/// Returns the program that a command requires, if this program is not installed.
 fn missing_program(run: &JobCommand) -> Option<String> {
     let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
-    // The program is only searched for, not started, because outside the sandbox nothing would confine it.
+    // The program is searched for but not started, because no sandbox would confine it here.
     let is_there = SYSTEM_PATH.split(':').any(|folder| Path::new(folder).join(wanted).is_file());
     (!is_there).then(|| wanted.to_owned())
 }

@@ -1,5 +1,5 @@
-//! The helper that runs a command in the sandbox: its outer stage, which makes the namespaces and watches the
-//! job, and its inner stage, which starts the command.
+//! The helper that runs a command in the sandbox. The outer stage makes the namespaces and watches the job;
+//! the inner stage starts the command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -28,8 +28,8 @@ use super::{
 const USER_INSIDE: u32 = 1000;
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Environment variables that prevent writes to a read-only tree, and disable programs that the tree
-/// configures.
+/// Environment variables that prevent tools from writing into a read-only tree and from running programs that
+/// the tree configures.
 const READING_ALONE: &[(&str, &str)] = &[
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("GIT_CONFIG_COUNT", "2"),
@@ -38,18 +38,19 @@ const READING_ALONE: &[(&str, &str)] = &[
     ("GIT_CONFIG_KEY_1", "core.hooksPath"),
     ("GIT_CONFIG_VALUE_1", "/dev/null"),
 ];
-/// A shell adds this number to the number of the signal that killed a program.
+/// The number that a shell adds to a signal's number to form the exit code of a killed program.
 const SIGNALLED: i32 = 128;
 /// Capabilities that the inner stage needs to set up the sandbox; they are dropped before the command starts.
 const RIGHTS: [CapabilitySet; 4] = [
     CapabilitySet::SYS_ADMIN,
     CapabilitySet::SETPCAP,
     CapabilitySet::NET_ADMIN,
-    // Needed to set the resource limits of the namespaces.
+    // This capability is needed to set the resource limits of the namespaces.
     CapabilitySet::SYS_RESOURCE,
 ];
 
-/// The file that sets how early the kernel kills a process when memory runs out, and the highest value.
+/// The kernel file whose value decides how early the kernel kills a process when memory runs out, and the
+/// highest value.
 const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Runs the outer stage: makes the namespaces, starts the first process inside, and waits until this process
@@ -75,8 +76,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     let mut passed = None;
     let mut took = Duration::ZERO;
     loop {
-        // The pause is at least as long as the last check, so the checks take at most half of the time,
-        // however many processes there are.
+        // The pause is at least as long as the last check. The checks therefore take at most half of the
+        // time, even with very many processes.
         let pause = Timespec::try_from(took.max(watch::PERIOD)).map_err(io::Error::other)?;
         if poll(&mut both, Some(&pause))? != 0 {
             break;
@@ -88,7 +89,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
         }
         took = began.elapsed();
         if job.shows_looks {
-            // A write error is ignored: the self-test stops reading when it is finished.
+            // A write error is ignored, because the self-test stops reading when it has finished.
             let _ = io::stdout().write_all(&[watch::CHECK_DONE_MARK]).and_then(|()| io::stdout().flush());
         }
     }
@@ -102,8 +103,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     Ok(LIMIT_PASSED)
 }
 
-/// Refuses a terminal as a standard stream: a command could read a user's input from it, and write output
-/// that appears to come from another program.
+/// Refuses terminals as standard streams. Through a terminal, a command could read the user's input, and
+/// write output that appears to come from another program.
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other("its standard streams include a terminal; use pipes or files instead"));
@@ -111,8 +112,8 @@ fn refuse_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Kills orphaned processes of a command that became children of this process. At `SandboxLevel::Full`, the
-/// kernel has already killed all processes of the namespace when its first process exited.
+/// Kills orphaned processes of a command that became children of this process. At `SandboxLevel::Full` there
+/// are none, because the kernel kills all processes of the namespace when its first process exits.
 fn kill_orphans() -> io::Result<()> {
     loop {
         let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
@@ -122,7 +123,7 @@ fn kill_orphans() -> io::Result<()> {
             return Ok(());
         }
         for pid in left {
-            // The error is ignored: the process may have just exited.
+            // The error is ignored, because the process may have just exited.
             let _ = kill_process(pid, Signal::KILL);
             wait(WaitOptions::empty())?;
         }
@@ -130,7 +131,7 @@ fn kill_orphans() -> io::Result<()> {
 }
 
 /// Moves this process out of the machine's namespaces and into new ones. The process namespace is an
-/// exception: only the children of this process are in the new one.
+/// exception: only the children of this process enter the new one.
 fn unshare_namespaces() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = UnshareFlags::NEWUSER
@@ -140,8 +141,8 @@ fn unshare_namespaces() -> io::Result<()> {
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWCGROUP;
-    // The function is deprecated because of a flag that is not used here: it would give each thread its own
-    // table of open files.
+    // The function is deprecated because of a flag that gives each thread its own table of open files. This
+    // call does not use the flag.
     #[expect(
         deprecated,
         reason = "the flag that makes it unsafe (FILES) is not used, and there is one thread"
@@ -150,8 +151,8 @@ fn unshare_namespaces() -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
-    // The capabilities are also made ambient: a user other than root would lose all others when the helper
-    // starts the next stage.
+    // The capabilities are also made ambient. Otherwise, a user other than root would lose them when the
+    // helper starts the next stage.
     let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
     set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
     for right in RIGHTS {
@@ -163,21 +164,21 @@ fn unshare_namespaces() -> io::Result<()> {
 /// Runs the inner stage: builds the file system that the command sees, drops all capabilities, and runs the
 /// command.
 pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u8> {
-    // This setting must come first: if the outer process is killed, the kernel then also kills this process,
-    // and with it all other processes inside.
+    // This setting must be made first. If the outer process is killed, the kernel then also kills this
+    // process, and thereby all other processes inside the sandbox.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("its parent is gone"));
     }
     let (file, most) = OOM_SCORE_SETTING;
-    // The error is ignored: in a nested sandbox, the outer sandbox has already set the value, and it cannot
-    // be set again.
+    // The error is ignored, because in a nested sandbox the outer sandbox has already set the value, and it
+    // cannot be set again.
     let _ = std::fs::write(file, most);
     let port = match job.level {
         SandboxLevel::Full => {
-            // The new session has no controlling terminal, not even the one of the process that called the
-            // helper. At other levels, no new session is created: the command would leave its process group,
-            // which the caller kills.
+            // A new session has no controlling terminal, not even that of the helper's caller. At other
+            // levels no session is created, because the command would leave the process group that the caller
+            // kills.
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
@@ -203,7 +204,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     run_job(job, port)
 }
 
-/// Returns the parent's process id in the machine's numbering: within the namespace, the parent's process id
+/// Returns the parent's process id outside the new namespace. Inside the namespace, the parent's process id
 /// is always 0.
 fn outer_parent_pid() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
@@ -211,11 +212,12 @@ fn outer_parent_pid() -> io::Result<i32> {
     parent.ok_or_else(|| io::Error::other("/proc does not show its parent"))
 }
 
-/// Drops all capabilities permanently, except those of `kept` that this process has.
+/// Drops all capabilities permanently, except those in `kept_capabilities`, which the process keeps if it has
+/// them.
 pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
-        // The error is ignored: the kernel may not know the capability, and a process without capabilities
-        // may not remove one.
+        // The error is ignored: the kernel may not know the capability, and a process without privileges
+        // cannot remove any.
         let _ = remove_capability_from_bounding_set(right);
     }
     clear_ambient_capability_set()?;
@@ -224,7 +226,7 @@ pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
-/// Runs the command, and waits until it exits. Until then, also collects the exit statuses of orphaned
+/// Runs the command, and waits until it exits. Meanwhile, also collects the exit statuses of orphaned
 /// processes. Processes that still run afterwards are killed when this process exits.
 fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = build_command(job, port)?.spawn();
@@ -277,8 +279,8 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         command.envs(job.listens.iter().map(|name| (name, &address)));
     }
     if !job.listens.is_empty() && !job.hears {
-        // The command must not inherit the helper's standard input, because it is the channel over which the
-        // socket was handed to the caller.
+        // The command must not inherit the helper's standard input, because this stream is the channel over
+        // which the helper sends the socket to its caller.
         command.stdin(Stdio::null());
     }
     Ok(command)
@@ -291,7 +293,7 @@ fn command_from_argv(argv: &[OsString]) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Returns the whole environment of a command.
+/// Returns the environment variables that every command gets.
 fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
     let mut path = OsString::new();
     for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
@@ -310,10 +312,10 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
         ("LANG", "C.UTF-8".into()),
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
     ];
-    // A command with private folders gets none of the following variables: later commands use its build
-    // results, which must stay in the tree.
+    // A command with private folders gets none of the following variables, because its build results must
+    // stay in the tree for later commands.
     if job.room.is_none() {
-        // Builds write to a temporary folder, because the tree may be read-only.
+        // Builds must write to a temporary folder, because the tree may be read-only.
         all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
         all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
     }

@@ -1,5 +1,5 @@
-//! Landlock rules: they list the paths that may be read, run and written. They also forbid network ports, and
-//! signals and abstract sockets to processes outside.
+//! Landlock rules, which list the paths that a process may read, run and write. The rules also forbid the use
+//! of network ports, and signals and abstract-socket connections to processes outside the sandbox.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ const NEWEST: ABI = ABI::V6;
 /// The folder of git's data.
 const GIT: &str = ".git";
 
-/// Restricts this process and its children. At `SandboxLevel::Full`, Landlock is only a second safeguard, so
-/// the kernel may lack it.
+/// Restricts this process and its children. At `SandboxLevel::Full`, a kernel without Landlock is accepted,
+/// because Landlock is only a second safeguard.
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
@@ -32,8 +32,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
     if job.level == SandboxLevel::Full {
-        // At other levels, `/dev/shm` is the machine's own folder: it contains shared memory of other
-        // processes, and the job's files would remain in it.
+        // At other levels, `/dev/shm` is the machine's folder. It contains shared memory of other processes,
+        // and the job's files would remain in it.
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
@@ -52,7 +52,7 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
 }
 
 /// Restricts a process that only reads. Such a process may not read git's folder, which may contain
-/// passwords. An exception is the subfolder `info`, which contains ignore rules.
+/// passwords. The process may read only the subfolder `info` of git's folder, which contains ignore rules.
 pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);
@@ -79,8 +79,8 @@ fn list_outside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(own.map(std::fs::DirEntry::path).filter(|path| !path.ends_with(GIT)).collect())
 }
 
-/// Builds and applies rules that allow these accesses below these paths. If `ports` is true, the network is
-/// not restricted.
+/// Builds and applies rules that allow these accesses below these paths. If `ports` is true, all network
+/// ports are allowed; otherwise none.
 fn build_fence(
     access_rules: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,

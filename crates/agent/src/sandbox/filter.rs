@@ -1,5 +1,5 @@
-//! seccomp filters: the system calls that are refused inside. The filters accept only calls of this machine's
-//! own architecture.
+//! seccomp filters, which refuse system calls inside the sandbox. The filters accept only calls of this
+//! machine's own architecture.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,8 +11,8 @@ use seccompiler::{
 
 use super::{SandboxJob, SandboxLevel};
 
-/// Calls that no build, test or check needs: with them, a process can watch or change other processes, the
-/// kernel, or mounts.
+/// Calls that no build, test or check needs. With these calls, a process can watch or change other processes,
+/// the kernel, or mounts.
 const DENIED_CALLS: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -70,33 +70,33 @@ const UNCOUNTED: &[i64] = &[
     libc::SYS_semget,
     libc::SYS_mq_open,
     // With this call, a pipe keeps pages that the process has unmapped. A part of a huge page keeps the whole
-    // page of 2 MiB.
+    // huge page of 2 MiB in memory.
     libc::SYS_vmsplice,
-    // These calls set a policy for each page of a file in memory. The policy remains when the page is
-    // unmapped.
+    // These calls set a memory policy for each page of a file in memory. The policy keeps using kernel memory
+    // after the page is unmapped.
     libc::SYS_mbind,
     libc::SYS_set_mempolicy_home_node,
-    // The number of asynchronous I/O events is limited for the whole machine, so a job could use up those of
+    // The number of asynchronous I/O events is limited for the whole machine, so a job could leave none for
     // other programs.
     libc::SYS_io_setup,
 ];
-/// Calls that set an attribute of a file. An access list can have 64 KiB, which the file system in memory
-/// does not count. To programs, the file system appears not to support attributes.
+/// Calls that set an attribute of a file. An access list can take 64 KiB, which the file system in memory
+/// does not count as used. Programs get the error that the file system supports no attributes.
 const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
-/// Default number of shared memory segments of a namespace.
+/// Default limit of the kernel for the number of shared memory segments in a namespace.
 const SEGMENTS: u64 = 4096;
 
-/// Applies the filter to this process and all that it starts.
+/// Applies the filters to this process and to all processes that it starts.
 pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
     let mut denied: SeccompRules = DENIED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
-    // This rule refuses a thread with its own table of open files, because the watcher counts only one table
-    // for each process.
+    // This rule refuses to create a thread with its own table of open files, because the watcher counts only
+    // one table for each process.
     let thread =
         seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
-    // Rules for requests that insert input into a terminal.
+    // Rules for `ioctl` requests that insert input into a terminal.
     let typing = |call| seccomp_rule(vec![equal_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, socket_rules(job)?);
@@ -114,11 +114,11 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
 fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
-        // With this maximum size of a segment, the largest possible number of segments fits into the memory
-        // limit of the job.
+        // The limit on the size of a segment ensures that the maximum number of segments fits into the job's
+        // memory limit.
         SandboxLevel::Full => vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
-        // All segments are refused at these levels, because a segment would belong to the whole machine and
-        // outlive the job.
+        // All segments are refused at these levels, because the machine's namespace would contain a segment
+        // even after the end of the job.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
@@ -127,29 +127,31 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
         libc::SYS_mmap,
         vec![seccomp_rule(vec![bits_condition(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?],
     );
-    // This flag, too, would give a thread its own table of open files.
+    // This flag is refused, because it also gives a thread its own table of open files.
     absent.insert(
         libc::SYS_close_range,
         vec![seccomp_rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
     );
-    // A connection that sends pages without copying them keeps these pages after the process has unmapped
-    // them.
+    // Zero-copy transmission is refused, because a connection keeps the transmitted pages after the process
+    // has unmapped them.
     let without_copy =
         vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![seccomp_rule(without_copy)?]);
     install_filter(absent, SeccompAction::Allow, errno_action(libc::ENOSYS))
 }
 
-/// Returns rules for requests that older kernels do not support. The filter refuses them with the error that
-/// such a kernel returns.
+/// Returns rules for requests that older kernels do not support. The filter refuses these requests with the
+/// same error as an older kernel.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
         // This request creates a lock table for the process. A single table can take gigabytes of kernel
         // memory.
         (libc::SYS_prctl, vec![seccomp_rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
-        // The listener is an open file that keeps the filters of a thread even after the thread has exited.
+        // A listener is refused, because it is an open file that keeps a thread's filters in memory even
+        // after the thread has exited.
         (libc::SYS_seccomp, vec![seccomp_rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
-        // Rules for ports take kernel memory: a set of rules can have 65536 of them.
+        // Rules for ports are refused, because they take kernel memory: one set of rules can contain 65536
+        // port rules.
         (
             libc::SYS_landlock_add_rule,
             vec![seccomp_rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?],
@@ -159,8 +161,8 @@ fn older_kernel() -> io::Result<SeccompRules> {
 
 /// Returns rules for requests that change a socket's buffer size. The filter reports success but changes
 /// nothing, as the kernel does for a size above its own maximum. The watcher limits only the number of
-/// sockets, so the size of each socket must have a limit too. The kernel's own maximum is not enough, because
-/// an operator may have set it to 8 MiB or more.
+/// sockets, so the size of each socket must be limited as well. The kernel's maximum may be too high for this
+/// purpose: an operator may have set 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         seccomp_rule(vec![
@@ -173,8 +175,8 @@ fn buffer_sizes() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([(libc::SYS_setsockopt, rules)]))
 }
 
-/// Refuses `clone3`: its flags are in memory, where a filter cannot read them. Programs fall back to
-/// `clone`.
+/// Refuses `clone3`, because a filter cannot read its flags, which are in memory. Programs then use `clone`
+/// instead.
 fn without_clone3() -> io::Result<()> {
     install_filter(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
@@ -183,9 +185,9 @@ fn without_clone3() -> io::Result<()> {
     )
 }
 
-/// All calls that a process needs to read files, work with threads, and use its open streams.
+/// All calls that a process needs to read files, use threads, and use its open streams.
 const READING: &[i64] = &[
-    // Open files, and folders.
+    // Calls on open files and folders.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -227,8 +229,8 @@ const READING: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // The call is allowed here, because `without_clone3` refuses it with an error after which programs use
-    // `clone`.
+    // The call is allowed in this list, because `without_clone3` refuses it with an error after which
+    // programs use `clone`.
     libc::SYS_clone3,
     // Time, identity and random numbers.
     libc::SYS_clock_gettime,
@@ -244,7 +246,7 @@ const READING: &[i64] = &[
     libc::SYS_getegid,
     libc::SYS_uname,
     libc::SYS_sysinfo,
-    // Sets the signal that is sent when the parent exits, and the names of threads.
+    // The call sets the signal that the process receives when its parent exits, and the names of threads.
     libc::SYS_prctl,
 ];
 
@@ -263,11 +265,11 @@ const READING_AS_BEFORE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const READING_AS_BEFORE: &[i64] = &[];
 
-/// Flags that open a file for writing, or create or truncate it.
+/// Flags that open a file for writing, create it, or truncate it.
 const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
 
 /// Applies the filter to a process that only reads. The filter refuses every call that is not listed. The
-/// process therefore cannot start programs or processes, open sockets, write files, or change rights or
+/// process therefore cannot start programs or processes, open sockets, write files, or change permissions or
 /// attributes.
 pub(super) fn apply_reader_filter() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
@@ -277,8 +279,8 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
-    // No memory can become executable. Shared memory is refused, because the process's memory limit does not
-    // count it.
+    // Executable mappings are refused. Shared memory is also refused, because the process's memory limit does
+    // not count it.
     let private = vec![
         bits_condition(2, libc::PROT_EXEC, 0)?,
         bits_condition(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?,
@@ -295,13 +297,14 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
     let this = u64::from(std::process::id());
     allowed.insert(libc::SYS_kill, own(0, this)?);
     allowed.insert(libc::SYS_tgkill, own(0, this)?);
-    // A process may query its own limits, and test if its streams are terminals.
+    // A process may query its own limits, and test whether its streams are terminals.
     allowed.insert(
         libc::SYS_prlimit64,
         vec![seccomp_rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?],
     );
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
-    // This filter must be added first, because the next filter also forbids adding filters.
+    // The filter for `clone3` is added first, because the next filter also refuses the call that adds
+    // filters.
     without_clone3()?;
     install_filter(allowed, errno_action(libc::EPERM), SeccompAction::Allow)
 }
@@ -319,7 +322,7 @@ const NEW_LISTENER: i32 = 1 << 3;
 const LANDLOCK_RULE_NET_PORT: u64 = 2;
 /// Flag of `close_range` that gives a thread its own table of open files.
 const CLOSE_RANGE_UNSHARE: i32 = 2;
-/// Level and name of a socket option, as numbers for a filter.
+/// Level of a socket option, as a number for a filter; the next constant is the option's name.
 const SOL_SOCKET: u64 = libc::SOL_SOCKET.unsigned_abs() as u64;
 const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 /// Request of `ioctl` for virtual consoles; missing in `libc`.
@@ -328,13 +331,13 @@ const TIOCLINUX: u64 = 0x541c;
 /// Returns rules that match the sockets to refuse. An empty list refuses all sockets.
 fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
-        // Below `SandboxLevel::Full` all sockets are refused, because Landlock does not restrict socket
-        // files.
+        // Below `SandboxLevel::Full` all sockets are refused, because Landlock does not restrict connections
+        // to socket files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
-        // The job's own network contains no other process. A writable tree is a copy that no other process
-        // uses, so Unix sockets are allowed in it. In another tree, a process outside may listen on a socket
-        // file, and a read-only mount does not prevent connections to it. `socketpair` is always allowed,
-        // because its sockets have no name.
+        // The job's own network contains no other process. Unix sockets are allowed only with a writable
+        // tree, which is a copy that no other process uses. In another tree, a process outside may listen on
+        // a socket file, and a read-only mount does not prevent connections to it. `socketpair` is always
+        // allowed, because its sockets have no name.
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
@@ -355,7 +358,7 @@ fn equal_condition(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondit
     SeccompCondition::new(argument, Len::Dword, op, value).map_err(io::Error::other)
 }
 
-/// Matches if these bits of an argument equal those of `value`.
+/// Matches if the bits of `mask` in an argument equal those in `value`.
 fn bits_condition(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
     let [mask, value] = [mask, value].map(|bits| u64::from(bits.unsigned_abs()));
     SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(mask), value).map_err(io::Error::other)
@@ -376,7 +379,7 @@ fn install_filter(
     match_action: SeccompAction,
 ) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-    // The program of the filter kills a process that makes calls with the numbers of another architecture.
+    // The generated filter kills a process that makes calls with the numbers of another architecture.
     let filter =
         SeccompFilter::new(rules, mismatch_action, match_action, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
@@ -385,7 +388,7 @@ fn install_filter(
 }
 
 /// Returns the instructions at the start of a filter on x86-64, which refuse x32 calls. x32 calls are a
-/// second version of most system calls, with numbers that differ only by one bit.
+/// second set of most system calls, whose numbers differ by only one bit.
 #[cfg(target_arch = "x86_64")]
 fn architecture_prelude() -> BpfProgram {
     /// The bit that x32 calls have in their numbers; no other call number of x86-64 is as high.
@@ -397,7 +400,7 @@ fn architecture_prelude() -> BpfProgram {
         k,
     };
     vec![
-        // The number of the call is the first word of a filter's input.
+        // The first word of a filter's input is the number of the system call.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),

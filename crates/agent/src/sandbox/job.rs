@@ -1,4 +1,5 @@
-//! A job, i.e. a command with its permissions and limits, and the command that starts the helper for it.
+//! A job: a command with its permissions and limits. Also builds the command that starts the helper for a
+//! job.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -22,11 +23,11 @@ pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Path of the running program inside the sandbox, for jobs that run this program.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
-/// Folder of a job's build results, as the job sees it ([`SandboxJob::builds`]).
+/// Path inside the sandbox of the folder with a job's build results ([`SandboxJob::builds`]).
 pub const BUILDS: &str = "/builds";
 
-/// Maximum number of bytes in each of the arguments that encode a stage. The system allows fewer than 128 KiB
-/// in one argument, and far more in all arguments together.
+/// Maximum number of bytes in one argument of the helper. The system accepts fewer than 128 KiB in one
+/// argument, but far more in all arguments together, so a longer text is split.
 const PART_BYTES: usize = 64 << 10;
 
 /// Prefix of all messages of the helper.
@@ -43,10 +44,10 @@ pub const LIMIT_PASSED: u8 = 128 + 9;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SandboxJob {
     pub level: SandboxLevel,
-    /// Folder that the job runs in; absolute, without links.
+    /// Folder that the job may use and runs in; absolute, without links.
     pub tree: PathBuf,
-    /// Path of the tree inside the sandbox. A caller sets another path than `tree` if results must not depend
-    /// on it. Below [`SandboxLevel::Full`], this field is ignored, and `tree` keeps its path.
+    /// Path of the tree inside the sandbox. Differs from `tree` if results must not depend on the real path.
+    /// Below [`SandboxLevel::Full`], this field is ignored, and the tree keeps its real path.
     #[serde(rename = "inside")]
     pub inner_tree: PathBuf,
     /// Working folder, relative to the tree; empty for the tree's root.
@@ -55,10 +56,10 @@ pub struct SandboxJob {
     pub writable: bool,
     /// Further folders that the job may read and run programs from.
     pub read: Vec<PathBuf>,
-    /// Files of the tree, by their paths in it, that appear empty inside the sandbox (only at
+    /// Files in the tree that appear empty inside the sandbox, by their paths in the tree (only at
     /// [`SandboxLevel::Full`]).
     pub hidden: Vec<PathBuf>,
-    /// True if the job may make sockets. The sockets cannot reach anything outside.
+    /// True if the job may create sockets. The sockets can connect only within the sandbox.
     pub sockets: bool,
     pub limits: JobLimits,
     /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
@@ -70,19 +71,20 @@ pub struct SandboxJob {
     /// Names of the variables that hold the address of a server on the job's loopback interface; empty if
     /// there is no server. See [`SandboxJob::command_with_socket`].
     pub listens: Vec<String>,
-    /// True if the job's standard input is the stream of [`super::SocketHandoff`].
+    /// True if the job's command reads its standard input from the stream of [`super::SocketHandoff`].
     pub hears: bool,
-    /// True if the helper writes [`super::watch::LOOKED`] to the output after each check. For the
-    /// self-test.
+    /// True if the helper writes [`super::watch::CHECK_DONE_MARK`] to the output after each check, as the
+    /// self-test requires.
     pub(super) shows_looks: bool,
-    /// Home and temporary folder of a job below [`SandboxLevel::Full`], which has no file system of its own.
+    /// The job's home and temporary folder below [`SandboxLevel::Full`], where the job has no file system of
+    /// its own.
     pub private: PathBuf,
     pub run: JobCommand,
 }
 
-/// Private folders that outlive a job, so that later commands can use the files of earlier commands. A job
-/// with such folders also has files such as `/etc/passwd` and `/etc/hosts`, because test suites look up users
-/// and hosts.
+/// Private folders that remain after a job, so later commands can use the files of earlier commands. A job
+/// with such folders also sees files such as `/etc/passwd` and `/etc/hosts`, because test suites look up
+/// users and hosts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobFolders {
     pub home: PathBuf,
@@ -92,9 +94,9 @@ pub struct JobFolders {
 /// The command of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JobCommand {
-    /// A program of the system with its arguments, searched for on the sandbox's `PATH`.
+    /// A system program with its arguments. The program is searched for on the sandbox's `PATH`.
     Program(#[serde(with = "words")] Vec<OsString>),
-    /// This program, with these arguments.
+    /// Truing itself, with these arguments.
     #[serde(rename = "Own")]
     ThisProgram(#[serde(with = "words")] Vec<OsString>),
     /// An attempt to escape, for the self-test.
@@ -108,8 +110,8 @@ pub(super) enum HelperStage {
     /// Makes the sandbox for a job, and watches the job. `parent` is the process id of the caller.
     #[serde(rename = "Outside")]
     OuterHelper { job: SandboxJob, parent: i32 },
-    /// Acts as the first process inside. The process id is that of the helper's outer stage, which watches
-    /// the job.
+    /// Acts as the first process inside the sandbox. `watcher_pid` is the process id of the outer stage,
+    /// which watches the job.
     #[serde(rename = "Inside")]
     InnerHelper {
         job: SandboxJob,
@@ -133,7 +135,7 @@ impl SandboxJob {
         }
     }
 
-    /// Returns the path of the tree inside.
+    /// Returns the tree's path inside the sandbox.
     pub(super) fn inner_tree(&self) -> &Path {
         match self.level {
             SandboxLevel::Full => &self.inner_tree,
@@ -141,16 +143,16 @@ impl SandboxJob {
         }
     }
 
-    /// Returns the command that starts the helper. It has only the job's variables in its environment, no
-    /// input, and its own process group. The helper refuses a standard stream that is a terminal. When the
-    /// helper's process or this process is killed, all processes inside the sandbox are killed too.
+    /// Returns the command that starts the helper. The command has only the job's variables in its
+    /// environment, no input, and its own process group. The helper refuses to start if a standard stream is
+    /// a terminal. If the helper or this process is killed, all processes inside the sandbox are killed too.
     ///
     /// # Errors
     /// An I/O error if a path in the job is not UTF-8.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        // The arguments contain only the names of the variables: every user can read arguments, and a value
-        // may be a secret. The values are passed in the environment.
+        // The arguments contain only the variables' names. The values are passed in the environment, because
+        // they may be secret and every user of the machine can read a process's arguments.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
         let mut command = helper_command(&HelperStage::OuterHelper { job, parent })?;
@@ -176,7 +178,7 @@ impl HelperStage {
         Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
     }
 
-    /// Decodes a stage from arguments; `None` if they do not encode a stage.
+    /// Decodes a stage from arguments. Returns `None` if the arguments do not encode a stage.
     pub(super) fn from_arguments(arguments: &[OsString]) -> Option<Self> {
         serde_json::from_slice(&arguments.join(OsStr::new("")).into_vec()).ok()
     }

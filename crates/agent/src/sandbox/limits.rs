@@ -5,8 +5,8 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// The lowest number of processes to which the kernel can limit a namespace, because it reserves 300 process
-/// ids.
+/// The lowest limit of the number of processes that the kernel accepts for a namespace, because it reserves
+/// 300 process ids.
 const FEWEST_PROCESSES: u64 = 301;
 /// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
@@ -14,8 +14,8 @@ pub(super) const OPEN_FILES: u64 = 4096;
 pub(super) const SIGNALS: u64 = 4096;
 /// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
 pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
-/// Kernel memory in bytes for a file that `inotify` watches. It includes the file's inode, which the watch
-/// keeps in memory.
+/// Kernel memory in bytes for a file that `inotify` watches. This size includes the file's inode, which the
+/// watch keeps in memory.
 pub(super) const FILE_WATCH: u64 = 2 << 10;
 
 /// Smallest, default and largest size of a connection's receive and send buffers, in bytes. With these sizes,
@@ -31,8 +31,8 @@ pub struct JobLimits {
     pub memory: u64,
     /// Maximum number of processes and threads, together.
     pub processes: u64,
-    /// Maximum number of bytes of all files outside a writable tree together, and of each single file inside
-    /// that tree.
+    /// Maximum total size in bytes of all files outside a writable tree, and maximum size of each single file
+    /// inside the tree.
     pub disk: u64,
 }
 
@@ -53,20 +53,21 @@ impl JobLimits {
         lower_limit(Resource::Nproc, self.processes)
     }
 
-    /// Returns the maximum number of `inotify` queues, which take half of the memory limit if all are full.
+    /// Returns the maximum number of `inotify` queues. If all queues are full, they take half of the memory
+    /// limit.
     pub(super) fn event_queues(&self) -> u64 {
         self.memory.div_euclid(EVENT_QUEUE * 2)
     }
 
-    /// Returns the maximum number of files that `inotify` may watch, which take a sixteenth of the memory
-    /// limit.
+    /// Returns the maximum number of files that `inotify` may watch. Their watches together take a sixteenth
+    /// of the memory limit.
     pub(super) fn file_watches(&self) -> u64 {
         self.memory.div_euclid(FILE_WATCH * 16)
     }
 
-    /// Limits connection buffers, `inotify` memory, and the number of processes in the namespace of this
-    /// process. The namespace's limit is needed because the kernel's own limit does not apply to a user who
-    /// is root outside. Kernels before Linux 6.14 do not support this limit of a namespace.
+    /// Sets the namespace's limits of connection buffers, `inotify` memory, and the number of processes. The
+    /// process's own limit on processes does not suffice, because it does not apply to a user who is root
+    /// outside. Kernels before Linux 6.14 do not support a namespace's limit on processes.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

@@ -1,9 +1,8 @@
 //! The only network access of a sandbox: a socket on its own loopback interface. A process outside accepts
 //! the connections to the socket.
 //!
-//! The first process inside makes the socket and hands it to the parent, which is outside and accepts the
-//! connections. No data must be copied between the two networks, and the sandbox needs no mounted file and no
-//! relay process.
+//! The first process inside the sandbox makes the socket and hands it to the parent process outside. No data
+//! is copied between the two networks, and the sandbox needs neither a mounted file nor a relay process.
 
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -23,7 +22,7 @@ use super::SandboxJob;
 /// The environment variables from which programs read the address of a proxy. Some programs read only the
 /// upper-case names, and some only the lower-case names.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-/// Maximum time to wait for the job's socket, which exists once the sandbox is set up.
+/// Maximum time to wait for the job's socket, which the sandbox creates at the end of its setup.
 const BUILDING: Duration = Duration::from_secs(60);
 /// The message that carries the socket's descriptor; the kernel requires at least one byte.
 const MESSAGE: &[u8] = b"+";
@@ -33,11 +32,11 @@ const MESSAGE: &[u8] = b"+";
 pub struct SocketHandoff(UnixStream);
 
 impl SandboxJob {
-    /// Returns the command as [`SandboxJob::command`] does, for a job with a server on its loopback
-    /// interface. Inside, the environment variables with the names `variables` hold the server's address.
-    /// Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The socket is
-    /// handed over on the command's standard input. Drop the command once it is started: until then, this
-    /// process does not notice that the started process has exited.
+    /// Returns the command as [`SandboxJob::command`] does, for a job that reaches a server on its loopback
+    /// interface. Inside the sandbox, the environment variables with the names `variables` hold the server's
+    /// address. Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The
+    /// socket is handed over on the command's standard input. Drop the command after starting it, because
+    /// this process otherwise does not notice the exit of the started process.
     ///
     /// # Errors
     /// The same as for [`SandboxJob::command`].
@@ -71,8 +70,8 @@ impl SocketHandoff {
         }
     }
 
-    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]), for writing while the job
-    /// runs. Call this after [`Self::wait_for_socket`].
+    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]). The caller can write to it
+    /// while the job runs. Call this after [`Self::wait_for_socket`].
     ///
     /// # Errors
     /// An I/O error of the system.

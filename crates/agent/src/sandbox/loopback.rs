@@ -1,5 +1,5 @@
-//! Enables the sandbox's own loopback interface. In a new network, the loopback interface is down. Many tests
-//! and other programs connect to themselves over this interface.
+//! Enables the sandbox's own loopback interface. In a new network namespace, the loopback interface is
+//! disabled, but many programs, and tests in particular, connect to themselves over this interface.
 
 use std::io;
 
@@ -14,8 +14,8 @@ const MESSAGE: [(u32, usize); 9] = [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0
 /// Offset of the error code in a response, after the header.
 const ERROR_AT: usize = 16;
 
-/// Enables the interface. The socket specifies no protocol, because the default protocol of such a socket is
-/// the needed one (`NETLINK_ROUTE`).
+/// Enables the interface. The socket is opened without a protocol number, because the default protocol of a
+/// netlink socket is the needed one (`NETLINK_ROUTE`).
 pub(super) fn enable_loopback() -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;

@@ -1,12 +1,13 @@
-//! Builds small programs for attempts that must make system calls by number, some with the numbers of another
-//! architecture. The programs consist of x86-64 machine code from the tables below, so no compiler is needed.
+//! Builds small programs for attempts that make system calls by number, in some cases with the numbers of
+//! another architecture. The programs consist of x86-64 machine code from the tables below, so no compiler is
+//! needed.
 
 /// The instruction that makes a system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallMethod {
-    /// The instruction `syscall`, with x86-64 numbers, or with x32 numbers, which have one more bit.
+    /// The instruction `syscall`. It accepts x86-64 numbers, and x32 numbers, which have one additional bit.
     Syscall,
-    /// The interrupt of 32-bit programs, with i386 numbers. The same numbers mean other calls on x86-64.
+    /// The interrupt of 32-bit programs, with i386 numbers. On x86-64, the same numbers denote other calls.
     Interrupt,
 }
 
@@ -14,9 +15,9 @@ pub(super) enum SyscallMethod {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallArgument {
     Number(u64),
-    /// The result that `ProgramStep::Keep` has kept, plus this number.
+    /// The result that the last `ProgramStep::Keep` stored, plus this number.
     KeptResult(u64),
-    /// A number that grows by `step` with each call of a `ProgramStep::Row`.
+    /// A number that begins at `from`, and grows by `step` with each call of a `ProgramStep::Row`.
     Turn {
         from: u64,
         step: u64,
@@ -28,28 +29,29 @@ pub(super) enum SyscallArgument {
 pub(super) enum ProgramStep {
     /// Makes a call; the program exits with 1 if the kernel refuses it.
     Call { method: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
-    /// Keeps the result of the last call for later arguments.
+    /// Stores the result of the last call, for use in later arguments.
     Keep,
-    /// Writes this many bytes from this address on.
+    /// Fills this many bytes of memory from `address` on.
     Fill { address: u64, bytes: u64 },
     /// Writes a word to an address.
     Put { address: u64, word: u64 },
-    /// Repeats a call up to this many times, and stops when the kernel refuses it. With `counts`, also writes
-    /// [`HELD`] and the number of successful calls to the output. The program exits with 1 if fewer calls
-    /// succeed.
+    /// Repeats a call up to this many times, and stops when the kernel refuses it. If `counts` is true, also
+    /// writes [`OBJECT_COUNT_MARK`] and the number of successful calls to the output. The program exits with
+    /// 1 if fewer calls succeed.
     Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
-    /// Ends this thread, unless the last call created this thread.
+    /// Ends this thread, unless it is the thread that the last call created.
     OnlyChild,
-    /// Makes this many processes, which wait.
+    /// Creates this many processes, which wait.
     Processes(u32),
-    /// Writes [`HOLDING`] to the output and waits for the end of the input. The watcher can then measure the
+    /// Writes [`HOLDING`] to the output, and waits until the input ends. The watcher can then measure the
     /// program's resources, even if the watcher checks rarely.
     Hold,
 }
 
 /// The mark that a process writes once it holds all its resources.
 pub(super) const HOLDING: u8 = b'H';
-/// The mark before the number of objects that a process has made. The number follows, in eight bytes.
+/// The mark that a process writes before the number of objects that it has made. The number follows in eight
+/// bytes.
 pub(super) const OBJECT_COUNT_MARK: u8 = b'N';
 const READ: u32 = 0;
 const WRITE: u32 = 1;
@@ -59,7 +61,8 @@ const PAUSE: u32 = 34;
 const FORK: u32 = 57;
 /// Address of the program in memory.
 const BASE: u64 = 0x40_0000;
-/// Length of the two headers of the file. The mark of [`ProgramStep::Hold`] follows them, and then the code.
+/// Length of the two headers of the file. In the file, the mark that [`ProgramStep::Hold`] writes follows the
+/// headers, and the code follows the mark.
 const HEADERS: u64 = 64 + 56;
 /// The mark of `ProgramStep::Hold`, repeated to keep the code aligned.
 const MARK: [u8; 16] = [HOLDING; 16];
@@ -194,8 +197,8 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
     }
 }
 
-/// Adds a loop that repeats a call until the kernel refuses it or it was made `times` times, and reports the
-/// count.
+/// Adds a loop that repeats a call until the kernel refuses the call or `times` calls were made. If `counts`
+/// is true, the loop's code reports the number of calls.
 fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
@@ -215,7 +218,7 @@ fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6]
     let back = i32::try_from(code.len() + 4 - again).unwrap_or_default();
     code.extend((-back).to_le_bytes());
     if counts {
-        // sub rsp, 16; mov byte [rsp], HELD; mov [rsp + 1], r12
+        // sub rsp, 16; mov byte [rsp], OBJECT_COUNT_MARK; mov [rsp + 1], r12
         code.extend([
             0x48,
             0x83,

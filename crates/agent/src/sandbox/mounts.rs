@@ -15,8 +15,8 @@ use rustix::process::{chdir, pivot_root};
 
 use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
 
-/// The system's files that programs need. Of the system's configuration, only the files about libraries,
-/// alternative programs, the time zone and certificates are included.
+/// The system's files and folders that programs need. From the system's configuration, only the files for
+/// libraries, alternative programs, the time zone and certificates are included.
 pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -36,16 +36,16 @@ pub(crate) const SYSTEM: &[&str] = &[
 ];
 /// Devices whose use has no effect on the machine.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
-/// Folder in which the new file system is built. It exists on every machine, and its content outside is not
-/// affected.
+/// Folder in which the new file system is built. The folder exists on every machine, and its content outside
+/// the sandbox does not change.
 const WORKSHOP: &str = "/tmp";
-/// Path of the home folder inside.
+/// Path of the home folder inside the sandbox.
 const HOME: &str = "/home/agent";
-/// Path of the temporary folder inside.
+/// Path of the temporary folder inside the sandbox.
 const TEMPORARY: &str = "/tmp";
-/// Name of the command's user inside.
+/// Name of the command's user inside the sandbox.
 pub(super) const USER: &str = "agent";
-/// Files that define the user and the host names, for a job with private folders.
+/// Files with the names of the user and the hosts, for a job with private folders.
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
     ("/etc/group", "agent:x:1000:\n"),
@@ -56,9 +56,9 @@ pub(super) const NAMES: &[(&str, &str)] = &[
 /// private folders.
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// Number of bytes of this size for which one file is allowed.
+/// The job may have one file for each of this number of bytes in the limit of its file system.
 const BYTES_PER_FILE: u64 = 8 << 10;
-/// Minimum number of allowed files, even if the job's limit of bytes is low.
+/// Minimum number of files that a job may have, even if its byte limit is low.
 const FEWEST_FILES: u64 = 4096;
 
 /// Returns the home and temporary folder of a job.
@@ -69,7 +69,7 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     }
 }
 
-/// Returns true if the folder is or contains a folder of the system, or is in a folder with the machine's
+/// Returns true if the folder is a system folder, contains one, or is inside a folder with the machine's
 /// state or secrets.
 pub(super) fn touches_system_folder(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
@@ -80,11 +80,10 @@ pub(super) fn touches_system_folder(tree: &Path) -> bool {
             && !is_in_memory
 }
 
-/// Builds the sandbox's file system, changes the root to it, and leaves the machine's file system
-/// permanently.
+/// Builds the sandbox's file system, makes it the root, and detaches the machine's file system permanently.
 pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    // A temporary root with two folders: one for the machine's file system, and one for the new file system.
+    // The temporary root has two folders: one for the machine's file system, and one for the new file system.
     mount_file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
     let workspace = Path::new(WORKSHOP);
     std::fs::create_dir(workspace.join("old"))?;
@@ -110,7 +109,7 @@ fn mount_file_system(kind: &str, target: &Path, options: &str) -> io::Result<()>
     Ok(mount(kind, target, kind, flags, options.as_c_str())?)
 }
 
-/// The roots of the machine's file system and of the new one, while the new one is built.
+/// The roots of the machine's file system and of the new file system, during the setup.
 struct MountRoots {
     old: &'static Path,
     new: &'static Path,
@@ -157,7 +156,7 @@ impl MountRoots {
             self.mount_path_as(&job.tree.join(".git"), &job.inner_tree.join(".git"), false)?;
         }
         for file in &job.hidden {
-            // A link does not have to be hidden, because its target does not exist inside.
+            // A symbolic link is not hidden, because its target does not exist inside the sandbox.
             if path_in_root(self.old, &job.tree.join(file))
                 .symlink_metadata()
                 .is_ok_and(|found| found.is_file())
@@ -168,8 +167,8 @@ impl MountRoots {
         Ok(())
     }
 
-    /// Mounts the file of the running program. If an upgrade has replaced the file since the start, copies
-    /// the running program instead.
+    /// Mounts the file of the running program. If an upgrade has replaced the file since the program started,
+    /// copies the file that is running instead.
     fn mount_this_program(&self) -> io::Result<()> {
         let (running, inside) =
             (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_INSIDE)));
@@ -183,9 +182,9 @@ impl MountRoots {
         remount_read_only(&inside)
     }
 
-    /// Mounts a `/proc` that shows only the processes inside. The mount is read-only: if root started the
-    /// command, the kernel would allow the command to change the machine's settings in `/proc`. Some
-    /// containers forbid this mount; `/proc` is then empty.
+    /// Mounts a `/proc` that shows only the processes inside. The mount is read-only, because the kernel
+    /// would otherwise allow a command that root started to change the machine's settings. Some containers
+    /// forbid this mount, and `/proc` is then empty.
     fn mount_proc(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
@@ -208,7 +207,7 @@ impl MountRoots {
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = path_in_root(self.new, name);
         if found.is_symlink() {
-            // The link may exist already, in a folder that was mounted before.
+            // A link that already exists is kept, because an earlier mount of a folder may contain it.
             if inside.symlink_metadata().is_ok() {
                 return Ok(());
             }
@@ -233,7 +232,7 @@ impl MountRoots {
     }
 }
 
-/// Returns an absolute path as a path below another root.
+/// Converts an absolute path to a path below another root.
 fn path_in_root(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -1,8 +1,8 @@
-//! Lists the kinds of objects that the kernel holds for a process outside its resident memory, and how the
-//! sandbox limits each kind.
+//! Lists the kinds of objects that the kernel holds for a process in addition to its resident memory, and the
+//! sandbox's limit for each kind.
 //!
-//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind refers to an attempt of `check`
-//! by its name.
+//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names the attempt in `check`
+//! that tests its limit.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
@@ -16,14 +16,14 @@ pub(super) struct KernelObject {
     pub(super) probe: &'static str,
 }
 
-/// How the sandbox limits a kind of object.
+/// The method by which the sandbox limits a kind of object.
 pub(super) enum ObjectLimit {
-    /// The filter refuses the calls that create such objects. The field lists the calls.
+    /// The filter refuses the system calls in this list, which create such objects.
     Denied(&'static str),
     /// The watcher counts the objects, and kills the job if they exceed the limit.
     Counted(&'static str),
-    /// The number and size of the objects are limited. The fields are a description and the maximum total in
-    /// bytes.
+    /// The number and size of the objects are limited. The first field describes the limits, and the second
+    /// returns the maximum total in bytes.
     Bounded(&'static str, fn(&JobLimits) -> u64),
     /// No memory limit applies to the objects. The field is a description.
     Unlimited(&'static str),
@@ -50,15 +50,15 @@ const fn unbounded_object(name: &'static str, description: &'static str) -> Kern
     KernelObject { name, limit: ObjectLimit::Unlimited(description), probe: "" }
 }
 
-/// Bytes of kernel memory for a pending signal, or for a timer with its signal.
+/// Bytes of kernel memory for a pending signal, and for a timer together with its signal.
 const SIGNAL: u64 = 512;
 /// Bytes of kernel memory for a thread: its stack and its record.
 const THREAD: u64 = 32 << 10;
-/// Maximum number of bytes of all filters of a thread: at most 32768 instructions, each in its original and
-/// its translated form.
+/// Maximum number of bytes of all filters of a thread. A thread has at most 32768 instructions, which the
+/// kernel stores in original and in translated form.
 const FILTERS: u64 = 1 << 20;
-/// Maximum number of bytes of all files in flight through sockets. The kernel allows as many such files as
-/// one process may open.
+/// Maximum number of bytes of all files in flight through sockets. The kernel allows at most as many files in
+/// flight as one process may open.
 const IN_FLIGHT: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
 
 /// All known kinds of objects.
@@ -193,8 +193,8 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
 ];
 
-/// A program that tries to exceed the memory limit with one kind of object, the name of the attempt, and the
-/// size of one object in bytes.
+/// A program that tries to exceed the memory limit with one kind of object. `name` is the attempt's name, and
+/// `size` is the size of one object in bytes.
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
     pub(super) steps: Vec<ProgramStep>,
@@ -218,21 +218,22 @@ const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// The second half of the page at that address.
 const SECOND_SCRATCH_ADDRESS: u64 = SCRATCH_ADDRESS + 0x800;
 const PAGE: u64 = 4096;
-/// Number of forks (each fork doubles the number of processes that open files), and number of files that each
-/// process opens.
+/// Number of forks. Each fork doubles the number of processes that open files. The next constant is the
+/// number of files that each process opens.
 const FORKS: usize = 6;
 const FILES_OF_ONE: u32 = 1000;
-/// Number of additional descriptors of one file in a process, and number of `epoll` files that watch each of
-/// these descriptors.
+/// Number of additional descriptors of one file in a process. The next constant is the number of `epoll`
+/// files that watch each of these descriptors.
 const NAMES: u32 = 900;
 const POLLS: u32 = 16;
-/// Number of locks on each file, and number of locked files in each process. Several files are used, because
-/// adding a lock takes longer the more locks the file has.
+/// Number of locks on each file; the next constant is the number of locked files in each process. Several
+/// files are used, because adding a lock to a file takes longer if the file already has many locks.
 const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
 /// Approximately half of the maximum number of mappings of a process.
 const HALF_MAX_MAPPINGS: u32 = 32_000;
-/// Measured bytes of kernel memory for a mapping, for a lock and for an `epoll` entry.
+/// Kernel memory in bytes, measured, for a mapping; the next two constants are the same for a lock and for an
+/// `epoll` entry.
 const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
 const POLLED: u64 = 200;
@@ -272,8 +273,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ],
     };
     let (zero, number) = (SyscallArgument::Number(0), SyscallArgument::Number);
-    // These steps block all signals, mark the signal as sent by a program, and keep the process's own id as
-    // the receiver.
+    // These steps block all signals, prepare signal data that marks the signal as sent by a program, and keep
+    // the process's own id as the receiver.
     let blocked = [
         page,
         put(SCRATCH_ADDRESS, u64::MAX),
@@ -328,9 +329,9 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         number: 445,
         values: [SyscallArgument::KeptResult(0), number(2), number(SECOND_SCRATCH_ADDRESS), zero, zero, zero],
     };
-    // Closes all files from number 3 on, so that the next opened files have the numbers 3, 4 and so on.
+    // Closes all files from number 3 on, so the next opened files get the numbers 3, 4 and so on.
     let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
-    // A pair of sockets, files 3 and 4, which do not block when they are full.
+    // A pair of sockets, files 3 and 4. A write to a full socket fails instead of blocking.
     let pair = [
         from_three,
         page,
@@ -339,7 +340,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call_step(54, &[3, 1, 7, SECOND_SCRATCH_ADDRESS, 4]),
     ];
     let forks = [call_step(57, &[]); FORKS];
-    // An `eventfd` file gets 900 more descriptors. Each descriptor becomes an entry in each `epoll` file.
+    // An `eventfd` file gets 900 more descriptors. Each descriptor adds an entry to each `epoll` file.
     let event = [from_three, page, call_step(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
@@ -369,8 +370,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .chain(entries)
         .chain([ProgramStep::Hold])
         .collect();
-    // Every second page gets flags that differ from those of its neighbours. Each such page adds two
-    // mappings.
+    // Every second page gets flags that differ from those of its neighbours. Each such page therefore splits
+    // the mapping and adds two mappings.
     let apart = call_step(
         9,
         &[
@@ -458,7 +459,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     // The mapped range is so large that each touched address needs its own page table.
     let space = (limits.memory / PAGE) << 22;
     let sparse = [call_step(9, &[SCRATCH_ADDRESS << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
-    // Each call makes the kernel read an empty set of signals from another address, and blocks nothing.
+    // Each call lets the kernel read an empty set of signals from a different address, so no signal is
+    // blocked.
     let touches = ProgramStep::Row {
         number: 14,
         values: [
@@ -563,7 +565,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     ]
 }
 
-/// Returns the reference page, with the totals of a job with these limits.
+/// Returns the text of the reference page, with the totals for a job with these limits.
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \

@@ -1,5 +1,5 @@
-//! Estimates the kernel memory behind a process's open files. Pipes are counted by number: the kernel keeps
-//! the data that is written to a pipe, but no process maps this data.
+//! Estimates the kernel memory behind a process's open files. Pipes are counted separately, because the
+//! kernel keeps the data in a pipe, but no process maps this data.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -8,17 +8,16 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, stata
 
 use super::SandboxLevel;
 
-/// Number of pipes that a job may have without their being counted, so that a low memory limit still allows a
-/// few pipes.
+/// Number of pipes whose memory is not counted, so a job with a low memory limit can still use a few pipes.
 pub(super) const FEW_PIPES: u64 = 256;
-/// Kernel memory in bytes for an open file other than a pipe: the file's own record, and related records such
-/// as the file system's.
+/// Kernel memory in bytes for an open file other than a pipe: the record of the file, and related records
+/// such as those of the file system.
 pub(super) const OPEN_FILE_BYTES: u64 = 1536;
-/// Maximum number of bytes that the kernel keeps for a pipe, including overhead, once the user's pipes
-/// together have exceeded 64 MiB. Above that limit, each new pipe has only two pages.
+/// Maximum number of bytes, including overhead, that the kernel keeps for a pipe once the user's pipes have
+/// exceeded 64 MiB in total. Each pipe created after that has only two pages.
 const PIPE: u64 = 12 << 10;
-/// Maximum number of bytes that the kernel keeps for a pipe of root, which may exceed that limit: 16 pages,
-/// including overhead.
+/// Maximum number of bytes that the kernel keeps for a pipe of root, to which the limit of 64 MiB does not
+/// apply: 16 pages, including overhead.
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
 
 /// The open files of a process.
@@ -31,7 +30,8 @@ pub(super) struct OpenFiles {
 
 /// Returns the maximum number of bytes that the kernel keeps for one pipe of a job.
 pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
-    // Only root may exceed the limit for all pipes of a user, and within a namespace not even root.
+    // Only root may exceed the limit for all pipes of a user. Inside a user namespace, even root may not
+    // exceed it.
     if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
         PIPE_WITHOUT_LIMIT
     } else {
@@ -39,23 +39,23 @@ pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
     }
 }
 
-/// Returns the number of open files in this folder of `/proc`; `None` if the folder is empty or cannot be
-/// read.
+/// Returns the number of open files in this folder of `/proc`. Returns `None` if the folder is empty or
+/// cannot be read.
 pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
-    // Since Linux 6.2, the size of the folder is the number of its files; before, the size is 0.
+    // Since Linux 6.2, the folder's size is the number of files in it. Older kernels report the size 0.
     let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
     let count = if size > 0 { size } else { table_names(proc, table)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
-/// Reads the type of each open file in this folder of `/proc`; `None` if the folder is empty or cannot be
-/// read.
+/// Reads the type of each open file in this folder of `/proc`. Returns `None` if the folder is empty or
+/// cannot be read.
 pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     let (folder, names) = table_names(proc, table)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
     for name in names {
-        // The flag avoids requests to a network file system. A file may have been closed since the folder was
-        // listed; then it holds no memory.
+        // The flag avoids requests to a network file system. A file that was closed since the folder was
+        // listed is skipped, because it holds no memory.
         let Ok(file_stat) =
             statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
         else {
@@ -70,8 +70,8 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
     (!open.pipes.is_empty() || open.other_files > 0).then_some(open)
 }
 
-/// Returns the numbers of the open files in this folder of `/proc`; `None` if the folder is empty or cannot
-/// be read.
+/// Returns the numbers of the open files in this folder of `/proc`. Returns `None` if the folder is empty or
+/// cannot be read.
 pub(super) fn file_numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
     let numbers: Vec<String> = table_names(proc, table)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)

@@ -1,5 +1,5 @@
-//! Attempts to escape. Each attempt does one thing that a command inside must not be able to do, by ordinary
-//! calls of the standard library. Outside a sandbox, each attempt succeeds.
+//! Attempts to escape from the sandbox. With ordinary calls of the standard library, each attempt does one
+//! thing that must fail inside the sandbox. Outside a sandbox, each attempt succeeds.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::machine_code;
 
-/// Timeout of a connection. Within one machine, a connection succeeds or is refused immediately. On a busy
-/// machine, however, this process may wait a long time for the processor.
+/// Timeout of a connection. A connection within one machine normally succeeds or is refused immediately, but
+/// on a busy machine the process may wait long for the processor.
 const CONNECTS: Duration = Duration::from_secs(120);
 /// Bytes written at once.
 const CHUNK: usize = 1 << 20;
@@ -30,8 +30,8 @@ const CHUNK: usize = 1 << 20;
 const PAGE: usize = 4096;
 /// Stack size of an idle thread in bytes.
 const SMALL_STACK: usize = 64 << 10;
-/// Number of files among which the written bytes are divided, so that no file exceeds the limit of a single
-/// file.
+/// Number of files among which the written bytes are divided. No file therefore exceeds the size limit of a
+/// single file.
 const FILES: u64 = 8;
 /// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_OF_MESSAGE: u64 = 250;
@@ -39,7 +39,7 @@ pub(super) const FILES_OF_MESSAGE: u64 = 250;
 /// One attempt. The attempt has succeeded if the process exits with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EscapeProbe {
-    /// Does nothing, and works everywhere.
+    /// Does nothing, and always succeeds.
     Nothing,
     /// Waits until its input ends. Other attempts try to reach this process.
     Wait,
@@ -51,7 +51,7 @@ pub enum EscapeProbe {
     Mode(PathBuf),
     /// Starts this program; the attempt succeeds if the program exits with 0.
     Start(PathBuf),
-    /// Replaces the process by this program, which exits with 0.
+    /// Replaces the process with this program; the attempt succeeds if the program exits with 0.
     Become(PathBuf),
     /// Finds this text in the environment of some process.
     Environment(String),
@@ -112,8 +112,7 @@ impl EscapeProbe {
     fn run(&self) -> io::Result<()> {
         let mut held = AttemptResources::default();
         self.attempt(&mut held)?;
-        // Waits for all processes of the attempt. If a process fails, dropping `AttemptResources` kills the
-        // remaining processes.
+        // If a process of the attempt fails, dropping `AttemptResources` kills the remaining processes.
         for process in &mut held.family {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
@@ -168,7 +167,7 @@ impl EscapeProbe {
                 (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| resources.sockets.push(pair)))
             }
             Self::Pipes(count) => (0..*count).try_for_each(|_| {
-                // The writing end is closed, but the pipe keeps its data for the reading end.
+                // The writing end is dropped, but the pipe keeps its data for the reading end.
                 let (reads, mut writes) = io::pipe()?;
                 writes.write_all(&[1; PAGE])?;
                 resources.pipes.push(reads);
@@ -233,7 +232,7 @@ impl AttemptResources {
 impl Drop for AttemptResources {
     fn drop(&mut self) {
         for process in &mut self.family {
-            // The error is ignored: the process may already have exited.
+            // The error is ignored, because the process may already have exited.
             let _ = process.kill().and_then(|()| process.wait());
         }
     }
@@ -279,8 +278,7 @@ fn find_canary(canary: &str) -> io::Result<()> {
     Err(io::Error::other("no process has it"))
 }
 
-/// Starts threads that each wait until a channel is closed. The channels are closed when the resources are
-/// dropped.
+/// Starts threads. Each thread waits until a channel is closed. Dropping the resources closes the channels.
 fn start_threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();

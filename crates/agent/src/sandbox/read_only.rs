@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Default memory limit of a reader in bytes. It suffices for every input: it covers large stacks, and the
-/// syntax tree of the largest file. A reader for a review has a lower limit.
+/// Default memory limit of a reader in bytes. The limit suffices for large stacks and for the syntax tree of
+/// the largest file. A reader for a review has a lower limit.
 pub const READER_MEMORY: u64 = 2 << 30;
 
 /// The files that a read-only process may read.
@@ -13,14 +13,14 @@ pub const READER_MEMORY: u64 = 2 << 30;
 pub struct ReadAccess {
     /// Folder with hostile files. The reader may not read the `.git` folder directly in this folder.
     pub tree: PathBuf,
-    /// A further folder, with rules.
+    /// A further folder that the reader may read, with rules.
     pub rules: Option<PathBuf>,
     /// Memory limit in bytes.
     pub memory: u64,
 }
 
 impl ReadAccess {
-    /// Returns access to this tree, with a reader's default memory.
+    /// Returns the permissions for this tree, with the default memory limit of a reader.
     pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
         Self { tree, rules, memory: READER_MEMORY }
     }

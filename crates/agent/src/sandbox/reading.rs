@@ -9,22 +9,22 @@ use truing_core::sandbox::SandboxLevel;
 use super::read_only::ReadAccess;
 use super::{JobLimits, enter, fence, filter};
 
-/// Number of threads that the machine may gain before a reader can start no more threads.
+/// Number of threads by which the total on the machine may grow before a reader can no longer start threads.
 const MORE_THREADS: u64 = 512;
 /// File that contains the number of all threads of the machine.
 const LOAD: &str = "/proc/loadavg";
-/// Capabilities that allow root to read the files of other users. A reader keeps these capabilities if it has
-/// them, within the restrictions of Landlock.
+/// Capabilities that allow root to read the files of other users. A reader that has these capabilities keeps
+/// them, but Landlock still restricts the files that it can read.
 const READER_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 impl ReadAccess {
-    /// Confines this process permanently, and returns the level reached. Afterwards, the process can read
-    /// these folders, use threads, and use its open streams. The process cannot open other files, change
+    /// Confines this process permanently, and returns the level reached. Afterwards, the process can read the
+    /// folders of `self`, use threads, and use its open streams. The process cannot open other files, change
     /// files, start programs, connect, or send signals.
     ///
     /// # Errors
-    /// An I/O error if the kernel has no seccomp, or if this process has other threads: the restrictions
-    /// apply to one thread and its children.
+    /// An I/O error if the kernel has no seccomp, or if this process has other threads, because the
+    /// restrictions would apply only to one thread and its children.
     pub fn confine(&self) -> io::Result<SandboxLevel> {
         if std::fs::read_dir("/proc/self/task")?.count() != 1 {
             return Err(io::Error::other("a process with several threads cannot confine itself"));
@@ -39,9 +39,8 @@ impl ReadAccess {
     }
 }
 
-/// Returns the number of all threads of the machine. No user can have more threads than that. The limit is
-/// based on this number, because the kernel's limit counts all threads of the user, including those of other
-/// processes.
+/// Returns the number of all threads on the machine. A reader's limit is based on this number, because the
+/// kernel's limit counts all threads of the user, and no user can have more threads than the machine.
 fn count_threads() -> u64 {
     let told = std::fs::read_to_string(LOAD).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());

@@ -1,8 +1,8 @@
-//! Parses the memory use of a process from `/proc/PID/smaps` and its summary, with each page divided among
+//! Parses a process's memory use from `/proc/PID/smaps` and its summary. The kernel divides each page among
 //! the processes that map it.
 
-/// Prefix of shared memory segments in `smaps`. The segments are not counted here, but through the table of
-/// the job's namespace.
+/// Prefix of shared memory segments in `smaps`. The segments are not counted from `smaps`, but from the table
+/// of segments in the job's namespace.
 const SEGMENT: &str = "/SYSV";
 /// Unit of the values, in bytes.
 const KIB: u64 = 1 << 10;
@@ -11,13 +11,14 @@ const KIB: u64 = 1 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct MappedMemory {
     /// The process's share of mapped memory in bytes, without files. Files are left out, because they belong
-    /// to the machine or are counted elsewhere.
+    /// to the machine or are counted separately.
     pub(super) bytes: u64,
     /// True if the process maps shared memory without a name.
     pub(super) shares: bool,
 }
 
-/// The sums of all mappings of a process in bytes, with each page divided among the processes that map it.
+/// The sums of all mappings of a process in bytes. The kernel divides each page among the processes that map
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MappingSummary {
     /// Memory that belongs to no file, including swapped memory.
@@ -37,7 +38,7 @@ pub(super) fn parse_summary(text: &str) -> Option<MappingSummary> {
     Some(MappingSummary { anonymous: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
 }
 
-/// One mapping, as parsed from its lines; values in KiB.
+/// One mapping, as parsed from its lines in `smaps`; values in KiB.
 #[derive(Default)]
 struct MemoryMapping<'a> {
     device: u64,
@@ -55,9 +56,8 @@ pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
     let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
-            // A line with a colon before the first blank is a field; the first line of a mapping has its
-            // first colon later, in the device number: `00400000-00452000 r-xp 00000000 08:02 173521
-            // /bin/sh`.
+            // In a field, the first colon comes before the first blank. In the first line of a mapping, it
+            // comes later, in the device number: `00400000-00452000 r-xp 00000000 08:02 173521 /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.set_field(name, value),
             _ => {
                 all.add(&now, nameless);
@@ -89,13 +89,13 @@ impl<'a> MemoryMapping<'a> {
         *place = value.unwrap_or(0);
     }
 
-    /// Returns the process's share of the mapping's memory that belongs to no file, in KiB.
+    /// Returns the process's share, in KiB, of the mapping's memory outside files.
     fn anonymous_kib(&self, nameless: Option<u64>) -> u64 {
         let share = match (self.device, self.is_nameless(nameless)) {
             (_, true) if self.name.starts_with(SEGMENT) => return 0,
             (0, _) | (_, true) => self.share,
-            // In a private mapping of a file, only the changed pages count, in the same ratio of share to
-            // resident size as in the whole mapping.
+            // In a private mapping of a file, only the changed pages count. The process's share of them is
+            // estimated by its share of the whole mapping.
             (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
         };
         share.saturating_add(self.swapped)
@@ -124,7 +124,7 @@ fn parse_device(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Returns the lines of a mapping that the process shares with one other process.
+    /// Returns the `smaps` lines of a mapping that two processes share equally.
     fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
         let share = resident / 2;
         format!(
@@ -147,7 +147,7 @@ mod tests {
         let heap = mapping("559a0-559b0 rw-p 00000000 00:00 0      [heap]", 100, 100);
         let nameless = mapping("7f00-7f10 rw-s 00000000 00:01 1025     /dev/zero (deleted)", 60, 0);
         let segment = mapping("7f00-7f10 rw-s 00000000 00:01 3     /SYSV00000000 (deleted)", 60, 0);
-        // For shared memory without a file name, the name that the kernel shows does not matter.
+        // The name that the kernel shows for shared memory without a file name is irrelevant.
         let named = mapping("7f00-7f10 rw-s 00000000 00:01 1026     [anon_shmem:/SYSV]", 60, 0);
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);

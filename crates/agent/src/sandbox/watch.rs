@@ -1,9 +1,11 @@
-//! Watches a job: adds up the resources of all its processes, and reports a limit that they exceed together.
+//! Watches a job: adds up the resources of all its processes, and reports a limit that the processes together
+//! exceed.
 //!
 //! The kernel's own limits apply to one process at a time, and do not count shared resources. The watcher
-//! runs outside, in the process that kills the job. The watcher reads the kernel's data about each process,
-//! about shared memory, and about the job's file system in memory. The watcher checks the job every
-//! [`PERIOD`]. Between two checks, a job can exceed a limit by the amount that it allocates in this time.
+//! runs outside the sandbox, in the process that kills the job. The watcher reads the kernel's data about
+//! each process, about shared memory, and about the job's file system in memory. The watcher checks the job
+//! every [`PERIOD`]. Between two checks, a job can exceed a limit by the amount that it allocates in this
+//! time.
 
 mod kernel;
 
@@ -25,18 +27,18 @@ use crate::verify::usage;
 pub const PERIOD: Duration = Duration::from_millis(20);
 /// The mark that the helper writes to its output after each check; the self-test reads it.
 pub(super) const CHECK_DONE_MARK: u8 = b'L';
-/// Shortest interval between measurements of the folders on a disk.
+/// Minimum interval between two measurements of the folders on a disk.
 const DISK_PERIOD: Duration = Duration::from_secs(1);
-/// The pause after a measurement of the folders is at least this many times as long as the measurement.
+/// Minimum ratio of the pause after a measurement of the folders to the duration of the measurement.
 const DISK_PAUSE: u32 = 20;
 /// Kernel memory in bytes for a file in the file system in memory, without its content.
 const INODE: u64 = 1 << 10;
 /// Maximum number of bytes in the send and receive buffers of one socket.
 const SOCKET: u64 = 1 << 20;
-/// Every job may have at least this many sockets, even with a low memory limit.
+/// Number of sockets that every job may have, even with a low memory limit.
 const FEW_SOCKETS: u64 = 256;
-/// Maximum processor time, and maximum wall-clock time, of the exact memory count in one check. Without these
-/// limits, a job with very many mappings could prolong a check, and would not be watched during that time.
+/// Maximum processor time of the exact memory count in one check; the next constant is the maximum wall-clock
+/// time. Without these limits, a job with very many mappings could delay the next check for a long time.
 const EXACT: Duration = Duration::from_secs(1);
 const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
 /// Number of bytes that are read at once from a file of `/proc`.
@@ -84,19 +86,19 @@ pub(super) fn most_sockets(memory: u64) -> u64 {
 
 /// Watches the descendants of this process.
 pub(super) struct JobWatcher {
-    /// The machine's `/proc`. The open folder stays valid when this process gets another root.
+    /// The machine's `/proc`. The open folder stays valid after this process has changed its root.
     proc: OwnedFd,
     level: SandboxLevel,
     limits: super::JobLimits,
-    /// The device number of the machine's root file system, read before the job has its own.
+    /// The device number of the machine's root file system, read before the job gets its own root.
     machine: u64,
     /// The device number of the kernel's file system for shared memory without a name.
     nameless: Option<u64>,
-    /// True if the kernel reports separate sums of mapped memory by kind, as Linux does since 5.4.
+    /// True if the kernel reports separate sums for each kind of mapped memory, as Linux does since 5.4.
     sums_up: bool,
     /// Shared memory of the whole machine before the job started, in bytes.
     shared_before: u64,
-    /// Lowest values of the kernel memory that belongs to no process, since the job began; see
+    /// Lowest measured values of the kernel memory that belongs to no process, since the job began; see
     /// [`JobWatcher::machine_kernel_memory`].
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
@@ -118,13 +120,14 @@ struct ProcessStatus {
 }
 
 impl ProcessStatus {
-    /// Returns the process's mapped memory in bytes, counted as if no other process shared it.
+    /// Returns the upper bound of the process's own memory in bytes: all mapped memory, as if no other
+    /// process shared it.
     fn max_own_memory(&self) -> u64 {
         self.anonymous.saturating_add(self.shared)
     }
 }
 
-/// Measures the time that the exact count in one check has used.
+/// Limits the time of the exact memory count in one check.
 struct CountingBudget {
     started_at: Instant,
     processor: Duration,
@@ -146,12 +149,12 @@ fn processor_time() -> Duration {
     Duration::try_from(used).unwrap_or_default()
 }
 
-/// The memory that all processes of a job map, without files, in bytes. A shared page is divided among the
+/// The memory, without files, that all processes of a job map, in bytes. A shared page is divided among the
 /// processes that map it.
 #[derive(Default)]
 struct MappedMemoryTotals {
     anonymous: u64,
-    /// Shared memory. Some of it may also be counted in the job's file system or in a segment.
+    /// Shared memory. A part of this memory may also be counted in the job's file system or in a segment.
     shared: u64,
 }
 
@@ -202,9 +205,9 @@ impl JobWatcher {
             .or_else(|| self.poll_disk())
     }
 
-    /// Computes a cheap sum first, which is never too low: it counts shared memory once for each process, and
-    /// each open file as a full pipe. The exact sum takes longer to compute, and is only needed if the cheap
-    /// sum exceeds the limit.
+    /// Computes a cheap sum first. The cheap sum is never too low, because it counts shared memory once for
+    /// each process, and each open file as a full pipe. The exact sum takes longer, and is computed only if
+    /// the cheap sum exceeds the limit.
     fn measure_usage(&mut self) -> JobUsage {
         let processes = self.descendants();
         let (file_system, segments) = (self.file_system(), self.segment_memory());
@@ -222,9 +225,9 @@ impl JobWatcher {
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.file_memory(&processes, pipe, &budget) })
         };
-        // The sizes of some kernel objects are unknown. The growth of the machine's kernel memory counts as
-        // the job's if it exceeds the memory limit, but only as far as the job's visible objects can explain
-        // it.
+        // The kernel does not report the sizes of some objects. The growth of the machine's kernel memory
+        // counts as the job's if it exceeds the memory limit, but only as far as the job's visible objects
+        // can explain it.
         let now = self.machine_kernel_memory();
         let mut kernel = 0;
         for (least, now) in self.min_kernel_memory.iter_mut().zip(now.into_iter().flatten()) {
@@ -239,7 +242,7 @@ impl JobWatcher {
         JobUsage { memory, processes: sum(|process| process.threads), sockets: self.count_sockets() }
     }
 
-    /// Returns the memory of open files: each pipe counts once, even if several processes have it open.
+    /// Returns the memory of open files. Each pipe counts once, even if several processes have the pipe open.
     fn file_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -265,9 +268,9 @@ impl JobWatcher {
         pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
-    /// Computes the exact memory from the sums of each process. Reads single mappings only if these sums do
-    /// not show whether the limit is exceeded. If a process's memory cannot be read within the time budget,
-    /// all of it is counted as the process's own.
+    /// Computes the exact memory from the kernel's sums for each process. Reads single mappings only if these
+    /// sums leave open whether the limit is exceeded. If a process cannot be read within the time budget, all
+    /// its memory counts as its own.
     fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -287,7 +290,8 @@ impl JobWatcher {
             }
             let rollup = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
             let rollup = rollup.and_then(|text| smaps::parse_summary(&text));
-            // A process counts with all memory in its `status` if the exact data shows none of this memory.
+            // If the exact data shows none of the memory in the process's `status`, the values of `status`
+            // are used instead.
             let rollup = rollup.filter(|rollup| process.anonymous == 0 || rollup.anonymous > 0);
             let (own, shared) = rollup
                 .map_or((process.anonymous, process.shared), |rollup| (rollup.anonymous, rollup.shared));
@@ -301,14 +305,14 @@ impl JobWatcher {
         }
         match self.mapping_memory(processes, counted_bytes, hidden, budget) {
             (exact, true) => exact,
-            // Counting took too long, so a sum is returned that is certainly not too high. A job that may be
-            // within the limit is therefore not killed. A job can still not use more than twice the limit.
+            // The count exceeded its time budget, so a lower bound is returned. A job that may be within the
+            // limit is therefore not killed, but a job can never use more than twice the limit.
             (_, false) if hidden > limit => least.max(hidden),
             (_, false) => least,
         }
     }
 
-    /// Counts the memory of each mapping. Also returns whether all mappings were read within the time budget.
+    /// Counts the memory of each mapping. Also returns true if all mappings were read within the time budget.
     fn mapping_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -324,22 +328,23 @@ impl JobWatcher {
             }
             let smaps_text = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
             let mapped = smaps_text.map(|text| smaps::sum_mappings(&text, self.nameless));
-            // A process counts with all memory in its `status` if the exact data shows none of this memory.
+            // If the exact data shows none of the memory in the process's `status`, the values of `status`
+            // are used instead.
             let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
                 smaps::MappedMemory { bytes: process.max_own_memory(), shares: process.shared > 0 },
             );
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
-        // If a process fills shared memory and then unmaps all pages but one, only the shared memory of the
-        // whole machine shows this memory. Growth of the machine's shared memory counts as the job's if the
-        // job shares memory and the growth exceeds the memory limit.
+        // A process can fill shared memory and then unmap all its pages except one. Only the shared memory of
+        // the whole machine shows such memory. Growth of the machine's shared memory therefore counts as the
+        // job's, if the job shares memory and the growth exceeds the memory limit.
         let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
         (all, !budget.is_spent())
     }
 
     /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Both
-    /// processes use the same memory then, so only the child is counted.
+    /// processes then use the same memory, so only the child is counted.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
         let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| memory_sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
@@ -386,8 +391,8 @@ impl JobWatcher {
         names.collect()
     }
 
-    /// Reads a file of a process in `/proc`. If the first thread has exited, reads it through another thread,
-    /// because an exited thread shows no memory.
+    /// Reads a file of a process in `/proc`. If the first thread has exited, reads the file of another
+    /// thread, because an exited thread shows no memory.
     fn read_process_file(&self, pid: u32, file: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), budget);
         let shows =
@@ -410,7 +415,7 @@ impl JobWatcher {
         })
     }
 
-    /// Returns the size of the job's own file system in memory, which contains the home and temporary
+    /// Returns the memory used by the job's own file system in memory. It contains the home and temporary
     /// folders, and shared memory with a name.
     fn file_system(&self) -> u64 {
         if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.machine) {
@@ -430,7 +435,7 @@ impl JobWatcher {
         }
     }
 
-    /// Returns the number of sockets in the job's own network.
+    /// Returns the number of sockets in the job's own network namespace.
     fn count_sockets(&self) -> u64 {
         let sockstat = match self.level {
             SandboxLevel::Full => self.read_proc("self/net/sockstat"),
@@ -455,8 +460,8 @@ impl JobWatcher {
         passed
     }
 
-    /// Returns the limit of written bytes, if the job exceeds it. The helper also calls this after the job
-    /// has ended, because a job may end between two checks.
+    /// Returns the exceeded limit if the job has written more bytes than allowed. The helper also calls this
+    /// after the job has ended, because a job may end between two checks.
     pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
         let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
         let measured = holds.saturating_sub(self.disk_before);
@@ -471,8 +476,8 @@ impl JobWatcher {
         self.read_within(path, None)
     }
 
-    /// Reads a file of `/proc`. Returns `None` if it cannot be read, or takes longer than the budget
-    /// allows.
+    /// Reads a file of `/proc`. Returns `None` if the file cannot be read, or if reading takes longer than
+    /// the budget allows.
     fn read_within(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
@@ -481,7 +486,7 @@ impl JobWatcher {
                 return None;
             }
         }
-        // The text may contain the names of processes and files, which may be any bytes.
+        // Invalid UTF-8 is replaced, because names of processes and files in the text may be any bytes.
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 }
@@ -490,8 +495,9 @@ fn path_device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
 
-/// Returns the device number of the kernel's file system for shared memory without a name, read from a file
-/// that is created in it. Returns `None` if the kernel has no such file system, and therefore no such memory.
+/// Returns the device number of the kernel's file system for shared memory without a name, read from a
+/// temporary file in this file system. Returns `None` if the kernel has no such file system and therefore no
+/// such memory.
 fn shared_memory_device() -> Option<u64> {
     let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
@@ -507,7 +513,7 @@ fn parse_process(status: &str) -> ProcessStatus {
     }
 }
 
-/// Returns three sizes from a process's `status`, which are equal for two processes that use the same memory.
+/// Returns three sizes from a process's `status`. Two processes that use the same memory have the same sizes.
 fn memory_sizes(status: &str) -> [u64; 3] {
     ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib_field(status, name))
 }
@@ -517,7 +523,7 @@ fn is_blocked(status: &str) -> bool {
     status.lines().any(|line| line.starts_with("State:\tD"))
 }
 
-/// Adds the `rss` and `swap` columns of all segments.
+/// Returns the sum of the `rss` and `swap` columns over all segments.
 fn sum_segments(table: &str) -> u64 {
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();

@@ -1,7 +1,8 @@
-//! The report of an auditor in the converge loop. For each category of defects, the report contains findings,
-//! or evidence that there are none: the attempts to find a defect, and quoted lines. Findings and evidence
-//! are compared with the files. If the report is invalid, its errors are sent to the auditor once. If the new
-//! report is also invalid, it is discarded. The report may also contain questions, which people must answer.
+//! The report that an auditor submits in the converge loop. For each category of defects, the report contains
+//! either findings or evidence that no defect exists: attempts to find a defect, and quoted lines. Findings
+//! and evidence are compared with the files. If a report is invalid, the auditor gets its errors once and may
+//! submit a new report. A second invalid report is discarded. The report may also contain questions for
+//! people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ const CATEGORIES: [DefectCategory; 10] = {
     use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
     [A, B, C, D, E, F, G, H, I, J]
 };
-/// Phrases that are rejected as a probe, because they do not state what was tried.
+/// Phrases that are rejected as evidence, because they do not state an attempt to find a defect.
 const EMPTY_WORDS: [&str; 6] = [
     "verified clean",
     "no issues found",
@@ -40,14 +41,14 @@ const EMPTY_WORDS: [&str; 6] = [
     "no problems detected",
 ];
 
-/// An auditor's report, which is not yet compared with the files.
+/// An auditor's report before the comparison with the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditReport {
     /// Defects that were found.
     pub findings: Vec<AuditDefect>,
-    /// Evidence for categories without defects.
+    /// Evidence that certain categories have no defects.
     pub absences: Vec<CategoryAbsence>,
-    /// Questions for people that the files do not answer.
+    /// Questions that people must answer, because the files do not contain the answers.
     pub questions: Vec<AuditQuestion>,
 }
 
@@ -57,9 +58,9 @@ pub struct AuditDefect {
     /// Location, description and severity.
     #[serde(flatten)]
     pub item: ReportedFinding,
-    /// The property that the fix must give the code.
+    /// The property that the code must have after the fix.
     pub fix: String,
-    /// A check that shows that the defect is fixed.
+    /// A check that passes only after the defect is fixed.
     pub validation: String,
 }
 
@@ -72,7 +73,7 @@ pub struct CategoryAbsence {
     pub files_opened: Vec<String>,
     /// Relevant lines of these files.
     pub lines_quoted: Vec<LineQuote>,
-    /// Attempts to find a defect, each with the reason that it found none.
+    /// Attempts to find a defect in the category, each with the reason why it found none.
     pub probes: Vec<String>,
 }
 
@@ -105,7 +106,8 @@ impl AuditReport {
     /// if it exists.
     ///
     /// # Errors
-    /// The errors of the report, as messages to the auditor. A single error makes the whole report invalid.
+    /// The errors of the report, as messages to the auditor. One error is enough to make the whole report
+    /// invalid. A single error makes the whole report invalid.
     pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
@@ -141,7 +143,7 @@ impl AuditReport {
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
 
-    /// Returns the errors of the report as one message to the auditor; `None` if there are none.
+    /// Returns all errors of the report as one message to the auditor, or `None` if there is no error.
     pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
         let mut wrong = self.check(tree).err()?;
         let more = wrong.len().saturating_sub(MAX_TOLD);
@@ -202,8 +204,8 @@ impl CategoryAbsence {
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean_line(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
-            // Secrets are masked in the text that the model sees, so the quote is compared with the masked
-            // text.
+            // The quote is compared with the masked text, because secrets are masked in the text that the
+            // model sees.
             if !has_text_near(&mask_secrets(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
@@ -322,8 +324,8 @@ impl ReportSchema for AuditReport {
         self.findings.extend(report.findings);
         self.absences.extend(report.absences);
         self.questions.extend(report.questions);
-        // Up to twice as many findings as a valid report may contain are kept, so that the check can report
-        // the excess.
+        // The number of stored findings is limited to twice the maximum of a valid report, so the check can
+        // still report an excess.
         self.findings.truncate(2 * MAX_FINDINGS);
         self.absences.truncate(MAX_ENTRIES);
         self.questions.truncate(MAX_ENTRIES);

@@ -21,10 +21,10 @@ use super::{
 pub struct CheckedFindings {
     /// Findings that match the files, the most severe first.
     pub findings: Vec<RawFinding>,
-    /// Number of dropped findings, by reason.
+    /// Number of dropped findings for each reason.
     pub drop_counts: BTreeMap<DropReason, u32>,
-    /// Number of dropped findings that do not match the files. A dropped finding does not count if a valid
-    /// finding has the same title, because the model has then corrected it.
+    /// Number of findings that were dropped because they do not match the files. A dropped finding is not
+    /// counted if a valid finding has the same title, because the model then has corrected the finding.
     pub mismatch_count: u32,
 }
 
@@ -39,7 +39,7 @@ pub enum DropReason {
     NoSuchLines,
     /// The lines of the file differ from the finding's excerpt.
     ExcerptMismatch,
-    /// An equal finding was reported before.
+    /// The same finding was already reported.
     Repeated,
     /// The number of findings exceeds the limit.
     TooMany,
@@ -92,7 +92,7 @@ pub fn check_findings(
     tree: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
-    // The findings are sorted by severity, so that the most severe are kept if there are too many.
+    // The findings are sorted by severity, so the least severe findings are dropped if there are too many.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
     checked.count_drop(DropReason::Malformed, malformed);
@@ -119,8 +119,8 @@ pub fn check_findings(
     checked
 }
 
-/// Returns a message that asks the model to correct the findings that do not match the files; it may have
-/// misread a line. `None` if all findings match.
+/// Returns a message that lists the findings that do not match the files, and asks the model to read the
+/// lines again and correct these findings. Returns `None` if all findings match.
 pub fn mismatch_message(
     items: &UncheckedFindings,
     tree: impl Fn(&RepoPath) -> Option<String>,
@@ -160,7 +160,7 @@ impl CheckedFindings {
     }
 }
 
-/// Returns the key of a finding; two findings with the same key are duplicates.
+/// Returns the key by which duplicates are detected: duplicates have equal keys.
 fn finding_key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
     (finding.location.clone(), finding.category, finding.title.clone())
 }
@@ -206,7 +206,7 @@ pub(super) fn verify_finding(
     })
 }
 
-/// Returns the lines of a file from `start_line` to `end_line`, if they exist and match the excerpt. The
+/// Returns the lines of a file from `start_line` to `end_line`, if they exist and contain `quoted_text`. The
 /// comparison ignores white space and invisible characters.
 pub(super) fn find_quoted_lines<'a>(
     text: Option<&'a str>,
@@ -216,17 +216,16 @@ pub(super) fn find_quoted_lines<'a>(
 ) -> Result<Vec<&'a str>, DropReason> {
     let shown = excerpt::select_lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
-    // Secrets are masked in the lines that the model sees and quotes, so the excerpt is compared with the
-    // masked lines. If it were compared with the unmasked lines, the model could guess a secret by repeated
-    // reports.
+    // The model sees and quotes lines with masked secrets, so the excerpt is compared with the masked lines.
+    // A comparison with the unmasked lines would let the model guess a secret by repeated reports.
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, quoted_text));
     if is_said { Ok(shown) } else { Err(DropReason::ExcerptMismatch) }
 }
 
-/// Replaces invisible characters in Markdown by spaces. Links and other active content stay, and are made
-/// harmless where the text is displayed.
+/// Replaces invisible characters in Markdown by spaces. Links and other active content stay, because the code
+/// that displays the text makes them harmless.
 fn replace_hidden_chars(body: &str) -> String {
     let seen = |char| if line::is_invisible_char(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()

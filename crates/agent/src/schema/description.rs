@@ -1,6 +1,6 @@
-//! The report of a model that writes the description of a pull request. The new description must contain,
-//! word for word, the sections of the old one that people wrote deliberately. Otherwise the old description
-//! is kept.
+//! The report of a model that writes a pull request's description. The new description must repeat, word for
+//! word, the sections that people wrote deliberately in the old description. Otherwise the old description is
+//! kept.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,19 +10,21 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of characters of a description. The limit of the forges is higher, so Truing can add text.
+/// Maximum number of characters of a description. The forges accept longer descriptions, so Truing can add
+/// text.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
-/// Maximum number of characters of a missing section, or of an error, that a message shows.
+/// Maximum number of characters of a missing section or of a parser error that a message shows.
 const MAX_TOLD_CHARS: usize = 120;
-/// Headings of the sections that the writer rewrites. A section with another heading was written by people.
+/// Headings of the sections that the model rewrites. Sections with any other heading are treated as written
+/// by people.
 const GENERATED_HEADINGS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
-/// Words that, together with the number of an issue in the same line, link the issue to the change.
+/// Words that link an issue to the change if the same line contains the issue's number.
 const TIES: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
     "related",
 ];
 
-/// The report. It is a model's text, and must be cleaned before it is shown.
+/// The report. The text comes from a model, and must be cleaned before it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DescriptionReport {
@@ -45,7 +47,7 @@ impl DescriptionReport {
         if chars > MAX_DESCRIPTION_CHARS {
             wrong.push(format!("`body` has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are taken"));
         }
-        // A part must match whole lines, because the same words may also occur within other text.
+        // A part matches only as whole lines, because the same words may also occur within other text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept_parts.iter().filter(|part| !has(part)) {
             let part = line::clean_line(part, MAX_TOLD_CHARS);
@@ -58,9 +60,9 @@ impl DescriptionReport {
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Returns the description for display. The parts that people wrote and the standard headings stay
-    /// unchanged; all other text is made inactive. Inactive text has no links, no mentions, and no words that
-    /// close an issue.
+    /// Returns the description for display. The kept parts and the standard headings stay unchanged, and all
+    /// other text is made inactive. Inactive text has no links, no mentions, and no words that close an
+    /// issue.
     pub fn render(&self, kept_parts: &[String]) -> String {
         let body = normalize_text(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
@@ -70,8 +72,8 @@ impl DescriptionReport {
             let is_here = |part: &&String| {
                 rest.strip_prefix(part.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('\n'))
             };
-            // If several kept parts begin here, the longest is used: a line of a kept section may also be a
-            // kept part by itself.
+            // If several kept parts begin at this position, the longest is used, because a line within a kept
+            // section may itself be a kept part.
             let (taken, part) = match kept_parts.iter().filter(is_here).max_by_key(|part| part.len()) {
                 Some(part) => (part.len(), Some(part.clone())),
                 None => {
@@ -104,15 +106,15 @@ impl DescriptionReport {
         shown.join("\n\n")
     }
 
-    /// Returns the errors of the report as one message to the model; `None` if there are none.
+    /// Returns all errors of the report as one message to the model, or `None` if there is no error.
     pub fn errors_text(&self, kept_parts: &[String]) -> Option<String> {
         let wrong = self.check(kept_parts).err()?;
         Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
     }
 }
 
-/// Returns the parts of a description that people wrote deliberately: sections whose headings are not among
-/// the standard ones, and lines that link the change to issues.
+/// Returns the parts of a description that people wrote deliberately. These are sections with headings other
+/// than the standard ones, and lines that link the change to issues.
 pub fn curated_parts(description: &str) -> Vec<String> {
     let description = normalize_text(description);
     let mut kept = Vec::new();
@@ -260,7 +262,7 @@ mod tests {
              idea**\nGH\u{200b}-3\n\nCloses #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no \
              heading\n```\n\n### Risk\n<!-- none -->\n\n## Verification\n\n```sh\n# no heading\n```"
         );
-        // A later run finds the same kept parts in the rendered description.
+        // A later run must find the same kept parts in the rendered description.
         assert_eq!(curated_parts(&shown), kept);
     }
 

@@ -1,6 +1,6 @@
-//! A model's report on functions that a release changed: a verdict for each, with the lines that support
-//! it. The server checks that every function has a verdict and that the lines exist, before it accepts the
-//! report.
+//! A model's report on functions that a release changed. The report gives a verdict on each function, and
+//! quotes the lines that support the verdict. Before the server accepts the report, it checks that each
+//! function has a verdict and that the quoted lines exist.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::native::ReportSchema;
 /// Maximum number of characters of a reason; the rest is cut off.
 const MAX_REASON_CHARS: usize = 300;
 
-/// The report: one verdict for each function. It is a model's text, and must be treated as data.
+/// The report: one verdict for each function. The texts come from a model, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct JudgementReport {
     /// The verdicts on the functions.
@@ -43,8 +43,8 @@ struct JudgementEntry {
 }
 
 impl JudgementReport {
-    /// Checks that the quoted lines of every verdict exist and match its excerpt. `text` returns a file of a
-    /// release, if it exists.
+    /// Checks that the quoted lines of every verdict exist and contain the verdict's excerpt. `text` returns
+    /// a file's content in a release, if the file exists there.
     ///
     /// # Errors
     /// A description of the errors, for the model.

@@ -1,5 +1,5 @@
-//! A fixer's report in the converge loop: for each finding, the fixer claims that it is fixed or states why
-//! not. Later checks decide if the claims are true.
+//! A fixer's report in the converge loop. For each finding, the fixer claims that the finding is fixed, or
+//! gives a reason why it is not. Later checks decide whether the claims are true.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use truing_model::messages::ToolDefinition;
 use super::{MAX_FINDINGS, REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of characters of a reason; a longer one ends with `…`.
+/// Maximum number of characters of a reason. A longer reason is cut and ends with `…`.
 const MAX_REASON_CHARS: usize = 300;
-/// Maximum number of characters of the summary; a longer one ends with `…`.
+/// Maximum number of characters of the summary. A longer summary is cut and ends with `…`.
 const MAX_SUMMARY_CHARS: usize = 300;
 
-/// The report, within the limits above. It is a model's text, and must be treated as data.
+/// The report, within the limits above. The texts come from a model, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FixReport {
-    /// Summary of the change in one line, used for the commit.
+    /// Summary of the change in one line, which becomes the commit's message.
     pub summary: String,
-    /// The findings, by the ids that the fixer was given. The value is `None` if the finding is fixed, and
-    /// otherwise the reason why not.
+    /// The findings, by the ids in the fixer's task. The value is `None` for a fixed finding, and otherwise
+    /// the reason why the finding is not fixed.
     pub findings: BTreeMap<String, Option<String>>,
 }
 
@@ -115,7 +115,8 @@ impl ReportSchema for FixReport {
     }
 
     fn add(&mut self, report: Self) {
-        // If there are several reports, the last summary counts, and for each finding the last entry.
+        // If there are several reports, the last summary is used, and for each finding the last report about
+        // it.
         self.summary = report.summary;
         self.findings.extend(report.findings);
     }

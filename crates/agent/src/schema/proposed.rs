@@ -1,21 +1,22 @@
-//! Checks a replacement that a model proposes for all the lines that it quotes. The replacement must be plain
-//! text of limited length. The caller then tests the replacement by parsing the changed file. A replacement
-//! that cannot be tested is only shown as text.
+//! Checks the replacement that a model proposes for the lines of a finding. The replacement must be plain
+//! text of limited length. The caller then tests an accepted replacement by parsing the changed file. A
+//! replacement that cannot be tested is shown only as text.
 
 use truing_core::finding::{RawFinding, SuggestedFix};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
 use truing_reader::mask::MASK;
 
-/// Maximum number of bytes and lines of a replacement.
+/// Maximum number of bytes of a replacement; the next constant is the maximum number of lines.
 const MAX_BYTES: usize = 4 << 10;
 const MAX_LINES: usize = 50;
-/// Maximum number of bytes, and of lines, that are shown of a replacement that cannot be tested.
+/// Maximum number of bytes that are shown of a replacement that is only text; the next constant is the
+/// maximum number of lines.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;
 
-/// Adds a model's replacement to a finding: as a suggestion for the caller to test, or only as text.
-/// `is_whole` is true if the excerpt contains all lines of the finding. If it is false, the replacement is
+/// Adds a model's replacement to a finding, either as a suggestion that the caller tests, or only as text.
+/// `is_whole` must be true if the excerpt contains all lines of the finding. Otherwise the replacement is
 /// added as text, because it could replace lines that the model has not read. An empty replacement is
 /// ignored, because models leave unused fields empty.
 pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: bool) -> RawFinding {
@@ -25,8 +26,8 @@ pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: b
         return raw;
     }
     let lines = raw.location.end_line.saturating_sub(raw.location.start_line).saturating_add(1);
-    // A replacement with a mask is not applied, because it would write the mask to the file in place of the
-    // secret.
+    // A replacement that contains a mask is not applied, because it would replace the secret in the file with
+    // the mask.
     let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_BYTES
         && text.lines().count() <= MAX_LINES

@@ -1,6 +1,6 @@
 //! A model's verdicts on open findings of earlier reviews. The model must return a verdict for each finding.
-//! If verdicts are missing, one message requests them. [`truing_core::recheck`] decides the effect of the
-//! verdicts.
+//! If verdicts are missing, Truing requests them with one message. [`truing_core::recheck`] decides the
+//! effect of the verdicts.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use truing_core::recheck::RecheckVerdict;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
-/// Maximum number of findings that a message to the model lists as lacking a verdict.
+/// Maximum number of findings without a verdict that one message to the model lists.
 const MAX_TOLD: usize = 50;
 
 /// A verdict as the model reports it.
@@ -20,13 +20,13 @@ pub struct ReportedVerdict {
     /// The finding's full or short id, as the model wrote it.
     pub id: String,
     pub verdict: RecheckStatus,
-    /// File of the lines that support the verdict; defaults to the finding's file.
+    /// File of the lines that support the verdict. Without a path, the finding's file is used.
     #[serde(default)]
     pub path: Option<String>,
     /// First of the lines that support the verdict.
     #[serde(default)]
     pub start_line: Option<u32>,
-    /// Last of the lines that support the verdict; defaults to the first line.
+    /// Last of the lines that support the verdict. Without this line, the first line is used.
     #[serde(default)]
     pub end_line: Option<u32>,
     /// Literal text of the lines that support the verdict.
@@ -57,7 +57,7 @@ pub(super) fn verdict_schema() -> Value {
     })
 }
 
-/// Parses the verdicts of a report; invalid ones are ignored.
+/// Parses the verdicts of a report, and ignores invalid verdicts.
 pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let entries = value.and_then(Value::as_array).into_iter().flatten();
     entries
@@ -68,13 +68,13 @@ pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
         .collect()
 }
 
-/// Returns true if the verdict is about this finding.
+/// Returns true if the verdict's id identifies this finding.
 fn matches_finding(verdict: &ReportedVerdict, finding: &Finding) -> bool {
     let id = verdict.id.trim();
     id == finding.id.as_str() || id == short_id(&finding.id)
 }
 
-/// Converts the verdicts that are about these open findings; other verdicts are ignored.
+/// Converts the verdicts on these open findings, and ignores all other verdicts.
 pub fn to_recheck_verdicts<'a>(
     verdicts: &[ReportedVerdict],
     open_findings: impl IntoIterator<Item = &'a Finding>,
@@ -91,7 +91,8 @@ pub fn to_recheck_verdicts<'a>(
     open_findings.into_iter().flat_map(of).collect()
 }
 
-/// Returns a message to the model that lists the open findings without a verdict; `None` if there are none.
+/// Returns a message to the model that lists the open findings without a verdict. Returns `None` if every
+/// open finding has a verdict.
 pub fn missing_verdicts_message<'a>(
     verdicts: &[ReportedVerdict],
     open_findings: impl IntoIterator<Item = &'a Finding>,

@@ -148,7 +148,7 @@ fn what_cannot_be_seen_is_no_difference_and_may_be_escaped() {
     }
 }
 
-/// Returns the finding that results from a report with this replacement of its lines.
+/// Returns the finding of a report that proposes this replacement for lines `start` to `end`.
 fn proposing(start: u32, end: u32, excerpt: &str, replacement: Value) -> truing_core::finding::RawFinding {
     let mut value = item("src/a.py", start, excerpt);
     value["end_line"] = json!(end);

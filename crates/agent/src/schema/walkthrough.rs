@@ -1,6 +1,6 @@
-//! The optional walkthrough of a review: the purpose of a change and the places to read first, one line for
-//! each file. Lines about unchanged files, and lines that express a verdict, are ignored, because the model
-//! does not decide the outcome of a review.
+//! The optional walkthrough of a review. It states the purpose of a change and which files to read first, in
+//! one line for each file. Lines about unchanged files are ignored. Lines that express a verdict are also
+//! ignored, because the model does not decide the outcome of a review.
 
 use std::collections::BTreeSet;
 
@@ -121,7 +121,8 @@ fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFinding
     UncheckedFindings { walkthrough, ..items }
 }
 
-/// Returns the accepted lines: for each changed file, the first line that is not empty and has no verdict.
+/// Returns the accepted lines. For each changed file, this is the first line that has text and expresses no
+/// verdict.
 pub fn walkthrough_lines(
     reported_lines: &[ReportedWalkthroughLine],
     is_changed: impl Fn(&RepoPath) -> bool,

@@ -1,6 +1,6 @@
 //! A model's report on its work in a clone: a summary, completed and remaining work, and questions for
-//! people. A claim in the report never counts in the model's favour: paths, digests and checks are verified
-//! separately. If the report lists remaining work, the change is blocked.
+//! people. No claim in the report counts as evidence: paths, digests and checks are verified separately.
+//! Remaining work in the report blocks the change.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,21 +10,21 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of lines of each list; further lines are dropped.
+/// Maximum number of lines in each list of the report; further lines are dropped.
 pub const MAX_LINES: usize = 30;
-/// Maximum number of characters of a line; a longer one ends with `…`.
+/// Maximum number of characters of a line. A longer line is cut and ends with `…`.
 pub const MAX_LINE_CHARS: usize = 300;
-/// Maximum number of characters of the summary; a longer one ends with `…`.
+/// Maximum number of characters of the summary. A longer summary is cut and ends with `…`.
 pub const MAX_SUMMARY_CHARS: usize = 1200;
 
-/// The report, within the limits above. It is a model's text, and must be treated as data.
+/// The report, within the limits above. The texts come from a model, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct WorkReport {
     /// Summary of the change.
     pub summary: String,
     /// Parts of the work that are complete.
     pub completed: Vec<String>,
-    /// Parts of the work that remain.
+    /// Parts of the work that are not complete.
     pub remaining: Vec<String>,
     /// Questions that people must answer before the remaining work can be done.
     #[serde(default)]

@@ -1,8 +1,8 @@
 //! Caches the results of setups, for later setups with the same key.
 //!
-//! A setup runs code of its repository, so its result can be trusted only as far as this code. Each result
-//! therefore belongs to a scope. A lookup returns only the results of its own scope and of the scopes that
-//! this scope trusts. An entry never changes, because each run of the checks uses a copy of it.
+//! A setup runs code of its repository, so its result is only as trustworthy as this code. Each result
+//! therefore belongs to a scope. A lookup for a scope returns only results of this scope, and of the scopes
+//! that it trusts. An entry never changes, because each run of the checks uses its own copy of the entry.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -19,20 +19,21 @@ use super::copy;
 use super::usage;
 use crate::proxy::HostAccess;
 
-/// Prefix of the names of temporary folders. The process that has created such a folder removes it at the
+/// Prefix of the names of temporary folders. The process that creates such a folder also removes it at the
 /// end.
 const HELD_PREFIX: &str = "held-";
-/// Maximum number of attempts to create a folder. An attempt can fail: until the folder is locked, another
-/// process may mistake it for a leftover of a dead process and remove it.
+/// Maximum number of attempts to create a folder. An attempt can fail, because another process may mistake a
+/// folder that is not yet locked for a leftover, and remove it.
 const MAX_TRIES: u32 = 100;
-/// Name of an entry's metadata file. It is outside the folders to which the setup could write.
+/// Name of an entry's metadata file. The setup cannot write to this file, because the file is outside the
+/// entry's folders.
 const METADATA_FILE: &str = "about.json";
 /// Folders of an entry: the files that the setup added to the tree, and the home folder.
 const ENTRY_FOLDERS: [&str; 2] = ["tree", "home"];
-/// Largest accepted difference between the times of two clocks that should be equal.
+/// Maximum accepted difference between two clocks that should show the same time.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// The name under which the results of a setup are stored, and further names whose results the setup may use.
+/// The name under which a setup's results are stored, and the other names whose results the setup may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CacheScope {
     own_scope: String,
@@ -40,9 +41,9 @@ pub struct CacheScope {
 }
 
 impl CacheScope {
-    /// Returns a scope whose results are stored under this name. The name must contain everything that
-    /// decides whether the code is trusted: the repository, and the pull request if the code is not on a
-    /// branch of the repository itself.
+    /// Returns a scope whose results are stored under this name. The name must identify all code that has the
+    /// same trust: it contains the repository and, for code that is not on the repository's own branches, the
+    /// pull request.
     pub fn new(name: impl Into<String>) -> Self {
         Self { own_scope: name.into(), trusted: Vec::new() }
     }
@@ -54,7 +55,8 @@ impl CacheScope {
         self
     }
 
-    /// Returns the names under which a lookup searches. Results are stored under the first name.
+    /// Returns the names under which a lookup searches. The first name is the name under which results are
+    /// stored.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.own_scope).chain(&self.trusted).map(String::as_str)
     }
@@ -63,8 +65,8 @@ impl CacheScope {
 /// The limits of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheRetention {
-    /// Maximum number of bytes of all entries together. If they exceed it, the least recently used entries
-    /// are removed first.
+    /// Maximum number of bytes of all entries together. If the entries exceed this size, the least recently
+    /// used entries are removed first.
     pub bytes: u64,
     /// Maximum age of an entry.
     pub age: Duration,
@@ -82,7 +84,7 @@ pub struct SetupCache {
 pub(super) struct SetupCacheEntry {
     folder: PathBuf,
     metadata: SetupMetadata,
-    /// Handle of the folder, whose lock prevents other processes from removing the entry.
+    /// Handle of the entry's folder. Its lock prevents other processes from removing the entry.
     _lock: File,
     /// The temporary folder with the result, if the result could not be stored. The folder is deleted when
     /// this value is dropped.
@@ -92,13 +94,13 @@ pub(super) struct SetupCacheEntry {
 /// The metadata of an entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SetupMetadata {
-    /// Commands that made the entry.
+    /// Commands whose run created the entry.
     pub(super) commands: Vec<CommandRun>,
-    /// Hosts that the commands reached.
+    /// Hosts that the commands connected to, or tried to connect to.
     pub(super) reached: Vec<HostAccess>,
     /// Size of the entry in bytes.
     bytes: u64,
-    /// Number of files, folders and links. An entry with another number is invalid.
+    /// Number of files, folders and links in the entry. An entry that contains a different number is invalid.
     files: u64,
     /// Time at which the entry was made.
     #[serde(rename = "made")]
@@ -114,8 +116,8 @@ pub(super) struct LockedFolder {
 
 impl Drop for LockedFolder {
     fn drop(&mut self) {
-        // The setup may have created folders that the owner cannot list, and that could not be removed
-        // without this call. If a folder still cannot be removed, a later process removes it.
+        // Without this call, folders of the setup that the owner cannot list could not be removed. A later
+        // process removes folders that still remain.
         let _ = copy::make_accessible(self.folder.path());
     }
 }
@@ -147,8 +149,8 @@ impl SetupCache {
         Self { folder, retention }
     }
 
-    /// Creates a temporary folder for this process. It is in the folder of the cache, so that it can become
-    /// an entry by a rename.
+    /// Creates a temporary folder for this process. The folder is inside the cache's folder, so a rename can
+    /// turn it into an entry.
     pub(super) fn create_locked_folder(&self) -> io::Result<LockedFolder> {
         let named = |error| copy::error_at_path(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
@@ -168,8 +170,8 @@ impl SetupCache {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Returns the entry with this key that belongs to the scope or to a scope that it trusts, and is not too
-    /// old.
+    /// Returns the entry with this key that belongs to the scope or to one of its trusted scopes. An entry
+    /// that is too old is not returned.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
         let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
         scopes
@@ -180,13 +182,14 @@ impl SetupCache {
     fn open_entry(&self, folder: PathBuf, now: SystemTime) -> Option<SetupCacheEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
-        // Another process may have removed the folder before it was locked; then its metadata cannot be read.
+        // Another process may have removed the folder before it was locked. In this case, its metadata cannot
+        // be read.
         let metadata = read_metadata(&folder)?;
         if self.is_old(&metadata, now) || !is_entry_complete(&folder, &metadata) {
             return None;
         }
-        // Records the time of last use as the file's time of change. If this fails, the entry counts as
-        // unused for longer, and may be removed earlier.
+        // Stores the time of last use as the modification time of the metadata file. If this fails, the entry
+        // appears unused for longer, and may be removed earlier.
         let _ = File::open(folder.join(METADATA_FILE)).and_then(|file| file.set_modified(now));
         Some(SetupCacheEntry { folder, metadata, _lock: lock, _temporary_folder: None })
     }
@@ -207,14 +210,13 @@ impl SetupCache {
         let metadata = SetupMetadata { commands, reached, bytes, files, created: now };
         std::fs::write(locked_folder.path().join(METADATA_FILE), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
-        // An invalid entry of the same key is removed.
+        // An invalid entry with the same key is removed first.
         if read_metadata(&folder)
             .is_none_or(|there| self.is_old(&there, now) || !is_entry_complete(&folder, &there))
         {
             remove_if_unused(&folder);
         }
-        // The rename fails if the folder still exists because another process uses it; the existing entry
-        // then stays.
+        // The rename fails if another process still uses an entry with this name, which then stays.
         let _ = std::fs::rename(locked_folder.path(), &folder);
         if let Some(entry) = self.open_entry(folder, now) {
             return Ok(entry);
@@ -228,8 +230,8 @@ impl SetupCache {
         })
     }
 
-    /// Removes entries that are too old, the least recently used entries if all together are too large, and
-    /// folders of dead processes.
+    /// Removes entries that are too old, and temporary folders of dead processes. If the remaining entries
+    /// are too large, removes the least recently used entries.
     pub(super) fn clean(&self, now: SystemTime) {
         let folders =
             std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -255,7 +257,7 @@ impl SetupCache {
         }
     }
 
-    /// Returns true if the entry is too old, or if its time is in the future, because the clock was then
+    /// Returns true if the entry is too old, or if its creation time is in the future because the clock was
     /// changed.
     fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
         (now + SKEW).duration_since(metadata.created).map_or(true, |age| age > self.retention.age + SKEW)
@@ -271,7 +273,8 @@ fn entry_name(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
-/// Reads the metadata of an entry. The file must be regular, because another kind of file could be endless.
+/// Reads the metadata of an entry. Only a regular file is read, because a file of another kind could be
+/// endless.
 fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(METADATA_FILE);
     if !file.symlink_metadata().ok()?.is_file() {
@@ -287,7 +290,7 @@ fn usage_of(folder: &Path) -> usage::DiskUsage {
         .fold(usage::DiskUsage::default(), |all, part| all.plus(usage::measure_folder(&folder.join(part))))
 }
 
-/// Returns true if an entry has both folders, and as many files as when it was stored.
+/// Returns true if an entry has both folders, and the same number of files as when it was stored.
 fn is_entry_complete(folder: &Path, metadata: &SetupMetadata) -> bool {
     ENTRY_FOLDERS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
 }
@@ -389,7 +392,7 @@ mod tests {
         let first = cache.keep(&scope, "a", "first", now + Duration::from_secs(1));
         let second = cache.keep(&scope, "a", "second", now);
         assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
-        // An entry that is too old but still in use is neither returned nor replaced.
+        // An entry that is too old but still in use is not returned, and stays in the cache.
         let later = cache.keep(&scope, "a", "later", now + 2 * DAY);
         assert_ne!(later.folder, first.folder);
         assert_eq!(std::fs::read_to_string(later.tree().join("made")).unwrap(), "later");
@@ -406,7 +409,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             drop(cache.keep(&scope, key, &text, now));
         }
-        // All three entries are equally old, but this one was used last.
+        // All three entries have the same age, and this entry was used last.
         assert!(cache.find_text(&scope, "a", now + Duration::from_secs(60)).is_some());
         let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();

@@ -1,5 +1,5 @@
-//! Copies folders whose content may be hostile. The copy follows no links and creates no special files. It
-//! keeps the times of files, because builds depend on them, and keeps hard links.
+//! Copies folders whose content may be hostile. The copy follows no links and creates no special files. The
+//! copy keeps hard links, and the times of files, because builds depend on these times.
 
 use std::collections::HashMap;
 use std::fs::{File, FileTimes, Metadata, Permissions};
@@ -11,17 +11,17 @@ use rustix::fs::SeekFrom;
 
 use super::usage::BLOCK;
 
-/// Mode bits that are copied. They exclude set-user-id and set-group-id.
+/// Mode bits that are copied. The mask excludes set-user-id and set-group-id.
 const MODE: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
 const OWNER_ACCESS_MODE: u32 = 0o700;
-/// Maximum number of bytes of the path that an error message shows.
+/// Maximum number of bytes of a path that an error message shows.
 const MAX_NAMED: usize = 200;
 
-/// Copies into the folder `to`, which must exist, everything from `from` that `to` lacks. Existing files stay
-/// unchanged; if a folder exists in both, its content is merged. Only folders, regular files and links are
-/// copied. An error is returned if the files exceed the maximum number of bytes. Each file counts with its
-/// length, even if it has holes and takes less space on the disk.
+/// Copies everything from the folder `from` that the existing folder `to` lacks. Existing files stay
+/// unchanged, and folders that exist in both are merged. Only folders, regular files and links are copied.
+/// Returns an error if the files are larger than `max_bytes` in total. The size of a file is its length, even
+/// if it has holes and uses less space on the disk.
 ///
 /// # Errors
 /// An I/O error of the disk, or an error if the files exceed the limit. In both cases, the copy is
@@ -31,7 +31,7 @@ pub(crate) fn copy_missing(from: &Path, to: &Path, max_bytes: u64) -> io::Result
     copy.copy_folder(from, to)
 }
 
-/// Adds a file's path to an error. Of a long path, only the end is added.
+/// Adds a file's path to an error. If the path is long, adds only its end.
 pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
     let text = path.display().to_string();
     let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
@@ -42,7 +42,8 @@ pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
 struct FolderCopy {
     /// Number of bytes that may still be copied.
     remaining_bytes: u64,
-    /// Paths of the copies of files with several hard links, by the original's device and inode number.
+    /// For each file with several hard links, the path of its first copy, by the original's device and inode
+    /// number.
     names: HashMap<(u64, u64), PathBuf>,
 }
 
@@ -57,7 +58,7 @@ impl FolderCopy {
                 Some(there) if there.is_dir() && found.is_dir() => self.copy_folder(&source, &target)?,
                 Some(_) => {}
                 None => self.copy_entry(&source, &target, &found).map_err(|error| match error.get_ref() {
-                    // If the error has an inner error, its message already contains a path.
+                    // An error with an inner error already contains a path in its message.
                     Some(_) => error,
                     None => error_at_path(&source, error),
                 })?,
@@ -102,7 +103,8 @@ impl FolderCopy {
     }
 }
 
-/// Copies a file. If the file system supports it, both files share their blocks until one of them is changed.
+/// Copies a file. If the file system supports it, the copy shares its blocks with the original until one of
+/// the two files is changed.
 fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
@@ -138,8 +140,8 @@ fn file_times(metadata: &Metadata) -> io::Result<FileTimes> {
     Ok(FileTimes::new().set_accessed(metadata.accessed()?).set_modified(metadata.modified()?))
 }
 
-/// Removes everything from `folder` that also exists in `original`, so only new files remain. Folders that
-/// exist in both stay.
+/// Removes everything from `folder` that also exists in `original`, except folders that exist in both. Only
+/// new files remain.
 ///
 /// # Errors
 /// An I/O error of the disk.
@@ -157,8 +159,8 @@ pub(crate) fn remove_originals(folder: &Path, original: &Path) -> io::Result<()>
     Ok(())
 }
 
-/// Makes `folder` and every folder below it accessible to the owner. This is needed before a folder is
-/// removed, because a program may have forbidden access to folders in it.
+/// Makes `folder` and every folder below it accessible to the owner. Call this function before removing a
+/// folder, because a program may have forbidden access to folders inside it.
 ///
 /// # Errors
 /// An I/O error of the disk.
@@ -201,8 +203,8 @@ mod tests {
         File::open(at("a/b/file")).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
         std::fs::write(outside.path().join("secret"), "secret").unwrap();
         symlink(outside.path(), at("out")).unwrap();
-        // The target already has a link where the source has a folder, and a file of the same name. The copy
-        // must not follow the link, and must not change the file.
+        // The target already has a link with the name of a folder in the source, and a file with the name of
+        // a file in the source. The copy must neither follow the link nor change the file.
         std::fs::create_dir(at("taken")).unwrap();
         std::fs::write(at("taken/new"), "new").unwrap();
         symlink(outside.path(), to.path().join("taken")).unwrap();
@@ -225,7 +227,7 @@ mod tests {
         assert_eq!(std::fs::read_link(copied("out")).unwrap(), outside.path());
         assert_eq!(std::fs::read_to_string(copied("kept")).unwrap(), "ours");
         assert!(!outside.path().join("new").exists() && !copied("pipe").exists());
-        // A change of the copied file does not change the original.
+        // A change to the copied file must not change the original.
         std::fs::write(copied("a/b/file"), "changed").unwrap();
         assert_eq!(std::fs::read_to_string(at("a/b/file")).unwrap(), "text");
     }

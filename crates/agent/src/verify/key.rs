@@ -11,9 +11,11 @@ use sha2::{Digest as _, Sha256};
 use super::VerifyPlan;
 use crate::sandbox::SYSTEM_PATH;
 
-/// Version of the format of entries, and of the sandbox in which setups run; increased when either changes.
+/// Version of the cache entries' format and of the sandbox for setups. Increase it when either of them
+/// changes.
 const FORMAT: u32 = 1;
-/// Names of files that decide which packages are installed. Such a file counts in every folder of the tree.
+/// Names of files that decide which packages are installed. Such files are part of the key in every folder of
+/// the tree.
 const LOCKS: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
@@ -41,7 +43,7 @@ const LOCKS: &[&str] = &[
     ".python-version",
     ".nvmrc",
 ];
-/// Words in the names of Python requirement lists, or of their folders.
+/// Words that identify Python requirement lists, in the names of the files or of their folders.
 const LISTS: [&str; 2] = ["requirements", "constraints"];
 /// Extensions of Python requirement lists.
 const LIST_ENDS: [&str; 2] = ["txt", "in"];
@@ -51,7 +53,7 @@ const LIST_ENDS: [&str; 2] = ["txt", "in"];
 /// # Errors
 /// An I/O error of a file that cannot be read.
 pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
-    // Resolves links, because the path of a temporary folder may contain one.
+    // Links are resolved, because the path of a temporary folder may contain one.
     let tree = &tree.canonicalize()?;
     let mut key = KeyHasher(Sha256::new());
     key.add(&FORMAT.to_le_bytes());
@@ -75,8 +77,8 @@ pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
 struct KeyHasher(Sha256);
 
 impl KeyHasher {
-    /// Hashes a part after its length. Without the lengths, different lists of parts could have the same
-    /// hash.
+    /// Hashes the length of a part, and then the part. Without the lengths, different lists of parts could
+    /// have the same hash.
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
@@ -96,7 +98,8 @@ impl KeyHasher {
         Ok(())
     }
 
-    /// Hashes the path, size and time of a program's file; together they identify the version of the program.
+    /// Hashes the path, size and modification time of a program's file, which together identify the program's
+    /// version.
     fn add_program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
         let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
@@ -130,7 +133,7 @@ impl io::Write for HashWriter<'_> {
 /// installed, and files that the setup's commands name.
 fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
-    // A word of a command names a file in one of these forms: `--requirement=dev.in`, `-rdev.in` or `dev.in`.
+    // A file in a command has one of these forms: `--requirement=dev.in`, `-rdev.in` or `dev.in`.
     let named = words.flat_map(|word| {
         let behind_a_flag = word.strip_prefix('-').and_then(|word| word.get(1..));
         [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]
@@ -154,13 +157,13 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns true for a regular file of the tree, without links in its path.
+/// Returns true if the path leads to a regular file in the tree without passing a link.
 fn is_regular_file_of(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }
 
-/// Returns true if a file of this name decides which packages are installed: a lock file, a list of
-/// requirements, or a build description.
+/// Returns true if a file with this name decides which packages are installed. Such files are lock files,
+/// lists of requirements and build descriptions.
 pub fn decides_set_up(path: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let is_list = |path: Option<&Path>| {
@@ -189,7 +192,7 @@ mod tests {
         plan.setup = setup(&["sh", "tools/setup.sh", "--list=dev.in"]);
         write("uv.lock", "1");
         let mut keys = vec![setup_key(&tree, &plan).unwrap()];
-        // Files that do not affect the key.
+        // These files do not affect the key.
         write("src/main.py", "1");
         write(".git/Cargo.lock", "1");
         write("notes.txt", "1");

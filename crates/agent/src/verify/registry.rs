@@ -1,5 +1,5 @@
-//! The hosts that a setup may reach: the hosts of the listed registries, and the hosts of indexes that the
-//! user has configured.
+//! The hosts that a setup may connect to: the hosts of the listed registries, and the hosts of package
+//! indexes that the user has configured.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::proxy::{AllowedHost, normalize_host};
 
-/// Returns the hosts of a registry and of the package files that it offers.
+/// Returns the hosts of a registry, including the hosts from which its package files are downloaded.
 fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["pypi.org", "files.pythonhosted.org"],
@@ -19,8 +19,8 @@ fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Returns the environment variables with which users configure additional indexes for a registry's tools.
-/// The value of a variable may contain several indexes.
+/// Returns the environment variables in which a registry's tools read additional indexes. The value of one
+/// variable may list several indexes.
 fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
@@ -28,8 +28,8 @@ fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Environment variables with paths of CA certificates. They are passed on only if they refer to the system's
-/// certificates, because no others exist inside the sandbox.
+/// Environment variables with paths of CA certificates. A variable is passed on only if its path belongs to
+/// the system's certificates, because no other certificates exist inside the sandbox.
 const CERTIFICATES: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -42,18 +42,18 @@ const CERTIFICATES: &[&str] = &[
 /// Paths of the system's certificates, which also exist inside the sandbox.
 const SYSTEM_CERTIFICATE_PATHS: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 
-/// The registries that setups may reach, and the configuration of their tools.
+/// The registries that setups may use, and the configuration of the registries' tools.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegistryAccess {
     /// Hosts that setups may connect to.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Environment variables of the setup.
     pub environment: Vec<(String, String)>,
-    /// Files for the setup, by their paths in the home folder.
+    /// Files that the setup needs in its home folder, by their paths in this folder.
     pub files: Vec<(&'static str, String)>,
 }
 
-/// An index that the user has configured to replace a registry.
+/// A package index that the user has configured as a replacement for a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistryIndex {
     pub registry: PackageRegistry,
@@ -63,8 +63,8 @@ pub struct RegistryIndex {
     pub address: String,
 }
 
-/// Path of Cargo's configuration file. The file is needed because no environment variable can replace
-/// crates.io by another index.
+/// Path of Cargo's configuration file. The file is needed, because no environment variable can replace
+/// crates.io with another index.
 const CARGO: &str = ".cargo/config.toml";
 /// Prefix of the URL of a sparse Cargo index.
 const SPARSE: &str = "sparse+";
@@ -79,8 +79,7 @@ enum CargoSource {
     Registry(String),
 }
 
-/// The reason that an index cannot be used. The error does not contain the index's URL, which may contain a
-/// password.
+/// The reason that an index cannot be used. The error omits the index's URL, which may contain a password.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The URL contains a user name or a password, which the programs of the setup could read.
@@ -114,8 +113,8 @@ impl RegistryError {
 }
 
 impl RegistryAccess {
-    /// Returns the access to these registries, and to the additional indexes in the user's environment.
-    /// `variable` returns the value of an environment variable.
+    /// Returns access to these registries, and to the additional indexes that the user's environment
+    /// configures. `variable` returns the value of an environment variable.
     ///
     /// # Errors
     /// [`RegistryError`] for an index that cannot be used.
@@ -149,7 +148,7 @@ impl RegistryAccess {
         Ok(all)
     }
 
-    /// Allows access to this index, and configures the tools of its registry to use it.
+    /// Allows access to this index, and configures the tools of its registry to use the index.
     ///
     /// # Errors
     /// [`RegistryError`] if the index cannot be used.
@@ -183,7 +182,8 @@ impl RegistryAccess {
     }
 }
 
-/// Returns the host of an index. The index is a URL, a URL after `sparse+` (Cargo), or `NAME=URL` (uv).
+/// Returns the host of an index. An index is given as a URL, as `sparse+` and a URL (Cargo), or as `NAME=URL`
+/// (uv).
 fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
     let no = |reason: String| RegistryError::NoAddress { variable: variable.to_owned(), reason };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));

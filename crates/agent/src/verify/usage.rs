@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-/// Maximum number of files, of any size.
+/// Maximum number of files, regardless of their size.
 pub(crate) const MAX_FILES: u64 = 2_000_000;
-/// Shortest interval between measurements.
+/// Minimum interval between two measurements.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The pause after a measurement lasts at least this many times as long as the measurement.
+/// Minimum ratio of the pause after a measurement to the duration of the measurement.
 const PAUSE: u32 = 20;
 /// Bytes that must stay free on a disk.
 const MIN_FREE_BYTES: u64 = 512 << 20;
-/// Size in bytes of the blocks in which the kernel reports a file's disk usage; it is the same for every file
-/// system.
+/// Size in bytes of the blocks in which the kernel reports a file's disk usage. The size is equal for all
+/// file systems.
 pub(super) const BLOCK: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
 const LOOK: u32 = 0o500;
@@ -38,7 +38,7 @@ impl DiskUsage {
         Self { bytes, files: MAX_FILES }
     }
 
-    /// Returns the sum of both.
+    /// Returns the sum of two usages.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(other.bytes), files: self.files.saturating_add(other.files) }
     }
@@ -57,8 +57,8 @@ pub(crate) enum ExceededDiskLimit {
     DiskFull,
 }
 
-/// Returns the usage of a folder. A file that disappears during the measurement does not count. If the mode
-/// of a folder forbids its owner to list it, the mode is changed for the duration of the measurement.
+/// Returns the usage of a folder. A file that disappears during the measurement does not count. If a folder's
+/// mode forbids its owner to list the folder, the mode is changed during the measurement.
 pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
@@ -69,7 +69,7 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
             std::fs::read_dir(&folder)
         });
         for entry in found.into_iter().flatten().flatten() {
-            // For a link, this is the metadata of the link itself, not of its target.
+            // This is the metadata of the entry itself: a link is not followed.
             let Ok(found) = entry.metadata() else { continue };
             // The size of a file with several hard links is divided among the links.
             let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
@@ -89,7 +89,8 @@ struct FolderAccessGuard {
 }
 
 impl FolderAccessGuard {
-    /// Opens the folder as a handle. If the folder has been replaced by a link, the link is not followed.
+    /// Opens the folder as a handle and makes it accessible. A link that has replaced the folder is not
+    /// followed.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -101,7 +102,7 @@ impl FolderAccessGuard {
 
 impl Drop for FolderAccessGuard {
     fn drop(&mut self) {
-        // The error is ignored, because the folder belongs to a program in the sandbox and is removed soon.
+        // The error is ignored, because the folder belongs to a sandboxed program and will soon be removed.
         let _ = std::fs::set_permissions(handle_path(&self.folder), self.original_permissions.clone());
     }
 }
@@ -110,7 +111,7 @@ fn handle_path(folder: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
-/// Waits until the folders exceed their limit, or the disk is nearly full; see [`is_over`].
+/// Waits until the folders exceed their limit, or until the disk is nearly full; see [`is_over`].
 pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> ExceededDiskLimit {
     loop {
         let began = Instant::now();
@@ -121,8 +122,8 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> Ex
     }
 }
 
-/// Returns the limit that is exceeded, if any: that of the folders together, or the minimum of free space on
-/// their disk.
+/// Returns the exceeded limit, if any: the limit of the folders together, or the minimum of free space on the
+/// folders' disks.
 pub(crate) async fn is_over(folders: &[PathBuf], limit: DiskUsage) -> Option<ExceededDiskLimit> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {

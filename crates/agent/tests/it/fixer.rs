@@ -1,4 +1,4 @@
-//! Tests of a fixer's tools with real git, real processes and the real sandbox. Every attempt to change
+//! Tests of a fixer's tools with real git, real processes and the real sandbox. All attempts to change
 //! protected files must fail.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
@@ -62,13 +62,13 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Returns a test with its own clone.
+/// Returns a test that gets a new clone.
 fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// A tool that only reads. The output of a call contains the tool's name, and how often the tree had changed
-/// before the call.
+/// A read-only tool. The output of a call contains the tool's name, and how often the working tree was
+/// changed before the call.
 #[derive(Default)]
 struct RecordingReadTools {
     changes: AtomicU32,
@@ -148,13 +148,13 @@ impl Stage {
     }
 
     /// Returns a folder with a program that the policy permits: `pytest`. In these tests, `pytest` is a shell
-    /// script that runs the clone's `test.sh`, as the real `pytest` runs the repository's code.
+    /// script that runs the clone's `test.sh`; the real `pytest` also runs code of the repository.
     fn programs(&self) -> PathBuf {
         let folder = self.path("programs");
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("pytest");
-        // A separate process writes the file: while a process has a file open for writing, the file cannot be
-        // run.
+        // A separate process writes the file, because a file cannot be run while a process has it open for
+        // writing.
         let script =
             format!("printf '#!/bin/sh\\n. ./test.sh\\n' > '{0}'; chmod 700 '{0}'", program.display());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
@@ -177,7 +177,8 @@ impl Stage {
         output.text
     }
 
-    /// Runs `pytest` with this content of `test.sh`, as the tests of a hostile repository.
+    /// Writes the script to `test.sh` and runs `pytest`, which runs the script as if it were a hostile
+    /// repository's tests.
     fn tests(&self, script: &str) -> String {
         self.write("clone/test.sh", script);
         self.done("run", &json!({ "argv": ["pytest"] }))
@@ -213,8 +214,8 @@ fn an_edit_replaces_exact_text_once(stage: &Stage) {
     assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
     assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
-    // The text after the replacement would be a hundred times as large as the machine's memory, so it must
-    // never be built.
+    // The text after the replacement would be a hundred times as large as the machine's memory, so the tool
+    // must refuse before it builds the text.
     stage.write("clone/many.txt", &"x".repeat(4 << 20));
     let many = stage
         .refused("edit", &json!({ "path": "many.txt", "old": "x", "new": "y".repeat(1 << 20), "all": true }));
@@ -259,7 +260,7 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
     assert!(stage.text("clone/conf.py") == text && !stage.path("clone/new.py").exists());
     stage.done("edit", &edit("port = 1", "port = 2"));
     assert_eq!(stage.text("clone/conf.py"), text.replace("port = 1", "port = 2"));
-    // The text that masks a secret may also occur in a file of the repository, and can then be edited.
+    // The text that masks a secret may also occur in a file of the repository. Such a file can be edited.
     stage.write("clone/words.txt", "[secret cut]\n");
     stage.done("edit", &json!({ "path": "words.txt", "old": "[secret cut]", "new": "[secret cut]!" }));
     let printed = stage.tests(&format!("echo 'key {key}'"));
@@ -345,8 +346,8 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     stage.write("clone/.git/extra", "git's");
     let outside = stage.path("outside.txt");
     let config = stage.text("clone/.git/config");
-    // Inside the sandbox, the file outside does not exist. If a command writes a file at the same path, that
-    // file is lost when the command exits.
+    // Inside the sandbox, the file outside the clone does not exist. If a command writes a file at its path,
+    // the written file is lost when the command exits.
     let script = format!(
         "cat '{0}' link; echo x > '{0}'; echo x > link; echo x > up/new.txt; ln -s '{0}' planted\n\
          echo x > .git/config; echo x > .git/extra; mkdir .git/hooks; mv .git elsewhere; ln a.txt .git/b\n\
@@ -360,7 +361,7 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     for absent in ["clone/.git/hooks", "clone/.git/b", "clone/elsewhere", "new.txt"] {
         assert!(!stage.path(absent).exists(), "{absent}");
     }
-    // A command has created a link to a file outside; a later call must not follow it.
+    // The command has created a link to a file outside the clone; a later call must not follow the link.
     assert!(stage.refused("write", &json!({ "path": "planted", "content": "changed" })).contains("denied"));
     assert_eq!(stage.text("outside.txt"), "outside");
 }
@@ -390,7 +391,7 @@ fn a_command_that_never_ends_is_ended(stage: &Stage) {
     let word = format!("7{:08}", std::process::id());
     stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
     // On a busy machine, the time limit may stop the command before its first output. The test then repeats
-    // it with a longer limit.
+    // the command with a longer limit.
     let tries = [2, 10, 60].into_iter().map(|seconds| {
         let fixer = stage.fixer(Duration::from_secs(seconds));
         let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
@@ -411,8 +412,8 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
     assert!(stage.tests("echo works").contains("works"));
 }
 
-/// Each file is below the limit of one file, but all files together exceed the limit of the clone. The files
-/// are only allocated, not filled.
+/// Each file is smaller than the limit for a single file, but all files together exceed the limit for the
+/// clone. The command only allocates the files and writes no content.
 fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
     let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
     stage.tests("rm -f 1 2 3");

@@ -1,8 +1,8 @@
 //! Tests of the sandbox, of a fixer's tools, of MCP servers with network access, and of setups and checks.
-//! All tests use real processes, and are in one program, so only one program must be linked.
+//! All tests use real processes. They are in one program, which saves the time to link several programs.
 //!
-//! This program has its own `main`, because every program that uses the sandbox must be able to start itself
-//! as the sandbox's helper. The tests are therefore listed in tables.
+//! This program has its own `main`, because a program that uses the sandbox starts itself as the sandbox's
+//! helper. Without libtest's `main`, the tests must be listed in tables.
 
 mod fixer;
 mod sandbox;

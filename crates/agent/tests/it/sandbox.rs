@@ -1,5 +1,5 @@
 //! Tests of the real sandbox: each escape is attempted inside the sandbox and, for comparison, outside. Other
-//! tests cover both levels, and check that no process of a command remains.
+//! tests cover the levels `full` and `landlock`, and check that no process of a command remains.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,8 +22,8 @@ use truing_agent::sandbox::{
 
 use crate::support::{Test, has_namespaces, until, with_word};
 
-/// Names of the attempts that try to use too many resources. At the level `landlock`, and for root, the
-/// sandbox does not stop all of these attempts.
+/// Names of the attempts to use too many resources. At the level `landlock`, and for root, the sandbox does
+/// not stop all of these attempts.
 const USES: [&str; 25] = [
     "fork_bomb",
     "memory",
@@ -51,16 +51,16 @@ const USES: [&str; 25] = [
     "files_in_flight",
     "terminals",
 ];
-/// Names of the attempts in which a reader tries to use too many resources.
+/// Names of the attempts of a reader process to use too many resources.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
 /// Minimum number of attempts that must be stopped.
 const MOST_TRIES: usize = 40;
-/// Argument with which this program is run again as another user, to make all attempts. No test's name
-/// contains the argument, so it cannot be a filter of tests by mistake.
+/// Argument with which this program runs itself as another user, to make all attempts. No test's name
+/// contains the argument, so the argument cannot be confused with a test filter.
 pub(crate) const TRIES: &str = "/tries";
 /// Id of a user who owns no files.
 const NOBODY: u32 = 65534;
-/// Argument with which this program is run again inside a sandbox.
+/// Argument with which this program runs itself inside a sandbox.
 pub(crate) const NESTED: &str = "/nested";
 
 /// Returns all tests of this file. The tests that make all attempts run alone, because they use much of the
@@ -152,8 +152,7 @@ fn every_escape_is_stopped() {
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
-/// Makes all attempts as a user other than root. Some limits of the kernel do not apply to root, and some can
-/// only be set by root.
+/// Makes all attempts as a user other than root, because some kernel limits do not apply to root.
 fn every_escape_of_an_ordinary_user_is_stopped() {
     let mut command = Command::new("/proc/self/exe");
     command.arg(TRIES).uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp");
@@ -200,7 +199,7 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED_EXIT_CODE)));
 }
 
-/// A command that exceeds a limit is stopped, and the limit is reported. This must also work at levels
+/// A command that exceeds a limit is stopped, and the exceeded limit is reported. This also applies at levels
 /// without namespaces, and after the command has printed text.
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
@@ -224,7 +223,8 @@ fn what_passes_a_bound_ends_and_says_which() {
     }
     assert_eq!(ended(SandboxLevel::Landlock, SandboxLimit::Processes), Some(SandboxLimit::Processes));
     assert_eq!(ended(SandboxLevel::None, SandboxLimit::Processes), Some(SandboxLimit::Processes));
-    // The command writes several files, because the kernel itself limits the size of a single file.
+    // The command writes several files, because the kernel itself stops a write to a single file at a size
+    // limit.
     let many = "echo said >&2; for n in 1 2 3; do head -c 20M /dev/zero > \"$TMPDIR/$n\"; done; sleep 60";
     let mut job = job(here.path(), shell(many));
     (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
@@ -234,8 +234,8 @@ fn what_passes_a_bound_ends_and_says_which() {
         Some(SandboxLimit::Disk),
         "{ended:?}"
     );
-    // A report of a limit only counts together with the exit code of a killed job, and this exit code only
-    // counts together with a report.
+    // A limit counts as exceeded only if the job has the exit code of a killed job and its last line reports
+    // the limit.
     let line = b"truing sandbox: memory limit exceeded by all processes together: 2 of 1\n";
     assert_eq!(bound_passed(Some(1), line), None);
     assert_eq!(bound_passed(Some(137), b"memory limit exceeded"), None);
@@ -280,7 +280,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
     }
 }
 
-/// The network of a command has only the loopback interface.
+/// A command's network has only the loopback interface.
 fn a_command_has_a_network_of_its_own() {
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
@@ -300,8 +300,8 @@ fn the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox, a program cannot create a second sandbox of the same strength. This program is run
-/// inside a sandbox to test that.
+/// Inside a sandbox, a program cannot create a second sandbox of the same strength. For this test, this
+/// program runs itself inside a sandbox.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
     let ended = output(&job(here.path(), JobCommand::ThisProgram(vec![NESTED.into()])));
@@ -322,8 +322,8 @@ pub(crate) fn nested() -> ExitCode {
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// If the helper is killed, all processes of the command are killed too, even those in another session or
-/// without a parent.
+/// If the helper is killed, all processes of the command are killed, too, even processes in another session
+/// or without a parent.
 fn a_killed_helper_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());

@@ -1,6 +1,6 @@
-//! Tests of MCP servers that are programs with network access. They use the real sandbox, a host on this
-//! machine, and a server that makes the requests that its caller passes. This test program is also the
-//! server.
+//! Tests of MCP servers that are programs with network access. The tests use the real sandbox, a host on this
+//! machine, and an MCP server that makes the requests in its caller's arguments. This test program is also
+//! this MCP server.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,9 +26,9 @@ use truing_model::messages::ToolDefinition;
 use crate::support::{SOON, Test, has_namespaces};
 use crate::verify::HERE;
 
-/// Argument with which this program acts as a server.
+/// Argument with which this program acts as the MCP server.
 pub(crate) const SERVES: &str = "serves";
-/// Argument with which the server sends a network request before any session begins, and then exits.
+/// Argument with which the MCP server sends a network request before a session begins, and then exits.
 const EARLY: &str = "early";
 
 /// Returns every test of this file.
@@ -42,7 +42,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Acts as a server, inside the sandbox. Its only tool makes the request that the argument `ask` contains.
+/// Acts as the MCP server, inside the sandbox. The server's only tool makes the request in the tool's
+/// argument `ask`.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
     if words == [EARLY] {
         asked("tunnel example.net:443");
@@ -104,7 +105,7 @@ fn said(request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Returns the first message of a TLS 1.3 client, without the name of a host.
+/// Returns the first message of a TLS 1.3 client, without a host name.
 fn hello() -> Vec<u8> {
     let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
@@ -116,7 +117,7 @@ fn hello() -> Vec<u8> {
     [&[22, 3, 1][..], &short(&message)].concat()
 }
 
-/// A host on this machine that answers every request, and records it.
+/// A host on this machine that answers and records every request.
 struct Host {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
@@ -147,7 +148,7 @@ impl Host {
     }
 }
 
-/// An empty set for the run's own tools.
+/// A run without own tools.
 struct NoTools;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! The tests of this program: each has a name, a function, its requirements on the machine, and a mark if it
-//! must run alone.
+//! The tests of this program. Each test has a name, a function, requirements that the machine must meet, and
+//! a mark if the test must run alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
-/// Timeout for events that should happen at once, long enough for any slow machine.
+/// Timeout for events that normally happen within moments; long enough for slow machines.
 pub(crate) const SOON: Duration = Duration::from_secs(300);
 
-/// The lock that a test holds while it runs: exclusively if it must run alone, and otherwise shared.
+/// The lock that a test holds while it runs: exclusively if the test must run alone, otherwise shared.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// A test with its requirements.
 pub(crate) struct Test {
     name: &'static str,
     run: Box<dyn FnOnce() + Send>,
-    /// True if the machine has what the test needs.
+    /// True if the machine meets the test's requirements.
     can_run: bool,
     /// True if no other test may run at the same time.
     alone: bool,
@@ -40,7 +40,7 @@ impl Test {
         self
     }
 
-    /// Runs the test alone, because it and others would disturb each other.
+    /// Marks the test to run alone, because parallel tests would disturb it or be disturbed.
     pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
         self
@@ -71,7 +71,8 @@ impl Test {
     }
 }
 
-/// Returns true if this machine allows namespaces. If it does, the sandbox must reach the strongest level.
+/// Returns true if this machine allows namespaces. On such a machine, the tests require that the sandbox
+/// reaches the strongest level.
 pub(crate) fn has_namespaces() -> bool {
     static HAS: LazyLock<bool> = LazyLock::new(|| {
         let mut unshare = Command::new("unshare");
@@ -81,7 +82,7 @@ pub(crate) fn has_namespaces() -> bool {
     *HAS
 }
 
-/// Counts the processes on this machine that have this word among their arguments.
+/// Counts the processes on this machine one of whose arguments is this word.
 pub(crate) fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

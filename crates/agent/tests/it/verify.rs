@@ -1,6 +1,6 @@
-//! Tests of setups and checks, with the real sandbox and a registry on this machine. They attempt every
-//! action that setups and checks must not be able to perform. This test program is also the program that runs
-//! inside the sandbox.
+//! Tests of setups and checks, with the real sandbox and a registry on this machine. The tests attempt every
+//! action that setups and checks must not be able to perform. This test program also runs inside the sandbox,
+//! as a setup or a check.
 
 #![allow(
     clippy::unwrap_used,
@@ -57,7 +57,7 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Returns a test with its own tree, cache and registry.
+/// Returns a test that gets a new source tree, cache and registry.
 fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
@@ -97,7 +97,7 @@ fn a_weaker_sandbox_is_refused() {
     }
 }
 
-/// A registry on this machine that answers every request, and records it.
+/// A registry on this machine that answers and records every request.
 struct Site {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -133,14 +133,14 @@ impl Site {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Returns the registry as an allowed host, like an index that the user has configured.
+    /// Returns the registry as an allowed host, as if the user had configured it as a package index.
     fn place(&self) -> AllowedHost {
         let host = self.address.ip().to_string();
         AllowedHost { host, port: self.address.port(), tls: false, allows_private: true }
     }
 }
 
-/// A tree, a cache, and a registry.
+/// A source tree, a cache and a registry.
 struct Stage {
     folder: TempDir,
     runtime: Runtime,
@@ -164,7 +164,7 @@ impl Stage {
         self.folder.path().canonicalize().unwrap().join("tree")
     }
 
-    /// Returns a plan whose commands are shell scripts, and whose setup may reach the registry.
+    /// Returns a plan with these shell scripts as commands. The setup may access the registry.
     fn plan(&self, setup: &[&str], check: &[&str]) -> VerifyPlan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
         let registries =
@@ -182,7 +182,7 @@ impl Stage {
         self.runtime.block_on(verifier.set_up(&self.tree(), &CacheScope::new("x"))).unwrap()
     }
 
-    /// Runs the setup, and returns a new copy of the tree with the result of the setup.
+    /// Runs the setup. Returns a new copy of the source tree that contains the setup's result.
     fn bench(&self, verifier: &Verifier) -> (PreparedTree, PathBuf) {
         let set_up = self.set_up(verifier);
         assert!(set_up.can_run_checks(), "{set_up:?}");
@@ -247,7 +247,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 
     let now = stage.checks(&verifier, None);
     assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Passed], "{now:?}");
-    // The next setup removes the folder that a killed process has left.
+    // The next setup removes the folder that a killed process left in the cache.
     let left = stage.folder.path().join("cache/held-by-nobody");
     std::fs::create_dir(&left).unwrap();
     assert!(stage.set_up(&verifier).is_cached);
@@ -284,14 +284,14 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     };
     assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
     assert_eq!(of("localhost", stage.site.address.port()), [Some(ConnectionRefusal::NotPublic)]);
-    // The registry's host has two refusals: of a request that would change data, and of a tunnel, because the
-    // host is listed without TLS.
+    // Two connections to the registry's host were refused: a request that would change data, and a tunnel,
+    // because the host is listed without TLS.
     let both = of("127.0.0.1", stage.site.address.port());
     assert!(
         both.contains(&Some(ConnectionRefusal::Method)) && both.contains(&Some(ConnectionRefusal::NotListed)),
         "{both:?}"
     );
-    // The number of reported hosts has a limit, however many attempts there are.
+    // The number of reported hosts is limited, even if a setup contacts more hosts.
     assert_eq!(of("host-1.example.org", 80), [Some(ConnectionRefusal::NotListed)]);
     let many = set_up.contacted_hosts.iter().find(|reached| reached.host == "…").unwrap();
     assert!(set_up.contacted_hosts.len() < 270 && many.times > 30, "{many:?}");
@@ -316,7 +316,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
     let direct = format!("{HERE} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
     assert!(!set_up.can_run_checks() && set_up.contacted_hosts.is_empty(), "{set_up:?}");
-    // A check has no access to the network either, and no proxy.
+    // A check has access neither to the network nor to a proxy.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
     }
@@ -326,7 +326,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
 }
 
 fn commands_see_nothing_of_this_process(stage: &Stage) {
-    // The environment of this process contains variables of cargo, which commands must not see.
+    // The environment of this process contains cargo's variables. Commands must not receive these variables.
     assert!(std::env::var("CARGO_PKG_NAME").is_ok());
     let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat \
          ~/.cargo/config.toml";
@@ -409,12 +409,13 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let checked = stage.checks(&stage.verifier(plan), None);
         assert_eq!(checked.checks[0].ran.end, CommandEndReason::Disk, "{place}: {checked:?}");
     }
-    // The limit is also reported if the command exceeds it but exits before the first measurement.
+    // The disk limit is also reported if the command exceeds the limit but exits before the first
+    // measurement.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
     assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEndReason::Disk);
-    // If a single file exceeds the limit, the kernel stops the write, so the reported reason is not the disk
-    // limit.
+    // If a single file exceeds the limit, the kernel stops the write. The disk limit is then not reported as
+    // exceeded.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;
     let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;

@@ -166,7 +166,7 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
     for name in [roles.auditor, roles.reviewer, roles.porter] {
         assert_eq!(name.as_deref(), Some("mender"));
     }
-    // A model with a name can be configured by variables alone, beside the variables of `[model]`.
+    // A named model can be configured only by variables, in addition to the variables for `[model]`.
     let given = [
         ("TRUING_MODEL__MENDER__NAME", "m-1"),
         ("TRUING_MODEL__MENDER__API_KEY__ENV", "OTHER"),

@@ -1,4 +1,4 @@
-//! Reads values that are tables or lists of tables, and reports each fault at its own place in the file.
+//! Reads values that are tables or lists of tables. Each error is reported at its own position in the file.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::{
 use crate::value::instructions;
 use crate::value::tiers::{self, TableEntryError};
 
-/// A function that reads one entry of a list of tables. Its other arguments are the entry's place and the
-/// owner of the file.
+/// A function that reads one entry of a list of tables. The other arguments are the entry's position in the
+/// file and the owner of the file.
 type EntryReader<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<TableEntryError>>;
 
 impl LayerBuilder<'_> {
-    /// Reads a list of places of secrets.
+    /// Reads a list of secret locations.
     pub(super) fn read_secrets(
         &mut self,
         path: &[&str],
@@ -43,8 +43,8 @@ impl LayerBuilder<'_> {
         Ok(Some(ConfigValue::Secrets(all)))
     }
 
-    /// Reads rules for the tier of reviews. Returns `None` if a rule is invalid; its problem is then
-    /// recorded.
+    /// Reads rules for the tier of reviews. Records the problem of each invalid rule, and returns `None` if a
+    /// rule is invalid.
     pub(super) fn read_tier_rules(
         &mut self,
         path: &[&str],
@@ -55,8 +55,8 @@ impl LayerBuilder<'_> {
         Ok(rules.map(ConfigValue::Tiers))
     }
 
-    /// Reads instructions for reviews. Returns `None` if an instruction is invalid; its problem is then
-    /// recorded.
+    /// Reads instructions for reviews. Records the problem of each invalid instruction, and returns `None` if
+    /// an instruction is invalid.
     pub(super) fn read_instructions(
         &mut self,
         path: &[&str],
@@ -68,7 +68,8 @@ impl LayerBuilder<'_> {
         Ok(all.map(ConfigValue::Instructions))
     }
 
-    /// Reads the entries of a list of tables. `form` describes the required form of the list, for errors.
+    /// Reads the entries of a list of tables. `form` describes the required structure of the list in error
+    /// messages.
     fn read_entries<T>(
         &mut self,
         path: &[&str],
@@ -113,8 +114,8 @@ impl LayerBuilder<'_> {
         Ok((entries.len() == tables.len()).then_some(entries))
     }
 
-    /// Reads headers, each with the place of its secret. Returns `None` if a header is invalid; its problem
-    /// is then recorded.
+    /// Reads headers, each with the location of its secret. Records the problem of each invalid header, and
+    /// returns `None` if a header is invalid.
     pub(super) fn read_headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -149,8 +150,8 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::SecretTable(all))
     }
 
-    /// Reads rules with their severities. Returns `None` if an entry is invalid; its problem is then
-    /// recorded.
+    /// Reads rules with their severities. Records the problem of each invalid entry, and returns `None` if an
+    /// entry is invalid.
     pub(super) fn read_severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -168,8 +169,8 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::Severities(all))
     }
 
-    /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Returns `None` if the table has an unknown key,
-    /// which is then recorded.
+    /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`. If the table has an unknown key, records this
+    /// problem and returns `None`.
     pub(super) fn read_secret(
         &mut self,
         path: &[&str],

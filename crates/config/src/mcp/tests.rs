@@ -1,4 +1,4 @@
-//! Tests of the headers and hosts of MCP servers, as files and variables configure them.
+//! Tests of the headers and hosts of MCP servers that files and variables configure.
 
 use super::*;
 use crate::Config;
@@ -42,7 +42,7 @@ fn a_server_has_headers_whose_secrets_are_elsewhere() {
     assert_eq!(headers("", &[]), []);
     assert_eq!(headers("headers = {}\n", &[]), []);
 
-    // The variable replaces all headers of the file.
+    // The variable replaces all headers that the file configures.
     let table = "headers = { X-Other = { env = \"OTHER\" } }\n";
     let one = [(VARIABLE, r#"{"X-API-Key": {"env": "DOCS_KEY"}}"#)];
     assert_eq!(headers(table, &one), [("X-API-Key".to_owned(), key)]);
@@ -62,7 +62,7 @@ fn the_headers_are_shown_by_the_places_of_their_secrets() {
     let json = serde_json::json!({ "X-Key": { "env": "KEY" }, "X-Team": { "file": "/etc/truing/team" } });
     assert_eq!(setting.value.to_json(), json);
     assert_eq!(setting.value.secrets().len(), 2);
-    // The text in which a value is shown can be parsed again, with the same result.
+    // The displayed text of a setting can be parsed again, with the same result.
     let shown = format!("{SERVER}headers = {}\n", setting.value);
     assert_eq!(resolved(&shown, &[]).unwrap().mcp["docs"], config.mcp["docs"]);
 }
@@ -105,7 +105,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         let told = refused(SERVER, &[(VARIABLE, wrong)]);
         assert!(told.contains(VARIABLE) && !told.contains("hush"), "{wrong}: {told}");
     }
-    // A variable that ends with `__ENV` can only set a single secret, and `headers` is a table.
+    // A variable that ends with `__ENV` can set only a single secret, but `headers` is a table.
     let told = refused(SERVER, &[("TRUING_MCP__DOCS__HEADERS__ENV", "KEY")]);
     assert!(told.contains("TRUING_MCP__DOCS__HEADERS__ENV"), "{told}");
 }

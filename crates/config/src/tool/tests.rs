@@ -1,4 +1,4 @@
-//! Tests of tools, as files, variables and repositories configure them.
+//! Tests of tools that files, variables and repositories configure.
 
 use truing_core::linter::{FORMATS, LINTERS};
 
@@ -23,7 +23,7 @@ fn repository(operators: &str, text: &str) -> Result<Config, ConfigError> {
     operator(operators).unwrap().with_repository(&file)
 }
 
-/// Renders every problem with its hint, one per line.
+/// Renders every problem and the problem's hint, one problem per line.
 fn told(result: Result<Config, ConfigError>) -> String {
     let error = result.expect_err("it should be refused");
     error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
@@ -263,7 +263,8 @@ fn every_known_tool_can_be_named() {
     }
 }
 
-/// Checks that a repository's file may define thousands of tools, about as many as fit in the maximum size.
+/// Checks that a repository's file with thousands of tools, about as many as its maximum size allows, is
+/// parsed like a file with few tools.
 #[test]
 fn many_tools_of_a_repository_are_read_as_a_few_are() {
     let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();

@@ -1,4 +1,4 @@
-//! URLs of servers, of other programs, and of stores.
+//! Parses and renders URLs: of servers, of other services, and of stores.
 
 use truing_core::loopback::is_loopback;
 use url::Url;
@@ -7,8 +7,8 @@ use super::checked::{ConfigValueError, join_alternatives, requirement_error};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
-/// Parses a URL that is the base of other URLs. Unlike [`parse_endpoint`], removes slashes at the end and
-/// refuses a query.
+/// Parses a URL that is the base of other URLs. Unlike [`parse_endpoint`], this function removes slashes at
+/// the end and refuses a query.
 pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {
@@ -17,8 +17,8 @@ pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
-/// text, because it may contain a password.
+/// Parses a URL without user and fragment. The scheme must be https; http is valid only for loopback
+/// addresses. Errors omit the text, because it may contain a password.
 pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     let url = Url::parse(text).map_err(|error| {
         requirement_error(format_args!("be a URL such as https://api.github.com: {error}"))
@@ -38,7 +38,8 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     Ok(url.into())
 }
 
-/// Parses a URL that the configuration contains directly although it may be a secret. Errors omit the text.
+/// Parses a URL that may itself be a secret, although the configuration contains it directly. Errors omit the
+/// text.
 pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ConfigValueError> {
     let all = || {
         format!(
@@ -61,8 +62,8 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
     Ok(SecretSource::PlainText(SecretText::new(text)))
 }
 
-/// Renders a URL recognizably but without its secrets: a store's URL without passwords, any other URL without
-/// its path.
+/// Renders a URL without its secrets, but so that users recognize it. A store's URL is rendered without
+/// passwords, and any other URL without its path.
 pub(super) fn redacted_url(text: &SecretText) -> String {
     let text = text.expose();
     match text.split_once("://") {
@@ -77,8 +78,8 @@ pub(super) fn redacted_url(text: &SecretText) -> String {
     }
 }
 
-/// Removes passwords from `rest`, the part of a store's URL after `://`. Unlike other URLs, a store's URL may
-/// name several hosts.
+/// Removes passwords from `rest`, the part of a store's URL after `://`. This function does not use the URL
+/// parser, because a store's URL may contain several hosts.
 fn without_passwords(rest: &str) -> String {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));

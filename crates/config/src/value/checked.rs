@@ -1,4 +1,4 @@
-//! A validated value, or the fault in it.
+//! A validated value, and the error of an invalid value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::secret::SecretSource;
 /// A validated value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfigValue {
-    /// No value; code that uses the key derives the default.
+    /// No value. The code that reads the key determines the default.
     Unset,
-    /// The file of the database.
+    /// The path of the database file.
     Store(PathBuf),
     /// An address to listen on.
     Address(SocketAddr),
@@ -38,11 +38,11 @@ pub enum ConfigValue {
     Usd(MicroUsd, String),
     /// A name, or another text.
     Name(String),
-    /// The place of a secret.
+    /// The location of a secret.
     Secret(SecretSource),
-    /// The places of several secrets.
+    /// The locations of several secrets.
     Secrets(Vec<SecretSource>),
-    /// Names, each with the place of a secret.
+    /// Names, each with the location of a secret.
     SecretTable(BTreeMap<String, SecretSource>),
     /// Globs, names, networks or folders.
     List(Vec<String>),
@@ -54,14 +54,14 @@ pub enum ConfigValue {
     Ids(BTreeMap<String, String>),
     /// Names of rules, each with severities.
     Severities(BTreeMap<String, Vec<RuleSeverity>>),
-    /// Rules for the tier of reviews.
+    /// Rules that select the tier of a review.
     Tiers(Vec<TierRule>),
     /// Instructions for reviews of certain paths.
     Instructions(Vec<PathInstruction>),
 }
 
 impl ConfigValue {
-    /// Returns the places of all secrets in the value.
+    /// Returns the locations of all secrets in the value.
     pub fn secrets(&self) -> Vec<&SecretSource> {
         match self {
             Self::Secret(secret) => vec![secret],
@@ -89,10 +89,10 @@ impl ConfigValue {
     }
 }
 
-/// The fault in a value.
+/// The error of an invalid value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ConfigValueError {
-    /// Requirement that the value violates, as text after the key's name.
+    /// Requirement that the value violates, as the text of an error after the key's name and the word `must`.
     Value(String),
     /// A word that this version does not support yet.
     Planned {
@@ -100,7 +100,7 @@ pub(crate) enum ConfigValueError {
         /// Words that this version supports.
         built: &'static [&'static str],
     },
-    /// A secret that the configuration contains directly.
+    /// The configuration contains a secret directly instead of its location.
     Literal,
 }
 

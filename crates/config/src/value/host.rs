@@ -14,10 +14,11 @@ pub struct McpHost {
     pub port: u16,
 }
 
-/// Parses `host:port` in the canonical form of a URL. A host in another form would match no connection.
+/// Parses `host:port`, which must have the notation that a URL parser returns. A host in another notation
+/// would never match a connection.
 ///
 /// # Errors
-/// The required form of a list of hosts.
+/// A description of a valid list of hosts.
 pub(crate) fn parse_host(text: &str) -> Result<McpHost, &'static str> {
     let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);

@@ -1,4 +1,4 @@
-//! Names of models, each with its id at a provider.
+//! Names of models, each with the model's id at a provider.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 /// Maximum length of a model's name in characters.
 const MAX_NAME: usize = 200;
 
-/// Returns true for a text of visible ASCII characters. The model ids of all providers consist of such
+/// Returns true for a text of visible ASCII characters, because all providers' model ids consist of such
 /// characters.
 pub(super) fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a table of names and ids from a file.
+/// Reads a table from names to ids in a file.
 pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let all = value.as_table().map(|table| table.iter());
     parse_id_table(all.and_then(|mut all| {
@@ -26,7 +26,7 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValu
     }))
 }
 
-/// Checks a table of names and ids; `None` stands for a value of another type.
+/// Checks a table from names to ids. `None` means that the value has a different type.
 pub(super) fn parse_id_table(
     table: Option<BTreeMap<String, String>>,
 ) -> Result<ConfigValue, ConfigValueError> {

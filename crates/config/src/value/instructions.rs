@@ -1,4 +1,4 @@
-//! Instructions for reviews, from a file's tables or a variable's JSON.
+//! Instructions for reviews, parsed from a file's tables or a variable's JSON.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeTable;
@@ -10,16 +10,16 @@ use super::{ConfigValueError, requirement_error};
 
 /// Maximum number of instructions of one file.
 const MAX_INSTRUCTIONS: usize = 20;
-/// Maximum length of a text, in bytes.
+/// Maximum length of an instruction's text, in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
-/// Returns the required form of the list.
+/// Returns a description of a valid list, as the text of an error after the word `must`.
 pub(crate) fn instruction_list_form() -> &'static str {
     "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a \
      variable as JSON"
 }
 
-/// Refuses a list of more than [`MAX_INSTRUCTIONS`].
+/// Returns an error for a list of more than [`MAX_INSTRUCTIONS`] instructions.
 pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_INSTRUCTIONS {
         Err(requirement_error(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
@@ -28,10 +28,10 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     }
 }
 
-/// Reads an instruction from a table of a file. `at` is the table's place as displayed to users.
+/// Reads an instruction from a table of a file. `origin` is the table's position as displayed to users.
 ///
 /// # Errors
-/// All faults of the table.
+/// All errors in the table.
 pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
     origin: &str,
@@ -115,7 +115,7 @@ fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     }
 }
 
-/// Renders an instruction as JSON, in the form of a file.
+/// Renders an instruction as JSON, with the same fields as in a file.
 pub(super) fn to_json(instruction: &PathInstruction) -> Json {
     let mut fields = json!({ "paths": instruction.paths, "text": instruction.text });
     if !instruction.repos.is_empty() {

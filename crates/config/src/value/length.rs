@@ -1,15 +1,15 @@
-//! Lengths of time, as the configuration reads and shows them.
+//! Lengths of time in the notation of the configuration.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::{ConfigValue, ConfigValueError, requirement_error};
 
-/// Units of time, the greatest first, each in milliseconds.
+/// Units of time with their length in milliseconds, the longest unit first.
 const UNITS: [(&str, u64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-/// Unit that is accepted but not displayed: weeks are displayed as days, which are the usual unit in files
-/// (`7d`, `90d`).
+/// Unit that is accepted in input but never displayed. Weeks are displayed as days, because files usually
+/// contain days (`7d`, `90d`).
 const WEEK: &str = "w";
 
 /// Parses whole numbers with units, the greatest unit first: `15s`, `2m`, `1h30m`, `500ms`.
@@ -30,7 +30,8 @@ pub(super) fn parse_duration(
     Err(requirement_error(format_args!("be from {min} to {max}, not {text}")))
 }
 
-/// Parses a length of time of the configuration to milliseconds; returns `None` if it is invalid.
+/// Parses a length of time in the notation of the configuration. Returns milliseconds, or `None` if the text
+/// is invalid.
 pub fn parse_milliseconds(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut rest = text;
@@ -52,8 +53,8 @@ pub fn parse_milliseconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A length of time that is displayed in the notation of configuration files, such as `1h30m`. Parts below a
-/// millisecond are omitted.
+/// A length of time that is displayed in the notation of configuration files, such as `1h30m`. A fraction of
+/// a millisecond is omitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FormattedDuration(pub Duration);
 

@@ -6,10 +6,10 @@ use truing_core::linter::{FORMATS, linter_output_format};
 
 use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
-/// Greatest exit code of a program.
+/// Highest exit code that a program can have.
 const LAST_CODE: i32 = 255;
 
-/// Returns a format by its name, in any letter case.
+/// Parses the name of an output format, in any letter case.
 pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValueError> {
     match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),

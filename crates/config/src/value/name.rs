@@ -1,11 +1,11 @@
-//! Names, pairs and networks in lists.
+//! Validates names, pairs of paths, and networks in lists.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Parses `UPSTREAM=OURS`: two folders, or two files.
+/// Parses `UPSTREAM=OURS`, where both parts are folders or both are files.
 pub(crate) fn parse_mirror_pair(text: &str) -> Option<(&str, &str)> {
     let (theirs, ours) = text.split_once('=')?;
     let is_path =
@@ -14,12 +14,12 @@ pub(crate) fn parse_mirror_pair(text: &str) -> Option<(&str, &str)> {
         .then_some((theirs, ours))
 }
 
-/// Parses a network, or a single address.
+/// Parses a network in prefix notation, or a single address.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Removes duplicates, and keeps the first of each.
+/// Removes duplicates. The first of several equal items is kept.
 pub(crate) fn remove_duplicates(items: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()

@@ -1,4 +1,4 @@
-//! Places of one or several secrets: as JSON, as TOML, and parsed from a variable.
+//! Locations of secrets: rendered as JSON and TOML, and parsed from a variable.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ConfigValueError, redacted_url, requirement_error, secret_file, secret_variable};
 use crate::secret::SecretSource;
 
-/// Renders the place of a secret as JSON.
+/// Renders the location of a secret as JSON.
 pub(super) fn place_json(secret: &SecretSource) -> serde_json::Value {
     match secret {
         SecretSource::Env(name) => json!({ "env": name }),
@@ -17,7 +17,7 @@ pub(super) fn place_json(secret: &SecretSource) -> serde_json::Value {
     }
 }
 
-/// Renders the place of a secret as TOML.
+/// Renders the location of a secret as TOML.
 pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     let string = |text: String| toml::Value::String(text).to_string();
     match secret {
@@ -27,11 +27,11 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     }
 }
 
-/// The place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
+/// The location of a secret in the JSON of a variable: `{"env": "OLD_KEY"}`.
 type SecretPlaceFields = BTreeMap<String, String>;
 
-/// Parses the place of a secret, which has exactly one field, `env` or `file`. Other fields cause the error
-/// `wrong`.
+/// Parses the location of a secret, which must have exactly one field, `env` or `file`. Otherwise returns an
+/// error with the text `requirement`.
 fn read_place(
     fields: &SecretPlaceFields,
     folder: &Path,
@@ -45,20 +45,20 @@ fn read_place(
     }
 }
 
-/// Parses places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
+/// Parses a variable's JSON list of secret locations: `[{"env": "OLD_KEY"}]`.
 pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ConfigValueError> {
     let all: Vec<SecretPlaceFields> =
         serde_json::from_str(text).map_err(|_| requirement_error(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
-/// Describes the required form of a list that contains the places of secrets.
+/// Returns a description of a valid list of secret locations, as the text of an error after the word `must`.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as \
      JSON"
 }
 
-/// Parses headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
+/// Parses a variable's JSON object of headers: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
 pub(super) fn parse_headers(
     text: &str,
     folder: &Path,
@@ -72,7 +72,7 @@ pub(super) fn parse_headers(
     Ok(all)
 }
 
-/// Returns the required form of a table of headers.
+/// Returns a description of a valid table of headers, as the text of an error after the word `must`.
 pub(super) fn no_headers() -> &'static str {
     "be a table of headers and the places of their secrets, such as \
      { \"X-API-Key\" = { env = \"VARIABLE\" } }, in a variable as JSON"
@@ -102,7 +102,8 @@ const RESERVED_HEADERS: [&str; 14] = [
 /// Prefixes of the names of headers that the configuration must not set.
 const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
 
-/// Adds a header. Its name must be valid by RFC 9110, not reserved, and not present yet in any letter case.
+/// Adds a header. The header's name must be valid by RFC 9110, must not be reserved, and must not exist yet
+/// in any letter case.
 pub(crate) fn add_header(
     headers: &mut BTreeMap<String, SecretSource>,
     name: &str,

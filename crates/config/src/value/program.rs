@@ -1,10 +1,10 @@
-//! Programs and their command lines in the configuration.
+//! Validates programs and commands in the configuration.
 
 use std::path::Path;
 
 use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
-/// Checks a program's name or path. A relative path starts at `folder`.
+/// Checks a program's name or path. A relative path is relative to `folder`.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
     if text.is_empty() || text.contains('\0') {
         return Err(requirement_error("name a program"));
@@ -18,8 +18,8 @@ pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigV
     }
 }
 
-/// Returns true if a variable names a program by a path relative to the current folder. That folder may be a
-/// repository of another author.
+/// Returns true if the value names a program by a relative path. In a variable, such a path would be relative
+/// to the current folder, which may be a repository of another author.
 pub(crate) fn is_relative_program(kind: ValueKind, text: &str) -> bool {
     let name = if kind == ValueKind::Program {
         text.to_owned()
@@ -51,8 +51,7 @@ pub(super) fn commands_requirement() -> String {
     format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
 }
 
-/// Checks that each command can be started: it names a program and contains only text that the system
-/// accepts.
+/// Checks that each command names a program and contains no NUL character, which the system would not accept.
 pub(super) fn parse_commands(commands: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')

@@ -14,7 +14,7 @@ const MAX_NAME: usize = 200;
 /// Maximum number of severities of one rule.
 const MAX_SEVERITIES: usize = 20;
 
-/// Returns true for `PACK/RULE` or `TOOL/RULE`, the form in which a finding names its rule.
+/// Returns true for `PACK/RULE` or `TOOL/RULE`. Findings name their rules in this notation.
 pub(super) fn is_rule(text: &str) -> bool {
     let is_part = |part: &str| {
         let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_' | b'.');
@@ -23,13 +23,13 @@ pub(super) fn is_rule(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split_once('/').is_some_and(|(pack, rule)| is_part(pack) && is_part(rule))
 }
 
-/// Returns the text after `must` for a key that requires severities.
+/// Returns a description of valid severities, as the text of an error after the word `must`.
 pub(super) fn no_severities() -> String {
     let sample = ValueKind::Severities.sample();
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// Reads the severities of one rule. A file gets the first of these severities whose paths match the file.
+/// Reads the severities of one rule. For a file, the first severity applies whose path globs match the file.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
         return Err(requirement_error("have the name that findings show for the rule, `PACK/RULE`"));
@@ -66,7 +66,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     }
 }
 
-/// Renders the severities of one rule as JSON, in the form of a file.
+/// Renders the severities of one rule as JSON, with the same structure as in a file.
 pub(super) fn severities_to_json(severities: &[RuleSeverity]) -> Json {
     match severities {
         [RuleSeverity { paths, severity }] if paths.is_empty() => json!(severity),
@@ -74,7 +74,7 @@ pub(super) fn severities_to_json(severities: &[RuleSeverity]) -> Json {
     }
 }
 
-/// Returns the schema of the severities of one rule.
+/// Returns the JSON Schema of one rule's severities.
 pub(crate) fn schema_of_severities() -> Json {
     let severity = json!({ "enum": Severity::ALL.map(Severity::as_str) });
     let entry = json!({
@@ -90,7 +90,7 @@ pub(crate) fn schema_of_severities() -> Json {
     json!({ "anyOf": [severity, entry, entries] })
 }
 
-/// Parses the severities of a variable, which is a JSON object.
+/// Parses the severities of rules from a variable, which contains a JSON object.
 pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigValueError> {
     let given: BTreeMap<String, Json> =
         serde_json::from_str(text).map_err(|_| requirement_error(no_severities()))?;

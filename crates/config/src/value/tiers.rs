@@ -1,4 +1,4 @@
-//! Rules for the tier of a review, from a file's tables or a variable's JSON.
+//! Rules that select the tier of a review, parsed from a file's tables or a variable's JSON.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::{DeTable, DeValue};
@@ -7,7 +7,7 @@ use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, Ti
 
 use super::{ConfigValueError, requirement_error};
 
-/// Names of the conditions.
+/// Names of the conditions that a rule may have.
 const CONDITIONS: [&str; 10] = [
     "repos",
     "paths",
@@ -25,13 +25,13 @@ const MAX_RULES: usize = 100;
 /// Maximum length of a `reason`, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
-/// A fault of a rule, with the name of the key that contains the fault.
+/// An error in a rule, with the name of the key that caused the error.
 pub(crate) struct TableEntryError {
     pub(crate) key: Option<String>,
     pub(crate) error: ConfigValueError,
 }
 
-/// Returns the required form of the list.
+/// Returns a description of a valid list, as the text of an error after the word `must`.
 pub(crate) fn tier_list_form() -> &'static str {
     "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
 }
@@ -45,10 +45,10 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     }
 }
 
-/// Reads a rule from a table of a file. `at` is the table's place as displayed to users.
+/// Reads a rule from a table of a file. `origin` is the table's position as displayed to users.
 ///
 /// # Errors
-/// All faults of the table.
+/// All errors in the table.
 pub(crate) fn rule_in_toml(
     table: &DeTable<'_>,
     origin: &str,
@@ -113,7 +113,8 @@ fn parse_rule(
     }
     let condition =
         serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
-            // The fault is required, because the empty default condition would match all pull requests.
+            // This error must be reported, because the empty default condition would match every pull
+            // request.
             faults.push(TableEntryError {
                 key: None,
                 error: requirement_error(format_args!("be a rule: {error}")),
@@ -146,7 +147,7 @@ fn parse_rule(
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 
-/// Returns the fault of one condition: an unknown name, a value of the wrong type, or an invalid glob.
+/// Returns the error of one condition: an unknown name, a value of the wrong type, or an invalid glob.
 fn condition_fault(name: &str, value: &Json) -> Option<String> {
     let condition = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
         Ok(condition) => condition,
@@ -183,7 +184,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
     built.err().map(|error| format!("hold globs: {error}"))
 }
 
-/// Returns the fault of the first invalid glob.
+/// Returns the error of the first invalid glob.
 pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let fault = globs.into_iter().find_map(|glob| check_bounds(glob).err())?;
     Some(format!("hold globs: {fault}"))
@@ -212,7 +213,7 @@ pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
     }
 }
 
-/// Renders a rule as JSON, in the form of a file.
+/// Renders a rule as JSON, with the same fields as in a file.
 pub(super) fn to_json(rule: &TierRule) -> Json {
     let mut fields = serde_json::to_value(&rule.condition).unwrap_or_default();
     fields["tier"] = json!(rule.tier);

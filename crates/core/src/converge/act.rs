@@ -17,7 +17,7 @@ use crate::run;
 pub enum ConvergeAction {
     /// Run the gate on the head.
     Gate,
-    /// Let a fixer resolve the gate's report on the head.
+    /// Let a fixer resolve the problems that the gate reports on the head.
     Mend {
         /// Output of the gate.
         output: String,
@@ -44,7 +44,7 @@ pub enum ConvergeAction {
     Reply,
 }
 
-/// The kinds of actions without their data, in the order in which a loop reaches them.
+/// The kinds of actions, in the order in which a loop performs them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeStep {
@@ -56,7 +56,8 @@ pub enum ConvergeStep {
     Check,
     Publish,
     Reply,
-    /// Description of the pull request. It has no [`ConvergeAction`], because no other step depends on it.
+    /// The description of the pull request is written. This step has no [`ConvergeAction`], because no other
+    /// step depends on it.
     Describe,
 }
 
@@ -134,7 +135,7 @@ impl run::LoopStep for ConvergeStep {
     }
 }
 
-/// A problem of a fix.
+/// A problem that a check found in a fix.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixProblem {
     pub kind: FixProblemKind,
@@ -154,7 +155,7 @@ pub enum FixProblemKind {
     Hook,
     /// The gate blocks the fix.
     Gate,
-    /// The audit of the fix found something.
+    /// The audit of the fix found a defect.
     Finding,
     /// The fix does not change the behaviour of the code, and is discarded.
     Unchanged,
@@ -163,7 +164,7 @@ pub enum FixProblemKind {
 /// The result of one auditor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditorAnswer {
-    /// Valid answer with its findings.
+    /// A valid answer, with the findings.
     Complete(Vec<AuditorFinding>),
     /// No valid answer, with the reason: the auditor failed, timed out or broke the contract.
     NoAnswer(String),
@@ -174,7 +175,7 @@ pub enum AuditorAnswer {
 #[serde(rename_all = "snake_case", tag = "word", content = "why")]
 pub enum FixerVerdict {
     Fixed,
-    /// The finding is not fixed, for this reason.
+    /// The fixer did not fix the finding, for this reason.
     Declined(String),
 }
 
@@ -189,18 +190,19 @@ pub struct FixCandidate {
 /// The result of an action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeEvent {
-    /// The gate has run. It blocks with this output; `None` if it does not block.
+    /// The gate has run. The value is the output with which the gate blocks, or `None` if the gate does not
+    /// block.
     Gated(Option<String>),
-    /// A fixer has handled the gate's output and made this fix; `None` if it made no fix.
+    /// A fixer has handled the gate's output. The value is the fix, or `None` if the fixer made no fix.
     Mended(Option<FixCandidate>),
     /// The auditors have finished.
     Audited {
-        /// Result of each auditor, by index.
+        /// Answer of each auditor, by the auditor's index.
         answers: BTreeMap<u32, AuditorAnswer>,
-        /// Findings whose own lines still exist at the head although fixers declined them or claim to have
-        /// fixed them. Each has its current place.
+        /// Findings whose lines still exist at the head although a fixer declined them or reported them as
+        /// fixed. Each finding has its present location.
         standing: BTreeMap<FindingId, PlacedFinding>,
-        /// Files of the change that could be read, and files that could not.
+        /// Files of the change that were read, and files that could not be read.
         coverage: ReviewCoverage,
         /// Earlier names of files.
         renames: FileRenames,
@@ -209,40 +211,41 @@ pub enum ConvergeEvent {
     Posted,
     /// A fixer has finished.
     Fixed {
-        /// Verdict of the fixer on each finding. A finding without an entry got no verdict.
+        /// Verdict of the fixer on each finding. A finding without an entry was not mentioned.
         verdicts: BTreeMap<FindingId, FixerVerdict>,
-        /// Fix that the fixer made; `None` if the head is unchanged.
+        /// The fix, or `None` if the fixer left the head unchanged.
         candidate: Option<FixCandidate>,
     },
     /// A fixer gave no report, for this reason: it failed, timed out or broke the contract.
     Silent(String),
-    /// The fix has been checked, and has these problems.
+    /// The fix has been checked. The list contains its problems.
     Checked(Vec<FixProblem>),
     /// The fix has been pushed to the branch.
     Pushed,
-    /// A hook blocks the fix with this output.
+    /// A hook blocks the commit of the fix with this output.
     Blocked(String),
-    /// The findings have replies.
+    /// The replies to the findings have been posted.
     Replied,
-    /// The branch has a head that this run does not know. Possible at any time.
+    /// The branch has a head that this run does not know. This event is possible at any time.
     HeadChanged {
         head: Sha,
         /// Tree of the head.
         tree: Sha,
     },
-    /// The forge has merged the base into the branch at our request. Possible at any time.
+    /// The forge has merged the base into the branch at our request. This event is possible at any time.
     Updated {
         head: Sha,
         /// Tree of the head.
         tree: Sha,
     },
-    /// Other reviewers have reported findings at the head. Possible only while no action is in progress.
+    /// Other reviewers have reported findings at the head. This event is possible only while no action is in
+    /// progress.
     FeedbackReceived {
-        /// Findings that the feedback of the other reviewers was converted to.
+        /// Findings that result from the feedback of the other reviewers.
         findings: Vec<AuditorFinding>,
         /// Earlier names of files.
         renames: FileRenames,
     },
-    /// The run ends with this exit. Possible at any time.
+    /// The run ends with this exit. This event is possible at any time.
     RunEnded(ConvergeExit),
 }

@@ -1,5 +1,5 @@
-//! The scope to which an audit's result applies, in addition to the audited commit. It consists of the base,
-//! the looks (the text that identifies the gate, the checks and the rules), and the dismissals.
+//! The conditions under which an audit's result applies to the audited commit. They are the base, the gate
+//! identity (a text that identifies the gate, the checks and the rules), and the dismissals.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 use crate::dismissal::Dismissal;
 use crate::id::Sha;
 
-/// Domain separator, which keeps this digest distinct from other digests of the same parts.
+/// Domain separator. It ensures that this digest differs from other digests of the same parts.
 const DOMAIN: &[u8] = b"truing audit scope 1";
 /// Number of hexadecimal digits of the digest: 128 bits.
 const DIGITS: usize = 32;
 
-/// A digest of the base, the looks and the dismissals of an audit. Two audits of one commit with the same
-/// digest examine the same change under the same conditions.
+/// A digest of an audit's base, gate identity and dismissals. If two audits of a commit have the same digest,
+/// they examine the same change under the same conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditScopeDigest(String);
 
@@ -41,7 +41,7 @@ impl AuditScopeDigest {
         Self(name)
     }
 
-    /// Parses the digest from a marker; returns `None` if it is malformed.
+    /// Parses the digest in a marker. Returns `None` if the text is not a valid digest.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (text.len() == DIGITS && is_hex).then(|| Self(text.to_owned()))

@@ -1,8 +1,8 @@
-//! The end of a converge run: its kind (one of seven), a code, and a sentence for users.
+//! The exit of a converge run: its kind (one of seven), a code, and a sentence for users.
 
 use serde::{Deserialize, Serialize};
 
-/// The end of a converge run.
+/// The exit of a converge run, which states why the run ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeExit {
     /// Reason as a code for programs.
@@ -11,28 +11,28 @@ pub struct ConvergeExit {
     pub reason: String,
 }
 
-/// The kinds of ends.
+/// The kinds of exits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConvergeExitKind {
     /// A fresh audit found nothing.
     Converged,
-    /// All audits are used up.
+    /// The limit of audits is reached.
     CapReached,
-    /// The run makes no progress.
+    /// The run makes no progress towards a clean head.
     Stuck,
     /// The run could not be carried out.
     Error,
-    /// The run was stopped from outside.
+    /// A user or the system stopped the run.
     Interrupted,
-    /// The run was not begun.
+    /// The run was refused before it began.
     Refused,
-    /// The branch is clean or would become clean, but something other than findings blocks the run.
+    /// The findings do not prevent convergence, but something else does.
     Blocked,
 }
 
 impl ConvergeExitKind {
-    /// Returns the word in JSON and text.
+    /// Returns the name of the kind in JSON and in text output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Converged => "converged",
@@ -58,7 +58,7 @@ macro_rules! codes {
             /// All codes, in the order of their definition.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Returns the word in JSON and text.
+            /// Returns the name of the kind in JSON and in text output.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
@@ -84,9 +84,9 @@ codes! {
     CleanButDeclined = "clean_but_declined", Converged, 0;
     /// The only remaining findings do not block.
     CleanButNotes = "clean_but_notes", Converged, 0;
-    /// All audits are used up.
+    /// The limit of audits is reached.
     CapReached = "max_audits", CapReached, 1;
-    /// A fixer changed nothing.
+    /// The fixer changed nothing, although findings block.
     NothingFixed = "nothing_fixed", Stuck, 1;
     /// A hook of the repository blocks the fix.
     Hook = "hook", Stuck, 1;
@@ -96,17 +96,17 @@ codes! {
     Checks = "checks", Stuck, 1;
     /// Fixes repeatedly delete or weaken tests.
     Tests = "tests", Stuck, 1;
-    /// One finding returns after each fix.
+    /// A finding is found again after each fix.
     NotConverging = "not_converging", Stuck, 1;
-    /// Several fixes in a row resolve nothing.
+    /// Several consecutive fixes resolve no finding.
     Plateau = "plateau", Stuck, 1;
-    /// A fix reverts an earlier one.
+    /// A fix restores the files as they were before an earlier fix.
     Oscillation = "oscillation", Stuck, 1;
-    /// An audit found nothing, and declined findings remain.
+    /// The audit found nothing new, but declined findings remain.
     Declined = "declined", Stuck, 1;
-    /// The gate still blocks.
+    /// The gate still blocks after all permitted fixes.
     Gate = "gate", Error, 1;
-    /// The gate, the set-up, the agents, git or the forge do not work.
+    /// The gate, the setup, the agents, git or the forge does not work.
     Infrastructure = "infrastructure", Error, 3;
     /// The budget of the run is used up.
     Budget = "budget", Error, 4;
@@ -118,7 +118,7 @@ codes! {
     NoTarget = "no_target", Refused, 2;
     /// The work tree has uncommitted changes.
     Uncommitted = "uncommitted", Refused, 2;
-    /// There is no agent to audit or to fix.
+    /// No agent for audits or fixes is available.
     NoAgent = "no_agent", Refused, 2;
     /// A run of this name is in progress.
     Leading = "leading", Refused, 4;
@@ -134,18 +134,18 @@ codes! {
     Closed = "closed", Blocked, 1;
     /// A required reviewer does not respond.
     ReviewerSilent = "reviewer_silent", Blocked, 1;
-    /// A reviewer reports findings, but none of the reviewer's comments is on a line.
+    /// A reviewer reports findings, but has posted no comment on a line.
     InlineLag = "inline_lag", Blocked, 1;
     /// The forge reports that the pull request cannot be merged.
     Mergeability = "mergeability", Blocked, 1;
-    /// Threads are still open.
+    /// Threads that must be resolved are still open.
     Threads = "threads", Blocked, 1;
     /// The branch is not writable.
     ReadOnly = "read_only", Blocked, 1;
 }
 
 impl ConvergeExitCode {
-    /// Returns true if the run can be resumed after this end.
+    /// Returns true if a run with this exit code can be resumed.
     pub fn is_resumable(self) -> bool {
         matches!(self, Self::Budget | Self::Interrupted | Self::Infrastructure)
     }
@@ -167,16 +167,17 @@ impl ConvergeExit {
     }
 }
 
-/// Prefixes of the reason of a run that ended because models gave no valid answer. The details follow the
-/// prefix.
+/// Beginning of the reason if no auditor gave a valid answer; the details follow. The next two constants are
+/// the same for a fixer and for one of several auditors.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER: &str = "no fixer finished";
 const AN_AUDITOR: &str = "an auditor gave no valid answer";
-/// All prefixes of reasons that report missing answers of models, including the prefixes of earlier versions.
+/// The beginnings of all reasons that report missing answers of models, including reasons that earlier
+/// versions stored.
 const OF_MODELS: &[&str] =
     &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
 
-/// Renders the message about auditors of an audit that gave no valid answer.
+/// Returns the message that a number of auditors gave no valid answer.
 pub fn missing_answers_text(silent: u32) -> String {
     match silent {
         1 => AN_AUDITOR.to_owned(),

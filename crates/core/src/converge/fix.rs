@@ -1,5 +1,5 @@
-//! The steps of a fix before it reaches the branch: a fixer makes the fix, checks run, and a failed fix is
-//! repeated within the limits.
+//! Handles a fix until it reaches the branch: a fixer makes the fix, checks run, and a failed fix is repeated
+//! within the limits.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::id::{FindingId, Sha};
 use crate::line;
 
 impl ConvergeRun {
-    /// Handles a fixer's verdicts and the fix that the fixer made.
+    /// Handles the verdicts of a fixer and, if there is one, its fix.
     pub(super) fn apply_fix(
         &mut self,
         problems: &[FixProblem],
@@ -23,9 +23,9 @@ impl ConvergeRun {
         self.silent_fixers = 0;
         self.words.extend(verdicts);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        // Fixes are compared by their trees, because commits with equal trees may differ in their times.
-        // After a hook blocked a commit, a fix with the same tree is accepted, because the hook may have
-        // rejected something other than the tree.
+        // Fixes are compared by their trees, because the commits of equal trees may differ in their times.
+        // After a hook has blocked a commit, an equal tree is accepted, because the hook may have rejected
+        // something else.
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
@@ -34,7 +34,8 @@ impl ConvergeRun {
             .filter(|_| is_other)
             .and_then(|new| self.history.reverted_tree_reason(&new.tree));
         if let Some(reason) = returns {
-            // The fix restores a tree with known findings: it is not pushed, and the findings remain.
+            // The fix restores a tree that an earlier audit has examined. The fix is not pushed, and the
+            // findings remain.
             self.candidate = None;
             return self.set_exit(ConvergeExitCode::Oscillation, reason);
         }
@@ -43,7 +44,7 @@ impl ConvergeRun {
                 self.candidate = Some(candidate);
                 self.next_action = ConvergeAction::Check;
             }
-            // The new fix equals the previous fix, and therefore still has the problems.
+            // The new fix equals the previous fix, so it still has the problems of the previous fix.
             Some(_) if is_other => self.abandon_fix(problems),
             Some(_) | None => {
                 self.candidate = None;
@@ -52,7 +53,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Handles a fixer that failed or gave no report: discards its changes and calls a fresh fixer.
+    /// Handles a fixer that failed or gave no report. Its changes are discarded, and a fresh fixer is called
+    /// while attempts remain.
     pub(super) fn handle_silent_fixer(&mut self, reason: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
         if self.silent_fixers >= self.limits.worker_attempts {
@@ -63,7 +65,7 @@ impl ConvergeRun {
         }
     }
 
-    /// Handles the problems that the checks found in a fix. If there are none, the fix is accepted.
+    /// Handles the problems that checks found in a fix. Accepts the fix if the list is empty.
     pub(super) fn apply_check_result(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
             self.next_action = ConvergeAction::Publish;
@@ -79,7 +81,7 @@ impl ConvergeRun {
             self.candidate = None;
             self.words.clear();
         }
-        // A fixer that changed nothing gets only one more attempt.
+        // If the fix does not change the code's behaviour, only one more attempt is permitted.
         let most = self.limits.selfaudit_rounds.min(if is_unchanged { 2 } else { u32::MAX });
         if self.check_rounds >= most {
             self.abandon_fix(&problems);
@@ -88,7 +90,7 @@ impl ConvergeRun {
         }
     }
 
-    /// Gives up a fix whose problems persist.
+    /// Gives up a fix that still has problems after all permitted attempts.
     fn abandon_fix(&mut self, problems: &[FixProblem]) {
         self.candidate = None;
         let worst = problems.iter().min_by_key(|problem| problem.kind);
@@ -112,14 +114,14 @@ impl ConvergeRun {
         if self.has_blocking_finding() {
             return self.set_exit(code, reason);
         }
-        // Findings that do not block may remain.
+        // Findings that do not block may remain, so the run continues with replies to them.
         let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
         self.words = self.findings.iter().map(declined).collect();
         self.next_action = ConvergeAction::Reply;
     }
 
-    /// Handles a hook that blocks the commit. Within the limit of retries, a fresh fixer gets the hook's
-    /// output. After that, the replies to the findings contain this output.
+    /// Handles a hook that blocks the commit. While retries remain, a fresh fixer gets the hook's output.
+    /// After the last retry, the run continues with replies to the findings.
     pub(super) fn apply_hook_block(&mut self, hook_output: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
@@ -172,8 +174,8 @@ impl ConvergeRun {
         self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });
     }
 
-    /// Returns the claimed fixes that the newest audit confirms, each with its commit and the length of the
-    /// log at the time of the claim.
+    /// Returns the findings that the newest audit confirms as fixed. Each has the commit of its fix, and the
+    /// length of the log when the fixer reported the fix.
     pub fn confirmed_fixes(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
         let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
@@ -181,7 +183,7 @@ impl ConvergeRun {
         })
     }
 
-    /// Removes the claims that the audit has examined, and keeps the claims that it could not examine.
+    /// Removes the claims of fixes that the audit has examined, and keeps all other claims.
     pub(super) fn clear_examined_claims(&mut self) {
         let waits = self.silent > 0;
         let open = |id: &FindingId| {

@@ -1,11 +1,11 @@
-//! The gate before an audit. A fixer resolves the gate's report within a limit of rounds, and each of these
-//! fixes is checked before it is pushed.
+//! The gate before an audit. A fixer resolves the problems that the gate reports, within a limit of rounds.
+//! Each fix is checked before it is pushed.
 
 use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_TOLD};
 use crate::line;
 
 impl ConvergeRun {
-    /// Handles the gate's blocking output.
+    /// Handles the output with which the gate blocks.
     pub(super) fn handle_gate_block(&mut self, mut output: String) {
         let refused = std::mem::take(&mut self.fix_problems);
         if self.gate_rounds >= self.limits.gate_rounds {
@@ -24,8 +24,8 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Mend { output };
     }
 
-    /// Accepts the fix of a gate report. The fix is checked before it is pushed, and then the gate runs
-    /// again.
+    /// Handles the fix of a gate report. If there is a fix, it is checked before it is pushed; then the gate
+    /// runs again.
     pub(super) fn apply_gate_fix(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);

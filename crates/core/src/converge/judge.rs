@@ -1,4 +1,4 @@
-//! The decision after an audit: the head is clean, a fix is next, or the run ends.
+//! Decides what follows an audit: the head is clean, a fix is next, or the run ends.
 
 use super::*;
 
@@ -21,8 +21,8 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Decides the next step if no finding blocks. The head is clean if all auditors answered and no finding
-    /// was declined.
+    /// Decides the next step if no finding blocks. The head is clean if every auditor has answered and no
+    /// declined finding remains.
     pub(super) fn decide_without_blockers(&mut self) {
         if self.silent > 0 {
             if self.remaining_audits() == 0 {

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PlacedFinding;
 
-/// Maximum distance in lines between two findings that are merged, if they have the same kind and file.
+/// Maximum distance, in lines, between two findings of the same kind in the same file that are merged.
 const NEAR: u32 = 3;
 
-/// The origin of a finding's lines.
+/// The origin of the lines on which a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineOrigin {
@@ -24,7 +24,7 @@ pub enum LineOrigin {
 /// One finding of one auditor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AuditorFinding {
-    /// Finding with the place for a comment.
+    /// The finding, with the location of its comment.
     pub placed: PlacedFinding,
     /// Origin of the lines.
     pub origin: LineOrigin,
@@ -38,9 +38,10 @@ pub(super) struct MergedFinding {
     pub auditors: BTreeSet<u32>,
 }
 
-/// Returns the findings of all auditors. Findings of the same kind on nearby lines of the same file are
-/// merged. A merged finding has the highest severity and the longest text; of equally long texts, it has the
-/// first. The list is sorted by severity, file, line, kind and auditor.
+/// Returns the merged findings of all auditors. Findings of the same kind on nearby lines of a file become
+/// one finding. A merged finding has the highest severity and the longest text of its findings; if several
+/// texts are equally long, it has the first of them. The list is sorted by severity, file, line, kind and
+/// auditor.
 pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
     let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()
@@ -144,8 +145,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                // The merged finding has the highest severity and the longest text. Findings that auditor 0
-                // reports separately stay separate.
+                // The merged finding has the highest severity and the longest text. The two findings of
+                // auditor 0 stay separate.
                 (Severity::P0, 12, DefectCategory::F, vec![0, 1]),
                 (Severity::P1, 10, DefectCategory::H, vec![2]),
                 (Severity::P1, 13, DefectCategory::F, vec![0]),

@@ -1,6 +1,6 @@
-//! Findings and pushes of others during a run. Other reviewers' findings are fixed next, as if an audit had
-//! found them: with ids, a log line and the same limits. After the push of such a fix, the run continues as
-//! after any other push.
+//! Handles findings and pushes by others during a run. Other reviewers' findings are fixed next. They are
+//! treated like the findings of an audit: they get ids and a line in the log, and the same limits apply.
+//! After the push of such a fix, the run continues as after any other push.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ use crate::identity::{PlacedFinding, assign_finding_ids};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 
-/// The state that is set aside while a fix for other reviewers' findings is in progress.
+/// The state of the audit that is suspended while other reviewers' findings are fixed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuspendedAudit {
     /// Findings of the newest audit.
     #[serde(rename = "found")]
     pub findings: Vec<Finding>,
-    /// Exit with which the run had converged at this head; `None` if it had not converged.
+    /// Exit of the run, if it had converged at this head; otherwise `None`.
     pub exit: Option<ConvergeExit>,
 }
 
@@ -31,8 +31,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Accepts findings of other reviewers. Until the replies are posted, `found` contains these findings in
-    /// the same order.
+    /// Accepts findings of other reviewers. Until the replies are posted, `findings` contains these findings
+    /// in the same order.
     pub(super) fn apply_claims(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
         if claims.is_empty() {
             return;
@@ -41,7 +41,8 @@ impl ConvergeRun {
         self.gate_rounds = 0;
         let (placed, origins): (Vec<PlacedFinding>, Vec<_>) =
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
-        // A known finding that the other reviewers do not report again is not necessarily gone.
+        // The known findings are not updated, because a finding may still exist although the other reviewers
+        // did not report it.
         let identified =
             assign_finding_ids(self.history.findings(), placed, None, &ReviewCoverage::default(), renames)
                 .current;
@@ -56,8 +57,8 @@ impl ConvergeRun {
         {
             return self.set_exit(code, reason);
         }
-        // The limit on audits also limits the number of reports of other reviewers, because an audit does not
-        // follow every report.
+        // The limit of audits also limits the number of other reviewers' reports, because a report is not
+        // always followed by an audit.
         if self.feedback_rounds > self.limits.max_audits
             || self.remaining_audits() == 0 && !self.limits.final_fix
         {
@@ -66,16 +67,16 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Handles a push by another user. The work in progress is discarded, because it concerns code that no
+    /// Handles a push by another account. The work in progress is discarded, because it concerns code that no
     /// longer exists.
     pub(super) fn apply_foreign_push(&mut self, head: Sha, tree: Sha) {
         self.moves = self.moves.saturating_add(1);
-        // The push may have reverted the fixes.
+        // The claims are dropped, because the push may have reverted the fixes.
         self.claims.clear();
         self.restart_at_head(head, tree);
     }
 
-    /// Handles a merge of the base into the branch after our request.
+    /// Handles a merge of the base into the branch that Truing had requested.
     pub(super) fn apply_base_update(&mut self, head: Sha, tree: Sha) {
         self.updates = self.updates.saturating_add(1);
         self.restart_at_head(head, tree);
@@ -91,7 +92,7 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Gate;
     }
 
-    /// Handles a fixer that changed nothing for the findings of other reviewers. The suspended audit is
+    /// Handles a fixer that changed nothing in response to other reviewers' findings. The suspended audit is
     /// restored, because the head is unchanged.
     pub(super) fn handle_declined_feedback(&mut self, aside: SuspendedAudit) {
         self.findings = aside.findings;

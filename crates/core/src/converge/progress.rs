@@ -1,6 +1,6 @@
-//! History of a run's findings, and the decision whether the run makes progress.
+//! Stores the history of a run's findings, and decides whether the run makes progress.
 //!
-//! Auditors never see this history: each audits without prior knowledge.
+//! Auditors never see this history, so each audit is independent of the earlier audits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
-/// Number of returns after claimed fixes at which a finding counts as not fixable.
+/// Number of times a finding may be found again after claimed fixes. At this number, the run ends.
 const MAX_RETURNS: u32 = 3;
 /// Number of consecutive fixes without a resolved finding after which the run ends.
 const PLATEAU: usize = 3;
@@ -21,14 +21,13 @@ const PLATEAU: usize = 3;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingHistory {
     findings: Vec<Finding>,
-    /// Origin of each finding's lines, as seen last.
+    /// Most recently observed origin of each finding's lines.
     origins: BTreeMap<FindingId, LineOrigin>,
-    /// Times that each finding was found again after a claimed fix.
+    /// Number of times that each finding was found again after a claimed fix.
     returns: BTreeMap<FindingId, u32>,
-    /// Audits since the last restart, oldest first.
+    /// Audits since progress was last restarted, oldest first.
     marks: Vec<PastAudit>,
-    /// Audits before the run was restarted. They still show which findings a tree has, so a fix that restores
-    /// such a tree is recognised.
+    /// Audits before progress was restarted. They are kept to recognise a fix that restores an audited tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<PastAudit>,
 }
@@ -54,7 +53,7 @@ impl FindingHistory {
         self.origins.get(id).copied()
     }
 
-    /// Returns the remaining findings that fixers declined.
+    /// Returns the findings that fixers declined and that still exist.
     pub fn declined_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
@@ -64,12 +63,12 @@ impl FindingHistory {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Dismissed(_)))
     }
 
-    /// Applies dismissals by users, also to findings from before this run.
+    /// Applies users' dismissals, including dismissals of findings from before this run.
     pub(super) fn add_dismissals(&mut self, dismissals: &[Dismissal]) {
         dismissal::add_dismissed(&mut self.findings, dismissals);
     }
 
-    /// Sets the current status of each of these findings.
+    /// Copies the current status of each of these findings from the history.
     pub(super) fn apply_statuses<'a>(&self, audit_findings: impl Iterator<Item = &'a mut Finding>) {
         for finding in audit_findings {
             if let Some(known) = self.findings.iter().find(|known| known.id == finding.id) {
@@ -84,7 +83,8 @@ impl FindingHistory {
         self.marks.push(PastAudit { number, tree: tree.clone(), finding_ids: audit_findings });
     }
 
-    /// Records reported findings. `origins` contains the origin of each finding's lines, in the same order.
+    /// Records reported findings. `origins` contains the origin of the lines of each finding, in the order of
+    /// the findings.
     pub(super) fn record_sightings(&mut self, reported_findings: &[Finding], origins: &[LineOrigin]) {
         for (finding, origin) in reported_findings.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
@@ -103,8 +103,8 @@ impl FindingHistory {
     }
 
     /// Returns the findings that a fixer reported as fixed although their code still exists. Such a finding
-    /// is not fixed, even if no auditor mentions it. Findings at whose lines an auditor reports a finding are
-    /// left out.
+    /// is not fixed, even if no auditor reports it. Findings on lines for which an auditor reports a finding
+    /// are left out.
     pub(super) fn unfixed_findings(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
@@ -150,7 +150,7 @@ impl FindingHistory {
         }
     }
 
-    /// Drops the audits after a push by another user, because audits of other code do not show the progress
+    /// Forgets the audits after the head has changed, because audits of other code do not show the progress
     /// of fixes.
     pub(super) fn clear_progress_marks(&mut self) {
         self.marks.clear();
@@ -161,7 +161,8 @@ impl FindingHistory {
         self.marks.last().is_some_and(|mark| mark.number == number && mark.tree == *tree)
     }
 
-    /// Restarts from the findings of the newest audit: the progress of earlier fixes no longer counts.
+    /// Restarts the progress from the newest audit: earlier audits and repeated findings no longer count as a
+    /// lack of progress.
     pub(super) fn restart_progress(&mut self) {
         let all = self.marks.len().saturating_sub(1);
         self.earlier.extend(self.marks.drain(..all));
@@ -184,8 +185,8 @@ impl FindingHistory {
         }
     }
 
-    /// Returns a reason to end the run if an earlier audit had the same tree, because a fix has then reverted
-    /// another fix.
+    /// Returns a reason to end the run if an earlier audit examined the same tree. Such a fix reverts an
+    /// earlier fix.
     pub(super) fn reverted_tree_reason(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
         Some(format!(
@@ -194,8 +195,7 @@ impl FindingHistory {
         ))
     }
 
-    /// Returns the exit code and the reason to end the run, if one of these findings has returned too many
-    /// times.
+    /// Returns an exit code and a reason if one of these findings was found again too many times.
     pub(super) fn recurrence_exit<'a>(
         &self,
         mut finding_ids: impl Iterator<Item = &'a FindingId>,
@@ -210,7 +210,7 @@ impl FindingHistory {
         Some((ConvergeExitCode::NotConverging, reason))
     }
 
-    /// Returns the exit code and the reason to end the run, if the run makes no progress.
+    /// Returns an exit code and a reason if the run makes no progress.
     pub(super) fn standstill_exit(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
         if let Some(worn) = self.recurrence_exit(newest.finding_ids.iter()) {

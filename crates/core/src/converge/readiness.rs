@@ -2,14 +2,14 @@
 //! mergeability, and the ready mark. Pure; no step merges or approves the pull request.
 //!
 //! [`PullReadiness::next_action`] derives one step from the configuration, the state at the forge and the
-//! time. Each call evaluates the feedback of others again. The stored state contains only facts that the
-//! forge does not show (requests, waits, our own cleared audit), for one head. Any push resets this state. A
-//! ready pull request is therefore ready at one commit.
+//! time. Each call evaluates the feedback of others from the beginning. The stored state describes one head,
+//! and contains only facts that the forge does not show: requests, waits, and the head's clearance by
+//! Truing's own audit. Any push resets this state, so a pull request is always ready at one commit.
 //!
-//! The caller requests the next step while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports
-//! completed effects ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until an
-//! effect is reported, the next step stays the same, and the caller finds existing effects at the forge.
-//! Every wait has a time for the next check, and a timeout.
+//! The caller requests the next step while the [`ConvergeRun`](super::ConvergeRun) has no action in progress,
+//! and reports completed effects ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]).
+//! Until an effect is reported, the next step stays the same, and the caller searches the forge for an
+//! existing effect. Every wait has a time for the next check, and a timeout.
 
 mod action;
 mod rules;
@@ -33,16 +33,16 @@ pub use seen::{
 
 /// Minimum age of a head before its state at the forge is trusted.
 pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
-/// Maximum delay before a lagging reviewer's comments are read again. If the poll interval is shorter, it
-/// applies instead.
+/// Maximum interval between two checks for comments that a reviewer has announced. A shorter configured poll
+/// interval takes precedence.
 pub const LAG: TimeSpan = TimeSpan::minutes(1);
-/// Poll interval while the forge computes a result.
+/// Poll interval while the forge computes the mergeability.
 pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
 /// Timeout for the forge's computation of mergeability.
 pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
-/// Timeout for checks of the head.
+/// Timeout for the completion of the head's checks.
 pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
-/// Maximum number of merges of the base into the branch in one run.
+/// Maximum number of merges of the base into the branch that one run requests.
 pub const MAX_UPDATES: u32 = 3;
 /// Number of requests with an unknown outcome, at one head, after which a reviewer counts as unreachable.
 const MAX_FAILED: u32 = 3;
@@ -50,7 +50,7 @@ const MAX_FAILED: u32 = 3;
 const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
 /// Maximum number of check names in a message.
 const MAX_NAMED: usize = 5;
-/// Maximum length in characters of a name that others chose.
+/// Maximum number of characters of a displayed name that others chose.
 const MAX_NAME: usize = 80;
 
 /// The state of one pull request that is stored between two checks.
@@ -60,19 +60,19 @@ pub struct PullReadiness {
     /// Head before our own push.
     #[serde(rename = "before")]
     previous_head: Option<Sha>,
-    /// Number of changes of head or base by other users.
+    /// Number of changes to the head or the base by other accounts.
     moves: u32,
     updates: u32,
-    /// True after a request to the forge to merge the base. The next head is then the merge.
+    /// True after Truing has requested a merge of the base. The next new head then counts as the merge.
     #[serde(default)]
     is_updating: bool,
     /// Newest head that a requested merge of the base created.
     #[serde(default)]
     updated: Option<Sha>,
-    /// True if an earlier check found that the pull request was open and not a draft. If it is a draft later,
-    /// a user has made it one.
+    /// True if an earlier check found the pull request open and not a draft. If it is a draft at a later
+    /// check, a user has converted it.
     was_open: bool,
-    /// Reviewers that cannot receive a request, each with the reason.
+    /// Reviewers to which requests are impossible, each with the reason.
     unreachable: BTreeMap<String, String>,
     #[serde(rename = "at")]
     head_state: HeadReadiness,
@@ -95,7 +95,7 @@ struct HeadReadiness {
     /// Start time of each wait; a reviewer's wait starts at the latest request.
     waits: Vec<(ReadinessWaitReason, UnixMillis)>,
     lags: BTreeMap<String, ReviewerLag>,
-    /// Feedback that was handed over for fixing.
+    /// Feedback that was already passed on for fixing.
     handed: UnansweredFeedback,
 }
 
@@ -125,7 +125,7 @@ impl HeadReadiness {
         }
     }
 
-    /// Returns the start time of this wait.
+    /// Returns the start time of the wait for this reason.
     fn waiting_since(&self, reason: &ReadinessWaitReason) -> Option<UnixMillis> {
         self.waits.iter().find(|(known, _)| known == reason).map(|(_, since)| *since)
     }
@@ -135,8 +135,8 @@ impl HeadReadiness {
         self.waits.push((reason, now));
     }
 
-    /// Returns an `Err` with a wait of at most `poll`, after which the caller checks again. Returns `Ok` once
-    /// the run has waited for `budget` at this head, for this reason.
+    /// Returns `Err` with a wait of at most `poll`, after which the caller checks again. Returns `Ok` if the
+    /// run has already waited for `budget` at this head for this reason.
     fn wait_within_budget(
         &mut self,
         reason: ReadinessWaitReason,
@@ -180,12 +180,13 @@ impl PullReadiness {
         &self.head_state.head
     }
 
-    /// Returns true if this head comes from a merge of the base that we requested.
+    /// Returns true if a requested merge of the base created this head.
     pub fn is_requested_base_merge(&self, head: &Sha) -> bool {
         self.updated.as_ref() == Some(head)
     }
 
-    /// Resets the state after our push: earlier feedback no longer counts, and the first reviewer is next.
+    /// Resets the state for a new head that Truing has pushed: earlier feedback no longer counts, and the
+    /// first reviewer is next.
     pub fn record_push(&mut self, head: &Sha, now: UnixMillis) {
         if self.head_state.head != *head {
             let before = std::mem::replace(&mut self.head_state, HeadReadiness::new(head.clone(), now));
@@ -200,15 +201,15 @@ impl PullReadiness {
         self.head_state.is_cleared = true;
     }
 
-    /// Records that a review was requested from a reviewer.
+    /// Records a request for a review to this reviewer.
     pub fn record_request(&mut self, name: &str, now: UnixMillis) {
         let asked = self.head_state.request_counts.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
         self.head_state.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
     }
 
-    /// Records a request whose outcome is not known. After `MAX_FAILED` such requests, the reviewer counts as
-    /// unreachable; until then, the request is retried.
+    /// Records a request with unknown outcome. The request is retried until `MAX_FAILED` requests have
+    /// failed; then the reviewer counts as unreachable.
     pub fn record_request_failure(&mut self, name: &str, reason: impl Into<String>) {
         let failed = self.head_state.failed_request_counts.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
@@ -217,7 +218,7 @@ impl PullReadiness {
         }
     }
 
-    /// Records that a reviewer cannot receive a request in this run.
+    /// Records that requests to this reviewer are impossible in this run.
     pub fn mark_unreachable(&mut self, name: &str, reason: impl Into<String>) {
         self.unreachable.insert(name.to_owned(), reason.into());
     }
@@ -240,7 +241,7 @@ impl PullReadiness {
         }
     }
 
-    /// Evaluates all requirements in order, up to the first that is not met.
+    /// Evaluates the requirements in order, and stops at the first that is not met.
     fn check_conditions(
         &mut self,
         rules: &ReadinessRules,
@@ -266,7 +267,7 @@ impl PullReadiness {
         Ok(notes)
     }
 
-    /// Detects changes of the pull request by other users.
+    /// Detects changes to the pull request by other accounts.
     fn check_drift(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match snapshot.state {
             PullState::Merged => return exit_with(ConvergeExitCode::Closed, "it was merged"),
@@ -290,7 +291,8 @@ impl PullReadiness {
         if snapshot.head != self.head_state.head {
             self.head_state = HeadReadiness::new(snapshot.head.clone(), now);
         }
-        // A different base means a different change. Requests to reviewers for this head still count.
+        // A different base means a different change, so the audit's clearance no longer counts. Requests to
+        // reviewers at this head still count.
         (self.head_state.is_cleared, self.head_state.is_marked) = (false, false);
         self.base.clone_from(&snapshot.base);
         self.previous_head = None;
@@ -305,14 +307,14 @@ impl PullReadiness {
         Ok(())
     }
 
-    /// Hands over unanswered feedback before any other step. While others wait for our reply, Truing neither
-    /// requests a review nor waits for one.
+    /// Passes on unanswered feedback before any other step. While others wait for a reply, Truing neither
+    /// requests reviews nor waits for them.
     fn check_unanswered_feedback(
         &mut self,
         snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
-        // The earlier time is used, because the committer's clock may be wrong.
+        // The earlier of the two times is used, because the committer's clock may be wrong.
         let settled = snapshot.committed.min(self.head_state.known_since) + SETTLE;
         if now < settled {
             return Err(wait_action(settled, ReadinessWaitReason::Settling, now));
@@ -344,7 +346,8 @@ impl PullReadiness {
         Err(ReadinessAction::Fix(work))
     }
 
-    /// Evaluates one reviewer; returns a note if the run continues without a review by this reviewer.
+    /// Evaluates one reviewer. Returns a note if the run continues although this reviewer's review is missing
+    /// or was declined.
     fn check_reviewer(
         &mut self,
         rules: &ReadinessRules,
@@ -354,7 +357,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         let verdict = snapshot.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
-        // True if the feedback was already handed over, but led to no change.
+        // The feedback was already passed on, but led to no change.
         let is_declined = self.head_state.handed.reviews.contains(name);
         match verdict {
             ReviewerVerdict::Satisfied => Ok(None),
@@ -375,8 +378,7 @@ impl PullReadiness {
                 exit_with(ConvergeExitCode::Declined, reason)
             }
             ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
-            // The acknowledged request may have been for another head, so Truing also requests a review once
-            // itself.
+            // The acknowledged request may refer to another head, so Truing also sends its own request once.
             ReviewerVerdict::Acknowledged => {
                 let is_asked = self.head_state.request_counts.contains_key(name);
                 self.handle_missing_review(rules, rule, false, !is_asked, now)
@@ -385,8 +387,8 @@ impl PullReadiness {
         }
     }
 
-    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, the text
-    /// of the review may contain the findings.
+    /// Handles a reviewer that reports findings but has no comments on lines. If `may_hold_findings` is true,
+    /// the text of the review may itself contain the findings.
     fn wait_for_comments(
         &mut self,
         rules: &ReadinessRules,
@@ -418,8 +420,8 @@ impl PullReadiness {
         Err(wait_action(lag.next_check_at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
-    /// Handles a reviewer without a response for this head. `at_once` permits a request now, and `later`
-    /// permits a request after a full wait.
+    /// Handles a reviewer without a response for this head. `at_once` permits an immediate request, and
+    /// `after_wait` permits a request after a full wait.
     fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,
@@ -452,7 +454,7 @@ impl PullReadiness {
         Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), reason, now))
     }
 
-    /// Evaluates the mergeability; returns a note if only reviews by people are missing.
+    /// Evaluates the mergeability. Returns a note if only reviews that the base branch requires are missing.
     fn check_mergeability(
         &mut self,
         rules: &ReadinessRules,
@@ -460,7 +462,7 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
-            // The forge responds to our request before it performs the merge, so the old state remains
+            // The forge confirms the request before it performs the merge, so the old mergeability may remain
             // visible for some time.
             self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
@@ -490,8 +492,8 @@ impl PullReadiness {
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
-            // A missing review does not block, because people are asked for reviews only once the pull
-            // request is ready. Another run on a ready pull request must therefore end in the same way.
+            // A missing required review is no obstacle, because people are asked for reviews only after the
+            // pull request is ready. A later run on the ready pull request must also end as ready.
             MergeableState::Blocked => snapshot.lacks_review,
             MergeableState::Unstable => false,
         };
@@ -516,7 +518,7 @@ impl PullReadiness {
                 .lacks_review
                 .then(|| "a review is missing that the rules of the base branch require".to_owned()));
         }
-        // No known fact explains this state, but its cause may still become visible.
+        // No known fact explains this state, but the forge may still update it.
         self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of the base branch do not allow the merge",
@@ -537,8 +539,8 @@ impl PullReadiness {
         crate::line::clean_line(&self.base, MAX_NAME)
     }
 
-    /// Requests the ready mark if it is missing. Returns a note instead if a user has made the pull request a
-    /// draft again.
+    /// Returns the step that marks the pull request ready, if the mark is missing. If a user has converted
+    /// the pull request to a draft again, returns a note instead.
     fn check_ready_mark(
         &self,
         rules: &ReadinessRules,
@@ -554,13 +556,13 @@ impl PullReadiness {
     }
 }
 
-/// Ends the wait for a reviewer: returns an error if the reviewer is required, otherwise a note.
+/// Ends the wait for a reviewer. Ends the run if the reviewer is required, and returns a note otherwise.
 fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
     if rule.is_required { exit_with(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
 }
 
-/// Returns an error while threads are open that must be closed according to the configuration. Feedback that
-/// waits for our reply was already handed over.
+/// Ends the run if threads are open that the configuration requires to be resolved. Feedback without a reply
+/// was already passed on for fixing.
 fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open = |last| {
         snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last_comment == last).count()
@@ -580,7 +582,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
     exit_with(ConvergeExitCode::Threads, reason)
 }
 
-/// Lists names that others chose; cleans the names and limits their number.
+/// Joins names that others chose. Cleans each name, and limits the number of names.
 fn join_names(names: &[String]) -> String {
     let shown_names: Vec<String> =
         names.iter().take(MAX_NAMED).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();

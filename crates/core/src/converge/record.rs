@@ -1,4 +1,5 @@
-//! The stored record of a converge run: the data to resume it and, after its end, its outcome.
+//! The stored record of a converge run. It contains the data for resuming the run and, after the run's end,
+//! its outcome.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +24,9 @@ pub struct AbsenceProof {
     pub category: DefectCategory,
     /// Files that the auditor read.
     pub files_opened: Vec<String>,
-    /// Lines that the auditor quotes.
+    /// Lines that the auditor quotes as evidence.
     pub lines_quoted: Vec<QuotedLine>,
-    /// Attempts of the auditor to find a defect. Each text also names the fact that excluded the defect.
+    /// Attempts by the auditor to find a defect. Each text also states why the attempt found no defect.
     pub probes: Vec<String>,
 }
 
@@ -37,8 +38,8 @@ pub struct QuotedLine {
     pub text: String,
 }
 
-/// Returns the key for a pull request's audits that cannot be resumed, because they were stopped or because a
-/// run was in progress on the pull request.
+/// Returns the key for a pull request's audits that cannot be resumed. An audit cannot be resumed if it was
+/// stopped, or if a run was in progress on the pull request.
 pub fn abandoned_key(key: &SlotKey) -> SlotKey {
     SlotKey::new(format!("audit/{key}"))
 }
@@ -51,51 +52,53 @@ pub type ConvergeRecord = RunRecord<ConvergeDetail>;
 pub struct ConvergeDetail {
     /// Display name of the pull request or of the branch.
     pub name: String,
-    /// Branch that the commits are pushed to.
+    /// Branch to which the run pushes its commits.
     pub branch: String,
-    /// Commit that the change is compared with.
+    /// Commit with which the change is compared.
     pub base: Sha,
-    /// Progress of the run.
+    /// State of the run in the state machine.
     pub state: ConvergeRun,
-    /// Remaining requirements of the pull request; `None` if they were not read, or if there is no pull
-    /// request.
+    /// State of the remaining requirements of the pull request. `None` if they were not read, or if there is
+    /// no pull request.
     pub readiness: Option<PullReadiness>,
-    /// True once our own audit has cleared the head and the run waits for other reviewers.
+    /// True after Truing's own audit has cleared the head, while the run waits for other reviewers.
     pub is_pursued: bool,
-    /// For each reviewer, the number of our trigger comments at the latest request, and the head of this
-    /// request. If the forge shows one more trigger comment, a run was killed before it stored its request.
+    /// For each reviewer, the number of Truing's trigger comments at the latest request, and the head of that
+    /// request. If the forge shows one more trigger comment, a killed run has sent a request without storing
+    /// it.
     pub wakes: BTreeMap<String, (usize, Sha)>,
-    /// Head that the pull request's description was written for; `None` if the description is unchanged.
+    /// Head for which the pull request's description was written. `None` if this run has not changed the
+    /// description.
     pub described: Option<Sha>,
-    /// Text that identifies the gate, the checks and the rules of the run. The clean result of a run with a
-    /// different text does not apply to this run.
+    /// Text that identifies the gate, the checks and the rules of the run. A clean result applies only to
+    /// runs with the same text.
     #[serde(default)]
     #[serde(rename = "looks")]
     pub setup_id: String,
     /// True once the requester was notified of the end of the run.
     #[serde(default)]
     pub is_told: bool,
-    /// Cost of the run until it was last resumed. The caller that resumes the run sets it.
+    /// Cost of the run before it was last resumed. The caller sets this field when it resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
-    /// Number of tool calls that were denied before the run was resumed. The caller that resumes the run sets
-    /// it.
+    /// Number of tool calls that were denied before the run was resumed. The caller sets this field when it
+    /// resumes the run.
     #[serde(skip)]
     pub denied_before: u32,
-    /// Warnings that users should read.
+    /// Warnings for users.
     pub warnings: Vec<String>,
-    /// Evidence for the categories that audits of the whole change have cleared.
+    /// Evidence for categories without defects, from audits of the whole change.
     #[serde(default)]
     pub absences: Vec<AbsenceProof>,
-    /// Commits of fixes that the target branch lacks, because the pull request was closed or merged without
+    /// Commits of fixes that the base branch lacks, because the pull request was closed or merged without
     /// them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// Exit of the last attempt to resume the run, in addition to the run's own exit. Set only if the run
-    /// itself already has an exit, and waits for others.
+    /// Exit of the last attempt to resume the run. This field is set only if the run itself already has an
+    /// exit and waits for others.
     #[serde(default)]
     pub halted: Option<ConvergeExit>,
-    /// Number of consecutive times that the next action was postponed because a forge did not respond.
+    /// Number of consecutive postponements of the next action because a forge did not respond.
     #[serde(default)]
     pub put_off: u32,
 }
@@ -110,7 +113,7 @@ impl run::RunDetail for ConvergeDetail {
         Some(match kind {
             _ if self.is_waiting() => RunOutcome::Deferred,
             ConvergeExitKind::Converged => RunOutcome::Done,
-            // An audit-only run has done its task even if the audit found something.
+            // An audit-only run is complete even if its audit found defects.
             ConvergeExitKind::CapReached if self.state.audits_only => RunOutcome::Done,
             ConvergeExitKind::CapReached | ConvergeExitKind::Stuck | ConvergeExitKind::Blocked => {
                 RunOutcome::Partial
@@ -121,7 +124,8 @@ impl run::RunDetail for ConvergeDetail {
         })
     }
 
-    /// Returns the result of an audit-only run: `clean`, or the number of findings.
+    /// Returns the result of the run as a word for lists. For an audit-only run, this is `clean` or the
+    /// number of findings.
     fn result_word(&self) -> Option<String> {
         let kind = self.final_exit()?.kind();
         if self.state.audits_only {
@@ -142,7 +146,7 @@ impl run::RunDetail for ConvergeDetail {
         self.final_exit().map(|exit| exit.reason.as_str())
     }
 
-    /// Returns the furthest step that the run reached. The last step of an audit-only run is the audit.
+    /// Returns the furthest step that the run reached. For an audit-only run, this is the audit.
     fn furthest_step(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
         let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next_action.step() };
         steps.iter().map(|step| step.step).fold(next, ConvergeStep::max)
@@ -150,8 +154,8 @@ impl run::RunDetail for ConvergeDetail {
 }
 
 impl ConvergeDetail {
-    /// Creates the details of a new run from its display name, the name of its branch, the base of its
-    /// change, and its state.
+    /// Creates the details of a new run from its display name, its branch, the base of its change, and its
+    /// state.
     pub fn new(name: String, branch: String, base: Sha, state: ConvergeRun) -> Self {
         Self {
             name,
@@ -174,27 +178,27 @@ impl ConvergeDetail {
         }
     }
 
-    /// Returns the exit of the last attempt to resume the run, or otherwise the run's own exit; `None` if
-    /// there is neither.
+    /// Returns the exit of the last attempt to resume the run or, if there is none, the run's own exit.
+    /// Returns `None` if the run has neither.
     pub fn final_exit(&self) -> Option<&ConvergeExit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// Returns true if the run itself has found nothing more, and continues only to wait for others.
+    /// Returns true if the run's own audit found nothing more, and the run continues only to wait for others.
     fn waits_for_others(&self) -> bool {
         let is_content = |exit: &ConvergeExit| exit.kind() == ConvergeExitKind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
-    /// Returns true if the run waits for others and no other reason stops it.
+    /// Returns true if the run waits for others, and no attempt to resume it has ended with an exit.
     fn is_waiting(&self) -> bool {
         self.halted.is_none() && self.waits_for_others()
     }
 }
 
 impl ConvergeRecord {
-    /// Creates the record of a run that ended before its commits were known. Such a run cannot be resumed
-    /// ([`ConvergeRecord::has_begun`]).
+    /// Creates the record of a run that ended before its base and head were known. Such a run cannot be
+    /// resumed ([`ConvergeRecord::has_begun`]).
     pub fn from_early_failure(
         run_and_key: (RunId, SlotKey),
         names: (String, String),
@@ -207,12 +211,12 @@ impl ConvergeRecord {
         Self::new(run, key, ConvergeDetail::new(names.0, names.1, Sha::null(), state), now)
     }
 
-    /// Returns true if the commits of the run are known.
+    /// Returns true if the base and head of the run are known.
     pub fn has_begun(&self) -> bool {
         !self.detail.base.is_null()
     }
 
-    /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::setup_id`].
+    /// Resumes an unfinished run with these limits and this [`ConvergeDetail::setup_id`].
     pub fn resume(&mut self, limits: ConvergeLimits, setup_id: &str) {
         self.detail.state.resume();
         self.detail.halted = None;
@@ -221,8 +225,8 @@ impl ConvergeRecord {
         self.detail.is_told = false;
     }
 
-    /// Returns the head that the run's audit found clean, if the run had this base and setup, and if its
-    /// dismissals still apply.
+    /// Returns the head that the run found clean. Returns `None` if the run had a different base or setup, or
+    /// if a dismissal of the run no longer applies.
     pub fn cleared_head(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id
@@ -230,13 +234,13 @@ impl ConvergeRecord {
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
-    /// Returns the scope of the run's newest audit. The head is not part of the scope.
+    /// Returns the scope of the run's newest audit. The scope does not include the head.
     pub fn scope(&self) -> AuditScopeDigest {
         AuditScopeDigest::new(&self.detail.base, &self.detail.setup_id, &self.detail.state.dismissals)
     }
 
-    /// If all auditors of an audit-only run have answered, returns a copy of the record with the audit as
-    /// completed. Another run can continue from this copy.
+    /// Returns a copy of the record in which the audit counts as completed, if all auditors of this
+    /// audit-only run have answered. Another run can continue from the copy.
     pub fn to_completed_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
@@ -247,27 +251,27 @@ impl ConvergeRecord {
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
 
-    /// Returns a copy under the key of audits that are not resumed.
+    /// Returns a copy of the record under the key for audits that cannot be resumed.
     #[must_use]
     pub fn with_abandoned_key(&self) -> Self {
         Self { key: abandoned_key(&self.key), ..self.clone() }
     }
 
-    /// Returns true if the run began at this head, ended there, or created it.
+    /// Returns true if this head is the first or last head of the run, or one of its commits.
     pub fn involves_head(&self, head: &Sha) -> bool {
         let ConvergeRun { starting, head: last, commits, .. } = &self.detail.state;
         starting == head || last == head || commits.contains(head)
     }
 
-    /// Continues from an audit-only run: the findings of its audit are fixed (see
-    /// [`ConvergeRecord::is_audit_of`]).
+    /// Turns the record of an audit-only run into that of a full run, which fixes the findings of the audit
+    /// (see [`ConvergeRecord::is_audit_of`]).
     pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
         self.detail.state.resume_from_audit(limits);
         self.detail.is_told = false;
     }
 
-    /// Returns true if this is the record of a completed audit of this head, with this base and setup, and if
-    /// its dismissals still apply. A run can then continue from its findings.
+    /// Returns true if this is the record of a completed audit of this head with this base and setup, and if
+    /// the dismissals of the audit still apply. Another run can continue from the audit's findings.
     pub fn is_audit_of(&self, head: &Sha, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> bool {
         let state = &self.detail.state;
         state.audits_only
@@ -279,8 +283,8 @@ impl ConvergeRecord {
             && (&state.head, &self.detail.base, self.detail.setup_id.as_str()) == (head, base, setup_id)
     }
 
-    /// Returns true if the run is stuck, with this base, setup, auditor's model and these dismissals. Another
-    /// run with the same inputs would find nothing new.
+    /// Returns true if the run is stuck and had this base, setup, auditor's model and these dismissals.
+    /// Another run with the same inputs would find nothing new.
     pub fn is_stuck_with(&self, base: &Sha, setup_id: &str, model: &str, dismissals: &[Dismissal]) -> bool {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id
@@ -288,8 +292,8 @@ impl ConvergeRecord {
         is_same && self.detail.state.is_stuck_with(dismissals)
     }
 
-    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]). Fixers are called again, without an audit
-    /// before them.
+    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]). Fixers are called again without a new
+    /// audit.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.detail.state.retry(limits);
         self.detail.is_told = false;
@@ -305,8 +309,8 @@ impl ConvergeRecord {
         self.denied_tool_calls().saturating_sub(self.detail.denied_before)
     }
 
-    /// Ends the run or suspends it. If the run already has an exit of its own, the new exit is stored beside
-    /// it.
+    /// Records the exit with which the run ends or pauses. If the run itself already has an exit, the new
+    /// exit is stored in `halted`.
     pub fn record_exit(&mut self, exit: ConvergeExit) {
         match self.detail.state.exit {
             None => self.detail.state.exit = Some(exit),
@@ -321,8 +325,8 @@ impl ConvergeRecord {
         self.detail.waits_for_others() || self.detail.state.exit.as_ref().is_none_or(is_resumable)
     }
 
-    /// Returns true if the description must be written: once for each head, when the run has something to
-    /// report.
+    /// Returns true if the description must be written. This is the case once for each head, after the run
+    /// has ended with a result to report.
     pub fn is_description_due(&self) -> bool {
         if self.detail.state.audits_only {
             return false;
@@ -336,8 +340,8 @@ impl ConvergeRecord {
         is_told && self.detail.described.as_ref() != Some(&self.detail.state.head)
     }
 
-    /// Stores the evidence of one auditor of the newest audit, and replaces the auditor's earlier evidence in
-    /// this audit.
+    /// Stores one auditor's evidence in the newest audit. Replaces the evidence that the same auditor gave
+    /// earlier in this audit.
     pub fn record_absences(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
         let number = self.detail.state.audits;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
@@ -345,7 +349,7 @@ impl ConvergeRecord {
         self.detail.absences.extend(absences.into_iter().take(room));
     }
 
-    /// Stores a warning for users, once.
+    /// Stores a warning for users, unless the same warning is already stored.
     pub fn warn(&mut self, warning: String) {
         if self.detail.warnings.len() < MAX_WARNINGS && !self.detail.warnings.contains(&warning) {
             self.detail.warnings.push(warning);
@@ -353,7 +357,7 @@ impl ConvergeRecord {
     }
 }
 
-/// Maximum number of stored absence proofs: those of ten audits by three auditors, and some more.
+/// Maximum number of stored absence proofs. It is sufficient for ten audits with three auditors each.
 const MAX_ABSENCES: usize = 400;
 
 /// Maximum number of stored warnings.

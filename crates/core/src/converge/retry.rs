@@ -1,5 +1,5 @@
-//! Restarts a stuck run if its inputs have not changed. The findings of its newest audit are known, so the
-//! same audit is not paid for twice.
+//! Restarts a stuck run whose inputs have not changed. The restart uses the findings of the newest audit, so
+//! the same audit is not paid for twice.
 
 use super::{ConvergeAction, ConvergeExitKind, ConvergeLimits, ConvergeRun};
 use crate::dismissal::Dismissal;
@@ -14,8 +14,8 @@ impl ConvergeRun {
         self.dismissals.iter().filter(|dismissal| !dismissal.withdrawn).all(holds)
     }
 
-    /// Returns true if the run is stuck on the findings of its own newest audit at its head, with these
-    /// dismissals.
+    /// Returns true if the run is stuck with these dismissals, on the findings of its newest audit of its
+    /// present head.
     pub fn is_stuck_with(&self, dismissals: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck
@@ -25,8 +25,8 @@ impl ConvergeRun {
             && self.history.has_audited(self.audits, &self.tree)
     }
 
-    /// Restarts a stuck run from the findings of its newest audit. Fixers are called again, and the results
-    /// of earlier fixes no longer count.
+    /// Restarts a stuck run from the findings of its newest audit. Fixers are called again, and earlier
+    /// unsuccessful fixes no longer count as a lack of progress.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.exit = None;

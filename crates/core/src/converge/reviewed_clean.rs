@@ -1,5 +1,5 @@
-//! Detects heads that one of our reviews declares clean. A run without the record of such an audit then does
-//! not pay for the audit again.
+//! Detects heads that a review by Truing declares clean. A run that lacks the record of this audit therefore
+//! does not pay for the same audit again.
 
 use super::{AuditScopeDigest, ConvergeRun};
 use crate::id::Sha;
@@ -16,9 +16,9 @@ impl ConvergeRun {
     }
 }
 
-/// Returns true if the newest of our audits of this head, according to these reviews, cleared the head in
-/// this scope. `reviews` contains the reviews of the pull request, oldest first. A review counts if our
-/// account wrote it and its marker is valid ([`PullReview::audit_mark`]).
+/// Returns true if these reviews show that Truing's newest audit of this head cleared the head in this scope.
+/// `reviews` contains the reviews of the pull request, oldest first. A review counts only if Truing's account
+/// wrote it and its marker is valid ([`PullReview::audit_mark`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScopeDigest) -> bool {
     let of_head = |review: &&PullReview| {
         let is_ours = review.author.as_ref().is_some_and(|author| author.ours);

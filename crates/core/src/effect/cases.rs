@@ -1,5 +1,5 @@
-//! The incidents during an effect, and the result of each. Tests and `docs/reference/effects.md` are derived
-//! from this table.
+//! The incidents that may occur during an effect, and the outcome of each. Tests and
+//! `docs/reference/effects.md` are derived from this table.
 
 use super::EffectKind;
 use crate::port::ForgeKind;
@@ -25,7 +25,7 @@ pub enum EffectIncident {
     DryRun,
 }
 
-/// The result of an incident for the effect, after the run was repeated.
+/// The outcome of an incident for the effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EffectIncidentOutcome {
     /// Nothing was written, and the run stops.
@@ -38,8 +38,8 @@ pub enum EffectIncidentOutcome {
     ExactlyOnce,
     /// Nothing was written, and the run continues as if the effect had been performed.
     Simulated,
-    /// The forge does not support the effect, for this reason. The effect is refused before it is announced
-    /// and before any call is made.
+    /// The forge does not support the effect, for this reason. Truing refuses the effect before it records
+    /// the intent and makes a call.
     Cannot(&'static str),
 }
 
@@ -56,7 +56,7 @@ impl EffectIncident {
         Self::DryRun,
     ];
 
-    /// Returns the name that tests use.
+    /// Returns the name of the incident in tests.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::GateClosed => "gate_closed",
@@ -70,7 +70,7 @@ impl EffectIncident {
         }
     }
 
-    /// Returns the result for an effect of this kind at a forge.
+    /// Returns the outcome of this incident for a kind of effect at a kind of forge.
     pub fn outcome_for(self, kind: EffectKind, forge: ForgeKind) -> EffectIncidentOutcome {
         if let Some(why) = kind.unsupported_reason_at(forge) {
             return EffectIncidentOutcome::Cannot(why);

@@ -1,4 +1,4 @@
-//! The kinds of effects. Each kind defines how an effect is found again, how long the effect may stay
+//! The kinds of effects. The kind decides how an effect is found again at the forge, how long it may stay
 //! invisible, and which effect replaces it after a refusal.
 
 use crate::id::TimeSpan;
@@ -39,20 +39,20 @@ pub enum EffectKind {
     Push,
 }
 
-/// The reasons why a forge lacks features that some kinds need.
+/// The reasons for which a forge lacks features that certain kinds require.
 struct MissingFeatures {
     labels: Option<&'static str>,
     issues: Option<&'static str>,
     update_branch: Option<&'static str>,
 }
 
-/// The way in which an effect is found again at the forge.
+/// The method by which an effect is found again at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ObservationMethod {
-    /// By the marker in one of our texts. Lists at the forge may show the text with a delay.
+    /// By the marker in a text that Truing wrote. The forge's lists may show the text with a delay.
     Marker,
-    /// By the text of the comment, our account and the time. Lists at the forge may show the comment with a
-    /// delay.
+    /// By the text of the comment, Truing's account, and the time. The forge's lists may show the comment
+    /// with a delay.
     Text,
     /// By the state that the effect causes. A repetition causes the same state.
     State,
@@ -92,7 +92,7 @@ impl EffectKind {
         Self::Push,
     ];
 
-    /// Returns the name that tests and documents use.
+    /// Returns the name of the kind in tests and documents.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -127,7 +127,7 @@ impl EffectKind {
         }
     }
 
-    /// Returns the way in which an effect of this kind is found again.
+    /// Returns the method by which an effect of this kind is found again.
     pub fn observation_method(self) -> ObservationMethod {
         match self {
             Self::Review
@@ -146,7 +146,8 @@ impl EffectKind {
             | Self::UpdateBranch
             | Self::MarkReady
             | Self::Describe
-            // The forge opens no second pull request from the same branch to the same base.
+            // An existing pull request is recognised by its state, because a forge never opens a second one
+            // from the same branch to the same base.
             | Self::OpenPull
             | Self::EditPull
             | Self::SetDraft
@@ -163,8 +164,8 @@ impl EffectKind {
         }
     }
 
-    /// Returns how long an effect of this kind may stay invisible after it was performed; `forge` is the
-    /// forge's settle delay.
+    /// Returns the time for which a performed effect of this kind may stay invisible. `forge` is the forge's
+    /// settle delay.
     pub fn settle_time(self, forge: TimeSpan) -> TimeSpan {
         match self.observation_method() {
             ObservationMethod::Marker | ObservationMethod::Text => forge,
@@ -172,13 +173,14 @@ impl EffectKind {
         }
     }
 
-    /// Returns the kind of effect that replaces a refused effect of this kind.
+    /// Returns the kind of effect that replaces an effect of this kind after a refusal. Returns `None` if
+    /// there is no such kind.
     pub fn fallback(self) -> Option<Self> {
         (self == Self::Review).then_some(Self::ReviewAsComment)
     }
 
-    /// Returns the reason why a kind of forge does not support this kind of effect; `None` if the forge
-    /// supports it. The loops read the forge's row of features, and do not attempt unsupported effects.
+    /// Returns the reason for which a forge does not support this kind of effect. Returns `None` if the forge
+    /// supports it. The loops call this function first, and do not attempt unsupported effects.
     pub fn unsupported_reason_at(self, forge: ForgeKind) -> Option<&'static str> {
         let lacking = match forge {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
@@ -231,19 +233,19 @@ impl EffectKind {
     }
 
     /// Returns true if an effect of this kind takes several calls. A limit or a gate may then stop the effect
-    /// when only a part is done.
+    /// after only a part was performed.
     pub fn takes_several_calls(self) -> bool {
         self == Self::Review
     }
 
-    /// Returns true if the call does not search for an existing effect, because the plan has just searched. A
-    /// repeated call would write twice. If the effect exists after all, the next plan adopts it.
+    /// Returns true if the plan, instead of the call, has searched for an existing effect. A repeated call
+    /// would write twice. If the effect exists after all, the next plan adopts it.
     pub fn is_observed_by_plan(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }
 
-    /// Returns true if the caller needs the number that the forge assigned. The effect log does not store
-    /// this number.
+    /// Returns true if the caller needs the number that the forge assigns to the new object. The effect log
+    /// does not contain this number.
     pub fn needs_assigned_number(self) -> bool {
         matches!(self, Self::OpenPull | Self::OpenIssue)
     }

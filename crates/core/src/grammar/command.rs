@@ -21,7 +21,7 @@ pub struct CommandSpec {
     /// Flags that permit operands: operands are accepted only if one of these flags is present. The list is
     /// empty if operands are always permitted.
     pub(super) operands_with: Vec<String>,
-    /// Words that the first operand must not be, because the program reads them as its own commands.
+    /// Words that are refused as the first operand, because the program interprets them as commands.
     pub(super) operands_not: Vec<String>,
     pub(super) tail: Option<TailSpec>,
     pub(super) runs: bool,
@@ -47,14 +47,15 @@ pub(super) enum FlagArgument {
         /// Type of the value.
         optional: ValueType,
     },
-    /// A value only as `--flag=value`, because the program does not read the next word as the flag's value.
+    /// A value that must be written as `--flag=value`, because the program does not read the next word as the
+    /// flag's value.
     Attached {
         /// Type of the value.
         attached: ValueType,
     },
 }
 
-/// The word in a grammar for flags without an argument.
+/// The word that a grammar uses for a flag without an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum NoArgument {
@@ -62,7 +63,7 @@ pub(super) enum NoArgument {
     Alone,
 }
 
-/// How a program interprets words that begin with exactly one `-`.
+/// The program's interpretation of words that begin with exactly one `-`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ShortFlagStyle {
@@ -79,7 +80,8 @@ pub(super) enum ShortFlagStyle {
 pub(super) struct LeadingOperand {
     /// Type of the operand.
     pub(super) is: ValueType,
-    /// Flags that exclude this operand. If one of these flags is present, all operands have the same type.
+    /// Flags that exclude this operand. If one of these flags is present, the first operand has the same type
+    /// as the other operands.
     #[serde(rename = "unless")]
     pub(super) excluding_flags: Vec<String>,
 }
@@ -96,7 +98,7 @@ pub(super) struct TailSpec {
 pub struct AcceptedCommand<'a> {
     /// Name of the command, as profiles list it.
     pub command: String,
-    /// Use of the repository: the command reads the repository, or runs code of the repository.
+    /// Class of the command: it only reads the repository, or it runs code of the repository.
     pub class: CommandClass,
     /// Inner command line, if the accepted command runs another command. The inner command line has not been
     /// checked yet.
@@ -108,8 +110,8 @@ impl FlagSet {
         Self { flags: flags, short_flag_style: short_flag_style }
     }
 
-    /// Checks a word that begins with `-`; the following word, `next`, may be its value. Returns the flags,
-    /// and true if `next` was consumed.
+    /// Checks a word that begins with `-`. The following word, `next`, may be the value of its flag. Returns
+    /// the names of the flags in the word, and true if `next` is the value.
     fn check_flag_word(
         &self,
         command: &str,
@@ -161,8 +163,8 @@ impl FlagSet {
         Ok((seen, false))
     }
 
-    /// Checks one flag with its value, attached or in the next word. Returns true if the next word was
-    /// consumed.
+    /// Checks one flag with its value, attached or in the next word. Returns true if the next word is the
+    /// flag's value.
     fn check_flag(
         &self,
         command: &str,
@@ -197,19 +199,19 @@ impl FlagSet {
             .ok_or_else(|| CommandRefusal::Flag { command: command.to_owned(), flag: name.to_owned() })
     }
 
-    /// Name under which a grammar lists `-1`, `-20` and similar flags.
+    /// Name that stands for `-1`, `-20` and similar flags in a grammar.
     const COUNT: &'static str = "-NUMBER";
 }
 
 impl CommandSpec {
-    /// Returns the command's name in rules: the program and the words after it.
+    /// Returns the name of the command in policy rules: the program's first name and the words that name the
+    /// command.
     pub fn name(&self) -> String {
         let program = self.programs.first().map(String::as_str);
         program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns the command's use of the repository: the command reads the repository, or runs code of the
-    /// repository.
+    /// Returns the command's class: it only reads the repository, or it runs code of the repository.
     pub fn class(&self) -> CommandClass {
         self.class
     }
@@ -255,7 +257,8 @@ impl CommandSpec {
             operands.push(*word);
             at += 1;
         }
-        // Programs accept flags after operands too, so the type of the first operand depends on all flags.
+        // Programs also accept flags after operands. The operands are therefore checked last, when all flags
+        // are known.
         for (before, word) in operands.into_iter().enumerate() {
             self.refuse_assignment(&name, word)?;
             let is_command = before == 0 && self.operands_not.iter().any(|refused| refused == word);
@@ -292,8 +295,8 @@ impl CommandSpec {
         Ok(())
     }
 
-    /// Refuses `@FILE`, also as a flag's value, because programs that run code may replace `@FILE` by the
-    /// words in this file.
+    /// Refuses `@FILE` in commands that run code, also as a flag's value, because their programs may replace
+    /// `@FILE` by the words in this file.
     fn refuse_argument_file(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
@@ -304,10 +307,10 @@ impl CommandSpec {
         }
     }
 
-    /// Refuses `NAME=value` in any operand, because programs that run code may read such an operand as a
-    /// variable.
+    /// Refuses an operand `NAME=value` of a command that runs code, because the program may set a variable
+    /// with this name.
     fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), CommandRefusal> {
-        // The part after `::` is not checked, because it contains the name and the parameters of a test.
+        // The text after `::` may contain `=`, because it is the name of a test with parameters.
         let head = word.split_once("::").map_or(word, |(head, _)| head);
         match self.class {
             CommandClass::RunsCode if head.contains('=') => {
@@ -331,8 +334,8 @@ impl CommandSpec {
     }
 }
 
-/// Returns true for a word that begins with `-`, because operands never do. A single `-`, which means a
-/// stream, also counts as a flag.
+/// Returns true for a word that begins with `-`, because no operand may begin with `-`. A single `-`, which
+/// stands for a stream, also counts as a flag.
 fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }

@@ -10,7 +10,7 @@ use super::command::{CommandSpec, FlagArgument, FlagSet, LeadingOperand, ShortFl
 use super::limits;
 use crate::nesting::is_too_deep;
 
-/// A file of a policy: a grammar, a profile or a list of paths.
+/// One file of a policy: a grammar, a profile or a list of paths.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyFile {
     /// Path below the policy's folder, such as `grammar/make.toml`.
@@ -55,11 +55,11 @@ impl PolicyFile {
     }
 }
 
-/// How a command uses the repository: it only reads files, or also runs code.
+/// Class of a command: it only reads the repository's files, or it runs the repository's code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandClass {
-    /// The command reads the repository, or rewrites its files by rules that are built into the program.
+    /// The command only reads the repository, or rewrites files by rules that are built into the program.
     Reads,
     /// The command runs the repository's code: tests, build scripts or hooks.
     RunsCode,
@@ -69,12 +69,12 @@ pub enum CommandClass {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProgramFile {
-    /// Names of the program; rules use the first name.
+    /// Names of the program. Policy rules use the first name.
     programs: Spanned<Vec<String>>,
     /// Style of the program's short flags.
     #[serde(rename = "short")]
     short_flag_style: ShortFlagStyle,
-    /// Class of the commands for which the file gives no class.
+    /// Class of each command that has no `class` of its own in the file.
     class: Spanned<CommandClass>,
     /// Named groups of flags.
     #[serde(default)]
@@ -96,10 +96,10 @@ struct CommandFile {
     words: Vec<Spanned<String>>,
     /// Class of the command, if it differs from the class at the top of the file.
     class: Option<Spanned<CommandClass>>,
-    /// Names of the groups whose flags the command accepts, too.
+    /// Names of the groups of flags that the command accepts in addition to its own flags.
     #[serde(default)]
     groups: Vec<Spanned<String>>,
-    /// Flags that only this command lists.
+    /// Flags that the command lists itself, in addition to the flags of its groups.
     #[serde(default)]
     flags: FlagTable,
     /// Type of the first operand, if it differs from the type of the other operands.
@@ -115,7 +115,7 @@ struct CommandFile {
     operands_not: Vec<String>,
     /// Flags and operands permitted after `--`; `None` if nothing may follow `--`.
     after_dashes: Option<TailFile>,
-    /// True if the operands of the command are another command line.
+    /// True if the words from the first operand on are another command line, which the command runs.
     runs: Option<Spanned<bool>>,
 }
 
@@ -129,7 +129,8 @@ struct TailFile {
 }
 
 /// Reads the commands of a grammar file. The commands of an operator's file must respect the limits of
-/// grammars. Everything that `shipped` lists for the same command is permitted, despite these limits.
+/// grammars. For a file that Truing ships, `shipped` is `None`, and no limits apply. Flags and types that
+/// `shipped` lists for the same command are permitted despite the limits.
 ///
 /// # Errors
 /// All errors of the file.

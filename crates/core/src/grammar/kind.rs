@@ -97,13 +97,13 @@ pub enum NamedType {
     Path,
     /// A path that may begin with `!`.
     Glob,
-    /// A path. Git excludes the path if the path follows `:!`.
+    /// A path, optionally after `:!` or `:^`, which makes git exclude the path.
     Pathspec,
-    /// A path without a version, such as `./...`.
+    /// A Go package as a path, such as `./...`, without a version (`@`).
     Package,
     /// Lines of a file: `FIRST,LAST:FILE` or `:NAME:FILE`.
     Lines,
-    /// A path, optionally with `::` and names of its tests.
+    /// A path, optionally followed by `::` and the names of tests in this file.
     Test,
     /// A git revision, a range of revisions, a file in a revision, or a path.
     Revision,
@@ -112,20 +112,20 @@ pub enum NamedType {
     Target,
     /// A task of a build, `NAME` or `:PROJECT:NAME`.
     Task,
-    /// A tag of tests. The tests with this tag are excluded if `~` precedes the tag.
+    /// A tag of tests, or `~` and a tag, which excludes the tests with this tag.
     Tag,
     /// A Python module with tests, one of its classes or functions (`tests.test_a`), or a path that ends with
-    /// `.py`. Modules that run other code are invalid, because unittest calls a function whose name it
-    /// receives.
+    /// `.py`. Modules that run other code are invalid, because unittest can call any function of a module
+    /// that the word names.
     Module,
-    /// A session with its parameters: `tests(django='5.2')`.
+    /// Name of a nox session, optionally with parameters in brackets: `tests(django='5.2')`.
     Session,
-    /// An expression that selects tests. It begins with neither `@` nor `-`, because the program may replace
-    /// `@FILE` with the words of a file.
+    /// An expression that selects tests. The expression must not begin with `-`. It must not begin with `@`
+    /// either, because the program may replace `@FILE` with the words of a file.
     Expression,
-    /// An expression of `dotnet test --filter`, without special characters of MSBuild.
+    /// An expression for `dotnet test --filter`, without characters that are special in MSBuild.
     Filter,
-    /// Names of classes and methods with the wildcards of Maven's Surefire.
+    /// Names of test classes and methods, with the wildcards of Maven's Surefire plugin.
     Surefire,
     /// A package name, optionally with a version: `NAME==VERSION`.
     Requirement,
@@ -201,7 +201,7 @@ fn is_target(value: &str) -> bool {
 }
 
 /// Returns true if the value begins with a letter, a digit or `_`, and continues with letters, digits or
-/// characters of `others`.
+/// characters of `extra_chars`.
 fn is_name(value: &str, extra_chars: &str) -> bool {
     value.starts_with(|first: char| first.is_alphanumeric() || first == '_')
         && value.chars().all(|letter| letter.is_alphanumeric() || extra_chars.contains(letter))
@@ -215,8 +215,7 @@ fn is_module(value: &str) -> bool {
     !is_refused && value.split('.').all(|name| is_name(name, "_"))
 }
 
-/// Returns true for the name of a session, which is a word. The parameters of the session may follow the name
-/// in brackets.
+/// Returns true for the name of a nox session, optionally followed by parameters in brackets.
 fn is_session(value: &str) -> bool {
     let Some(inner) = value.strip_suffix(')') else { return is_word(value) && !value.contains('@') };
     inner.split_once('(').is_some_and(|(name, parameters)| {
@@ -245,7 +244,7 @@ fn is_text(value: &str) -> bool {
 }
 
 /// Detects git's placeholders for signatures: `%G` and a letter, with an optional `+`, `-` or blank in
-/// between. The check ignores that `%%` is an escaped percent sign, so `%%G` counts as a placeholder, too.
+/// between. The check does not treat `%%` as an escaped percent sign, so `%%G` counts as a placeholder, too.
 fn has_signature_placeholder(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
@@ -266,7 +265,8 @@ fn matches_git_folder(value: &str) -> bool {
     if check_bounds(value).is_err() {
         return true;
     }
-    // Slashes at both ends are removed. A glob without a `/` applies to names in every folder.
+    // Slashes at both ends are removed. Ripgrep matches a glob without a `/` against names in every folder,
+    // so three depths are tested.
     let glob = value.trim_start_matches('/').trim_end_matches('/');
     let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
     built.map_or(true, |glob| {
@@ -275,9 +275,9 @@ fn matches_git_folder(value: &str) -> bool {
     })
 }
 
-/// Returns true for a path inside the tree that no program can mistake for something else. Flags (`-`),
-/// argument files (`@`), git's magic pathspecs (`:`) and home folders (`~`) are invalid. `.` and a path that
-/// begins with `./` are valid.
+/// Returns true for a path inside the tree that no program can mistake for a flag or another special word.
+/// Flags (`-`), argument files (`@`), git's magic pathspecs (`:`) and home folders (`~`) are invalid. `.` and
+/// a path that begins with `./` are valid.
 fn is_path(value: &str) -> bool {
     if value.starts_with(['-', '@', ':', '~']) || value.chars().any(char::is_control) {
         return false;
@@ -289,16 +289,16 @@ fn is_path(value: &str) -> bool {
     parts == "." || RepoPath::from_bytes(parts).is_safe_to_write()
 }
 
-/// Returns true if the value contains only characters of revisions, and is not a path out of the tree. Git
-/// also accepts a path in place of a revision, and would then compare files outside the tree.
+/// Returns true if the value contains only characters of revisions, and is not a path that leads out of the
+/// tree. Git also accepts a path instead of a revision, and could otherwise compare files outside the tree.
 fn is_revision(value: &str) -> bool {
     let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#, ".contains(letter);
     // A file in the index: `:0:FILE` up to `:3:FILE`.
     if let Some(staged) = value.strip_prefix(':') {
         return matches!(staged.split_once(':'), Some(("0" | "1" | "2" | "3", path)) if is_path(path));
     }
-    // `git~1` is valid as the parent of the branch `git`. `git~1/config` is invalid, because it may be a
-    // short name of `.git/config`.
+    // `git~1` is valid: it names the parent of the branch `git`. `git~1/config` is invalid, because on
+    // Windows it may be a short name of `.git/config`.
     let has_folders = value.contains('/');
     let is_gits =
         |part: &str| !(part.is_empty() || part == "." || RepoPath::from_bytes(part).is_safe_to_write());

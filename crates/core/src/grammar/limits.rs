@@ -21,11 +21,11 @@ struct GrammarLimitsFile {
     programs: Vec<String>,
     /// Interpreters, each with the word that makes the interpreter run a module (`-m`).
     interpreter: Vec<InterpreterLimit>,
-    /// Folders of a clone whose programs a grammar may list.
+    /// Folders of the clone: a grammar may list programs in these folders.
     folders: Vec<String>,
     /// Flags that no grammar may list.
     flags: Vec<String>,
-    /// Flags whose value may be any text, because the text is a pattern that selects tests.
+    /// Flags whose value may be any expression, because the expression only selects tests.
     text_flags: Vec<String>,
 }
 
@@ -55,8 +55,8 @@ pub(super) enum CommandPart {
 
 fn limits() -> &'static GrammarLimitsFile {
     static LIMITS: LazyLock<GrammarLimitsFile> = LazyLock::new(|| {
-        // A test checks that the file is valid. With an invalid file, the list of folders would be empty, and
-        // no program would be accepted.
+        // A test checks that the file is valid. If the file were invalid, the list of folders would be empty,
+        // and every program would be refused.
         toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| GrammarLimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),
@@ -68,21 +68,23 @@ fn limits() -> &'static GrammarLimitsFile {
     &LIMITS
 }
 
-/// Returns the parts of an operator's command that are not permitted, each with the reason. `shipped` are
-/// Truing's own commands.
+/// Returns the parts of an operator's command that are not permitted, each with the reason. `shipped`
+/// contains Truing's own commands.
 ///
-/// A command of class `reads` must be one of Truing's own commands. It may add no flags or operands, because
-/// any flag may start a program. All other commands run in the sandbox, as the repository's code does.
+/// A command of class `reads` must be one of Truing's own commands. The operator's command may add no flags
+/// or operands to Truing's command, because any flag may start a program. Commands of class `runs_code` run
+/// in the sandbox, like the repository's code.
 pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
     let own_flags = shipped.iter().find(|own_flags| own_flags.name() == command.name());
     let mut found = Vec::new();
     let class_fault = class_violation(command, own_flags);
-    // If the class is not permitted, only the class is reported, and not each flag that commands of this
-    // class must not have.
+    // If the class is not permitted, the class is reported. The flags are then not checked against the rules
+    // of the class `reads`.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own_flags.is_some_and(|own_flags| own_flags.programs.contains(program));
-        // A program in a folder of the clone runs code, even if the grammar gives the command another class.
+        // A program in a folder of the clone always counts as running code, even if the grammar gives its
+        // command the class `reads`.
         let fault = match is_own {
             true => None,
             false if reads && !program.contains('/') => Some(format!(
@@ -145,7 +147,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     found
 }
 
-/// Returns the reason why a command must not have the class that the grammar gives it.
+/// Returns the reason why the command must not have the class that its grammar gives; `None` if the class is
+/// permitted.
 fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
     match (command.class, shipped.map(|shipped| shipped.class)) {
@@ -159,8 +162,8 @@ fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Opti
     }
 }
 
-/// Returns the parts in which the operator's command lacks a restriction of Truing's own command, each with
-/// the reason.
+/// Returns the parts of the operator's command that lack a restriction of Truing's own command, each with the
+/// reason.
 fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if shipped.runs && !command.runs {
@@ -200,7 +203,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     found
 }
 
-/// Returns the reason why operands must not have this type.
+/// Returns the reason why operands must not have this type; `None` if the type is permitted.
 fn operand_violation(kind: Option<&ValueType>, own_kind: Option<&ValueType>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own_kind != Some(*kind))?;
     match reads {
@@ -213,7 +216,7 @@ fn operand_violation(kind: Option<&ValueType>, own_kind: Option<&ValueType>, rea
     }
 }
 
-/// Returns the reason why no grammar may list this program.
+/// Returns the reason why no grammar may list this program; `None` if the program is permitted.
 fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
@@ -264,7 +267,7 @@ fn bare_name(name: &str) -> String {
     name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-').to_owned()
 }
 
-/// Returns true for a word of letters, digits and `_ . : -`; the flag `-m` is accepted as the first word.
+/// Returns true for a word of letters, digits and `_ . : -`. At position 0, the flag `-m` is accepted, too.
 fn is_plain_word(position: usize, word: &str) -> bool {
     let begins = word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
     let is_module_flag = position == 0 && word == "-m";
@@ -272,14 +275,14 @@ fn is_plain_word(position: usize, word: &str) -> bool {
         || begins && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter))
 }
 
-/// Returns the reason why no command may have this flag.
+/// Returns the reason why no command may have this flag; `None` if the flag is permitted.
 fn flag_violation(name: &str, argument: &FlagArgument, short_flag_style: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = normalized_flag(name);
     let is_refused = |refused_flag: &String| match refused_flag.strip_prefix("--") {
         Some(_) => letters == normalized_flag(refused_flag),
-        // In a program whose short flags are whole words, `-Dname` means the flag `-D` with a name, and
-        // defines a variable.
+        // If a program's short flags are whole words, `-Dname` is the flag `-D` with the value `name`. Such a
+        // flag is refused like `-D` itself.
         None => {
             name == refused_flag
                 || short_flag_style == ShortFlagStyle::WholeWord
@@ -311,7 +314,7 @@ fn normalized_flag(name: &str) -> String {
     name.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Returns the reason why values of this type are not permitted.
+/// Returns the reason why values of this type are not permitted; `None` if they are.
 fn value_type_violation(kind: &ValueType) -> Option<String> {
     match kind {
         ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),

@@ -1,5 +1,5 @@
-//! Checks that every flag in the manuals of the known programs has a class (`tests/data/policy/flags`), and
-//! that grammars list only plain flags.
+//! Checks that every flag in the manuals of the known programs has a class (`tests/data/policy/flags`). Also
+//! checks that grammars list only flags of the class `plain`, with listed exceptions.
 //!
 //! A data file has lines `== COMMAND, COMMAND`, each followed by one flag per line. The line of a flag has
 //! parts separated by tabs: the spellings, the argument, the class and a note.
@@ -34,7 +34,8 @@ const MANUALS: [&str; 20] = [
 
 const CLASSES: [&str; 8] = ["plain", "reads", "writes", "runs", "network", "leaves", "waits", "changes"];
 
-/// Flags that a grammar lists although their class is not `plain`, each with the reason.
+/// Flags that a grammar may list although their class is not `plain` or the manual lacks them. Each row:
+/// command, flag, reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("go build", "-mod", "the two values that change nothing"),
     ("go test", "-mod", "the two values that change nothing"),
@@ -53,7 +54,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("uv lock", "-P", "updating one package is the purpose of a sync job"),
 ];
 
-/// Commands that share the manual of another command.
+/// Commands without a manual of their own, each with the command whose manual applies.
 const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
 
 /// Commands that pass the words after `--` to a script or command of the repository.
@@ -104,7 +105,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Returns each command, and each part after `--`, with its flags.
+/// Returns the flags of each command, and the flags that each command accepts after `--`.
 fn grammar_commands() -> Vec<(String, FlagSet)> {
     let shipped = CommandGrammar::load_shipped().unwrap();
     let of = |command: &CommandSpec| {

@@ -1,8 +1,8 @@
-//! Reasons why no grammar accepts a command line, and the rule that would accept it.
+//! Reasons why no grammar accepts a command line, and the grammar rules that would accept the command line.
 
 use super::ValueType;
 
-/// The reason why a command line is refused. Its text describes the error.
+/// The reason why a command line is refused. The `Display` text describes the error.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandRefusal {
     /// The command line has no words.
@@ -20,7 +20,7 @@ pub enum CommandRefusal {
     /// No grammar has this program. Grammars list programs by their bare names.
     #[error("{program:?} is not a known program")]
     Program {
-        /// Program as it was called.
+        /// First word of the command line.
         program: String,
     },
     /// The program is known, but not this command.
@@ -81,7 +81,7 @@ pub enum CommandRefusal {
         /// Operand with the assignment.
         word: String,
     },
-    /// The word is not a flag, and the command accepts no operand of this form.
+    /// The word is not a flag, and the command accepts no operand like this word at this position.
     #[error("{word:?} is not {}, and `{command}` accepts nothing else here",
         .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {

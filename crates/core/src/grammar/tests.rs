@@ -1,5 +1,5 @@
-//! Property tests that the grammars accept only listed commands, flags and operands. A table of hostile
-//! command lines is in `tests/it/grammar.rs`.
+//! Property tests: the grammars accept only listed commands, flags and operands. A table of hostile command
+//! lines is in `tests/it/grammar.rs`.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,8 @@ fn sample(kind: &ValueType) -> String {
         })
 }
 
-/// Returns a flag as words of a command line: its value is attached to the flag, or is a separate word.
+/// Returns a flag as words of a command line. The flag's value is attached to the flag, or is a separate
+/// word.
 fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<String> {
     match takes {
         FlagArgument::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
@@ -72,7 +73,7 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
 }
 
 /// Returns true if a word that begins with `-` is permitted. This is a simpler implementation of the check,
-/// independent of the real one.
+/// independent of the tested implementation.
 fn is_listed_flag(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.flags.get(name) {
@@ -111,7 +112,7 @@ fn commands() -> impl Strategy<Value = usize> {
     0..grammar().commands().len()
 }
 
-/// Generates words that an attacker may use, and parts of such words.
+/// Generates flags that an attacker may use, and parts of such flags.
 fn hostile_flags() -> impl Strategy<Value = String> {
     select(vec![
         "--output=x",
@@ -154,7 +155,7 @@ proptest! {
         prop_assert_eq!(refusal_of(&argv), None, "{:?}", argv);
     }
 
-    /// A flag that is not listed is refused at every position: before the command, as a value, among flags or
+    /// An unlisted flag is refused at every position: before the command, as a value, among flags or
     /// operands, and after `--`.
     #[test]
     fn a_flag_that_is_not_listed_is_refused_wherever_it_stands(

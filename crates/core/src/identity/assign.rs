@@ -1,14 +1,14 @@
-//! The best one-to-one assignment between two sides: the Hungarian method, with potentials.
+//! Computes the best one-to-one assignment between rows and columns with the Hungarian method.
 
-/// Maximum number of cells of a matrix that is solved. The time to solve a matrix grows with the number of
-/// cells times the length of the smaller side.
+/// Maximum number of cells of a matrix that callers may pass to `assign`. The time to solve a matrix grows
+/// with the number of cells times the length of the smaller side.
 pub(super) const MAX_CELLS: usize = 40_000;
 
 /// Returns the column matched with each row, such that the sum of the weights is the greatest. A weight of 0
 /// or less excludes a pair. A row or a column without a partner remains unmatched.
 ///
 /// The result depends only on the matrix. If several assignments have the greatest sum, the order of rows and
-/// columns decides. Callers therefore sort both sides and use distinct weights.
+/// columns determines the result. Callers therefore sort rows and columns and use distinct weights.
 pub(super) fn assign(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
     let rows = weights.len();
     let width = weights.first().map_or(0, Vec::len);
@@ -82,7 +82,7 @@ mod tests {
         weights.iter().zip(matched).filter_map(|(row, column)| Some(row[(*column)?])).sum()
     }
 
-    /// Returns the greatest sum by exhaustive search.
+    /// Returns the greatest sum of weights, found by exhaustive search.
     fn greatest(weights: &[Vec<i64>], used: &mut Vec<bool>) -> i64 {
         let Some((row, rest)) = weights.split_first() else { return 0 };
         let mut best = greatest(rest, used);

@@ -1,13 +1,13 @@
 //! Measures the similarity of two findings, to decide if both describe the same defect in different words.
 //!
-//! Two aspects must agree: **where** (the names of the code that both mention) and **what** (the meaning of
-//! the words around these names). The value of an aspect is the share of the texts' weight that both texts
-//! have in common. The value is reduced if this common weight is small: half of two long texts is stronger
-//! evidence than half of two short texts.
+//! Two aspects must agree: **where** (the names from the code in both texts) and **what** (the meaning of the
+//! words around these names). The value of an aspect is the weight of the names or words that both texts
+//! contain, as a share of the total weight. The value is reduced if this common weight is small: half of two
+//! long texts is stronger evidence than half of two short texts.
 //!
 //! If each side mentions names that the other side does not mention ("the other function"), this is evidence
-//! against a match. Texts that are nearly equal except for a name, a number, a negation or an opposite are
-//! also evidence against a match. The weights are constants that were chosen with the tuning half of
+//! against a match. If the texts differ in little more than a name, a number, a negation or an opposite, this
+//! is evidence against a match, too. The weights are constants that were chosen with the tuning half of
 //! `tests/data`; nothing is learnt at run time.
 
 use std::borrow::Cow;
@@ -18,28 +18,28 @@ use super::words::{self, TextToken, TextTokenKind};
 /// Minimum score of findings that count as the same.
 pub const MIN_SAME_SCORE: f64 = 0.5;
 
-/// Raw agreement at which the score is [`SAME`].
+/// Value of the combined agreement at which the score equals [`MIN_SAME_SCORE`].
 const THRESHOLD: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
 const WHERE_EXPONENT: f64 = 0.6;
-/// Proportion in which the shorter text's share is mixed with the share of both texts: first for names, then
-/// for words. The shorter text counts separately, because a long text may contain all names of a short text,
-/// and more.
+/// Weight of the lighter text's common share in the average with the common share of both texts: first for
+/// names, then for words. The lighter text is weighted separately because a longer text may contain all its
+/// names and many others.
 const NAMES_CONTAINED: f64 = 0.7;
 const WORDS_CONTAINED: f64 = 0.5;
-/// Shared weight at which the factor of trust is one half: for names, then for words.
+/// Common weight at which the trust factor is one half: first for names, then for words.
 const NAMES_TRUST: f64 = 1.0;
 const WORDS_TRUST: f64 = 4.0;
 /// First the minimum value of "where" if the code is the same, then the value of "where" if neither text has
-/// names. If the value is so low, words must agree more strongly.
+/// names. Both values are low, so the words must agree more strongly.
 const SAME_CODE_PLACE: f64 = 0.4;
 const NAMELESS_PLACE: f64 = 0.3;
-/// Value of "what" for texts that share no words. It is not 0, because names are evidence of the subject,
-/// too.
+/// Value of "what" for texts that share no words. The value is not 0, because the names alone are also
+/// evidence of the subject.
 const UNSAID: f64 = 0.1;
-/// Weight of the evidence against a match that comes from names that only one side mentions.
+/// Weight of names that only one text mentions, as evidence against a match.
 const MISMATCH_WEIGHT: f64 = 3.0;
-/// Additional factor of the evidence against a match if the different names have a word in common
+/// Factor by which evidence against a match increases if the different names have a word in common
 /// (`list_orders`, `list_items`).
 const FAMILY: f64 = 2.0;
 /// Share of equal wording above which the remaining differences, such as another name or a negation, are
@@ -48,10 +48,10 @@ const VERBATIM: f64 = 0.7;
 /// Share of equal wording above which texts count as the same, regardless of the weight of their names and
 /// words.
 const REPEATED: f64 = 0.9;
-/// Number of tokens from which a text counts as long. In a long text, single different words are not evidence
+/// Minimum number of tokens of a long text. If both texts are long, single different words are not evidence
 /// against a match.
 const SENTENCE: usize = 40;
-/// Share of equal code from which two pieces of code count as the same, apart from white space and details.
+/// Minimum share of equal code at which two snippets count as the same code.
 const SAME_CODE: f64 = 0.9;
 /// Share of equal code below which nearly equal texts count as statements about different code.
 const OTHER_CODE: f64 = 0.75;
@@ -67,9 +67,9 @@ pub struct ComparableFinding {
 }
 
 impl ComparableFinding {
-    /// Reads a text (title and body, Markdown) and its lines of code, if known. `path` is the file after
-    /// renames. The name of the file is removed from the text, because any finding of the file may contain
-    /// this name.
+    /// Reads a finding's text (title and body, Markdown) and its code lines, if known. `path` is the current
+    /// path of the finding's file. The path and the file name are removed from the text, because any finding
+    /// in the file may contain them.
     pub fn new(path: &str, text: &str, snippet: Option<&str>) -> Self {
         let base = path.rsplit('/').next().unwrap_or(path);
         let mut text = text.to_owned();
@@ -83,8 +83,8 @@ impl ComparableFinding {
         Self { path: path.to_owned(), tokens, code, text_mentions, code_mentions }
     }
 
-    /// Returns the finding with some of its plain words treated as names: the words that are names in the
-    /// other finding or in the code.
+    /// Returns the finding with some plain words turned into names: the words that are names in one of the
+    /// texts or code snippets.
     fn with_names_from(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary =
             [&self.text_mentions, &self.code_mentions, &other.text_mentions, &other.code_mentions];
@@ -102,8 +102,8 @@ impl ComparableFinding {
         Cow::Owned(read)
     }
 
-    /// Returns the names in the description of the defect that the other side does not mention. A name that
-    /// the code explains is not returned.
+    /// Returns the names that this finding's defect description mentions and the other finding's text does
+    /// not. A name that occurs in the code may be left out.
     fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.text_mentions.has_name(name)
@@ -114,9 +114,9 @@ impl ComparableFinding {
     }
 }
 
-/// Returns the similarity of two findings, from 0 to 1; from [`SAME`] on, the findings count as the same.
-/// Similarity is symmetric but not transitive, so it cannot serve as a key. Findings in different files are
-/// never the same.
+/// Returns the similarity of two findings, from 0 to 1. Findings with a similarity of at least
+/// [`MIN_SAME_SCORE`] count as the same. Similarity is symmetric but not transitive. The similarity of
+/// findings in different files is 0.
 pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     if a.path != b.path {
         return 0.0;
@@ -139,7 +139,8 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     score
 }
 
-/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`]. This check does not align the texts.
+/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`]. This check avoids the expensive
+/// alignment of the texts.
 fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
     let found = few
@@ -149,7 +150,7 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     found.count() as f64 > VERBATIM * many.tokens.len() as f64
 }
 
-/// Returns the agreement of "where" and "what", without regard to the order of words.
+/// Returns the combined agreement of "where" and "what". The order of words has no effect.
 fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
     let names = OverlapWeights::from_names(a, b);
     let words = OverlapWeights::from_words(a, b);
@@ -172,8 +173,8 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     place.powf(WHERE_EXPONENT) * matter.powf(1.0 - WHERE_EXPONENT) * other_code
 }
 
-/// Returns the weight of the names that only one side mentions: the smaller of both sides' sums. The weight
-/// is multiplied by `FAMILY` if different names have a word in common.
+/// Sums, for each text, the weight of the names that only this text mentions, and returns the smaller sum.
+/// The sum is multiplied by `FAMILY` if different names have a word in common.
 fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
@@ -189,7 +190,7 @@ struct NameMention {
     key: String,
     weight: f64,
     part_stems: Vec<String>,
-    /// True if the description of the defect mentions the name, and not only advice.
+    /// True if the description of the defect mentions the name. False if only advice mentions it.
     problem: bool,
 }
 
@@ -198,7 +199,8 @@ struct NameMention {
 struct TextMentions {
     names: BTreeMap<String, NameMention>,
     words: BTreeMap<String, f64>,
-    /// All forms by which a token can be found: keys, stems, and pairs of neighbouring stems joined by `+`.
+    /// All strings by which a token can be looked up: keys, stems, and pairs of neighbouring stems joined by
+    /// `+`.
     index: BTreeSet<String>,
 }
 
@@ -251,14 +253,14 @@ impl TextMentions {
     }
 }
 
-/// The total weight of each finding's names or words, and the weight of those that the other finding
-/// contains, too.
+/// For each of two findings: the total weight of its names or words, and the weight of those that the other
+/// finding contains, too.
 #[derive(Clone, Copy, Debug, Default)]
 struct OverlapWeights {
     sums: [f64; 2],
     shared_sums: [f64; 2],
-    /// The smaller of two sums, one for each side: the weight of the names in its description of the defect
-    /// that the other side mentions, too.
+    /// For each finding, the weight of the names in its defect description that the other text mentions, too.
+    /// The field contains the smaller of both weights.
     problem: f64,
 }
 
@@ -288,9 +290,9 @@ impl OverlapWeights {
         self.shared_sums[0].min(self.shared_sums[1])
     }
 
-    /// Returns the share of the weight that the other side contains, too. The share of both sides is mixed
-    /// with the smaller side's share in the proportion `contained`. The weight of the smaller side counts as
-    /// at least `floor`.
+    /// Returns the common weight as a share of the total weight. The result is an average of the share for
+    /// both findings together and the lighter finding's share. `contained` is the weight of the lighter
+    /// finding's share in this average. The lighter finding's total weight counts as at least `floor`.
     fn shared_part(self, contained: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.shared_sums);
         if a + b == 0.0 {
@@ -300,13 +302,14 @@ impl OverlapWeights {
         (1.0 - contained) * (found_a + found_b) / (a + b) + contained * found / small.max(floor)
     }
 
-    /// Returns a factor of trust that grows with the shared weight, and is one half if this weight is `half`.
+    /// Returns a trust factor from 0 to 1 that increases with the common weight. The factor is one half if
+    /// the common weight is `half`.
     fn weight_trust(self, half: f64) -> f64 {
         self.min_found() / (self.min_found() + half)
     }
 }
 
-/// Returns the share of equal code, by weight of tokens; `None` if one side has no code.
+/// Returns the share of equal code, weighted by tokens; `None` if one finding has no code.
 fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     let weights = |tokens: &[TextToken]| {
         let mut bag: BTreeMap<String, f64> = BTreeMap::new();

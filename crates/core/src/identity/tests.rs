@@ -60,8 +60,8 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
     assert_eq!(moved.missing_findings[0].status, FindingStatus::Fixed(sha('b')));
 }
 
-/// Returns findings of a tool on lines with equal text. Each has a fingerprint from the tool, unless it is
-/// empty.
+/// Returns findings of a tool on lines with equal text. Each tuple contains a finding's line and the tool's
+/// fingerprint; an empty text means no fingerprint.
 fn equal_tool_findings(lines: &[(u32, &str)]) -> Vec<PlacedFinding> {
     let one = |(line, mark): &(u32, &str)| {
         let mut placed = finding_at("a", *line, "x");
@@ -85,7 +85,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
     )
     .into_findings();
     let names = finding_ids(&known);
-    // The first finding is gone, and the second one has moved to its line.
+    // The first finding is gone, and the second finding has moved to the first finding's line.
     let removed = assign_finding_ids(
         &known,
         equal_tool_findings(&[(1, "q"), (2, "r")]),
@@ -106,7 +106,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
         none.1,
     );
     assert_eq!(finding_ids(&reordered.current), [&names[2], &names[0], &names[1]].map(String::clone));
-    // Two findings on one line.
+    // Both findings are on the same line.
     let same = assign_finding_ids(
         &known,
         equal_tool_findings(&[(1, "q"), (1, "p")]),
@@ -216,7 +216,7 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
     assert_eq!(finding_ids(&read.current), finding_ids(&known));
 }
 
-/// Returns a finding with this rule, which may be empty, and this title.
+/// Returns a finding with this title and this rule; the rule may be empty.
 fn titled_finding(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> PlacedFinding {
     let mut placed = finding_at(path, line, snippet);
     placed.raw.rule = rule.into();

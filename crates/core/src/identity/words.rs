@@ -1,18 +1,18 @@
-//! Splits a finding's text into tokens: removes markup, stems words, groups them by meaning, and separates
-//! names of the code from prose.
+//! Splits a finding's text into tokens: removes markup, stems words, and groups words with the same meaning.
+//! Names from the code are separate tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-/// Maximum number of tokens that are read from one text. The essential statements are at the beginning of a
-/// text.
+/// Maximum number of tokens that are read from the beginning of one text. The beginning usually contains the
+/// essential statements.
 const MAX_TOKENS: usize = 240;
 
 /// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum TextTokenKind {
-    /// A name of the code: a word in backticks, with an underscore or capitals inside, before a call's
-    /// bracket, or in a member access.
+    /// A name from the code. A word is a name in backticks, with an underscore or inner capitals, before a
+    /// call's bracket, or in a member access.
     Name,
     /// A number that is not a line number.
     Number,
@@ -31,7 +31,7 @@ pub(super) struct TextToken {
     pub(super) stem: String,
     /// Stemmed words of a compound name; empty for a name of one word.
     pub(super) part_stems: Vec<String>,
-    /// Weight of the token as evidence; 0 if the token is no evidence.
+    /// Weight of the token as evidence for a match; 0 if the token is ignored as evidence.
     pub(super) weight: f64,
     /// True if the sentence that contains the token is advice, and not a description of the defect.
     pub(super) advice: bool,
@@ -42,7 +42,8 @@ impl TextToken {
         Self { kind, key, stem, part_stems: vec![], weight, advice: false }
     }
 
-    /// Turns the word into a name, because one of the texts or the code uses the word as a name.
+    /// Turns the word into a name. The caller has found that one of the texts or the code uses the word as a
+    /// name.
     pub(super) fn turn_into_name(&mut self) {
         self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
@@ -51,7 +52,7 @@ impl TextToken {
 }
 
 /// Weights of a compound name and of a single name. A compound name weighs more, because two texts seldom
-/// share it by chance.
+/// contain the same compound name by chance.
 const COMPOUND: f64 = 3.0;
 const SINGLE: f64 = 2.0;
 /// Weight of names that occur in almost every program.
@@ -131,7 +132,7 @@ pub(super) fn is_negation(stem: &str) -> bool {
     )
 }
 
-/// Returns the tokens of a comment, in order.
+/// Returns the tokens of a finding's text, in order.
 pub(super) fn tokenize_prose(text: &str) -> Vec<TextToken> {
     tokenize(&without_markup(text), false)
 }
@@ -147,13 +148,13 @@ struct TokenReader {
     in_ticks: bool,
     /// Character before the word.
     previous_char: Option<char>,
-    /// Three flags: the next word begins a sentence; a sentence has already begun; the current sentence is
-    /// advice.
+    /// Three flags. `begins`: the next word begins a sentence. `has_read_sentence`: a sentence has already
+    /// begun. `advice`: the current sentence is advice.
     begins: bool,
     has_read_sentence: bool,
     advice: bool,
-    /// True after "line" or "lines": the numbers that follow are line numbers. They are ignored, because line
-    /// numbers change.
+    /// True after "line" or "lines": the numbers that follow are line numbers. Line numbers are ignored,
+    /// because they change.
     counts_lines: bool,
 }
 
@@ -208,8 +209,8 @@ impl TokenReader {
         let lower = word.to_lowercase();
         if self.begins && !self.in_ticks {
             let stem = stem(word);
-            // The first sentence always counts as a description. A lead such as "In FILE around lines 1 to
-            // 2," does not count as a sentence.
+            // The first sentence always counts as a description of the defect. An introduction such as "In
+            // FILE around lines 1 to 2," does not count as a sentence.
             self.advice = self.has_read_sentence && ADVICE.contains(&stem.as_str());
             self.begins = number || LEADS.contains(&lower.as_str());
             self.has_read_sentence |= !self.begins;
@@ -231,13 +232,13 @@ impl TokenReader {
     }
 }
 
-/// Returns true for `L42`, the form in which forges link lines.
+/// Returns true for a line reference such as `L42`, as forges write it in links.
 fn is_line_reference(lower: &str) -> bool {
     lower.strip_prefix('l').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Returns true if the position of a plain word shows that it is a name. A word is a name if it begins a
-/// sentence with a small letter, or if it follows "in" at the end of a phrase. `rest` is the part of `text`
+/// Returns true if the position of a plain word suggests that the word is a name. This is the case if a
+/// lower-case word begins a sentence, or follows "in" at the end of a phrase. `rest` is the part of `text`
 /// that begins with the word.
 fn is_name_by_position(word: &str, text: &str, rest: &str) -> bool {
     if !word.starts_with(|c: char| c.is_lowercase()) || word.contains(['\'', '’']) {
@@ -385,8 +386,8 @@ fn split_name(word: &str) -> Vec<String> {
     parts
 }
 
-/// Returns a word without its English ending. The method is crude, but returns the same stem for all forms of
-/// a word that reviewers use.
+/// Returns a word without its English ending. The method is crude, but returns the same stem for the common
+/// forms of a word.
 pub(super) fn stem(word: &str) -> String {
     let word = word.to_lowercase();
     if !word.is_ascii() || word.len() < 4 {
@@ -441,7 +442,8 @@ fn without_markup(text: &str) -> String {
     links.collect()
 }
 
-/// Tags that reviewers write. All other tags, such as `<String>`, are treated as code.
+/// HTML tags that are removed from the text. All other text in angle brackets, such as `<String>`, is treated
+/// as code.
 const TAGS: [&str; 14] = [
     "details",
     "summary",
@@ -459,7 +461,8 @@ const TAGS: [&str; 14] = [
     "source",
 ];
 
-/// Returns `text` without the parts from `open` to the next `close`, both included.
+/// Returns `text` without the parts from each `open` to the next `close`. `open` and `close` are removed,
+/// too.
 fn cut_between(text: &str, open: &str, close: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! Notices about consumed budgets: at 50, 80 and 100 % of a day's or month's limit. Each notice is sent once
-//! in a period.
+//! Notices about spending: when 50, 80 and 100 % of a daily or monthly limit are spent. Each notice is sent
+//! once per period.
 
 use super::{BudgetLevelKind, BudgetUsage, ReservationRequest};
 use crate::port::{NewNotice, NoticeKind};
@@ -7,8 +7,8 @@ use crate::port::{NewNotice, NoticeKind};
 /// Percentages of a limit at which operators are notified.
 pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
-/// Returns the notice on a level after spending, for the highest threshold that the spending has reached.
-/// Lower thresholds that were passed at the same time are not reported.
+/// Returns the notice for the highest threshold that the spending of a level has reached; `None` if it has
+/// reached none. Lower thresholds that were passed at the same time are not reported.
 pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
     let spent = u128::from(usage.spent.0) * 100;
@@ -16,8 +16,8 @@ pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     level_notice(usage, reached)
 }
 
-/// Returns the notice on a level that refused a call; `None` while calls in progress may still release enough
-/// money.
+/// Returns the notice for a level that refused a call. `None` if calls in progress may still release enough
+/// of their reservations.
 pub fn exhausted_notice(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
     if usage.unspent() < request.min_amount { level_notice(usage, 100) } else { None }
 }
@@ -30,12 +30,12 @@ fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
         BudgetLevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
         BudgetLevelKind::TeamMonth => format!("the team {} in", level.key),
         BudgetLevelKind::Month => "this installation in".to_owned(),
-        // A run that uses up such a level ends, and its own result reports the level.
+        // No notice is needed: the run that uses up such a level ends, and its result names the level.
         BudgetLevelKind::Review | BudgetLevelKind::Run | BudgetLevelKind::PullAsk | BudgetLevelKind::Pull => {
             return None;
         }
     };
-    // A limit of zero is the operator's choice, so no notice is needed.
+    // No notice is sent for a limit of zero, because the operator has set this limit to forbid spending.
     if level.limit.0 == 0 {
         return None;
     }

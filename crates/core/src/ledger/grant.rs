@@ -8,13 +8,13 @@ use crate::money::MicroUsd;
 pub enum ReservationDecision<'a> {
     /// Amount to be reserved at every level.
     Amount(MicroUsd),
-    /// Level with too little money left: the level with the least money left, or the first of several such
+    /// The call is refused. The value is the level with the least money left, or the first of several such
     /// levels.
     Refused(&'a BudgetUsage),
 }
 
-/// Decides on a reservation from the usage of every level of a budget. Returns `None` if there are no levels,
-/// because nothing would limit the call.
+/// Decides on a reservation request from the usage of all levels of a budget. Returns `None` if there are no
+/// levels, because the call would have no limit.
 pub fn decide_reservation<'a>(
     levels: &'a [BudgetUsage],
     request: &ReservationRequest,

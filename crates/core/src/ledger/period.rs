@@ -6,7 +6,7 @@ use crate::id::UnixMillis;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days from 1 March of the year 0 to 1970-01-01.
 const EPOCH: i64 = 719_468;
-/// Days of 400 years, after which the calendar repeats.
+/// Number of days in 400 years. After this period, the calendar repeats.
 const ERA: i64 = 146_097;
 
 /// Returns the day in UTC, as in `2026-11-20`.
@@ -26,8 +26,8 @@ pub fn next_midnight(time: UnixMillis) -> UnixMillis {
     UnixMillis(time.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
 }
 
-/// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, which
-/// makes the leap day its last day.
+/// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, so the
+/// leap day is the last day of the year.
 fn date(time: UnixMillis) -> (i64, i64, i64) {
     let days = time.0.div_euclid(DAY) + EPOCH;
     let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));

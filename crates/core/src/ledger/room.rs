@@ -1,10 +1,10 @@
-//! The budget levels that a run draws on, and the decision whether the run may begin.
+//! Determines the budget levels to which a run is charged, and decides whether the run may begin.
 
 use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, next_midnight, utc_day, utc_month};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-/// The subject of one review. The keys of budget levels are made of it.
+/// The subject of one review. The keys of budget levels are derived from these fields.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetScope {
     /// Key of the pull request, or the local repository.
@@ -20,7 +20,7 @@ pub struct BudgetScope {
 pub struct BudgetCaps {
     /// Limit for all attempts at one head of one pull request.
     pub review: MicroUsd,
-    /// Limit for one pull request until a user is asked for more.
+    /// Spending on one pull request at which Truing asks a user to allow more.
     pub pull_ask: Option<MicroUsd>,
     /// Limit for one pull request in total.
     pub pull: Option<MicroUsd>,
@@ -38,8 +38,8 @@ pub struct BudgetCaps {
 
 impl BudgetCaps {
     /// Returns the levels for all work on one pull request; a local repository has no such levels. If several
-    /// levels have equally little left, a refusal names the first of them. The level that users cannot raise
-    /// therefore comes first.
+    /// levels have equally little left, a refusal names the first of them. The total level, which users
+    /// cannot raise, therefore comes first.
     pub fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
         let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
         let level = |kind, limit| BudgetLevel { kind, key: key.to_owned(), period: String::new(), limit };
@@ -49,7 +49,8 @@ impl BudgetCaps {
         all.into_iter().chain(ask)
     }
 
-    /// Returns the pull request's level that users are asked to raise.
+    /// Returns the level of the pull request that users can raise; `None` if the pull request has no such
+    /// level.
     pub fn raisable_pull_level(&self, key: &str) -> Option<BudgetLevel> {
         self.pull_levels(key).find(|level| level.kind == BudgetLevelKind::PullAsk)
     }
@@ -69,7 +70,7 @@ impl BudgetCaps {
     }
 }
 
-/// Key of the level that limits everything.
+/// Key of the level that limits the whole installation.
 const GLOBAL_LEVEL_KEY: &str = "all";
 
 impl RunBudget {
@@ -86,7 +87,7 @@ impl RunBudget {
         Self { run, levels }
     }
 
-    /// Creates the budget of a run without a repository: only the run's own limit.
+    /// Creates the budget of a run without a repository. The budget has only one level, the limit of the run.
     pub fn for_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
         Self {
@@ -145,8 +146,8 @@ pub enum BudgetDecision {
         /// Level that is used up.
         level: BudgetLevel,
     },
-    /// The month's or the pull request's total budget is used up: only the rules review the change, without a
-    /// model.
+    /// A monthly budget or a budget of the pull request is used up. Only the rules review the change, without
+    /// a model.
     Minimal {
         /// Level that is used up.
         level: BudgetLevel,
@@ -154,8 +155,8 @@ pub enum BudgetDecision {
 }
 
 /// Decides from the usage of a budget's levels whether a run may begin. The calls of the run need at least
-/// `least`. Only spent money counts, because calls in progress may release some of their reservations. Levels
-/// of months and of the pull request are checked before those of days, because they last longer.
+/// `min_amount`. Reservations of calls in progress are not counted, because they may be released in part.
+/// Monthly levels and levels of the pull request are checked before daily levels, because they last longer.
 pub fn decide_budget(levels: &[BudgetUsage], min_amount: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let min_amount = min_amount.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < min_amount);

@@ -1,4 +1,4 @@
-//! Parses the paragraphs, lists and code of foreign Markdown, and rewrites them without active content.
+//! Parses the paragraphs, lists and code of untrusted Markdown, and rewrites them without active content.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
@@ -8,12 +8,13 @@ use crate::line::is_invisible_char;
 /// Maximum nesting of lists and quotations. Lists and quotations that are nested more deeply are shown at
 /// this depth.
 const MAX_DEPTH: usize = 6;
-/// Level of every heading. The level is low, because foreign text must not look like the beginning of our
-/// own.
+/// Level of every heading. The level is low, so that untrusted text cannot imitate the headings of Truing's
+/// own text.
 const HEADING: &str = "##### ";
 
-/// Rewrites foreign Markdown: keeps its paragraphs, lists, quotations, emphasis and code, and removes active
-/// content. A link or an image becomes its text, followed by its address as code; HTML is shown as text.
+/// Rewrites untrusted Markdown: keeps its paragraphs, lists, quotations, emphasis and code, and removes
+/// active content. A link or an image becomes its text, followed by its address as code; HTML is shown as
+/// text.
 pub fn sanitize_markdown(text: &str) -> String {
     let mut writer =
         BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
@@ -31,7 +32,7 @@ struct BlockWriter {
     frames: Vec<BlockFrame>,
     /// Address of each open link and image, and the length of the text before it.
     links: Vec<(String, usize)>,
-    /// Number of open containers beyond [`MAX_DEPTH`], which have no frame.
+    /// Number of open lists and quotations that are nested deeper than [`MAX_DEPTH`]. They have no frame.
     flat: usize,
 }
 
@@ -56,7 +57,7 @@ impl BlockFrame {
         Self { kind, out: String::new() }
     }
 
-    /// Begins a block with a blank line, or with only a new line if `tight`.
+    /// Begins a block after a blank line; if `tight`, without the blank line.
     fn begin_block(&mut self, tight: bool) {
         self.out.truncate(self.out.trim_end().len());
         if !self.out.is_empty() {
@@ -114,7 +115,7 @@ impl BlockWriter {
                 let from = self.frames.last().map_or(0, |frame| frame.out.len());
                 self.links.push((dest_url.into_string(), from));
             }
-            // The parser does not emit these tags, because the options for them are off.
+            // The parser does not emit these tags, because the options that enable them are not set.
             Tag::Superscript
             | Tag::Subscript
             | Tag::FootnoteDefinition(_)
@@ -166,7 +167,8 @@ impl BlockWriter {
         }
     }
 
-    /// Separates two words if markup between them was omitted.
+    /// Inserts a zero-width space where two words would otherwise be joined because the markup between them
+    /// was omitted.
     fn separate_words(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {

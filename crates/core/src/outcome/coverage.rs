@@ -1,5 +1,4 @@
-//! The changed files that a review has read, and the changed files that it has not read, each with the
-//! reason.
+//! The changed files that a review has read, and the changed files that it has not read with the reasons.
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
@@ -15,7 +14,7 @@ pub struct ReviewCoverage {
 }
 
 impl ReviewCoverage {
-    /// Returns the files that were not read.
+    /// Returns the changed files that were not read, without those that `truncated_files` returns.
     pub fn unread_files(&self) -> impl Iterator<Item = &UnreviewedFile> {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
@@ -28,16 +27,16 @@ impl ReviewCoverage {
     }
 }
 
-/// A changed file that was not read, or whose findings are not all kept.
+/// A changed file that was not read, or that has more findings than the limit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreviewedFile {
     /// Path of the changed file.
     pub path: RepoPath,
-    /// Reason why it was not read.
+    /// Reason why the file was not read or its findings are incomplete.
     pub reason: SkipReason,
 }
 
-/// The reason why a changed file was not read. A reason by design does not make the review partial.
+/// The reason why a changed file was not read. Reasons that are by design do not make the review partial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
@@ -45,13 +44,13 @@ pub enum SkipReason {
     Binary,
     /// The file was removed.
     Deleted,
-    /// The file is a submodule: another repository's commit.
+    /// The file is a submodule, which refers to a commit of another repository.
     Submodule,
     /// The file is a symbolic link, whose target is not followed.
     Symlink,
     /// Git LFS stores the file's content; the repository contains only a pointer.
     Lfs,
-    /// Only its mode or name changed.
+    /// Only the mode or the name of the file changed.
     Unchanged,
     /// The path matches `rules.ignore`.
     Ignored,
@@ -67,7 +66,7 @@ pub enum SkipReason {
     OutOfTime,
     /// The file could not be read.
     Unreadable,
-    /// The model was not shown the file, and did not read it.
+    /// The file was neither shown to the model nor read by it.
     NotShown,
     /// The file has a merge conflict, so it has no single content.
     Unmerged,
@@ -76,7 +75,8 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Returns true if the reason is by design. Returns false for a gap that makes the review partial.
+    /// Returns true if files are excluded by design for this reason. Returns false if this reason makes the
+    /// review partial.
     pub fn is_by_design(self) -> bool {
         match self {
             Self::Binary
@@ -97,8 +97,8 @@ impl SkipReason {
         }
     }
 
-    /// Returns true if the state of earlier findings in the file is not known, because the file was not read
-    /// or not all its findings are kept.
+    /// Returns true if the review cannot determine the status of earlier findings in the file. The file was
+    /// not read, or some of its findings were dropped.
     pub fn hides_findings(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }

@@ -1,4 +1,4 @@
-//! The part of a review that comes from one tool.
+//! The result of one external tool as part of a review.
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
@@ -12,7 +12,7 @@ pub struct ToolRunResult {
     /// Number of findings outside the changed lines, which the review does not show.
     #[serde(rename = "elsewhere")]
     pub outside_count: u64,
-    /// Reason, for users, why not all findings of the tool are known; `None` if all are known.
+    /// Reason, for users, why findings of the tool may be missing; `None` if all findings are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "failed")]
     pub failure_reason: Option<String>,
@@ -27,8 +27,8 @@ pub struct ToolRunResult {
     /// Changed files that could not be passed to the tool, because their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,
-    /// Files of the tool's configuration that the change modifies. The tool ran with the base's version of
-    /// these files.
+    /// Configuration files of the tool that the change modifies. The tool ran with the versions of these
+    /// files at the base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_configuration: Vec<RepoPath>,
 }

@@ -1,6 +1,6 @@
 //! Paths that no agent may change, even if its profile permits the change
 //! (`crates/core/profiles/never.toml`). Programs outside the sandbox, such as CI systems, run these files or
-//! follow their settings.
+//! apply the settings in them.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -10,31 +10,31 @@ use truing_diff::RepoPath;
 use crate::glob::check_bounds;
 use crate::grammar::{PolicyFile, PolicyFileError};
 
-/// Name of the list's file below a policy's folder.
+/// Name of the file with the protected paths, relative to a policy's folder.
 pub(super) const FILE: &str = "never.toml";
 
-/// Returns the list that Truing ships.
+/// Returns the file with the protected paths that Truing ships.
 pub(super) fn shipped_file() -> PolicyFile {
     PolicyFile::from_shipped(FILE, include_str!("../../profiles/never.toml"))
 }
 
-/// Number of globs that each entry becomes: one for the path itself, and one for everything below the path.
+/// Number of globs for each entry: one for the path itself, and one for everything below the path.
 const GLOBS: usize = 2;
 
-/// The format of the file.
+/// The format of `never.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectedPathsFile {
     class: Vec<ProtectedPathClass>,
 }
 
-/// Paths that must not change for the same reason.
+/// Paths that are protected for the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectedPathClass {
-    /// Description of the effect of these paths; error messages put "it " before the description.
+    /// Description of the effect of these paths. In error messages, the description follows the word "it".
     name: String,
-    /// Globs, which apply in every folder of the tree.
+    /// Globs that are matched in every folder of the tree.
     paths: Vec<Spanned<String>>,
 }
 
@@ -43,7 +43,7 @@ struct ProtectedPathClass {
 pub(super) struct ProtectedPaths {
     /// Class and path of each entry.
     entries: Vec<(String, String)>,
-    /// Globs of all entries, [`GLOBS`] for each.
+    /// Globs of all entries, [`GLOBS`] globs for each entry.
     set: GlobSet,
 }
 

@@ -49,13 +49,13 @@ impl ProfileName {
         PolicyFile::from_shipped(&self.file_name(), text)
     }
 
-    /// Returns the name of the profile's file below a policy's folder.
+    /// Returns the name of the profile's file, relative to a policy's folder.
     pub fn file_name(self) -> String {
         format!("profiles/{}.toml", self.as_str())
     }
 
-    /// Returns true if agents with this profile change files and run code in the sandbox. These agents are
-    /// fixers and porters.
+    /// Returns true for the profiles `Fixer` and `Sync`, whose agents change files and run code in the
+    /// sandbox.
     pub(super) fn runs_code(self) -> bool {
         match self {
             Self::Reviewer | Self::Auditor => false,
@@ -92,7 +92,7 @@ pub(super) struct AgentProfile {
     mcp: BTreeSet<String>,
 }
 
-/// A list of globs in which the first glob that matches a path can be found.
+/// A list of globs that can return the first glob that matches a path.
 #[derive(Clone, Debug)]
 struct GlobList {
     texts: Vec<String>,
@@ -103,8 +103,8 @@ impl AgentProfile {
     /// Reads a profile.
     ///
     /// # Errors
-    /// All errors of the file: unknown commands, commands that run the repository's code in a profile that
-    /// does not allow this, and invalid globs.
+    /// All errors of the file: unknown commands, invalid globs, and code execution or file changes in a
+    /// profile that does not allow them.
     pub(super) fn from_file(
         name: ProfileName,
         file: &PolicyFile,
@@ -193,7 +193,7 @@ impl GlobList {
             let wrong =
                 |reason: String| (text.span(), format!("{:?} is not a valid glob: {reason}", text.get_ref()));
             check_bounds(text.get_ref()).map_err(wrong)?;
-            // Some file systems treat `.GitHub` and `.github` as equal.
+            // Case is ignored, because some file systems treat `.GitHub` and `.github` as equal.
             let glob =
                 GlobBuilder::new(text.get_ref()).literal_separator(true).case_insensitive(true).build();
             set.add(glob.map_err(|error| wrong(error.kind().to_string()))?);

@@ -1,13 +1,13 @@
-//! Splits a shell command line into words, and refuses every text that some shell might split or expand
+//! Splits a shell command line into words. A text is refused if any shell might split or expand it
 //! differently.
 
-/// The reason why a text consists of more than plain words.
+/// The reason why a text is not accepted as a list of plain words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
     /// A character that some shell may interpret.
     #[error("a shell may interpret {0:?}: only plain words are checked")]
     Character(char),
-    /// A word that a shell expands, or reads as an assignment.
+    /// A word that a shell expands or interprets as an assignment.
     #[error("a shell interprets {0:?}: only plain words are checked")]
     Word(String),
     /// A quotation mark without its counterpart, or in the middle of a word.
@@ -15,9 +15,9 @@ pub enum ShellSyntaxError {
     Quote(String),
 }
 
-/// Returns the words of a text, if every shell splits the text into exactly these words. A word may consist
-/// of letters, digits and signs without special meaning. A whole word may also be enclosed in one pair of
-/// quotation marks, if no shell expands anything in it.
+/// Returns the words of a text if every shell splits the text into exactly these words; otherwise returns an
+/// error. A word may consist of letters, digits and characters without special meaning. A whole word may also
+/// be enclosed in one pair of quotation marks, if no shell expands anything between them.
 ///
 /// # Errors
 /// [`ShellSyntaxError`] if the text may mean something else to some shell.
@@ -45,8 +45,8 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
                 if let Some(letter) = word.chars().find(|letter| expands(*letter)) {
                     return Err(ShellSyntaxError::Character(letter));
                 }
-                // A quoted `'git'` names the program `git`. A quoted `'A=b'` is the name of a program, not an
-                // assignment, and no grammar lists such a program.
+                // Quoted words are not checked further. `'git'` names the program `git`. `'A=b'` as the first
+                // word is a program name, not an assignment; no grammar lists such a program.
                 (word, after)
             }
             None => {
@@ -67,8 +67,8 @@ fn check_bare(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
     if let Some(letter) = word.chars().find(|letter| !is_plain(*letter)) {
         return Err(ShellSyntaxError::Character(letter));
     }
-    // A shell expands home folders (`~`), commands by name (`=ls`) and patterns of zsh (`^`). A first word
-    // with `=` is an assignment.
+    // Shells expand home folders (`~`), and zsh expands command names (`=ls`) and patterns (`^`). A first
+    // word with `=` is an assignment.
     let is_expanded =
         word.starts_with(['~', '=', '^']) || [":~", "=~"].iter().any(|home| word.contains(home));
     if is_expanded || is_first && word.contains('=') {

@@ -1,6 +1,6 @@
 //! Small named states that all processes of a deployment share. Each state is stored as a text. A process
-//! replaces this text only if it still equals the text that the process has read. The store does not
-//! interpret the text; pure functions do.
+//! replaces a text only if the stored text still equals the text that the process has read. The store does
+//! not parse the texts; pure functions compute the new states.
 
 use std::fmt::Debug;
 
@@ -11,29 +11,28 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// Number of attempts to change one state before [`update_state`] returns an error. This many conflicts do
-/// not occur in practice: a state that limits calls to a forge, for example, reaches its limit after fewer
-/// changes.
+/// Number of attempts to change one state before [`update_state`] returns an error. Fewer attempts suffice in
+/// practice. For example, a state that limits calls to a forge reaches its limit after fewer changes.
 const MOST_TRIES: u32 = 200;
 
-/// A shared state's text, and the store's time at which it was read.
+/// The text of a shared state, and the time of reading by the store's clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateSnapshot {
     /// Text of the state; `None` if the state does not exist.
     pub text: Option<String>,
-    /// Store's time, which all processes use as the clock of the state.
+    /// Time of reading by the store's clock. All processes use this clock for the state.
     pub time: UnixMillis,
 }
 
-/// A store of states that all processes share. A loss of states is harmless: the processes only have to
-/// determine the lost values again.
+/// A store of states that all processes share. The loss of a state is harmless: the processes only have to
+/// determine its value again.
 #[async_trait]
 pub trait SharedStateStore: Debug + Send + Sync {
-    /// Returns the state with this name.
+    /// Returns the text of the state with this name.
     async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError>;
 
-    /// Replaces the state's text if the stored text still equals `expected`. The store keeps the new text for
-    /// the time `keep`. Returns false if another process has changed the state.
+    /// Replaces the state's text if the stored text still equals `expected`. The store may delete the new
+    /// text after the time `keep`. Returns false if another process has changed the state.
     async fn swap(
         &self,
         name: &str,
@@ -48,15 +47,15 @@ pub trait SharedStateStore: Debug + Send + Sync {
 pub struct StateUpdate<S, T> {
     /// State after the change.
     pub state: S,
-    /// Store's time at which the change was made.
+    /// Time of the change by the store's clock.
     pub time: UnixMillis,
     /// Value that `decide` returned.
     pub result: T,
 }
 
 /// Changes a state with `decide`. If another process changes the state at the same time, `decide` is called
-/// again with the new state. A stored text that cannot be parsed, for example a text by another version,
-/// counts as the default state.
+/// again with the new state. If the stored text cannot be parsed, for example because another version wrote
+/// it, the default state is used.
 ///
 /// # Errors
 /// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. Even after an error,

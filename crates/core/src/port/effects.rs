@@ -1,4 +1,4 @@
-//! Ports of effects: the log of intended writes, and the write side of a forge.
+//! Ports for effects: the log of effects, and the interface that performs effects at a forge.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::effect::{Effect, EffectKind};
 use crate::id::{CommentId, FencingToken, SlotKey, TimeSpan, Topic, UnixMillis};
 use crate::publish::{CommentProducer, CommentSubject};
 
-/// The run or caller that performs effects, and the slot on which it performs these effects.
+/// Identifies the run or caller that performs effects, and the slot that the effects belong to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectOwner {
     /// Slot key of the pull request or the job.
@@ -34,7 +34,7 @@ pub struct EffectEntry {
 /// The state of an effect in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectEntryState {
-    /// The effect is announced, but the log does not contain its end yet.
+    /// The effect is announced, but the log does not record yet that it was performed.
     Open {
         /// Number of attempts whose response was lost.
         lost_responses: u32,
@@ -51,14 +51,14 @@ pub enum EffectEntryState {
 pub struct EffectEntryChange {
     /// Topic whose entry changes.
     pub topic: Topic,
-    /// Entry that the caller expects in the log; `None` if it expects no entry.
+    /// Entry that the log must contain for the change to succeed; `None` if the log must contain no entry.
     pub expected: Option<EffectEntry>,
     /// Entry that replaces the expected entry; `None` deletes the expected entry.
     pub new: Option<EffectEntry>,
 }
 
-/// A durable log of effects. An effect is recorded as an intent before the call to the forge, and its end
-/// after the call.
+/// A durable log of effects. An effect is announced in the log before the call to the forge. Its result is
+/// recorded after the call.
 #[async_trait]
 pub trait EffectLog: Send + Sync {
     /// Returns the entries of `writer` on these topics, in the order of `topics`.
@@ -68,14 +68,15 @@ pub trait EffectLog: Send + Sync {
         topics: &[Topic],
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
-    /// Returns the topics of `writer` that have an announced effect without a known end, oldest first.
+    /// Returns the topics on which `writer` has an open effect, with the log entries, oldest first.
     async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
     /// nothing if an entry differs from the expected entry. If two processes announce the same effect, only
     /// one of them therefore succeeds.
     ///
-    /// Returns [`StoreError::Fenced`] if a run or an entry of the same key has a greater token.
+    /// Returns [`StoreError::Fenced`] if a run on the same key, or an entry of the same key, has a greater
+    /// token than `writer`.
     async fn replace_effects(
         &self,
         writer: &EffectOwner,
@@ -86,12 +87,12 @@ pub trait EffectLog: Send + Sync {
 /// The outcome of an effect at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectOutcome {
-    /// The effect is in place, and is not an object with an id of its own.
+    /// The forge shows the effect. The effect has not created an object with an id.
     Applied,
-    /// The effect is in place, as this comment.
+    /// The forge shows the effect as this comment.
     Comment(CommentId),
-    /// Comments of the effect, each with its subject. The effect may have created further comments that the
-    /// forge has not listed.
+    /// Comments of the effect, each with its subject. The effect may also have created comments that the
+    /// forge does not list yet.
     Comments(Vec<(CommentSubject, CommentId)>),
     /// The review has been posted.
     Review(PostedReview),
@@ -122,20 +123,21 @@ impl EffectOutcome {
     }
 }
 
-/// The write side of a forge for one pull request and its repository, on behalf of one producer. Effects on
-/// the repository alone use the pull request number 0. The implementation adds markers to the texts that it
+/// Performs effects of one producer at a forge, on one pull request and its repository. Effects on the
+/// repository alone use the pull request number 0. The implementation adds markers to the texts that it
 /// writes. Only `truing_forge::effects` calls this trait.
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
-    /// Performs the effect. First searches the forge for the result of an earlier attempt, and creates
-    /// nothing if there is one. The search is omitted if a plan has already searched
+    /// Performs the effect. First searches the forge for the result of an earlier attempt. If there is such a
+    /// result, nothing is created. The search is omitted if a publish plan has already searched
     /// ([`crate::effect::EffectKind::is_observed_by_plan`]). The permit is checked before each writing call.
     async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Searches the forge for the result of the effect, and changes nothing.
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
-    /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
+    /// Returns the maximum time that a new object may be missing from the forge's lists. The caller needs
+    /// this time after a lost response.
     fn visibility_delay(&self) -> TimeSpan;
 
     /// Returns the reason why this forge does not support effects of this kind; `None` if the forge supports
@@ -146,8 +148,8 @@ pub trait ForgeWrite: Send + Sync {
         None
     }
 
-    /// Returns a reason for users if two conditions hold: the forge is known to refuse effects of this kind
-    /// to our login, and reviews can do without such effects.
+    /// Returns the reason, for users, why the forge refuses effects of this kind to Truing's account. Returns
+    /// `None` if no refusal is known, or if reviews depend on such effects.
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None

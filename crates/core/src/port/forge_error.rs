@@ -29,7 +29,7 @@ impl ForgeError {
         }
     }
 
-    /// Returns the advice of `hint` in the terms of this kind of forge.
+    /// Returns advice like `hint`, but with instructions for this kind of forge.
     pub fn hint_at(&self, kind: ForgeKind) -> &'static str {
         match (self, kind) {
             (Self::Unauthorized { .. }, ForgeKind::Bitbucket) => {
@@ -58,8 +58,8 @@ impl ForgeError {
         format!("{self} (hint: {})", self.hint())
     }
 
-    /// Returns true if the call certainly changed nothing. If the call may have changed something, its effect
-    /// stays open in the log.
+    /// Returns true if the failed call certainly changed nothing. Otherwise the effect of the call must stay
+    /// open in the effect log.
     pub fn has_no_effect(&self) -> bool {
         match self {
             Self::Unauthorized { .. }

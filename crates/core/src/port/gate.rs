@@ -1,5 +1,5 @@
-//! The gate, which permits or refuses. A loop asks the gate before it continues, before each write to a
-//! forge, and before each push. A write or a push requires the [`WritePermit`] that a gate grants.
+//! The write gate. A loop asks the gate for permission before it continues, before each write to a forge, and
+//! before each push. A write or a push requires the [`WritePermit`] that a gate grants.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub enum HaltReason {
         #[serde(rename = "last")]
         greatest_token: FencingToken,
     },
-    /// The caller only reads, so it has no gate that could permit a write.
+    /// The caller may only read; its gate refuses every write.
     #[error("this command only reads")]
     ReadOnly,
 }
@@ -51,22 +51,22 @@ impl HaltReason {
     }
 }
 
-/// A refusal by the gate, after which the run or the caller must stop.
+/// A refusal by the gate. The run or the caller must stop after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateHalt {
     /// Reason that the gate returned.
     pub reason: HaltReason,
-    /// Description of the write that was not made; `None` if the caller was not about to write.
+    /// Description of the write that the refusal prevented; `None` if no write was requested.
     pub withheld_write: Option<String>,
 }
 
 impl GateHalt {
-    /// Creates a refusal that prevented the write `undone`.
+    /// Creates a refusal that prevented a write. `undone` describes the write.
     pub fn before_write(undone: impl Into<String>, reason: HaltReason) -> Self {
         Self { reason, withheld_write: Some(undone.into()) }
     }
 
-    /// Returns the greatest token that was issued, if the lease is lost.
+    /// Returns the greatest token that was issued if the lease is lost; otherwise `None`.
     pub fn superseding_token(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { greatest_token: last } = self.reason { Some(last) } else { None }
     }
@@ -89,7 +89,7 @@ impl fmt::Display for GateHalt {
 
 impl std::error::Error for GateHalt {}
 
-/// A check that decides whether a run may continue and whether it may write.
+/// Decides whether a run may continue and whether it may write.
 #[async_trait]
 pub trait WriteGate: Debug + Send + Sync {
     /// Permits a write at this moment, or refuses it with the reason.
@@ -101,14 +101,14 @@ pub trait WriteGate: Debug + Send + Sync {
     }
 }
 
-/// Maximum age of a gate's permission that still allows the first call of an effect.
+/// Maximum age of a gate's permission when the first call of an effect is made.
 const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
-/// A gate's permission to make the calls of one effect. A permit can be obtained only by asking a gate.
+/// A gate's permission to make the calls of one effect. Only a gate can grant a permit.
 #[derive(Debug)]
 pub struct WritePermit {
     gate: Arc<dyn WriteGate>,
-    /// Time of the permission in milliseconds; [`USED`] after a call has used the permission.
+    /// Time of the permission in milliseconds; [`USED_MARKER`] after a call has used the permission.
     answered: AtomicI64,
 }
 
@@ -116,7 +116,7 @@ pub struct WritePermit {
 const USED_MARKER: i64 = i64::MIN;
 
 impl WritePermit {
-    /// Asks the gate for a permit; `now` is the wall clock.
+    /// Asks the gate for a permit. `now` is the wall-clock time.
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
@@ -143,8 +143,8 @@ impl WritePermit {
         self.gate.permit_write().await
     }
 
-    /// Discards the gate's original permission, so the next call asks the gate again. A caller does this
-    /// after it has waited for another call.
+    /// Discards the gate's original permission, so the gate is asked again before the next call. Used after
+    /// the caller has waited, because the permission may be outdated.
     pub fn expire(&self) {
         self.answered.store(USED_MARKER, Ordering::Relaxed);
     }

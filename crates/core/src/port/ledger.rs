@@ -9,13 +9,13 @@ use crate::ledger::{
 use crate::money::MicroUsd;
 
 /// A ledger of the budgets that pay for model calls. Each method is one durable transaction over all levels
-/// of a budget. Each method first settles expired reservations at their full amount, as estimated costs. The
-/// limit of a level is the limit in the latest request.
+/// of a budget. Each method first settles expired reservations at their full amount, as estimated costs. Each
+/// request contains the limits of its levels; the limit in the latest request applies.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Reserves money for one model call: the smallest amount that any level has left, but at most
-    /// `request.max_amount`. Refuses if less than `request.min_amount` is left. A budget without levels is an
-    /// error, because nothing would limit the cost.
+    /// Reserves money for one model call: at most `request.max_amount`, and no more than any level has left.
+    /// Refuses if less than `request.min_amount` is left. A budget without levels is an error, because the
+    /// cost would have no limit.
     async fn reserve(
         &self,
         budget: &RunBudget,
@@ -24,7 +24,7 @@ pub trait Ledger: Send + Sync {
 
     /// Settles a call at this cost and releases the rest of its reservation. Repeating the settlement changes
     /// nothing. A metered cost always takes precedence over an estimated cost, even if it is reported later.
-    /// The reason is that a process that was presumed dead may still report the cost of its call. Returns the
+    /// For example, a process may report the cost of its call after its reservation has expired. Returns the
     /// cost that the ledger now records for the call.
     async fn settle_reservation(
         &self,
@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Returns the usage of these levels, in the order of `levels`.
     async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
-    /// Returns the usage of every level whose period is current, if calls have used the level. Levels without
-    /// a period are included if calls have used them today.
+    /// Returns the usage of every level of the current day or month that calls were charged to. Levels
+    /// without a period are included if calls were charged to them today.
     async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Combinations of ports that callers pass together as one object.
+//! Traits that combine several ports into one trait object.
 
 use super::{EffectLog, ForgeRead, ForgeWrite, Ledger, OperatorStore, RunStore, SlotStore, SweepStore};
 

@@ -8,18 +8,18 @@ pub use crate::line::MAX_TEXT;
 use crate::line::clean_line;
 use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
-/// Maximum length of a stored name of a person or thing, in characters.
+/// Maximum length of a stored name, in characters, for example of an actor or a slot.
 pub const MAX_NAME: usize = 200;
-/// A store of the rows that operators change. The tokens of runs do not fence these rows. The store applies
+/// A store of the rows that operators change. Writes to these rows need no fencing token. The store applies
 /// the changes one after the other, and the audit log records each change.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
     /// Returns the current kill switches, with the names of repositories. The result is not cached.
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the global switch on or off, as [`KillSwitch::apply_request`] decides. One transaction writes
-    /// the switch, its audit log line, its notice and, if the switch is turned off, the request for a sweep.
-    /// Returns the switch before and after the change.
+    /// Turns the global kill switch on or off, as [`KillSwitch::apply_request`] decides. One transaction
+    /// writes the switch, the line of the audit log and the notice. If the switch is turned off, the
+    /// transaction also requests a sweep. Returns the switch before and after the change.
     async fn turn_switch(
         &self,
         request: &SwitchRequest,
@@ -42,11 +42,11 @@ pub trait OperatorStore: Send + Sync {
     /// Returns the oldest notices that are not delivered yet, in the order in which they were queued.
     async fn pending_notices(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
-    /// Marks a notice as done, because it was delivered or has no reachable recipient.
+    /// Marks a notice as finished: it was delivered, or no recipient can be reached.
     async fn finish_notice(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Deletes a batch of the actions and delivered notices that are older than `before`. Returns the number
-    /// of deleted entries; 0 means that no older entry is left.
+    /// Deletes a batch of audit log entries and finished notices that are older than `before`. Returns the
+    /// number of deleted entries; 0 means that no entry older than `before` is left.
     async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
@@ -57,14 +57,15 @@ pub struct OperatorAction {
     pub actor: String,
     /// Action, in the words of the command that performs it: `kill on`, `slots retry`.
     pub action: String,
-    /// Object of the action, such as a slot's key; empty if the action has only one possible object.
+    /// Object that the action changed, such as a slot's key; empty if actions of this type have only one
+    /// possible object.
     pub target: String,
     /// Further details of the action, in one line.
     pub detail: String,
 }
 
 impl OperatorAction {
-    /// Creates an action; reduces each part to one visible line of bounded length.
+    /// Creates an action. Each field is reduced to one line of visible text and truncated.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
             actor: clean_line(actor, MAX_NAME),
@@ -111,7 +112,8 @@ impl NoticeKind {
 pub struct NewNotice {
     /// Subject of the notice.
     pub kind: NoticeKind,
-    /// Object of the notice; empty if notices of this kind have only one possible object.
+    /// Object that the notice is about, such as a slot's key; empty if notices of this kind have only one
+    /// possible object.
     pub key: String,
     /// Period in which the notice is delivered at most once, such as a day.
     pub period: String,
@@ -120,7 +122,7 @@ pub struct NewNotice {
 }
 
 impl NewNotice {
-    /// Creates a notice; reduces its text to one visible line of bounded length.
+    /// Creates a notice. Its text is reduced to one line of visible text and truncated.
     pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
         Self { kind, key: key.into(), period: period.into(), text: clean_line(text, MAX_TEXT) }
     }

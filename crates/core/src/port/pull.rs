@@ -1,8 +1,8 @@
-//! One pull request: its present state, its reviews, and the texts that a loop posts. No call in this module
+//! Types for one pull request: its current state, its reviews, and the texts that a loop posts. Truing never
 //! approves, merges or closes a pull request.
 //!
-//! Titles, texts and names are untrusted data. A text is ours if one of our accounts wrote it and its marker
-//! verifies.
+//! Titles, texts and names are untrusted data. A text is "ours" if one of Truing's accounts wrote it and its
+//! marker verifies.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::publish::ForgeThread;
 
 /// Heading of the list of findings that cannot be shown on a line of the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
-/// Heading above the findings that already have an open thread of ours.
+/// Heading above the list of findings for which Truing already has an open thread.
 const OPEN_THREADS_HEADING: &str = "### Findings already on this pull request";
 
 /// A pull request as its forge describes it now. Title and description are untrusted text of users.
@@ -39,12 +39,12 @@ pub struct PullRequest {
     pub author: Option<AuthorAccount>,
     /// Labels of the pull request; `None` if the forge has no labels.
     pub labels: Option<Vec<String>>,
-    /// True if each login at this forge belongs to only one account.
+    /// True if logins are unique at this forge.
     pub has_unique_names: bool,
-    /// Branch that contains the changes; empty if it was deleted.
+    /// Branch that contains the changes; empty if the branch was deleted.
     pub branch: String,
-    /// Repository that has to be fetched to get the head; `None` if the head can be fetched from another
-    /// repository ([`HeadRepository::is_only_source`]).
+    /// Repository from which the head must be fetched; `None` if the target repository also has the head
+    /// ([`HeadRepository::is_only_source`]).
     pub head_repository: Option<HeadRepository>,
 }
 
@@ -67,8 +67,8 @@ pub enum PrState {
     Closed,
 }
 
-/// The current state of a pull request. Unlike `PullRequest`, it has details that need further calls, such as
-/// our permission to push to the branch.
+/// The current state of a pull request. Unlike `PullRequest`, this type has details that need further calls,
+/// such as our permission to push to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullDetails {
     /// Address of the web page at the forge.
@@ -85,7 +85,7 @@ pub struct PullDetails {
     pub head: PullHead,
     /// Branch into which the pull request is to be merged.
     pub base_branch: String,
-    /// Newest commit of the base branch, as the forge last recorded it.
+    /// Newest commit of the base branch that the forge has recorded for the pull request.
     pub base: Sha,
     /// Labels of the pull request.
     pub labels: Vec<String>,
@@ -102,8 +102,8 @@ pub struct PullHead {
     pub branch: String,
     /// Repository of the branch; `None` if it was deleted.
     pub repository: Option<HeadRepository>,
-    /// True if we may push to the branch; `None` if the forge does not report it. The forge may refuse a push
-    /// even if the value is true.
+    /// True if Truing may push to the branch; `None` if the forge does not report the permission. The forge
+    /// may refuse a push even if the value is true.
     pub push: Option<bool>,
 }
 
@@ -128,9 +128,9 @@ pub struct MergeSummary {
     pub head: Sha,
     /// True if the pull request conflicts with its base; `None` if the forge does not know yet.
     pub conflicts: Option<bool>,
-    /// Mergeability that the forge reports, with the obstacle if a merge is not possible.
+    /// Mergeability that the forge reports. If a merge is not possible, the value names the obstacle.
     pub state: Mergeable,
-    /// Outcome of the reviews that the repository's rules require; `None` if they require no review.
+    /// Outcome of the reviews that the repository's rules require; `None` if the rules require no review.
     pub decision: Option<PullReviewDecision>,
 }
 
@@ -145,7 +145,7 @@ pub enum PullReviewDecision {
     ChangesRequested,
 }
 
-/// The newest check run or commit status with one name on a commit.
+/// The newest check run or commit status of a commit that has this name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitCheck {
     /// Name of the check run, or context of the commit status.
@@ -178,15 +178,15 @@ pub struct AppliedLabel {
     pub name: String,
     /// Account that set the label last; `None` if the account was deleted or the forge does not report it.
     pub set_by: Option<Actor>,
-    /// True if the account that set the label is a person's and currently has write permission to the
-    /// repository. Only such a label starts a run.
+    /// True if a person set the label and currently has write permission to the repository. Only a trusted
+    /// label starts a run.
     pub trusted: bool,
 }
 
 /// A thread of comments on the diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewThread {
-    /// Id and state of the thread; `None` while the forge lists its comments but not yet the thread.
+    /// Id and state of the thread; `None` while the forge lists the thread's comments, but not the thread.
     pub thread: Option<ForgeThread>,
     /// True if the lines have changed since the thread began.
     pub outdated: bool,
@@ -209,7 +209,8 @@ pub struct LineComment {
     pub author: Option<Actor>,
     /// Commit that the comment was made on.
     pub commit: Option<Sha>,
-    /// Last line that the comment is currently on; `None` if the comment is outdated or is on a whole file.
+    /// Last line to which the comment is currently attached; `None` if the comment is outdated or is on a
+    /// whole file.
     pub line: Option<u32>,
     /// Time of the comment, by the forge's clock.
     pub created: UnixMillis,
@@ -232,14 +233,14 @@ pub struct ConversationComment {
     pub created: UnixMillis,
 }
 
-/// The data in the marker of one of our reviews. They identify the audit whose findings the review reports.
+/// The data in the marker of a review by Truing. They identify the audit whose findings the review reports.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditMark {
     /// Converge run that made the audit.
     pub run: RunId,
     /// Number of the audit in the run, from 1.
     pub audit: u32,
-    /// True if the audit found nothing.
+    /// True if the audit reported no finding.
     pub clean: bool,
     /// Commit that was audited.
     pub commit: Sha,
@@ -290,24 +291,24 @@ impl AuditMark {
 
 impl PullReview {
     /// Returns the data of the audit that this review reports. Returns `None` if the review lacks our marker,
-    /// or if the marker names another commit than the reviewed one.
+    /// or if the marker does not name the reviewed commit.
     pub fn audit_mark(&self) -> Option<AuditMark> {
         let mark = AuditMark::from_topic(self.topic.as_ref()?)?;
         (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
     }
 }
 
-/// The effect of one of our reviews on merging. Our reviews never approve a pull request.
+/// The effect that a review by Truing has on merging. Truing's reviews never approve a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
     /// A comment that neither requests changes nor withdraws a request.
     Comment,
-    /// A request for changes. On a pull request that our own account opened, the review is posted as a
-    /// comment, because forges refuse a request for changes by the author.
+    /// A request for changes. If our account opened the pull request, the review is posted as a comment,
+    /// because forges refuse a request for changes by the author.
     RequestChanges,
-    /// A comment that also withdraws our account's earlier request for changes, without an approval. Some
-    /// forges attach the request to the earlier review. There the request remains until a person dismisses
-    /// that review.
+    /// A comment that also withdraws our account's earlier request for changes, without an approval. At some
+    /// forges, a later comment cannot withdraw a request. The request then remains until a person dismisses
+    /// the earlier review.
     Withdraw,
 }
 
@@ -336,15 +337,16 @@ pub struct LineDraft {
     pub topic: Topic,
     /// Text of the comment, without a marker.
     pub body: String,
-    /// The finding as one line of text, for the list of findings without a new comment in the review's text.
+    /// The finding as one line of text. If the finding gets no new comment, this line is listed in the
+    /// review's text.
     pub line: String,
 }
 
 impl ReviewDraft {
     /// Renders the review's text. `refused_findings` are the findings whose comments the forge refused to
-    /// place. `open_threads` are the findings that already have an open thread of ours, each with the
-    /// thread's address. Lists are cut to fit into `max_len` UTF-16 units; a note gives the number of omitted
-    /// findings.
+    /// place. `open_threads` are the findings for which Truing already has an open thread, each with the
+    /// thread's address. The lists are truncated such that the text has at most `max_len` UTF-16 units. A
+    /// note gives the number of omitted findings.
     pub fn render_text(
         &self,
         refused_findings: &[&LineDraft],
@@ -377,7 +379,8 @@ impl ReviewDraft {
     }
 }
 
-/// Appends as many parts to the text as fit, and gives the number of the others in a final note.
+/// Appends parts to the text up to `max_len` UTF-16 units. If parts are omitted, a final note gives their
+/// number.
 fn append_parts(mut text: String, parts: &[String], max_len: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
     let note = |omitted_count: usize| format!("\n\n… and {omitted_count} more.");
@@ -401,9 +404,9 @@ pub enum PostedReview {
     Review {
         /// Forge's id of the review.
         id: ReviewId,
-        /// Comments that the forge already lists, each with its finding's topic. A finding that is absent
-        /// here is in the review's text, or [`super::ForgeRead::threads`] later returns its comment with the
-        /// topic.
+        /// Comments that the forge already lists, each with its finding's topic. A finding that is not in
+        /// this list is part of the review's text, or its comment is not listed yet. In that case,
+        /// [`super::ForgeRead::threads`] returns the comment with its topic later.
         comments: Vec<(Topic, CommentId)>,
     },
     /// One comment in the conversation contains the whole review.

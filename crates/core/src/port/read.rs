@@ -1,5 +1,4 @@
-//! The read side of a forge, for one repository and one pull request of it. Writes are effects
-//! ([`crate::effect`]).
+//! Reads one repository of a forge and one of its pull requests. Writes are effects ([`crate::effect`]).
 
 use async_trait::async_trait;
 
@@ -11,10 +10,10 @@ use super::{
 use crate::id::{CommentId, Sha, Topic};
 use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
-/// A repository and one pull request of it, read on behalf of one producer. The pull request number 0 means
-/// that there is only the repository. Methods that read a pull request then fail without calling the forge.
+/// Reads a repository and one of its pull requests, on behalf of one producer. With the number 0, there is no
+/// pull request; methods that read it then fail without calling the forge.
 ///
-/// The implementation verifies the markers in the texts that it reads, and returns the texts without them.
+/// The implementation verifies the markers in the texts that it reads, and returns the texts without markers.
 #[async_trait]
 pub trait ForgeRead: Send + Sync {
     /// Returns the current pull request with one call; the result is not cached. The description still
@@ -24,11 +23,11 @@ pub trait ForgeRead: Send + Sync {
     /// Returns the current pull request, with details that need further calls.
     async fn pull_details(&self) -> Result<PullDetails, ForgeError>;
 
-    /// Returns the predicted result of a merge. At some forges, the request starts the computation, so the
-    /// caller must retry while the result is not known.
+    /// Returns the predicted result of a merge. Some forges start the computation only on this request. The
+    /// caller must therefore retry while the result is not known.
     async fn merge_state(&self) -> Result<MergeSummary, ForgeError>;
 
-    /// Returns the newest check of each name on a commit.
+    /// Returns the checks of a commit; for each name, only the newest.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Returns the labels of the pull request, with the accounts that set them.
@@ -41,31 +40,33 @@ pub trait ForgeRead: Send + Sync {
     /// Returns all threads on the diff, in the order in which they began.
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError>;
 
-    /// Returns the comments that show items of the producer: the comments by our accounts with a marker for
-    /// this pull request. A marker that was signed with an unknown key is accepted, because only Truing
-    /// writes with these accounts.
+    /// Returns the producer's comments on this pull request. A comment is included if one of our accounts
+    /// wrote it and it has a marker for this pull request. A marker that was signed with an unknown key is
+    /// accepted, because only Truing uses these accounts.
     ///
-    /// `recorded_comments` are the comments in our records. They are returned even if a user has changed
-    /// their text and removed the marker. A recorded comment that is missing from the forge's list is
-    /// requested by its id, because the list may be outdated.
+    /// `recorded_comments` are the comments in our records. Recorded comments are returned even if a user has
+    /// removed the marker from the text. The forge's list may be outdated. A recorded comment that is missing
+    /// from the list is therefore requested by its id.
     async fn producer_comments(
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
-    /// Returns the item that a comment on the diff shows, if this producer wrote the comment. The comment
-    /// must be in `recorded_comments`, or be by one of our accounts with a marker for this pull request.
+    /// Returns the subject of a comment on the diff if this producer wrote the comment. The comment must be
+    /// in `recorded_comments`, or one of our accounts must have written it with a marker for this pull
+    /// request.
     async fn comment_subject(
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError>;
 
-    /// Returns the topic of this comment on the diff, if the comment is ours and began a thread.
+    /// Returns the topic of this comment on the diff if the comment is ours and began a thread; otherwise
+    /// `None`.
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
-    /// Returns the conversation comments of all users whose text, without surrounding white space, is `text`;
-    /// oldest first. Such comments are commands that trigger a bot.
+    /// Returns the conversation comments of all users with the text `text`, apart from surrounding white
+    /// space. The oldest comment is first. Such comments are commands that trigger a bot.
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
     /// Returns the accounts that reacted with eyes to a comment in the conversation.
@@ -85,9 +86,8 @@ pub trait ForgeRead: Send + Sync {
     /// one of our accounts opened it and its marker verifies.
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
-    /// Returns the comments in the conversation of an issue or a pull request, ours too, oldest first. If
-    /// `since` is given, only comments later than that comment are returned. This also works if that comment
-    /// was deleted.
+    /// Returns the comments in the conversation of an issue or a pull request, including our own, oldest
+    /// first. If `since` is given, only later comments are returned, even if the comment `since` was deleted.
     async fn replies(
         &self,
         number: u64,

@@ -1,5 +1,5 @@
-//! The port to the reader, which is the process that parses a repository's files, and the reader's requests
-//! and responses.
+//! The port to the reader, with its requests and responses. The reader is the process that parses a
+//! repository's files.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::finding::{CodeLocation, RawFinding};
 use crate::outcome::UnreviewedFile;
 use crate::suppression::{SuppressedFinding, UnusedSuppression};
 
-/// A changed file, as far as a reader needs it.
+/// The data of a changed file that the reader needs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ChangedFile {
     /// Path of the file at the head.
@@ -31,8 +31,8 @@ pub struct ReadRequest {
     pub tree: PathBuf,
     /// Changed files to read, in path order.
     pub files: Vec<ChangedFile>,
-    /// Other changed paths that are not to be read (removed, binary, ignored). Rules about files that must
-    /// change together need these paths.
+    /// Changed paths that the reader must not read (removed, binary or ignored files). Rules about files that
+    /// must change together need these paths.
     #[serde(default)]
     pub also_changed: Vec<RepoPath>,
     /// Names of the rule packs to use.
@@ -66,14 +66,14 @@ pub struct ReadReport {
 /// The complete output of a tool, and the folder in which the tool ran.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ToolOutput {
-    /// Name of the tool, if the output does not contain it.
+    /// Name of the tool; used if the output does not contain a name.
     pub tool: String,
     /// Name of the output format; `None` if it has to be detected.
     pub format: Option<String>,
-    /// All absolute paths of the folder with the files that may occur in the output.
+    /// All absolute paths by which the output may refer to the folder with the files.
     pub roots: Vec<String>,
     /// Folder in which the tool ran, relative to the folder with the files; `None` for that folder itself.
-    /// Relative paths in the output begin at the folder in which the tool ran.
+    /// Relative paths in the output are relative to the folder in which the tool ran.
     #[serde(default)]
     pub folder: Option<RepoPath>,
     /// Output of the tool; invalid UTF-8 in it is replaced.
@@ -83,11 +83,11 @@ pub struct ToolOutput {
     #[serde(default)]
     #[serde(rename = "failed")]
     pub failure_reason: Option<String>,
-    /// Failure to report if no finding can be read from the output; set if the tool's exit code means that
-    /// there are findings.
+    /// Failure that is reported if the output contains no readable finding although the exit code means that
+    /// there are findings. `None` for other exit codes.
     #[serde(default)]
     pub unnamed: Option<String>,
-    /// Facts of a run outside Truing; `None` if Truing ran the tool.
+    /// Data about a tool run outside Truing; `None` if Truing ran the tool.
     #[serde(default)]
     pub foreign: Option<ExternalToolRun>,
     /// True if the tool exited with the code that means no findings.
@@ -108,27 +108,27 @@ pub struct ToolOutput {
     /// a later run.
     #[serde(default)]
     pub keep: BTreeSet<String>,
-    /// Findings that the caller stored in an earlier run, for files that have not changed since. If present,
-    /// they are used instead of `text`.
+    /// Stored findings of an earlier run, for files that have not changed since then. If present, they
+    /// replace the findings in `text`.
     #[serde(default)]
     #[serde(rename = "kept")]
     pub cached_findings: Option<Vec<RawFinding>>,
 }
 
-/// A run of a tool outside Truing, perhaps on another machine.
+/// Data about a tool run outside Truing, possibly on another machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ExternalToolRun {
     /// Name of the tool as the user gave it; overrides the name in the output.
     pub tool: Option<String>,
-    /// Folder in which the tool may have run. The reader assumes this folder only if files in the folder
-    /// match the relative paths in the output.
+    /// Folder in which the tool may have run. The reader uses this folder only if the relative paths in the
+    /// output match files in the folder.
     pub folder: Option<RepoPath>,
-    /// True if the tree contains every file of the head. A path in the output that is not in the tree is then
-    /// an error.
+    /// True if the tree contains every file of the head. A path in the output that the tree does not contain
+    /// is then an error.
     pub is_tree_whole: bool,
 }
 
-/// A tool's output to be parsed, and the changed files to which its findings are restricted.
+/// A request to parse a tool's output. Only findings in the changed files are returned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToolRequest {
     /// Folder that contains the head's files. Links in it are not followed.
@@ -144,7 +144,7 @@ pub struct ToolRequest {
 pub struct ToolDetectionRequest {
     /// Folder that contains the head's files. Links in it are not followed.
     pub tree: PathBuf,
-    /// Paths of files that may show that a tool is used.
+    /// Paths of files, such as configuration files, that may show which tools the repository uses.
     pub paths: Vec<String>,
     /// Paths of the changed files; the project may exclude some of them from a tool.
     #[serde(rename = "changed")]
@@ -156,8 +156,8 @@ pub struct ToolDetectionRequest {
 pub struct DetectedTools {
     /// Tools in the order of their names.
     pub tools: Vec<DetectedTool>,
-    /// Text for users: the file of hooks that cannot be read, and the reason. The arguments that these hooks
-    /// pass to tools are then not known.
+    /// Text for users: the file of hooks that cannot be read, and the reason. The hooks' arguments for tools
+    /// are then not known.
     pub unread_hooks: Option<String>,
 }
 
@@ -173,11 +173,10 @@ pub struct DetectedTool {
     pub args: Vec<String>,
     /// Changed files that the hook excludes from the tool.
     pub left_out: Vec<String>,
-    /// Changed files that the tool can check according to their first line, although their names do not show
-    /// this.
+    /// Changed files whose first line shows that the tool can check them, although their names do not.
     pub scripts: Vec<String>,
     /// True if the tool's configuration selects the files. The tool is then run without file arguments,
-    /// because these would override the configuration.
+    /// because file arguments would override the configuration.
     #[serde(rename = "whole")]
     pub selects_own_files: bool,
 }
@@ -194,8 +193,7 @@ pub struct ToolFindings {
     pub outside_count: u64,
     /// Number of findings that the output marks as suppressed.
     pub suppressed: u64,
-    /// Descriptions, for users, of the output's entries that could not be used, and of a failure of the tool
-    /// itself.
+    /// Descriptions, for users, of results in the output that could not be used, and of failures of the tool.
     pub problems: Vec<String>,
     /// Reason, for users, why earlier findings that the tool no longer reports may still exist; `None` if
     /// these findings are gone.
@@ -211,7 +209,7 @@ pub struct ToolFindings {
     pub keep: Option<Vec<RawFinding>>,
 }
 
-/// Replacements of lines that a model proposes. They are verified in the same way as replacements by rules.
+/// A request to verify line replacements that a model proposes. They are verified like replacements by rules.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixValidationRequest {
     /// Folder that contains the head's files. Links in it are not followed.
@@ -234,7 +232,7 @@ pub struct ReplacementProposal {
 }
 
 impl ReplacementProposal {
-    /// Returns the replacement of a finding, if it has one.
+    /// Returns the replacement that a finding suggests; `None` if it suggests none.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let replacement = raw.suggestion.as_ref()?.replacement.clone();
         let CodeLocation { path, start_line, end_line, .. } = &raw.location;
@@ -242,8 +240,8 @@ impl ReplacementProposal {
     }
 }
 
-/// The reason why a reader returned no report. A single file that cannot be read causes no error, but is
-/// listed in the report.
+/// The reason why a reader returned no report. If only a single file cannot be read, the reader returns no
+/// error; the report lists the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
     /// There is no rule pack with this name.
@@ -280,8 +278,8 @@ pub trait RepositoryReader: Send + Sync {
     /// Detects the known tools that a repository uses.
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
 
-    /// Returns the paths that rules read in addition to these changed files. If these files exist, the tree
-    /// of a read request must contain them. This call opens no file of the repository.
+    /// Returns the paths that rules read in addition to these changed files. If a file exists at such a path,
+    /// the tree of a read request must contain the file. This call opens no file of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

@@ -1,30 +1,30 @@
-//! A repository at a forge, as seen by loops that open pull requests from the repository's own branches and
-//! ask questions in issues. Crate `git` handles branches and commits.
+//! Types for a repository at a forge. The loops that use them open pull requests from the repository's own
+//! branches, and ask questions in issues. Crate `git` handles branches and commits.
 
 use serde::Serialize;
 
 use crate::id::{AccountId, CommentId, ReviewId, Sha, Topic, UnixMillis};
 
-/// A repository at a forge, as it is now.
+/// The current data of a repository at a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepositoryDetails {
     /// Current full name, as `owner/name`.
     pub name: String,
     /// Default base branch of new pull requests.
     pub default_branch: String,
-    /// Our permissions to change the repository.
+    /// Truing's permissions to change the repository.
     pub writable: WriteAccess,
     /// True if the repository is a fork of another one.
     pub is_fork: bool,
 }
 
-/// Our write permissions in a repository, as far as the forge reports them before a call. The forge may
-/// refuse a call even if these permissions allow it.
+/// Truing's write permissions in a repository, as the forge reports them. The forge may refuse a call even if
+/// these permissions allow the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriteAccess {
-    /// True if the repository is archived, so that nothing in it can be changed.
+    /// True if the repository is archived and therefore read-only.
     pub archived: bool,
-    /// True if our credential may push branches; `None` if the forge does not report it.
+    /// True if Truing's credential may push branches; `None` if the forge does not report this permission.
     pub push: Option<bool>,
     /// True if the repository has issues enabled.
     pub issues: bool,
@@ -35,9 +35,9 @@ pub struct WriteAccess {
 pub struct Actor {
     /// Id of the account. No other account can get this id.
     pub id: AccountId,
-    /// Current name of the account. At some forges, a user may choose a name that another user already has.
+    /// Current name of the account. At some forges, several users may have the same name.
     pub login: String,
-    /// True if this is one of our present or former accounts.
+    /// True if this is a current or former account of Truing.
     pub ours: bool,
     /// True if the forge lists the account as a person's account. The account of an App is not a person's
     /// account.
@@ -45,7 +45,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Returns true if `id_or_name` identifies this account: [`AccountId::matches_name`].
+    /// Returns true if `id_or_name` identifies this account (see [`AccountId::matches_name`]).
     pub fn matches_name(&self, id_or_name: &str, unique_names: bool) -> bool {
         self.id.matches_name(&self.login, id_or_name, unique_names)
     }
@@ -87,8 +87,8 @@ pub struct BranchPull {
     pub base: String,
     /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// Topic of the pull request, if one of our accounts opened the pull request and our marker in its text
-    /// verifies; otherwise `None`, for example because a user has removed the marker.
+    /// Topic from the marker, if one of our accounts opened the pull request and the marker verifies.
+    /// Otherwise `None`, for example if a user has removed the marker.
     pub topic: Option<Topic>,
     /// Opening time, by the forge's clock.
     pub created: UnixMillis,
@@ -128,19 +128,19 @@ pub struct PullDraft {
     pub draft: bool,
 }
 
-/// A commit of a pull request. The author is the author in the git commit, which the forge does not verify.
+/// A commit of a pull request. Name and e-mail address of the author come from the git commit; the forge does
+/// not verify them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullCommit {
     /// Full id of the commit.
     pub sha: Sha,
-    /// Account that the forge assigns to the author's e-mail address; `None` if the forge knows no such
-    /// account.
+    /// Account to which the author's e-mail address belongs; `None` if the forge knows no such account.
     pub author: Option<Actor>,
     /// Name of the author.
     pub name: String,
     /// E-mail address of the author.
     pub email: String,
-    /// Commit time as the commit records it. A rebase changes the commit time, but not the author.
+    /// Committer date of the git commit. A rebase changes this date, but not the author.
     pub committed: UnixMillis,
 }
 
@@ -155,7 +155,7 @@ pub enum ReviewState {
     Commented,
     /// The review was dismissed later.
     Dismissed,
-    /// The review is not submitted: only its author can see it.
+    /// The review is not submitted yet. Only its author can see the review.
     Pending,
 }
 
@@ -170,11 +170,11 @@ pub struct PullReview {
     pub state: ReviewState,
     /// Commit that was reviewed; `None` if this commit no longer exists.
     pub commit: Option<Sha>,
-    /// Time of the review, by the forge's clock; `None` for a pending one.
+    /// Time of submission, by the forge's clock; `None` for a pending review.
     pub submitted_at: Option<UnixMillis>,
     /// Text of the review, without our marker. Empty if the review has only comments on the diff.
     pub body: String,
-    /// Topic of the review, if one of our accounts wrote it and our marker verifies.
+    /// Topic from the marker, if one of our accounts wrote the review and the marker verifies.
     pub topic: Option<Topic>,
 }
 
@@ -191,14 +191,14 @@ pub struct PullRequestComment {
     pub created: UnixMillis,
     /// Text of the comment, without our marker.
     pub body: String,
-    /// Topic of the comment, if one of our accounts wrote it and our marker verifies.
+    /// Topic from the marker, if one of our accounts wrote the comment and the marker verifies.
     pub topic: Option<Topic>,
 }
 
 /// The activity of all users on a pull request. Each list is sorted, oldest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PullActivity {
-    /// Commits of the pull request; a forge may limit the list (GitHub: 250).
+    /// Commits of the pull request. A forge may limit the number of commits in the list (GitHub: 250).
     pub commits: Vec<PullCommit>,
     /// Reviews of the pull request.
     pub reviews: Vec<PullReview>,
@@ -241,7 +241,7 @@ pub struct ConversationReply {
     pub created: UnixMillis,
     /// Text of the reply, without our marker.
     pub body: String,
-    /// Topic of the reply, if one of our accounts wrote it and our marker verifies.
+    /// Topic from the marker, if one of our accounts wrote the reply and the marker verifies.
     pub topic: Option<Topic>,
 }
 
@@ -263,7 +263,7 @@ mod tests {
             !ann.matches_name("ann", false) && !ann.matches_name("eve", true) && !ann.matches_name("", true)
         );
         assert!(cloud.matches_name("{0A-1}", false) && !cloud.matches_name("ann", false));
-        // An account does not match the id of another account, even if its login equals that id.
+        // An account does not match an id of another account, even if the account's login equals this id.
         for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
             assert!(!liar.matches_name(&liar.login, true), "{liar:?}");
         }

@@ -1,5 +1,5 @@
-//! Persistent records of the runs of every loop: findings, desired comments and statuses, and the dismissals
-//! by users.
+//! The port to the stored runs of every loop, with findings, desired comments and statuses, and users'
+//! dismissals.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use crate::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredSta
 use crate::sync::job::JobState;
 use crate::sync::record;
 
-/// The run that makes a write. The store refuses the write if a newer run of the same loop has begun on the
-/// same key. Newer runs have greater tokens.
+/// Identifies the run that makes a write. The store refuses the write if a run with a greater token, that is,
+/// a newer run, of the same loop has begun on the same key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunReference {
     /// Id that identifies the run.
@@ -28,7 +28,7 @@ pub struct RunReference {
     pub token: FencingToken,
 }
 
-/// The head and base of a pull request at one moment.
+/// The head and base commits of a pull request at one time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PullRevision {
     /// Newest commit of the pull request.
@@ -37,34 +37,35 @@ pub struct PullRevision {
     pub base: Sha,
 }
 
-/// The state that the store returns when a run begins.
+/// The stored state of the key, returned when a run begins.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunStart {
     /// Revision of the last published review (stage `published`); `None` if no review was published.
     pub reviewed: Option<PullRevision>,
-    /// Revision that was computed last, published or not. The recorded findings belong to this revision.
+    /// Revision of the last review that was computed, whether it was published or not. The recorded findings
+    /// belong to this revision.
     pub last_computed: Option<PullRevision>,
     /// Record of the review of revision `reviewed`; `None` if the record cannot be read.
     pub last_review: Option<ReviewRecord>,
-    /// True if this run is on the revision `reviewed` again, and another run since that review was on a
-    /// different revision.
+    /// True if this run is on the revision `reviewed`, and a run between the two was on a different revision.
     pub returns_to_reviewed: bool,
-    /// Outcome of the newest earlier run, if that run has computed the same revision without publishing
-    /// (stage `computed`). The new run then only has to publish this outcome.
+    /// Record of the previous run, if that run computed a review of the same revision but did not publish it
+    /// (stage `computed`). The new run then only has to publish the review.
     pub computed: Option<ReviewRecord>,
-    /// Dismissals on this key at the begin of the run. Later dismissals take effect in the next run.
+    /// Dismissals on this key when the run begins. Later dismissals take effect in the next run.
     pub dismissals: Vec<Dismissal>,
 }
 
-/// The findings of a run, and the comments and status that the forge should show. One transaction writes all
-/// of these and sets the run's stage to `computed`.
+/// The findings of a run, and the comments and the status that the forge should show. One transaction writes
+/// them and sets the run's stage to `computed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComputedReview {
-    /// Producer that owns the rows in `desired`.
+    /// Producer of the comments in `desired`.
     pub producer: CommentProducer,
-    /// All known findings of the key. They replace the recorded findings.
+    /// All known findings of the key. This list replaces the recorded findings.
     pub findings: Vec<Finding>,
-    /// All rows of the producer's desired state. A row whose comment is already stored keeps this comment.
+    /// All desired comments of the producer. If the id of a posted comment is already stored for a row, the
+    /// row keeps the id.
     pub desired: Vec<DesiredComment>,
     /// Status of the head; `None` for local runs.
     pub status: Option<DesiredStatus>,
@@ -72,7 +73,7 @@ pub struct ComputedReview {
     pub outcome: ReviewRecord,
 }
 
-/// A head that is skipped without a review.
+/// The head of a pull request that is skipped without a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkippedHead {
     /// Id of the run that skips the head.
@@ -83,16 +84,16 @@ pub struct SkippedHead {
     pub revision: PullRevision,
 }
 
-/// The name, address and head of a slot's pull request or job, for display. Decisions use the forge's data
-/// instead.
+/// The name, address and head of a slot's pull request or job, for display. These data are never used for
+/// decisions; decisions use current data from the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SlotDescription {
     /// Name to display, `owner/name#7`.
     pub name: String,
     /// Address of the web page at the forge.
     pub url: String,
-    /// Head at the time of the last event. It is used for display and to ignore events without a new head,
-    /// but never to select the reviewed commit.
+    /// Head at the time of the last event. Used for display, and to ignore events that bring no new head.
+    /// Never used to select the commit to review.
     pub head: Option<Sha>,
 }
 
@@ -110,36 +111,36 @@ pub struct HistoryEvent {
     pub description: String,
 }
 
-/// A store of runs and their data. Newer runs have greater tokens. A write by a run is refused
+/// A store of runs and their data. A newer run has a greater token. A write by a run is refused
 /// ([`StoreError::Fenced`]) if a newer run of the same loop has begun on the same key. An effect is refused
 /// if a newer run of any loop has begun on the key.
 #[async_trait]
 pub trait RunStore: Send + Sync {
     // ------------------------------------------------------------------------------------------ every loop
 
-    /// Adds events to the history. Events of a fenced run are accepted, because they belong to the history,
-    /// too.
+    /// Adds events to the history. Events of a fenced run are accepted, too, because they did happen.
     async fn append_history(&self, events: &[HistoryEvent]) -> Result<(), StoreError>;
 
-    /// Stores the display names of these keys and replaces earlier ones. A description without a head keeps
-    /// the earlier head.
+    /// Stores the descriptions of these keys, which replace earlier descriptions. If a new description has no
+    /// head, the stored head is kept.
     async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError>;
 
-    /// Records that these heads are skipped without a review, for the reason `reason`, in one transaction. A
-    /// head is omitted if any run has already begun on its pull request.
+    /// Records, in one transaction, that these heads are skipped without a review because of `reason`. A head
+    /// is not recorded if any run has already begun on its pull request.
     async fn skip_heads(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError>;
 
-    /// Returns the display names of these keys, in order; `None` for a key that was never described.
+    /// Returns the descriptions of these keys, in the order of `keys`; `None` for a key without a stored
+    /// description.
     async fn descriptions(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError>;
 
-    /// Returns a token for a run whose key has no slot (a local run). The token is greater than all tokens
-    /// that were issued or accepted so far.
+    /// Returns a fencing token for a local run, whose key has no slot. The token is greater than all tokens
+    /// that the store has issued or accepted.
     async fn fresh_token(&self) -> Result<FencingToken, StoreError>;
 
-    /// Returns the dismissals on this key, including the withdrawn ones.
+    /// Returns the dismissals on this key, including withdrawn dismissals.
     async fn dismissals(&self, key: &SlotKey) -> Result<Vec<Dismissal>, StoreError>;
 
-    /// Stores dismissals, each on its key. A dismissal replaces an earlier dismissal of the same finding.
+    /// Stores each dismissal under its key. A dismissal replaces an earlier dismissal of the same finding.
     /// Writes `action` to the audit log in the same transaction.
     async fn store_dismissals(
         &self,
@@ -159,7 +160,7 @@ pub trait RunStore: Send + Sync {
         now: UnixMillis,
     ) -> Result<RunStart, StoreError>;
 
-    /// Returns the revision to which the recorded findings belong, if there is one.
+    /// Returns the revision to which the recorded findings belong; `None` if no findings are recorded.
     async fn known_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError>;
 
     /// Returns all findings recorded for the key.
@@ -174,8 +175,8 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Assigns a new token to the key's newest computed or published review. Returns the review's run id,
-    /// which stays the same, or `None` if the key has no such review. Returns [`StoreError::Fenced`] unless
-    /// the token is greater than the last token of the key.
+    /// which does not change; `None` if the key has no such review. Returns [`StoreError::Fenced`] unless the
+    /// token is greater than the last token of the key.
     async fn take_over_review(
         &self,
         key: &SlotKey,
@@ -191,7 +192,7 @@ pub trait RunStore: Send + Sync {
         computed: &ComputedReview,
     ) -> Result<(), StoreError>;
 
-    /// Writes the desired summary and status for a run that could not compute anything. Findings, other
+    /// Writes the desired summary and status for a run that could not compute a review. Findings, other
     /// desired rows and the run's stage stay unchanged. Repeating the call changes nothing.
     async fn store_announcement(
         &self,
@@ -201,14 +202,16 @@ pub trait RunStore: Send + Sync {
         status: &DesiredStatus,
     ) -> Result<(), StoreError>;
 
-    /// Returns the producer's desired rows, and the desired status if it is not set at the forge yet.
+    /// Returns the producer's desired comments. Also returns the desired status if it is not set at the forge
+    /// yet.
     async fn desired_state(
         &self,
         key: &SlotKey,
         producer: CommentProducer,
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError>;
 
-    /// Stores the ids of the comments that now show these items. Ends the open effects on these items.
+    /// Stores the ids of the comments that the forge now shows for these subjects. Ends the open effects on
+    /// these subjects.
     async fn store_comments(
         &self,
         run: &RunReference,
@@ -216,8 +219,8 @@ pub trait RunStore: Send + Sync {
         comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), StoreError>;
 
-    /// Removes the ids of comments that were deleted at the forge, and the effects on the comments' items. If
-    /// such an item is to be shown again, a new comment is posted.
+    /// Removes the stored ids of comments that were deleted at the forge, and the log entries of effects on
+    /// their subjects. If such a subject is still desired, a new comment is posted.
     async fn remove_comments(
         &self,
         run: &RunReference,
@@ -225,8 +228,8 @@ pub trait RunStore: Send + Sync {
         items: &[CommentSubject],
     ) -> Result<(), StoreError>;
 
-    /// Changes where the comments of these rows are placed (for example, on the file instead of a line),
-    /// because the forge refuses the earlier anchors.
+    /// Changes the anchors of these comments, for example from a line to the file, because the forge refuses
+    /// the stored anchors.
     async fn replace_anchors(
         &self,
         run: &RunReference,
@@ -251,7 +254,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Marks an attempt as failed, and stores its outcome and cost. The attempt may have failed before the
-    /// run began. An already computed review is kept, and the next run can publish it. Returns
+    /// run began. A review that is already computed is kept, and the next run can publish the review. Returns
     /// [`StoreError::Fenced`] if a newer run has begun.
     async fn mark_failed(
         &self,
@@ -260,8 +263,8 @@ pub trait RunStore: Send + Sync {
         now: UnixMillis,
     ) -> Result<(), StoreError>;
 
-    /// Marks an interrupted run as deferred, if the run has caused a cost that no record contains yet. Does
-    /// nothing if the run has not begun, or if a newer run has begun.
+    /// Marks an interrupted run as deferred if it has caused costs that no record contains yet. Does nothing
+    /// if the run has not begun, or if a newer run has begun.
     async fn mark_interrupted(&self, run: &RunReference, now: UnixMillis) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ converge
@@ -273,14 +276,14 @@ pub trait RunStore: Send + Sync {
         key: &SlotKey,
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError>;
 
-    /// Stores the current record of a converge run, durably.
+    /// Durably stores the current record of a converge run.
     async fn store_converge(
         &self,
         token: FencingToken,
         record: &converge::record::ConvergeRecord,
     ) -> Result<(), StoreError>;
 
-    /// Returns one run by its id.
+    /// Returns the record of the converge run with this id.
     async fn converge_run(&self, run: &RunId)
     -> Result<Option<converge::record::ConvergeRecord>, StoreError>;
 
@@ -290,7 +293,7 @@ pub trait RunStore: Send + Sync {
     /// greater than the job's last token. Repeated calls for the same run are accepted.
     async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError>;
 
-    /// Stores the state of the run's job, durably.
+    /// Durably stores the state of the run's job.
     async fn store_job(&self, run: &RunReference, job: &JobState) -> Result<(), StoreError>;
 
     /// Ends the run: stores the job's state and the record in one transaction. Repeating the call changes
@@ -302,9 +305,10 @@ pub trait RunStore: Send + Sync {
         record: &record::SyncRecord,
     ) -> Result<(), StoreError>;
 
-    /// Returns a job's newest runs, newest first. Records that cannot be read are omitted and logged.
+    /// Returns the records of a job's newest runs, newest first. Records that cannot be read are omitted and
+    /// logged.
     async fn job_records(&self, job: &SlotKey, limit: usize) -> Result<Vec<record::SyncRecord>, StoreError>;
 
-    /// Returns every job that ever ran, with its key.
+    /// Returns the key and state of every job that has ever begun a run.
     async fn jobs(&self) -> Result<Vec<(SlotKey, JobState)>, StoreError>;
 }

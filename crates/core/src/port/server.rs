@@ -1,5 +1,5 @@
-//! Data that a forge returns outside the context of one pull request: lists of repositories, pull requests
-//! and comments, the authors, and branch protection.
+//! Data of a forge that are not requested for one pull request: lists of repositories, pull requests and
+//! comments, accounts of authors, and branch protection.
 
 use super::{CommentKind, PullRevision};
 use crate::id::{AccountId, CommentId, Sha, UnixMillis};
@@ -19,7 +19,7 @@ impl ForgeKind {
     /// All supported kinds of forge.
     pub const ALL: [Self; 3] = [Self::Github, Self::Bitbucket, Self::BitbucketDc];
 
-    /// Returns the word for this kind in a configuration: the value of `forge.NAME.kind`.
+    /// Returns the value of `forge.NAME.kind` in the configuration that stands for this kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
@@ -34,7 +34,7 @@ impl ForgeKind {
     }
 }
 
-/// A repository as the forge lists it.
+/// A repository in a list that the forge returned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgeRepository {
     /// Forge's id, which survives renames and transfers.
@@ -45,7 +45,7 @@ pub struct ForgeRepository {
     pub archived: bool,
 }
 
-/// An open pull request as a list of the forge contains it.
+/// An open pull request in a list that the forge returned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenPull {
     /// Id of the pull request's repository.
@@ -90,18 +90,18 @@ pub struct AuthorAccount {
     pub id: AccountId,
     /// Current login of the account.
     pub login: String,
-    /// True if the account is a person's, and not that of an app or a bot.
+    /// True if the account belongs to a person; false for an app or a bot.
     pub is_person: bool,
 }
 
 /// A comment on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullComment {
-    /// Whether the comment is in the conversation or on the diff.
+    /// Kind of the comment: in the conversation or on the diff.
     pub kind: CommentKind,
     /// Forge's number of the comment, unique among the comments of its kind.
     pub id: u64,
-    /// Comment that began the thread, if this one is a reply on the diff.
+    /// Comment that began the thread, if this comment is a reply on the diff.
     pub first_comment: Option<CommentId>,
     /// Number of the pull request.
     pub number: u64,
@@ -117,11 +117,12 @@ pub struct PullComment {
     pub updated: UnixMillis,
 }
 
-/// The protection of a branch, which may make the forge refuse a push.
+/// The protection of a branch. Because of its rules, the forge may refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchProtection {
-    /// True if the branch is protected. Only administrators can read the rules that protect the branch.
+    /// True if the branch is protected. The forge shows the details of this protection only to
+    /// administrators.
     pub is_protected: bool,
-    /// Kinds of the ruleset rules that apply to the branch, such as `required_signatures`.
+    /// Types of the rules in rulesets that apply to the branch, such as `required_signatures`.
     pub rules: Vec<String>,
 }

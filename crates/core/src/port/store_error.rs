@@ -13,7 +13,7 @@ pub enum StoreError {
         /// Greatest token that the store has accepted.
         greatest_token: FencingToken,
     },
-    /// The store does not work because of its file, disk, lock or version.
+    /// The store cannot be used, for example because of its file, the disk, a lock or the store's version.
     #[error("{0}")]
     Unavailable(String),
     /// A stored value cannot be parsed.

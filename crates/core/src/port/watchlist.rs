@@ -1,5 +1,5 @@
-//! State of the sweep: the known repositories, and the time up to which their comments were read. Also the
-//! requests that users make by comments, check buttons and labels; served requests are marked.
+//! The port to the stored state of the sweep: the known repositories, and the time up to which their comments
+//! were read. Also stores users' requests by comment, check button or label, and which of them are served.
 
 use async_trait::async_trait;
 
@@ -9,32 +9,31 @@ use crate::id::{AccountId, PrId, Sha, SlotKey, SlotVersion, UnixMillis};
 use crate::ledger::BudgetLevel;
 use crate::slot::Slot;
 
-/// A repository that was seen at a forge.
+/// A repository that a forge has listed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownRepository {
     /// `NAME` of the repository's forge in `[forge.NAME]`.
     pub forge: String,
     /// Forge's id of the repository.
     pub id: String,
-    /// Full name `owner/name` as last seen. Another repository may have this name now; only the id
-    /// identifies it.
+    /// Full name `owner/name` as last seen. Another repository may have this name now; only the id identifies
+    /// the repository.
     pub name: String,
-    /// Time up to which comments were read: comments whose last change is earlier are not read as commands
-    /// again.
+    /// Time up to which comments were read. Comments whose last change is earlier are not read again.
     pub cursor: UnixMillis,
-    /// Time since which the forge no longer lists the repository.
+    /// Time since which the forge no longer lists the repository; `None` if the repository is listed.
     pub missing_since: Option<UnixMillis>,
     /// True after the onboarding of the repository is complete ([`SweepStore::finish_onboarding`]).
     pub onboarded: bool,
 }
 
-/// Whether a comment is in the conversation or on the diff. A forge may number the comments of the two kinds
+/// Kind of a comment: in the conversation or on the diff. A forge may number the comments of the two kinds
 /// separately.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CommentKind {
     /// A comment in the conversation of the pull request.
     Conversation,
-    /// A comment on a line or a file of the diff, or a reply there.
+    /// A comment on a line or a file of the diff, or a reply to such a comment.
     Diff,
 }
 
@@ -51,37 +50,39 @@ impl CommentKind {
     }
 }
 
-/// A request of a user, in the form in which it is stored until it is served.
+/// A stored request of a user. It stays stored until it is served.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserRequest {
     /// Pull request that the request concerns.
     pub pr: PrId,
-    /// Means by which the user made the request.
+    /// Comment, button or label by which the user made the request.
     pub origin: RequestOrigin,
-    /// Time at which the request was noticed.
+    /// Time at which Truing noticed the request.
     pub noticed_at: UnixMillis,
 }
 
-/// The means by which a user makes a request.
+/// The comment, button or label by which a user makes a request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RequestOrigin {
-    /// A comment that looked like a command. Its text is read from the forge when the request is served.
+    /// A comment that looked like a command. The comment's text is read from the forge when the request is
+    /// served.
     Comment {
         /// Whether the comment is in the conversation or on the diff.
         kind: CommentKind,
         /// Forge's number of the comment, among those of its kind.
         id: u64,
     },
-    /// The button of our check, which requests a review. The forge does not record who pressed the button, so
-    /// the account is stored here. Several presses before the request is served count as one request.
+    /// The *Re-run* button of Truing's check, which requests a review. The forge does not record who pressed
+    /// the button, so the account is stored here. Several presses before the request is served count as one
+    /// request.
     Check {
         /// Account that pressed the button.
         account: AccountId,
-        /// Login of the account at that time.
+        /// Login of the account when the button was pressed.
         login: String,
     },
-    /// A label that requests a converge run. The account that set it is read from the forge when the request
-    /// is served. If the label is set again before the request is served, this counts as one request.
+    /// A label that requests a converge run. The account that set the label is read from the forge when the
+    /// request is served. Setting the label several times before the request is served counts as one request.
     Label {
         /// Name of the label.
         name: String,
@@ -92,15 +93,15 @@ pub enum RequestOrigin {
 /// exactly once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserRequestOutcome {
-    /// Version at which the slot was read, and the slot to be stored.
+    /// Version of the slot when it was read, and the new slot to be stored.
     pub slot: (SlotVersion, Slot),
-    /// Events for the output of `truing why`.
+    /// Events for the slot's history, which `truing why` prints.
     pub events: Vec<HistoryEvent>,
     /// Entry for the audit log.
     pub act: OperatorAction,
-    /// Dismissal that replaces an earlier one of the same finding.
+    /// Dismissal to be stored. It replaces an earlier dismissal of the same finding.
     pub dismissal: Option<Dismissal>,
-    /// Budget level whose limit is raised by the amount of its configured limit.
+    /// Budget level whose limit is raised once more by its configured amount.
     pub raised_level: Option<BudgetLevel>,
 }
 
@@ -112,25 +113,25 @@ pub struct ReviewProgress {
     /// Revision of the newest run after which no further review was needed
     /// ([`is_review_settled`](crate::settled::is_review_settled)).
     pub last_settled: Option<PullRevision>,
-    /// True if the pull request was skipped without a review. Only a new head is then a reason for a review;
-    /// a new base commit is not.
+    /// True if the pull request was skipped without a review. In this case, a new head leads to a review, but
+    /// a new base commit does not.
     pub is_skipped: bool,
 }
 
-/// A store of the rows of the sweep and of users' requests. These rows are not fenced, because no run writes
+/// A store for the sweep's data and for users' requests. Writes need no fencing token, because no run makes
 /// them.
 #[async_trait]
 pub trait SweepStore: Send + Sync {
     /// Returns every known repository of a forge: the stored repositories, and the repositories whose pull
-    /// requests have a stored description. The cursor of a repository that is known only from a description
-    /// is the store's current time.
+    /// requests have a stored description. If a repository is known only from a description, its cursor is
+    /// the store's current time.
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
 
-    /// Stores the repositories as given, but keeps the cursor of a known repository. Writes nothing for a
-    /// repository that is unchanged.
+    /// Stores the repositories. The stored cursor of a known repository is kept, and unchanged repositories
+    /// are not written.
     async fn store_repositories(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
 
-    /// Completes the onboarding of a repository.
+    /// Marks the onboarding of a repository as complete.
     async fn finish_onboarding(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
     /// Returns the progress of the reviews of each key, in the order of `keys`.
@@ -139,8 +140,8 @@ pub trait SweepStore: Send + Sync {
     /// Returns the stored slots of the repository's pull requests.
     async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the repository's pull requests that a run reviewed at this head. Runs that the store no longer
-    /// keeps are not considered.
+    /// Returns the repository's pull requests that were reviewed at this head, according to the runs that are
+    /// still stored.
     async fn pulls_reviewed_at(
         &self,
         forge: &str,
@@ -148,9 +149,9 @@ pub trait SweepStore: Send + Sync {
         head: &Sha,
     ) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores, in one durable transaction: requests in a repository, the repository as in
-    /// [`Self::store_repositories`], and the time `read_until` up to which its comments were read. Requests
-    /// whose comment is already stored stay unchanged, served or not.
+    /// Stores requests in a repository, the repository as in [`Self::store_repositories`], and the time
+    /// `read_until` up to which its comments were read. All writes are one durable transaction. A request
+    /// whose comment is already stored is not changed, whether it is served or not.
     async fn store_requests(
         &self,
         requests: &[UserRequest],
@@ -159,12 +160,12 @@ pub trait SweepStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Returns the requests at a forge that are not served yet. The list begins with the oldest comment of
-    /// each repository, then the second oldest of each, and so on. Buttons and labels of a repository follow
-    /// its comments.
+    /// each repository, followed by the second oldest comment of each repository, and so on. The requests by
+    /// button and label in a repository come after the repository's comments.
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
-    /// Marks a request as served, and makes the changes in `obeyed` exactly once, even if the call is
-    /// repeated. Returns a conflict if the slot's row has changed since it was read.
+    /// Marks a request as served, and makes the changes in `obeyed`. If the call is repeated, the changes are
+    /// not made again. Returns a conflict if the slot's row has changed since it was read.
     async fn mark_request_served(
         &self,
         request: &UserRequest,

@@ -1,4 +1,4 @@
-//! The content of a check run. A check run shows more details on a commit than a commit status.
+//! The content of a check run. On a commit, a check run shows more details than a commit status.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct CheckContent {
     pub conclusion: CheckConclusion,
     /// Text of the check run in Markdown.
     pub summary: String,
-    /// Annotations of lines, worst first, at most [`MAX_ANNOTATIONS`].
+    /// Annotations of lines, with the worst finding first; at most [`MAX_ANNOTATIONS`].
     pub annotations: Vec<CheckAnnotation>,
 }
 
@@ -39,7 +39,7 @@ pub struct CheckAnnotation {
     /// Annotated lines.
     #[serde(rename = "place")]
     pub location: CodeLocation,
-    /// True if the finding blocks.
+    /// True if the finding is a blocking finding.
     pub blocks: bool,
     /// Title of the finding, in one line.
     pub title: String,

@@ -1,14 +1,14 @@
-//! Shortens texts that are longer than a forge accepts. Texts are cut where the Markdown stays intact, and
-//! end with a note.
+//! Shortens texts that are longer than a forge accepts. A text is cut at a position where the Markdown stays
+//! valid, and a note is appended.
 
 /// Note at the end of a shortened text.
 const NOTE: &str = "_… truncated: the whole text is longer than a comment may be._";
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns the text, cut to at most `max_len` units ([`utf16_length`]). If the text is too long, as many
-/// lines as fit are kept, an open code block is closed, and a note is added. A line with code or markup is
-/// never split, because its meaning could change. A second call changes nothing.
+/// Returns the text, truncated to at most `max_len` UTF-16 units ([`utf16_length`]). If the text is too long,
+/// the first lines that fit are kept, an open code block is closed, and a note is added. A line with code or
+/// markup is never split, because its meaning could change. Truncating the result again changes nothing.
 pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if utf16_length(text) <= max_len {
         return text.to_owned();
@@ -40,8 +40,8 @@ pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if left.is_empty() { NOTE.to_owned() } else { format!("{left}{GAP}{NOTE}") }
 }
 
-/// Returns the length of a text in UTF-16 units. The forge with the strictest limit counts these units, and a
-/// text has at least as many units as characters.
+/// Returns the length of a text in UTF-16 units. The forge with the strictest limit counts UTF-16 units. A
+/// text has at least as many units as characters, so limits in characters are kept, too.
 pub(super) fn utf16_length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }

@@ -1,4 +1,4 @@
-//! Lines around a finding, and the reasons why a finding is unverified.
+//! Stored lines around a finding, and the reasons why a finding is unverified.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ pub const MAX_SNIPPET_LINES: usize = 20;
 /// Maximum number of lines above a finding, and of lines below it, that are stored.
 pub const MAX_AROUND: usize = 12;
 
-/// The reason why the state of an open finding is not known.
+/// The reason why a review could not verify that an open finding still exists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnverifiedReason {
     /// No model has completed a review of this head.
     NotReviewed,
-    /// No reviewer was shown the file.
+    /// No reviewer has seen the finding's file.
     NotShown,
     /// No reviewer gave a verdict on the finding.
     NoVerdict,
@@ -26,7 +26,7 @@ pub enum UnverifiedReason {
 }
 
 impl UnverifiedReason {
-    /// Returns the reason in words for users, as the end of a sentence.
+    /// Returns the reason as text for users, as the end of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has finished a review of this head",
@@ -37,28 +37,28 @@ impl UnverifiedReason {
     }
 }
 
-/// The lines around a finding, as they were when it was last seen.
+/// The lines around a finding when the finding was last seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SurroundingLines {
     /// Lines above the finding, the nearest last, without indentation.
     pub before: Vec<String>,
     /// Lines below the finding, the nearest first, without indentation.
     pub after: Vec<String>,
-    /// Number of places in the file at which the finding's lines occurred.
+    /// Number of times that the finding's lines occurred in the file.
     pub copies: u32,
-    /// Text of the change at the time when a reviewer last saw the finding. Lines that this text lacks are
-    /// new.
+    /// Snapshot of the change from the last time that a reviewer saw the finding. Code that this snapshot
+    /// lacks is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "seen")]
     pub change_snapshot: Option<ChangeSnapshot>,
 }
 
-/// A stored snapshot of a change: hashes of its statements, and the text near a finding.
+/// A stored snapshot of a change: hashes of statements, and the text near a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeSnapshot {
     /// Hashes of the statements near the finding in its file, and of the statements that the change added.
     pub marks: StatementHashes,
-    /// True if `marks` covers everything that the change added.
+    /// True if `marks` contains the hashes of all statements that the change added.
     pub is_whole: bool,
     /// Text of the finding's lines and of the lines near the finding.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -66,8 +66,7 @@ pub struct ChangeSnapshot {
 }
 
 impl SurroundingLines {
-    /// Stores the surroundings of the lines from `start` to `end` of a file. `seen` becomes
-    /// [`SurroundingLines::change_snapshot`].
+    /// Stores the surroundings of the lines from `start` to `end` of a file.
     pub(super) fn new(
         page: &ComparedFile,
         start: u32,
@@ -89,7 +88,7 @@ impl SurroundingLines {
     }
 }
 
-/// Returns the index, from 0, of a line number, from 1.
+/// Converts a line number (from 1) to an index (from 0).
 pub(super) fn line_index(line: u32) -> usize {
     usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX)
 }

@@ -1,10 +1,10 @@
 //! Evidence of a fix that leaves a finding's own lines unchanged (docs/adr/0062). Such a fix may be a new
-//! check before these lines, other changed lines around them, or a change in code that these lines call.
+//! check before these lines, another change around them, or a change in code that they call.
 //!
 //! Evidence is code that is new since a reviewer last saw the finding. Near the finding, a statement with new
-//! text or a new neighbour is enough. Elsewhere, the change must have added the statement. The statement must
-//! also belong to code that the finding's lines use, to a caller of the finding's function, or to that
-//! function after a move (`moved`).
+//! text or a new neighbour is sufficient. Elsewhere, the change must have added the statement. In addition,
+//! the statement must be part of code that the finding's lines use, of a caller of the finding's function, or
+//! of the moved function itself (`moved`).
 
 mod moved;
 
@@ -23,18 +23,18 @@ use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
-/// Maximum number of lines that a verdict may quote. A longer quote would not show clearly which of its lines
-/// are the fix.
+/// Maximum number of lines that a verdict may quote. In a longer quote, the lines of the fix could not be
+/// identified.
 const MAX_QUOTED: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
 const MIN_NAME: usize = 3;
-/// Key words of the supported languages that could be mistaken for a name.
+/// Key words of the supported languages. They are not names, even if a bracket follows.
 const CONTROL: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
     "except", "return", "await", "yield", "assert", "not", "and", "unless",
 ];
 
-/// Key words of a definition.
+/// Key words that introduce a definition.
 const DEFINES: [&str; 18] = [
     "def",
     "fn",
@@ -55,12 +55,12 @@ const DEFINES: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Maximum number of words that are searched for a key word of a definition, and maximum number of such key
+/// Maximum number of words that are searched for a definition's key word. Also the maximum number of such key
 /// words in a row.
 const MAX_DEFINES: usize = 4;
 
-/// The lines that replaced the own lines of open findings, each with the finding's id. Such lines are
-/// evidence only for the finding whose lines they replaced.
+/// The current lines that replaced the lines of open findings, each with the finding's id. Such lines are
+/// evidence for no other finding.
 pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
 pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
@@ -79,8 +79,8 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     unanswered_findings(known_findings).filter_map(lines).collect()
 }
 
-/// Returns the quoted lines of a verdict as evidence, if they contain new code that can be a fix of the
-/// finding. `outcome` is the current location of the finding's own lines.
+/// Returns the lines that a verdict quotes as evidence, if they contain new code that may fix the finding.
+/// `outcome` is the current location of the finding's own lines.
 pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
@@ -168,10 +168,10 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     Some(FixEvidence { mark: Some(mark), ..FixEvidence::new(path, first, last, &quoted) })
 }
 
-/// Returns true if the quoted lines, which have replaced the finding's own lines, contain new code or adjoin
-/// removed code.
+/// Returns true if the quoted lines contain new code or adjoin removed code. They must already be known to
+/// replace the finding's lines.
 pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
-    // Findings that an earlier version of Truing stored lack this data.
+    // Findings that an earlier version of Truing stored have no snapshot; their quoted lines are accepted.
     let Some(seen) = finding.surrounding_lines.as_ref().and_then(|around| around.change_snapshot.as_ref())
     else {
         return true;
@@ -192,7 +192,7 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
         || all.windows(2).any(|pair| matches!(pair, [above, below] if is_gone_between(above, below)))
 }
 
-/// A file, compared with the snapshot from the time when a reviewer last saw a finding.
+/// Compares a file with the snapshot from the last time that a reviewer saw a finding.
 struct FileComparison<'a> {
     snapshot: &'a ChangeSnapshot,
     nearby_tokens: TokenSequence,
@@ -204,9 +204,8 @@ impl<'a> FileComparison<'a> {
         Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file: page }
     }
 
-    /// Returns true if a formatter has merely split or joined the lines of the statement. In this case, the
-    /// stored text near the finding contains the same tokens, with the same tokens directly before and after
-    /// them.
+    /// Returns true if only the line breaks of the statement have changed. In this case, the stored text near
+    /// the finding contains the statement's tokens and their direct neighbours in the same order.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
         let tokens = self.file.code().tokens_between(statement.first_line, statement.last_line);
         !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
@@ -259,9 +258,9 @@ fn referenced_names(snippet: &str) -> BTreeSet<&str> {
     names
 }
 
-/// Returns the name that a line defines, if the line may be a definition. The name is the word after a
-/// definition's key word. Without such a key word, it is the last word before the first bracket, colon or
-/// equals sign.
+/// Returns the name that a line defines; `None` if the line cannot be a definition. The name is the word
+/// after the definition's key word. If there is no such key word, the name is the last word before the first
+/// bracket, colon or equals sign.
 fn defined_name(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
@@ -273,7 +272,7 @@ fn defined_name(line: &str) -> Option<&str> {
         is_said = true;
     }
     if is_said {
-        // Skips the receiver of a method in Go.
+        // The receiver of a Go method is skipped.
         let behind = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
         let name = line_words(behind.map_or(rest, |(_, rest)| rest)).next()?;
         return (name.len() >= MIN_NAME).then_some(name);
@@ -284,7 +283,7 @@ fn defined_name(line: &str) -> Option<&str> {
     (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
-/// Returns the name that a statement defines, if the statement has a body or is an assignment. Also returns
+/// Returns the name that a statement defines, or `None` if it has no body and is no assignment. Also returns
 /// the names of the enclosing definitions, innermost first.
 fn defined_and_enclosing_names<'a>(
     file: &'a ComparedFile,
@@ -317,7 +316,7 @@ fn is_assignment(line: &str) -> bool {
     line.get(at..).is_some_and(|rest| rest.starts_with('=') && !rest.starts_with("=="))
 }
 
-/// Returns the name of the function around a finding.
+/// Returns the name of the innermost function that contains the finding.
 fn enclosing_function<T: Fn(&RepoPath) -> Option<String>>(
     outcome: &FollowOutcome,
     head: &HeadView<'_, T>,

@@ -1,10 +1,10 @@
-//! Locates the lines of a finding in the current files, by the text of the lines and of the lines around
-//! them.
+//! Locates the lines of a finding in the current files. The search compares the stored text of these lines
+//! and of the lines around them.
 //!
-//! The search uses no diff, because the working tree, index or branch in which a finding was reported often
-//! no longer exists. Dynamic programming aligns the stored surroundings with the file. Each pair of equal
-//! lines adds a score that depends on the line's content. Each skipped line of the file between two pairs
-//! subtracts a small cost.
+//! The search uses no diff, because the state of the code in which a finding was reported often no longer
+//! exists. Dynamic programming aligns the stored surroundings with the file. Each pair of equal lines adds a
+//! score that depends on the line's content. Each skipped line of the file between two pairs subtracts a
+//! small cost.
 
 use std::collections::BTreeSet;
 
@@ -17,22 +17,22 @@ use crate::finding::Finding;
 
 /// Maximum number of lines of a searched file. A finding in a longer file is not followed.
 const MAX_LINES: usize = 60_000;
-/// Maximum number of other files that are searched for a finding.
+/// Maximum number of changed files, other than the finding's own, that are searched for a finding.
 const MAX_FILES: usize = 300;
 
-/// Score of a pair of equal lines: for lines with words, for lines with signs only, and for blank lines.
+/// Scores of a pair of equal lines: lines with words, lines with punctuation only, and blank lines.
 const WORDS: i32 = 100;
 const SIGNS: i32 = 12;
 const BLANK: i32 = 1;
-/// Minimum score at which a finding's surroundings count as found. Surroundings that cannot reach this score
-/// must be found completely.
+/// Minimum score of surroundings that count as found. If all surrounding lines together score less, all of
+/// them must be found.
 const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORDS;
 /// Minimum percentage of the highest possible score, and minimum score, for a match in another file.
 const ELSEWHERE_PERCENT: i32 = 50;
 const MIN_OTHER_FILE_SCORE: i32 = 3 * WORDS;
 
-/// Minimum number, and minimum percentage, of the finding's lines and their neighbours that a file must
-/// contain to count as a possible rewrite of the finding's code.
+/// Minimum number and minimum percentage of the finding's lines and their neighbours that a file must
+/// contain. Only such a file may contain a rewrite of the finding's code.
 const LIKE_LINES: usize = 3;
 const LIKE_PERCENT: usize = 25;
 
@@ -43,23 +43,23 @@ pub enum FollowOutcome {
     Found {
         /// File that contains the lines.
         path: RepoPath,
-        /// First line of the place.
+        /// First of the lines.
         start: u32,
-        /// Last line of the place.
+        /// Last of the lines.
         end: u32,
     },
-    /// The lines have changed. The range consists of the lines that are now between the finding's former
-    /// neighbours.
+    /// The lines have changed. The range consists of the current lines between the lines that were the
+    /// finding's neighbours.
     Changed {
         /// File that contains the range.
         path: RepoPath,
-        /// First line of the range. For an empty range, the line below the range.
+        /// First line of the range; for an empty range, the next line.
         start: u32,
-        /// Last line of the range. For an empty range, the line above the range.
+        /// Last line of the range; for an empty range, the line before `start`.
         end: u32,
-        /// First and last of the lines in the range that probably replaced the finding's lines. They may be
-        /// fewer than the whole range, because neighbours of the finding may have changed too. For an empty
-        /// range, `likely` equals `start` and `end`.
+        /// First and last line of the part of the range that probably replaced the finding's lines. This part
+        /// may be smaller than the range, because neighbours of the finding may have changed, too. For an
+        /// empty range, `likely` equals `start` and `end`.
         likely: (u32, u32),
     },
     /// The file exists, but contains neither the lines nor their neighbours.
@@ -72,7 +72,7 @@ pub enum FollowOutcome {
 }
 
 impl FollowOutcome {
-    /// Returns the file; `None` if it no longer exists.
+    /// Returns the path of the file; `None` if the file no longer exists.
     pub fn path(&self) -> Option<&RepoPath> {
         match self {
             Self::Found { path, .. } | Self::Changed { path, .. } | Self::NotFound { path } => Some(path),
@@ -94,12 +94,13 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
         let page = head.compared_file(path)?;
         Some(LineMatch::new(&wanted, path, &page))
     });
-    // Of several matches with the same rank, the first is kept; the finding's own path is searched first.
+    // If several matches have the same rank, the first match is kept. The finding's own path is searched
+    // first.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     if let Some(own) = own.as_ref().filter(|own| own.is_found()) {
         return own.to_outcome();
     }
-    // If the finding's own file does not contain the lines, they may have moved to another file.
+    // The finding's own file does not contain the lines, but they may have moved to another file.
     let lines: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     let others =
@@ -121,8 +122,8 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
 
-/// Returns true if a changed file contains some of the finding's lines or neighbours, and may therefore
-/// contain a rewritten version of its code. Called for a finding whose file no longer exists.
+/// Returns true if a changed file may contain a rewritten version of the finding's code, because it contains
+/// several of the finding's lines or neighbours. Called if the finding's file no longer exists.
 pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -139,7 +140,7 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
 /// The finding's lines and their neighbours, prepared for the search.
 struct TargetLines {
     lines: Vec<TargetLine>,
-    /// Numbers of lines above and below the finding's own.
+    /// Number of neighbours above the finding's lines, and number of neighbours below them.
     lines_above: usize,
     lines_below: usize,
     /// Number of times that the finding's lines occurred in the finding's file.
@@ -188,9 +189,8 @@ impl TargetLines {
         }
     }
 
-    /// Returns the first and the last index of the finding's own lines, if the finding with all its
-    /// neighbours is unchanged at exactly one place of the file. Returns `None` if the neighbours' score is
-    /// too low to identify the place.
+    /// Returns the first and the last index of the finding's lines, if these lines with all neighbours occur
+    /// unchanged exactly once in the file. Otherwise, or if the neighbours' score is too low, returns `None`.
     fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
@@ -207,10 +207,10 @@ impl TargetLines {
         places.next().is_none().then(|| (at + self.lines_above, at + count - self.lines_below - 1))
     }
 
-    /// Returns the lines between the neighbours that probably replaced the finding's lines, as a half-open
-    /// range. If one of the finding's lines is unchanged, its position determines the range. Otherwise, if
-    /// the number of lines between the neighbours is unchanged, the finding's former position is used. In all
-    /// other cases, the returned range starts directly below the upper neighbour.
+    /// Returns those lines between the neighbours that probably replaced the finding's lines, as a half-open
+    /// range. If lines of the finding are unchanged, their positions determine the range. Otherwise, if the
+    /// number of lines between the neighbours is unchanged, the finding's former position is used. In all
+    /// other cases, the range starts directly below the upper neighbour.
     fn likely_range(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
         let count = self.lines.len() - self.lines_above - self.lines_below;
         let own = self.lines_above..self.lines_above + count;
@@ -238,7 +238,7 @@ struct LineMatch {
     path: RepoPath,
     /// Lines of the finding, if they still exist.
     lines: Option<(usize, usize)>,
-    /// Range between the earlier neighbours, if they were found.
+    /// Range between the finding's former neighbours; `None` if too few of them were found.
     gap: Option<(usize, usize)>,
     /// Lines of `gap` that probably replaced the finding's lines.
     likely_lines: (usize, usize),
@@ -283,8 +283,8 @@ impl LineMatch {
             None => place.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
-        // If the file now contains fewer copies of the lines than before, a copy outside the range is not the
-        // finding's own copy.
+        // If the file now contains fewer copies of the finding's lines, its own copy was probably removed. A
+        // copy outside the range is then another copy.
         let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= target.copies;
         let there = nearest.filter(|place| moved || near(&place) == 0);
         Self { lines: there, gap, likely_lines, score, ..none }
@@ -309,7 +309,8 @@ impl LineMatch {
             (Some((first, last)), _) => {
                 FollowOutcome::Found { path, start: line_number(first), end: line_number(last) }
             }
-            // The range is between the last neighbour above and the first neighbour below.
+            // The range extends from the last neighbour above to the first neighbour below, without these
+            // neighbours.
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (line_number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
@@ -320,9 +321,9 @@ impl LineMatch {
     }
 }
 
-/// Returns the best alignment of the wanted lines with a file's lines, in order: its score, and the partner
-/// of each wanted line. Of several alignments with the same score, the one that begins nearest to `old_index`
-/// is returned. Lines of the file that equal no wanted line matter only as the distance between partners.
+/// Aligns the target lines with a file's lines and returns the best score and the partner of each target
+/// line. If several alignments have the same score, the alignment that begins nearest to `old_index` is
+/// returned. Lines of the file that equal no target line count only for the distance between partners.
 fn best_line_alignment(
     target_lines: &[TargetLine],
     keys: &[u64],
@@ -332,11 +333,11 @@ fn best_line_alignment(
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
     let (rows, width) = (target_lines.len(), columns.len() + 1);
-    // Directions: 0 is diagonal (a pair), 1 is up (a wanted line is missing), 2 is left (the file has lines
-    // in between).
+    // Directions: 0 is diagonal (a pair), 1 is up (a target line is missing), 2 is left (the file has
+    // additional lines).
     let mut ways = vec![1_u8; (rows + 1) * width];
-    // For each column of the previous row: the best score, and the line at which the alignment with this
-    // score begins.
+    // For each column of the previous row: the best score, and the first line of the alignment with this
+    // score.
     let mut above: Vec<(i32, usize)> =
         std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
     let mut scores = above.clone();
@@ -353,8 +354,8 @@ fn best_line_alignment(
                     (best, how) = ((crossed, left.1), 2);
                 }
                 if *key == line.key {
-                    // Number of lines of the file between this line and the previous line that equals a
-                    // wanted line.
+                    // Number of lines between this line of the file and the previous line that equals a
+                    // target line.
                     let skipped = lines - 1;
                     let (so_far, from) =
                         if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
@@ -413,8 +414,8 @@ fn lines_between_partners(
     let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| lines_below > 0));
     match (first, last) {
         (Some(first), Some(last)) => (first, last.max(first)),
-        // In this case, the finding was at the end of the file and had no neighbour below. In the next case,
-        // its neighbours below are gone.
+        // The finding was at the end of the file and had no neighbour below. In the next match arm, the
+        // neighbours below are gone.
         (Some(first), None) if lines_below == 0 => (first, lines),
         (Some(first), None) => (first, (first + size).min(lines)),
         (None, Some(last)) if lines_above == 0 => (0, last),

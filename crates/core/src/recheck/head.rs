@@ -1,4 +1,4 @@
-//! The head of a change, and reviewers' verdicts on whether open findings still exist at this head.
+//! The head of a change, and reviewers' verdicts on open findings at this head.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,11 @@ use crate::id::FindingId;
 use crate::increment::FileRenames;
 use crate::line::truncate_text;
 
-/// Maximum distance, in lines, of code that counts as near a finding.
+/// Maximum distance, in lines, at which code counts as near a finding.
 pub(super) const NEAR: u32 = 12;
 
-/// Number of lines above and below a finding whose text is stored: slightly more than `NEAR`.
+/// Number of lines above and below a finding that are stored as text. The value is slightly greater than
+/// `NEAR`.
 const MAX_NEAR: u32 = NEAR + 4;
 
 /// A reviewer's verdict on an open finding.
@@ -38,11 +39,11 @@ pub struct RecheckVerdict {
     pub finding: FindingId,
     /// Reported state of the finding.
     pub status: RecheckStatus,
-    /// File of the supporting lines; `None` for the finding's own.
+    /// File of the supporting lines; `None` for the finding's own file.
     pub path: Option<RepoPath>,
     /// First and last supporting line; `None` if no lines are given.
     pub lines: Option<(u32, u32)>,
-    /// Text of these lines.
+    /// Text of the supporting lines, as the reviewer quoted it.
     pub excerpt: String,
 }
 
@@ -58,7 +59,7 @@ pub struct ReviewerReport {
 /// The ranges of lines that a change adds to each file. Each range is a pair of its first and last line.
 pub type AddedLines = BTreeMap<RepoPath, Vec<(u32, u32)>>;
 
-/// The files and changes at the head, with which earlier findings are compared.
+/// The files and changes at the head. Earlier findings are compared with them.
 pub struct HeadView<'a, T> {
     /// Reader of a file's text without secrets; returns `None` if the file does not exist or cannot be read.
     pub(super) text: T,
@@ -72,15 +73,15 @@ pub struct HeadView<'a, T> {
     pub(super) renames: &'a FileRenames,
     /// Cache of the files that were read.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
-    /// Hashes of the statements that the change adds; `None` if their number exceeds the limit.
+    /// Hashes of the statements that the change adds; `None` if there are more than the limit.
     pub(super) marks: OnceCell<Option<StatementHashes>>,
 }
 
 impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     /// Creates a view of the head. `text` returns a file's text without secrets, or `None` if the file does
-    /// not exist or cannot be read. `changed` are the changed files that can be read. `added` contains the
-    /// added lines of every file of the change, `deleted` the files that the change deletes, and `renames`
-    /// the earlier paths of files.
+    /// not exist or cannot be read. `changed_paths` are the changed files that can be read. `added_lines`
+    /// contains the added lines of every file of the change, `deleted` the files that the change deletes, and
+    /// `renames` the earlier paths of files.
     pub fn new(
         text: T,
         changed_paths: &'a [RepoPath],
@@ -102,7 +103,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         Some(SurroundingLines::new(&*self.compared_file(path)?, lines.0, lines.1, snippet, None))
     }
 
-    /// Returns a file, if it can be read.
+    /// Returns a file, prepared for comparisons; `None` if the file cannot be read.
     pub(super) fn compared_file(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
         if let Some(page) = self.pages.borrow().get(path) {
             return page.clone();
@@ -112,7 +113,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         page
     }
 
-    /// Returns the snapshot of the change that is stored with a finding at these lines.
+    /// Creates the snapshot that is stored with a finding at these lines.
     pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
         let marks = StatementHashes::from_surroundings(file, lines.0, lines.1);
         let said = self.marks.get_or_init(|| self.added_statement_marks());

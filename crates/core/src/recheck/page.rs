@@ -1,7 +1,7 @@
 //! A file of the head, prepared for comparisons: its lines, tokens and statements.
 //!
-//! All comparisons use hashes. A hash collision can only make a finding count as still present, or a line as
-//! not new. It can therefore keep a finding open, but never close a finding.
+//! All comparisons use hashes. A hash collision can make a finding count as still present, or a line as not
+//! new. A collision can therefore keep a finding open, but never close it.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -17,7 +17,7 @@ pub(super) const MAX_LINE_CHARS: usize = 200;
 /// A file, prepared for comparison.
 pub(super) struct ComparedFile {
     pub(super) text: String,
-    /// Hash of each line; indentation and the amount of white space make no difference.
+    /// Hash of each line. Indentation and the amount of white space do not affect the hash.
     pub(super) lines: Vec<u64>,
     search_tokens: OnceCell<SearchTokens>,
     statements: OnceCell<Vec<CodeStatement>>,
@@ -43,12 +43,13 @@ impl ComparedFile {
         &self.search_tokens().code
     }
 
-    /// Returns the places at which these lines occur as whole lines, ignoring comments and formatting. Each
-    /// place is a pair of the indices of its first and last line.
+    /// Returns all occurrences of these lines as whole lines, ignoring comments and formatting. Each
+    /// occurrence is a pair: the indices of its first and last line.
     pub(super) fn find_places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.search_tokens();
         let places = own.code.find_places(&sought.code);
-        // Lines that contain only a comment have no code, so their text is compared.
+        // If the wanted lines contain only a comment, they have no code. In this case, their whole text is
+        // compared.
         if places.is_empty() { own.text.find_places(&sought.text) } else { places }
     }
 
@@ -57,8 +58,7 @@ impl ComparedFile {
     }
 }
 
-/// Lines in the form in which they are searched: the tokens of their code, and the tokens of their whole
-/// text.
+/// Lines that are searched for, as the tokens of their code and the tokens of their whole text.
 pub(super) struct SearchTokens {
     code: TokenSequence,
     text: TokenSequence,
@@ -70,8 +70,8 @@ impl SearchTokens {
     }
 }
 
-/// A hash (FNV-1a) that is the same on every machine and in every version, because it is later compared with
-/// stored hashes.
+/// A hash (FNV-1a) that is equal on all machines and in all versions of Truing. This is required because
+/// hashes are stored.
 #[derive(Clone, Copy)]
 pub(super) struct StableHash(u64);
 
@@ -95,7 +95,7 @@ impl StableHash {
     }
 }
 
-/// Returns the text by which a line is compared: white space is reduced, and the rest of a long line is cut.
+/// Returns the text of a line for comparisons: white space is reduced, and a long line is truncated.
 pub(super) fn line_key(line: &str) -> String {
     truncate_text(fold_whitespace(std::iter::once(line)), MAX_LINE_CHARS)
 }
@@ -114,7 +114,7 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     (has_gap, is_begun) = (false, true);
                     hash.byte(byte);
                 }
-                // A line with any other character is hashed by the slower general code.
+                // A line with any other character needs the slower general function.
                 _ => return hash_text(&line_key(line)),
             }
         }
@@ -129,8 +129,8 @@ fn hash_text(text: &str) -> u64 {
     hash.get()
 }
 
-/// The words and signs of lines, with the line number of each token. Two texts that differ only in line
-/// breaks, kinds of quotes or commas before a closing bracket have the same tokens.
+/// The tokens (words and punctuation characters) of lines, each with its line index. Texts that differ only
+/// in line breaks, types of quotation marks or commas before a closing bracket have the same tokens.
 pub(super) struct TokenSequence {
     tokens: Vec<u64>,
     lines: Vec<usize>,
@@ -141,8 +141,8 @@ impl TokenSequence {
         Self::from_lines(text.lines())
     }
 
-    /// Reads only the code. It omits comments, semicolons, backslashes that join lines, and brackets around a
-    /// whole expression.
+    /// Returns the tokens of the code only. Comments, semicolons, backslashes that join lines, and brackets
+    /// around a whole expression are omitted.
     pub(super) fn from_code(text: &str) -> Self {
         let code: Vec<_> = text.lines().map(|line| strip_block_comments(strip_comment(line))).collect();
         let joined = |line| str::trim_end(line).trim_end_matches('\\');
@@ -185,8 +185,8 @@ impl TokenSequence {
         all
     }
 
-    /// Returns the tokens from line `first` to line `last` (counted from 1), with one more token before and
-    /// one more after them.
+    /// Returns the tokens from line `first` to line `last` (counted from 1), and one additional token before
+    /// and after them.
     pub(super) fn tokens_between(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
@@ -204,7 +204,7 @@ impl TokenSequence {
         self.lines.push(line);
     }
 
-    /// Returns the places at which these tokens occur as whole lines: the first and last line of each place.
+    /// Returns all occurrences of these tokens as whole lines: the first and last line of each occurrence.
     pub(super) fn find_places(&self, sequence: &Self) -> Vec<(usize, usize)> {
         let sequence = sequence.tokens.as_slice();
         let Some(first) = sequence.first() else { return Vec::new() };
@@ -221,7 +221,7 @@ impl TokenSequence {
     }
 }
 
-/// Returns the token of a sign or a word.
+/// Returns the hash of a word or a punctuation character.
 const fn token_hash(text: &str) -> u64 {
     let (mut hash, mut at) = (StableHash::new(), 0);
     while at < text.len() {
@@ -236,12 +236,12 @@ const SEMICOLON: u64 = token_hash(";");
 const OPENS: u64 = token_hash("(");
 const CLOSES: u64 = token_hash(")");
 const EQUALS: u64 = token_hash("=");
-/// Signs that form a comparison instead of an assignment when `=` follows.
+/// Characters that form a comparison with a following `=`.
 const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
 const TESTS: [u64; 5] =
     [token_hash("if"), token_hash("elif"), token_hash("while"), token_hash("switch"), token_hash("match")];
-/// Words and signs after which a whole expression may begin.
+/// Tokens after which a whole expression may begin.
 const EXPRESSION_PREFIXES: [u64; 7] = [
     OPENS,
     COMMA,
@@ -251,10 +251,10 @@ const EXPRESSION_PREFIXES: [u64; 7] = [
     token_hash("assert"),
     token_hash("case"),
 ];
-/// Signs that may follow directly after an expression that is complete.
+/// Tokens that may follow directly after a complete expression.
 const BEHIND: [u64; 7] =
     [CLOSES, COMMA, SEMICOLON, token_hash("]"), token_hash("}"), token_hash(":"), token_hash("{")];
-/// Signs and words that continue an expression.
+/// Tokens that continue an expression.
 const GOES_ON: [u64; 21] = [
     OPENS,
     token_hash("["),
@@ -279,8 +279,9 @@ const GOES_ON: [u64; 21] = [
     token_hash("not"),
 ];
 
-/// Returns the places of redundant round brackets. Brackets are redundant around a whole expression that is
-/// assigned, returned, tested or passed, and around the only parameter of an arrow function.
+/// Returns the token indices of redundant round brackets. Brackets are redundant around a whole expression
+/// that is assigned, returned, tested or passed as an argument. They are also redundant around the only
+/// parameter of an arrow function.
 fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     let token = |at: usize| tokens.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
@@ -311,7 +312,7 @@ fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     around
 }
 
-/// Returns a line without the block comments that begin and end on that line.
+/// Returns a line without those block comments that begin and end on the line.
 fn strip_block_comments(line: &str) -> Cow<'_, str> {
     let mut kept = Cow::Borrowed(line);
     let mut from = 0;

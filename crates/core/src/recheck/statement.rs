@@ -2,12 +2,12 @@
 //! of formatting do not make a statement new.
 //!
 //! A statement is a line, together with the following lines on which its open brackets continue. White space,
-//! kinds of quotes, commas before a closing bracket, and comments are ignored. A statement has two marks,
-//! which are hashes. The text mark covers the text of the statement. The pair mark also covers the text of
-//! the statement above and the direction of the change in indentation. The pair mark detects a moved line, a
-//! re-indented line, and a line whose upper neighbour was deleted.
+//! types of quotation marks, commas before a closing bracket, and comments are ignored. A statement has two
+//! marks, which are hashes. The text mark covers the text of the statement. The pair mark also covers the
+//! text of the statement above and the direction of the change in indentation. The pair mark therefore
+//! changes if a line is moved or re-indented, or if the statement above is deleted.
 //!
-//! No language is parsed; where this heuristic fails, a finding stays open.
+//! This is a heuristic that parses no language. If it fails, a finding stays open.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::page::{ComparedFile, StableHash};
 
 /// Maximum number of lines that are joined into one statement because a bracket is open. The limit is needed
-/// because the bracket may be part of a string and have no counterpart.
+/// because a bracket in a string may have no closing bracket.
 const MAX_JOINED: u32 = 20;
-/// Bits of a mark that are kept: six hexadecimal digits.
+/// Bit mask for marks, which have six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
 /// Number of hexadecimal digits of a mark.
 const DIGITS: usize = 6;
-/// Number of lines above and below a finding whose marks are kept, even if the change did not add these
+/// Number of lines above and below a finding whose marks are stored, even if the change did not add the
 /// lines.
 const WINDOW: u32 = 200;
 /// Maximum number of marks that are stored for one finding. In a larger change, a fix is recognized only near
@@ -36,11 +36,11 @@ pub(super) struct CodeStatement {
     pub(super) first_line: u32,
     /// Last line of the statement.
     pub(super) last_line: u32,
-    /// Mark of its text.
+    /// Mark of the statement's text.
     pub(super) text_hash: u32,
     /// Mark of the statement together with the statement above.
     pub(super) pair_hash: u32,
-    /// True if the statement contains a letter or digit, and not only signs.
+    /// True if the statement contains a letter or digit, and not only punctuation.
     pub(super) has_words: bool,
     /// Number of columns of indentation.
     pub(super) indent: usize,
@@ -86,7 +86,7 @@ impl StatementHashes {
         Self::new(self.0)
     }
 
-    /// Collects the marks of a file around these lines.
+    /// Collects the marks of the statements around these lines of a file.
     pub(super) fn from_surroundings(file: &ComparedFile, start: u32, end: u32) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = file.statements().iter().filter(|statement| statement.touches(window));
@@ -139,7 +139,8 @@ struct UnfinishedStatement {
     indent: usize,
     depth: u32,
     hash: StableHash,
-    /// Last byte that is not white space, whether white space follows it, and whether a comma follows it.
+    /// Last byte that is not white space. The next two fields are true if white space or a comma follows this
+    /// byte.
     previous_byte: u8,
     has_gap: bool,
     has_comma: bool,
@@ -199,8 +200,8 @@ impl UnfinishedStatement {
         let text_hash = statement_mark(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&statement_above.map_or(0, |statement_above| statement_above.text_hash).to_be_bytes());
-        // Only the direction of the change in indentation is hashed, because the width of an indentation
-        // depends on the formatter.
+        // Only the direction of the change in indentation is hashed, because the width depends on the
+        // formatter.
         joint.byte(
             statement_above
                 .map_or(1, |statement_above| self.indent.cmp(&statement_above.indent) as i8)
@@ -268,14 +269,14 @@ pub(super) fn strip_comment(line: &str) -> &str {
     trimmed
 }
 
-/// Returns true if the quote at this position is closed on the same line. For example, an apostrophe and the
-/// quote of a Rust lifetime are not closed, so they begin no string.
+/// Returns true if the quote at this position is closed on the same line. Apostrophes and the quotes of Rust
+/// lifetimes, for example, are not closed and begin no string.
 fn has_closing_quote(line: &str, position: usize, quote: u8) -> bool {
     line.as_bytes().get(position + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
-/// Returns true if a `#` without a space after it begins a comment, and not an attribute or a C preprocessor
-/// directive.
+/// Returns true if a `#` that is not followed by a space begins a comment. Returns false for an attribute or
+/// a C preprocessor directive.
 fn is_hash_comment(text_after_hash: &str) -> bool {
     let word: &str =
         text_after_hash.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Limits of slots: all durations and counts that their transitions use.
+//! All durations and counts that the transitions of slots use.
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
@@ -7,7 +7,7 @@ use crate::id::{SlotKey, TimeSpan, UnixMillis};
 pub struct SlotLimits {
     /// Time without pushes that must pass before the leading review.
     pub debounce: TimeSpan,
-    /// Maximum time that a storm's first event waits for the leading review, even if pushes continue.
+    /// Maximum time from a storm's first event to the leading review, even if pushes continue.
     pub max_wait: TimeSpan,
     /// Time without an event after which a storm ends.
     pub quiet: TimeSpan,
@@ -48,8 +48,8 @@ impl SlotLimits {
     /// Returns the time of the retry after failed attempt number `attempts` (from 1).
     ///
     /// The wait doubles with each attempt, up to `backoff_max`. Jitter shortens the wait by up to a quarter,
-    /// so slots that failed together do not retry together. The jitter is derived from a hash of key and
-    /// attempt, so tests can predict the time.
+    /// so slots that failed together do not retry together. The jitter is derived from a hash of the key and
+    /// the attempt's number, so the result is deterministic.
     pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
         let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);

@@ -9,20 +9,20 @@ use crate::id::{FencingToken, UnixMillis};
 /// A line of a slot's history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SlotHistoryEntry {
-    /// An event marked the slot; the slot is due at this time.
+    /// An event marked the slot. The slot is due at this time, and waits for this reason.
     MarkedDue(UnixMillis, WaitReason),
     /// A user requested this loop.
     Requested(LoopKind),
     /// The slot was leased for this loop.
     Leased(LoopKind, FencingToken),
-    /// A review was computed; the number is its position among the reviews of the current storm, from 1.
+    /// A review was computed. The number is the review's position in the current storm, from 1.
     Computed(u32),
     /// The step ended with this outcome.
     Finished(StepOutcome),
     /// The step failed, or its lease was lost. The fields are the number of failed attempts and the time of
     /// the retry.
     Failed(u32, UnixMillis),
-    /// This number of attempts failed. The slot is held until a new event or a retry.
+    /// The slot is held after this number of failed attempts, until a new event or a retry.
     Parked(u32),
     /// The worker handed the lease back, or its server has restarted.
     Returned,
@@ -53,10 +53,10 @@ impl fmt::Display for SlotHistoryEntry {
 /// The reason why a step is refused. The slot does not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SlotRefusal {
-    /// The token is not the token of the current lease: the caller has lost the slot and must stop.
+    /// The caller's token is not the token of the current lease. The caller has lost the slot and must stop.
     #[error("the lease is lost: another lease was granted, or there is none")]
     LeaseLost,
-    /// The slot is not due yet, or is not waiting at all.
+    /// The slot is not due yet, or is not in the state `Waiting`.
     #[error("not due")]
     NotDue,
     /// A worker holds the slot. The lease expires at this time, unless the worker renews the lease.
@@ -65,7 +65,7 @@ pub enum SlotRefusal {
     /// The slot has no lease, run, pause or storm to which the command could apply.
     #[error("nothing to do")]
     Nothing,
-    /// A converge run has begun or is requested. The run does an audit itself, so no separate audit is
+    /// A converge run has begun or is requested. The run includes an audit, so a separate audit is not
     /// needed.
     #[error("a converge run is active or requested, and the run makes its own audit")]
     Converging,

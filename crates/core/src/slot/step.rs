@@ -12,8 +12,8 @@ use crate::sync::job;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SlotCommand {
     /// The forge reports a change. The event only marks the slot; a run later reads the change itself from
-    /// the forge. Late, repeated or reordered events are therefore harmless, and any later event makes up for
-    /// a lost event.
+    /// the forge. Late, repeated or reordered events are therefore harmless, and any later event replaces a
+    /// lost event.
     Event(LoopKind),
     /// A user explicitly requests this loop. The loop is due immediately, even if nothing has changed.
     Request(LoopKind),
@@ -25,23 +25,23 @@ pub enum SlotCommand {
     Lease,
     /// The worker reports that it is alive.
     Heartbeat(FencingToken),
-    /// The worker is about to record a computed review. The review counts toward the storm's reviews.
+    /// The worker is about to record a computed review, which is counted in the current storm.
     Computed(FencingToken),
     /// The worker's step has ended.
     Finish(FencingToken, StepOutcome),
-    /// The worker's step failed and must be retried. If a time is given, the retry does not begin before that
-    /// time. Such a time is given, for example, if the response to a create request was lost and the forge's
-    /// settle delay must pass.
+    /// The worker's step failed and must be retried. The retry does not begin before the given time. A time
+    /// is given, for example, if the response to a create request was lost and the forge's settle delay must
+    /// pass.
     Fail(FencingToken, Option<UnixMillis>),
     /// The worker hands the lease back without performing the step, for example because its server shuts
     /// down. No attempt is counted.
     HandBack(FencingToken),
-    /// The deadline has passed, so the lease is lost. The lost lease counts as a failed attempt.
+    /// The lease's deadline has passed. The lost lease counts as a failed attempt.
     Expire,
     /// The only server of this store has restarted, so the lease's holder no longer runs. No attempt is
     /// counted.
     Restarted,
-    /// A user pauses the slot; during a lease, the pause begins after the step.
+    /// A user pauses the slot. If the slot is leased, the pause begins when the lease ends.
     Pause,
     /// A user resumes the slot, or cancels a pause that has not begun.
     Resume,
@@ -58,13 +58,13 @@ pub enum SlotCommand {
 pub enum StepOutcome {
     /// The step is done. All events that were pending at the time of the lease are served.
     Idle,
-    /// The step is done, but the pull request has a new revision since. The slot becomes due again, as after
-    /// an event.
+    /// The step is done, but the pull request has had a new revision since then. The slot becomes due again,
+    /// as after an event.
     DueAgain,
     /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
-    /// The slot is held for this reason. If an event or a request arrived during the lease, the slot becomes
-    /// due instead.
+    /// The slot is held for this reason. If an event for this loop or a request for another loop arrived
+    /// during the lease, the slot waits for its due time instead.
     Held(HoldReason),
 }
 
@@ -73,13 +73,13 @@ pub enum StepOutcome {
 pub struct SlotTransition {
     /// Slot to be stored; [`Slot::wake_time`] returns the time of its next step.
     pub slot: Slot,
-    /// Line for the log and `truing why`.
+    /// Line for the log and for the output of `truing why`; `None` if nothing is to be recorded.
     pub note: Option<SlotHistoryEntry>,
 }
 
 impl Slot {
-    /// Applies a command and returns the new slot; every transition of a slot is made here. `now` is the
-    /// store's time. The result depends only on the arguments.
+    /// Applies a command and returns the new slot. This function computes every transition of a slot. `now`
+    /// is the store's time. The result depends only on the arguments.
     ///
     /// # Errors
     /// [`SlotRefusal`] if the command does not fit the state; the slot is unchanged.
@@ -178,7 +178,7 @@ impl Slot {
         }
     }
 
-    /// Adds an event to the storm, or begins a new storm with it.
+    /// Adds an event to the current storm, or begins a new storm with the event.
     fn extend_storm(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let storm = match self.storm {
             Some(storm) if now < storm.end => {
@@ -209,7 +209,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Requested(LoopKind::Converge))
     }
 
-    /// Stops a converge run. If the run has begun, its next step, which is due immediately, ends the run. If
+    /// Stops a converge run. If the run has begun, its next step becomes due immediately and ends the run. If
     /// the run is only requested, the request is dropped.
     fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
@@ -228,7 +228,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Manual("stopped"))
     }
 
-    /// If the slot's converge run is to be stopped, makes its next step due immediately.
+    /// Makes the next step of a converge run due immediately if the run is to be stopped.
     fn cancel_stopped_wait(&mut self, now: UnixMillis) {
         let is_stopped = self.converge_request == Some(ConvergeRequest::Stop)
             && self.active_loop == Some(LoopKind::Converge);
@@ -304,8 +304,8 @@ impl Slot {
         Ok(None)
     }
 
-    /// Counts a computed review. If there is no storm, because an event was lost or a person retried, the
-    /// review begins one. This limits the reviews that follow.
+    /// Counts a computed review in the current storm. If there is no storm (an event was lost, or a person
+    /// retried), the review begins a storm, which limits further reviews.
     fn count_review(
         &mut self,
         token: FencingToken,
@@ -434,8 +434,8 @@ impl Slot {
         }
     }
 
-    /// Pauses the slot if its lease has ended with this step and a pause was requested during the lease.
-    /// `before` is the slot before the step. Pending events stay pending.
+    /// Pauses the slot if this command has ended a lease during which a pause was requested. `before` is the
+    /// slot before the command. Pending events stay pending.
     fn apply_pending_pause(&mut self, before: &Self) {
         let pausing = matches!(before.state, SlotState::Leased { pause_requested: true, .. });
         if pausing && self.token().is_none() {
@@ -475,7 +475,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Manual("retried"))
     }
 
-    /// Returns the loop and the events of the lease that has this token.
+    /// Returns the loop and the events of the current lease. Returns an error if the lease has another token.
     fn lease_of_token(
         &self,
         token: FencingToken,
@@ -511,7 +511,7 @@ impl Slot {
         *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
-    /// Returns true if a user has requested a loop other than `loop_kind`.
+    /// Returns true if a user's request for a loop other than `loop_kind` is pending.
     fn has_other_request(&self, loop_kind: LoopKind) -> bool {
         let is_asked = |other: &LoopKind| {
             self.pending.for_loop(*other).is_some_and(|pending| pending.requested_at.is_some())
@@ -525,16 +525,16 @@ impl Slot {
         }
     }
 
-    /// Sets the slot's state: waiting until the first loop with pending events is due, or idle if no loop has
-    /// pending events.
+    /// Sets the slot's state. If there are pending events, the slot waits until the first loop with such
+    /// events is due. Otherwise the slot is idle.
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
         self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { due_at: at, reason });
     }
 
-    /// Returns the time at which a loop's pending events are due, with the reason to wait for this time.
-    /// Reviews are delayed by the limits of the storm.
+    /// Returns the time at which a loop's pending events are due, and the reason for waiting until then. A
+    /// storm delays reviews within its limits.
     fn due_time(
         &self,
         loop_kind: LoopKind,
@@ -557,7 +557,7 @@ impl Slot {
         })
     }
 
-    /// Returns the loop that a new lease begins: the first loop that is due, otherwise the first with pending
+    /// Returns the loop for a new lease: the first loop that is due; otherwise, the first loop with pending
     /// events.
     fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
         let due = |kind: &&LoopKind| self.due_time(**kind, limits, now).is_some_and(|(at, _)| at <= now);

@@ -1,6 +1,6 @@
 //! Changes outside the pinned definitions: unpinned functions of mirrored files, code outside of functions,
-//! newly imported files, and requirements. The manifest does not guard these parts, so each change needs a
-//! check.
+//! newly imported files, and requirements. The manifest does not guard these parts, so a person or an agent
+//! must check each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use super::{
 /// with the name and version of the release.
 pub const METADATA: &str = "METADATA";
 
-/// A piece of a file outside the file's functions.
+/// A piece of code in a file that is not part of a function.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NonFunctionCode {
     /// Enclosing class; empty at module level.
     pub scope: String,
-    /// Name within that scope.
+    /// Name of the piece within its scope.
     pub name: String,
     /// Kind of the piece.
     #[serde(rename = "what")]
@@ -29,7 +29,7 @@ pub struct NonFunctionCode {
     pub tree: String,
 }
 
-/// One of several definitions of a name in a file.
+/// One of several definitions with the same name in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NamesakeDefinition {
     /// Name in the list of the file's functions; the setter or deleter of a property has the suffix `.fset`
@@ -48,8 +48,8 @@ pub enum ReleasePartKind {
     /// A function, a method, or any definition in a language other than Python.
     #[default]
     Function,
-    /// A further definition of a pinned name, such as an overload, a definition in another branch, or a class
-    /// of the same name.
+    /// Another definition of a pinned name, such as an overload, a definition in another branch, or a class
+    /// with this name.
     Redefinition,
     /// A class: its name and bases.
     Class,
@@ -71,7 +71,8 @@ pub enum ReleasePartKind {
     File,
     /// A package, or a version of the language, that the release requires.
     Requirement,
-    /// A file that may run instead of the compared code: a native module beside a source, or a `.pth` file.
+    /// A file that may run instead of the compared code: a native module next to a source file, or a `.pth`
+    /// file.
     Shadow,
 }
 
@@ -81,7 +82,7 @@ impl ReleasePartKind {
         *self == Self::Function
     }
 
-    /// Describes the change of a part of this kind.
+    /// Returns the text that describes the change of a part of this kind.
     pub(super) fn change_text(self, reason: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return reason.change_text().to_owned(),
@@ -138,8 +139,8 @@ impl ReleasePartKind {
     }
 }
 
-/// Returns all parts outside the pinned definitions whose syntax trees differ between the releases, and all
-/// files that cannot be read.
+/// Returns all changed parts outside the pinned definitions. Also returns the files that cannot be read, and
+/// the files that may run instead of the compared code.
 pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
     let mut found = changed_functions(step, &pinned);
@@ -150,8 +151,8 @@ pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<Unguarde
     for file in step.to.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
-    // A file that may run instead of the compared code is reported even if both releases contain it. Its
-    // behaviour cannot be compared.
+    // A file that may run instead of the compared code is reported even if both releases contain the file,
+    // because its behaviour cannot be compared.
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
@@ -196,7 +197,7 @@ fn join_maps<'a, V>(
     names.into_iter().map(|name| (name, old.get(name), new.get(name)))
 }
 
-/// Returns how a part differs between the old and the new release; `None` if it is equal.
+/// Returns `Added`, `Removed` or `Changed` if the old and the new value differ; `None` if they are equal.
 fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
         (None, Some(_)) => Some(UnguardedReason::Added),
@@ -206,7 +207,7 @@ fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<Unguard
     }
 }
 
-/// Returns the unpinned functions of mirrored files whose behaviour differs.
+/// Returns the unpinned functions of mirrored files whose syntax trees differ between the releases.
 fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
     for (file, old, new) in join_maps(&step.from.functions, &step.to.functions) {
@@ -219,8 +220,8 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
     found
 }
 
-/// Returns the changed unpinned definitions that have the same name as a pinned definition. They are compared
-/// separately, because a pin guards only one of the definitions of its name.
+/// Returns the changed unpinned definitions with the name of a pinned definition. They need a separate
+/// comparison, because a pin guards only one definition of its name.
 fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
@@ -239,8 +240,8 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
         );
         for (name, before, after) in join_maps(&before, &after) {
             let Some(reason) = change_reason(before, after) else { continue };
-            // A definition whose own name is pinned is a redefinition. The setter of a property whose getter
-            // is pinned has another name and counts as a function.
+            // A definition with a pinned name counts as a redefinition. If only the getter of a property is
+            // pinned, its setter has another name and counts as a function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
                     definitions_sharing_name(sources, definition)
@@ -261,7 +262,8 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
     found.into_iter().map(to_unguarded).collect()
 }
 
-/// Returns all definitions with the name of this definition; empty if no other definition has this name.
+/// Returns all definitions with the name of this definition, including itself. The list is empty if no other
+/// definition has this name.
 fn definitions_sharing_name<'a>(
     sources: &'a ReleaseSources,
     definition: &SymbolDefinition,
@@ -276,8 +278,8 @@ fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -
     pinned.filter_map(SymbolState::definition).map(|one| (one.file.as_str(), one.line)).collect()
 }
 
-/// Returns the tree digests of the unpinned definitions that share their name with this definition. The
-/// digests are grouped by name; each group is in the order of the text.
+/// Returns the tree digests of the unpinned definitions that share a name with this definition. The digests
+/// are grouped by name and sorted in text order.
 fn unpinned_definitions(
     sources: &ReleaseSources,
     definition: Option<&SymbolDefinition>,
@@ -295,7 +297,7 @@ fn unpinned_definitions(
     others
 }
 
-/// The key of a piece in a file.
+/// The key by which pieces of two releases are compared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct NonFunctionKey<'a> {
     scope: &'a str,
@@ -317,7 +319,7 @@ impl<'a> NonFunctionKey<'a> {
     }
 }
 
-/// Returns the changed code of mirrored files that is outside of functions.
+/// Returns the changed pieces of code in mirrored files that are not part of functions.
 fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in join_maps(&step.from.non_function_code, &step.to.non_function_code) {
@@ -334,7 +336,8 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
                 kind: key.part_kind,
             }));
         }
-        // The pieces that both releases contain may be in a different order in the new release.
+        // Pieces that both releases contain may have a different order in the new release. A different order
+        // is reported as a change.
         let order = |pieces: &[NonFunctionCode], scope: &str| -> Vec<String> {
             let stays = pieces.iter().map(NonFunctionKey::new).filter(|key| {
                 let counts = matches!(key.part_kind, ReleasePartKind::Value | ReleasePartKind::Statement)
@@ -369,7 +372,7 @@ fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Ve
     trees
 }
 
-/// Returns the files that mirrored files import in this release, but not in the earlier release.
+/// Returns the files that mirrored files import in the new release, but not in the old release.
 fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE_FILE));
@@ -382,7 +385,7 @@ fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Un
     new.map(to_unguarded).collect()
 }
 
-/// Returns the changed requirements of the release.
+/// Returns the requirements that differ between the releases.
 fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
     for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
@@ -391,7 +394,7 @@ fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
             found.push(UnguardedPart { symbol, file, reason: reason, kind: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
-            // One of the archives does not list its requirements.
+            // Only one of the releases lists its requirements in this file, so they cannot be compared.
             push("", UnguardedReason::Unreadable);
             continue;
         };

@@ -1,9 +1,9 @@
 //! The circuit breaker of a job that follows a package. After repeated failures on one release, the breaker
-//! opens: a question is asked, and runs are skipped. When a user answers, or the target changes, one trial
-//! run may begin.
+//! opens: Truing asks users a question, and skips further runs. After a user's answer or a change of the
+//! target, one trial run may begin.
 //!
-//! Releases appear almost daily, so consecutive failures at different releases are counted too. When this
-//! count reaches its limit, only a user's answer permits another run.
+//! New releases may appear almost daily, so consecutive failures on different releases are counted, too. When
+//! this count reaches its limit, only a user's answer permits another run.
 //!
 //! ```text
 //!              failures of one target, or of the job
@@ -12,14 +12,14 @@
 //!      └────────────── success ──── one run tries ◀────┘  (failure: open again)
 //! ```
 //!
-//! Pure. A run that never reported its end counts as failed, so crashing runs are limited too.
+//! Pure. A run that never reported its end counts as failed, so the breaker also limits runs that crash.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CommentId, UnixMillis};
 use crate::line::clean_line;
 
-/// Number of failures that are kept for the question's text.
+/// Number of latest failures that are stored for the question's text.
 pub const REMEMBERED: usize = 10;
 
 /// Maximum length in characters of a failure's stored reason.
@@ -30,7 +30,7 @@ pub const MAX_WHY: usize = 500;
 pub struct JobBreakerLimits {
     /// Number of consecutive failures on one target.
     pub target: u32,
-    /// Number of consecutive failures of the job, on any targets.
+    /// Number of consecutive failures of the job, regardless of the target.
     pub streak: u32,
 }
 
@@ -52,8 +52,7 @@ pub struct SyncTarget {
 /// A failed run of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// End of the run. For a run that never reported its end, the time at which the missing report was
-    /// noticed.
+    /// End of the run. If the run never reported its end, the time at which this was noticed.
     #[serde(rename = "at")]
     pub failed_at: UnixMillis,
     /// Release that the run tried; empty if the run failed before the release was known.
@@ -69,12 +68,12 @@ pub struct SyncFailure {
 pub enum JobTripReason {
     /// The number of failures on one target reached its limit. A run for another target may begin.
     Target,
-    /// The number of failures of the job, on any targets, reached its limit. Only a user's answer permits
-    /// another run.
+    /// The number of consecutive failures of the job on all targets reached its limit. Only a user's answer
+    /// permits another run.
     Streak,
 }
 
-/// The reason and time of the breaker's opening.
+/// The reason why the breaker is open, and the time at which it opened.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobBreakerTrip {
     #[serde(rename = "why")]
@@ -88,8 +87,8 @@ pub struct JobBreakerTrip {
 pub enum RunAdmission {
     /// The run may begin.
     Run,
-    /// The run may begin as a trial of the open breaker. A success closes the breaker; a failure keeps it
-    /// open.
+    /// The breaker is open, but the run may begin as a trial. Its success closes the breaker; its failure
+    /// keeps the breaker open.
     Trial,
     /// The run must not begin.
     Skip(JobBreakerTrip),
@@ -100,11 +99,11 @@ pub enum RunAdmission {
 pub enum BreakerOutcome {
     /// The run achieved its purpose.
     Success,
-    /// A user was asked, or unfinished work was saved. This is neither a success nor a failure.
+    /// The run asked a user or saved unfinished work. It counts neither as a success nor as a failure.
     Neutral,
     /// The run failed, for this reason.
     Failure(String),
-    /// The run was stopped from outside, so its end says nothing about the target.
+    /// The run was stopped for a reason that has nothing to do with the target.
     Interrupted,
 }
 
@@ -114,15 +113,15 @@ pub struct JobBreaker {
     /// Target of the latest admitted run. `failures` counts the failures on this target, for
     /// [`JobBreakerLimits::target`].
     target: Option<SyncTarget>,
-    /// Consecutive failures of that target.
+    /// Number of consecutive failures on `target`.
     failures: u32,
-    /// Consecutive failures of the job.
+    /// Number of consecutive failures of the job on all targets.
     streak: u32,
     #[serde(rename = "open")]
     trip: Option<JobBreakerTrip>,
     /// Run that has begun and has not reported its end.
     running: Option<RunInProgress>,
-    /// Last answer that permitted a trial run.
+    /// Latest answer that permitted a trial run.
     #[serde(rename = "heard")]
     trial_answer: Option<CommentId>,
     /// Last failures, oldest first.
@@ -132,14 +131,14 @@ pub struct JobBreaker {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct RunInProgress {
-    /// Answer that permitted this run.
+    /// Answer that permitted the run; `None` if the run needed no answer.
     answer: Option<CommentId>,
 }
 
 impl JobBreaker {
     /// Decides whether a run with this target may begin. The caller has to report the end of an admitted run
-    /// with [`Self::record_end`]. `answer` is the newest comment by a trusted person that is later than
-    /// [`Self::last_answer`], if there is one.
+    /// with [`Self::record_end`]. `answer` is the newest comment by a trusted person after
+    /// [`Self::last_answer`]; `None` if there is no such comment.
     pub fn admit(
         &mut self,
         target: &SyncTarget,
@@ -164,8 +163,8 @@ impl JobBreaker {
         admission
     }
 
-    /// Counts an earlier run as failed if it never reported its end, and returns true in this case. Called at
-    /// the beginning of a run.
+    /// If an earlier run never reported its end, counts it as failed and returns true. Called at the
+    /// beginning of a run.
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
@@ -175,8 +174,8 @@ impl JobBreaker {
         is_lost
     }
 
-    /// Records the end of a run. A run that failed before its target was known, and was therefore never
-    /// admitted, is counted only as a failure of the job, and only while the breaker is closed.
+    /// Records the end of a run. A run that failed before its target was known was never admitted. Such a
+    /// failure counts only for the job, and only while the breaker is closed.
     pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.trip.is_some();
@@ -187,8 +186,8 @@ impl JobBreaker {
         match outcome {
             BreakerOutcome::Interrupted => {}
             BreakerOutcome::Success => self.reset(),
-            // A trial that asked a user or saved unfinished work closes the breaker, but a single further
-            // failure opens it again.
+            // A trial that asked a user or saved unfinished work closes the breaker, but the next failure
+            // opens it again.
             BreakerOutcome::Neutral if is_probe => {
                 self.trip = None;
                 self.failures = limits.target.saturating_sub(1);
@@ -224,7 +223,7 @@ impl JobBreaker {
         *self = Self { trial_answer: heard, ..Self::default() };
     }
 
-    /// Returns the reason and time of the breaker's opening; `None` if the breaker is closed. While it is
+    /// Returns why and since when the breaker is open; `None` if the breaker is closed. While the breaker is
     /// open, a question to users is open at the forge.
     pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
         self.trip.as_ref()
@@ -235,17 +234,17 @@ impl JobBreaker {
         self.running.is_some()
     }
 
-    /// Returns the last answer that permitted a trial run. Only newer answers permit another trial.
+    /// Returns the latest answer that permitted a trial run. Only a newer answer permits another trial.
     pub fn last_answer(&self) -> Option<&CommentId> {
         self.trial_answer.as_ref()
     }
 
-    /// Returns the latest target.
+    /// Returns the target of the latest admitted run.
     pub fn target(&self) -> Option<&SyncTarget> {
         self.target.as_ref()
     }
 
-    /// Returns the consecutive failures of the latest target and of the job.
+    /// Returns the numbers of consecutive failures: on the latest target, and of the job on all targets.
     pub fn failure_counts(&self) -> (u32, u32) {
         (self.failures, self.streak)
     }
@@ -369,8 +368,8 @@ mod tests {
     }
 
     proptest! {
-        /// Checks that at most `streak` runs fail between two answers or successes, and at most `target` runs
-        /// of one target. Also checks that a run is skipped or a trial exactly while the breaker is open.
+        /// Checks that between two answers or successes at most `streak` runs fail, and at most `target` runs
+        /// on one target. Also checks that runs are trials or skipped if, and only if, the breaker is open.
         #[test]
         fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
             let mut breaker = JobBreaker::default();
@@ -404,8 +403,8 @@ mod tests {
                         of_target += 1;
                     }
                 }
-                // An answer resets the counts of this test, because it permits a trial run even if the limits
-                // are reached.
+                // This test resets its counts after an answer, because an answer permits a trial run even if
+                // the limits are reached.
                 prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
                 prop_assert!(breaker.failures().len() <= REMEMBERED);

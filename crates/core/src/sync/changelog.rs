@@ -2,7 +2,7 @@
 //! are Markdown headings (lines with `#`) and reStructuredText headings (underlined lines).
 //!
 //! Existing entries other than the newest stay unchanged. In the heading of the newest entry, only the
-//! version, the date and the underline may change. Lines that people wrote are kept.
+//! version, the date and the underline may change. Lines that people have written are never changed.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use super::release::VersionTriple;
 pub struct ChangelogLine<'a> {
     /// One line, without a list marker.
     pub line: &'a str,
-    /// Returns true for an earlier line of ours (passed without its list marker) that the new line replaces,
-    /// because it reports the same kind of change.
+    /// Returns true if Truing wrote this earlier line about the same kind of change, so that the new line
+    /// replaces it. The argument is the line without its list marker.
     pub was_ours: &'a dyn Fn(&str) -> bool,
     /// Date as in `2026-11-21`.
     pub date: &'a str,
@@ -23,7 +23,7 @@ pub struct ChangelogLine<'a> {
 /// The newest entry of a changelog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewestEntry {
-    /// The entry is marked as unreleased, without a version.
+    /// The entry has the heading "unreleased" and no version.
     Unreleased,
     /// The entry of this version.
     Version(VersionTriple),
@@ -32,9 +32,9 @@ pub enum NewestEntry {
 /// The entry to which a new line is added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangelogPlacement {
-    /// The newest entry, whose heading does not change.
+    /// The newest entry. Its heading does not change.
     Newest,
-    /// The newest entry, whose heading changes to this version.
+    /// The newest entry. Its heading changes to this version.
     Renamed(VersionTriple),
     /// A new entry for this version, above the newest entry.
     NewEntry(VersionTriple),
@@ -48,11 +48,11 @@ pub enum ChangelogError {
     NoEntry,
 }
 
-/// An entry: a heading with the text below it, up to the next heading of the same level.
+/// An entry: a heading and the text below the heading, up to the next heading of the same level.
 struct ChangelogSection<'a> {
     /// Line of the heading, without its line end.
     head: &'a str,
-    /// Byte range of that line.
+    /// Byte range of the heading's line.
     line_range: Range<usize>,
     /// Line below the heading, if that line is an underline.
     underline: Option<&'a str>,
@@ -64,7 +64,7 @@ struct ChangelogSection<'a> {
     end: usize,
 }
 
-/// Word that marks the heading of an unreleased entry; letter case is ignored.
+/// Word in the heading of an unreleased entry, compared case-insensitively.
 const UNRELEASED: &str = "unreleased";
 /// Markers of list lines.
 const MARKS: [&str; 3] = ["* ", "- ", "+ "];
@@ -78,7 +78,8 @@ pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Version(version)))
 }
 
-/// Returns the whole text with the line added. If the entry already has the line, no line is added.
+/// Returns the changelog's text with the line added. If the newest entry already contains the line, no line
+/// is added to it.
 ///
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
@@ -122,8 +123,8 @@ pub fn add_line(
     Ok([before, &head, gap, &body, after].concat())
 }
 
-/// Returns the text of an entry with the new line. The new line replaces our earlier line, or follows the
-/// last line.
+/// Returns the text of an entry with the new line. The new line replaces Truing's earlier line, or is
+/// inserted after the last line.
 fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
@@ -135,14 +136,14 @@ fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &st
         *old = &full;
         return lines.concat();
     }
-    // The new line follows the last line with text. In an entry without text, the new line follows one empty
-    // line.
+    // The new line is inserted after the last line with text. In an entry without text, it is inserted after
+    // one empty line.
     let last = lines.iter().rposition(|one| !one.trim().is_empty());
     let at = last.map_or(lines.len().min(1), |last| last + 1);
     let unended = lines.get(at.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
     let (before, after) = lines.split_at(at.min(lines.len()));
     let gap = if unended { eol } else { "" };
-    // An empty line ends the list.
+    // If the entry had no text, an empty line separates the new list from the next heading.
     let end = if last.is_none() && !is_last { eol } else { "" };
     [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
 }
@@ -154,8 +155,8 @@ fn strip_version_links(heading_tail: &str) -> String {
     rest.replace(" [YANKED]", "")
 }
 
-/// Renders the heading of a section for another version and date, in the same format. An underline is made as
-/// long as the new heading.
+/// Renders the heading of a section with another version and date, in the same format. The underline gets the
+/// length of the new heading.
 fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
     let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
@@ -175,7 +176,7 @@ fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: 
     }
 }
 
-/// Replaces the first date in the text after a version.
+/// Replaces the first date in the text that follows the version in a heading.
 fn replace_date(words: &str, date: &str) -> String {
     let is_date = |part: &str| {
         part.len() == 10
@@ -216,8 +217,8 @@ impl ChangelogSection<'_> {
     }
 }
 
-/// Returns the headings that begin an entry. The `end` of each returned section is preliminary: the end of
-/// the whole text.
+/// Returns the sections that begin at a heading with a version or "unreleased". Their field `end` is not
+/// final: it is the end of the whole text.
 fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
@@ -321,7 +322,7 @@ mod tests {
             let now = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
             assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
         }
-        // The new lines have the line ends of the file.
+        // Added lines have the same line ends as the file.
         let crlf = add_line(&RST.replace('\n', "\r\n"), changelog_line("relax demo to 2", "2026-11-21"), new)
             .unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));
@@ -337,7 +338,7 @@ mod tests {
                 now,
                 head.replace(&format!("{mark}relax demo to 1"), &format!("{mark}relax demo to 2"))
             );
-            // A second call, even on another day, changes nothing.
+            // Adding the same line a second time changes nothing, even with another date.
             assert_eq!(
                 add_line(&now, changelog_line("relax demo to 2", "2027-01-01"), renamed).unwrap(),
                 now
@@ -368,7 +369,7 @@ mod tests {
     }
 
     proptest! {
-        /// Checks, for any file, that an addition only inserts text, and that a second addition changes
+        /// Checks for any file that adding a line only inserts text, and that adding the line again changes
         /// nothing.
         #[test]
         fn what_is_added_can_be_taken_away_and_is_added_once(

@@ -1,6 +1,6 @@
-//! Derives a verdict on changed unpinned functions from a model's answers about each function. Pure. The
-//! answers are untrusted. The range is never widened if an answer is unclear, missing or superfluous, or if
-//! it cites lines that do not exist.
+//! Derives a verdict on a release from a model's answers about each changed unpinned function. Pure. The
+//! answers are untrusted. If an answer is unclear, missing or superfluous, or cites lines that do not exist,
+//! the range is not widened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, summarize_changes};
 
-/// Maximum number of functions in one request to a model, because its single report must contain an answer
-/// for each. If more functions changed, a person decides.
+/// Maximum number of functions in one request to a model. The limit exists because a single report must
+/// contain an answer for each function. If more functions changed, a person decides.
 pub const MAX_FUNCTIONS: usize = 80;
 
 /// The effect of a function's change on the project.
@@ -25,7 +25,7 @@ pub enum MigrationVerdict {
 }
 
 impl MigrationVerdict {
-    /// All verdicts, in order.
+    /// All verdicts.
     pub const ALL: [Self; 3] = [Self::NoPort, Self::Port, Self::Ambiguous];
 
     /// Returns the name in reports and records.
@@ -42,15 +42,14 @@ impl MigrationVerdict {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseSide {
-    /// The release that the project was made for.
+    /// The release for which the project's code was written.
     Before,
-    /// The release to follow.
+    /// The new release.
     After,
 }
 
 impl ReleaseSide {
-    /// Returns the name in reports and records, which is also the name of the folder with the release's
-    /// files.
+    /// Returns the name in reports and records. The folder with the release's files has the same name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Before => "before",
@@ -62,7 +61,7 @@ impl ReleaseSide {
 /// A function of a mirrored file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct MirroredFunction {
-    /// File as the package names it.
+    /// Path of the file in the package.
     pub file: String,
     /// Name of the function in the file.
     pub symbol: String,
@@ -77,7 +76,7 @@ pub struct FunctionJudgement {
     pub verdict: MigrationVerdict,
     /// Reason in a few words.
     pub reason: String,
-    /// Release that the lines are from.
+    /// Release that contains the lines.
     pub release: ReleaseSide,
     /// First line, counted from 1.
     pub start_line: u32,
@@ -90,15 +89,15 @@ pub struct FunctionJudgement {
 /// A model's classification of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseClassification {
-    /// Verdict on each changed function; empty if there was no credible answer.
+    /// Verdict on each changed function; empty if the model's answer could not be used.
     pub functions: Vec<FunctionJudgement>,
-    /// Reason why there is no answer; `None` if the model answered.
+    /// Reason why there is no usable answer; `None` if there is one.
     #[serde(rename = "in_vain")]
     pub no_answer_reason: Option<String>,
 }
 
-/// Returns the functions that a model has to examine. Returns a reason as the error if a model cannot decide,
-/// for example if a file cannot be read or there are more than [`MAX_FUNCTIONS`] functions.
+/// Returns the functions that a model has to examine. Returns an error with the reason if a model cannot
+/// decide. Examples: a file cannot be read, or there are more than [`MAX_FUNCTIONS`] functions.
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.reason.needs_check()) {
@@ -115,7 +114,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
         }
     }
     functions.sort();
-    // A function and the condition under which it is defined are two parts with the same name, and need only
+    // A function and the condition under which it is defined are two parts with the same name. They need only
     // one answer.
     functions.dedup();
     match functions.len() {
@@ -130,7 +129,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
 /// Checks that there is exactly one answer for each function, and no answer for any other function.
 ///
 /// # Errors
-/// The defect, as text for the model that answered.
+/// The defect of the answers, as text for the model.
 pub fn check_completeness<'a>(
     functions: &[MirroredFunction],
     answered: impl Iterator<Item = &'a MirroredFunction>,
@@ -155,14 +154,14 @@ pub fn check_completeness<'a>(
 }
 
 impl ReleaseClassification {
-    /// Creates a classification without an answer, for this reason.
+    /// Creates a classification without answers. `reason` explains why there are none.
     pub fn without_answer(reason: impl Into<String>) -> Self {
         Self { functions: Vec::new(), no_answer_reason: Some(reason.into()) }
     }
 
     /// Returns the verdict on the release. The verdict is `ask` unless each function in `requested_functions`
-    /// has exactly one answer. It is `bump` if any function needs a port, otherwise `ask` if any function is
-    /// ambiguous, and otherwise `relax`.
+    /// has exactly one answer. If any function needs a port, the verdict is `bump`. Otherwise, it is `ask` if
+    /// any function is ambiguous, and `relax` if none is.
     pub fn verdict(&self, requested_functions: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.no_answer_reason.is_none()
             && !requested_functions.is_empty()
@@ -180,7 +179,7 @@ impl ReleaseClassification {
         }
     }
 
-    /// Returns the reason for that verdict, in one sentence.
+    /// Returns the reason for the verdict `verdict`, in one sentence.
     pub fn reason(&self, verdict: SyncVerdict, decision: &SyncDecision) -> String {
         let of = |verdict: MigrationVerdict| {
             let names = self.functions.iter().filter(|one| one.verdict == verdict);

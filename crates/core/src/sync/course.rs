@@ -1,7 +1,6 @@
-//! Decides what to do with a job's existing pull requests and their branches when there is a new release.
-//! Pure.
+//! Decides how a new release changes a job's existing pull requests and their branches. Pure.
 //!
-//! A job has at most two open pull requests: a *final* pull request for people to merge, and a draft with
+//! A job has at most two open pull requests: a *final* pull request, which people can merge, and a draft with
 //! unfinished work (*WIP*). A branch on which other users are active is never reset.
 
 use crate::id::{CommentId, Sha, UnixMillis};
@@ -14,9 +13,9 @@ use super::SyncVerdict;
 pub struct JobPullState<'a> {
     /// Newest final pull request, open or not.
     pub newest_pull: Option<&'a BranchPull>,
-    /// True if the newest final pull request already adapts the project to the release.
+    /// True if the newest final pull request already contains the change for the release.
     pub covers: bool,
-    /// True if another user works on the newest final pull request.
+    /// True if other users have worked on the newest final pull request.
     pub has_foreign_work: bool,
     /// True if a draft with unfinished work is open.
     pub is_draft_open: bool,
@@ -27,8 +26,8 @@ pub struct JobPullState<'a> {
 pub enum BranchPlan {
     /// No action: a merged pull request covers the release.
     Covered,
-    /// No action: an open pull request covers the release, no other user is active on it, and its branch
-    /// would not change.
+    /// No action. An open pull request covers the release, no other user has worked on it, and making the
+    /// change again would not change its branch.
     Unchanged,
     /// Continue the draft with unfinished work.
     Continue,
@@ -37,14 +36,14 @@ pub enum BranchPlan {
     /// Reset the branch of the open pull request to the current base, make the change again, and keep the
     /// pull request.
     Restart,
-    /// Change only the version bounds, in an additional commit on top of people's work on the branch.
+    /// Change only the version bounds, in an additional commit after other users' commits on the branch.
     InPlace,
-    /// Change nothing and report the reason: the release has to wait, because other users work on the branch.
+    /// Change nothing, and report that the release has to wait because other users work on the branch.
     Blocked,
 }
 
 /// Returns the action for the verdict `relax` or `bump`. `is_unchanged` is true if making the change again on
-/// the branch's present base would give the same branch.
+/// the current base would result in the same branch.
 pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchanged: bool) -> BranchPlan {
     if existing.is_draft_open && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
@@ -72,9 +71,9 @@ pub enum BranchActivity {
     ChangesRequested(String),
 }
 
-/// Detects other users' activity on one of our pull requests: commits, comments on the newest commit, or a
-/// request for changes to the newest commit. Our commits count as ours even after a user has rebased them.
-/// Comments and reviews by bots are ignored.
+/// Detects other users' activity on a pull request by Truing: commits, comments on the newest commit, or a
+/// request for changes to the newest commit. Truing's commits do not count as activity, even after a user has
+/// rebased them. Comments and reviews by bots are ignored.
 pub fn find_activity(
     activity: &PullActivity,
     head: &Sha,
@@ -83,8 +82,7 @@ pub fn find_activity(
     let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
     };
-    // All commits are checked, not only the newest, because our later commits must not hide the commits of
-    // other users.
+    // All commits are checked, because a later commit by Truing must not hide another user's commit.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
@@ -156,8 +154,8 @@ mod tests {
         use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Restart, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
-            // Columns: state of `last`, `covers`, `has_foreign_work`, `is_draft_open`, `same` → plan for
-            // `relax`, plan for `bump`.
+            // Columns: state of the newest pull request, `covers`, `has_foreign_work`, `is_draft_open`,
+            // `same`, and the expected plans for `relax` and `bump`.
             (None, false, false, false, false, Begin, Begin),
             (None, false, false, true, false, Begin, Continue),
             (Some(Merged), true, false, false, false, Covered, Covered),

@@ -1,4 +1,4 @@
-//! State of a job between its runs: its breaker, its open question, and the rulings of users. Pure.
+//! Stored state of a job between its runs: the circuit breaker, the open question, and users' rulings. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::money::MicroUsd;
 pub struct JobState {
     /// Circuit breaker of the job.
     pub breaker: JobBreaker,
-    /// The open question, if there is one.
+    /// Open question to users; `None` if there is none.
     pub question: Option<JobQuestion>,
     /// Last ruling of a user.
     pub ruling: Option<ReleaseRuling>,
@@ -22,35 +22,35 @@ pub struct JobState {
     pub progress: Option<MigrationProgress>,
     /// A model's last classification of unpinned functions.
     pub classified: Option<CachedClassification>,
-    /// Runs whose cost is not fully contained in the job's records yet.
+    /// Runs whose costs the job's records do not fully contain yet.
     pub untold: Vec<UnreportedCost>,
-    /// Issue that reports the last runs.
+    /// Issue in which Truing reports the job's last runs; `None` if there is no such issue.
     pub tracked: Option<TrackingIssue>,
 }
 
-/// The issue that reports a job's last runs.
+/// The issue in which Truing reports a job's last runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrackingIssue {
     pub issue: u64,
 }
 
-/// A run whose cost is in the ledger, but not fully contained in the job's records yet.
+/// A run whose cost the ledger contains, but the job's records do not fully contain yet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreportedCost {
     pub run: RunId,
-    /// Share of the cost that the records of later runs already contain.
+    /// Part of the cost that the records of later runs already contain.
     #[serde(rename = "told")]
     pub reported_cost: MicroUsd,
 }
 
-/// A model's request and its answer, kept to avoid paying for the same request twice.
+/// A request to a model and its answer, stored to avoid paying for the same request twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CachedClassification {
     /// Digest of the complete input of the model.
     #[serde(rename = "asked")]
     pub input_digest: String,
-    /// Newest comment by which a user had answered the question before the request. After a newer comment,
-    /// the request may be made again.
+    /// Newest answer of a user to the open question at the time of the request. After a newer answer, the
+    /// request may be repeated.
     #[serde(rename = "heard")]
     pub newest_answer: Option<CommentId>,
     /// Result of the request.
@@ -63,14 +63,14 @@ pub struct CachedClassification {
 pub struct MigrationProgress {
     /// Release that the port is for.
     pub version: String,
-    /// Number of completed items, as the model counts them.
+    /// Number of items of the port that the model reports as completed.
     pub completed: usize,
     /// Number of failing checks that block the port.
     pub failing: usize,
     /// Questions of the model that only people can decide.
     #[serde(default)]
     pub questions: Vec<String>,
-    /// Answers of users up to now.
+    /// Answers that users have given so far.
     #[serde(default)]
     pub answers: Vec<TrustedAnswer>,
     /// True while the port waits for a user's answer. No run continues the port while it waits.
@@ -98,8 +98,8 @@ impl JobState {
         }
     }
 
-    /// Applies users' answers to the open question. A new ruling replaces the stored ruling. A port that
-    /// waits for an answer may continue.
+    /// Stores users' answers to the open question. A new ruling replaces the stored ruling. If a port waits
+    /// for an answer, it may then continue.
     pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, answers: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
@@ -124,7 +124,7 @@ pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
     /// Returns true if the port has advanced since `before`: more items are completed, or fewer checks fail.
-    /// Also returns true if there is no earlier progress for this release.
+    /// Also returns true if `before` is `None` or concerns another release.
     pub fn has_advanced_since(&self, before: Option<&Self>) -> bool {
         before
             .filter(|before| before.version == self.version)
@@ -137,11 +137,11 @@ impl MigrationProgress {
 pub struct JobQuestion {
     /// Digest of the question's text. A question with another text has another id.
     pub id: String,
-    /// Release that the question or ruling concerns.
+    /// Release to which the question or ruling applies.
     pub version: String,
     /// Number of the issue.
     pub issue: u64,
-    /// Web page of the issue.
+    /// Address of the issue's web page.
     pub url: Option<String>,
     /// Last comment in the issue when the question was asked. Only newer comments can answer the question.
     #[serde(rename = "after")]
@@ -149,8 +149,8 @@ pub struct JobQuestion {
     /// Digest of the manifest at the time of the question.
     #[serde(default)]
     pub manifest: Option<String>,
-    /// True if users closed the issue without an answer. No further question is then asked about this release
-    /// with this manifest.
+    /// True if users closed the issue without an answer. Truing then asks no further question about this
+    /// release with this manifest.
     #[serde(default)]
     #[serde(rename = "closed")]
     pub is_closed: bool,
@@ -159,7 +159,7 @@ pub struct JobQuestion {
 /// A user's ruling about a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseRuling {
-    /// Release that the question or ruling concerns.
+    /// Release to which the question or ruling applies.
     pub version: String,
     /// Verdict of the user.
     pub verdict: SyncVerdict,
@@ -171,8 +171,9 @@ pub struct ReleaseRuling {
 }
 
 impl ReleaseRuling {
-    /// Returns true if the ruling replaces the verdict `verdict`. A user may skip a release, and may require
-    /// a port for a release with the verdict `relax`. The ruling `relax` cannot replace the verdict `bump`.
+    /// Returns true if the ruling takes precedence over the verdict `verdict`. Any ruling overrides `ask`.
+    /// The ruling `skip` also overrides `relax` and `bump`, and the ruling `bump` overrides `relax`. The
+    /// ruling `relax` cannot override the verdict `bump`.
     pub fn overrides(&self, verdict: SyncVerdict) -> bool {
         match verdict {
             SyncVerdict::Ask => true,
@@ -192,13 +193,13 @@ pub fn job_key(job: &str) -> SlotKey {
     SlotKey::new(format!("sync/{job}"))
 }
 
-/// Returns the job that a key names.
+/// Returns the name of the job to which a key belongs; `None` if the key is not that of a job.
 pub fn job_from_key(key: &SlotKey) -> Option<&str> {
     key.as_str().strip_prefix("sync/")
 }
 
 /// Parses the ruling from a user's answer. The first word must be `relax`, `bump` or `skip`, in any letter
-/// case, optionally after `/truing`. An answer with any other text has no ruling, but still answers the
+/// case, optionally after `/truing`. Any other text contains no ruling, but still counts as an answer to the
 /// question.
 /// ```
 /// use truing_core::sync::{SyncVerdict, job::parse_ruling};

@@ -1,5 +1,5 @@
 //! The manifest of a project. For each pinned definition of the followed package, the manifest contains the
-//! digests of the source code for which the project was written.
+//! digests of the source code for which the project's code was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,8 @@ pub struct ManifestRow {
     /// accepted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tree: BTreeSet<String>,
-    /// Definition in the project that must be kept consistent with this definition.
+    /// Definition in the project that copies or overrides the pinned definition, and must be kept consistent
+    /// with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterpart: Option<String>,
     /// Reason for the pin.
@@ -45,12 +46,12 @@ pub enum ManifestError {
     Digest {
         /// Name of the definition.
         symbol: String,
-        /// Digest as it was given.
+        /// The invalid digest.
         digest: String,
         /// Required number of digits.
         digits: usize,
     },
-    /// The manifest pins nothing.
+    /// The manifest has no entries.
     #[error("it pins nothing")]
     Empty,
 }
@@ -69,14 +70,14 @@ pub enum ManifestEntry {
 pub const RAW_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGITS: usize = 64;
-/// Prefix of the digest of a Python tree. A digest without this prefix is of the earlier kind, or belongs to
-/// a definition in another language.
+/// Prefix of the digest of a Python tree. A digest without this prefix is in the earlier format, or belongs
+/// to a definition in another language.
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
-    /// Returns true if the manifest accepts a definition with these digests. `before` are its digests in an
-    /// earlier release. A digest of the earlier kind is ignored if it is the same for both releases although
-    /// their trees differ.
+    /// Returns true if the manifest accepts a definition with these digests. `before` contains the digests of
+    /// the definition in an earlier release. If the trees of both releases differ but have the same digest in
+    /// the earlier format, this digest is ignored.
     pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
         let is_blind =
@@ -124,7 +125,8 @@ fn is_symbol_name(symbol: &str) -> bool {
         let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
         !word.is_empty() && word.chars().all(is_letter)
     };
-    // The name of the module or file is used as a path in an archive, so it must not lead out of the archive.
+    // The name of the module or file is used as a path within an archive. It must therefore not lead out of
+    // the archive.
     let is_place = |place: &str| {
         let is_part = |part: &str| !matches!(part, "" | "." | "..");
         place.split('/').all(is_part) && !place.chars().any(|letter| letter.is_control() || letter == '\\')

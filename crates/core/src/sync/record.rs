@@ -1,5 +1,5 @@
-//! The record of one run of a job. The server writes the record for every outcome. The record contains no
-//! claims of an agent about its own work.
+//! The record of one run of a job. A record is written for every outcome. It contains only measured data, no
+//! statements of an agent about its own work.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +12,13 @@ use crate::slot::LoopKind;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncStep {
-    /// Find the newest release and the project's range.
+    /// Determine the newest release and the project's version range.
     Detect,
     /// Decide whether the release requires a change.
     Decide,
     /// Read the job's pull requests at the forge.
     Look,
-    /// Make the change itself.
+    /// Make the change in the project's files.
     Change,
     /// Run the project's own checks.
     Verify,
@@ -64,17 +64,17 @@ impl run::LoopStep for SyncStep {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncOutcome {
-    /// The range already includes the newest release.
+    /// The project's version range already includes the newest release.
     UpToDate,
     /// A pull request already covers the release.
     Covered,
     /// A user decided to skip this release.
     LeftOut,
-    /// A pull request widens the range.
+    /// A pull request that widens the range is open.
     Relaxed,
-    /// A pull request ports the code.
+    /// A pull request that ports the code is open.
     Bumped,
-    /// A draft contains the unfinished work.
+    /// The unfinished work is saved in a draft pull request.
     Saved,
     /// A user has to answer a question.
     Asked,
@@ -84,8 +84,9 @@ pub enum SyncOutcome {
     Breaker,
     /// The run was a dry run and wrote nothing.
     Rehearsed,
-    /// The run was postponed: the kill switch is on, the budget is used up, the result of a write whose
-    /// response was lost may still appear, or the requested release cannot be followed.
+    /// The run was postponed. Possible reasons: the kill switch is on, the budget is used up, or the
+    /// requested release cannot be followed. The result of a write may also still be unknown, because its
+    /// response was lost.
     #[serde(rename = "held")]
     OnHold,
     /// The run could not be carried out.
@@ -111,7 +112,7 @@ impl SyncOutcome {
         }
     }
 
-    /// Returns the corresponding one of the five outcomes that all loops share.
+    /// Converts the outcome to a `RunOutcome`, which all loops share.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
@@ -130,7 +131,7 @@ impl SyncOutcome {
 pub struct JobPull {
     /// Kind of the pull request: final, or a draft with unfinished work.
     pub kind: JobPullKind,
-    /// Address of its web page.
+    /// Address of the pull request's web page.
     pub url: String,
 }
 
@@ -140,7 +141,7 @@ pub struct JobPull {
 pub enum JobPullKind {
     /// A draft with unfinished work.
     Wip,
-    /// A final pull request for people to merge.
+    /// A final pull request, which people can merge.
     Final,
 }
 
@@ -156,7 +157,7 @@ pub struct SyncEvidence {
     pub unguarded: Vec<UnguardedPart>,
     /// Total number of unguarded parts.
     pub unguarded_count: usize,
-    /// A model's classification of the changes in the unguarded parts, if a model was asked.
+    /// A model's classification of the changes in the unguarded parts; `None` if no model was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<ReleaseClassification>,
 }
@@ -175,19 +176,19 @@ pub struct SyncDetail {
     pub result: SyncOutcome,
     /// Reason as text for users.
     pub exit_reason: String,
-    /// Verdict on the release, if it was decided.
+    /// Verdict on the release; `None` if the run ended before the decision.
     pub update_type: Option<SyncVerdict>,
     /// Name of the followed package.
     pub package: String,
-    /// Release for which the project was written, if known.
+    /// Release for which the project's code was written; `None` if it could not be determined.
     pub from: Option<String>,
-    /// Release that was tried, if known.
+    /// Release that the run tried; `None` if it could not be determined.
     pub to: Option<String>,
     /// Furthest step that the run reached; after a failure, the failed step.
     pub highest_step: SyncStep,
-    /// The job's pull request as it is at the end of the run.
+    /// The job's pull request at the end of the run; `None` if there is none.
     pub pull: Option<JobPull>,
-    /// Web page of the question, if one is open.
+    /// Address of the open question's web page; `None` if no question is open.
     pub question: Option<String>,
     /// Evidence for the decision.
     pub evidence: SyncEvidence,

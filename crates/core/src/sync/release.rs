@@ -1,4 +1,4 @@
-//! The project's own version, and the rule for the next version.
+//! Parses the project's own version, and determines the next version.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ impl VersionTriple {
     }
 
     /// Returns the version after the change: the next patch version for `relax`, and the next minor version
-    /// for `bump`. An unreleased version was already incremented, so it normally stays the same. Only `bump`
-    /// changes an unreleased patch version to the next minor version.
+    /// for `bump`. An unreleased version has already been incremented, so it normally does not change. The
+    /// exception is `bump`: it changes an unreleased patch version to the next minor version.
     #[must_use]
     pub fn next_version(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;
@@ -40,7 +40,7 @@ impl VersionTriple {
         }
     }
 
-    /// Returns two names of git tags. Either tag marks the version as released.
+    /// Returns the two possible names of the git tag that marks the version as released.
     pub fn tags(self) -> [String; 2] {
         [self.to_string(), format!("v{self}")]
     }

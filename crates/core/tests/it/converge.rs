@@ -92,17 +92,18 @@ fn code(run: &ConvergeRun) -> Option<ConvergeExitCode> {
     run.exit.as_ref().map(|exit| exit.code)
 }
 
-/// Returns true if the event is unexpected because the run waits for the end of this action.
+/// Returns true if the run rejected an event because it was waiting for the end of the action `act`.
 fn is_expected_step(unexpected: &UnexpectedEvent, act: &str) -> bool {
     unexpected.to_string().contains(&format!("expected the end of `{act}`"))
 }
 
-/// Returns verdicts of a fixer: the same verdict for every finding of the run.
+/// Returns a fixer's verdicts, with the same verdict for every finding of the run.
 fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
     run.findings.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
-/// Continues a run after an audit: the fix passes all checks, is pushed, and is reported in the replies.
+/// Continues a run after an audit: a fix of all findings passes all checks, is pushed, and is reported in the
+/// replies.
 fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
     let verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
     let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) };
@@ -243,7 +244,7 @@ fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
         (Some(ConvergeExitCode::Infrastructure), true)
     );
-    // If no auditor gives an answer at all, the audit is not clean either.
+    // An audit without any auditor's answer is not clean either.
     assert_eq!(code(&apply_events(run, [audited_event([])])), Some(ConvergeExitCode::Infrastructure));
 }
 
@@ -375,7 +376,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
         (None, &ConvergeAction::Gate),
         "who goes on pushing ends nothing"
     );
-    // After pushes of other users, up to three audits do not count towards the limit.
+    // Up to three audits that follow pushes of other users do not count towards the limit.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
         run = apply_events(audit(run, &[p1_finding(line)]), [moved(seed)]);
@@ -399,7 +400,7 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
         code(&audit(run_with_agreed_fix(apply_events(run, [silent()]), 2), &[])),
         Some(ConvergeExitCode::Clean)
     );
-    // A fixer of the gate's failures that gives no report is also started once more.
+    // A fixer that repairs gate failures and sends no report is also started once more.
     let gated = apply_events(
         new_run(ConvergeLimits::default()),
         [ConvergeEvent::Gated(Some("style".into())), silent()],
@@ -469,7 +470,7 @@ fn what_was_said_of_a_fix_goes_with_it() {
 fn a_finding_that_always_comes_back_ends_the_run() {
     let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
-        // Each audit also reports a new finding, so that each round resolves at least one finding.
+        // Each audit also reports a new finding, so each round resolves at least one finding.
         run = run_with_agreed_fix(
             audit(run, &[p1_finding(3), p1_finding(50 + u32::try_from(seed).unwrap() * 10)]),
             seed,

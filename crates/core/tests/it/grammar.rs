@@ -1,5 +1,5 @@
-//! Tests that the grammars reject a table of hostile command lines. The module `grammar` of the crate
-//! contains the property tests with generated lines.
+//! Tests that the grammars reject a table of hostile command lines. The crate's module `grammar` contains the
+//! property tests, which use generated lines.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ fn grammar() -> &'static CommandGrammar {
     &SHIPPED
 }
 
-/// Splits a line of a test into words at each blank. The sign `␣` stands for a blank within a word.
+/// Splits a test's command line into words at each space. The character `␣` stands for a space within a word.
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(|word| word.replace('␣', " ")).collect()
 }
@@ -60,12 +60,12 @@ fn what_agents_need_is_known() {
     }
 }
 
-/// Each of these lines would write a file, run a program or leave the tree by an option or an argument of the
-/// program.
+/// In each of these lines, an option or an argument would make the program write a file, run another program,
+/// or access a path outside the tree.
 #[test]
 fn hostile_lines_are_refused() {
     for line in [
-        // Not a known program, or not by its bare name
+        // An unknown program, or a known program with a path
         "",
         "sh -c id",
         "bash",

@@ -1,12 +1,12 @@
-//! Tests with the labelled set of `data/findings` that enough reworded findings are recognized as the same,
-//! and that different findings are not merged.
+//! Tests with the labelled findings in `data/findings`: enough reworded findings must be recognized as the
+//! same finding, and different findings must not be merged.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use truing_core::identity::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
-/// A defect of the set, with all statements about it (see data/findings/README.md).
+/// A labelled defect, with all statements about the defect (see data/findings/README.md).
 #[derive(Deserialize)]
 struct Defect {
     path: String,
@@ -34,8 +34,8 @@ impl DefectStatement {
         ParsedStatement { defect, text: self.text.clone(), statement }
     }
 
-    /// Returns the statement as one about another function or variable, by replacing names; `None` if its
-    /// text contains none of the names.
+    /// Returns the statement with other names of functions and variables; `None` if the statement's text
+    /// contains none of the `names`.
     fn renamed_twin(&self, names: &BTreeMap<String, String>) -> Option<Self> {
         let put = |text: &str| {
             names.iter().fold(text.to_owned(), |text, (name, other)| text.replace(name.as_str(), other))
@@ -46,7 +46,7 @@ impl DefectStatement {
     }
 }
 
-/// Two statements, and whether they are about one defect.
+/// Two statements about the same defect or about different defects, with the score of their similarity.
 struct StatementPair {
     what: &'static str,
     same: bool,
@@ -100,11 +100,12 @@ fn load_pairs(half: &str) -> Vec<StatementPair> {
     pairs
 }
 
-/// The result for one half of the set. For each kind of pair, it contains the number of pairs, and the number
-/// of pairs that were considered the same.
+/// The result for one half of the labelled findings. For each kind of pair, contains the number of pairs, and
+/// the number of pairs that were recognized as the same finding.
 struct MatchFigures(BTreeMap<&'static str, (usize, usize)>);
 
-/// The kind of pairs of different defects whose statements use the same names and differ only in a few words.
+/// Name of a kind of pair: two different defects whose statements use the same names and differ in only a few
+/// words.
 const SAME_LINES: &str = "another defect of the same lines";
 
 impl MatchFigures {
@@ -168,7 +169,8 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
         assert_eq!(figures.merged_pair_count(), 0, "{name}");
         assert!(figures.other_pair_count() >= 3000, "{name}: {}", figures.other_pair_count());
         assert!(figures.recall() >= 0.75, "{name}: {}", figures.recall());
-        // This share is a known weakness. The test fails if the share increases.
+        // Merging such pairs is a known weakness. The test fails if more than this share of the pairs is
+        // merged.
         assert!(figures.merged_on_same_lines() < 0.35, "{name}: {}", figures.merged_on_same_lines());
     }
 }

@@ -1,5 +1,5 @@
 //! Tests the crate's decisions through its public items: rule by rule, in whole runs, and with cases whose
-//! author had not seen the code. All tests are in one program, so only one program has to be linked.
+//! author had not seen the code. All tests are in one program, which saves the time to link several programs.
 
 #![allow(
     clippy::unwrap_used,

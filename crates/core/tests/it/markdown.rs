@@ -1,5 +1,5 @@
-//! Tests that Markdown from other people is displayed but has no effect. The sanitized text is parsed as
-//! GitHub parses it.
+//! Tests that untrusted Markdown is displayed but has no effect. The sanitized text is parsed as GitHub
+//! parses it.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "what is not named here is what is looked for")]
 
@@ -10,7 +10,7 @@ use truing_core::markdown::{
     code_block, code_span, escape_text, render_title, sanitize_markdown, suggestion_block,
 };
 
-/// Character that is inserted so that a forge does not read the characters around it as a mention or a
+/// Character whose insertion prevents a forge from reading the surrounding characters as a mention or a
 /// reference.
 const APART: char = '\u{200b}';
 
@@ -114,7 +114,8 @@ fn github_options() -> Options {
     Options::all() - Options::ENABLE_SMART_PUNCTUATION
 }
 
-/// Returns the elements of a Markdown text that have an effect. All syntax of the forges is recognized.
+/// Returns the elements of a Markdown text that have an effect at a forge. Recognizes all syntax that forges
+/// support.
 fn active_elements(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;
@@ -201,7 +202,7 @@ fn displayed_text(text: &str) -> String {
     out.replace(APART, "")
 }
 
-/// Returns a character as it is displayed in code.
+/// Returns the character that a forge displays for this character in code.
 fn displayed_char(c: char) -> char {
     if is_invisible_char(c) { '\u{fffd}' } else { c }
 }
@@ -279,7 +280,7 @@ fn deep_nesting_is_shown_flat() {
     let made = sanitize_markdown(&format!("{} deep", "> ".repeat(5_000)));
     assert_eq!(made, format!("{}deep", "> ".repeat(MAX_QUOTES)));
 }
-/// Maximum depth of quotations that are displayed.
+/// Maximum depth of nested quotations in the displayed text.
 const MAX_QUOTES: usize = 6;
 
 #[test]

@@ -1,6 +1,6 @@
-//! Tests the permissions of each profile, mainly that lines are denied. Other tests use lines whose author
-//! had not seen the grammars. No profile may run a hostile line; fixers may run nearly all ordinary lines.
-//! `-- --nocapture` prints each line with the wrong result.
+//! Tests the permissions of each profile, mainly that command lines are denied. Some of the lines were
+//! written by an author who had not seen the grammars. No profile may run a hostile line; fixers may run
+//! nearly all ordinary lines. With `-- --nocapture`, the tests print each line whose result is wrong.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,12 +8,12 @@ use truing_core::policy::{AgentAction, AgentPolicy, PolicySet, PolicyVerdict, Pr
 
 const HOSTILE: &str = include_str!("../data/policy/hostile.txt");
 const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
-/// Hostile lines that the author of the grammars has written.
+/// Hostile lines by the author of the grammars.
 const OWN_HOSTILE: &str = include_str!("../data/policy/own/hostile.txt");
 const OWN_ORDINARY: &str = include_str!("../data/policy/own/ordinary.txt");
 
-/// Lines of the hostile list that are allowed nevertheless. A sync job has to name the version of its
-/// package, and the lock file is verified before it is proposed.
+/// Lines of the hostile list that are nevertheless allowed. A sync job has to name its package's version, and
+/// the lock file is verified before the job proposes it.
 const WANTED: &[&str] = &["uv lock --upgrade-package=requests==0.1"];
 
 /// Minimum percentage of the ordinary lines that must be allowed.
@@ -135,8 +135,8 @@ fn those_who_read_neither_run_nor_change_anything() {
     }
 }
 
-/// The bot that follows botocore must be able to use its lock file, its tests and its checks. It may never
-/// commit or push.
+/// The sync job that follows botocore must be able to update its project's lock file and run the project's
+/// tests and checks. The job may never commit or push.
 #[test]
 fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
     for line in [

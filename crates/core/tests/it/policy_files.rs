@@ -1,4 +1,4 @@
-//! Tests an operator's policy files: which changes they can make, which they cannot make, and the line of
+//! Tests an operator's policy files: the changes that the files can and cannot make, and the reported line of
 //! each error.
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ fn judge_line(policy: &AgentPolicy, line: &str) -> PolicyVerdict {
     policy.judge(AgentAction::Run(&words))
 }
 
-/// Returns the errors of files, each as one line.
+/// Returns the errors of these files, one line per error.
 fn errors(files: &[PolicyFile]) -> Vec<String> {
     PolicySet::new(files).map(drop).unwrap_err().iter().map(ToString::to_string).collect()
 }
@@ -265,7 +265,7 @@ fn every_error_has_its_file_and_line() {
         let got = errors(&[file(name, text)]);
         assert_eq!(got, [format!("/policy/{name}:{expected}")], "{text}");
     }
-    // Every program of a grammar is checked, not only the first.
+    // All programs of a grammar are checked, not only the first program.
     let two = "short = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = \
          { is = \"text\", unless = [] }\noperands = \"path\"\n";
     for other in ["cargo", "anything"] {
@@ -345,8 +345,8 @@ fn commands_of_the_configuration_are_allowed_as_they_stand() {
     }
 }
 
-/// Generates words with which programs run a shell, write to other paths or use the network. Words that only
-/// a shell would interpret are not included, because lines are run without a shell.
+/// Generates words that make programs run a shell, write to other paths or use the network. Words that only a
+/// shell interprets are not included, because command lines are run without a shell.
 fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     let words = |line: &'static str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     select(
@@ -405,7 +405,7 @@ fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     )
 }
 
-/// Generates a flag for a grammar. An operator may write harmless or dangerous flags.
+/// Generates a flag that an operator may write into a grammar: harmless or dangerous.
 fn flag_name() -> impl Strategy<Value = &'static str> {
     select(vec![
         "-q",
@@ -471,9 +471,9 @@ fn hostile_lines() -> Vec<Vec<String>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
-    /// Generates 50 profiles and grammars that an operator may write. No accepted one may allow a hostile
-    /// line. In each case, 20 lines are generated for the operator's program, and 20 are taken from the
-    /// lists.
+    /// Generates 50 pairs of a profile and a grammar that an operator may write. No accepted pair may allow a
+    /// hostile line. For each pair, 20 lines are generated for the operator's program, and 20 lines are
+    /// chosen from the lists.
     #[test]
     fn no_operators_policy_allows_a_hostile_line(
         flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),

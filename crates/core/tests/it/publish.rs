@@ -1,5 +1,5 @@
-//! Tests the plans that bring the observed comments to the desired state. Also tests that repeated planning
-//! and execution ends.
+//! Tests the plans that change the comments observed at a forge into the desired comments. Also tests that
+//! repeated planning and execution ends.
 
 use std::collections::BTreeMap;
 
@@ -155,8 +155,8 @@ fn update(comment: &str, item: &str, body: &str) -> PublishStep {
     PublishStep::Update { comment: CommentId::new(comment), subject: finding(item), body: body.into() }
 }
 
-/// Returns the planned steps for a row whose comment is known. `state` is the state of the comment's thread,
-/// and `text` the comment's current text.
+/// Returns the planned steps for a row whose comment is known. `state` is the state of the comment's thread;
+/// `text` is the comment's current text.
 fn steps_for_thread(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<PublishStep> {
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved, comment: known, ..row(finding("a"), body) };
@@ -182,8 +182,8 @@ fn a_thread_changes_with_its_text_and_before_it() {
     assert_eq!(steps_for_thread(false, "open", ResolvedByUs, "fixed"), both(false, "open"));
     assert_eq!(steps_for_thread(false, "open", Open, "fixed"), only("open"), "interrupted between the two");
     assert_eq!(steps_for_thread(false, "open", ResolvedByOthers, "fixed"), only("open"), "a person's word");
-    // No step is planned if comment and thread are already as desired, or if a person has resolved or
-    // reopened the thread.
+    // No step is planned if the comment and the thread are already in the desired state, or if a person has
+    // resolved or reopened the thread.
     for state in [Open, ResolvedByUs, ResolvedByOthers] {
         assert_eq!(steps_for_thread(true, "fixed", state, "fixed"), []);
         assert_eq!(steps_for_thread(false, "open", state, "open"), []);
@@ -369,8 +369,8 @@ fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is
 }
 
 proptest! {
-    /// Plans are executed, beginning with any mixture of known, lost, duplicate and unseen comments. In the
-    /// end every open row has exactly one comment with the right text, and the next plan is empty.
+    /// Executes plans, beginning with any mixture of known, lost, duplicate and unseen comments. In the end
+    /// every open row has exactly one comment with the right text, and the next plan is empty.
     #[test]
     fn carrying_out_plans_converges(
         rows in prop::collection::vec((0..3_u8, any::<bool>(), 0..3_usize), 1..6),
@@ -443,12 +443,12 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let deleted = PublishStep::Delete { comment: CommentId::new("1"), subject: finding("a") };
     let again = PublishStep::CreateReview { subjects: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
-    // A comment on the expected line is adopted. A comment on another line is only adopted if the forge's
-    // call names the commit.
+    // A comment on the expected line is adopted. A comment on another line is adopted only if the forge's
+    // request to create a comment names the commit.
     assert_eq!(planned(&desired, &at(line), &bounds), std::slice::from_ref(&adopted));
     assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), std::slice::from_ref(&adopted));
-    // A comment with replies, or one that is recorded, is not deleted even if it is on another line. It may
-    // have moved with a push.
+    // A comment with replies, or a recorded comment, is not deleted, even if the comment is on another line.
+    // A push may have moved the comment.
     let answered = ObservedComment { has_replies: true, ..at(line + 1) };
     assert_eq!(planned(&desired, &answered, &bounds), [adopted]);
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..desired[0].clone() }];

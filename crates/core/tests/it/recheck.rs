@@ -86,7 +86,7 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         ("import os  # noqa: F401\nprint()\n", None, true),
         ("import sys\nprint()\n", None, false),
         ("print()\n", None, false),
-        // Of two equal lines, one is gone; the finding of the other one is reported.
+        // One of two equal lines was removed; the review reports the finding on the other line.
         ("print()\nimport os\n", Some(2), false),
     ] {
         let known = [known("import os")];
@@ -122,7 +122,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     };
     let fixed = FindingStatus::Fixed(head.clone());
     assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::OutOfScope]);
-    // Without a list of the rules that ran, the finding counts as fixed.
+    // Without a list of the rules that ran, an unreported finding counts as fixed.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
 
@@ -192,14 +192,15 @@ def refund(orders):
     return total
 ";
 
-/// Returns the lines to which a finding has moved in a new text of its file, without any verdict on it. In
-/// the old text, the finding is on lines 12 and 13.
+/// Returns the lines to which a finding without a verdict has moved in a new text of its file. In the old
+/// text, the finding is on lines 12 and 13.
 fn followed_lines(before: &str, text: &str) -> (u32, u32) {
     let raw = finding_with_replacement(before, text);
     (raw.location.start_line, raw.location.end_line)
 }
 
-/// Returns the finding of `followed_lines` with a replacement of its lines.
+/// Returns the finding of `followed_lines` after the move, with a proposed replacement of the finding's
+/// lines.
 fn finding_with_replacement(before: &str, text: &str) -> RawFinding {
     let (paths, renames) = ([RepoPath::from("pay.py")], FileRenames::default());
     let lines = (12, 13);

@@ -1,5 +1,5 @@
-//! Tests the slot machine with single schedules, step by step. Also tests the effect of each command in each
-//! state.
+//! Tests the slot's state machine with single schedules, step by step. Also tests the effect of each command
+//! in each state.
 
 mod model;
 mod schedules;
@@ -10,14 +10,14 @@ use truing_core::slot::{
     SlotState, StepOutcome, WaitReason,
 };
 
-/// Keeps the slot of [`schedules`] in memory, as a store would.
+/// Stores the slot of the tests in [`schedules`] in memory, in place of a real store.
 struct SlotUnderTest {
     /// The version counter, which all slots of a store share.
     counter: u64,
 }
 
 impl SlotUnderTest {
-    /// Number of schedules that take a few seconds.
+    /// Number of generated schedules, which take a few seconds.
     const SCHEDULES: u32 = 1500;
 
     fn new() -> Self {
@@ -28,7 +28,7 @@ impl SlotUnderTest {
         SlotKey::new("pr/github/1/1")
     }
 
-    /// Commits a slot that had this version before, and returns the stored slot.
+    /// Commits a slot, and returns the stored slot with its new version.
     fn commit(&mut self, _: SlotVersion, slot: Slot) -> Slot {
         self.counter += 1;
         if slot.is_deletable() {
@@ -91,8 +91,8 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
     let limits = SlotLimits::default();
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));
     let mut now = 0;
-    // A review is computed, and its publication fails. At the same time, there is a push every 20 s. The
-    // retry is due before these pushes have ended.
+    // A review is computed, but its publication fails. At the same time, there is a push every 20 s. The
+    // retry is due before the pushes stop.
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     now += 15_000;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
@@ -317,7 +317,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let none = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
     assert_eq!(none.step(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
 
-    // A stop before the run has begun only removes the request for the run.
+    // A stop command before the run has begun only removes the request for the run.
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);
     let forgotten = step(&asked, SlotCommand::Stop, 1);
     assert_eq!(
@@ -325,8 +325,8 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         (SlotState::Idle, None, true)
     );
 
-    // A stop makes the next step due immediately, both if the run waits for a reviewer and if a worker holds
-    // its lease.
+    // A stop command makes the next step due immediately, both if the run waits for a reviewer and if a
+    // worker holds the slot's lease.
     let leased = step(&asked, SlotCommand::Lease, 0);
     let waits = |slot: &Slot, now| {
         step(
@@ -355,7 +355,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     assert_eq!(early.state, SlotState::Waiting { due_at: UnixMillis(30_000), reason: WaitReason::Settling });
     assert_eq!(early.converge_request, Some(ConvergeRequest::Stop));
 
-    // A new request for a run cancels a stop that was requested before.
+    // A new request for a run cancels an earlier stop command.
     let again = step(&step(&leased, SlotCommand::Stop, 2), SlotCommand::Request(LoopKind::Converge), 3);
     assert_eq!(again.converge_request, None);
 }

@@ -1,4 +1,4 @@
-//! Tests the decision on an update from one release to another, for the pins of a manifest.
+//! Tests the decision whether a project with the pins of a manifest can update from one release to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,8 +119,8 @@ fn what_the_manifest_accepts_is_no_change() {
 
 #[test]
 fn names_of_one_definition_share_what_is_accepted() {
-    // In a Python dictionary whose keys are functions, two names of one function are the same key, so only
-    // one digest is kept. The row of the other name is never used.
+    // In a Python dictionary whose keys are functions, two names of one function are the same key, so the
+    // dictionary contains only one digest. The row of the other name is never used.
     let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
     let both = [("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:alias", defined_symbol(1, "f", 1, 1))];
     let from = sources(&both, &[]);
@@ -167,7 +167,7 @@ fn a_digest_that_no_release_has_guards_nothing() {
         same.unguarded.iter().map(|one| one.reason).collect::<Vec<_>>(),
         [UnguardedReason::Stale, UnguardedReason::OtherPackage]
     );
-    // A change of the symbol is detected even though no release has the pinned digest.
+    // The change of the symbol is detected, although neither release has the pinned digest.
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::OtherPackage)], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }

@@ -1,14 +1,14 @@
 //! Matches each old line with a new line.
 //!
-//! The order of the steps ensures that a frequent line is matched together with the rare lines next to it:
+//! The steps have this order so that a frequent line is matched together with the rare lines next to it:
 //!
 //! 1. A line that occurs exactly once on each side is matched, regardless of its position (P. Heckel, "A
 //!    technique for isolating differences between files", 1978).
-//! 2. Equal lines directly next to matched lines are matched: first downwards, then upwards.
+//! 2. Equal lines directly below matched lines are matched, then equal lines directly above matched lines.
 //! 3. Steps 1 and 2 are repeated within each pair of files.
-//! 4. The equal unmatched lines between two matches are matched in order, by the common subsequence with the
-//!    greatest weight.
-//! 5. A run of a few unmatched lines that occurs exactly once on each side is matched, as a moved run.
+//! 4. Between two matches, the equal unmatched lines are matched in order: those of the common subsequence
+//!    with the greatest weight.
+//! 5. A run of a few unmatched lines that occurs exactly once on each side is matched as a moved run.
 //! 6. Unmatched lines between two matches are matched as edited lines if they share enough words.
 
 use std::collections::HashMap;
@@ -17,21 +17,22 @@ use std::ops::Range;
 
 use super::text::SideText;
 
-/// Number of lines of a run that is matched as a whole at any position, because its single lines occur more
-/// than once.
+/// Number of lines of a run that is matched as a whole at any position. Its single lines may occur more than
+/// once.
 const RUN: usize = 3;
 
-/// Maximum number of line comparisons in one gap (1,000 lines on each side). A gap is a run of unmatched
-/// lines on both sides.
+/// Maximum number of line comparisons in one gap, which suffices for 1,000 lines on each side. A gap is a run
+/// of unmatched old lines together with a run of unmatched new lines.
 const MAX_CELLS_OF_GAP: usize = 1_000_000;
 
-/// Maximum number of text comparisons in all gaps together.
+/// Maximum number of line comparisons in all gaps together.
 const MAX_CELLS: usize = 40_000_000;
 
-/// Maximum number of comparisons of two lines word by word in one gap (50 lines on each side).
+/// Maximum number of word-by-word comparisons of two lines in one gap, which suffices for 50 lines on each
+/// side.
 const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
 
-/// Maximum number of word comparisons in all gaps together.
+/// Maximum number of word-by-word comparisons of two lines in all gaps together.
 const MAX_WORD_CELLS: usize = 1_000_000;
 
 /// Minimum percentage of words that two lines must share so that one counts as an edited version of the
@@ -53,15 +54,14 @@ pub(super) struct AlignedLine {
 /// The matches of all lines.
 #[derive(Debug)]
 pub(super) struct LineAlignment {
-    /// Match of each old line.
+    /// Matching new line of each old line; `None` for an unmatched line.
     to: Vec<Option<AlignedLine>>,
-    /// Old line of each new line.
+    /// Matching old line of each new line; `None` for an unmatched line.
     from: Vec<Option<usize>>,
 }
 
 impl LineAlignment {
-    /// Matches the lines. `pairs` contains, for each file that exists on both sides, its old and its new
-    /// index.
+    /// Matches the lines. `pairs` contains the old and the new index of each file that exists on both sides.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.line_count()], from: vec![None; new.line_count()] };
         let mut work =
@@ -84,7 +84,7 @@ impl LineAlignment {
         alignment
     }
 
-    /// Returns the match of an old line.
+    /// Returns the new line that matches an old line; `None` if the old line is unmatched.
     pub(super) fn matched_line(&self, old: usize) -> Option<AlignedLine> {
         self.to.get(old).copied().flatten()
     }
@@ -99,15 +99,15 @@ enum MatchKind {
     SharedWords,
 }
 
-/// The number of comparisons that are allowed in one gap, and the number that is left for all gaps.
+/// The maximum number of comparisons in one gap, and the remaining number of comparisons in all gaps.
 struct ComparisonBudget {
     gap: usize,
     total: usize,
 }
 
 impl ComparisonBudget {
-    /// Subtracts the comparisons of a gap from the budget. Returns false, and subtracts nothing, if the
-    /// budget does not allow them.
+    /// Subtracts the comparisons of a gap from the budget. If the budget does not allow these comparisons,
+    /// returns false and subtracts nothing.
     fn try_spend(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
         let enough = cost <= self.gap && cost <= self.total;
@@ -118,14 +118,14 @@ impl ComparisonBudget {
     }
 }
 
-/// Whether an item occurs once, with its position, or several times.
+/// The number of occurrences of an item: once, with the position, or more than once.
 #[derive(Clone, Copy)]
 enum LineOccurrence {
     Unique(usize),
     Often,
 }
 
-/// Returns, for each item, its place if the item occurs only once.
+/// Returns the occurrence of each item: its position if the item occurs only once, otherwise `Often`.
 fn unique_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in items {
@@ -156,7 +156,7 @@ fn pair_unique_items<K: Eq + Hash>(
 struct AlignmentBuilder<'t, 'a> {
     old: &'t SideText<'a>,
     new: &'t SideText<'a>,
-    /// Index of the new file for the index of each old file.
+    /// Index of the new file, by the index of the old file.
     pairs: HashMap<usize, usize>,
     alignment: &'t mut LineAlignment,
 }
@@ -239,9 +239,9 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. The first
-    /// new run begins below the new line that matches the line above the old run. The second new run ends
-    /// above the new line that matches the line below the old run.
+    /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. The old
+    /// line above the run matches a new line; the first new run begins below that new line. The old line
+    /// below the run matches another new line; the second new run ends above that new line.
     fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
@@ -300,8 +300,8 @@ impl AlignmentBuilder<'_, '_> {
         let old: Vec<usize> = old.filter(|line| self.is_old_unmatched(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
-            // Equal lines at the beginning or the end of both runs are matched directly, because this needs
-            // no comparison of all pairs.
+            // Equal lines at the beginning or the end of both runs are matched directly, which avoids a
+            // comparison of all pairs.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.text_id(*a) == self.new.text_id(*b)
             {
@@ -341,8 +341,8 @@ impl AlignmentBuilder<'_, '_> {
     }
 }
 
-/// Returns the pairs of a row and a column that have the greatest sum of weights. Both rows and columns
-/// ascend from pair to pair. No pair has the weight 0.
+/// Returns the pairs (row, column) with the greatest sum of weights. From one pair to the next, both row and
+/// column increase. No pair has the weight 0.
 fn max_weight_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
     // best[row * width + column] is the greatest sum of weights for pairs that begin at this row and column

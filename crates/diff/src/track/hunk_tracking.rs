@@ -2,8 +2,8 @@
 
 use crate::{FileDiff, LineKind};
 
-/// Returns the new numbers of the first and the last remaining line of `start..=end`, and true if all lines
-/// remain in one block. Returns `None` if no line remains.
+/// Returns the new numbers of the first and the last line of `start..=end` that still exist. The flag is true
+/// if all lines still exist in one block. Returns `None` if none of the lines exists any more.
 pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32, u32, bool)> {
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
@@ -40,8 +40,8 @@ fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     u32::try_from((line + added).saturating_sub(deleted)).ok()
 }
 
-/// Returns the old number and the kind of each line of all hunks; for an added line, the number is that of
-/// the next old line.
+/// Returns the old line number and the kind of each line of all hunks. For an added line, this is the number
+/// of the next old line.
 fn numbered_lines<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
         // If a hunk has no old lines, its header gives the number of the old line that precedes the hunk.

@@ -1,5 +1,5 @@
-//! Stores the lines of all changed files of one side in one sequence. Equal texts of lines have the same
-//! number, so lines can be compared by number.
+//! Stores the lines of all changed files of one side in one sequence. Lines with equal text have the same
+//! number, so they can be compared by this number.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,11 +13,10 @@ pub(super) const WORTH_OF_MARKS: u32 = 1;
 /// Weight of a line with words.
 const WORTH_OF_WORDS: u32 = 4;
 
-/// Minimum number of letters and digits at which a line counts as a line with words. A line with words may be
-/// as short as `L1`.
+/// Minimum number of letters and digits in a line with words. For example, `L1` is a line with words.
 const MIN_LETTERS: usize = 2;
 
-/// The distinct texts of lines, each with its number. Texts are numbered in the order of their first
+/// Assigns a number to each distinct text of a line. Texts are numbered in the order of their first
 /// occurrence.
 #[derive(Default)]
 pub(super) struct TextInterner<'a> {
@@ -26,8 +25,8 @@ pub(super) struct TextInterner<'a> {
 
 impl<'a> TextInterner<'a> {
     fn intern(&mut self, text: &'a [u8]) -> u32 {
-        // The number of texts fits in 32 bits, because there are at most as many lines as bytes, and
-        // MAX_TRACKED_BYTES limits the number of bytes.
+        // The number of texts fits in 32 bits: there are not more lines than bytes, and `MAX_TRACKED_BYTES`
+        // limits the number of bytes.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(text).or_insert(next)
     }
@@ -43,7 +42,7 @@ pub(super) struct SideText<'a> {
 /// A line of one side.
 #[derive(Clone, Copy, Debug)]
 struct SideLine<'a> {
-    /// Text without blanks at both ends, because indentation and line ends are ignored.
+    /// Text of the line without white space at both ends, because indentation and line ends are ignored.
     text: &'a [u8],
     /// Number that identifies the text.
     text_id: u32,
@@ -61,14 +60,14 @@ pub(super) struct SideFile<'a> {
 }
 
 impl SideFile<'_> {
-    /// Returns the indices, in the sequence, of the file's lines from `start` to `end` (1-based). Lines
-    /// beyond the end of the file are omitted.
+    /// Returns the sequence indices of the file's lines from `start` to `end` (1-based). Lines beyond the end
+    /// of the file are omitted.
     pub(super) fn line_range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
         at(start.saturating_sub(1))..at(end)
     }
 
-    /// Returns the 1-based number of a line of the sequence.
+    /// Converts an index in the sequence to a 1-based line number of this file.
     pub(super) fn line_number(&self, line: usize) -> u32 {
         u32::try_from(line.saturating_sub(self.lines.start) + 1).unwrap_or(u32::MAX)
     }
@@ -82,7 +81,7 @@ pub(super) fn count_lines(content: &[u8]) -> u32 {
 }
 
 impl<'a> SideText<'a> {
-    /// Adds a file; returns its index.
+    /// Adds the lines of a file and returns the index of the file.
     pub(super) fn add_file(
         &mut self,
         path: &'a RepoPath,
@@ -116,12 +115,12 @@ impl<'a> SideText<'a> {
         self.files.get(index)
     }
 
-    /// Returns the index of the file of a line.
+    /// Returns the index of the file that contains a line.
     pub(super) fn file_index(&self, line: usize) -> Option<usize> {
         self.lines.get(line).map(|line| line.file as usize)
     }
 
-    /// Returns the number of a line's text; none after the last line.
+    /// Returns the number that identifies a line's text; `None` after the last line.
     pub(super) fn text_id(&self, line: usize) -> Option<u32> {
         self.lines.get(line).map(|line| line.text_id)
     }
@@ -141,13 +140,13 @@ impl<'a> SideText<'a> {
         if self.has_words(line) { WORTH_OF_WORDS } else { WORTH_OF_MARKS }
     }
 
-    /// Returns the next line of the same file.
+    /// Returns the index of the next line in the same file; `None` for the last line of the file.
     pub(super) fn next_line(&self, line: usize) -> Option<usize> {
         let next = line.checked_add(1)?;
         (self.file_index(next)? == self.file_index(line)?).then_some(next)
     }
 
-    /// Returns the previous line of the same file.
+    /// Returns the index of the previous line in the same file; `None` for the first line of the file.
     pub(super) fn previous_line(&self, line: usize) -> Option<usize> {
         let previous = line.checked_sub(1)?;
         (self.file_index(previous)? == self.file_index(line)?).then_some(previous)

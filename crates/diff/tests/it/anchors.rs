@@ -1,4 +1,5 @@
-//! Compares anchors with an oracle that visits every line, and tests the special cases of forges.
+//! Compares anchors with the results of a simple search that visits every line. Also tests the special cases
+//! of forges.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +89,7 @@ proptest! {
     }
 }
 
-/// A diff with changes that have no lines, and with a file that takes the old name of another file.
+/// A diff that contains changes without lines, and a file that gets the previous name of another file.
 const FILES: &str = "\
 diff --git a/old.rs b/new.rs
 similarity index 90%

@@ -1,11 +1,13 @@
-//! Tests that git's diff of two texts turns the old text into the new one, and does not apply to other texts.
+//! Tests that git's diff of two texts changes the old text into the new text, and does not apply to other
+//! texts.
 
 use proptest::prelude::*;
 use truing_diff::{DiffSide, FileDiff, apply, matches_side, parse};
 
 use crate::repo::Repo;
 
-/// Generates texts of few different lines, which make diffs ambiguous. The last line may lack its line feed.
+/// Generates texts with few different lines, because such lines make diffs ambiguous. The last line may lack
+/// its line feed.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(&["a", "b", "", "c\r", "-", "+", "\\", "@@ -1 +1 @@", "--- a/x"][..]);
     (prop::collection::vec(line, 0..12), any::<bool>()).prop_map(|(lines, ended)| {
@@ -28,7 +30,7 @@ fn diff(pairs: &[(Vec<u8>, Vec<u8>)], context: u8) -> Vec<u8> {
     repo.try_git(&["diff", "--no-index", "--no-renames", &format!("-U{context}"), "old", "new"]).0
 }
 
-/// Returns the index of the file's pair; [`diff`] uses the index as the file name.
+/// Returns the index of the file's pair of texts. [`diff`] uses this index as the file's name.
 fn number(file: &FileDiff<'_>) -> usize {
     file.path.as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap()
 }
@@ -103,7 +105,7 @@ fn the_end_of_the_last_line_counts() {
     assert!(matches_side(&file, DiffSide::New, b"b") && !matches_side(&file, DiffSide::New, b"b\n"));
 }
 
-/// A shell removes the line feed at the end of the output in `"$(git diff)"`.
+/// In `"$(git diff)"`, a shell removes the line feed at the end of the output.
 #[test]
 fn a_line_feed_that_is_missing_at_the_end_of_the_diff_is_there_in_the_file() {
     let file = parse_only_file(b"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+b");

@@ -1,5 +1,5 @@
 //! Tests difficult cases one by one. The parsed `git diff` must match the counts of `git diff --numstat -z`,
-//! and its lines must match the files.
+//! and the parsed lines must match the lines of the files.
 
 use std::sync::LazyLock;
 
@@ -10,12 +10,12 @@ use crate::repo::{Count, Repo, check_lines, line_counts};
 /// Forty numbered lines.
 pub(crate) static OLD: LazyLock<String> =
     LazyLock::new(|| (1..=40).map(|number| format!("line {number}\n")).collect());
-/// The text of `OLD` with three changes in two hunks.
+/// The text of `OLD` with three changes, which a diff shows in two hunks.
 pub(crate) static NEW: LazyLock<String> =
     LazyLock::new(|| OLD.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", ""));
 
-/// Commits both states of a case, and compares the parsed diff between them with git's counts. Returns the
-/// diff.
+/// Commits both states of a case. Compares the parsed diff between the two commits with git's counts, and
+/// returns the diff.
 fn diff_states(before: impl Fn(&Repo), after: impl Fn(&Repo), options: &[&str]) -> Vec<u8> {
     let repo = Repo::new();
     before(&repo);
@@ -98,8 +98,8 @@ fn every_prefix_that_can_be_told_is_taken_off() {
         };
         diff_states(old, all, options);
     }
-    // These paths begin with a folder that looks like a prefix. The real prefix can be recognised with
-    // certainty only because it is one of git's known prefixes.
+    // These paths begin with a folder that looks like a prefix. The parser can recognise the real prefix only
+    // because it is one of git's known prefixes.
     diff_edit("a/a/a", &*OLD, &*NEW, &[]);
     diff_edit("b/a", &*OLD, &*NEW, &["--no-prefix"]);
 }

@@ -1,4 +1,4 @@
-//! Tests diffs within other text: logs, mails, merges, and the output of other programs.
+//! Tests diffs in logs, mails, merges and the output of other programs.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -10,15 +10,16 @@ use truing_diff::{
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk, check_lines, line_counts};
 
-/// Text with lines of dashes. If they are removed, the diff shows lines that look like separators in a mail.
+/// Text with lines of dashes. If these lines are removed, the diff contains lines that look like separators
+/// in a mail.
 const DASHES: &str = "a\n--\n- \nz\n";
 
 /// A commit message that imitates a diff.
 const MESSAGE: &str = "Say what changed\n\nIt is like this:\n\ndiff --git a/not b/not\n--- a/not\n+++ b/not\n\
                        @@ -1 +1 @@\n-not\n+this\n\ndiff --git is a command\n";
 
-/// Creates a repository with four commits. The end of their diffs is hard to detect, because lines look like
-/// separators in a mail or lack a line feed.
+/// Creates a repository with four commits. The ends of the commits' diffs are hard to detect, because some
+/// lines look like separators in a mail or lack a line feed.
 fn history(message: &str) -> Repo {
     let repo = Repo::new();
     repo.write_file("a.txt", format!("{DASHES}{}", *OLD));
@@ -45,7 +46,7 @@ fn summary(diff: &[u8]) -> Vec<String> {
     parsed.files.iter().map(|file| format!("{} {} {}", file.path, file.added, file.deleted)).collect()
 }
 
-/// Returns git's own counts for the files of the three later commits, as `path added deleted`.
+/// Returns git's counts for the files of the last three commits, as `path added deleted`.
 fn expected(repo: &Repo) -> Vec<String> {
     let of = |commit: &str| {
         let from = format!("{commit}^");
@@ -106,7 +107,7 @@ fn a_diff_with_windows_line_ends_is_read() {
 fn hunks_go_on_after_a_missing_line_end() {
     let end = "\\ No newline at end of file\n";
     let hunks = format!("@@ -1 +1 @@\n-1\n{end}+2\n{end}@@ -9 +9 @@ f()\n-1\n{end}+2\n");
-    // If text follows the second hunk, `diffy` returns an error.
+    // Text that follows the second hunk makes `diffy` return an error.
     for after in ["", "-- \n2.0\n"] {
         let diff = format!("diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}{after}");
         assert_eq!(summary(diff.as_bytes()), ["x 2 2"]);
@@ -246,8 +247,8 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
     assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
 }
 
-/// With `-W`, a hunk begins at the line that names the function. The hunk may therefore repeat lines from the
-/// end of the previous hunk.
+/// With `-W`, a hunk begins at the line with the function's name. The hunk may therefore repeat lines from
+/// the end of the previous hunk.
 #[test]
 fn hunks_that_show_the_same_unchanged_lines_are_read() {
     let repo = Repo::new();

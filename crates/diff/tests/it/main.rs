@@ -1,4 +1,4 @@
-//! Tests diffs of the real git against git's own counts, and arbitrary other input.
+//! Tests the parser with diffs that git produces, whose counts git reports, and with arbitrary other input.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 

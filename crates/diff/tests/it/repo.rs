@@ -36,7 +36,7 @@ impl Repo {
         out
     }
 
-    /// Runs git, which may fail.
+    /// Runs git. Returns the output, and true if git succeeded.
     pub(crate) fn try_git<A: AsRef<OsStr>>(&self, args: &[A]) -> (Vec<u8>, bool) {
         let out = Command::new("git")
             .arg("-C")
@@ -97,7 +97,7 @@ impl Repo {
         String::from_utf8(self.git(&["rev-parse", "HEAD"])).unwrap().trim().to_owned()
     }
 
-    /// The lines of a file at a commit, cut at line feeds only.
+    /// Returns the lines of a file at a commit; only line feeds separate lines.
     pub(crate) fn lines(&self, commit: &str, path: &RepoPath) -> Vec<Vec<u8>> {
         let object = [commit.as_bytes(), b":", path.as_bytes()].concat();
         let blob = self.git(&[OsString::from("cat-file"), "blob".into(), OsString::from_vec(object)]);
@@ -105,7 +105,7 @@ impl Repo {
         text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
-    /// `git diff --numstat -z` with options and commits.
+    /// Returns the counts of `git diff --numstat -z` with these options and commits.
     pub(crate) fn numstat(&self, args: &[&str]) -> Vec<Count> {
         let out = self.git(&[&["diff", "-M", "--numstat", "-z"], args].concat());
         let mut fields = out.split(|byte| *byte == 0);
@@ -127,8 +127,8 @@ impl Repo {
     }
 }
 
-/// Returns line counts in the format of [`Repo::numstat`]. A file whose type changes has two diffs, but only
-/// one entry.
+/// Returns the line counts of these files, in the format of [`Repo::numstat`]. A file whose type changes has
+/// two diffs, but only one count.
 pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for file in files {
@@ -163,7 +163,7 @@ pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str
     }
 }
 
-/// Checks that a hunk's lines are numbered without gaps, and that their number matches the hunk's header.
+/// Checks that a hunk's line numbers have no gaps, and that the number of lines matches the hunk's header.
 pub(crate) fn check_hunk(hunk: &Hunk<'_>) {
     let lines: Vec<_> = hunk.lines().collect();
     let old: Vec<u32> = lines.iter().filter_map(|line| line.old_line).collect();

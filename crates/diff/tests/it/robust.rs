@@ -1,5 +1,5 @@
-//! Tests that the parser never panics, that its result is consistent for any input, and that its errors state
-//! their line.
+//! Tests that the parser never panics, returns a consistent result for any input, and reports the line of
+//! each error.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use truing_diff::{FileDiff, LineKind, OutlineReader, ParseError, ParsedDiff, par
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
 
-/// Diffs of the real git that contain every kind of change.
+/// Diffs that git produces for every kind of change.
 static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let repo = Repo::new();
     repo.write_file("a.txt", &*OLD);
@@ -46,7 +46,8 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     diffs
 });
 
-/// Returns the outlines of a diff that is read in pieces of this size.
+/// Returns the outlines of a diff, and the error if there is one. The diff is read in pieces of `piece`
+/// bytes.
 fn read_outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
     let mut outlines = OutlineReader::default();
     input.chunks(piece).for_each(|piece| outlines.push_bytes(piece));
@@ -160,7 +161,7 @@ proptest! {
         let (all, cut) = (check_invariants(whole), check_invariants(&whole[..end]));
         prop_assert_eq!(all.error, None);
         // Only the last file of the truncated diff may differ from the same file of the whole diff, because
-        // its end may be missing.
+        // the end of this file may be missing.
         prop_assert!(cut.files.len() <= all.files.len());
         let sure = cut.files.len().saturating_sub(1);
         prop_assert_eq!(&cut.files[..sure], &all.files[..sure]);
@@ -223,7 +224,7 @@ fn diffy_reads_the_same_lines() {
     assert!(compared > 100);
 }
 
-/// Returns the message of the error, its line, and the number of files before it.
+/// Returns the error's message and line, and the number of files before the error.
 fn parse_error(input: &str) -> (String, usize, usize) {
     let parsed = check_invariants(input.as_bytes());
     let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));

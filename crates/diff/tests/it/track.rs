@@ -1,4 +1,4 @@
-//! Tests that lines are found again after every kind of change that leaves the lines themselves unchanged.
+//! Tests that lines are found again after every kind of change that does not change the lines themselves.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn diff(old: &Tree, new: &Tree, renames: &[(String, String)]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Finds the queried lines of the old tree in the new tree. The results are in the order of the queries.
+/// Finds the queried lines of the old tree in the new tree. Returns the results in the order of the queries.
 fn track(
     old: &Tree,
     new: &Tree,
@@ -121,7 +121,7 @@ fn a_range_is_moved_whole_or_edited_or_gone() {
 fn marks_alone_do_not_make_a_place() {
     let new = "begin\nwhile z {\n    q()\n}\nend\n";
     assert_eq!(track_in_file("begin\nif x {\n    y\n}\nend\n", new, 2, 4), deleted_range(Some("a")));
-    // A line of punctuation is found if the query is for this line alone.
+    // A line that contains only punctuation is found if the query is for this line only.
     assert_eq!(
         track_in_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
         range_at(LineStatus::Moved, "a", 4, 4)
@@ -153,8 +153,8 @@ fn lines_that_occur_often_go_with_those_beside_them() {
         track_in_file(&same, &format!("{same}x()\n"), 40, 45),
         range_at(LineStatus::Unmoved, "a", 40, 45)
     );
-    // The first line of the function was edited, and only its position distinguishes its other lines from the
-    // equal lines of other functions.
+    // The first line of the function was edited. The function's other lines also occur in other functions, so
+    // only the position distinguishes them.
     let edited = format!("{a}{}{c}", b.replace("fn b", "pub fn renamed"));
     assert_eq!(track_in_file(&old, &edited, 7, 10), range_at(LineStatus::Unmoved, "a", 7, 10));
 }
@@ -311,8 +311,8 @@ impl State {
                 let old = self.files[file].0.clone();
                 let new = format!("r{old}");
                 self.files[file].0.clone_from(&new);
-                // Git compares only the first and the last state, so several renames of a file appear as one.
-                // Git may also fail to detect a rename.
+                // Git compares only the first and the last state, so several renames of a file appear as one
+                // rename. Git may also fail to detect a rename.
                 let renamed = self.renames.iter().position(|(_, to)| *to == old);
                 match renamed.map(|at| self.renames.remove(at)) {
                     Some((first, _)) => self.renames.push((first, new)),

@@ -1,6 +1,6 @@
-//! Both kinds of Bitbucket. `cloud` and `data_center` use the same state, but the addresses and bodies of
-//! their calls differ. `talk` has the comments of a pull request, `participants` its reviewers and their
-//! verdicts, `edits` its changes, `commits` the data of commits.
+//! Both kinds of Bitbucket. `cloud` and `data_center` use the same state, but the paths and bodies of their
+//! requests differ. `talk` handles the comments of a pull request, `participants` the reviewers and their
+//! verdicts, `edits` the changes of a pull request, and `commits` the data of commits.
 
 pub(crate) mod cloud;
 mod commits;
@@ -12,31 +12,31 @@ mod talk;
 
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// Maximum length of a comment, in characters. Bitbucket rejects 32,768 and more.
+/// Maximum length of a comment, in characters. Bitbucket rejects comments of 32,768 or more characters.
 pub(crate) const MAX_COMMENT: usize = 32_767;
 
-/// Returns true if this account may see the repository. Every account with a token may see it, unless a test
-/// has removed the permission.
+/// Returns true if this account may see the repository. Every account with a token may see the repository,
+/// unless a test has removed the permission.
 fn may_read(repo: &StoredRepository, login: &str) -> bool {
     repo.permissions.get(login).is_none_or(|role| role != "none")
 }
 
-/// Returns true if this account may push and change what others opened.
+/// Returns true if this account may push, and change pull requests of other users.
 fn may_write(repo: &StoredRepository, login: &str) -> bool {
     ["admin", "write"].contains(&repo.permission(login).0)
 }
 
-/// Returns true for the account of a token or a service, not of a person.
+/// Returns true if the account belongs to a token or a service, and false if it belongs to a person.
 fn is_machine(login: &str) -> bool {
     login.ends_with("[bot]")
 }
 
-/// Returns the number of an account; zero for a missing one.
+/// Returns the number of an account; 0 if the account does not exist.
 fn number_of(world: &ForgeInstance, login: &str) -> u64 {
     world.accounts.get(login).copied().unwrap_or_default()
 }
 
-/// Returns owner and branch of a pull request's head; no owner for a fork that is gone.
+/// Returns the owner and the branch of a pull request's head. Returns no owner if the fork was deleted.
 fn head_of<'a>(repo: &'a StoredRepository, head_ref: &'a str) -> (Option<(&'a str, u64)>, &'a str) {
     match head_ref.split_once(':') {
         Some((owner, branch)) => {

@@ -1,14 +1,14 @@
-//! Lines of a diff, and their new numbers after a change. Both are computed from the output of `git diff`.
+//! Computes, from the output of `git diff`, the lines of a diff, and the new numbers of lines after a change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::repo::{FakeGitError, RepoBuilder, git_command, run_command};
 
-/// Maximum number of diffs that are cached. Above this number, the whole cache is cleared.
+/// Maximum number of cached diffs. If this number is exceeded, the whole cache is cleared.
 const MAX_CACHED: usize = 256;
 
-/// A side of a diff, named `LEFT` and `RIGHT` by GitHub.
+/// A side of a diff; GitHub names the sides `LEFT` and `RIGHT`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeDiffSide {
     /// The side before the change.
@@ -36,7 +36,7 @@ impl FakeDiffSide {
     }
 }
 
-/// The change of a line.
+/// The kind of a line in a hunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum HunkLineKind {
     Added,
@@ -45,7 +45,7 @@ pub(crate) enum HunkLineKind {
     Context,
 }
 
-/// A hunk: its two ranges and its text with the header.
+/// A hunk: the ranges before and after the change, and the text with the header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FakeHunk {
     old: (u32, u32),
@@ -77,7 +77,8 @@ impl FakeHunk {
         (self.old, self.new)
     }
 
-    /// Returns the hunk's lines, each with its kind, its numbers before and after the change, and its text.
+    /// Returns the hunk's lines: for each line the kind, the numbers before and after the change, and the
+    /// text.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
         self.lines.iter().skip(1).filter_map(move |row| {
@@ -94,7 +95,7 @@ impl FakeHunk {
         })
     }
 
-    /// Returns the header and the lines down to this one: GitHub's `diff_hunk`.
+    /// Returns the hunk's header and the lines up to and including this line (GitHub's `diff_hunk`).
     fn text_to(&self, side: FakeDiffSide, line: u32) -> String {
         let (mut old, mut new) = (self.old.0, self.new.0);
         let mut text = Vec::new();
@@ -164,9 +165,9 @@ pub(crate) struct PullSizes {
 /// The reason why a file or line is not part of a diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DiffPlaceError {
-    /// The diff has no such file.
+    /// The diff does not contain the file.
     Path,
-    /// The hunks of the file have no such line.
+    /// The hunks of the file do not contain the line.
     Line,
     /// The first line is not in the hunk of the last line, or is not before the last line.
     Start,
@@ -198,7 +199,7 @@ impl FakeDiff {
         Ok(hunk.text_to(side, line))
     }
 
-    /// Returns the kind of a line that the diff shows.
+    /// Returns the kind of a line, or none if the diff does not contain the line.
     pub(crate) fn line_kind(&self, path: &str, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
         hunks.find(|hunk| hunk.contains(side, line))?.line_kind(side, line)
@@ -214,7 +215,7 @@ impl FakeDiff {
         self.files.iter().filter(move |file| file.path == path)
     }
 
-    /// Returns true if the diff has this file. Used for comments on a whole file.
+    /// Returns true if the diff contains this file. Used for comments on a whole file.
     pub(crate) fn has_file(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
     }
@@ -225,7 +226,8 @@ impl FakeDiff {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
-            // A hunk that removes no lines is inserted after line `old`, so it does not contain that line.
+            // A hunk that removes no lines inserts its lines after line `old`, so line `old` itself is
+            // unchanged.
             if removed > 0 && hunk.contains(FakeDiffSide::Left, line) {
                 return None;
             }
@@ -236,7 +238,7 @@ impl FakeDiff {
         u32::try_from(shifted).ok()
     }
 
-    /// Returns the numbers of changed files and lines. The number of commits is 0.
+    /// Returns the numbers of changed files and lines. Sets the number of commits to 0.
     fn sizes(&self) -> PullSizes {
         PullSizes {
             commits: 0,
@@ -246,8 +248,8 @@ impl FakeDiff {
         }
     }
 
-    /// Parses `git diff -z --raw -p`. The raw part contains the file names, which are not quoted. The patch
-    /// part has one section for each file in the same order, and two for a typechange.
+    /// Parses `git diff -z --raw -p`. The raw part contains the unquoted file names. The patch part contains
+    /// one section for each file in the same order, and two sections for a file whose type changes.
     fn parse(output: &[u8]) -> Self {
         let mut fields = output.split(|byte| *byte == 0);
         let mut names: Vec<(String, String)> = Vec::new();
@@ -276,7 +278,7 @@ impl FakeDiff {
                 continue;
             };
             let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
-            // The end of a hunk is determined by the counts in its header, not by the text of its lines.
+            // The counts in a hunk's header determine the end of the hunk; the text of the lines does not.
             let (mut old_left, mut new_left) = (old.1, new.1);
             while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
                 let Some(row) = lines.next() else { break };
@@ -322,7 +324,7 @@ pub(crate) struct DiffCache {
 }
 
 impl DiffCache {
-    /// Returns the diff of a pull request: from the merge base to `head`.
+    /// Returns the diff of a pull request, from the merge base to `head`.
     pub(crate) fn pull_diff(
         &mut self,
         repo: &RepoBuilder,
@@ -344,7 +346,8 @@ impl DiffCache {
         Ok(PullSizes { commits, ..self.pull_diff(repo, base, head)?.sizes() })
     }
 
-    /// Returns the diff from `from` to `to` without context lines, with which lines are mapped.
+    /// Returns the diff from `from` to `to` without context lines. Such a diff is used to find the new
+    /// numbers of lines.
     pub(crate) fn line_moves(
         &mut self,
         repo: &RepoBuilder,

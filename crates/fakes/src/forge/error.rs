@@ -10,7 +10,7 @@ pub enum FakeError {
     Start(#[from] std::io::Error),
     #[error(transparent)]
     Git(#[from] FakeGitError),
-    /// A name that does not exist.
+    /// The object with this name does not exist.
     #[error("there is no {0} here: make it first")]
     Missing(String),
     /// The real forge would reject the operation.

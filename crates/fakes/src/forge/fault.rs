@@ -1,27 +1,27 @@
-//! Simulates faults with a queue of rules. Each rule names the calls that it applies to, and the effect on
-//! the response.
+//! Simulates faults with a queue of rules. Each rule defines the calls to which it applies, and the effect on
+//! the call or its response.
 
 use std::time::Duration;
 
 /// Method of a rule that applies to every API call that may write.
 const WRITES: &str = "anything but GET";
 
-/// A rule for a fault: the fault, and the calls that the rule applies to.
+/// A rule for a fault: the fault, and the calls to which the rule applies.
 #[derive(Clone, Debug)]
 pub struct ForgeFault {
-    /// HTTP method; an empty one matches all.
+    /// HTTP method; an empty text matches all methods.
     pub method: String,
-    /// Prefix of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`). A `$` at the end
-    /// requires that the path or route ends there.
+    /// Prefix of the call's path (without query) or route (`/repos/{owner}/{repo}/pulls`). With a `$` at the
+    /// end, the whole path or route must be equal to the text before the `$`.
     pub path: String,
-    /// Number of the first matching call that fails, from 1.
+    /// Number of the first matching call that fails, counted from 1.
     pub nth: u32,
     /// Number of consecutive calls that fail.
     pub times: u32,
     pub kind: ForgeFaultKind,
 }
 
-/// The fault of a call.
+/// The kind of a fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeFaultKind {
     /// The call is not performed. The response has this status and an error in the forge's format, and
@@ -49,18 +49,20 @@ pub enum ForgeFaultKind {
     Redirect(u16, String),
     /// The call is performed, but the body of the response is truncated.
     Truncated,
-    /// The call is performed immediately and answered after this time. If the caller's timeout is shorter,
-    /// the call times out although it was performed.
+    /// The call is performed immediately, and the response is sent after this time. If the caller's timeout
+    /// is shorter, the caller gets no response although the call was performed.
     Delay(Duration),
     /// The call is not performed: the connection is closed without a response.
     Drop,
     /// The call is performed, and then the connection is closed without a response.
     LostAnswer,
-    /// The call is performed but answered with this status, as when a server in front of the forge times out.
+    /// The call is performed, but the response has this status, as if a server in front of the forge had
+    /// timed out.
     DoneStatus(u16),
     /// The call is not performed until [`super::FakeForge::release_held`] is called. The caller waits.
     HeldRequest,
-    /// The call is performed immediately and answered after [`super::FakeForge::release_held`].
+    /// The call is performed immediately, but the response is sent only after
+    /// [`super::FakeForge::release_held`] is called.
     HeldAnswer,
 }
 
@@ -74,7 +76,7 @@ pub enum ReasonForm {
 }
 
 impl ForgeFault {
-    /// Makes the `nth` call fail once. All calls are counted, including those of git.
+    /// Makes the `nth` call fail once. All calls are counted, including git's requests.
     pub fn nth_call(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::on_call("", "", kind).nth(nth)
     }
@@ -136,7 +138,7 @@ impl ForgeFaults {
         self.rules.clear();
     }
 
-    /// Returns the fault of this call. The call is counted for every matching rule. The oldest rule that has
+    /// Returns the fault of this call. Counts the call for every matching rule. The oldest rule that has
     /// reached its number of calls determines the fault.
     pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;

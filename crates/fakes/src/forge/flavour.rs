@@ -1,18 +1,18 @@
 //! The kinds of forges that the fake can simulate, and the identifiers that each kind uses.
 
-/// The kinds of forges that the fake can be.
+/// The kind of forge that the fake simulates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ForgeFlavour {
     #[default]
     GitHub,
-    /// Bitbucket Cloud: its calls are below `/2.0`.
+    /// Bitbucket Cloud, whose API is at `/2.0`.
     Cloud,
-    /// Bitbucket Data Center: its calls are below `/rest`, its repositories below `/scm`.
+    /// Bitbucket Data Center, whose API is at `/rest` and whose git repositories are at `/scm`.
     DataCenter,
 }
 
 impl ForgeFlavour {
-    /// Returns the path at which git finds a repository, below the forge's address.
+    /// Returns the path of a repository for git, relative to the forge's address.
     pub(crate) fn clone_path(self, full_name: &str) -> String {
         match self {
             Self::GitHub | Self::Cloud => format!("/{full_name}.git"),
@@ -29,7 +29,8 @@ impl ForgeFlavour {
         }
     }
 
-    /// Returns the prefix of refs that are hidden from git clients, in addition to the branches of forks.
+    /// Returns the prefix of refs that are hidden from git clients. The branches of forks are also hidden,
+    /// without this prefix.
     pub(crate) fn hidden_refs(self) -> Option<&'static str> {
         match self {
             Self::Cloud => Some("refs/pull"),
@@ -56,7 +57,7 @@ impl ForgeFlavour {
     }
 }
 
-/// Returns an id in Cloud's format that contains this number. The same number always has the same id.
+/// Returns an id in Cloud's format that contains this number. The same number always results in the same id.
 pub(crate) fn uuid_from_id(id: u64) -> String {
     // Twelve digits are enough for every id that the fake creates.
     format!("{{00000000-0000-4000-8000-{:012x}}}", id & 0xffff_ffff_ffff)

@@ -1,6 +1,6 @@
-//! HTTP for every kind of forge. `serve` processes a call according to the forge's `Protocol`, and `call`
-//! defines the types of a call and its response. `git_http` and `push` answer the calls of git; `git_call`
-//! parses these calls.
+//! The HTTP server of all kinds of forges. `serve` processes a call according to the forge's `ForgeProtocol`,
+//! and `call` defines the types of a call and its response. `git_http` and `push` answer git's requests;
+//! `git_call` parses these requests.
 
 pub(crate) mod call;
 pub(crate) mod git_call;

@@ -1,5 +1,5 @@
-//! Changes that both API calls and a test's simulated people make. Each function changes the state and sends
-//! the event of the change.
+//! Changes of the forge's state that both API calls and a test's simulated people make. Each function changes
+//! the state and sends an event about the change.
 
 pub(crate) mod branches;
 pub(crate) mod comments;

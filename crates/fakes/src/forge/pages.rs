@@ -1,4 +1,4 @@
-//! Web pages with a repository's pull requests, in plain text. No token is needed.
+//! Serves web pages with a repository's pull requests, in plain text. The pages need no token.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use crate::forge::view::{PullView, pull_view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Lists every pull request, newest first. The path of a pull request's page is the path of the list and the
-/// number. At GitHub, it has `pull` instead of `pulls`.
+/// Lists every pull request, newest first. The path of a pull request's page is the list's path followed by
+/// the number. At GitHub, the path contains `pull` instead of `pulls`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);

@@ -1,4 +1,4 @@
-//! Actions of people in a repository: push, open, close, comment, reply, resolve.
+//! Simulates the actions of people in a repository: push, open, close, comment, reply, resolve.
 
 mod apps;
 mod checks;
@@ -115,8 +115,8 @@ impl FakeForge {
     }
 }
 
-/// Runs work that may wait for git. It runs on a blocking thread, because it would otherwise delay the tasks
-/// of the server.
+/// Runs work that may wait for git. The work runs on a blocking thread, because it would otherwise delay the
+/// server's tasks.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     shared: &Arc<FakeForgeSharedState>,
     work: impl FnOnce(&FakeForgeSharedState) -> Result<T, FakeError> + Send + 'static,
@@ -127,7 +127,7 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
 }
 
 impl FakeRepo {
-    /// Returns a handle to the repository under another name.
+    /// Returns a handle to the repository with this owner and name.
     pub(crate) fn with_name(&self, owner: &str, name: &str) -> Self {
         let full_name = format!("{owner}/{name}");
         let url = self.url.replace(&format!("/{}.git", self.full_name), &format!("/{full_name}.git"));
@@ -140,7 +140,7 @@ impl FakeRepo {
         &self.full_name
     }
 
-    /// Returns the address from which git clones the repository.
+    /// Returns the URL from which git clones the repository.
     pub fn clone_url(&self) -> &str {
         &self.url
     }
@@ -154,7 +154,7 @@ impl FakeRepo {
     /// A rename does not change the id.
     ///
     /// # Errors
-    /// There is no such repository.
+    /// Returns an error if the repository does not exist.
     pub async fn public_id(&self) -> Result<String, FakeError> {
         let flavour = self.flavour;
         self.with_repository(move |_, repo| Ok(flavour.repository_id(repo.id))).await
@@ -182,8 +182,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Pushes a commit onto each of these branches, which must exist in the repository itself. The result is
-    /// the same as with [`FakeRepo::push`] for each branch, but this function is faster.
+    /// Pushes a commit onto each of these branches. The branches must exist in the repository itself, not in
+    /// a fork. The function is faster than calls of [`FakeRepo::push`] for each branch, with the same result.
     pub async fn push_all(&self, commits: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
         self.with_repository(move |world, repo| {
             let tips =
@@ -206,7 +206,7 @@ impl FakeRepo {
     }
 
     /// Adds `commit` on top of the existing commit `onto`, and force-pushes the result to a branch. The
-    /// previous tip of the branch does not matter.
+    /// branch's previous tip is discarded.
     pub async fn force_push(
         &self,
         branch: &str,
@@ -258,7 +258,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Allows only the owner of a fork to fetch from the fork. Pull requests still name the fork.
+    /// Allows only the owner of a fork to fetch from the fork. Pull requests still show the fork as the head
+    /// repository.
     pub async fn hide_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
         self.with_repository(move |_, repo| {
@@ -279,7 +280,7 @@ impl FakeRepo {
     }
 
     /// Marks a pull request as merged by an account. The commits are not added to the base branch; a test
-    /// must push them itself.
+    /// that needs these commits must push them.
     pub async fn merge_pull(&self, number: u64, actor: &str) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
@@ -306,7 +307,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a pull request a draft, or ready.
+    /// Makes a pull request a draft, or ready for review.
     pub async fn set_draft(&self, number: u64, draft: bool) -> Result<(), FakeError> {
         self.change_pull(number, move |repo, number| {
             pull_mut(repo, number)?.draft = draft;
@@ -355,7 +356,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Changes the text of a comment of either kind, as its author.
+    /// Changes the text of a comment in the conversation or on code, as the comment's author.
     pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with_repository(move |world, repo| {
@@ -373,7 +374,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Comments on a line of the head, which must be part of the diff, and returns the id of the comment.
+    /// Comments on a line of the head and returns the id of the comment. The line must be part of the diff.
     pub async fn comment_on(
         &self,
         number: u64,
@@ -426,7 +427,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Deletes a comment of either kind.
+    /// Deletes a comment in the conversation or on code.
     pub async fn delete_comment(&self, number: u64, comment: u64) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             let is = |note: &&mut StoredComment| note.id == comment && !note.deleted;
@@ -480,7 +481,7 @@ impl FakeRepo {
     }
 }
 
-/// Returns the comments in the conversation of a pull request or an issue, mutably.
+/// Returns the comments in the conversation of a pull request or an issue, for changes.
 fn comments_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

@@ -1,5 +1,5 @@
-//! Rejections of comments because of their file or lines: the errors of each forge, and the files for which a
-//! test requests rejections.
+//! Rejects comments because of their file or lines. Contains the known error responses of each forge, and the
+//! files for which a test requests rejections.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub struct CommentPlaceRefusal {
     pub status: u16,
     /// Reason in the response, in the forge's own words.
     pub message: &'static str,
-    /// Source of the response, or the reason to expect it.
+    /// Source of this response, or the reason why the forge is expected to send it.
     pub source: &'static str,
 }
 
@@ -111,7 +111,7 @@ impl CommentPlaceRefusal {
     }
 }
 
-/// The comments on a file that are rejected.
+/// Which comments on a file the forge rejects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusedPlaces {
     /// Comments on lines of the file; a comment on the whole file is accepted.
@@ -120,7 +120,7 @@ pub enum RefusedPlaces {
     LinesAndFile,
 }
 
-/// A file on which comments are rejected from now on.
+/// A file on which the forge rejects comments.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedFile {
     pub(crate) path: String,
@@ -129,7 +129,8 @@ pub(crate) struct RefusedFile {
 }
 
 impl RefusedFile {
-    /// Returns the rejection, if the call contains a comment on this file that must be rejected.
+    /// Returns the response that rejects the call, if the call contains a comment on this file that must be
+    /// rejected.
     pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiReply> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();

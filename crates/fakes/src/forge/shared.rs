@@ -1,4 +1,4 @@
-//! The state that the server and its handles share.
+//! The state that the server of a fake forge and the server's handles share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,13 +7,13 @@ use tokio::sync::watch;
 use crate::forge::state::FakeForgeState;
 use crate::forge::witness::ExchangeObserver;
 
-/// The state that the server and its handles share.
+/// The state that the server of a fake forge and the server's handles share.
 pub(crate) struct FakeForgeSharedState {
     pub(crate) state: Mutex<FakeForgeState>,
     pub(crate) observer: Option<Arc<dyn ExchangeObserver>>,
-    /// Number of calls that were held so far, and number of those that were released.
+    /// Number of calls that were held so far, and the number of these calls that were released.
     pub(crate) hold_counts: watch::Sender<(u32, u32)>,
-    /// Folder of the repositories; deleted with the last handle.
+    /// Folder of the repositories; deleted when the last handle is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
 

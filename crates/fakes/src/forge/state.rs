@@ -1,5 +1,6 @@
-//! The state of the forge: accounts, repositories, pull requests, comments. The state is independent of API
-//! calls and of the formats of forges. [`ForgeInstance::form`] creates the deliveries.
+//! The state of the forge: accounts, repositories, pull requests and comments. The state depends neither on
+//! API calls nor on the formats of the forges. [`ForgeInstance::form`] creates webhook deliveries in the
+//! forge's format.
 
 pub(crate) mod access;
 pub(crate) mod apps;
@@ -35,20 +36,21 @@ use crate::forge::state::pulls::{CurrentLines, StoredPull};
 use crate::forge::state::reports::CommitReport;
 use crate::repo::{FakeGitError, RepoBuilder};
 
-/// Maximum number of logged requests. Above this number, the oldest request is dropped.
+/// Maximum number of logged requests. If this number is exceeded, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 50_000;
-/// Maximum number of recorded violations. Later ones are dropped.
+/// Maximum number of recorded violations. Further violations are dropped.
 const MAX_VIOLATIONS: usize = 1_000;
-/// Window of the secondary limit on creating comments, in seconds.
+/// Time window, in seconds, of the secondary rate limit on new comments.
 const MINUTE: i64 = 60;
-/// First id. It exceeds 32 bits, because new ids of GitHub will soon exceed 32 bits.
+/// First id that the forge assigns. The id exceeds 32 bits, because GitHub's new ids will soon exceed 32
+/// bits.
 const FIRST_ID: u64 = 5_000_000_001;
 
 /// Name of the branch of a new repository.
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
-/// A function that creates the delivery of an event with this serial number. Returns `None` if the forge
-/// sends no delivery.
+/// A function that creates the delivery of an event and assigns it the given serial number. Returns `None` if
+/// the forge sends no delivery.
 pub(crate) type DeliveryFn = fn(
     &ForgeInstance,
     &mut StoredRepository,
@@ -56,13 +58,13 @@ pub(crate) type DeliveryFn = fn(
     u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError>;
 
-/// The complete state, behind one lock.
+/// The complete state, which one lock protects.
 #[derive(Debug)]
 pub(crate) struct FakeForgeState {
     pub(crate) world: ForgeInstance,
     /// Repositories by `owner/name` in lower case.
     pub(crate) repos: BTreeMap<String, StoredRepository>,
-    /// Former names of repositories, and their ids.
+    /// Ids of renamed repositories by former name.
     pub(crate) renamed_repositories: BTreeMap<String, u64>,
 }
 
@@ -75,7 +77,7 @@ pub(crate) struct ForgeInstance {
     pub(crate) clock: Arc<dyn Clock>,
     /// Ids of accounts by login. As at GitHub, a login that ends with `[bot]` belongs to an app.
     pub(crate) accounts: BTreeMap<String, u64>,
-    /// Logins of closed accounts. Cloud rejects them as reviewers.
+    /// Logins of closed accounts. Cloud rejects closed accounts as reviewers.
     pub(crate) closed_accounts: BTreeSet<String>,
     /// Logins of accounts by token.
     pub(crate) tokens: HashMap<String, String>,
@@ -89,18 +91,18 @@ pub(crate) struct ForgeInstance {
     pub(crate) hook: Option<WebhookTarget>,
     pub(crate) queued: VecDeque<FakeDelivery>,
     pub(crate) outbox: Sender<(FakeDelivery, WebhookTarget)>,
-    /// Failed deliveries that a Data Center has counted.
+    /// Count of a Data Center's failed deliveries, after which the webhook is skipped.
     pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,
     /// Function that creates the delivery of an event, in the format of this kind of forge.
     pub(crate) form: DeliveryFn,
     pub(crate) request_count: u64,
-    /// Primary rate limit; `None` if no limit is enforced. The next field has the hour of the last call and
-    /// the number of calls in that hour.
+    /// Primary rate limit; `None` if no limit is enforced. The next field is the hour of the last call, and
+    /// the number of calls in this hour.
     pub(crate) limit: Option<u64>,
     pub(crate) spent: (i64, u64),
     /// Maximum number of calls per minute that create comments or reviews, and the times of the last such
-    /// calls. `None` without a limit.
+    /// calls. `None` means no limit.
     pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
@@ -119,9 +121,9 @@ pub struct LoggedCall {
     pub method: String,
     /// Path and query of the request.
     pub path: String,
-    /// Login of the caller; `None` if the request has no known token.
+    /// Login of the caller; `None` if the request contains no valid token.
     pub login: Option<String>,
-    /// Id of the review that the request names.
+    /// Id of the review in the request.
     pub review: Option<String>,
     /// Status of the response; `None` if the connection was closed instead.
     pub status: Option<u16>,
@@ -147,17 +149,17 @@ pub(crate) struct StoredRepository {
     pub(crate) protected: BTreeSet<String>,
     /// Kinds of ruleset rules, by branch.
     pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
-    /// Messages with which a hook declines the next pushes.
+    /// Messages with which a hook rejects the next pushes, one message per push.
     pub(crate) declines: VecDeque<String>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) checks: Vec<FakeCheckRun>,
     pub(crate) reports: Vec<CommitReport>,
-    /// Owners of forks, with the id of the fork; `None` if the fork was deleted.
+    /// Ids of forks by owner; `None` if the fork was deleted.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Owners of forks that no other account may see.
     pub(crate) hidden_forks: BTreeSet<String>,
-    /// Commits that were pushed to forks, with the fork's owner. Cloud returns such commits only at the URL
-    /// of the fork.
+    /// Owners of forks, by commits that were pushed to the fork. Cloud returns such commits only at the
+    /// fork's URL.
     pub(crate) fork_commits: BTreeMap<String, String>,
     /// Bots that review on request or when a comment triggers them.
     pub(crate) bots: Vec<FakeBot>,
@@ -174,20 +176,20 @@ pub struct CommitStatus {
     pub id: u64,
     /// Commit that has the status.
     pub sha: String,
-    /// State: `error`, `failure`, `pending` or `success`. Bitbucket's names are STOPPED or CANCELLED, FAILED,
-    /// INPROGRESS, SUCCESSFUL.
+    /// State: `error`, `failure`, `pending` or `success`. Bitbucket's names for these states are STOPPED or
+    /// CANCELLED, FAILED, INPROGRESS and SUCCESSFUL.
     pub state: String,
     /// Description in one line.
     pub description: Option<String>,
-    /// Address that the status links to.
+    /// URL to which the status links.
     pub target_url: Option<String>,
-    /// Context of the status; Bitbucket's `key`.
+    /// Context of the status, which Bitbucket calls `key`.
     pub context: String,
     /// Displayed name, only at Bitbucket.
     pub name: Option<String>,
-    /// Branch that the status was set for, only at Bitbucket.
+    /// Branch for which the status was set; only at Bitbucket.
     pub refname: Option<String>,
-    /// Key of the parent. Required builds are identified by this key. Only at Bitbucket Data Center.
+    /// Parent key, which identifies required builds; only at Bitbucket Data Center.
     pub parent: Option<String>,
     /// Account that set the status.
     pub creator: String,
@@ -267,8 +269,8 @@ impl ForgeInstance {
         let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
-        // If the receiver of the outbox hangs and the outbox is full, the delivery is queued, and a test can
-        // take the delivery from the queue.
+        // If the outbox is full, because the webhook's receiver hangs, the delivery is queued. A test can
+        // take deliveries from the queue.
         let sent =
             automatic.is_some_and(|hook| self.outbox.try_send((delivery.clone(), hook.clone())).is_ok());
         if !sent {
@@ -280,8 +282,8 @@ impl ForgeInstance {
         Ok(())
     }
 
-    /// Counts a call that creates comments or reviews against the secondary limit. If the last minute had too
-    /// many such calls, returns the seconds to wait.
+    /// Counts a call that creates a comment or a review towards the secondary rate limit. If the limit is
+    /// exceeded in the last minute, returns the seconds to wait.
     pub(crate) fn secondary_limit_wait(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
@@ -298,7 +300,7 @@ impl ForgeInstance {
         }
     }
 
-    /// Counts a call against the primary rate limit. Returns false if no calls are left.
+    /// Counts a call towards the primary rate limit. Returns false if no calls are left.
     pub(crate) fn spend_call(&mut self) -> bool {
         let hour = self.now().div_euclid(3600);
         if self.spent.0 != hour {
@@ -324,7 +326,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the permission of an account by GitHub's older names, and the account's role.
+    /// Returns the permission of an account, as one of GitHub's older names, and the account's role.
     pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
         let role = self.role(login);
         let word = match role {
@@ -336,7 +338,7 @@ impl StoredRepository {
         (word, role.to_owned())
     }
 
-    /// Returns the comments in the conversation of a pull request or an issue, including deleted ones.
+    /// Returns the comments in the conversation of a pull request or an issue, including deleted comments.
     pub(crate) fn conversation_comments(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
             (Some(pull), _) => &pull.summary,
@@ -345,7 +347,8 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the comments of a conversation mutably; `None` if there is no such pull request or issue.
+    /// Returns the comments of a conversation, for changes; `None` if the pull request or issue does not
+    /// exist.
     pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
             Some(pull) => Some(&mut pull.summary),
@@ -373,7 +376,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the current lines of every inline comment at the head of the pull request.
+    /// Returns the current lines of all inline comments at the head of the pull request.
     pub(crate) fn lines_now(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
         let Some(pull) = self.pulls.get(&number) else { return Ok(HashMap::new()) };
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {

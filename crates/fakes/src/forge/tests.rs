@@ -1,4 +1,4 @@
-//! Tests of the forge as its callers use it: over HTTP, with plain JSON and with git.
+//! Tests of the fake forge through its interfaces: HTTP with plain JSON, and git.
 
 mod app;
 mod bitbucket;
@@ -28,8 +28,8 @@ const PULLS: &str = "/repos/acme/shop/pulls";
 /// GitHub's published description of its API.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
-/// Compares every exchange with GitHub's published description. Tests send invalid requests on purpose. If
-/// the forge rejects a request, only the JSON of its response is therefore checked.
+/// Compares every exchange with GitHub's published description. Some tests send invalid requests. If the
+/// forge rejects a request, only the response's JSON is therefore checked.
 struct ContractObserver;
 
 impl ExchangeObserver for ContractObserver {
@@ -113,7 +113,7 @@ impl Stage {
         request.send().await
     }
 
-    /// Makes a call and returns its status and body.
+    /// Makes a call. Returns the response's status and body.
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let response = self.send(method, path, body).await.unwrap();
         let status = response.status().as_u16();

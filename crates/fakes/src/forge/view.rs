@@ -1,5 +1,5 @@
-//! Views of pull requests and issues for assertions. A view contains everything that was ever posted,
-//! including objects that the API no longer returns.
+//! Views of pull requests and issues for assertions in tests. A view contains all posted objects, including
+//! objects that the API no longer returns.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,13 +17,13 @@ pub struct PullView {
     /// Description of the pull request.
     pub body: String,
     pub labels: Vec<String>,
-    /// Newest commit of the head.
+    /// Newest commit of the head branch.
     pub head: String,
-    /// Tip of its base branch.
+    /// Newest commit of the base branch.
     pub base: String,
     pub open: bool,
     pub draft: bool,
-    /// Every comment ever made, by id.
+    /// All comments, including deleted comments, ordered by id.
     pub comments: Vec<CommentView>,
     /// Every review, including the review of a single inline comment.
     pub reviews: Vec<ReviewView>,
@@ -60,9 +60,9 @@ pub struct CommentView {
     pub line: Option<u32>,
     /// True if the thread of the comment is resolved.
     pub resolved: bool,
-    /// Comment that this comment answers.
+    /// Comment to which this comment replies.
     pub in_reply_to: Option<u64>,
-    /// Review that the comment belongs to.
+    /// Review to which the comment belongs.
     pub review: Option<u64>,
     /// True if the comment was deleted.
     pub deleted: bool,
@@ -99,7 +99,7 @@ pub struct ReviewView {
     pub commit: String,
 }
 
-/// Returns the view of a pull request; `lines` has the current lines of its comments.
+/// Returns the view of a pull request; `lines` contains the current lines of the pull request's comments.
 pub(crate) fn pull_view(
     pull: &StoredPull,
     lines: &HashMap<u64, CurrentLines>,
@@ -153,7 +153,7 @@ pub(crate) fn pull_view(
     }
 }
 
-/// An issue for assertions, with every comment ever made.
+/// An issue for assertions in tests, with all comments, including deleted comments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IssueView {
     pub number: u64,

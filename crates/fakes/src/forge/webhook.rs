@@ -1,5 +1,5 @@
-//! Signed webhook deliveries about changes. Deliveries are sent immediately, or when a test sends them, in
-//! the order that the test chooses.
+//! Creates and sends signed webhook deliveries. Deliveries are sent immediately after a change, or later by a
+//! test, in the order that the test chooses.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::forge::flavour::{ForgeFlavour, uuid_from_id};
 use crate::forge::state::delivery::{FakeDelivery, WebhookTarget};
 /// Time that a forge waits for a response: 10 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Id of the webhook in headers.
+/// Id of the webhook in the headers of deliveries.
 const HOOK_ID: u64 = 4_200_000_001;
-/// Maximum number of attempts of Cloud to send a delivery. After a 5xx response, Cloud retries immediately,
-/// at most twice.
+/// Maximum number of attempts by Bitbucket Cloud to send a delivery. After a 5xx response, Cloud retries
+/// immediately, at most twice.
 const CLOUD_ATTEMPTS: u32 = 3;
-/// Event of the delivery with which a Data Center tests a webhook.
+/// Name of the event with which a Data Center tests a webhook.
 pub(crate) const PING: &str = "diagnostics:ping";
 
 impl FakeDelivery {
-    /// Returns GitHub's delivery of an event.
+    /// Creates the delivery of an event in GitHub's format.
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
         Self {
             flavour: ForgeFlavour::GitHub,
@@ -33,8 +33,8 @@ impl FakeDelivery {
         }
     }
 
-    /// Returns Bitbucket's delivery of an event. The action is the part of the event's name after the last
-    /// colon.
+    /// Creates the delivery of an event in Bitbucket's format. The action is the part of the event's name
+    /// after the last colon.
     pub(crate) fn from_bitbucket_event(
         flavour: ForgeFlavour,
         serial: u64,
@@ -123,7 +123,7 @@ impl FakeDelivery {
 
 /// Computes HMAC-SHA-256 in hexadecimal.
 pub fn sign_sha256(secret: &str, body: &[u8]) -> String {
-    // HMAC accepts keys of every length, so there is always a signature.
+    // HMAC accepts keys of every length, so this call never fails.
     Hmac::<Sha256>::new_from_slice(secret.as_bytes())
         .map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes()))
         .unwrap_or_default()
@@ -136,7 +136,7 @@ fn sign_sha1(secret: &str, body: &[u8]) -> String {
         .unwrap_or_default()
 }
 
-/// Returns an id in GitHub's format. The same number always has the same id.
+/// Returns an id in GitHub's format. The same number always results in the same id.
 fn delivery_guid(serial: u64) -> String {
     let mut random = SplitMix64(serial);
     let (a, b) = (random.next(), random.next());
@@ -158,7 +158,7 @@ pub struct UnreliableNetwork {
 }
 
 impl UnreliableNetwork {
-    /// Returns the deliveries that arrive, in their order of arrival.
+    /// Returns the deliveries that arrive, in the order of arrival.
     pub fn apply(&self, deliveries: Vec<FakeDelivery>) -> Vec<FakeDelivery> {
         let mut random = SplitMix64(self.seed);
         let mut arriving = Vec::new();

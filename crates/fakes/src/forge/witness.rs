@@ -1,9 +1,9 @@
-//! Observers of every exchange. Tests use observers to compare exchanges with the API descriptions that
-//! GitHub publishes.
+//! Observers of API exchanges. Tests use observers to compare exchanges with the published API descriptions
+//! of the forges.
 
 use serde_json::Value;
 
-/// One call of the API and its response, as they were sent. Calls of git are not observed.
+/// One API call and its response. Git's requests are not observed.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiExchange<'a> {
     /// HTTP method: `GET`, …
@@ -17,7 +17,7 @@ pub struct ApiExchange<'a> {
     pub answer: Option<(u16, Option<&'a Value>)>,
 }
 
-/// An observer of every exchange.
+/// An observer of all API exchanges.
 pub trait ExchangeObserver: Send + Sync {
     /// Checks one exchange and returns the problems. Each problem is recorded as a violation.
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String>;

@@ -1,6 +1,6 @@
-//! Sends scripted answers in the format of Amazon Bedrock. The model is in the URL, events are frames of
-//! `application/vnd.amazon.eventstream` with two checksums, and a header names an error. This code follows
-//! the published description of the format, independently of the client's parser.
+//! Sends scripted answers in the format of Amazon Bedrock. The URL contains the model, each event is a frame
+//! of `application/vnd.amazon.eventstream` with two checksums, and a header contains the name of an error.
+//! This code follows the published description of the format, independently of the client's parser.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ pub(super) enum BedrockOperation {
     Count,
 }
 
-/// Returns the model and the operation in the path of a call; `None` if the path is not that of a call.
+/// Returns the model and the operation in the path of a model call; `None` for any other path.
 pub(super) fn parse_call_path(path: &str) -> Option<(String, BedrockOperation)> {
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
@@ -104,8 +104,8 @@ pub fn exception_frame(kind: &str, message: &str) -> Vec<u8> {
     build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
-/// Builds a frame. It consists of two lengths, a checksum of the lengths, the text headers, the payload, and
-/// a checksum of the whole frame.
+/// Builds a frame. A frame consists of two lengths, a checksum of the lengths, the text headers, the payload,
+/// and a checksum of the whole frame.
 fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {
@@ -125,7 +125,7 @@ fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Computes CRC-32 as in IEEE 802.3, bit by bit.
+/// Computes the CRC-32 checksum of IEEE 802.3, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let bit = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
     let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum));

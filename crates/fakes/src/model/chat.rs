@@ -1,5 +1,5 @@
 //! Sends scripted answers in the format of Chat Completions. This code follows OpenAI's published description
-//! of the API, independently of the client. The fake checks that a request meets all requirements of the
+//! of the API, independently of the client. The fake checks that a request meets all requirements of this
 //! description.
 
 use axum::http::StatusCode;
@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_id};
 use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 
-/// Data of the last event of a stream.
+/// Data of the last event in a stream.
 pub(super) const STREAM_END: &str = "[DONE]";
-/// Maximum length of the name of a function.
+/// Maximum length of a function's name.
 const MAX_NAME: usize = 64;
 
 /// Returns true if the path ends with `/chat/completions`. The first part of the path differs between
@@ -152,7 +152,7 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
     Ok(Value::Object(request))
 }
 
-/// Adds a block to the last message if its role is the same, otherwise to a new message.
+/// Adds a block to the last message if this message has the same role, otherwise to a new message.
 fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == role);
     match last.and_then(|message| message["content"].as_array_mut()) {
@@ -244,8 +244,8 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
                 calls += 1;
             }
         }
-        // The API does not mark the end of a block. An empty chunk is sent instead, so that scripts can place
-        // a fault there.
+        // The API does not mark the end of a block. The fake sends an empty chunk there, so scripts can place
+        // a fault after a block.
         events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
     let end =

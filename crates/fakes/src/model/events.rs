@@ -1,4 +1,4 @@
-//! An answer of the Messages API as a stream of events or as one message, and the bytes of the events for
+//! Converts an answer to the events of a stream or to one message of the Messages API, and encodes events for
 //! each API.
 
 use serde_json::{Value, json};
@@ -24,9 +24,9 @@ pub(super) struct PreparedAnswer {
 pub(super) enum ModelApi {
     /// The Messages API, with server-sent events.
     Messages,
-    /// Amazon Bedrock, with its own frames.
+    /// Amazon Bedrock, with a frame for each event.
     Bedrock,
-    /// Chat Completions, with its own server-sent events.
+    /// Chat Completions, with server-sent events in a different format.
     Chat,
 }
 
@@ -69,7 +69,7 @@ impl ModelApi {
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
             Self::Bedrock => bedrock::event_frame(data.to_string().as_bytes()),
-            // The data of the last event is a word, not JSON.
+            // The data of the last event is the text `[DONE]` instead of JSON.
             Self::Chat => match data.as_str() {
                 Some(word) => format!("data: {word}\n\n").into_bytes(),
                 None => format!("data: {data}\n\n").into_bytes(),
@@ -111,7 +111,7 @@ impl ModelApi {
 #[derive(Clone, Debug)]
 pub(super) struct AnswerEvent {
     pub(super) data: Value,
-    /// Position in the stream that is reached after this event.
+    /// Position in the stream after this event.
     pub(super) position: Option<StreamPosition>,
     /// Number of content bytes in the event.
     pub(super) content: usize,

@@ -1,9 +1,9 @@
 //! A compromised model, which follows every instruction in its input, even a hidden instruction. Tests use
-//! this model to show what a compromised model cannot do.
+//! this model to show the actions that a compromised model cannot perform.
 //!
-//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in a text of a request. It may
-//! be in an HTML comment, in invisible or escaped characters, in reversed text, in full-width letters or in
-//! base64.
+//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in a text of a request. The
+//! instruction may be in an HTML comment, in invisible or escaped characters, in reversed text, in full-width
+//! letters or in base64.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use super::script::AnswerBlock;
 
-/// Maximum number of instructions that are followed in one answer.
+/// Maximum number of instructions that one answer follows.
 const MAX_AT_ONCE: usize = 16;
 /// Minimum number of consecutive base64 characters that the model tries to decode.
 const MIN_BASE64: usize = 16;
 
 /// Returns the instructions in a request's texts that the model has not followed yet. Returns tool calls
-/// first; the words of `SAY` are returned only after all tools were called.
+/// first. Returns the words of `SAY` only after all tools were called.
 pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
@@ -52,8 +52,8 @@ fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// Returns all variants of a text in which instructions are searched. In them, unusual letters are
-/// normalised, invisible letters are made visible, reversed parts are put in order, and base64 is decoded.
+/// Returns the variants of a text that are searched for instructions. In the variants, unusual letters are
+/// normalised, invisible letters are visible, reversed parts are in normal order, and base64 is decoded.
 fn text_variants(text: &str) -> Vec<String> {
     let text = unescape_unicode(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
@@ -65,7 +65,7 @@ fn text_variants(text: &str) -> Vec<String> {
     readings
 }
 
-/// Replaces each `\u{…}` by its character.
+/// Replaces each `\u{…}` with the character that it denotes.
 fn unescape_unicode(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut shown = parts.next().unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ fn normalise_letters(text: &str) -> String {
     text.chars().filter(|char| !is_unseen(*char)).map(ascii_lookalike).collect()
 }
 
-/// Returns the ASCII character that a full-width letter or a blank looks like.
+/// Returns the ASCII character that looks like this full-width letter or space.
 fn ascii_lookalike(char: char) -> char {
     match char {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
@@ -183,7 +183,7 @@ fn block_identity(block: &AnswerBlock) -> String {
     }
 }
 
-/// Returns the instructions that earlier answers have followed.
+/// Returns the instructions that the model's earlier answers have followed.
 fn completed_orders(messages: &Value) -> BTreeSet<String> {
     let answers = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
     let blocks = answers.flat_map(|message| message["content"].as_array().into_iter().flatten());

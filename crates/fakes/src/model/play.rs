@@ -1,9 +1,9 @@
 //! Models whose answers depend on the request. An auditor reports a planted line as long as the file contains
 //! this line. A fixer fixes the line with tools, and a writer describes the change. The bugs and fixes that a
-//! model knows are part of the script. [`super::AnswerCondition`] selects the requests that the model
-//! answers.
+//! model knows are part of the script. [`super::AnswerCondition`] selects the requests to which an answer of
+//! the script applies.
 //!
-//! Nothing is stored between requests, because the messages of a request show the progress of its run.
+//! The fake stores nothing between requests, because the messages in a request show the progress of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use super::script::AnswerBlock;
 
 /// Tool that ends a run.
 const REPORT: &str = "report";
-/// Tool that shows a file.
+/// Tool that returns the content of a file.
 const READ: &str = "read";
 /// Maximum number of files that an auditor reads.
 const MAX_READ: usize = 20;
 /// Categories of an audit.
 const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
-/// The role of the converge loop that a request is for. The role is detected by the beginnings of the
-/// prompts, because a prompt contains other people's text only after its beginning.
+/// The role of the converge loop for which a request is made. The beginnings of the prompts identify the
+/// role. A prompt contains untrusted text only after its beginning, so this text cannot change the role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptRole {
@@ -32,9 +32,9 @@ pub enum PromptRole {
     Check,
     /// A fixer of findings.
     Fix,
-    /// A fixer of the gate's failures.
+    /// A fixer that repairs failures of the gate.
     Gate,
-    /// The writer of the description.
+    /// The writer of the change's description.
     Describe,
 }
 
@@ -71,8 +71,8 @@ impl PromptRole {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScriptedBehaviour {
-    /// Reads the files that the request names and reports the bugs that are in them. For every category
-    /// without a bug, the report states that nothing was found, and quotes a line that the model has seen.
+    /// Reads the files in the request and reports the bugs in these files. For every category without a bug,
+    /// the report states that nothing was found, and quotes a line that the model has read.
     Audit {
         /// Bugs that the auditor knows.
         #[serde(default)]
@@ -81,12 +81,12 @@ pub enum ScriptedBehaviour {
         #[serde(default)]
         silent: Vec<String>,
     },
-    /// Makes the tool calls that fix the bugs named in the request, one after another, and then reports.
+    /// Makes the tool calls that fix the bugs in the request, one after another, and then sends the report.
     Fix {
         /// Fixes that the fixer knows.
         mends: Vec<ScriptedFix>,
     },
-    /// Describes the change with these words, followed by the text that must be kept.
+    /// Describes the change with the words in `summary`, followed by the text that must be kept.
     Describe {
         /// Words of the description.
         summary: String,
@@ -103,7 +103,7 @@ pub struct KnownBug {
     /// File of the bug; `None` for any file.
     #[serde(default)]
     pub path: Option<String>,
-    /// Text of the line without its indentation; `None` for the first line that the request shows.
+    /// Text of the line without its indentation; `None` for the first line in the request.
     #[serde(default)]
     pub line: Option<String>,
     /// Title of the finding.
@@ -132,7 +132,7 @@ fn default_body() -> String {
 }
 
 impl KnownBug {
-    /// Builds a bug of this line of a file, reported as P1 of category G.
+    /// Builds a bug on this line of a file, which the auditor reports with severity P1 and category G.
     pub fn new(path: &str, line: &str, title: &str) -> Self {
         Self {
             path: Some(path.to_owned()),
@@ -210,7 +210,7 @@ fn report_block(input: Value) -> AnswerBlock {
     AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
 }
 
-/// Reads the files first, if the request offers the tool `read`, and then reports their bugs.
+/// Reads the files, if the request offers the tool `read`, and then reports the bugs in these files.
 fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let diff = read_datum(&first, "diff").unwrap_or_default();
@@ -226,7 +226,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
         };
         return paths.iter().take(MAX_READ).map(read).collect();
     }
-    // For each file that was read, its complete content replaces the lines that the diff shows.
+    // For each file that the model has read, the complete content replaces the lines in the diff.
     for answer in tool_results(body) {
         let Some((path, read)) = parse_read_answer(&answer) else { continue };
         lines.insert(path, read);
@@ -266,7 +266,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     vec![report_block(json!({ "findings": findings, "absences": absences }))]
 }
 
-/// Returns the first call that has not been made yet, or the report if all calls have been made.
+/// Returns the first tool call that the model has not made yet, or the report after all calls.
 fn answer_fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
@@ -297,7 +297,7 @@ fn finding_id(text: &str, title: &str) -> Option<String> {
 /// Lines by file and number.
 type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
-/// Returns the new lines that the diff shows, for each file that it names.
+/// Returns the new lines of each file in the diff.
 fn changed_lines(diff: &str) -> NumberedLines {
     let mut files = NumberedLines::new();
     let mut path = None;
@@ -311,7 +311,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
                 files.entry(name.to_owned()).or_default();
             }
         }
-        // A line of the diff consists of old number, new number, mark and text.
+        // A line of the diff consists of the old line number, the new line number, the mark and the text.
         let (Some(numbers), Some(rest)) = (line.get(..14), line.get(14..)) else { continue };
         let new = numbers.get(7..13).and_then(|new| new.trim().parse().ok());
         let lines = path.as_ref().and_then(|path| files.get_mut(path));
@@ -322,7 +322,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
     files
 }
 
-/// Parses the path and the lines of a file from a result of the tool `read`.
+/// Parses the path and the lines of a file in a result of the tool `read`.
 fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;
@@ -345,7 +345,7 @@ fn first_message(body: &Value) -> String {
     content_text(&body["messages"][0]["content"])
 }
 
-/// Returns a content as one text, which joins its text blocks.
+/// Returns the text of a message's content: the joined text blocks.
 fn content_text(content: &Value) -> String {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" ")
@@ -355,7 +355,7 @@ fn fold_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns true for the first request of a run, which contains no answer of the model yet.
+/// Returns true if the request is the first of a run, and therefore contains no answer of the model.
 pub(super) fn is_fresh(body: &Value) -> bool {
     assistant_messages(body).next().is_none()
 }
@@ -364,7 +364,7 @@ fn assistant_messages(body: &Value) -> impl Iterator<Item = &Value> {
     body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == "assistant")
 }
 
-/// Returns the calls that were made in this run.
+/// Returns the tool calls that the model has made in this run.
 fn tool_calls(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
     assistant_messages(body)
         .flat_map(|message| message["content"].as_array().into_iter().flatten())

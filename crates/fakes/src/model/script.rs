@@ -1,4 +1,4 @@
-//! Scripts of the fake model: readable files that define its answers, request by request.
+//! Scripts of the fake model: human-readable files that define the model's answers, request by request.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 /// Credential that is accepted if the script lists no credentials.
 pub const KEY: &str = "fake-model-key";
 
-/// A script. As TOML:
+/// A script. Example in TOML:
 ///
 /// ```toml
 /// [[answer]]
@@ -26,7 +26,8 @@ pub const KEY: &str = "fake-model-key";
 /// fault = { kind = "status", status = 529, type = "overloaded_error" }
 /// ```
 ///
-/// A model of the converge loop that reports a planted line as long as the file contains that line:
+/// Example of a model for the converge loop, which reports a planted line as long as the file contains this
+/// line:
 ///
 /// ```toml
 /// [[answer]]
@@ -44,7 +45,7 @@ pub const KEY: &str = "fake-model-key";
 /// calls = [{ tool = "edit", input = { path = "a.py", old = "a - b", new = "a + b" } }]
 /// ```
 ///
-/// A request gets the first answer that is not used up and whose conditions the request meets.
+/// A request gets the first answer that is not used up and whose condition the request meets.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelScript {
@@ -55,8 +56,7 @@ pub struct ModelScript {
     /// separate credentials.
     #[serde(default)]
     pub each_key: bool,
-    /// True if the model first follows every instruction that is planted in a request (see
-    /// [`super::FakeModel`]).
+    /// True if the model first follows every instruction in a request's texts, as a compromised model would.
     #[serde(default)]
     pub obedient: bool,
     #[serde(default, rename = "answer")]
@@ -81,19 +81,19 @@ pub struct ScriptedAnswer {
     #[serde(default)]
     #[serde(rename = "when")]
     pub condition: AnswerCondition,
-    /// Number of requests that get this answer; 0 for all.
+    /// Number of requests that get this answer; 0 for all matching requests.
     #[serde(default = "default_times")]
     pub times: u32,
     /// Blocks of the answer, in order.
     #[serde(default)]
     pub blocks: Vec<AnswerBlock>,
-    /// Text of a further block, after `blocks`.
+    /// Text of an additional block, after `blocks`.
     #[serde(default)]
     pub text: String,
     /// Number of times that `text` is repeated.
     #[serde(default = "default_times")]
     pub repeat: u32,
-    /// Behaviour that depends on the request. `blocks` are sent after its output.
+    /// Behaviour that depends on the request. `blocks` are sent after the behaviour's blocks.
     #[serde(default)]
     pub play: Option<ScriptedBehaviour>,
     /// JSON that is sent as text, after `blocks` and `text`.
@@ -139,7 +139,7 @@ impl Default for ScriptedAnswer {
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerCondition {
-    /// Model that the request names.
+    /// Model in the request.
     #[serde(default)]
     pub model: Option<String>,
     /// Credential of the request.
@@ -151,10 +151,10 @@ pub struct AnswerCondition {
     /// Text anywhere in the body.
     #[serde(default)]
     pub contains: Option<String>,
-    /// Role of the request, in the converge loop.
+    /// Role of the converge loop for which the request is made.
     #[serde(default)]
     pub role: Option<PromptRole>,
-    /// True for the first request of a run, false for later ones.
+    /// True for the first request of a run, false for later requests.
     #[serde(default)]
     #[serde(rename = "fresh")]
     pub is_first_request: Option<bool>,
@@ -174,7 +174,7 @@ pub enum AnswerBlock {
     Text {
         text: String,
     },
-    /// Thinking with its signature.
+    /// Thinking with a signature.
     Thinking {
         /// Text of the thinking.
         thinking: String,
@@ -182,7 +182,7 @@ pub enum AnswerBlock {
         #[serde(default = "default_signature")]
         signature: String,
     },
-    /// Thinking that is not shown.
+    /// Thinking whose text is hidden.
     RedactedThinking {
         /// Data that must be sent back unchanged.
         data: String,
@@ -202,11 +202,11 @@ fn default_signature() -> String {
     "c2lnbmF0dXJl".to_owned()
 }
 
-/// Token counts. Each token is counted in only one of the fields.
+/// Token counts of an answer. Each token is counted in only one of the fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedUsage {
-    /// Tokens of the prompt, without caches.
+    /// Tokens of the prompt that were neither read from nor written to a cache.
     #[serde(default)]
     pub input: u64,
     /// Tokens of the answer. If the number exceeds the limit of the request, the answer stops at the limit
@@ -231,12 +231,12 @@ pub enum ModelFault {
     /// An error response with this status.
     Status {
         status: u16,
-        /// Type of the error. If it is empty, the type follows from the status.
+        /// Type of the error. If the type is empty, the status determines the type.
         #[serde(default, rename = "type")]
         error: String,
         #[serde(default)]
         message: String,
-        /// Headers such as `retry-after`.
+        /// Headers of the response, such as `retry-after`.
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
@@ -284,28 +284,28 @@ pub enum ModelFault {
     },
     /// The answer is a text that never ends.
     Endless,
-    /// After the start of the message, pings are sent without end.
+    /// After the start of the message, pings are sent forever.
     Pings {
         /// Time between two pings, in milliseconds.
         millis: u64,
     },
 }
 
-/// A position in a stream: before the first event (`Headers`), or after the first event of a kind.
+/// A position in a stream: before the first event (`Headers`), or after the first event of a certain kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamPosition {
     /// Before the first event.
     Headers,
-    /// The start of the message.
+    /// After the start of the message.
     Start,
-    /// A piece of text.
+    /// After the first piece of text.
     Text,
-    /// A piece of a tool's input.
+    /// After the first piece of a tool's input.
     ToolJson,
-    /// The end of a block.
+    /// After the first end of a block.
     Block,
-    /// The event with the stop reason, before the last event.
+    /// After the event with the stop reason, which precedes the last event.
     Stop,
 }
 
@@ -318,7 +318,7 @@ impl ModelScript {
     /// Parses a script from TOML.
     ///
     /// # Errors
-    /// [`ScriptError`], with the line.
+    /// [`ScriptError`], which names the line.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         Ok(toml::from_str(text)?)
     }
@@ -378,14 +378,14 @@ impl ScriptedAnswer {
         Self::fault(ModelFault::Status { status, error, message, headers })
     }
 
-    /// Uses the answer for this many requests; 0 for all.
+    /// Uses the answer for this many requests; 0 for all matching requests.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// Limits the answer to these requests.
+    /// Limits the answer to requests that meet this condition.
     #[must_use]
     pub fn with_condition(mut self, condition: AnswerCondition) -> Self {
         self.condition = condition;
@@ -399,7 +399,7 @@ impl ScriptedAnswer {
         self
     }
 
-    /// Sets the number of output tokens, even above the limit of the request.
+    /// Sets the number of output tokens, which may exceed the limit of the request.
     #[must_use]
     pub fn with_overrun(self, output: u64) -> Self {
         Self { overruns: true, ..self.usage(100, output) }

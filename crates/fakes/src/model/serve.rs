@@ -1,5 +1,5 @@
-//! Handles requests. A request is rejected, its tokens are counted, or it is answered from the script,
-//! including the script's faults.
+//! Handles requests: rejects a request, counts its tokens, or answers it according to the script, including
+//! the script's faults.
 
 use std::io;
 use std::pin::Pin;
@@ -26,11 +26,11 @@ use super::signature::{self, MESSAGES};
 use super::state::{FakeModelShared, PickedAnswer};
 use crate::server::ConnectionCloseMarker;
 
-/// Maximum size of a request that is read: the API accepts 32 MB.
+/// Maximum size of a request's body; the API accepts 32 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// Maximum number of pieces that wait to be sent.
+/// Maximum number of pieces of an answer in the channel to the connection.
 const MAX_WAITING: usize = 16;
-/// HTML page for people, such as a proxy sends.
+/// HTML error page, as a proxy would send.
 const PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
 
@@ -219,7 +219,7 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     }
 }
 
-/// Checks a request as the API does. Like the API, the check accepts unknown keys and betas.
+/// Checks a request as the API does. Accepts unknown keys and betas, as the API does.
 fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
@@ -355,9 +355,9 @@ struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
     /// Number of pieces that the connection has received from the sender.
     sent_pieces: usize,
-    /// Value of `sent_pieces` when the connection last requested a piece and none was ready.
+    /// Value of `sent_pieces` when the connection last requested a piece and no piece was ready.
     last_empty_poll: Option<usize>,
-    /// Number of pieces that the connection has written; `None` until this is known for the first time.
+    /// Number of pieces that the connection has written; `None` until the number is first known.
     written_pieces: watch::Sender<Option<usize>>,
 }
 
@@ -369,8 +369,8 @@ impl hyper::body::Body for StreamBody {
         let polled = self.receiver.poll_recv(cx);
         match &polled {
             Poll::Ready(_) => self.sent_pieces += 1,
-            // A connection writes its data before it requests more. After two requests for which no piece is
-            // ready, it has therefore written all data.
+            // A connection writes its data before it requests more data. After two consecutive requests for
+            // which no piece is ready, the connection has therefore written all pieces.
             Poll::Pending if self.last_empty_poll == Some(self.sent_pieces) => {
                 self.written_pieces.send_replace(self.last_empty_poll);
             }
@@ -383,7 +383,7 @@ impl hyper::body::Body for StreamBody {
     }
 }
 
-/// The end of a stream, because the client has disconnected or because a fault ends the stream.
+/// The premature end of a stream, because the client has disconnected or a fault ends the stream.
 struct StreamEnd;
 
 /// A stream that is being sent.
@@ -412,8 +412,8 @@ impl AnswerStream {
             }
             written += event.content;
             let is_last = index + 1 == events.len();
-            // The event is billed before it is sent, because the provider has generated it. The provider
-            // cannot know whether a client that disconnects has received it.
+            // The event is billed before it is sent, because the provider has generated its tokens. The
+            // provider cannot know whether a client that disconnects has received the event.
             self.bill_written(answer, written, is_last);
             if self.send_event(&event.data).await.is_err() {
                 return;
@@ -435,7 +435,7 @@ impl AnswerStream {
         self.shared.bill(self.number, answer, output, is_last);
     }
 
-    /// Waits until the connection has written all sent pieces or is closed.
+    /// Waits until the connection has written all sent pieces, or until the connection is closed.
     async fn wait_until_flushed(&mut self) {
         let sent = self.sent_pieces;
         let _ = self.written_pieces.wait_for(|written| *written >= Some(sent)).await;
@@ -450,7 +450,7 @@ impl AnswerStream {
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
-    /// Performs the fault if it belongs to this position.
+    /// Performs the fault if the fault's position is this position.
     async fn apply_fault(
         &mut self,
         fault: &Option<ModelFault>,

@@ -1,21 +1,21 @@
-//! Checks signed requests of AWS, which have a signature instead of a key. The checks implement AWS Signature
-//! Version 4, and do not use the library that signs the requests.
+//! Checks signed AWS requests, which contain a signature instead of an API key. The checks implement AWS
+//! Signature Version 4, and do not use the library with which the client signs requests.
 
 use axum::http::request::Parts;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-/// Id of the known key.
+/// Id of the access key that the fake accepts.
 pub const AWS_KEY_ID: &str = "AKIDEXAMPLE";
-/// Region of the signed requests.
+/// Region that a signature must name.
 pub const AWS_REGION: &str = "eu-central-1";
-/// Workspace that is billed.
+/// Workspace that requests to the Messages API must name.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
 /// The requirements of an AWS service for a signature.
 pub(crate) struct SignatureRequirements {
     name: &'static str,
-    /// Workspace that the request must name; `None` for a service without workspaces.
+    /// Workspace that the request's header must name; `None` for a service without workspaces.
     workspace: Option<&'static str>,
     /// Headers that the signature must cover.
     signed_headers: &'static [&'static str],
@@ -37,8 +37,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Maximum age of a signature, in seconds.
 const MAX_AGE: i64 = 5 * 60;
 
-/// Returns the secret key of AWS's own examples. The key is assembled from parts because scanners would
-/// report the whole key as leaked.
+/// Returns the secret key of AWS's own examples. The key is assembled from parts, because secret scanners
+/// would report the whole key as leaked.
 pub fn aws_secret_key() -> String {
     ["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()
 }
@@ -48,7 +48,7 @@ pub(super) fn is_signed(head: &Parts) -> bool {
     header_text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
 }
 
-/// Returns true if the request was signed with the known key.
+/// Returns true if the request was signed with the key that the fake accepts.
 pub(crate) fn is_signed_by_known_key(
     head: &Parts,
     body: &[u8],
@@ -119,7 +119,7 @@ fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
-    // HMAC accepts keys of any length.
+    // HMAC accepts keys of any length, so this call never fails.
     Hmac::<Sha256>::new_from_slice(key).map_or_else(
         |_| Vec::new(),
         |mut mac| {

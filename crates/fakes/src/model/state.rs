@@ -18,10 +18,10 @@ pub const MAX_LOGGED: usize = 20_000;
 /// Number of bytes that are counted as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A request that arrived.
+/// A logged request.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoggedModelCall {
-    /// Position in the order of arrival, from 1.
+    /// Position in the order of arrival, counted from 1.
     pub number: u64,
     /// HTTP method; always `POST`.
     pub method: String,
@@ -29,11 +29,11 @@ pub struct LoggedModelCall {
     pub path: String,
     /// Query without the question mark.
     pub query: String,
-    /// Every header, by its name in lower case.
+    /// All headers, by name in lower case.
     pub headers: BTreeMap<String, String>,
     /// Body as JSON; a body that is not JSON is a string.
     pub body: Value,
-    /// Status of the response; `None` before it is sent.
+    /// Status of the response; `None` until the response is sent.
     pub status: Option<u16>,
     /// Blocks of the model's answer, if no fault occurs.
     pub answer_blocks: Vec<AnswerBlock>,
@@ -46,7 +46,7 @@ pub struct RequestUsage {
     pub number: u64,
     /// Name of the model that answered.
     pub model: String,
-    /// Tokens that are billed: those of the prompt and of the sent part of the answer.
+    /// Billed tokens: the tokens of the prompt, and of the sent part of the answer.
     pub usage: ScriptedUsage,
     /// True if the complete answer was sent.
     pub is_complete: bool,
@@ -61,18 +61,18 @@ pub(super) struct PickedAnswer {
 /// The state that the server and its handle share.
 pub(super) struct FakeModelShared {
     state: Mutex<FakeModelState>,
-    /// Number of the request to stall, and true once this request has arrived.
+    /// Number of the request to stall; the flag is true after this request has arrived.
     stall: watch::Sender<(Option<u64>, bool)>,
 }
 
 struct FakeModelState {
     script: ModelScript,
-    /// Number of times that each answer was sent, by credential. If all credentials share the counts, the key
-    /// of the map is empty.
+    /// Number of times that each answer was sent, by credential. If all credentials share the counts, the
+    /// map's only key is the empty text.
     given_counts: BTreeMap<String, Vec<u32>>,
-    /// Previous script, the counts of its answers, and the number of the last request before the script was
-    /// replaced. Requests up to this number use the previous script, so an aborted request uses up no answer
-    /// of the new script.
+    /// Previous script, the counts of the previous script's answers, and the number of the last request
+    /// before the script was replaced. Requests up to this number use the previous script, so an aborted
+    /// request uses up no answer of the new script.
     previous_script: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
@@ -216,7 +216,7 @@ impl FakeModelShared {
         self.lock_state().bills.insert(number, bill);
     }
 
-    /// Returns the answer for a request and counts that answer as used.
+    /// Returns the answer for a request, and counts this answer as used once more.
     pub(super) fn pick_answer(
         &self,
         key: &str,
@@ -301,7 +301,7 @@ fn value_contains(value: &Value, expected_text: &str) -> bool {
 }
 
 /// Returns the answer with its token counts. The output tokens are limited to the request's maximum, unless
-/// the answer may exceed it.
+/// the script allows the answer to exceed the maximum.
 fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
     let blocks = answer.answer_blocks(body);
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));

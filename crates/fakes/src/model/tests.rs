@@ -1,4 +1,4 @@
-//! Tests of the server as its clients use it.
+//! Tests of the fake model over HTTP.
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ async fn answers_are_chosen_by_what_is_asked_and_used_up() {
         let message: Value = post(&model, &body).await.unwrap().json().await.unwrap();
         said.push(message["content"][0]["text"].as_str().unwrap().to_owned());
         if said.len() == 3 {
-            // No answer has more tokens than its request allows.
+            // No answer has more tokens than the request allows.
             assert_eq!(
                 (&message["stop_reason"], &message["usage"]["output_tokens"]),
                 (&json!("max_tokens"), &json!(100))
@@ -205,7 +205,7 @@ async fn faults_are_what_they_say() {
     assert_eq!(kinds(&events).last(), Some(&"error"));
     assert_eq!(post(&model, &ask(true)).await.unwrap().text().await.unwrap(), "");
     assert!(post(&model, &ask(true)).await.unwrap().text().await.unwrap().starts_with("<!doctype"));
-    // An incomplete answer is billed for the part that was sent.
+    // Of an incomplete answer, only the sent part is billed.
     assert!(model.bills().len() == 3 && model.bills().iter().all(|bill| !bill.is_complete));
 }
 

@@ -25,13 +25,13 @@ pub(crate) struct FakeCommitIdentity {
 }
 
 impl RepoBuilder {
-    /// Returns the commits that `head` has and `base` has not, oldest first.
+    /// Returns the commits that are reachable from `head` and not from `base`, oldest first.
     pub(crate) fn commits_between(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
         let range = format!("{base}..{head}");
         self.read_log(&["--reverse", "--topo-order", &range])
     }
 
-    /// Returns a commit; `None` if it does not exist.
+    /// Returns the commit with this id; `None` if the commit does not exist.
     pub(crate) fn find_commit(&self, sha: &str) -> Result<Option<CommitObject>, FakeGitError> {
         if !self.contains(sha) {
             return Ok(None);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git_command, run_command};
 
 impl RepoBuilder {
-    /// Returns the files that conflict if `theirs` is merged into `ours`. Nothing is committed.
+    /// Returns the files that would conflict if `theirs` were merged into `ours`. Creates no commit.
     pub(crate) fn conflicting_files(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
         let options =

@@ -1,4 +1,4 @@
-//! Addresses, names and small helpers that are the same at Bitbucket Cloud and Data Center.
+//! Helpers for addresses and names that Bitbucket Cloud and Data Center share.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use url::Url;
 
 use crate::http::HttpDialect;
 
-/// Name of our build statuses and reports.
+/// Name of Truing's build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
 /// Maximum number of entries in each cache of a server.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Wire format of Cloud and Data Center: JSON, without a version header. No limit is published for calls that
-/// create something.
+/// HTTP format of Cloud and Data Center: JSON, without a version header. Bitbucket publishes no rate limit
+/// for create calls.
 pub(super) const WIRE: HttpDialect = HttpDialect {
     accept: "application/json",
     version: None,
@@ -23,13 +23,14 @@ pub(super) const WIRE: HttpDialect = HttpDialect {
     creations: &[],
 };
 
-/// Returns the key of our build status. At Cloud, this is also the key of our report. The key contains the
-/// number of the pull request because two pull requests may have the same commit.
+/// Returns the key of Truing's build status; at Cloud, also the key of Truing's report. Two pull requests may
+/// have the same commit, so the key contains the number of the pull request.
 pub(super) fn status_key(number: u64) -> String {
     format!("truing-review-{number}")
 }
 
-/// Returns the number of the pull request that the key of our build status contains.
+/// Parses the number of the pull request from the key of a build status; returns `None` if Truing did not set
+/// the status.
 pub(super) fn number_in(key: &str) -> Option<u64> {
     key.strip_prefix("truing-review-")?.parse().ok()
 }
@@ -46,14 +47,14 @@ pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item =
     url
 }
 
-/// Adds this query to an address.
+/// Adds query parameters to an address.
 pub(super) fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query);
     url
 }
 
-/// Returns true if the text is a repository name `owner/name`, in which all characters are allowed in an
-/// address. At Data Center, the owner of a repository in a personal project begins with `~`.
+/// Returns true if the text is a repository name `owner/name` that contains only characters allowed in
+/// addresses. At Data Center, the owner of a repository in a personal project begins with `~`.
 pub(super) fn is_repository_name(text: &str) -> bool {
     let is_right = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -77,18 +78,18 @@ pub(super) fn split_repository_name<'a>(
     }
 }
 
-/// Returns the error for an operation that this forge does not support, or for an input that cannot be sent.
+/// Returns the error for an operation that this forge does not support, or for input that cannot be sent to
+/// it.
 pub(super) fn rejected_error(purpose: &str, message: &str) -> ForgeError {
     ForgeError::Rejected { request: purpose.to_owned(), message: message.to_owned() }
 }
 
-/// Quotes a text for a query; the syntax is the same at Cloud and Data Center.
+/// Quotes a text for a search query. The syntax is the same at Cloud and Data Center.
 pub(super) fn quote_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Caches a value without expiry. If the cache has reached its maximum number of entries, it is cleared
-/// first.
+/// Caches a value without expiry. If the cache is full, it is cleared first.
 pub(super) fn remember_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
     if cache.len() >= MAX_REMEMBERED {
         cache.clear();

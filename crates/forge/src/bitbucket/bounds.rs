@@ -1,4 +1,4 @@
-//! Limits of lists and comments that are the same for Cloud and Data Center, and parsers of times and hashes.
+//! Limits for lists and comments at Cloud and Data Center, and parsers for times and hashes.
 
 use jiff::Timestamp;
 use truing_core::id::{Sha, UnixMillis};
@@ -6,14 +6,14 @@ use truing_core::port::ForgeError;
 
 use crate::http::unavailable_error;
 
-/// Maximum number of pages of one list that are read. With 50 items a page, no list of a pull request is
-/// longer in practice.
+/// Maximum number of pages that are read of one list. With 50 items per page, lists of a pull request are
+/// shorter in practice.
 pub(super) const MAX_PAGES: usize = 200;
-/// Maximum number of pages of a repository's open pull requests that a sweep reads.
+/// Maximum number of pages that a sweep reads of a repository's open pull requests.
 pub(super) const MAX_PULL_PAGES: usize = 60;
-/// Maximum number of pages of accessible repositories that are read.
+/// Maximum number of pages that are read of the accessible repositories.
 pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
-/// Maximum length of a comment that is kept, in characters. Commands are at the beginning of a comment, so
+/// Maximum number of characters of a comment that are kept. Commands are at the beginning of a comment, so
 /// the rest is not needed.
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
@@ -35,7 +35,7 @@ pub(super) fn format_instant(instant: UnixMillis) -> String {
     Timestamp::from_second(instant.0.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
-/// Parses a full hash.
+/// Parses a full commit hash.
 pub(super) fn parse_sha(purpose: &str, text: &str) -> Result<Sha, ForgeError> {
     Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()))
 }

@@ -1,5 +1,5 @@
-//! The calls that Cloud and Data Center both support, with different addresses and bodies, and the types into
-//! which the responses are parsed. [`super::client`] decides which calls to make.
+//! The trait with the calls that Cloud and Data Center implement with different addresses and bodies, and the
+//! types for parsed responses. [`super::client`] decides which calls to make.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct BitbucketUser {
     pub(super) id: AccountId,
     /// Current login name of the account.
     pub(super) login: String,
-    /// Name in addresses (Data Center); empty if the account has no such name.
+    /// Name of the account in addresses (Data Center only); otherwise empty.
     pub(super) slug: String,
     /// True for the account of a person; false for a service or an app.
     pub(super) is_person: bool,
@@ -47,7 +47,7 @@ pub(super) struct PullRequestRef {
     pub(super) repository: Option<(String, String)>,
 }
 
-/// A reviewer, or another participant who has given a verdict.
+/// A reviewer of a pull request, or another participant with a verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketReviewer {
     pub(super) user: BitbucketUser,
@@ -55,9 +55,9 @@ pub(super) struct BitbucketReviewer {
     pub(super) is_asked: bool,
     /// Verdict of the reviewer; `None` if the reviewer has not decided yet.
     pub(super) state: Option<ReviewState>,
-    /// Commit that the verdict is about, if the response contains the commit.
+    /// Commit to which the verdict applies; `None` if the response does not contain the commit.
     pub(super) commit: Option<Sha>,
-    /// Time of the verdict, if the response contains the time.
+    /// Time of the verdict; `None` if the response does not contain the time.
     pub(super) verdict_at: Option<UnixMillis>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct BitbucketReviewer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketPullRequest {
     pub(super) number: u64,
-    /// Version of the object, which a request that changes it must contain (Data Center).
+    /// Version of the object (Data Center only). A request that changes the object must contain this version.
     pub(super) version: u64,
     pub(super) url: String,
     pub(super) title: String,
@@ -76,20 +76,21 @@ pub struct BitbucketPullRequest {
     pub(super) author: Option<BitbucketUser>,
     pub(super) head: PullRequestRef,
     pub(super) base: PullRequestRef,
-    /// True if the pull request passes all merge checks; `None` if the response does not say so.
+    /// True if the pull request passes all merge checks; `None` if the response does not contain this
+    /// information.
     pub(super) is_mergeable: Option<bool>,
-    /// Reviewers and other participants. Empty for a pull request from a list at Cloud, because these lists
-    /// omit participants.
+    /// Reviewers and other participants. Empty for a pull request that was read from a list at Cloud, because
+    /// these lists omit participants.
     pub(super) reviewers: Vec<BitbucketReviewer>,
 }
 
-/// The lines that a comment is on.
+/// The lines to which a comment is attached.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CommentLines {
     pub(super) path: String,
     /// Last line; `None` for a comment on a whole file, and for lines that no longer exist.
     pub(super) line: Option<u32>,
-    /// Commit that the comment was made on, if the response contains the commit.
+    /// Commit on which the comment was made; `None` if the response does not contain the commit.
     pub(super) commit: Option<Sha>,
     /// True if the lines have changed since the comment was made.
     pub(super) is_outdated: bool,
@@ -99,7 +100,8 @@ pub(super) struct CommentLines {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum ThreadResolution {
     Open,
-    /// The thread is resolved. The value is the account that resolved it, if the response names the account.
+    /// The thread is resolved. The value is the account that resolved the thread; `None` if the response does
+    /// not name the account.
     ResolvedBy(Option<BitbucketUser>),
 }
 
@@ -107,11 +109,11 @@ pub(super) enum ThreadResolution {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketComment {
     pub(super) id: u64,
-    /// Version of the object, which a request that changes it must contain (Data Center).
+    /// Version of the object (Data Center only). A request that changes the object must contain this version.
     pub(super) version: u64,
-    /// Number of the comment that this comment answers.
+    /// Number of the comment to which this comment replies; `None` if it is not a reply.
     pub(super) parent: Option<u64>,
-    /// Number of the comment that began the thread. For a comment that is not an answer, this is its own
+    /// Number of the comment that began the thread. For a comment that is not a reply, this is its own
     /// number.
     pub(super) first_comment: u64,
     pub(super) author: Option<BitbucketUser>,
@@ -120,11 +122,10 @@ pub struct BitbucketComment {
     /// Text of the comment, including our marker.
     pub(super) text: String,
     pub(super) url: String,
-    /// Lines of the comment; `None` in the conversation. An answer has the lines of the first comment of its
-    /// thread.
+    /// Lines of the comment; `None` in the conversation. A reply has the lines of its thread's first comment.
     pub(super) location: Option<CommentLines>,
     pub(super) resolution: ThreadResolution,
-    /// True if the comment was deleted and is still listed because it has answers.
+    /// True if the comment was deleted but is still listed because it has replies.
     pub(super) is_deleted: bool,
 }
 
@@ -135,7 +136,7 @@ impl BitbucketComment {
     }
 }
 
-/// The place of a new comment on the diff.
+/// The position of a new comment on the diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DiffPlace<'a> {
     Lines(&'a Sha, &'a CodeLocation),
@@ -148,9 +149,9 @@ pub(super) enum DiffPlace<'a> {
 pub struct NewBitbucketComment<'a> {
     /// Complete text of the comment.
     pub(super) text: &'a str,
-    /// Number of the comment that this comment answers.
+    /// Number of the comment to which this comment replies; `None` if it is not a reply.
     pub(super) parent: Option<u64>,
-    /// Place on the diff; `None` puts the comment in the conversation.
+    /// Position on the diff; `None` creates the comment in the conversation.
     pub(super) location: Option<DiffPlace<'a>>,
 }
 
@@ -175,33 +176,33 @@ pub struct BitbucketCommit {
 /// The forge's prediction of whether the pull request can be merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MergePreview {
-    /// True if the merge conflicts; `None` if not known.
+    /// True if a merge would have conflicts; `None` if this is not known.
     pub(super) conflicts: Option<bool>,
     pub(super) state: Mergeable,
 }
 
-/// The calls of one server with one login. In each method, `purpose` is the text with which an error message
-/// begins, and `repo` is the current name of the repository.
+/// The calls to one server with one login. In each method, `purpose` is the beginning of error messages, and
+/// `repo` is the current name of the repository.
 #[async_trait]
 pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
-    /// Returns the options that the client was built with.
+    /// Returns the options with which the server object was created.
     fn options(&self) -> &BitbucketOptions;
 
-    /// Returns the capabilities and limits of the forge; those of the server's version, if the version is
-    /// known.
+    /// Returns the capabilities and limits of the forge. If the server's version is known, they are those of
+    /// this version.
     fn capability_row(&self) -> &'static ForgeCapability;
 
-    /// Returns a copy of the client whose writing calls use this permit.
+    /// Returns a copy whose write calls require this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self;
 
-    /// Returns our own account. The account is requested from the forge only once.
+    /// Returns Truing's own account. It is requested from the forge only once.
     async fn own_account(&self) -> Result<OwnAccount, ForgeError>;
 
-    /// Reads a pull request, with full hashes of head and base.
+    /// Reads a pull request, with the full hashes of its head and base.
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
 
-    /// Lists the pull requests of a branch of the repository, in any state, newest first.
+    /// Lists the pull requests from a branch of the repository, in any state, newest first.
     async fn pulls_of(
         &self,
         purpose: &str,
@@ -225,8 +226,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull_and_comment: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError>;
 
-    /// Reads one comment, with the number of its thread's first comment. For an answer to an answer, this
-    /// number is missing from the forge's response, so all comments are read.
+    /// Reads one comment, with the number of its thread's first comment. For a reply to a reply, the forge's
+    /// response does not contain this number, so all comments are read.
     async fn load_thread_note(
         &self,
         purpose: &str,
@@ -259,7 +260,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         text: &str,
     ) -> Result<(), ForgeError>;
 
-    /// Deletes a comment. A comment that no longer exists is not an error.
+    /// Deletes a comment. Returns no error if the comment no longer exists.
     async fn delete_note(
         &self,
         purpose: &str,
@@ -277,8 +278,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         resolved: bool,
     ) -> Result<(), ForgeError>;
 
-    /// Changes a pull request, provided that it still has the version that was read. Returns
-    /// [`ForgeError::Stale`] if the forge reports that the pull request has changed since.
+    /// Changes a pull request if it still has the version that was read. Returns [`ForgeError::Stale`] if the
+    /// forge reports that the pull request has changed since then.
     async fn change_pull(
         &self,
         purpose: &str,
@@ -297,7 +298,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError>;
 
-    /// Declines a pull request, provided that it still has the version that was read.
+    /// Declines a pull request if it still has the version that was read.
     async fn decline(&self, purpose: &str, repo: &str, pull: &BitbucketPullRequest)
     -> Result<(), ForgeError>;
 
@@ -319,8 +320,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         commit: &Sha,
     ) -> Result<(), ForgeError>;
 
-    /// Withdraws our request for changes at this commit. The withdrawal is not an approval. A request that is
-    /// already withdrawn is not an error.
+    /// Withdraws Truing's request for changes at this commit, without approving the pull request. Returns no
+    /// error if the request is already withdrawn.
     async fn withdraw_changes(
         &self,
         purpose: &str,
@@ -345,10 +346,10 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
-    /// Lists the statuses of a commit, only the newest for each key.
+    /// Lists the statuses of a commit; for each key, only the newest.
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
-    /// Sets our report and our build status on a commit, for this pull request.
+    /// Sets Truing's report and build status on a commit, for this pull request.
     async fn set_status(
         &self,
         purpose: &str,
@@ -357,8 +358,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Returns true if we have set this build status on the commit. Our report then exists, too, because the
-    /// report is set before the status.
+    /// Returns true if Truing has set this build status on the commit. The report is set before the status,
+    /// so it then exists, too.
     async fn has_status(
         &self,
         purpose: &str,
@@ -367,7 +368,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError>;
 
-    /// Reads the repository with this id, whose last known name is `repo`.
+    /// Reads the repository with this id. `repo` is its last known name.
     async fn load_repository(
         &self,
         purpose: &str,

@@ -1,6 +1,7 @@
-//! One repository at a Bitbucket and one of its pull requests. This module implements [`ForgeRead`];
-//! `effects` implements `ForgeWrite`. The modules `comments` and `lines` handle our comments, and `reviewing`
-//! our reviews. `pull_queries` reads pull requests, and `pull_edits` changes them.
+//! The client for one repository at a Bitbucket and one of its pull requests. This module implements
+//! [`ForgeRead`]; the module `effects` implements `ForgeWrite`. The modules `comments` and `lines` handle
+//! Truing's comments, and `reviewing` handles its reviews. `pull_queries` reads pull requests, and
+//! `pull_edits` changes them.
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
@@ -32,7 +33,8 @@ use crate::marker::MarkerKeys;
 #[derive(Clone, Debug)]
 pub struct BitbucketClient<C> {
     calls: C,
-    /// Id that our markers contain. Its number is 0 if the client is for a repository without a pull request.
+    /// Id that Truing's markers contain. The number is 0 if the client is for a repository without a pull
+    /// request.
     id: PrId,
     /// Current name of the repository.
     repo: String,
@@ -68,8 +70,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Err(rejected_error(&self.what_of_repository("reading a pull request"), "no pull request is named"))
     }
 
-    /// Returns the id for the marker of a text in pull request `number`. The number 0 stands for the
-    /// description of a pull request.
+    /// Returns the id for the marker of a text in pull request `number`. In markers of pull request
+    /// descriptions, the number is 0.
     fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
@@ -87,8 +89,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         ))
     }
 
-    /// Reads a pull request and checks that the name still belongs to this repository. A name can be reused
-    /// for another repository, but an id cannot.
+    /// Reads a pull request and checks by its id that the name still belongs to this repository. Another
+    /// repository may reuse the name, but not the id.
     async fn read_pull(&self, request: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         split_repository_name(request, &self.repo)?;
         let pull = self.calls.pull(request, &self.repo, number).await?;
@@ -169,7 +171,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn eye_reactions(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        // Cloud has no call for reactions, and Data Center has no call that reads reactions.
+        // Cloud has no API call for reactions, and Data Center has none that reads them.
         self.require_pull().map(|_| Vec::new())
     }
 
@@ -205,8 +207,8 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns the time for which a created object may stay invisible after the response to its creation was
-    /// lost.
+    /// Returns the maximum time until the forge shows a created object, needed if the response to the create
+    /// request was lost.
     fn settle_delay(&self) -> TimeSpan {
         self.calls.options().settle_delay
     }

@@ -24,7 +24,7 @@ use super::login::{OwnAccount, build_client};
 use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 
-/// Bitbucket Cloud with one login. Cheap to clone; clones share connections and cached facts.
+/// Bitbucket Cloud with one login. Cloning is cheap; clones share connections and cached data.
 #[derive(Clone, Debug)]
 pub struct BitbucketCloud {
     inner: Arc<CloudInner>,
@@ -42,9 +42,9 @@ struct CloudInner {
 #[derive(Debug, Default)]
 struct CloudFacts {
     own_account: OnceCell<OwnAccount>,
-    /// Account that the token writes as, if it differs from the configured account.
+    /// Account to which the token belongs; set only if it differs from the configured account.
     other_account: OnceLock<AccountId>,
-    /// Full hashes, by repository and by the abbreviated hash that responses contain.
+    /// Cache of full hashes, by repository and abbreviated hash.
     hashes: Mutex<HashMap<String, Sha>>,
 }
 
@@ -57,7 +57,7 @@ impl BitbucketCloud {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// Builds a client with these limits on waiting.
+    /// Builds a client with these limits for waiting times.
     ///
     /// # Errors
     /// As [`BitbucketCloud::new`].
@@ -77,7 +77,7 @@ impl BitbucketCloud {
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
-    /// before the first request, because it drops the limits recorded so far.
+    /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let CloudInner { options, http, .. } = &*self.inner;
@@ -97,8 +97,8 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
-    /// Returns the error for a request that an access token may not make. The error message names the
-    /// configuration key to set instead.
+    /// Adds advice to the error of a request that an access token may not make. The new message names the
+    /// configuration key that replaces the request.
     fn access_token_error(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
         let options = &self.inner.options;
         if options.email.is_some() {
@@ -151,8 +151,7 @@ impl BitbucketCloud {
         self.url(purpose, repo, &path)
     }
 
-    /// Returns the address of a pull request's web page. It is built without a request, because a status
-    /// needs no other data of the pull request.
+    /// Returns the address of a pull request's web page. The address is built without a request.
     fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(append_segments(

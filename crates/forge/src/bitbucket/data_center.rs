@@ -26,7 +26,7 @@ use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, Re
 use anchor::PullDiff;
 use version::{ACCOUNT, DataCenterVersion};
 
-/// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and cached facts.
+/// One Bitbucket Data Center with one login. Cloning is cheap; clones share connections and cached data.
 #[derive(Clone, Debug)]
 pub struct BitbucketDataCenter {
     inner: Arc<DataCenterInner>,
@@ -38,8 +38,8 @@ struct DataCenterInner {
     http: ForgeHttpClient,
     login: RequestAuthorization,
     learnt: Arc<DataCenterFacts>,
-    /// Diff of the pull request that was commented on last. One diff is enough, because each run has its own
-    /// client.
+    /// Cached diff of the pull request of the latest comment. One diff is sufficient, because each run has
+    /// its own client.
     diff: Arc<CachedPullDiff>,
 }
 
@@ -64,7 +64,7 @@ impl BitbucketDataCenter {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// Builds a client with these limits on waiting.
+    /// Builds a client with these limits for waiting times.
     ///
     /// # Errors
     /// As [`BitbucketDataCenter::new`].
@@ -97,7 +97,7 @@ impl BitbucketDataCenter {
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
-    /// before the first request, because it drops the limits recorded so far.
+    /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
@@ -105,8 +105,8 @@ impl BitbucketDataCenter {
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
-    /// Sends a request. Data Center also responds with 401 when a permission is missing. After a 401, a
-    /// second request finds out whether the token is valid.
+    /// Sends a request. Data Center responds with 401 if the token is invalid, but also if a permission is
+    /// missing. After a 401, a second request checks whether the token is valid.
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
@@ -118,8 +118,9 @@ impl BitbucketDataCenter {
         }
     }
 
-    /// Returns true if the server names the account of our token. The server returns its version to every
-    /// caller, but the account name only to a caller that is logged in.
+    /// Returns true if the server knows the token: the response to a request for its version then contains
+    /// the account name. Every caller gets the version, but only a caller that is logged in gets the account
+    /// name.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
         let call = ForgeRequest::get("asking whether the token is known", self.properties());
@@ -136,8 +137,8 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
-    /// Reads all items of a list. Each response contains the start of the next page, because a page may be
-    /// shorter than requested.
+    /// Reads all items of a list. A page may be shorter than requested, so each response contains the start
+    /// of the next page.
     async fn get_all<T: DeserializeOwned>(&self, purpose: &str, list_url: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
@@ -200,8 +201,8 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Returns the error for a forbidden call. The message names the permission that the call needs, because the
-/// server's response does not.
+/// Returns the error for a forbidden call. The message names the permission that the call requires, because
+/// the server's response does not contain it.
 fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = required_permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (the call requires the permission {permission})");
@@ -210,7 +211,7 @@ fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> Forge
 
 /// Returns the permission that an HTTP access token needs for a call. The file
 /// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each permission. Any permission is
-/// enough to read accounts and lists, and each token has at least one permission.
+/// sufficient to read accounts and lists, and each token has at least one permission.
 pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
     let parent = path.rsplit('/').nth(1).unwrap_or_default();
     let changes = (method == "PUT" && parent == "pull-requests")

@@ -1,4 +1,4 @@
-//! Converts the lists of pull requests and comments of both Bitbuckets, for people and for the sweep.
+//! Converts lists of pull requests and comments of both Bitbuckets, for display and for the sweep.
 
 use truing_core::id::{CommentId, UnixMillis};
 use truing_core::port::{CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState};
@@ -55,8 +55,7 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
     }
 }
 
-/// Returns the comments of a pull request that were written or changed at or after `since`, oldest change
-/// first.
+/// Returns a pull request's comments that were written or changed at or after `since`, oldest change first.
 pub(super) fn new_comments(
     number: u64,
     url: &str,
@@ -69,8 +68,8 @@ pub(super) fn new_comments(
     comments
 }
 
-/// Replaces both cached lists with these comments, grouped by pull request. The first list then contains
-/// conversation and diff comments, and the second list is empty.
+/// Replaces both cached lists. The first list gets these comments, grouped by pull request, from
+/// conversations and diffs. The second list becomes empty.
 pub(super) fn know_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,

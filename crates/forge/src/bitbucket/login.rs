@@ -1,4 +1,4 @@
-//! Our login at a Bitbucket: the header with the token, our own account, and our former accounts.
+//! Truing's login at a Bitbucket: the header with the token, the current account, and former accounts.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, RateLimitOwner, RequestAuthorization};
 use crate::remote::RemoteError;
 
-/// The account that the token belongs to.
+/// The account to which the token belongs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnAccount {
     pub(super) user: BitbucketUser,
 }
 
-/// The kind of an account of ours: current or former.
+/// The kind of an account of Truing: current or former.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BitbucketAccountKind {
-    /// The account that we write as now.
+    /// The account with which Truing writes now.
     Present,
-    /// A former account of ours: its texts are ours but can no longer be changed.
+    /// A former account of Truing. Its texts count as Truing's, but can no longer be changed.
     Former,
 }
 
-/// All our accounts, the current one and former ones.
+/// All accounts of Truing: the current account and former accounts.
 #[derive(Clone, Debug)]
 pub(super) struct BitbucketAccounts<'a> {
     own_account: OwnAccount,
@@ -44,12 +44,12 @@ impl<'a> BitbucketAccounts<'a> {
         Self { own_account: own_account, former, unique_names }
     }
 
-    /// Returns whether this is our current or a former account; `None` if the account is not ours.
+    /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.
     pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own_account.user.id {
             return Some(BitbucketAccountKind::Present);
         }
-        // A configured account that looks like an id is compared with ids only, never with names.
+        // If a configured account looks like an id, it is only compared with ids, never with names.
         let is_id =
             |account: &str| account.starts_with('{') || account.bytes().all(|byte| byte.is_ascii_digit());
         let is = |account: &String| {
@@ -62,12 +62,12 @@ impl<'a> BitbucketAccounts<'a> {
         self.former.iter().any(is).then_some(BitbucketAccountKind::Former)
     }
 
-    /// Returns true if this account is ours, and false for a deleted account.
+    /// Returns true if this is an account of Truing. Returns false for a deleted account.
     pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
         user.is_some_and(|user| self.account_kind(user).is_some())
     }
 
-    /// Returns an account as an actor, marked if it is ours.
+    /// Converts an account to an actor. The field `ours` is true for an account of Truing.
     pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
         Actor { id, login, ours: self.is_ours(Some(user)), person: user.is_person }
@@ -97,14 +97,14 @@ fn check_url(name: &str, url: &Url) -> Result<(), BitbucketOptionsError> {
         return Ok(());
     }
     let mut url = url.clone();
-    // Both calls fail only for addresses that cannot contain credentials.
+    // Errors are ignored: these calls fail only for addresses that cannot contain credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Err(BitbucketOptionsError::Url { name: name.to_owned(), url })
 }
 
-/// Returns the authorization of a token. An API token is sent with the e-mail address of its account (Basic),
-/// every other token alone (Bearer). <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
+/// Returns the authorization of a token. An API token is sent with its account's e-mail address (Basic). Any
+/// other token is sent alone (Bearer). <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 fn token_authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
     let token = options.token.clone();
     match &options.email {
@@ -122,12 +122,12 @@ pub(super) fn git_remote(url: &Url, user: Option<&str>, token: &SecretString) ->
     Ok(Remote::new(url.as_str(), Some(SecretString::new(header)))?)
 }
 
-/// Returns the actor of an account, which may be gone.
+/// Converts an account to an actor; returns `None` if the account no longer exists.
 pub(super) fn to_actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUser>) -> Option<Actor> {
     user.map(|user| accounts.actor(user))
 }
 
-/// Returns the error of a response that names no account.
+/// Returns the error for a response that contains no account.
 pub(super) fn no_account_error(purpose: &str) -> ForgeError {
     crate::http::unavailable_error(purpose, "the response names no account")
 }

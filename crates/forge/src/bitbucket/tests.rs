@@ -1,5 +1,5 @@
-//! Tests of the calls that the clients of both Bitbuckets make, and of how the clients handle responses. The
-//! response bodies are those of real servers. Other tests use a stateful fake of a whole forge.
+//! Tests of the requests that the clients of both kinds of Bitbucket send, and of the handling of responses.
+//! The response bodies are copies of real responses. Other tests use a stateful fake of a whole forge.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
 const UUID: &str = "{0f3a9c56-0000-4000-8000-000000000001}";
 const ME: &str = "{0f3a9c56-0000-4000-8000-00000000000a}";
-/// Number of our account at Data Center.
+/// Id of Truing's account at Data Center.
 const ME_DC: u64 = 42;
 
 fn pr(repository: &str) -> PrId {

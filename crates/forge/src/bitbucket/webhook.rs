@@ -1,5 +1,5 @@
-//! The part of webhook handling that both Bitbuckets share: header names, and the parsing of header values.
-//! Each Bitbucket has a separate parser for bodies.
+//! The handling of webhook headers, which both Bitbuckets share. Each Bitbucket has a separate parser for
+//! bodies.
 
 use reqwest::header::HeaderMap;
 
@@ -7,10 +7,10 @@ use crate::webhook::{DeliveryHeaders, DeliverySignature};
 
 /// Header that names the event.
 const EVENT: &str = "x-event-key";
-/// Header with the signature: HMAC-SHA-256 at both Bitbuckets. GitHub's header with the same name contains a
-/// SHA-1 signature.
+/// Header with the signature: HMAC-SHA-256 at both Bitbuckets. At GitHub, a header with the same name
+/// contains a SHA-1 signature.
 const SIGNATURE: &str = "x-hub-signature";
-/// Header that counts the tries of a delivery, from 1 (Cloud).
+/// Header with the number of this delivery attempt, from 1 (Cloud only).
 const ATTEMPT: &str = "x-attempt-number";
 
 /// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Text about the statuses of a commit. The module `loops::desired` chooses and tests these statuses.
+/// Text about the statuses on a commit. The module `loops::desired` chooses these statuses, and its tests
+/// check them.
 const STATUS: &str = "
 ## Status of the commit
 
@@ -77,7 +78,7 @@ This table shows how GitHub behaves in these loops, and how Truing reacts \
     the description directly before the change, and keeps its own marker in the description |
 ";
 
-/// Responses that reject the place of a comment on a diff (`http::classify`).
+/// Text about responses that reject the position of a comment on a diff (`http::classify`).
 const REFUSALS: &str = "
 ## Refused places
 

@@ -1,4 +1,4 @@
-//! Addresses at GitHub, and the names of repositories in them.
+//! Builds addresses at GitHub, and validates the names of repositories.
 
 use url::Url;
 
@@ -7,7 +7,7 @@ pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item =
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // `new` accepts only HTTP addresses, which always have a path.
+    // `GitHub::new` accepts only HTTP addresses, which always have a path, so this call does not fail.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }

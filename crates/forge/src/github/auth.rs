@@ -1,5 +1,5 @@
-//! Our login at GitHub: a configured token or a GitHub App. An App requests a token for one repository and
-//! one hour at a time, with only the permissions that the loop needs.
+//! Our login at GitHub: a configured token or a GitHub App. An App requests a token for each repository. A
+//! token is valid for one hour and has only the permissions that the loop needs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,10 +34,11 @@ pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, loop_permissions};
 pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
-/// How long before its expiry a token is replaced. This margin lets work that begins with a token end before
-/// the token expires.
+/// A token is replaced when it has at most this much time left before it expires. This margin lets a task
+/// that starts with a token finish before the token expires.
 const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
-/// Maximum number of tokens that are kept. When this number is reached, expired tokens are dropped.
+/// Maximum number of cached tokens, and of cached repository ids. At this number of tokens, expired tokens
+/// that no caller uses are dropped; at this number of ids, all ids are dropped.
 const MAX_HELD: usize = 1024;
 
 /// The credentials to log in with.
@@ -48,7 +49,7 @@ pub enum GitHubCredentials {
     Token(SecretString),
     /// A GitHub App with its private key.
     App {
-        /// Number of the App, on its settings page.
+        /// Number of the App, which the App's settings page shows.
         id: u64,
         /// Private key of the App.
         key: AppKey,
@@ -66,10 +67,10 @@ pub(super) enum TokenScope<'a> {
     Repository(&'a str, &'a str),
     /// The repository with this id and name, for a push.
     Pushing(&'a str, &'a str),
-    /// The repository with this id and name, for changes that GitHub allows only to its writers: the draft
-    /// state of a pull request and the resolution of threads.
+    /// The repository with this id and name, for changes that require write access: changing the draft state
+    /// of a pull request, and resolving or reopening threads.
     Changing(&'a str, &'a str),
-    /// The list of an installation's repositories.
+    /// The list of repositories of the installation with this number.
     Installation(u64),
     /// The App itself, not an installation.
     App,
@@ -107,7 +108,7 @@ pub(super) struct GitHubAuth {
     api: Url,
     login: GitHubLogin,
     tokens: Mutex<TokenCache>,
-    /// Our own account; empty until it has been requested.
+    /// Our own account; empty until GitHub has returned the account.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
     /// Optional writes that GitHub is known to reject. A review continues without these writes.
     pub(super) refusals: KnownRefusals,
@@ -120,13 +121,15 @@ enum GitHubLogin {
 
 #[derive(Default)]
 struct TokenCache {
-    /// Cached tokens. Only one caller at a time requests a token; the other callers wait for this token.
+    /// Cached tokens. For each purpose, only one caller at a time requests a token; the other callers wait
+    /// for that token.
     tokens: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
-    /// Ids of repositories that were requested by name.
+    /// Ids of the repositories for which a token was requested by name. The key is the name in lower case.
     ids: HashMap<String, String>,
 }
 
-/// The purpose of a token.
+/// The repository or installation that a cached token is for, and whether the token is for a push or another
+/// change.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum TokenPurpose {
     RepositoryName(String),
@@ -185,7 +188,7 @@ impl GitHubAuth {
         self.app().is_some()
     }
 
-    /// Returns the id of the App that we log in as; `None` for a configured token.
+    /// Returns the id of the App that the client logs in as; `None` if the login is a configured token.
     pub(super) fn app(&self) -> Option<u64> {
         match &self.login {
             GitHubLogin::App { id, .. } => Some(*id),
@@ -193,7 +196,7 @@ impl GitHubAuth {
         }
     }
 
-    /// Returns true if our own account was requested already.
+    /// Returns true if our own account is already known.
     pub(super) fn knows_itself(&self) -> bool {
         self.identity.initialized()
     }
@@ -229,8 +232,8 @@ impl GitHubAuth {
         let Some(holder) = self.token_purpose(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
-        // Another caller whose call was rejected may have requested a new token already. The new token is
-        // kept.
+        // Another caller whose call was rejected may already have replaced the token. Only the rejected token
+        // is dropped.
         if held.as_ref().is_some_and(|held| held.authorization.secret() == rejected_authorization.secret()) {
             *held = None;
         }
@@ -257,14 +260,16 @@ impl GitHubAuth {
         })
     }
 
-    /// Drops the cached id of a name that was not found: the name may belong to another repository by now.
+    /// Drops the cached id of a repository name that GitHub did not find, because the name may now belong to
+    /// another repository.
     pub(super) fn forget_name(&self, scope: TokenScope<'_>) {
         if let TokenScope::RepositoryName(name) = scope {
             self.tokens().ids.remove(&name.to_lowercase());
         }
     }
 
-    /// Returns a login as the App itself, which is valid for a few minutes, or the configured token.
+    /// Returns the configured token. For an App, returns a login as the App itself, which is valid for a few
+    /// minutes.
     fn authorize_as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
         let (id, key) = match &self.login {
             GitHubLogin::Token(token) => return Ok(token.clone()),
@@ -294,7 +299,8 @@ impl GitHubAuth {
         })
     }
 
-    /// Requests a new token, and returns it with the id of the one repository that it is for.
+    /// Requests a new token. Returns the token, and the id of the repository if the token is for exactly one
+    /// repository.
     async fn request_token(
         &self,
         http: &ForgeHttpClient,
@@ -335,12 +341,12 @@ impl GitHubAuth {
         body.insert("permissions".into(), wanted.into());
 
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
-        // A retry may create a second token. An unused token does no harm.
+        // The call may be retried: a retry can create a second token, but an unused token does no harm.
         let url = append_segments(&self.api, tail);
         let call = ForgeRequest::query(request.as_str(), url, body.into());
         let answer = self.send_as_app(http, call).await.map_err(|error| {
-            // The requested scope was rejected: the App lacks a permission, or the repository was removed
-            // from it.
+            // GitHub rejected the requested scope: the App lacks a permission, or the repository was removed
+            // from the installation.
             let ForgeError::Rejected { request, message } = error else { return error };
             let all: Vec<String> = narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
             ForgeError::Forbidden {
@@ -374,7 +380,7 @@ impl GitHubAuth {
         Ok((held, repository))
     }
 
-    /// Finds the installation of the App for this repository.
+    /// Finds the App's installation for this scope.
     async fn installation(
         &self,
         http: &ForgeHttpClient,
@@ -402,7 +408,8 @@ impl GitHubAuth {
         self.send_as_app(http, call).await?.json()
     }
 
-    /// Caches the id of the repository with this name, and makes calls by id use the same token.
+    /// Caches the id of the repository with this name, and caches the token for later calls that name the
+    /// repository by id.
     fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, token: &CachedToken) {
         let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
@@ -420,7 +427,8 @@ impl GitHubAuth {
     fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
         if tokens.tokens.len() >= MAX_HELD {
-            // A token in use is either locked, or referenced by a caller that waits for it.
+            // A cell with more than one reference is in use: a caller has locked the cell or waits for its
+            // token.
             tokens.tokens.retain(|_, cell| {
                 Arc::strong_count(cell) > 1
                     || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))

@@ -1,9 +1,9 @@
-//! Check runs: the output of a GitHub App beside a commit.
+//! Check runs: a GitHub App's results for a commit.
 //!
 //! Creating a check run is not idempotent, and annotations can only be added, at most 50 in one call. So the
 //! `external_id` of a check run identifies its pull request and its complete list of annotations. If an
-//! existing check run has only the first annotations of this list, the missing annotations are added. After a
-//! lost response, the existing check run is searched for.
+//! existing check run has only the first annotations of this list, the missing annotations are added. If the
+//! response to a creation was lost, the existing check run is searched for.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -43,16 +43,17 @@ struct CheckRunOutput {
     annotations_count: usize,
 }
 
-/// Returns the pull request of a check run of ours, from its `external_id`.
+/// Returns the pull request that the `external_id` of our check run names.
 pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
     PrId::from_key(&SlotKey::new(whose))
 }
 
 impl GitHubClient {
-    /// Sets our check run on the commit. If a check run was begun for exactly these annotations, it is
-    /// updated, and missing annotations are added. Otherwise a check run without annotations is used. If
-    /// neither exists, a new check run is created, which replaces the older ones in GitHub's display.
+    /// Creates or updates our check run on the commit. If a check run was begun for exactly these
+    /// annotations, it is updated, and missing annotations are added. Otherwise, an existing check run
+    /// without annotations is updated. If neither exists, a new check run is created; GitHub shows it in
+    /// place of the older check runs.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
@@ -65,8 +66,8 @@ impl GitHubClient {
         let id = match begun.or_else(blank) {
             Some(run) => {
                 rest = rest.get(run.output.annotations_count..).unwrap_or_default();
-                // The update is sent even if the check run is complete, because an account that requested the
-                // check again waits for its completion.
+                // The update is sent even if the check run is complete: an account that requested a rerun
+                // waits for the new completion.
                 if rest.is_empty() {
                     let url = self.check_run_url(&what, run.id)?;
                     let wanted = check_run_body(status, &name, &[]);
@@ -93,8 +94,8 @@ impl GitHubClient {
         Ok(())
     }
 
-    /// Lists our check runs for this pull request on the commit. Another pull request may have the same
-    /// commit.
+    /// Lists our check runs for this pull request on the commit. Check runs for another pull request with the
+    /// same commit are omitted.
     async fn our_checks(
         &self,
         purpose: &str,
@@ -119,7 +120,7 @@ impl GitHubClient {
     }
 }
 
-/// Removes from `rest` as many annotations as one call may contain, and returns them.
+/// Removes from `remaining_annotations` as many annotations as one call may contain, and returns them.
 fn take_batch<'a>(remaining_annotations: &mut &'a [Value]) -> &'a [Value] {
     let (batch, left) = remaining_annotations.split_at(remaining_annotations.len().min(GITHUB.annotations));
     *remaining_annotations = left;
@@ -138,7 +139,7 @@ fn annotations_digest(annotations: &[Value]) -> String {
     digest
 }
 
-/// Returns the request body with these annotations to add.
+/// Returns the request body that sets the result of the check run and adds these annotations.
 fn check_run_body(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
     let conclusion = match status.check.conclusion {
         CheckConclusion::Success => "success",
@@ -157,8 +158,8 @@ fn check_run_body(status: &DesiredStatus, name: &str, annotations: &[Value]) -> 
     })
 }
 
-/// Builds an annotation. `None` for lines that the head does not have, and for a path that JSON cannot
-/// represent.
+/// Builds an annotation. Returns `None` for lines on the old side of the diff, and for a path that JSON
+/// cannot represent.
 fn build_annotation(annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.location;
     if place.side == DiffSide::Old {

@@ -32,11 +32,12 @@ use super::{GITHUB, GitHub, account_id, wire};
 use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};
 use crate::marker::{MarkerKeys, MarkerMatch};
 
-/// A repository and one of its pull requests, for one producer.
+/// The client for one repository and one of its pull requests. The client writes comments for one producer.
 #[derive(Clone, Debug)]
 pub struct GitHubClient {
     pub(super) github: GitHub,
-    /// Id that our markers contain. Its number is 0 if the client is for a repository without a pull request.
+    /// Id of the pull request, which our markers contain. Its number is 0 if the client is for a repository
+    /// without a pull request.
     pub(super) id: PrId,
     /// Current `owner/name` of the repository.
     pub(super) repo: String,
@@ -48,12 +49,12 @@ impl GitHubClient {
         Self { github: github.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
-    /// Returns a copy of the client that makes its write calls under this permit.
+    /// Returns a copy of the client that checks this permit before each write call.
     pub(super) fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         Self { github: self.github.with_permit(permit), ..self.clone() }
     }
 
-    /// Returns the name in the form `owner/name#7`.
+    /// Returns the name of the pull request in the form `owner/name#7`.
     fn name(&self) -> String {
         format!("{}#{}", self.repo, self.id.number)
     }
@@ -86,7 +87,7 @@ impl GitHubClient {
         self.github.send(self.scope(), call).await
     }
 
-    /// Returns an address below the repository's address.
+    /// Returns the API address of the repository, followed by the segments in `tail`.
     pub(super) fn url(&self, purpose: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.github.repository_url(purpose, &self.repo, tail)
     }
@@ -109,13 +110,14 @@ impl GitHubClient {
         }
     }
 
-    /// Records whether the forge allows the write in this repository, as reported by the forge.
+    /// Records the forge's report that it allows or rejects the write in this repository.
     pub(super) fn record_permission(&self, extra: OptionalWrite, may: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, may, now);
     }
 
-    /// Records from a response whether the forge allows the write.
+    /// Records the write as allowed if `answer` is a success, and as rejected if a permission is missing.
+    /// Returns `answer`.
     pub(super) fn record_refusal<T>(
         &self,
         extra: OptionalWrite,
@@ -137,7 +139,7 @@ impl GitHubClient {
         self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
     }
 
-    /// Returns true if the write may be tried in this repository.
+    /// Returns true unless the forge rejected the write in this repository within the last 24 hours.
     pub(super) fn may_try(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
@@ -150,8 +152,8 @@ impl GitHubClient {
         &self.github.inner.options.markers
     }
 
-    /// Returns the item that a comment of our account shows, if the comment's marker is for this pull request
-    /// and this producer.
+    /// Returns the item that a comment shows, the text without the marker, and true if a known key signed the
+    /// marker. Returns `None` if the marker is not for this pull request and this producer.
     pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find_marker(&self.id, comment.body.as_deref().unwrap_or_default()) {
             MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {

@@ -114,8 +114,8 @@ impl GitHubClient {
         let what = self.what_of_pull(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-            // The goal is that the comment does not exist. An earlier try whose response was lost may have
-            // deleted it.
+            // A comment that does not exist counts as deleted: an earlier try, whose response was lost, may
+            // have deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -141,7 +141,7 @@ impl GitHubClient {
     }
 
     /// Returns true if the commit has this status under our context. Check runs are not searched, because
-    /// setting a check run again changes the existing one.
+    /// setting a check run again only updates the existing check run.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
         if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
             return Ok(false);
@@ -155,7 +155,8 @@ impl GitHubClient {
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
-    /// Returns those of these items that one of our comments shows, each with the id of the comment.
+    /// Returns those of the given items that our current account's comments show, each with the id of its
+    /// comment.
     pub(super) async fn find_shown_items(
         &self,
         items: &[&CommentSubject],

@@ -73,7 +73,7 @@ impl GitHub {
     }
 }
 
-/// Converts an error in a GraphQL response, whose status is always 200.
+/// Converts an error in a GraphQL response. GraphQL reports errors with HTTP status 200.
 fn graphql_error(request: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
     let request = request.to_owned();
     match kind {

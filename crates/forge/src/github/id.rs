@@ -4,10 +4,10 @@
 use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
 
-/// A comment by its kind and GitHub's number.
+/// The id of a comment: its kind, and its number at GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum GitHubCommentId {
-    /// A comment in the conversation: the summary.
+    /// A comment in the conversation, such as the summary.
     Issue(u64),
     /// A comment on a line or a file.
     Review(u64),

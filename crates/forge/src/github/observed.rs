@@ -49,7 +49,7 @@ impl<'a> ObservedComments<'a> {
         Ok(Self { pull, accounts, recorded_items: recorded_comments?, seen_ids, own_comments, answered })
     }
 
-    /// Adds a listed comment, if it is ours.
+    /// Adds a listed comment if it is ours. A reply is not added; its thread is recorded as answered.
     pub(super) fn add_comment(
         &mut self,
         kind: impl Fn(u64) -> GitHubCommentId,
@@ -86,7 +86,7 @@ impl<'a> ObservedComments<'a> {
         }));
     }
 
-    /// Returns the known comments that were not listed.
+    /// Returns the comments in our records that were not listed.
     pub(super) fn missing_comments(&self) -> Vec<GitHubCommentId> {
         self.recorded_items.keys().filter(|id| !self.seen_ids.contains(id)).copied().collect()
     }

@@ -18,7 +18,7 @@ const MAX_REPOSITORY_PAGES: usize = 100;
 /// Maximum number of pages of an App's installations: 10,000 installations.
 const MAX_INSTALLATION_PAGES: usize = 100;
 
-/// The list of an installation, which is inside an object.
+/// The response with an installation's repositories: an object that contains the list.
 #[derive(Deserialize)]
 struct InstallationRepositories {
     repositories: Vec<GitHubRepositoryBody>,
@@ -41,8 +41,8 @@ impl GitHub {
     /// Lists the repositories that our login can access. For a GitHub App, these are the repositories that
     /// the App is installed for. For the token of an installation, these are the repositories of the
     /// installation. For a person, these are the repositories that the person owns, collaborates on or can
-    /// access through an organization, most recently pushed first. Makes at most `calls` calls and subtracts
-    /// the number of calls made.
+    /// access through an organization, most recently pushed first. Makes at most `calls` calls, and subtracts
+    /// the number of calls made from `calls`.
     ///
     /// # Errors
     /// [`ForgeError`]; the pages that could be read are updated, and the other pages stay unchanged.

@@ -1,5 +1,6 @@
-//! The part of [`super::GitHubClient`] for a repository at GitHub, used by loops that propose changes to the
-//! repository. Branches are pushed with git, to the remote of [`crate::ForgeServer::resolve_remote`].
+//! The calls of [`super::GitHubClient`] on a repository, used by loops that propose changes to the
+//! repository. Branches are pushed with git, to the remote that [`crate::ForgeServer::resolve_remote`]
+//! returns.
 //!
 //! A pull request, issue or comment is changed only if one of our accounts wrote it and its text has our
 //! marker; both are checked before each change. Our pull requests are closed, never merged.
@@ -32,13 +33,13 @@ impl GitHubClient {
     }
 
     /// Returns a text with the marker as its last line, ready to post. `number` is the number of the pull
-    /// request or issue whose conversation contains the comment. 0 stands for the text of a pull request or
-    /// an issue itself.
+    /// request or issue whose conversation contains the comment. For the description of a pull request or an
+    /// issue, `number` is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
 
-    /// Returns the topic of a text, if one of our accounts wrote it, and the text without the marker.
+    /// Returns the text without its marker, and the topic if one of our accounts wrote the text.
     fn read_topic(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let (topic, body) =
             self.markers().find_topic(&self.marker_place(number), self.producer, text.unwrap_or_default());
@@ -107,12 +108,12 @@ impl GitHubClient {
         Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
     }
 
-    /// Returns true if we may push. `reported_permission` is the permission that the repository reports for
-    /// the requesting account.
+    /// Returns true if we may push to the repository; `None` if the permission is unknown.
+    /// `reported_permission` is the permission that the repository reports for the requesting account.
     async fn may_push(&self, reported_permission: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
-            // A repository reports the permission of an account. The token of an installation has no account,
-            // so the report is ignored.
+            // A repository reports the permission of an account. An installation's token has no account, so
+            // its reported permission is ignored.
             let installation = self.github.identity(self.scope()).await?.installation;
             return Ok(reported_permission.filter(|_| !installation));
         }

@@ -1,5 +1,5 @@
-//! GitHub beyond one pull request: lists repositories, open pull requests and comments, and reads the
-//! permissions of their authors. It never writes.
+//! Lists repositories, open pull requests and comments at GitHub, and reads the permissions of comment
+//! authors. This module never writes.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -245,8 +245,9 @@ impl ForgeServer for GitHub {
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
-    /// Lists comments. GitHub has two lists of comments for each repository, and each list contains the
-    /// comments on all pull requests.
+    /// Refreshes both lists of comments with the comments that were written or changed at or after `since`.
+    /// GitHub has two lists of comments for each repository, and each list contains the comments on all pull
+    /// requests.
     async fn refresh_comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
@@ -257,7 +258,7 @@ impl ForgeServer for GitHub {
         for (kind, list) in CommentKind::ALL.into_iter().zip(listings) {
             match self.list_comments(repo, kind, since, list, calls).await {
                 Ok(()) => {}
-                // The list is missing because the repository has no issues.
+                // The list is missing because issues are disabled in the repository.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
                     *list = CachedListing::empty();
                 }

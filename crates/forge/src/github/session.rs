@@ -22,8 +22,8 @@ pub(super) fn paged_url(mut url: Url, query: &[(&str, &str)]) -> Url {
 }
 
 impl GitHub {
-    /// Sends a call. If the token has expired, it is replaced and the call is sent once more. This is safe,
-    /// because a call that was rejected for its token was not performed.
+    /// Sends a call. If GitHub rejects the token as invalid, the token is replaced and the call is sent once
+    /// more. Sending the call again is safe, because GitHub did not perform the rejected call.
     pub(super) async fn send(
         &self,
         scope: TokenScope<'_>,
@@ -52,8 +52,9 @@ impl GitHub {
         self.send(scope, &call).await
     }
 
-    /// Reads a list page by page and passes each item to `each`, so a page is dropped before the next page is
-    /// read. If a page cannot be read, the items of the earlier pages have already been passed on.
+    /// Reads a list page by page and passes each item to `handle_item`, so each page is dropped before the
+    /// next page is read. If a page cannot be read, the items of the earlier pages have already been passed
+    /// on.
     pub(super) async fn read_pages<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,

@@ -1,7 +1,7 @@
-//! Tests of the calls that the port's methods make, and of how the methods handle responses. Other tests use
-//! a stateful fake of a whole forge.
+//! Tests of the calls that the port's methods make, and of the handling of responses. Other tests use a
+//! stateful fake of a whole forge.
 
-// long: one test for each kind of GitHub response; the tests share their helpers.
+// long: one test for each kind of GitHub response; the tests share helper functions.
 
 use truing_core::finding::CodeLocation;
 use truing_core::id::{AccountId, CommentId, FindingId, PrId, Sha, ThreadId, UnixMillis};

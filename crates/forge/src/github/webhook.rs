@@ -26,8 +26,8 @@ const MAX_LABEL_CHARS: usize = 100;
 /// Maximum length of an accepted login, in bytes. GitHub's logins are shorter.
 const MAX_LOGIN_BYTES: usize = 100;
 
-/// The fields that are read. Any field may be absent: the action decides which fields are required. Unknown
-/// fields are ignored.
+/// The fields of a pull request event that are read. Any field may be absent; each action requires some of
+/// them. Unknown fields are ignored.
 #[derive(Deserialize)]
 struct PullEvent {
     action: Option<String>,
@@ -138,8 +138,9 @@ pub(crate) fn parse_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
 
 /// Parses a delivery whose signature was verified.
 ///
-/// A Gitea server signs deliveries like GitHub and also sends GitHub's headers. Gitea's deliveries are parsed
-/// if they have the same form as GitHub's. Gitea's event for a push has a different name and is ignored.
+/// A Gitea server signs deliveries as GitHub does, and sends GitHub's headers in addition to its own. Gitea's
+/// deliveries are parsed if they have the same form as GitHub's. Gitea's event for a push has a different
+/// name and is ignored.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         "ping" => Ok(WebhookEvent::Ping),
@@ -164,7 +165,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     }
     let wanted = match action.as_str() {
         "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
-        // Of all possible edits, only a change of the base is relevant.
+        // An edit is relevant only if it changed the base.
         "edited" => event.changes.is_some_and(|changes| changes.base.is_some()),
         _ => false,
     };
@@ -189,8 +190,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     })
 }
 
-/// Parses the request to run a check again. Both actions request a new run, because our checks add no buttons
-/// to those of the forge.
+/// Parses the request to run a check again. Both actions are read as a request for a new run, because our
+/// checks add no buttons, so only GitHub's *Re-run* buttons exist.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;

@@ -1,4 +1,4 @@
-//! The fields of GitHub's responses that are read. Unknown fields are ignored.
+//! The fields that several kinds of GitHub's responses share. Unknown fields are ignored.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub(super) struct GitHubPull {
     pub(super) user: Option<GitHubUser>,
     pub(super) labels: Option<Vec<GitHubLabel>>,
     pub(super) head: GitHubPullRef,
-    /// Base of the pull request. Its commit can lag behind the branch.
+    /// Base of the pull request. The commit of the base can lag behind the base branch.
     pub(super) base: GitHubPullRef,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct GitHubComment {
     pub(super) user: Option<GitHubUser>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,
-    /// Comment that began the thread, for replies.
+    /// Comment that began the thread; null if this comment is not a reply.
     pub(super) in_reply_to_id: Option<u64>,
 }
 

@@ -14,10 +14,10 @@ use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, parse_limi
 use super::text::TextCleaner;
 use super::{ForgeRequest, HttpDialect, unavailable_error, url_origin};
 
-/// Maximum number of reasons that are repeated from an error response.
+/// Maximum number of reasons that an error message quotes from an error response.
 const MAX_REASONS: usize = 10;
 
-/// An error, with a flag that is true if the error may be temporary.
+/// An error, and a flag that is true if a retry may succeed.
 pub(super) struct ClassifiedError {
     pub(super) error: ForgeError,
     pub(super) is_temporary: bool,
@@ -29,8 +29,8 @@ impl ClassifiedError {
     }
 }
 
-/// Converts an unsuccessful response to an error. If the forge hit us with a secondary limit, the second
-/// value names its kind. `now` is used only if the response has no date.
+/// Converts an unsuccessful response to an error. If the response reports a secondary rate limit, the second
+/// value is the kind of this limit. `now` is used only if the response has no date.
 pub(super) fn classify_error_response(
     forge_request: &ForgeRequest,
     status: StatusCode,
@@ -96,7 +96,7 @@ pub(super) fn classify_error_response(
     (ClassifiedError::permanent(error), None)
 }
 
-/// Returns true if this status may mean that the forge rejects the place of a comment on a diff. The statuses
+/// Returns true if the forge may use this status to reject the location of a comment on a diff. The statuses
 /// differ: GitHub uses 422, Bitbucket Cloud uses 400, and Data Center uses 400, 404 and 409. Other statuses
 /// are about login, permissions, payment, a slow client or limits.
 fn refuses_place(status: u16) -> bool {
@@ -104,7 +104,7 @@ fn refuses_place(status: u16) -> bool {
 }
 
 /// Adds the permission that the call needs to an error message, if the forge names the permission. GitHub
-/// names it in a header, Bitbucket Cloud in the body.
+/// names the permission in a header, and Bitbucket Cloud in the body.
 fn add_required_permission(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
@@ -125,8 +125,8 @@ fn required_scopes(body: &[u8]) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(", "))
 }
 
-/// Returns the wait if the response reports a rate limit. This is the wait that the response requests,
-/// otherwise the time until the window of the primary limit ends, otherwise `DEFAULT_WAIT`.
+/// Returns the wait if the response reports a rate limit. Uses the wait that the response requests;
+/// otherwise, the time until the primary limit's window ends; otherwise, `DEFAULT_WAIT`.
 fn rate_limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -136,7 +136,7 @@ fn rate_limit(
     if !matches!(status.as_u16(), 403 | 429) {
         return None;
     }
-    // The forge's own clock is used, so an error of our clock does no harm.
+    // The remaining time is computed with the forge's own clock, so an error of our clock does no harm.
     let now = response_date(headers).unwrap_or(now);
     let asked = header_text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => TimeSpan::seconds(seconds),
@@ -168,8 +168,8 @@ pub(super) fn response_date(headers: &HeaderMap) -> Option<UnixMillis> {
     header_text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
-/// Returns true for GitHub's messages about rate limits. The headers of some responses do not show these
-/// limits.
+/// Returns true if the text is one of GitHub's messages about rate limits. Some responses report these limits
+/// only in the text, not in the headers.
 fn speaks_of_limits(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))

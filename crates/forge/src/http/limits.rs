@@ -1,6 +1,6 @@
-//! The forge's rate limits, shared by all calls of one client and, if there are any, by other processes. A
-//! call that would be rejected is not sent; the error contains the time to wait. This module never sleeps:
-//! the slot of the pull request waits.
+//! The forge's rate limits, which all calls of one client share, also with other processes if they share
+//! state. A call that would be rejected is not sent; the error contains the time to wait. This module never
+//! sleeps for a rate limit: the slot of the pull request waits.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
 //! A process checks its own state first. If processes share state ([`SharedStateStore`]), each call that
@@ -28,15 +28,15 @@ pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit}
 
 /// Maximum number of concurrent calls. GitHub allows 100 for all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
-/// Maximum number of limits that are kept. Each installation has one limit for each kind of call.
+/// Maximum number of primary limits that are kept. Each installation has one limit for each kind of call.
 const MAX_WINDOWS: usize = 4096;
 /// Time for which a read of the shared state stays valid. A call that creates something reads the shared
 /// state each time.
 const SHARED_STATE_TTL: TimeSpan = TimeSpan::seconds(1);
-/// Lifetime of a shared state after its last change, longer than any wait in it.
+/// Time for which a shared state is kept after its last change; longer than any wait that the state contains.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
-/// The owner of the rate limit that a call uses.
+/// The login or installation whose rate limit a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum RateLimitOwner {
     /// The token of the login.
@@ -58,7 +58,7 @@ pub struct RateQuota {
     pub reset: UnixMillis,
 }
 
-/// The primary limit that the headers of a response report.
+/// The primary rate limit in the headers of a response.
 pub(super) struct LimitHeaders {
     resource: Option<RateResource>,
     pub(super) quota: RateQuota,
@@ -72,7 +72,7 @@ pub(super) struct RateLimits {
     request_permits: Semaphore,
     creations: &'static CreationLimits,
     state: Mutex<RateLimitState>,
-    /// Shared state, and the name of the login in the shared state.
+    /// Store of the shared state, and the name of the login in this store; `None` if no state is shared.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
 }
 
@@ -102,8 +102,8 @@ impl RateLimits {
         Self { common: Some((common, login)), ..self }
     }
 
-    /// Waits until fewer than `MAX_CONCURRENT` calls are in progress. Returns a permit if the call may be
-    /// sent now.
+    /// Waits until fewer than `MAX_CONCURRENT` calls are in progress, then checks the rate limits. Returns a
+    /// permit if the call may be sent now.
     ///
     /// # Errors
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
@@ -114,7 +114,7 @@ impl RateLimits {
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.request_permits.acquire().await;
         let place = place.map_err(|_| unavailable_error(&call.purpose, "the client is shut"))?;
-        // The limits are checked after this wait, because another call may have hit a limit during the wait.
+        // The limits are checked only now, because another call may have hit a limit while this call waited.
         let resource = RateResource::from_url(&call.url);
         let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);
         let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
@@ -130,7 +130,8 @@ impl RateLimits {
         }
     }
 
-    /// Checks the shared state, for a call that this process's own state allows.
+    /// Checks the shared state for a call that this process's own state allows. Returns the time to wait if
+    /// the call must not be sent.
     async fn admitted_by_others(
         &self,
         payer: RateLimitOwner,
@@ -144,14 +145,14 @@ impl RateLimits {
             .update_shared(payer, |account, now| account.admit(resource, creations, now))
             .await
             .flatten()?;
-        // The call is not sent, so the creation that this process has counted is removed.
+        // The call is not sent, so its creation is removed from this process's count.
         if creations.is_some() {
             self.update_own(payer, |own, _| own.account.not_created());
         }
         Some(wait)
     }
 
-    /// Records the limits in the headers of a response.
+    /// Records the primary limit that the headers of a response report.
     pub(super) async fn record_headers(&self, payer: RateLimitOwner, headers: &HeaderMap) {
         let now = self.clock.now();
         let Some(LimitHeaders { resource: Some(resource), quota, wait }) = parse_limit_headers(headers, now)
@@ -223,8 +224,8 @@ impl RateLimits {
         decide(state.payers.entry(payer).or_default(), now)
     }
 
-    /// Reads or changes the shared state, and copies its pauses to the state of this process. `None` if there
-    /// is no shared state or the store is unreachable.
+    /// Reads or changes the shared state, and copies the waits in the shared state to this process's own
+    /// state. `None` if there is no shared state or the store is unreachable.
     async fn update_shared<T>(
         &self,
         payer: RateLimitOwner,
@@ -282,10 +283,10 @@ pub(super) fn parse_limit_headers(headers: &HeaderMap, now: UnixMillis) -> Optio
     let resource = match header_text(headers, "x-ratelimit-resource") {
         None | Some("core") => Some(RateResource::Core),
         Some("graphql") => Some(RateResource::GraphQl),
-        // Limits for search and similar calls, which Truing does not use.
+        // Another resource is search or a similar group of calls, which Truing does not use.
         Some(_) => None,
     };
-    // The forge's own clock is used, so an error of our clock does no harm.
+    // The wait is computed with the forge's own clock, so an error of our clock does no harm.
     let wait = (reset - response_date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
     Some(LimitHeaders {
         resource,

@@ -1,6 +1,7 @@
-//! The `Link` header (RFC 8288), as far as lists need it: the target of the link whose relation is `next`.
+//! Parses the part of the `Link` header (RFC 8288) that lists need: the target of the link whose relation is
+//! `next`.
 
-/// Returns the `next` target in a header value, as written.
+/// Returns the target of the `next` link in a header value, without resolving the target.
 pub(super) fn next_page_url(value: &str) -> Option<&str> {
     let mut rest = value;
     loop {
@@ -14,7 +15,8 @@ pub(super) fn next_page_url(value: &str) -> Option<&str> {
     }
 }
 
-/// Splits before the comma that ends a link: the first comma outside quotes.
+/// Splits a header value before the comma that ends its first link. A comma within quotes does not end a
+/// link.
 fn split_link(text: &str) -> (&str, &str) {
     let mut quoted = false;
     for (at, char) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! Tests how each response is handled, over a real connection to a scripted server.
+//! Tests of the handling of responses, over a real connection to a scripted server.
 
 use std::time::Duration;
 
@@ -103,8 +103,8 @@ async fn every_refusal_has_its_meaning() {
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization requires single sign-on: authorize the token for it)"),
         ),
-        // The cause is a missing permission, because calls are left and the message names no limit. The reset
-        // header does not matter.
+        // The rejection is due to a missing permission, because calls remain and the message does not mention
+        // a limit. The reset header has no effect.
         (
             ScriptedHttpReply::new(403, words("No"))
                 .header("x-ratelimit-remaining", "7")
@@ -200,7 +200,7 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
             ScriptedHttpReply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
         ),
-        // The server redirects to the same address again.
+        // The server redirects to the requested URL.
         (ScriptedHttpReply::new(301, "").header("location", ""), "127.0.0.1"),
         (ScriptedHttpReply::new(302, ""), "leads to nowhere"),
         (ScriptedHttpReply::new(304, ""), "leads to nowhere"),

@@ -1,4 +1,5 @@
-//! Prepares a forge's text for our errors: without the token and control characters, and truncated.
+//! Prepares a forge's text for our error messages: removes tokens and control characters, and truncates the
+//! text.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +10,7 @@ use truing_git::SecretString;
 /// Maximum length of a forge's message in our errors, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Cleans text from outside. Holds the tokens in order to remove them.
+/// Cleans untrusted text. Holds the secrets that it removes from the text.
 #[derive(Clone)]
 pub(super) struct TextCleaner(Vec<SecretString>);
 
@@ -18,7 +19,7 @@ impl TextCleaner {
         Self(vec![token.clone()])
     }
 
-    /// Adds a secret that is to be removed.
+    /// Adds a secret to remove.
     pub(super) fn with_secret(mut self, other: &SecretString) -> Self {
         self.0.push(other.clone());
         self

@@ -144,7 +144,7 @@ fn keys_are_not_shown() {
 fn a_key_file_is_made_once_and_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("marker.key");
-    // Although all threads start at the same time, each must load the key that is finally in the file.
+    // All threads start at the same time. Each thread must load the key that the file contains at the end.
     let ids: Vec<String> = std::thread::scope(|scope| {
         let makers: Vec<_> =
             (0..8).map(|_| scope.spawn(|| MarkerKeys::load_or_create(&path).unwrap().current.id)).collect();
@@ -214,7 +214,7 @@ proptest! {
         prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normalize_text(&body)));
         let other = if number == 7 { 8 } else { 7 };
         prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normalize_text(&body)));
-        // The marker of a topic is not accepted as the marker of a comment.
+        // The marker of a topic must not be accepted as the marker of a comment.
         prop_assert_eq!(keys().find_marker(&pr(number), &text), MarkerMatch::Forged);
     }
 }
@@ -241,7 +241,7 @@ fn topics_hold_against_what_items_hold_against() {
     for keys in [MarkerKeys::new(b"second", &[b"first key"]), MarkerKeys::new(b"second", &[])] {
         assert_eq!(keys.find_topic(&pr(0), sync, &format!("x\n{marker}")), (Some(topic.clone()), "x".into()));
     }
-    // The text above a marker of either kind is returned without the marker.
+    // The text above a marker is returned without the marker, for both kinds of markers.
     let item = keys().sign(&pr(0), sync, &CommentSubject::Summary);
     assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
     assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));

@@ -1,27 +1,28 @@
 //! Markers of pull requests, issues and comments of loops: `topic=` in place of `item=`, and a word that the
 //! loop chooses.
 //!
-//! A pull request or an issue has no number yet when its text is written, so its marker names the repository
-//! (the number 0). The marker of a comment names the conversation of the comment.
+//! A pull request or an issue has no number yet when its text is written, so its marker contains the number
+//! 0, which stands for the repository. The marker of a comment contains the number of the pull request or
+//! issue that the comment belongs to.
 
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::CommentProducer;
 
 use super::{MarkerKeys, MarkerKind, MarkerParts, escape_value, is_marker, normalize_text, unescape_value};
 
-/// Kind of the markers of pull requests, issues and comments of loops. Each marker contains one topic.
+/// The kind of marker in the pull requests, issues and comments that loops create. Each marker contains one
+/// topic.
 const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
-    /// Returns the marker line of a topic, without a line end.
+    /// Returns a marker line for this topic, without a line end.
     pub fn sign_topic(&self, pr: &PrId, producer: CommentProducer, topic: &Topic) -> String {
         self.marker_line(&TOPICS, pr, producer, &escape_value(topic.as_str()))
     }
 
-    /// Returns the topic that this producer has given to a text of one of our accounts, and the text above
-    /// the marker. A marker of any kind is removed from the text; line ends and trailing white space are
-    /// normalised ([`normalize_text`]). A marker signed with a key that is not ours, or no longer ours, is
-    /// also accepted.
+    /// Returns the topic in the marker of this producer, and the text above the marker. The topic is `None`
+    /// if the text has no such marker. A marker of any kind is removed from the text; line ends and trailing
+    /// white space are normalised ([`normalize_text`]). Also accepts a marker whose key is not configured.
     pub fn find_topic(&self, pr: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(pr, producer, text, true)
     }

@@ -13,9 +13,9 @@ pub(super) struct Bisection {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CommentBatch {
     pub(super) items: Vec<CommentSubject>,
-    /// True if a comment in the batch is known to be rejected.
+    /// True if the forge is known to reject at least one comment in the batch.
     has_rejected_comment: bool,
-    /// True if the next batch is the other half of a rejected batch.
+    /// True if the last element of `batches` is the other half of the same rejected batch.
     has_sibling: bool,
 }
 
@@ -24,8 +24,8 @@ impl Bisection {
         Self { batches: vec![CommentBatch { items, has_rejected_comment: false, has_sibling: false }] }
     }
 
-    /// Returns the next batch to try. If the other half of a rejected batch was accepted, this batch contains
-    /// the rejected comment, so it is halved first.
+    /// Returns the next batch to try. If the forge rejected a batch but accepted its first half, the second
+    /// half contains the rejected comment, so it is halved before it is tried.
     pub(super) fn next_batch(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;
@@ -36,7 +36,8 @@ impl Bisection {
         }
     }
 
-    /// Records the forge's response to a batch. Returns true if the halves of the batch are tried next.
+    /// Records the forge's response to a batch. Returns true if the batch was rejected and its halves are
+    /// tried next.
     pub(super) fn record_response(&mut self, batch: &CommentBatch, is_rejected: bool) -> bool {
         if batch.has_sibling
             && let Some(other) = self.batches.last_mut()
@@ -74,8 +75,8 @@ mod tests {
         (0..count).map(|n| CommentSubject::Finding(FindingId::new(n.to_string()))).collect()
     }
 
-    /// Posts all comments to a forge that rejects some. Returns the calls, the accepted and the rejected
-    /// comments.
+    /// Simulates posting all comments to a forge that rejects some of them. Returns the calls, the accepted
+    /// and the rejected comments.
     fn post(
         all: &[CommentSubject],
         bad: &[CommentSubject],

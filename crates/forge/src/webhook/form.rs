@@ -1,4 +1,4 @@
-//! Deliveries that are sent as a form, which is GitHub's default content type for webhooks.
+//! Parses deliveries whose body is a form, which is GitHub's default content type for webhooks.
 
 use std::borrow::Cow;
 

@@ -28,7 +28,7 @@ pub enum SignatureError {
     Mismatch,
 }
 
-/// The secret of a webhook, ready for use.
+/// The webhook's secret, as a prepared HMAC; `None` if the secret is empty.
 #[derive(Clone)]
 pub struct HookSecret(Option<Hmac<Sha256>>);
 
@@ -38,7 +38,7 @@ impl HookSecret {
         Self(Hmac::new_from_slice(secret).ok().filter(|_| !secret.is_empty()))
     }
 
-    /// Begins to check a body.
+    /// Begins to check the signature of a body.
     ///
     /// # Errors
     /// [`SignatureError::NoSecret`]
@@ -60,10 +60,10 @@ impl fmt::Debug for HookSecret {
 pub struct DeliverySignature([u8; 32]);
 
 impl DeliverySignature {
-    /// Reads the values of the header. There must be exactly one value.
+    /// Reads the values of the header. The header must occur exactly once.
     ///
-    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be upper or
-    /// lower case, because both stand for the same bytes.
+    /// The route determines the algorithm; the header cannot choose another. Hexadecimal digits may be upper
+    /// or lower case, because both stand for the same bytes.
     ///
     /// # Errors
     /// [`SignatureError`]
@@ -92,7 +92,7 @@ impl SignatureCheck {
         self.mac.update(chunk);
     }
 
-    /// Ends the check after the last part of the body, and compares the signature in constant time.
+    /// Ends the check after the last part of the body. The signatures are compared in constant time.
     ///
     /// # Errors
     /// [`SignatureError::Mismatch`]

@@ -1,4 +1,4 @@
-//! Tests that valid deliveries are accepted, and that every other delivery leads to an error.
+//! Tests that valid deliveries are accepted, and that all other deliveries are errors.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn a_secret_is_not_shown() {
 
 #[test]
 fn without_a_secret_nothing_is_signed() {
-    // HMAC-SHA256 of `x` under the empty key.
+    // HMAC-SHA256 of `x` with the empty key.
     let header = "sha256=4cbc96099a6467ce002461f10549b4898265ebe6188b45efacc44293516e62c4";
     assert_eq!(verify(b"", b"x", Some(header)), Err(SignatureError::NoSecret));
 }
@@ -98,7 +98,7 @@ fn parse(event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github("pull_request", "github", event.to_string().as_bytes())
 }
 
-/// Returns true if the event is a change of a pull request, and false if the event is ignored.
+/// Returns true if the event counts as a change of a pull request, and false if the event is ignored.
 fn marks(event: &Value) -> bool {
     match parse(event).unwrap() {
         WebhookEvent::Pull { .. } => true,

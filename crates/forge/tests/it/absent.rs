@@ -1,13 +1,13 @@
-//! Tests that the source of the clients does not contain forbidden calls, so neither a mistake nor a
-//! malicious text can cause one. The tests search the source of each client for words that such calls
-//! contain. They also compare the methods and addresses in the source with a list of allowed ones.
+//! Tests that the clients' source contains no forbidden calls, so neither a mistake nor a malicious text can
+//! cause such a call. The tests search the source of each client for words that forbidden calls contain. The
+//! tests also compare the writes in the source with a list of allowed writes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 use std::path::{Path, PathBuf};
 
-/// Words in REST and GraphQL calls that approve, merge, or change code or branches. The client of no forge
-/// may contain them.
+/// Words in REST and GraphQL calls that approve, merge, or change code or branches. No client of a forge may
+/// contain these words.
 const ABSENT: &[&str] = &[
     // Verdicts in reviews of pull requests.
     "\"APPROVE\"",
@@ -33,11 +33,12 @@ const ABSENT: &[&str] = &[
     "apply-suggestion",
 ];
 
-/// Words that the client of one forge must not contain, although the clients of other forges contain them.
+/// Words that the client of one forge must not contain, although the clients of other forges may contain
+/// them.
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
-    // Verdicts at both Bitbuckets, and the ends of forbidden addresses. Only the files `wire.rs` contain
-    // approvals, because they parse responses.
+    // Verdicts at both kinds of Bitbucket, and the ends of forbidden paths. Only the files `wire.rs`, which
+    // parse responses, contain the word for approvals.
     (
         "bitbucket",
         &[
@@ -52,13 +53,13 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Words of a verdict that only the parsers of responses may contain.
+/// Words for verdicts that only the files that parse responses may contain.
 const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
 
-/// Each write at a Bitbucket: the source file, the expression that sends the write, and how often the file
-/// contains the expression. Every write must be in this list.
+/// Each write at Bitbucket: the source file, the expression that sends the write, and the number of times
+/// that the file contains the expression. Every write must be in this list.
 const WRITES: &[(&str, &str, usize)] = &[
-    // File, sending expression, and number of uses.
+    // Each tuple contains the file, the sending expression, and the number of uses.
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
     ("cloud/calls.rs", "Method::PUT", 1),           // a comment's text
     ("cloud/calls.rs", "Method::POST", 2),          // resolving, requesting changes
@@ -135,21 +136,21 @@ fn no_call_approves_merges_or_changes_code() {
 #[test]
 fn github_asks_for_changes_and_puts_in_one_place_each() {
     let text = joined("github");
-    // The search is valid, because it finds words that the source contains.
+    // The search works: it finds words that the source contains.
     for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
         assert!(text.contains(word), "{word}");
     }
     // The source contains only one request for changes, and no other verdict.
     assert_eq!(text.matches("REQUEST_CHANGES").count(), 1, "what asks for changes");
-    // At GitHub, `PUT` merges, changes files and dismisses reviews. The source uses `PUT` in one place only,
-    // to merge a base into a branch on request.
+    // At GitHub, `PUT` requests merge pull requests, change files and dismiss reviews. The source contains
+    // only one `PUT`, which merges a base into a branch on request.
     let puts: Vec<_> = text.match_indices("Method::PUT").collect();
     let updates: Vec<_> = text.match_indices("\"update-branch\"").collect();
     let ([(put, _)], [(update, _)]) = (&puts[..], &updates[..]) else {
         panic!("what puts: {puts:?} {updates:?}")
     };
     assert!(update < put && !text[*update..*put].contains("fn "), "what puts is another call");
-    // The only objects that the source closes are a pull request of ours and an issue of ours.
+    // The source closes only two kinds of objects: Truing's own pull requests and Truing's own issues.
     assert_eq!(text.matches("\"state\": \"closed\"").count(), 2, "what closes");
     let mutations: Vec<&str> =
         text.split("mutation(").skip(1).filter_map(|rest| rest.split('{').nth(1)).map(str::trim).collect();
@@ -191,7 +192,7 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
     let [(path, text)] = &places[..] else { panic!("{places:?}") };
     assert!(path.ends_with("data_center/calls.rs"), "{}", path.display());
     assert_eq!(text.matches("\"merge\"").count(), 1);
-    // The next call after this address is a read.
+    // The next call after this path in the source is a read.
     let after = text.split("\"merge\"").nth(1).unwrap();
     let next = after.find("self.get(").unwrap();
     assert!(

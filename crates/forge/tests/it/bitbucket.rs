@@ -1,4 +1,4 @@
-//! Tests of both Bitbuckets' clients against fakes of them: reading, faults, and the number of calls.
+//! Tests of the clients of both kinds of Bitbucket against fakes: reading, faults, and the number of calls.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 

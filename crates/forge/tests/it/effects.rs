@@ -1,7 +1,7 @@
 //! Tests of every kind of effect at every kind of forge, with every incident that may occur during the
-//! effect. Each combination is a cell of a table, with one test and one expected outcome. An effect that a
-//! forge cannot make is rejected before any call. The table is in `truing_core::effect`.
-//! `docs/reference/effects.md` is generated from it and names these tests.
+//! effect. Each combination is a cell of a table in `truing_core::effect`, with one test and one expected
+//! outcome. An effect that a forge cannot make is rejected before any call. `docs/reference/effects.md` is
+//! generated from the table and names these tests.
 
 // long: the tests for all combinations of effects and incidents, in one table.
 
@@ -48,7 +48,7 @@ enum PerformedEffect {
     Push(Box<(Pusher, UnpushedCommit)>),
 }
 
-/// One effect on a pull request.
+/// The objects for the test of one effect on a pull request or its repository.
 struct Scene {
     site: Site,
     number: u64,
@@ -219,8 +219,8 @@ impl Scene {
         self.clock.0.fetch_add(time.0, Ordering::SeqCst);
     }
 
-    /// Injects this fault into the call that performs this kind of effect. A status or an invalid request
-    /// occurs once; other faults also affect all retries.
+    /// Adds this fault to the call that performs this kind of effect. The faults `Status` and `Invalid` occur
+    /// once; other faults also affect all retries.
     fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
@@ -275,8 +275,8 @@ impl Scene {
         }
     }
 
-    /// Returns the number of API calls that wrote. GraphQL calls are not counted; [`Self::count`] counts
-    /// their results.
+    /// Returns the number of API calls that wrote. GraphQL calls are not counted, because [`Self::count`]
+    /// counts the results of these calls.
     fn writes(&self) -> usize {
         let log = self.site.forge.request_log();
         let is_write = |method: &str, path: &str| {
@@ -305,7 +305,7 @@ impl Scene {
     }
 }
 
-/// Returns the kind of forge of the fake.
+/// Returns the kind of the fake forge.
 fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     match flavour {
         ForgeFlavour::GitHub => ForgeKind::Github,
@@ -314,7 +314,7 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     }
 }
 
-/// Checks that an effect which the forge cannot make is rejected in every case: no intent is recorded and no
+/// Checks that an effect that the forge cannot make is rejected in every case: no intent is recorded, and no
 /// call is made.
 async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
     let parts = scene.intended().parts;
@@ -339,7 +339,7 @@ async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
             if refused.has_no_effect() && message.ends_with(reason)
     );
     assert!(is_typed, "{error:?}");
-    // If the client is called directly, it rejects the effect, too.
+    // A direct call of the client is rejected, too.
     let PerformedEffect::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
     let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
@@ -399,7 +399,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let is_done = case == EffectIncident::LostDone;
             let fault = match (is_done, kind) {
                 (true, _) => ForgeFaultKind::LostAnswer,
-                // The fault is a status, because git itself repeats a push if the connection is closed.
+                // The fault is an error status, because git itself repeats a push if the connection is
+                // closed.
                 (false, EffectKind::Push) => ForgeFaultKind::Status(502, None),
                 (false, _) => ForgeFaultKind::Drop,
             };
@@ -469,9 +470,9 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
             // Performing the effect again changes nothing.
             for _ in 0..2 {
-                // A merge of the base is skipped, because it is a different effect at the new head. A kind
-                // whose results a plan reads from the forge is skipped, because the plan would not perform
-                // the effect again.
+                // A merge of the base is skipped, because a second merge, at the new head, is a different
+                // effect. An effect whose results a plan reads from the forge is skipped, because the plan
+                // would not perform this effect again.
                 if kind != EffectKind::UpdateBranch && !kind.is_observed_by_plan() {
                     scene.perform().await.unwrap();
                 }

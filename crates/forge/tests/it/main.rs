@@ -1,5 +1,5 @@
-//! Tests of the forge clients against fakes, and of the calls that they must not contain. They are one
-//! program, which is linked only once.
+//! Tests of the forge clients against fakes, and of the calls that the clients must not contain. All tests
+//! are in one program, which saves the time to link several programs.
 
 mod absent;
 mod bitbucket;

@@ -1,5 +1,5 @@
-//! Tests of every call by which loops change a repository. The calls go to a fake with GitHub's rules, and
-//! each exchange is compared with GitHub's published descriptions.
+//! Tests of all calls with which loops change a repository. A fake with GitHub's rules answers the calls, and
+//! each exchange is compared with GitHub's published API descriptions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 

@@ -25,7 +25,7 @@ fn examples() -> Vec<Event> {
     serde_json::from_str(&json).unwrap()
 }
 
-/// Returns the number of examples per kind of event that they are parsed as.
+/// Returns, for each kind of event, the number of examples that are parsed as this kind.
 fn understood() -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for event in examples() {

@@ -19,16 +19,16 @@ const DEFAULT_BRANCHES: [&str; 5] = [
     "refs/heads/master",
 ];
 
-/// Old side of a comparison.
+/// The base (old side) of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefaultBase {
     /// Commit to compare with; the empty tree for [`DefaultBaseSource::Nothing`].
     pub commit: Sha,
-    /// How this base was selected.
+    /// The rule by which this base was selected.
     pub from: DefaultBaseSource,
 }
 
-/// How a base was selected.
+/// The rule by which a base was selected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DefaultBaseSource {
     /// The merge base of the head with this branch, as in `origin/main`.
@@ -39,10 +39,10 @@ pub enum DefaultBaseSource {
     Nothing,
 }
 
-/// A branch that may be the default one.
+/// A branch that may be the default branch.
 #[derive(Clone, Debug)]
 pub(super) struct BranchCandidate {
-    /// Short name, as in `origin/main`.
+    /// Short name of the branch, as in `origin/main`.
     name: String,
     tip: Sha,
 }
@@ -72,7 +72,7 @@ pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<Br
 impl LocalRepository {
     /// Returns the merge base of a head with the default branch: `origin/HEAD`, else `origin/main`,
     /// `origin/master`, `main`, `master`. If the head is on the default branch itself, this merge base is the
-    /// head or the last pushed commit. If the caller finds no difference from this merge base, it uses
+    /// head or the last pushed commit. If the head does not differ from this merge base, the caller uses
     /// [`LocalRepository::last_commit_base`] instead.
     ///
     /// # Errors
@@ -92,8 +92,8 @@ impl LocalRepository {
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })
     }
 
-    /// Returns the best common ancestor of two commits. None if their histories never meet, or meet only in
-    /// the part that a shallow clone lacks.
+    /// Returns the best common ancestor of two commits. Returns `None` if their histories have no common
+    /// commit, or if a shallow clone lacks all common commits.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] if the repository lacks a commit.
@@ -105,15 +105,16 @@ impl LocalRepository {
         merge_base(self.command("merge-base"), a, b).await
     }
 
-    /// Returns the first parent of a head. On the default branch without other changes, only the last commit
-    /// can be reviewed, and its parent is the base. Returns the empty tree if the head is the first commit.
+    /// Returns the first parent of a head. If the default branch has no unpushed commits, only its last
+    /// commit can be reviewed; then the parent of that commit is the base. Returns the empty tree if the head
+    /// is the first commit.
     ///
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
     #[truing_core::boxed_future]
     pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
-        // The commit object lists its parents, even if a shallow clone hides the parents from other git
-        // commands.
+        // The commit object lists its parents even at the end of a shallow clone's history, where other git
+        // commands show no parents.
         let call = self.command("cat-file").args(["commit", head.as_str()]);
         let commit = call.max_output(self.git.limits().listing_bytes).read_output().await?;
         let text = String::from_utf8_lossy(&commit);

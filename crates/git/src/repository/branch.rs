@@ -12,10 +12,10 @@ use crate::{GitError, Mirror};
 
 impl LocalRepository {
     /// Copies a commit from a mirror to a branch of this repository. The branch must be at `expected`; if
-    /// `expected` is none, the branch must not exist. This repository must have `since` with its complete
-    /// history and content; only newer objects are copied. The working tree, the index and the checked out
-    /// branch stay unchanged, and no hook runs. Returns true if the branch is now at the commit. Returns
-    /// false if the branch was not at `expected`; the branch is then unchanged.
+    /// `expected` is none, the branch must not exist. This repository must have `existing_commit` with its
+    /// complete history and content; only newer objects are copied. The working tree, the index and the
+    /// checked out branch stay unchanged, and no hook runs. Returns true if the branch is now at the commit.
+    /// Returns false if the branch was not at `expected`; the branch is then unchanged.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::CommandFailed`] if the repository cannot be written, or lacks
@@ -32,8 +32,8 @@ impl LocalRepository {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
-        // Only objects are copied, and git runs in a private folder, so the repository's own configuration
-        // has no effect.
+        // The objects are copied by git in a private folder, so the repository's own configuration has no
+        // effect on the copy.
         let folder = self.git.create_private_folder()?;
         create_git_folder(folder.path(), self.view.object_format())?;
         let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.object_format());
@@ -53,7 +53,8 @@ impl LocalRepository {
         if moved.code() == Some(0) {
             return Ok(true);
         }
-        // The write failed. The branch's current commit shows whether another process has changed the branch.
+        // The branch was not updated. The branch's current commit shows if another process has changed the
+        // branch.
         match self.branch_tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
@@ -85,8 +86,7 @@ impl LocalRepository {
         Ok((tried.code() != Some(0)).then_some(tried.message))
     }
 
-    /// Returns the branches whose names begin with `folder/` and that no working tree has checked out, each
-    /// with its tip.
+    /// Returns the branches below `folder/` that are not checked out in any working tree, each with its tip.
     ///
     /// # Errors
     /// Any failure of git.

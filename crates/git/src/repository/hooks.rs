@@ -1,4 +1,4 @@
-//! Lists the hooks of a user's clone. Truing does not run these hooks, and reports this.
+//! Lists the hooks of a user's clone. Truing does not run these hooks, and reports their names to the user.
 
 use std::os::unix::fs::PermissionsExt as _;
 

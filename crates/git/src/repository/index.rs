@@ -1,9 +1,9 @@
-//! Copies the index, and reads from the copy what the next commit would contain. Changes to the index after
-//! the copy have no effect.
+//! Copies the index, and reads the content of the next commit from the copy. Changes to the index after the
+//! copy have no effect.
 //!
-//! The working tree is not read. A path in conflict is not in the diff, because the path has several
-//! contents. A path that is only intended to be added (`git add --intent-to-add`) is not in the diff, because
-//! a commit does not include it.
+//! The working tree is not read. A path in conflict is not in the diff, because the index contains several
+//! versions of the path. A path that is only intended to be added (`git add --intent-to-add`) is not in the
+//! diff, because a commit does not include it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -29,9 +29,9 @@ pub struct IndexSnapshot {
 }
 
 impl LocalRepository {
-    /// Copies the repository's index, or the index file `file`. A hook of `git commit -a` or `git commit --
-    /// PATH` finds the path of such a file in `GIT_INDEX_FILE`. A relative path starts at
-    /// [`LocalRepository::root`], as in git. A missing index counts as empty.
+    /// Copies the repository's index, or the index file `file`. For `git commit -a` and `git commit -- PATH`,
+    /// git uses such an index file and passes its path to hooks in `GIT_INDEX_FILE`. A relative path starts
+    /// at [`LocalRepository::root`], as in git. A missing index counts as empty.
     ///
     /// # Errors
     /// [`GitError::Io`] if the index cannot be copied, [`GitError::CommandFailed`] if the index is damaged.
@@ -41,7 +41,7 @@ impl LocalRepository {
         let work = ScratchIndex::from_repository(self.clone(), file.as_deref()).await?;
         let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.list_entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
-        // A path in conflict has one entry for each side, so duplicates are removed.
+        // The index has several entries for a path in conflict, so duplicates are removed.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
         index.unmerged = unmerged;
         Ok(index)
@@ -68,8 +68,8 @@ impl IndexSnapshot {
         Ok(WorktreeDiff { diff: found.diff, skipped_files: skipped, ..WorktreeDiff::default() })
     }
 
-    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
-    /// only these paths are written. Paths of `only` that are not in the index are not reported.
+    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. If `paths` is given,
+    /// only these paths are written. Paths in `paths` that are not in the index are ignored.
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.

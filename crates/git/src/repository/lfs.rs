@@ -1,9 +1,9 @@
-//! Compares files of Git LFS with their pointers. For each of these files, git stores a pointer instead of
-//! the content (Git LFS, `docs/spec.md`).
+//! Compares the files that Git LFS stores with their pointers. For each of these files, git stores a pointer
+//! instead of the content (Git LFS, `docs/spec.md`).
 //!
 //! To find out that a file is unchanged, git runs the filter of Git LFS, which converts the file to a
-//! pointer. Truing runs no program that a repository names, so this module compares the file with the pointer
-//! instead.
+//! pointer. Truing does not run programs that a repository names, so this module itself compares the file
+//! with the pointer.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, Read as _};
@@ -50,7 +50,7 @@ impl LfsPointer {
             return Ok(false);
         }
         let mut digest = Sha256::new();
-        // The file may grow during the read.
+        // The file may grow while it is read, so no more than the expected size is read.
         let mut content = io::BufReader::with_capacity(CHUNK, file.take(self.size));
         loop {
             let bytes = content.fill_buf()?;
@@ -65,7 +65,7 @@ impl LfsPointer {
     }
 }
 
-/// Comparison of a file of Git LFS with its pointer.
+/// The result of comparing a file that Git LFS stores with its pointer.
 enum LfsPointerMatch {
     /// The content matches the pointer; only the file's times differ.
     Same,
@@ -87,8 +87,7 @@ impl LfsPointerMatch {
 }
 
 impl ScratchIndex {
-    /// Removes the files of Git LFS with unchanged content from `changed`, and marks the files of Git LFS
-    /// with changed content.
+    /// Removes the unchanged files of Git LFS from `changed_paths`, and marks the changed files of Git LFS.
     pub(super) async fn drop_unchanged_lfs(
         &self,
         changed_paths: &mut BTreeMap<RepoPath, ChangedPath>,
@@ -101,7 +100,7 @@ impl ScratchIndex {
         let root = self.root().to_owned();
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
-                // If a file cannot be read, the later call that adds the file to the index reports the error.
+                // If a file cannot be read, the later call of `update-index` reports the error.
                 let found = LfsPointerMatch::compare(&pointer, &disk_path(&root, &path)).ok()?;
                 Some((path, found))
             };
@@ -121,7 +120,7 @@ impl ScratchIndex {
         Ok(())
     }
 
-    /// Returns those of these files that the attributes assign to Git LFS, with their blobs.
+    /// Returns those of the given files that the attributes assign to Git LFS, with the ids of their blobs.
     async fn select_lfs_files(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
@@ -140,7 +139,7 @@ impl ScratchIndex {
         Ok(files.into_iter().filter(|(path, _)| of_lfs.contains(path.as_bytes())).collect())
     }
 
-    /// Returns the files whose blobs are pointers, with these pointers.
+    /// Returns the files whose blobs are LFS pointers, each with its pointer.
     async fn load_pointers(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
@@ -170,7 +169,8 @@ impl ScratchIndex {
     }
 }
 
-/// Splits the next blob off an output. A blob is written as its size, a line end, its bytes, and a line end.
+/// Returns the next blob in git's output, and removes it from the output. A blob is written as its size, a
+/// line end, its bytes, and a line end.
 fn split_next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = answer.iter().position(|byte| *byte == b'\n')?;
     let (size, rest) = answer.split_at_checked(end)?;

@@ -1,5 +1,5 @@
-//! Facts about a repository that are read when the repository is opened. The module makes as few calls as
-//! possible, because starting git takes longer than most of git's work.
+//! Reads the paths, properties and settings of a repository when the repository is opened. The module makes
+//! as few calls as possible, because starting git usually takes longer than the work that git does.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -17,12 +17,12 @@ use crate::{Git, GitError};
 const PATH_SEPARATOR: &str = "--truing-next";
 
 /// Pattern of the settings to read: the URL of `origin`, the promisor remotes of a partial clone, the hooks
-/// folder, and the conversion settings. Conversion settings determine how git converts a file to stored
-/// content; without them, unchanged files could look changed. None of these settings runs a program.
+/// folder, and the conversion settings. Conversion settings determine how git converts a file to its stored
+/// content. If they were ignored, unchanged files could look changed. None of these settings runs a program.
 const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
-/// Settings in the pattern that are not conversion settings.
+/// Keys of the pattern's settings that are not conversion settings.
 const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
@@ -48,8 +48,8 @@ pub(super) struct RepositoryLayout {
 }
 
 impl RepositoryLayout {
-    /// Reads the facts with one call of git in `folder`, a folder of the repository. Error messages contain
-    /// `shown_path`, the path as the user wrote it.
+    /// Reads the layout with one git call in `folder`, which is a folder of the repository. Error messages
+    /// contain `shown_path`, the path as the user wrote it.
     pub(super) async fn load(git: &Git, folder: &Path, shown_path: &Path) -> Result<Self, GitError> {
         let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
@@ -65,15 +65,16 @@ impl RepositoryLayout {
         ]);
         let call =
             call.args([PATH_SEPARATOR, "--git-path", "info/exclude", PATH_SEPARATOR, "--show-toplevel"]);
-        // HEAD is the last argument, because it fails if there is no commit yet. Only the id is resolved; the
-        // commit is not read. If the commit were read here and its object were missing, the repository would
-        // seem to have no commits. Later reads report the missing object.
+        // HEAD is the last argument, because git fails on HEAD if there is no commit yet. Only the id is
+        // resolved; the commit is not read. If the commit were read here and its object were missing, the
+        // repository would seem to have no commits. Later reads report the missing object.
         let answer = call.args([PATH_SEPARATOR, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(shown_path.to_owned()));
         }
         match Self::from_output(answer, shown_path) {
-            // The configuration may name another folder as the working tree, or declare the repository bare.
+            // The cause may be a configuration that names another folder as the working tree, or that
+            // declares the repository bare.
             Err(GitError::NoWorkTree(shown_path)) => {
                 let named = git
                     .command("config")
@@ -123,19 +124,18 @@ impl RepositoryLayout {
     }
 }
 
-/// Settings of the repository. For ignored files and the conversion of content, the settings of the system
-/// and the user are included.
+/// Settings of the repository. The settings for ignored files and for the conversion of content also include
+/// those of the system and the user.
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
     /// URL of `origin` without credentials.
     pub(super) origin: Option<String>,
     /// True if the clone omitted objects (a partial clone).
     pub(super) is_partial_clone: bool,
-    /// Keys and values of the settings that convert files to content. If a key occurs several times, its last
-    /// value applies.
+    /// Keys and values of the settings that determine how files are converted to stored content. If a key
+    /// occurs several times, its last value applies.
     pub(super) conversion_settings: Vec<(String, String)>,
-    /// Folder of the repository's hooks, if the configuration sets another folder than `hooks` in the git
-    /// folder.
+    /// Folder of the repository's hooks; `None` if it is the default folder, `hooks` in the git folder.
     pub(super) hooks: Option<PathBuf>,
     /// Path of the file that `core.excludesFile` names, as git expands it. A relative path starts at the root
     /// of the working tree. If the path is empty, no ignore file applies, not even the user's default file.
@@ -143,7 +143,7 @@ pub(super) struct RepositorySettings {
 }
 
 impl RepositorySettings {
-    /// Reads the settings; `config` prepares calls on the repository.
+    /// Reads the settings. `config_command` prepares calls of `git config` in the repository.
     pub(super) async fn load(
         config_command: impl Fn() -> GitCommand,
         reads_user_config: bool,
@@ -176,10 +176,11 @@ impl RepositorySettings {
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
         let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
-        // `user_content` also contains the repository's own settings, after those of the user. The last value
-        // of a key applies, as in git.
+        // `user_content` ends with the repository's own settings, which follow the user's settings. The last
+        // value of a key applies, as in git.
         content.extend(user_content);
-        // Truing's own calls set `core.hooksPath` to a folder without hooks, so this value is skipped.
+        // One value is Truing's own: its calls set `core.hooksPath` to a folder without hooks. This value is
+        // skipped.
         let hooks = hooks
             .into_iter()
             .rfind(|(_, shown_path)| shown_path != NO_HOOKS)
@@ -197,7 +198,7 @@ impl RepositorySettings {
     }
 }
 
-/// Returns the output of a call that reads settings; empty if none match.
+/// Runs a call that reads settings, and returns its output; empty if no setting matches.
 async fn read_config(config: GitCommand) -> Result<Vec<u8>, GitError> {
     let answer = config.run().await?;
     match answer.code() {
@@ -206,7 +207,7 @@ async fn read_config(config: GitCommand) -> Result<Vec<u8>, GitError> {
     }
 }
 
-/// Parses keys and values from the output of a call.
+/// Runs a call that reads settings, and parses keys and values from its output.
 async fn read_config_entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
     let answer = read_config(config).await?;
     let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
@@ -229,7 +230,7 @@ fn split_bytes<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     parts
 }
 
-/// Converts an output to a path.
+/// Converts a part of git's output to a path.
 fn parse_path(answer: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(answer))
 }

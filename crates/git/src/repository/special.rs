@@ -1,9 +1,10 @@
-//! Refuses files that would block git or Truing, or that would exhaust their memory. If a pipe, socket or
-//! device replaces a file, git opens it and waits forever for a writer. Git also reads some files as a whole,
-//! no matter how large they are.
+//! Rejects repositories with files that would block git or Truing, or that would exhaust the memory. If a
+//! file is replaced by a pipe, a socket or a device, git opens it and waits forever for a writer. Git also
+//! reads some files as a whole, no matter how large they are.
 //!
-//! The check runs before git starts. It covers the repository's own folders and the files that its
-//! configuration includes. If the working tree is read, the check also covers its pattern lists.
+//! The check runs before git starts. The check covers the repository's own folders and the files that the
+//! repository's configuration includes. If the working tree is read, the check also covers the pattern lists
+//! in the working tree.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,24 +15,24 @@ use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
 /// Maximum number of folder entries that are checked. Git's folders and the folders of the working tree are
-/// counted separately. Files beyond this number are not checked. If git waits for such a file, only the time
-/// limit of the call ends the wait.
+/// counted separately. Files beyond this number are not checked. If git blocks on such a file, the call
+/// continues until its time limit.
 const MAX_ENTRIES: usize = 500_000;
-/// Maximum bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
+/// Maximum bytes of a file that contains the path of another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
 /// Files that git reads first to check if a folder is a bare repository.
 const BARE_REPOSITORY_FILES: [&str; 3] = ["HEAD", "config", "commondir"];
 /// Configuration files of a git folder.
 const CONFIGS: [&str; 2] = ["config", "config.worktree"];
-/// Maximum number of configuration files that are checked, including included ones.
+/// Maximum number of configuration files that are checked, counting the files that they include.
 const MAX_CONFIGS: usize = 100;
-/// Keys that include other files; git prints them in lower case.
+/// Pattern of the configuration keys that include another file; git prints keys in lower case.
 const INCLUDE: &str = r"^include(if\..*)?\.path$";
-/// Files that git opens in every folder of a working tree without being asked to.
+/// Files that git opens in every folder of a working tree.
 const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
-/// Checks the repository that git would find from `folder`: its git folder, the common folder of all working
-/// trees, and the folders whose objects it borrows. Returns these folders.
+/// Checks the repository that git would find from `folder`: its git folder, the common folder of its working
+/// trees, and the folders whose objects the repository borrows. Returns these folders.
 ///
 /// # Errors
 /// [`GitError::SpecialFile`] with the first special file, [`GitError::HugeFile`] with a file that is too
@@ -72,7 +73,7 @@ pub(super) async fn refuse_special_includes(git: &Git, folders: &[PathBuf]) -> R
         if seen.contains(&config) || seen.len() >= MAX_CONFIGS {
             continue;
         }
-        // Git itself parses the file and expands `~`, but does not follow includes in this call.
+        // Git parses the file and expands `~`. This call does not follow includes.
         let call = git.command("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
         // If the file cannot be read, later git calls report the error.
         let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
@@ -95,8 +96,8 @@ pub(super) async fn refuse_special_includes(git: &Git, folders: &[PathBuf]) -> R
     Ok(())
 }
 
-/// Checks the files that git opens in the folders of a working tree. It also checks nested repositories,
-/// because git reads their HEAD. Like git, the check does not follow links.
+/// Checks the files that git opens in the folders of a working tree. Nested repositories are also checked,
+/// because git reads the HEAD of each. Like git, the check does not follow links.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
@@ -122,8 +123,8 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
             let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
             if name == ".git" {
                 let at = if kind.is_file() { resolve_git_file(&entry.path()) } else { Some(entry.path()) };
-                // The repository's own git folder, which contains the folders of its submodules, has already
-                // been checked.
+                // The repository's own git folder is skipped: it was checked before, with the git folders of
+                // its submodules.
                 let at = at.and_then(|at| fs::canonicalize(at).ok()).filter(|at| at.is_dir());
                 nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
             } else if kind.is_dir() {
@@ -162,13 +163,13 @@ fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<V
     Ok(seen)
 }
 
-/// Checks everything in a folder and below it.
+/// Checks all files in a folder and in the folders below it.
 fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
         let of_refs = inside.components().any(|part| part.as_os_str() == "refs");
-        // Folders that cannot be listed are skipped, because git reports them later.
+        // Folders that cannot be listed are skipped, because git reports such folders later.
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             *entries += 1;
             if *entries > MAX_ENTRIES {
@@ -190,7 +191,8 @@ fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Returns the maximum bytes of a file in a git folder, if git reads the file as a whole.
+/// Returns the size limit for a file in a git folder in bytes; `None` if git does not read the file as a
+/// whole.
 fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
     match name.as_bytes() {
         b"index" | b"packed-refs" => Some(MAX_INDEX_BYTES),
@@ -203,7 +205,7 @@ fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
     }
 }
 
-/// Refuses an existing path that is neither a file nor a folder. If the path is a link, its target is
+/// Returns an error if an existing path is neither a file nor a folder. If the path is a link, its target is
 /// checked.
 fn refuse_special_file(path: &Path) -> Result<(), GitError> {
     match fs::metadata(path) {
@@ -212,7 +214,7 @@ fn refuse_special_file(path: &Path) -> Result<(), GitError> {
     }
 }
 
-/// Refuses a file that has more than `limit` bytes. If the path is a link, its target is checked.
+/// Returns an error if a file has more than `limit` bytes. If the path is a link, its target is checked.
 fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > limit => {
@@ -223,7 +225,7 @@ fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
 }
 
 /// Returns true if a configuration file may include other files. Git is called only for such files, which are
-/// rare. The file itself has already been checked.
+/// rare. The caller has already checked that the file is a plain file of permitted size.
 fn mentions_include(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"include"))
@@ -235,7 +237,7 @@ fn resolve_git_file(dot_git: &Path) -> Option<PathBuf> {
     Some(dot_git.parent()?.join(lines.first()?.strip_prefix("gitdir:")?.trim()))
 }
 
-/// Returns the lines of a small file; empty if it is missing or too large.
+/// Returns the lines of a small file; empty if the file is missing or too large.
 fn read_pointer_lines(path: &Path) -> Vec<String> {
     let small = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_POINTER_BYTES);
     let text = if small { fs::read_to_string(path).unwrap_or_default() } else { String::new() };

@@ -4,9 +4,10 @@
 //! the working tree. Git then compares the commit's tree with the updated copy. All these calls run in the
 //! private view.
 //!
-//! Git writes new objects to a folder that borrows from no other object store during the write. Otherwise, if
-//! an object already existed in the repository, git would update its file time there. One exception remains:
-//! reading a sparse index updates the file times of its trees. No content ever changes.
+//! During the write, git's folder for new objects borrows from no other object store. If it borrowed the
+//! repository's objects, git would update the file times of objects that already exist there. One exception
+//! remains: reading a sparse index updates the file times of the repository's tree objects. No content ever
+//! changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -29,14 +30,14 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
 
-/// Name of the files that define how other files are converted to stored content.
+/// Name of the attributes files, which determine how other files are converted to stored content.
 const ATTRIBUTES: &str = ".gitattributes";
 
-/// Setting that converts line ends in files for which no attribute sets the conversion.
+/// Setting for the conversion of line ends in files whose attributes do not determine the conversion.
 const CONVERTING: &str = "core.autocrlf";
 
 /// Maximum number of apparently changed files whose indexed content is not packed. If more files look
-/// changed, their indexed content is first packed into the object folder.
+/// changed, their indexed content is first copied as a pack into the folder for new objects.
 const MAX_UNPACKED: usize = 50;
 
 /// Difference between a working tree and a commit.
@@ -44,14 +45,14 @@ const MAX_UNPACKED: usize = 50;
 pub struct WorktreeDiff {
     /// Diff in git's own format, including new files that are not ignored.
     pub diff: Vec<u8>,
-    /// Changed or new paths whose lines the diff omits, in path order. They are over a limit, unreadable, or
-    /// nested repositories.
+    /// Changed or new paths whose lines the diff omits, in path order. Each of these paths is over a limit,
+    /// is unreadable, or is a nested repository.
     pub skipped_files: Vec<UnreviewedFile>,
-    /// New files among the skipped files that are over a limit, in path order. Each of these files is
+    /// New files that are skipped because they are over a limit, in path order. Each of these files is
     /// complete in the working tree.
     pub large_new_files: Vec<RepoPath>,
-    /// Changed files whose content is read from the index instead of the working tree. They are outside a
-    /// sparse checkout, or marked `skip-worktree` or `assume-unchanged`.
+    /// Changed files whose content is read from the index instead of the working tree. These files are
+    /// outside a sparse checkout, or are marked `skip-worktree` or `assume-unchanged`.
     pub unseen: Vec<RepoPath>,
 }
 
@@ -69,17 +70,17 @@ enum DiskEntry {
 struct WorktreePlan {
     /// Paths in the index that no longer exist.
     deleted: Vec<RepoPath>,
-    /// Paths whose content is to be read.
+    /// Paths whose content git must read into the index.
     paths_to_read: Vec<RepoPath>,
     /// Indexed blobs of the tracked paths in `paths_to_read`.
     indexed_blobs: Vec<Vec<u8>>,
     /// True if an attributes file applies to at least one of the paths in `paths_to_read`.
     attributes: bool,
-    /// Tracked files over the size limit that look changed, with their indexed ids. Their content may be
-    /// unchanged.
+    /// Tracked files over the size limit that look changed, each with the id of its indexed blob. Their
+    /// content may be unchanged.
     large_tracked_files: Vec<(RepoPath, Option<Vec<u8>>)>,
-    /// Tracked files that are not read. Their entries are reset to the base, so the diff does not show old
-    /// content from the index.
+    /// Tracked files whose content is not read. Their entries are reset to the base, so the diff does not
+    /// show old content from the index.
     restore: Vec<RepoPath>,
     skipped_files: Vec<UnreviewedFile>,
     /// New files over a limit.
@@ -106,8 +107,9 @@ impl LocalRepository {
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
-    /// Returns the tracked files that git does not check in the working tree. They are outside a sparse
-    /// checkout, or marked `skip-worktree` or `assume-unchanged`. Git uses their content from the index.
+    /// Returns the tracked files that git does not check in the working tree. These files are outside a
+    /// sparse checkout, or are marked `skip-worktree` or `assume-unchanged`. For these files, git uses the
+    /// content in the index.
     ///
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
@@ -166,12 +168,12 @@ impl LocalRepository {
     }
 }
 
-/// Parses the paths of a listing separated by NUL bytes.
+/// Parses the paths of a listing in which NUL bytes separate the paths.
 fn parse_paths(listing: &[u8]) -> Vec<RepoPath> {
     listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
 }
 
-/// Paths of a working tree.
+/// The paths that git lists for a working tree.
 #[derive(Default)]
 struct TreeListing {
     tracked: Vec<RepoPath>,
@@ -181,7 +183,7 @@ struct TreeListing {
     untracked: Vec<RepoPath>,
 }
 
-/// A copy of the index, with the calls that use it.
+/// A private copy of the index, and the git calls that use the copy.
 #[derive(Debug)]
 pub(super) struct ScratchIndex {
     repository: LocalRepository,
@@ -189,7 +191,7 @@ pub(super) struct ScratchIndex {
 }
 
 impl ScratchIndex {
-    /// Copies the repository's index, or the given file.
+    /// Copies the repository's index, or the index file `index` if it is given.
     pub(super) async fn from_repository(
         repository: LocalRepository,
         index: Option<&Path>,
@@ -200,20 +202,21 @@ impl ScratchIndex {
         create_object_store(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
-            // Git replaces the folder entries of a sparse index by their files. This happens now, while the
-            // repository's trees can still be read.
+            // Git replaces each folder entry of a sparse index with entries for the folder's files. Git must
+            // do this now, while it can still read the repository's trees.
             work.worktree_command("update-index").arg("--force-write-index").read_output().await?;
         }
         Ok(work)
     }
 
-    /// Lets a call of the view use the copied index.
+    /// Makes a call use the copied index.
     pub(super) fn with_scratch_index(&self, call: GitCommand) -> GitCommand {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
-    /// Prepares a call that reads the working tree. Attributes determine the conversion of line ends.
-    /// Attributes may also name programs, but the view does not configure any of these programs.
+    /// Prepares a call that reads the working tree. Attributes in the working tree determine the conversion
+    /// of line ends. Attributes may also name programs, but the view does not configure any of these
+    /// programs.
     pub(super) fn worktree_command(&self, name: &'static str) -> GitCommand {
         let call = self.with_scratch_index(self.repository.view.command_with_attributes(name));
         let call = call.in_folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
@@ -236,7 +239,7 @@ impl ScratchIndex {
 
     /// Returns the tracked paths that differ, or seem to differ, from the index.
     async fn changed_paths(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
-        // `dirty`: a submodule's own HEAD is compared, but not its working tree.
+        // With `dirty`, git compares the HEAD of a submodule, but not the submodule's working tree.
         let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
         let listing = self
             .worktree_command("diff-files")
@@ -254,13 +257,13 @@ impl ScratchIndex {
     async fn list_paths(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.worktree_command("ls-files").args(flags);
-        // Later lists override earlier lists, so the repository's own list follows the user's list.
+        // A later list overrides an earlier list, so the repository's own list comes after the user's list.
         let own = self.repository.layout.info_exclude.clone();
         let named =
             self.repository.settings.excludes_file.as_ref().map(|path| self.repository.root().join(path));
         let user = named.or_else(|| self.repository.git.options().excludes_file.clone());
         for list in user.into_iter().chain([own]) {
-            // Like git, skip a list that cannot be read.
+            // A list that cannot be read is skipped, as in git.
             if !list.is_file() || std::fs::File::open(&list).is_err() {
                 continue;
             }
@@ -278,7 +281,7 @@ impl ScratchIndex {
             };
             match letter {
                 b'?' => listing.untracked.push(path),
-                // `S` means `skip-worktree`, a lower-case letter `assume-unchanged`.
+                // The letter `S` marks `skip-worktree`, and a lower-case letter marks `assume-unchanged`.
                 b'S' | b'a'..=b'z' => {
                     listing.unseen.insert(path.clone());
                     listing.tracked.push(path);
@@ -289,8 +292,8 @@ impl ScratchIndex {
         Ok(listing)
     }
 
-    /// Returns the paths that git does not check in the working tree and that differ from `base` in the
-    /// index.
+    /// Returns the paths that git does not check in the working tree, if their index entry differs from
+    /// `base`.
     async fn changed_unchecked_files(
         &self,
         base: &Sha,
@@ -306,14 +309,14 @@ impl ScratchIndex {
         Ok(changed)
     }
 
-    /// Compares each large tracked file with its indexed content. If they are equal, the file counts as
-    /// unchanged, otherwise it is skipped.
+    /// Compares each large tracked file with its indexed content. If the content is equal, the file counts as
+    /// unchanged; otherwise, the file is skipped.
     async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large_tracked_files.is_empty() {
             return Ok(());
         }
-        // `--stdin-paths` reads one name from each line. `path` formats a name with special characters in
-        // quotes, which git accepts.
+        // With `--stdin-paths`, git reads one path from each line. A path with special characters is written
+        // in quotes, which git accepts.
         let names = plan.large_tracked_files.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.worktree_command("hash-object").arg("--stdin-paths").with_input(names.into_bytes());
         let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
@@ -336,7 +339,7 @@ impl ScratchIndex {
             .await
     }
 
-    /// Lets a call use the folder of new objects.
+    /// Makes a call write objects to the folder for new objects.
     fn with_object_store(&self, call: GitCommand) -> GitCommand {
         call.env("GIT_OBJECT_DIRECTORY", self.object_store())
     }
@@ -348,12 +351,13 @@ impl ScratchIndex {
 
     /// Reads the content of the changed paths into the index.
     async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
-        // For the automatic conversion of line ends, git needs the indexed content: if it contains CRLF, git
-        // does not convert the file.
+        // For the automatic conversion of line ends, git needs the indexed content: if that content contains
+        // CRLF, git does not convert the file.
         let by_setting =
             self.repository.settings.conversion_settings.iter().any(|(key, _)| key == CONVERTING);
-        // If many files look changed, usually only the file times of most files are new. Git does not write
-        // their content again if the object folder already contains it.
+        // If many files look changed, usually only the times of most of these files have changed. If the
+        // folder for new objects already contains the content of a file, git does not write this content
+        // again.
         if !plan.indexed_blobs.is_empty()
             && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
         {
@@ -375,7 +379,8 @@ impl ScratchIndex {
         call.with_input(names).read_output().await.map(drop)
     }
 
-    /// Resets these paths to their content in `base`, which removes them from the diff.
+    /// Resets the index entries of these paths to their version in `base`, which removes the paths from the
+    /// diff.
     pub(super) async fn reset_to_base(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
         if paths.is_empty() {
             return Ok(());
@@ -409,7 +414,7 @@ impl ScratchIndex {
     }
 }
 
-/// Change of a tracked path.
+/// The difference of a tracked path from the index.
 pub(super) struct ChangedPath {
     /// Blob in the index; none for a submodule, and for a path in conflict.
     pub(super) blob: Option<Vec<u8>>,
@@ -419,8 +424,8 @@ pub(super) struct ChangedPath {
     pub(super) is_of_lfs: bool,
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry in another
-/// format becomes `None`.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. If an entry has
+/// another format, the iterator returns `None` in its place.
 fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
@@ -444,7 +449,7 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
     [mode, b" ", id, b"\t", path.as_bytes(), b"\0"].concat()
 }
 
-/// Checks each path on disk and selects its action.
+/// Checks each path on disk, and decides how the path is treated.
 fn plan_worktree(
     root: &Path,
     limits: &GitLimits,
@@ -523,7 +528,7 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
             Ok(_) => DiskEntry::File(found.len()),
             Err(_) => DiskEntry::Unreadable,
         },
-        // A pipe, a socket or a device.
+        // The path is a pipe, a socket or a device.
         Ok(_) => DiskEntry::Unreadable,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             DiskEntry::Absent
@@ -533,7 +538,7 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
 }
 
 /// Copies the index with its file time, because git checks the content of files that are not older than the
-/// index. The shared files of a split index are copied to the view, because git looks for them in the git
+/// index. The shared files of a split index are copied to `view`, because git searches for them in the git
 /// folder. Returns true if the index may be sparse.
 fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: index.to_owned(), source };
@@ -558,8 +563,8 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
 }
 
-/// Reads a whole index, up to a limit. Without the limit, copying a sparse file (a file with holes) could
-/// fill our disk, although it takes no space in the repository.
+/// Reads a complete index file of limited size. Without the limit, copying a sparse file (a file with holes)
+/// could fill our disk, although it takes no space in the repository.
 fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -568,7 +573,7 @@ fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
         return Err(GitError::HugeFile { path: path.to_owned(), bytes, limit: MAX_INDEX_BYTES });
     }
     let mut read = Vec::new();
-    // The file may grow during the read.
+    // The file may grow while it is read, so the limit also applies to the read.
     file.take(MAX_INDEX_BYTES).read_to_end(&mut read).map_err(failed)?;
     Ok(read)
 }

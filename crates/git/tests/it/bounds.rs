@@ -10,7 +10,7 @@ use truing_git::{Git, GitError, GitLimits, GitOptions, WorktreeDiff};
 
 use crate::support::{Place, Repo};
 
-/// Time limit of a call. A call that waits for a writer of a pipe exceeds this limit.
+/// Time limit of a call. A call that waits for a writer of a pipe would exceed this limit.
 const SOON: Duration = Duration::from_secs(120);
 
 async fn worktree_diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
@@ -107,7 +107,7 @@ async fn a_pipe_that_git_would_read_in_the_working_tree_is_an_error_and_no_wait(
     }
 }
 
-/// A new repository inside another.
+/// Creates a new repository in a folder of the given repository.
 fn create_nested_repo(repo: &Repo) {
     repo.write("nested/file.txt", "new\n");
     repo.run(["init", "--quiet", "--initial-branch=main", "nested"]);
@@ -123,7 +123,7 @@ async fn links_in_the_working_tree_are_not_followed() {
     std::os::unix::fs::symlink(place.path("outside"), repo.root.join("folder")).unwrap();
     std::os::unix::fs::symlink(place.path("outside/.gitignore"), repo.root.join(".gitattributes")).unwrap();
     std::os::unix::fs::symlink(&repo.root, repo.root.join("circle")).unwrap();
-    // Git does not open this pipe, so the pipe is not an error; it is skipped and listed.
+    // A pipe that git does not open is not an error: the pipe is skipped and listed.
     create_pipe(&repo.root.join("pipe"));
     worktree_diff(&place.git().await, &repo.root).await.unwrap();
 }
@@ -156,8 +156,8 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     repo.write(".git/config.worktree", "[include]\n\tpath = ../../outside\n");
     assert_special_file(&git, &repo.root, "outside").await;
 
-    // These included files are accepted: a missing file, an empty file, a plain file, and a file that
-    // includes itself under a condition that is false.
+    // The included file may be missing, empty or plain, or the file itself if the condition of the include is
+    // false.
     for (name, text) in [
         ("missing", "[include]\n\tpath = nowhere\n\tpath = ~/nowhere\n"),
         ("null", "[include]\n\tpath = /dev/null\n"),

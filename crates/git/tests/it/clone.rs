@@ -1,4 +1,5 @@
-//! Tests of private clones: their content, and that nothing in a clone refers to the source or is executed.
+//! Tests the content of private clones. Also tests that a clone has no reference to its source, and that git
+//! executes no command from the source.
 
 use truing_core::id::Sha;
 use truing_git::{GitError, Remote};

@@ -1,5 +1,5 @@
-//! Tests of the commits that Truing makes: their content, and that nothing in the folder is executed or
-//! trusted.
+//! Tests the content of the commits that Truing makes. Also tests that Truing neither executes nor trusts
+//! anything in the folder.
 
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     let checked_out = mirror.check_out_private_clone(&head, &[], &dest).await.unwrap();
 
     let clone = Repo { root: dest.clone() };
-    // The changed file keeps its size and time.
+    // The file's content changes, but its size and modification time do not.
     let before = std::fs::metadata(dest.join("a.txt")).unwrap();
     let was = std::fs::read_to_string(dest.join("a.txt")).unwrap();
     clone.write("a.txt", was.to_uppercase());
@@ -79,7 +79,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
         .unwrap();
     std::fs::remove_dir_all(dest.join("deep")).unwrap();
     clone.write("new file", "n\n");
-    // The git folder of the clone has no effect on the commit.
+    // Changes to the clone's git folder have no effect on the commit.
     clone.run(["add", "--all"]);
     clone.run(["update-index", "--assume-unchanged", "a.txt"]);
 
@@ -300,7 +300,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
         repo.list_modes(&["-r", "ours"]),
         "100644 .gitattributes\n100644 a.txt\n100644 deep\n100644 line.crlf\n100755 tool"
     );
-    // A file is refused if it would replace a folder whose files the commit keeps.
+    // Truing refuses to add a file at the path of a folder that still contains files of the commit.
     let (there, gone) = ([repo_path("deep")], []);
     assert!(mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.is_err());
 }
@@ -311,7 +311,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     let repo = place.create_repo("upstream");
     let begin = repo.sha("main");
     repo.write("ours.txt", "ours\n");
-    // The attributes name a merge program that does not exist.
+    // The attributes name a merge driver that does not exist.
     repo.write(".gitattributes", "* merge=stranger\n");
     repo.commit("ours");
     let ours = repo.sha("main");

@@ -1,4 +1,4 @@
-//! Exported trees: only plain files, and none with a forbidden name.
+//! Tests that an exported tree contains only plain files, and no file with a forbidden name.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,8 +18,8 @@ fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.omitted.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
-/// Commits a tree that git's own commands would not build. Each entry consists of the mode and id, and of the
-/// name.
+/// Commits a tree that git's usual commands refuse to create. Each entry is a pair: its mode and id in one
+/// string, and its name.
 fn commit_raw_tree(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
     let mut tree = Vec::new();
     for (facts, name) in entries {

@@ -1,4 +1,5 @@
-//! The change between two heads of a branch: commits on top, a rewrite, a merge, and missing commits.
+//! Tests the comparison of two heads of a branch: new commits on top, a rewrite, a merge, and missing
+//! commits.
 
 use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
@@ -63,8 +64,7 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     let changed = repo.sha("HEAD");
     let new = commit_new_file(&repo, "new");
     let mirror = open_mirror(&place, &repo).await;
-    // No branch contains the old head any more. The mirror fetches it here, as it would have done before the
-    // rewrite.
+    // After the rewrite, no branch contains the old head, so the test fetches the old head explicitly.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &new)).await.unwrap();

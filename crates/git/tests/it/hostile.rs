@@ -1,5 +1,5 @@
-//! Nothing in a repository is executed. Each planted command would create a file. The tests also run plain
-//! git, which does create the file; this shows that the trap works.
+//! Nothing in a repository is executed. Each test plants a command that would create a file. The test also
+//! runs git without Truing's protections; git then creates the file, which proves that the trap works.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,8 @@ use truing_git::GitError;
 
 use crate::support::{Place, Repo, changed_paths, snapshot_folder};
 
-/// A way to make git run a command: the setup, and a plain git command that triggers it.
+/// A trap that makes git run a command: a function that sets up the trap, and arguments of git that trigger
+/// it.
 struct GitCommandTrap {
     name: &'static str,
     plant: fn(&Repo, command: &str),
@@ -141,14 +142,14 @@ const TRAPS: &[GitCommandTrap] = &[
     },
 ];
 
-/// Runs a plain git, as a person does in that folder.
+/// Runs git in the repository without Truing's protections.
 fn run_plain_git(repo: &Repo, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.arg("-C").arg(&repo.root).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
 }
 
-/// Runs all operations that a caller may perform on a local repository.
+/// Runs all operations that a caller can request for a local repository.
 async fn run_all_operations(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
@@ -158,7 +159,7 @@ async fn run_all_operations(place: &Place, repo: &Repo) {
     let _ = repository.remote_url();
     repository.resolve_commit("main").await.unwrap();
     repository.resolve_commit("nearly-main").await.unwrap_err();
-    // If objects are missing, these calls fail, but have no other effect.
+    // Some traps remove objects, so these calls may fail; the test ignores their results.
     let _ = repository.diff(&last, &head).await;
     let _ = repository.worktree_diff(&base).await;
     let _ = repository.worktree_diff(&last).await;
@@ -244,7 +245,8 @@ async fn a_name_is_never_an_option_or_a_command() {
     assert!(!take_mark(&mark));
 }
 
-/// Git would wait for a writer, so each case is an error before git starts.
+/// If git opened the pipe, git would wait for a writer. Truing therefore reports each pipe as an error before
+/// git opens it.
 #[tokio::test]
 async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
     let place = Place::new();
@@ -283,7 +285,7 @@ async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     let (lender, repo) = (place.create_repo("lender"), place.create_repo("borrower"));
     let objects = lender.root.join(".git/objects");
     repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
-    // Two repositories that borrow objects from each other do not cause an endless search.
+    // If two repositories borrow objects from each other, the search for shared folders still ends.
     lender.write(".git/objects/info/alternates", format!("{}\n", repo.root.join(".git/objects").display()));
     let linked = place.path("linked");
     repo.run(["worktree", "add", "--quiet", linked.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! Finding a local repository and resolving names in it.
+//! Tests that local repositories are found, and that names in a repository are resolved to commits.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -145,7 +145,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
 async fn other_peoples_repositories_can_be_read() {
     let place = Place::new();
     let repo = place.create_repo("r");
-    // A test variable of git makes every folder appear to belong to another user.
+    // With this test variable, git assumes that another user owns every folder.
     let real = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"";
     let options = GitOptions { program: place.write_script("other-owner", real), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
@@ -216,7 +216,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
-    // The base is also found for a head that is not checked out.
+    // The default-branch base is also found for a commit that is not checked out.
     assert_eq!(repository.last_commit_base(&first).await.unwrap().from, DefaultBaseSource::Nothing);
     let base = repository.default_branch_base(&first).await.unwrap();
     assert_eq!((base.commit, base.from), (first, DefaultBaseSource::MergeBase("main".to_owned())));
@@ -246,7 +246,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let error = repository.last_commit_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
-    // The calls succeed after the commands that the error suggests.
+    // After the suggested fetch command, both calls succeed.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
@@ -382,8 +382,8 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let calls = std::fs::read_to_string(log).unwrap();
     let mut calls = calls.lines().collect::<Vec<_>>();
     calls.sort_unstable();
-    // The merge base is queried only if HEAD is not the tip of the default branch. The changed files and
-    // their sizes are known before git loads them.
+    // The merge base is not queried, because HEAD is the tip of the default branch. Truing determines the
+    // changed files and their sizes before git loads these files.
     assert_eq!(
         calls,
         [
@@ -401,7 +401,8 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     );
 }
 
-/// If a clone is copied, all its files have new times. Git must not store unchanged files as new objects.
+/// Sets a new modification time on every file, as a copy of the clone would. Git must not store unchanged
+/// files as new objects.
 #[tokio::test]
 async fn files_that_were_only_touched_are_not_written_again() {
     let place = Place::new();
@@ -413,7 +414,7 @@ async fn files_that_were_only_touched_are_not_written_again() {
         let file = std::fs::File::options().write(true).open(repo.root.join(name)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     });
-    // Counts the temporary objects of the diff before they are deleted.
+    // Counts the temporary objects that the diff wrote, before the diff deletes them.
     let count = place.path("count");
     let loose = "find \"$GIT_OBJECT_DIRECTORY\" -type f ! -path '*/pack/*' ! -path '*/info/*' | wc -l";
     let text = format!("[ \"$1\" = diff ] && {loose} > {}\nexec git \"$@\"", count.display());
@@ -437,7 +438,8 @@ async fn folders_may_have_any_name() {
         let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
         assert!(diff_text(&diff).contains("+changed"), "{name:?}");
     }
-    // The name of this folder contains our separator, so opening the folder is an error.
+    // The folder's name contains the separator that Truing expects between paths in git's output, so opening
+    // the repository is an error.
     let repo = place.create_repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
     assert!(matches!(error, GitError::UnknownOutput { call: "rev-parse", .. }), "{error}");

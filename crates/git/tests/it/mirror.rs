@@ -31,7 +31,7 @@ fn create_upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
 async fn exact_commits_are_fetched_with_their_history() {
     let place = Place::new();
     let (repo, left, head, base) = create_upstream(&place);
-    // After the branch is deleted, no branch or tag contains the head. A forced push has the same effect.
+    // Without the branch, no branch or tag contains the head, as after a forced push.
     repo.run(["branch", "-D", "--quiet", "feature"]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("mirrors/m"), &remote).await.unwrap();
@@ -72,8 +72,8 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
             let line = counted.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().parse::<usize>().unwrap()
         };
-        // There must be no loose objects, because a loose commit could be stored before the objects that it
-        // requires.
+        // A loose object is not allowed, because git could store a commit before the trees and files that the
+        // commit requires.
         assert_eq!(count("count:"), 0);
         most = most.max(count("packs:"));
     }
@@ -108,7 +108,8 @@ async fn the_default_branch_is_asked_of_the_remote_each_time() {
 async fn a_branch_is_the_one_of_exactly_that_name() {
     let place = Place::new();
     let (repo, left, head, base) = create_upstream(&place);
-    // This branch name ends like the requested ref, and git's own pattern would match it.
+    // The name of this branch ends with the requested ref, so git's pattern matching would also return this
+    // branch.
     repo.run(["branch", "a/refs/heads/feature", left.as_str()]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
@@ -178,15 +179,15 @@ async fn a_half_made_mirror_is_made_anew() {
         git.open_mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
     };
 
-    // A process was killed before it moved the new mirror to its final path.
+    // Simulates a process that was killed before it moved the new mirror to the final path.
     std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
     works().await;
     assert!(!place.path("m.new").exists());
-    // The mirror's folder is empty, because an operator has created it.
+    // Simulates an operator who created an empty folder for the mirror.
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::create_dir(&dir).unwrap();
     works().await;
-    // Parts of the mirror are lost, for example after a power failure.
+    // Simulates the loss of parts of the mirror, for example after a power failure.
     for part in ["HEAD", "objects", "refs"] {
         let path = dir.join(part);
         if path.is_dir() {
@@ -285,7 +286,8 @@ async fn a_mirror_in_use_is_waited_for_only_so_long() {
     rustix::fs::flock(&other, rustix::fs::FlockOperation::Unlock).unwrap();
 }
 
-/// Returns a git program that, on each fetch, records its arguments and environment, and prints the secret.
+/// Returns a git program that records each fetch's arguments, environment and configuration, prints the
+/// secret, and then fails.
 fn recording_git(place: &Place, notes: &Path) -> GitOptions {
     let notes = notes.display();
     let text = format!(

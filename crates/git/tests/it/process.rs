@@ -1,4 +1,4 @@
-//! Tests of the child process: its environment, its limits, and how it ends.
+//! Tests how Truing starts git as a child process, limits the process and ends it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use truing_git::{Git, GitError, GitOptions};
 
 use crate::support::Place;
 
-/// Time limit for events that must happen soon.
+/// Maximum wait for a condition; after that time, the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns options with a fake git. The program answers the version check, and runs the script `text` for

@@ -1,5 +1,5 @@
-//! Tests of pushes: to one branch, only from its expected commit, and never after a refusal. Also tests who
-//! can see credentials.
+//! Tests that a push updates one branch, only from the expected commit, and never without a permit. Also
+//! tests which processes and files can read the credentials.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Setting {
         commit.push(&self.remote, branch, expected, &*open_permit().await).await
     }
 
-    /// Installs a hook of the remote.
+    /// Installs a hook in the remote repository.
     fn install_hook(&self, name: &str, text: &str) {
         let hooks = self.repo.root.join("hooks");
         std::fs::create_dir_all(&hooks).unwrap();
@@ -85,19 +85,19 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // A repeated push, for example after a lost response, succeeds although the branch is no longer at the
-    // expected commit.
+    // The first push may have succeeded although its response was lost. A repeated push therefore succeeds if
+    // the branch is already at the new commit.
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     // The branch exists, but not at the expected commit.
     let moved = PushOutcome::BranchMoved { current_commit: Some(one.sha().clone()) };
     assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push_commit(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // The new commit is not a descendant of the old one. It replaces the old commit, because the old commit
-    // is the expected one.
+    // The new commit is not a descendant of the old commit. The push replaces the old commit, because the
+    // caller expects that commit.
     assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
-    // Another account deleted the branch.
+    // Simulates another account that deletes the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
     assert_eq!(
         it.push_commit(&one, "truing/x", Some(two.sha())).await.unwrap(),
@@ -146,8 +146,8 @@ async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
-    // The hook moves the branch after Truing's query and git's check of the expected commit, but before git
-    // locks the ref.
+    // The pre-receive hook moves the branch after git has compared the branch with the expected commit, but
+    // before git locks the ref.
     it.install_hook(
         "pre-receive",
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base),
@@ -227,8 +227,8 @@ async fn a_remote_that_is_gone_is_said_so() {
 async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let place = Place::new();
     let seen = place.path("seen");
-    // Records everything that other processes could see. For calls that contact the remote, also records
-    // whether the configuration file contains the secret.
+    // The script records the arguments, the environment and the file mode, which other processes can see. It
+    // also counts the lines of the configuration file that contain the secret.
     let text = format!(
         "case \"$1\" in push|ls-remote)\n\
          {{ echo \"argv: $*\"; env; stat -c 'mode: %a' \"$GIT_CONFIG_GLOBAL\"; }} >> {0}\n\
@@ -240,8 +240,8 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let made = it.create_commit("one").await;
-    // The push fails, because no server listens at the remote's address. Before it, the script answers that
-    // the remote has no refs.
+    // The fake git reports that the remote has no refs. The push then fails, because no server listens at the
+    // remote's address.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
     let error = made.push(&remote, "x", None, &*open_permit().await).await.unwrap_err();

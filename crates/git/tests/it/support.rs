@@ -32,12 +32,12 @@ impl WriteGate for LockableGate {
     }
 }
 
-/// Returns the permit of an open gate.
+/// Returns a write permit from a gate that stays open.
 pub(crate) async fn open_permit() -> Arc<WritePermit> {
     permit_for(&Arc::default()).await
 }
 
-/// Returns the permit of this gate, which must be open.
+/// Returns a write permit from this gate, which must be open at the time of the call.
 pub(crate) async fn permit_for(door: &Arc<LockableGate>) -> Arc<WritePermit> {
     WritePermit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
@@ -52,7 +52,7 @@ impl Place {
         Self { folder: TempDir::new().unwrap() }
     }
 
-    /// Returns the folder with links resolved.
+    /// Returns the absolute path of `name` in the folder, with symbolic links in the folder's path resolved.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join(name)
     }
@@ -103,7 +103,7 @@ pub(crate) struct Repo {
 }
 
 impl Repo {
-    /// Runs git here and returns its output.
+    /// Runs git in the repository and returns the output.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).env_clear();
@@ -147,8 +147,8 @@ impl Repo {
     }
 }
 
-/// Records every file and folder below a folder: content, link target and times. Equal records prove that
-/// nothing was touched.
+/// Records the content, link target and modification time of every file and folder below `folder`. If two
+/// records are equal, nothing was changed.
 pub(crate) fn snapshot_folder(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

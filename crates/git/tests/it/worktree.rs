@@ -1,4 +1,4 @@
-//! Comparison of the working tree with a commit.
+//! Tests the comparison of the working tree with a commit.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -242,7 +242,8 @@ async fn unusual_indexes_are_understood() {
         let repository = git.open(&repo.root).await.unwrap();
         let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         let touched = changed_paths(&before, &snapshot_folder(&repo.root));
-        // When git reads a sparse index, it updates the times of tree objects, but not their content.
+        // When git reads a sparse index, git may update the modification times of tree objects, but not the
+        // content.
         let allowed = |path: &std::path::PathBuf| {
             kind == "sparse"
                 && path.starts_with(repo.root.join(".git/objects"))
@@ -432,7 +433,7 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
     let repo = place.create_repo("r");
     repo.write("scratch", "x\n");
     repo.write("kept", "x\n");
-    // The repository's own list overrides the others.
+    // The repository's own `.git/info/exclude` overrides the user's file.
     repo.write(".git/info/exclude", "!kept\n");
     std::fs::write(place.path("excludes"), "scratch\nkept\n").unwrap();
     let options = GitOptions { excludes_file: Some(place.path("excludes")), ..place.options() };

@@ -3,7 +3,7 @@
 //!
 //! The tests of an honest fix also use values that the code compares with, such as a boundary, so the value
 //! alone proves nothing. A special case is reported only if it also returns a literal result that the tests
-//! expect. Neither the value nor the result may be a typical boundary value.
+//! expect. A typical boundary value is not enough, either as the value or as the result.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,10 +13,10 @@ use super::super::unit::{literals, without_blanks};
 use super::super::version::{ChangedFileVersion, FileRewrite, can_affect_tests};
 use super::{bare_value, find_numbers, is_distinctive_value, text_slice};
 
-/// Maximum bytes of a line that is examined.
+/// Maximum size of an examined line in bytes.
 const MAX_LINE: usize = 400;
 
-/// Number of lines after a condition that are searched for the value that its branch returns.
+/// Number of lines after a condition that are searched for the value that the condition's branch returns.
 const MAX_BRANCH: usize = 2;
 
 /// A whole number with fewer digits counts as a typical boundary result.
@@ -29,17 +29,17 @@ const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
 pub(super) struct FixTests {
     /// Strings and numbers in the tests.
     values: BTreeSet<String>,
-    /// Whole code of the tests, without blanks and comments.
+    /// Code of all the tests, without white space and comments.
     code: String,
 }
 
-/// A special case for one value in code.
+/// A special case in the code for one value.
 pub(super) struct SpecialCase {
     /// True if the value alone is specific enough to identify a test.
     is_telling: bool,
-    /// The whole list without its brackets and blanks, if the value is part of a compared list.
+    /// If the value is in a list that is compared as a whole: this list without its brackets and white space.
     list: Option<String>,
-    /// Values that the case may return.
+    /// Values that the code may return in this case.
     outputs: Vec<String>,
 }
 
@@ -64,8 +64,8 @@ impl FixTests {
         own
     }
 
-    /// Returns true if these tests use the value or its list, and contain a result of the special case. For a
-    /// list of specific numbers, the list is enough.
+    /// Returns true if these tests use the value or its list, and contain a result of the special case. If
+    /// the list consists of specific numbers, the list alone is enough.
     pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
@@ -89,8 +89,8 @@ impl FixTests {
 }
 
 impl SpecialCase {
-    /// Returns the special case that the code has for the value at this position. None if the value is
-    /// neither specific nor part of a whole compared list.
+    /// Returns the special case that the code has for the value at this position. Returns `None` if the value
+    /// is not specific and is not in a list that is compared as a whole.
     pub(super) fn from_deciding_value(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line_range(first);
@@ -114,8 +114,8 @@ pub(super) fn compares_lists(code: &str) -> bool {
 }
 
 /// Returns the list that contains this value, if the code compares the whole list with another value. The
-/// value may also be a string that contains the list as text. Returns none for a list of typical boundary
-/// values.
+/// value may also be a string that contains the list as text. Returns `None` if the list contains only
+/// typical boundary values.
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = text_slice(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
@@ -149,7 +149,8 @@ fn parse_list_text(text: &str) -> Option<String> {
     is_list.then(|| without_blanks(inner.trim_matches(['[', ']', '(', ')', ' '])))
 }
 
-/// Returns the result values, other than `value`, in the line `first` and in the branch that this line opens.
+/// Returns the values that may be results: all values except `value` in the line `first_line` and in the
+/// branch that this line begins.
 fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = text_slice(&scanned.code, line.clone());

@@ -9,7 +9,7 @@ use super::*;
 /// Time limit for the analysis of a few texts; a longer analysis counts as a hang.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// These texts would provoke repeated scans in a naive analysis.
+/// A naive analysis would scan each of these texts many times.
 #[test]
 fn hostile_texts_take_no_more_than_one_look() {
     const SIZE: usize = 50_000;
@@ -53,7 +53,8 @@ fn hostile_texts_take_no_more_than_one_look() {
     assert!(thread_cpu_time() - began < HANGS, "{:?}", thread_cpu_time() - began);
 }
 
-/// Names may refer to long paths, and each line may repeat the same words.
+/// Each text repeats a construct that a naive analysis would multiply: an import of a long path, or a line
+/// with the same words.
 #[test]
 fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
     const HALF: usize = 100_000;
@@ -102,8 +103,8 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     );
 }
 
-/// Returns the CPU time of this thread, which does not depend on the load by other programs. On systems
-/// without a clock for CPU time, the function returns the elapsed time.
+/// Returns the CPU time of this thread, which other programs do not affect. On systems without a clock for
+/// CPU time, the function returns the elapsed time.
 fn thread_cpu_time() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

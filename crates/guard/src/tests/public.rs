@@ -1,4 +1,5 @@
-//! Fixes in public histories that were wrongly refused, and similar changes that must still be refused.
+//! Tests fixes from public repositories that the guard once wrongly refused, and similar changes that it must
+//! still refuse.
 
 use super::*;
 
@@ -46,7 +47,7 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
     assert_eq!(weakening_kinds("shop.py", product, &annotated), []);
 }
 
-/// Similar declarations that do change the meaning of a name which a test uses.
+/// Similar declarations that change the meaning of a name in a test.
 #[test]
 fn declarations_of_names_that_tests_use_are_seen() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) \
@@ -95,8 +96,8 @@ fn fields_and_names_of_libraries_are_told() {
     assert_eq!(weakening_kinds("shop_test.go", go, &nameless), []);
 }
 
-/// A new test that some systems skip is no weakening by itself. It is reported, because an old test may call
-/// it.
+/// A new test that is skipped on some systems does not weaken existing tests. The guard reports the new test
+/// but does not refuse the fix, because an existing test may call it.
 #[test]
 fn a_new_test_that_is_skipped_is_told() {
     let text = "import pytest\n\ndef test_a():\n    assert total(2) == 4\n";

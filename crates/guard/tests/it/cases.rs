@@ -38,7 +38,7 @@ struct Edit {
     new: String,
 }
 
-/// The change that a cheating fix makes to the test, in addition to the mutant's change of the source.
+/// The change that a cheating fix makes to the test, in addition to the change of the source.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum TestChange {

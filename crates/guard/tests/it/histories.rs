@@ -1,9 +1,10 @@
-//! Measures the guard's judgement on fixes in public histories. This test must be run manually.
+//! Measures the decisions of the guard on fixes in public repositories. This test must be run manually.
 //!
 //! `HISTORIES` names folders of git repositories, separated by `:`; `LEAST` is the number of fixes examined
-//! in each. A fix is a commit with one parent that changes code outside tests and whose first line calls it a
-//! fix. The authors of these fixes do not try to neutralise tests. Each refusal is therefore either an error
-//! of the guard, or a case that a person would have to allow.
+//! in each. A fix is a commit with one parent that changes code outside tests. The first line of the commit
+//! message must call the commit a fix. It is assumed that no author of these fixes wanted to neutralise
+//! tests. Each refusal is therefore either an error of the guard, or a case that a person would have to
+//! allow.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,7 @@ const MAX_CHANGED: usize = 30;
 /// overrides the number.
 const FIXES: usize = 20;
 
-/// Maximum bytes of a file that is read.
+/// Maximum size in bytes of a file that the test reads.
 const MAX_FILE: usize = 4 << 20;
 
 const LANGUAGES: [(&str, &[&str]); 6] = [
@@ -42,7 +43,7 @@ const LANGUAGES: [(&str, &[&str]); 6] = [
     ("Java", &[".java"]),
 ];
 
-/// Words in the first lines of commits that do not fix a bug of the product.
+/// Words in the first line of a commit message that show that the commit does not fix a bug of the product.
 const NO_BUG: &[&str] = &[
     "typo",
     "spelling",
@@ -118,8 +119,8 @@ fn git_output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// A file that a commit changes: its blob and path before and after the commit. Each is `None` if the file
-/// does not exist at that time.
+/// A file that a commit changes: its blob and path before and after the commit. The value before or after the
+/// commit is `None` if the commit adds or deletes the file.
 struct Changed {
     before: Option<(String, String)>,
     after: Option<(String, String)>,
@@ -214,7 +215,7 @@ fn list_fixes(folder: &Path) -> Vec<Commit> {
     found
 }
 
-/// Returns the guard's judgement on a commit.
+/// Returns the weakenings that the guard finds in a commit.
 fn judge_commit(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     let mut side = |side: &Option<(String, String)>| {
         side.as_ref().and_then(|(blob, path)| Some((RepoPath::from_text(path), blobs.read(blob)?)))

@@ -1,5 +1,5 @@
-//! Tests the guard with cases, most of them by authors who had not seen its code. The tests are one program,
-//! which is linked only once.
+//! Tests the guard with cases that were written mostly by authors who had not seen the guard's code. All
+//! modules are one test program, so the linker runs only once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 

@@ -1,11 +1,11 @@
-//! Tests with hostile fixes, which neutralise tests and were written without knowledge of the guard, and with
-//! honest fixes. Each hostile fix is refused, or is reported and tried with the original tests (ADR 45, ADR
+//! Tests with hostile fixes, which neutralise tests, and with honest fixes. The authors of the fixes did not
+//! know the guard. Each hostile fix is refused, or is reported and tried with the original tests (ADR 45, ADR
 //! 51). No honest fix is refused.
 //!
 //! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is `==
 //! END NAME`, followed by the edits of its fix:
 //!
-//! * `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@- PATH` deletes one.
+//! * `@@ PATH` writes a whole file, `@> PATH PATH` moves a file, and `@- PATH` deletes a file.
 //! * `@~ PATH` edits a file by runs of lines. Each run consists of lines with `-`, which must occur in the
 //!   file, and of lines with `+`, which replace them. A run without `-` lines is appended to the file.
 //! * `about PATH` names a file that a finding concerns.
@@ -35,7 +35,8 @@ const LANGUAGES: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/rust.txt")),
 ];
 
-/// Minimum number of hostile fixes per language, and below it the minimum number of honest fixes in total.
+/// Minimum number of hostile fixes per language; the next constant is the minimum number of honest fixes in
+/// all languages together.
 const LEAST_HOSTILE: usize = 10;
 const LEAST_HONEST: usize = 20;
 
@@ -82,7 +83,7 @@ fn parse_subject(spec: &str) -> FindingSubject {
     }
 }
 
-/// Returns the files after the described edits.
+/// Returns the files after the edits. Adds moved files to `moved`.
 fn apply_edits(before: &Files, edits: &str, moved: &mut BTreeMap<String, String>) -> Files {
     let mut files = before.clone();
     let marked = ["@@ ", "@> ", "@~ ", "@- "]
@@ -131,8 +132,8 @@ fn apply_edit(text: &mut String, path: &str, body: &str) {
     }
 }
 
-/// Returns the guard's decision on a fix, and its report. A fix without a report counts as `told` if it
-/// changes files that can affect tests.
+/// Returns the guard's decision on a fix, and its report. If the guard reports nothing, the decision is
+/// `told` for a fix that changes files that can affect tests, and `nothing` otherwise.
 fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     let path = |name: &str| RepoPath::from_text(name);
     let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
@@ -170,7 +171,7 @@ fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     (if touched { "told" } else { "nothing" }, String::new())
 }
 
-/// Returns the guard's reports on hard-coded answers for the project's tests.
+/// Returns the guard's reports on code that hard-codes answers for the project's tests.
 fn report_answers(
     project: &Files,
     rewrites: &[FileRewrite<'_>],
@@ -236,8 +237,8 @@ fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused
     assert!(wrong.is_empty(), "{} are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Fixes by an author who has not seen the guard. Each hostile fix was tried with real runners: its tests
-/// pass although the bug remains. Each honest fix removes the bug.
+/// Fixes by an author who has not seen the guard. The author ran each hostile fix with real test runners: the
+/// tests pass although the bug remains. Each honest fix removes the bug.
 const SECOND: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/second/python.txt")),
     ("javascript", include_str!("../data/neutralised/second/javascript.txt")),
@@ -247,8 +248,8 @@ const SECOND: [(&str, &str); 6] = [
     ("rust", include_str!("../data/neutralised/second/rust.txt")),
 ];
 
-/// Maximum number of refused honest fixes. Some are refused, because the guard refuses any change of a test's
-/// inputs and tolerances, even an improvement.
+/// Maximum number of refused honest fixes. The guard refuses any change of a test's inputs and tolerances,
+/// even if the change improves the test.
 const MOST_REFUSED: usize = 2;
 
 #[test]
@@ -257,9 +258,9 @@ fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by another author who has not seen the guard. With each of them, `truing converge` succeeded without
-/// a report and the tests passed, although the product was wrong. Fixes with hard-coded answers for the
-/// tests' inputs are left out.
+/// Fixes by another author who has not seen the guard. For each of them, `truing converge` succeeded without
+/// a report and the tests passed, although the product was wrong. The set contains no fixes that hard-code
+/// answers for the tests' inputs.
 const THIRD: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/third/python.txt")),
     ("javascript", include_str!("../data/neutralised/third/javascript.txt")),
@@ -274,7 +275,7 @@ fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
 }
 
 /// Variants of the fixes in [`THIRD`] with another syntax, and typical honest changes to the same code. The
-/// author did not check whether the guard refuses them.
+/// author wrote these fixes without trying the guard on them.
 const FOURTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fourth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fourth/javascript.txt")),
@@ -288,8 +289,8 @@ fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by another author who has not seen the guard: hostile ones that contain special code for the tests'
-/// inputs, and similar honest ones.
+/// Fixes by another author who has not seen the guard. The hostile fixes contain special code for the tests'
+/// inputs; the honest fixes look similar.
 const FIFTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fifth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fifth/javascript.txt")),
@@ -297,8 +298,8 @@ const FIFTH: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/fifth/rust.txt")),
 ];
 
-/// Maximum number of undetected hostile fixes. The guard cannot distinguish a rule that fits only the tests'
-/// inputs, or a table of their digests, from a correct fix. The audit of the fix must detect such code.
+/// Maximum number of undetected hostile fixes. A rule or a table of digests that fits only the tests' inputs
+/// looks like a correct fix, so the guard cannot detect it. The audit of the fix must detect such code.
 const MOST_UNSEEN: usize = 43;
 
 #[test]
@@ -307,8 +308,8 @@ fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it
     assert!(unseen.len() <= MOST_UNSEEN && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by the author of the guard's rules: hostile ones with special cases for tests that the fix itself
-/// adds, and honest borderline cases.
+/// Fixes by the author of the guard's rules. Hostile fixes contain special cases for tests that the fix
+/// itself adds; honest fixes are borderline cases.
 const OWN: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/own/python.txt")),
     ("javascript", include_str!("../data/neutralised/own/javascript.txt")),
@@ -335,8 +336,8 @@ fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Fixes by another author who has not seen the guard: hostile ones in which test files rebind the names of
-/// tested code, and similar honest ones.
+/// Fixes by another author who has not seen the guard. In the hostile fixes, test files rebind names of
+/// tested code; the honest fixes look similar.
 const SIXTH: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/sixth/python.txt")),
     ("javascript", include_str!("../data/neutralised/sixth/javascript.txt")),
@@ -346,12 +347,12 @@ const SIXTH: [(&str, &str); 6] = [
     ("java", include_str!("../data/neutralised/sixth/java.txt")),
 ];
 
-/// Maximum number of undetected hostile fixes. They use settings of bundlers, options of tests, or names that
-/// loops and parameters bind.
+/// Maximum number of undetected hostile fixes. The undetected fixes use settings of bundlers, options of
+/// tests, or names that loops and parameters bind.
 const MOST_SILENT: usize = 13;
 
-/// Maximum number of refused honest fixes. Nearly all of them change the wording of an assertion; three
-/// rebind a name to the same target.
+/// Maximum number of refused honest fixes. Nearly all of these fixes change the wording of an assertion;
+/// three fixes rebind a name to the same target.
 const MOST_WRONG: usize = 23;
 
 #[test]
@@ -361,8 +362,8 @@ fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {
         let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
-            // In this test, only a report counts as detected. A changed test file without a report would only
-            // cause a run of the original tests.
+            // In this test, a hostile fix counts as detected only if the guard reports something. The
+            // decision `told` without a report does not suffice.
             let (end, told) = judge_case(&project, case);
             let end = if told.is_empty() { "nothing" } else { end };
             *ends.entry((case.end, end)).or_default() += 1;

@@ -1,6 +1,6 @@
-//! Checks the defects and fixes of `data/oracle.toml` with a real Python. The given test fails on the defect
-//! and on fixes that do not remove it. The test passes on the fix that removes the defect, and on fixes that
-//! weaken the test.
+//! Runs the tests of `data/oracle.toml` with a real Python on the defects and fixes. The given test fails on
+//! the defect, and on fixes that do not remove the defect. The test passes on the fix that removes the
+//! defect, and on fixes that weaken the test.
 
 use crate::cases;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use truing_guard::{FileRewrite, FileVersion, find_weakenings};
 
 use cases::{Case, read_cases};
 
-/// Returns true if the tests pass.
+/// Returns true if the test passes with this source.
 fn tests_pass(name: &str, source: &str, test: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: String, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -49,7 +49,7 @@ fn file_version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
 fn each_defect_and_each_fix_is_what_it_says() {
     let all = read_cases();
     assert_eq!(all.len(), 20);
-    // The cases run in parallel, because starting Python takes some time.
+    // The cases run in parallel, because each case starts Python several times.
     std::thread::scope(|scope| {
         for half in all.chunks(5) {
             scope.spawn(|| half.iter().for_each(check_case));

@@ -1,9 +1,10 @@
-//! Builds a model's view of a change, and tracks the files that it has read.
+//! Builds the view of a change that a model receives, and tracks which files the model has read.
 //!
-//! All content from the repository or from people on its forge is data. The prompt encloses this data in
-//! marks that the data cannot contain. The prompt contains the diffs of whole files until a size limit is
-//! reached. The other files are only named, and the model can read them with tools. A file that the model
-//! neither saw nor read does not count as reviewed.
+//! All content from the repository, and all text that people write at its forge, is untrusted data. The
+//! prompt encloses this data in marks that the data cannot contain. The prompt contains the diffs of whole
+//! files until a size limit is reached. For the other files, the prompt contains only the names, and the
+//! model can read these files with tools. A file that the model neither saw nor read does not count as
+//! reviewed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -31,19 +32,21 @@ use crate::telemetry;
 
 /// Prefix of the names of repositories without a forge.
 const LOCAL: &str = "local/";
-/// Maximum number of bytes of the change in the first prompt: about a quarter of a model's context.
+/// Maximum size of the change in the first prompt, in bytes: about a quarter of a model's context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
-/// The prompt does not show a larger change of one file. The model must request such a change in parts.
+/// If the change of one file is larger than this number of bytes, the prompt does not show it. The model must
+/// request such a change in parts.
 const WHOLE_BYTES: usize = 32 << 10;
 const WHOLE_LINES: usize = 700;
-/// Maximum number of files that the prompt names without their diffs, and of known findings.
+/// Maximum number of files that the prompt names without a diff, and maximum number of known findings in the
+/// prompt.
 const MAX_NAMED: usize = 500;
 /// Maximum number of characters of a title and of a name.
 const MAX_LINE_CHARS: usize = 300;
 /// Maximum number of bytes of a description.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
-/// People's description of a change, which is data.
+/// The description of a change by its author, which is untrusted data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChangeDescription {
     /// Title of the pull request.
@@ -75,7 +78,7 @@ pub(super) struct ReviewPromptInput<'a> {
     pub(super) change: &'a ReviewedChange,
     /// The result of the rules.
     pub(super) rule_results: &'a ReadingOutcome,
-    /// People's description of the change.
+    /// The description of the change by its author.
     pub(super) subject: &'a ChangeDescription,
     /// The key of the repository in the ledger.
     pub(super) repository: &'a str,
@@ -104,7 +107,7 @@ pub(super) struct EarlierReviewText {
 /// The diffs that fit into the prompt's size limit, and the names of all other files. Files without readable
 /// text are also named, because a changed symbolic link is part of the change.
 pub(crate) struct DiffExcerpt {
-    /// The diffs of the shown files, each complete.
+    /// The diffs of the shown files; each diff is complete.
     pub(crate) text: String,
     /// Names of files whose changes `text` does not contain.
     pub(crate) omitted_files: Vec<String>,
@@ -144,8 +147,8 @@ impl DiffExcerpt {
     }
 }
 
-/// Returns the name of a repository for a model. If a path on this machine identifies the repository, only
-/// the name of its folder is returned.
+/// Returns the name of a repository as the model sees it. If a path on this machine identifies the
+/// repository, only the name of its folder is returned.
 fn repository_name(repository: &str) -> String {
     let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
@@ -242,19 +245,19 @@ fn render_finding_line(raw: &RawFinding) -> String {
     )
 }
 
-/// Tools that record which files a model has read.
+/// Wraps the tools of a model and records which files the model has read.
 pub(crate) struct ViewTrackingTools<'a> {
     tools: &'a dyn RunTools,
     viewed_paths: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl<'a> ViewTrackingTools<'a> {
-    /// Creates the tools. `shown` contains the files whose change the prompt shows.
+    /// Creates the tools. `shown_paths` contains the files whose change the prompt shows.
     pub(crate) fn new(tools: &'a dyn RunTools, shown_paths: BTreeSet<RepoPath>) -> Self {
         Self { tools, viewed_paths: Mutex::new(shown_paths) }
     }
 
-    /// Returns the changed files that the model has not seen.
+    /// Returns the changed files that the model has neither seen in the prompt nor read.
     pub(crate) fn unseen_files(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let seen = self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
@@ -267,7 +270,7 @@ impl<'a> ViewTrackingTools<'a> {
     }
 }
 
-/// Marks the files that are not in `seen` as not reviewed.
+/// Marks the files that are not in `viewed_paths` as not reviewed.
 pub(super) fn mark_unseen_files(viewed_paths: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !viewed_paths.contains(path));
     let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });

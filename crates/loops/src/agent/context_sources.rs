@@ -49,7 +49,7 @@ pub struct ContextSources {
     /// True if several specialists review each change. If false, the repository's own specialists are not
     /// read.
     pub(super) specialists: bool,
-    /// The cached contexts, the latest last.
+    /// The cached contexts; the context that was added last is at the end.
     cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
@@ -58,7 +58,7 @@ pub struct ContextSources {
 pub struct ReviewContext {
     /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
-    /// A description of the commit or folder from which the repository's own files were read.
+    /// A description of the commit or folder that provides the repository's own files.
     pub from: String,
 }
 
@@ -108,8 +108,9 @@ impl CommitFileReader for LocalRepository {
 }
 
 impl ContextSources {
-    /// Reads the skills of the operator's folder, `NAME/SKILL.md`. Symbolic links in this folder are
-    /// followed, because it belongs to the operator and some deployments use links for all files.
+    /// Reads the skills in the operator's folder. Each skill is a file `NAME/SKILL.md`. Symbolic links in
+    /// this folder are followed, because it belongs to the operator and some deployments use links for all
+    /// files.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -192,16 +193,16 @@ impl ContextSources {
         Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
     }
 
-    /// Combines the operator's context with the context of a working tree. No link that leads out of the tree
-    /// is followed.
+    /// Combines the operator's context with the context of a working tree. Links that lead out of the tree
+    /// are not followed.
     pub fn read_working_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
             return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
         };
         let file = |path: &str| {
-            // The check does not follow the path if it is a symbolic link, so the link is reported even if
-            // its target does not exist.
+            // A symbolic link is not followed here, so the link is reported even if its target does not
+            // exist.
             root.join(path).symlink_metadata().ok()?;
             let content = tree.read_bytes(&RepoPath::from(path)).map_err(|reason| {
                 if reason == SkipReason::Symlink {
@@ -262,10 +263,11 @@ impl ContextSources {
     }
 }
 
-/// Returns the path and the role of a commit's file.
+/// Returns the path of a file in a commit, and the role of this file in the memory; `None` if the file has no
+/// role.
 fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
-    // If a link or a submodule has the path of one of these folders, the link or submodule is reported.
+    // A link or a submodule with the path of one of these folders is reported.
     let odd = || match path.strip_prefix(FOLDER)? {
         "" => Some(MemoryPath::Skill(path)),
         "/agents" => Some(MemoryPath::Specialist(path)),
@@ -309,8 +311,8 @@ fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     Ok((names, more))
 }
 
-/// Returns the sorted names of the first Markdown files in a folder, without their extensions, and the number
-/// of further files. Returns no names if the folder does not exist.
+/// Returns the sorted names of the first Markdown files in a folder, without extensions, and the number of
+/// files that were not returned. Returns no names if the folder does not exist.
 fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
@@ -321,7 +323,7 @@ fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
     (names, more)
 }
 
-/// Reads a plain file's bytes, up to a limit.
+/// Reads a plain file up to the maximum number of bytes.
 fn read_regular_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let facts = std::fs::metadata(path)?;
     if !facts.is_file() {

@@ -13,13 +13,13 @@ use truing_reader::redact::redact_secrets;
 /// The model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelReviewRun {
-    /// Status of the model's part at its end.
+    /// Final status of the model's part.
     pub status: ModelReviewStatus,
-    /// The runtime of the conversation.
+    /// The runtime that held the conversation with the model.
     pub runtime: ReviewRuntime,
-    /// Turns, cost and work of the model; none if no model was called.
+    /// The number of turns, the cost and other data about the model's work; `None` if no model was called.
     pub model_review: Option<ModelReview>,
-    /// The exhausted budget limit that people are asked to raise; none if they are not asked.
+    /// The exhausted budget limit that people are asked to raise; `None` if people are not asked.
     pub reached_spending_limit: Option<MicroUsd>,
 }
 
@@ -39,13 +39,14 @@ impl ModelReviewRun {
         self.status == ModelReviewStatus::Complete && self.model_review.is_some()
     }
 
-    /// Returns a deferred part. `level` is the repository's daily budget, which is used up.
+    /// Returns a part that is deferred until the time `until`. `level` is the daily budget of the repository,
+    /// which is exhausted.
     pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
         let reason = format!("daily budget hit: {}", level.exhausted_text());
         Self { status: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
-    /// Returns the model's part of a review in which this error prevented every call of the model.
+    /// Returns the model's part of a review that made no call, because this error prevented it.
     pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
             |error: String| Self { status: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
@@ -111,8 +112,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// If the run ended because its money was used up, names this budget level of the pull request as the
-    /// reason.
+    /// If the run ended because a budget was exhausted, the reason names `level`, the exhausted budget level
+    /// of the pull request.
     #[must_use]
     pub fn with_exhausted_budget(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
@@ -136,8 +137,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// Marks the part as incomplete if `failures` is not zero. `failures` is the number of file reads that
-    /// failed because the reader failed. Findings in these files are unknown.
+    /// Marks the part as incomplete if `failures` is not zero. `failures` is the number of files that the
+    /// reader failed to read. These files may contain findings that the model could not see.
     #[must_use]
     pub fn with_read_failures(self, failures: usize) -> Self {
         if failures == 0 || self.status != ModelReviewStatus::Complete {
@@ -176,8 +177,8 @@ impl ModelReviewRun {
         Self { status: ModelReviewStatus::Partial(reason), ..self }
     }
 
-    /// Marks the part as incomplete if `lost` findings of the model do not match the files, because the
-    /// location of their defects is unknown.
+    /// Marks the part as incomplete if `lost_count` findings of the model do not match the files. The
+    /// location of these defects is unknown.
     #[must_use]
     pub fn with_lost_findings(self, lost_count: u32) -> Self {
         if lost_count == 0 || self.status != ModelReviewStatus::Complete {

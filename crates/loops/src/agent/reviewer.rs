@@ -1,5 +1,5 @@
-//! Runs one model's review of a change. The model is the only reviewer, or one of several specialists that
-//! work in parallel.
+//! Runs the review of a change by one reviewer. The model is the only reviewer, or one of several specialists
+//! that work in parallel.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -29,13 +29,13 @@ use super::task::ModelTask;
 use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRun, ReviewTree};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 
-/// The names that a cassette uses for a review and its single agent.
+/// The names that identify a review and its only agent in a cassette.
 const RUN: &str = "review";
 const AGENT: &str = "reviewer";
 /// Maximum cost of one specialist.
 const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 
-/// The subject of a review, its model and its tools.
+/// The input of a review: the change, the model and the tools.
 #[derive(Clone, Copy)]
 pub(super) struct ReviewInput<'a> {
     pub(super) agent: &'a ModelAgent,
@@ -65,17 +65,18 @@ pub(super) struct ReviewerRun {
     pub(super) agent_run: AgentRunResult,
     /// The files whose change the reviewer saw.
     pub(super) viewed_paths: BTreeSet<RepoPath>,
-    /// Number of file reads that failed because the reader failed.
+    /// Number of files that the reader failed to read.
     pub(super) failures: usize,
     /// Digest of the prompt.
     pub(super) hash: String,
     pub(super) ms: u64,
-    /// The budget level of the pull request that limits the reviewer's money.
+    /// The budget level of the pull request that limits the reviewer's cost; `None` if no such level limits
+    /// it.
     pub(super) bound: Option<BudgetLevel>,
 }
 
 impl<'a> ReviewInput<'a> {
-    /// Returns one entry per reviewer: the skill of each specialist, or a single none for the only reviewer.
+    /// Returns one entry for each reviewer: the skill of a specialist, or `None` for the only reviewer.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
         match self.options.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
@@ -85,8 +86,8 @@ impl<'a> ReviewInput<'a> {
 
     /// Runs one reviewer. `side_by_side` is the number of reviewers that share the review's money.
     ///
-    /// The future is boxed and its type is erased, because one such future per specialist waits at the same
-    /// time.
+    /// The future is boxed and its type is erased: one such future per specialist exists at the same time,
+    /// and the futures are large.
     pub(super) fn run_reviewer(
         self,
         specialist: Option<&'a Skill>,
@@ -161,7 +162,8 @@ impl<'a> ReviewInput<'a> {
         let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
         let bound = bound.map(|left| left.level.clone());
         let limits = RunLimits { max_cost, ..agent.limits };
-        // A separate budget level prevents each reviewer from reserving money that the other reviewers need.
+        // Each reviewer has its own budget level, so no reviewer can reserve money that the other reviewers
+        // need.
         let own = name.as_ref().zip(max_cost).map(|(name, limit)| BudgetLevel {
             kind: BudgetLevelKind::Run,
             key: format!("{} {name}", budget.run),
@@ -200,15 +202,15 @@ impl<'a> ReviewInput<'a> {
     }
 }
 
-/// Returns a reviewer's share of a review's money.
+/// Returns the share of a review's money that one reviewer may spend.
 fn budget_share(review_budget: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
     let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
     MicroUsd(review_budget.map_or(most, |review_budget| most.min(review_budget.0 / reviewers)))
 }
 
-/// Combines the runs of several reviewers into one part of the review. `detail` contains the data about the
-/// review that `runs` does not contain.
+/// Combines the runs of several reviewers into the model's part of the review. `detail` contains data about
+/// the review that is not in `runs`.
 pub(super) fn combine_runs(
     runs: &[ReviewerRun],
     accepted_counts: &[u32],
@@ -233,8 +235,8 @@ pub(super) fn combine_runs(
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
-        // A denied tool may not exist. Its name is then arbitrary text by the model, so secrets are removed
-        // from the name.
+        // A denied tool may not exist. The model may have made up its name, so secrets are removed from the
+        // name.
         for (name, count) in &agent_run.denials {
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
@@ -282,8 +284,8 @@ pub(super) fn combine_runs(
     }
 }
 
-/// Returns the reason why a reviewer's part is incomplete. Unlike the reason of a single reviewer, it does
-/// not contain "rules only", because other reviewers may have completed their parts.
+/// Returns the reason why a reviewer's part is incomplete. Unlike the reason of an only reviewer, this reason
+/// does not contain "rules only", because other reviewers may have completed their parts.
 fn incomplete_reason(
     run: &AgentRunResult,
     status: &ModelReviewStatus,

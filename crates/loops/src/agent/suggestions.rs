@@ -1,5 +1,5 @@
 //! The parts of a model's review besides findings: replacements of lines, and a walkthrough of the change. A
-//! replacement is verified at each head before it is offered.
+//! replacement is verified at each head before a comment offers it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use truing_reader::redact::QuotedSecrets;
 /// Verifies the replacements that models propose, including those of earlier reviews. If verification fails,
 /// the replacement becomes text in the finding's body. Verification fails if the diff does not show the
 /// lines, if forges cannot apply the replacement, or if the replacement changes other lines. If the reader
-/// fails, no replacement is verified.
+/// fails, all replacements become text.
 pub(super) async fn check_suggestions(
     tree: &Path,
     reader: &dyn RepositoryReader,
@@ -62,7 +62,7 @@ fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
 }
 
 /// Returns the lines of all reviewers' walkthroughs, in the order of the reviewers. Only lines about files of
-/// the change are returned, without secrets.
+/// the change are returned. Secrets are removed from the lines.
 pub(super) fn collect_walkthrough<'a>(
     reported: impl Iterator<Item = &'a ReportedWalkthroughLine>,
     tree: &Path,

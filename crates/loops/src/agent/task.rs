@@ -1,4 +1,5 @@
-//! Runs a model with a prompt and a budget until the run ends. The calling loop interprets the report.
+//! Runs a model with a prompt and a budget until the run ends. The loop that calls this module interprets the
+//! model's report.
 
 use std::sync::Arc;
 
@@ -29,15 +30,15 @@ const FENCE_CHARS: usize = 32;
 
 /// The task of a model.
 pub(crate) struct ModelTask<'a> {
-    /// The budget that is charged.
+    /// The budget that the cost of the task is charged to.
     pub(crate) budget: RunBudget,
-    /// The names of the loop and of the agent in it, for traces and cassettes.
+    /// The name of the loop and the name of the agent, for traces and cassettes.
     pub(crate) name: (&'a str, &'a str),
     /// The prompt that the model begins with.
     pub(crate) prompt: &'a BuiltPrompt,
     /// Limits of turns, time and money.
     pub(crate) limits: RunLimits,
-    /// The gate that is consulted between turns.
+    /// The gate, which is checked between turns.
     pub(crate) gate: Arc<dyn WriteGate>,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct ModelSpend {
 }
 
 impl ModelAgent {
-    /// Builds a prompt from the modules with these names and values. The values of the task are untrusted
+    /// Builds a prompt from the named modules and the given values. The values of the task are untrusted
     /// data.
     ///
     /// # Errors
@@ -78,7 +79,8 @@ impl ModelAgent {
     }
 
     /// Runs the model until it has reported, or until a limit ends the run. `judge` returns the fault of a
-    /// report; the model gets this fault once and can correct the report.
+    /// report; `None` if the report is valid. The model receives the fault once and can then correct the
+    /// report.
     ///
     /// # Errors
     /// [`HaltReason`]
@@ -92,7 +94,7 @@ impl ModelAgent {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.hash.clone()));
         let ran = self.run_conversation(task, tools, judge).await;
         if ran.turns > 0 {
-            // The fallback model may have answered instead of the requested model.
+            // The model that answered may be the fallback model and not the requested model.
             spent.model = Some(ran.model.clone());
         }
         let (turns, tokens, cost_micro_usd) = (ran.turns, ran.usage.total(), ran.cost);
@@ -131,8 +133,8 @@ impl ModelAgent {
     }
 }
 
-/// Tools whose calls are recorded in the traces. The tools are for tasks without a change under review, so
-/// the tool that shows a change is not offered.
+/// Tools whose calls are recorded in the traces. These tools are for tasks without a change under review, so
+/// they do not include the tool that shows a change.
 pub(crate) struct TracedTools<T>(pub(crate) T);
 
 #[async_trait]
@@ -154,7 +156,7 @@ pub(crate) struct RestrictedTools<T, A> {
     pub(crate) tools: T,
     /// Decides if a file may be changed.
     pub(crate) admits: A,
-    /// One word for the purpose of the tools, for messages to the model.
+    /// Noun for the model's work in messages to the model, as in "the files that this … may change".
     pub(crate) purpose: &'static str,
 }
 
@@ -176,8 +178,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
     }
 }
 
-/// Returns the reason why a report is invalid: its fault, or the reason why the work ended. None if the
-/// report is valid. A report without a fault is also valid if a limit ended the work.
+/// Returns the reason why a report is not valid: the fault in the report, or the way in which the run ended.
+/// Returns `None` if the report is valid. If a limit ended the run, a report without a fault is valid.
 pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) -> Option<String> {
     match (end, fault) {
         (AgentRunEnd::Reported | AgentRunEnd::Limit(_), None) => None,
@@ -212,15 +214,15 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
     }
 }
 
-/// Returns the word in the marks around data. The word is derived from all of the shown data. The same data
-/// therefore results in the same prompt, and no author can predict the word and write it into the data.
+/// Returns the word in the marks around data. The word is derived from all the data that the prompt shows.
+/// The same data therefore gives the same prompt. No author can predict the word and write it into the data.
 pub(super) fn data_fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
     let mut word = hash_values(data);
     word.truncate(FENCE_CHARS);
     DataBoundary::new(&word)
 }
 
-/// Returns a digest of several values, each with its length.
+/// Returns a digest of several values. The digest includes the length of each value.
 pub(crate) fn hash_values<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for value in values {

@@ -1,8 +1,8 @@
-//! Runs auditors: fresh models that see a change but no earlier comments on the change.
+//! Runs auditors. An auditor is a fresh model that sees a change, but not the earlier comments on the change.
 //!
 //! Each auditor reads the diff and the files at the head. Truing compares each report with these files, and
-//! asks an auditor to read the changed files that it has not read. An auditor without a valid report has
-//! given no answer. A missing answer never counts as "nothing found".
+//! asks an auditor to read the changed files that it has not read. An auditor whose report is not valid
+//! counts as an auditor without an answer. A missing answer never counts as "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ const MAX_QUESTIONS: usize = 10;
 const MAX_GAPS: usize = 10;
 /// Maximum number of entries of each list of an absence proof.
 const MAX_KEPT: usize = 10;
-/// Maximum number of bytes of the dismissals in an auditor's prompt.
+/// Maximum size of the dismissed findings in an auditor's prompt, in bytes.
 const MAX_DISMISSED_BYTES: usize = 16 << 10;
 /// Maximum number of characters of a question or warning that is shown to people.
 const MAX_QUESTION_CHARS: usize = 300;
@@ -57,19 +57,19 @@ const MAX_QUESTION_CHARS: usize = 300;
 pub(super) struct AuditInput {
     pub(super) change: ReviewedChange,
     pub(super) rule_results: ReadingOutcome,
-    /// The files at the head.
+    /// The files at the head that is audited.
     pub(super) exported_commit: ExportedCommit,
     /// The findings that the change has to fix, if the change is a fix.
     findings_to_fix: Option<String>,
 }
 
-/// The outcome of one auditor.
+/// The answer of one auditor, with its cost and its problems.
 struct AuditorOutcome {
     answer: AuditorAnswer,
     absences: Vec<AbsenceProof>,
     questions: Vec<AuditQuestion>,
     model_cost: ModelSpend,
-    /// Servers that could not be used.
+    /// Servers whose tools the auditor could not use.
     servers: Vec<ServerProblem>,
     /// Error that ends the run, such as an exhausted budget or the kill switch.
     stop: Option<ActError>,
@@ -102,13 +102,13 @@ impl AuditInput {
         Ok(Self { change, rule_results, exported_commit, findings_to_fix: None })
     }
 
-    /// Marks the change as a fix of these findings.
+    /// Returns the same input for a change that is a fix of these findings.
     pub(super) fn with_fixed_findings(self, findings: String) -> Self {
         Self { findings_to_fix: Some(findings), ..self }
     }
 
     /// Runs these auditors in parallel. `starting` is the commit at which the run began. Lines that were
-    /// added after this commit belong to fixes.
+    /// added after this commit are the work of fixes.
     pub(super) async fn run_auditors(
         &self,
         runner: &mut ConvergeRunner<'_>,
@@ -187,7 +187,8 @@ impl AuditInput {
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
-    /// Returns the reason why no code would be audited, if all changed code is ignored.
+    /// If the configuration excludes all changed code, returns this as the reason why nothing would be
+    /// audited.
     fn unaudited_reason(&self) -> Option<String> {
         let ReviewCoverage { reviewed, not_reviewed } = &self.rule_results.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
@@ -282,8 +283,9 @@ impl AuditInput {
         }
     }
 
-    /// Returns the findings that fixers declined or reported as fixed, and whose lines still exist in the
-    /// file. For a finding reported as fixed, the surrounding lines must also be unchanged.
+    /// Returns the findings that remain, although fixers declined them or reported them as fixed: their lines
+    /// still exist in the file. If a finding was reported as fixed, it remains only if the surrounding lines
+    /// are also unchanged.
     fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.exported_commit.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.read_text(path).map(|text| redact_secrets(&text));
@@ -306,7 +308,8 @@ impl AuditInput {
                     match locate_at_head(finding, &head) {
                         FollowOutcome::Found { path, start, end } => {
                             let text = text(&path)?;
-                            // If a line next to the finding was added, this line may be the fix.
+                            // A new line beside the finding may be the fix, so the surrounding lines are
+                            // compared.
                             let now = head.lines_around(&path, (start, end), &raw.snippet)?;
                             let beside =
                                 |around: &SurroundingLines| (around.before.clone(), around.after.clone());
@@ -374,8 +377,8 @@ impl AuditInput {
     }
 }
 
-/// Converts the absences of a valid report to the stored type. Secrets are removed from the model's quotes,
-/// because the files may contain secrets.
+/// Converts the absences in a valid report to proofs of absence that can be stored. Secrets are removed from
+/// the model's quotes, because the files may contain secrets.
 fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
@@ -429,8 +432,8 @@ impl LineOrigins {
     }
 }
 
-/// Lists the dismissed findings whose lines still exist, for an auditor's prompt. The list is data, with one
-/// finding per line. If the auditor repeats a dismissed finding, Truing drops the repeated finding later.
+/// Lists the dismissed findings whose lines still exist, for an auditor's prompt. The list has one line for
+/// each finding. If the auditor repeats a dismissed finding, Truing drops the repeated finding later.
 fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {

@@ -1,7 +1,7 @@
 //! Checks a fix before it is published.
 //!
 //! The fix must keep the tests, and the gate must accept the fix. The repository's own checks that passed
-//! before the fix must still pass. In addition, a fresh auditor audits only the fix. The cheapest check runs
+//! before the fix must still pass. In addition, a fresh auditor audits the fix alone. The cheapest check runs
 //! first. If a check finds a problem, the remaining checks are skipped to save their cost.
 
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ const MAX_TESTS: usize = 64;
 const MAX_LINES: usize = 60;
 
 impl ConvergeRunner<'_> {
-    /// Checks the fix and returns its problems.
+    /// Performs all checks of the fix, and returns the problems of the fix.
     pub(super) async fn check_fix(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
@@ -62,7 +62,7 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeEvent::Checked(problems))
     }
 
-    /// Adds the warnings to the record if the fix is accepted. The warnings report that the fix may
+    /// If the fix is accepted, adds the warnings to the record. The warnings report that the fix may
     /// neutralise tests, or that no test confirms the fix.
     fn add_fix_warnings(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
@@ -75,8 +75,8 @@ impl ConvergeRunner<'_> {
         self.record.detail.state.findings.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
-    /// Returns the problems in the changed files of the fix: unreadable content, deleted or weakened tests,
-    /// and changes without effect. Also returns notices for people, in case the fix is accepted.
+    /// Returns the problems in the files that the fix changes: unreadable content, deleted or weakened tests,
+    /// and changes that have no effect. Also returns warnings for people, which apply if the fix is accepted.
     async fn check_rewrites(
         &mut self,
         head: &Sha,
@@ -113,7 +113,7 @@ impl ConvergeRunner<'_> {
         Ok((problems, reported))
     }
 
-    /// Returns the parts of the fix that hard-code results for existing tests.
+    /// Returns the parts of the fix that hard-code the results that existing tests expect.
     async fn hard_coded_results(
         &self,
         head: &Sha,
@@ -250,7 +250,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the files that a fix changes, each with its old and its new path. The diff may omit a path
-    /// that a git index cannot contain; such a path is included.
+    /// that git does not permit in an index; such a path is included here.
     async fn rewritten_paths(
         &mut self,
         head: &Sha,
@@ -270,9 +270,9 @@ impl ConvergeRunner<'_> {
         Ok(paths)
     }
 
-    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. If the
-    /// fixed code fails the original tests because the required behaviour has changed, the new tests must
-    /// fail without the fix.
+    /// Returns a problem for each check that shows that the fix has made its tests meaningless. The fixed
+    /// code has to pass the original tests. If it fails them, the required behaviour may have changed; the
+    /// new tests must then fail without the fix.
     async fn meaningless_tests(
         &mut self,
         head: &Sha,
@@ -291,8 +291,8 @@ impl ConvergeRunner<'_> {
         };
         let verdicts = VerificationReport::compare(Some(after_fix), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        // If the findings are about the tests themselves, the fix may consist of test changes alone. A check
-        // that failed before such a fix is ignored.
+        // If all findings are about the tests themselves, the fix may change only tests. Then, a check that
+        // already failed before the fix is ignored.
         let about: BTreeSet<RepoPath> =
             self.finding_subjects().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
@@ -347,8 +347,8 @@ impl ConvergeRunner<'_> {
         Ok(verified.verification)
     }
 
-    /// Returns the cache scope of dependency set-ups that a model's code made. Only the fixes of this run use
-    /// these set-ups.
+    /// Returns the cache scope for dependency set-ups that the code of a fix made. Only the fixes of this run
+    /// use these set-ups.
     fn fix_cache_scope(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
         CacheScope::new(format!("{own} fix")).with_trusted(own)
@@ -366,8 +366,8 @@ impl ConvergeRunner<'_> {
         Ok(verifier.verify_tree(tree.path(), &scope, baseline).await?)
     }
 
-    /// Returns the findings of a fresh auditor who sees only the fix. If the auditor gives no valid answer,
-    /// the audit is repeated. A fix that was not audited is not pushed.
+    /// Returns the findings of a fresh auditor that sees only the fix. If the auditor gives no valid answer,
+    /// the audit is repeated. A fix without an audit is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = render_findings(&self.record.detail.state.findings);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
@@ -404,8 +404,8 @@ fn weakening_warning(weakening: &Weakening) -> String {
     format!("a fix may hide a test failure; review it: {weakening}")
 }
 
-/// Returns a warning for people that a fix changes tests, with the reason why no check confirms the changes.
-/// None if no test changed.
+/// Returns a warning that the fix changes tests, with the reason why no check confirms these changes. Returns
+/// `None` if no test was changed.
 fn untested_change_warning(changed_paths: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
     let files = summarise_paths(&changed_paths.iter().collect::<Vec<_>>());
     (!changed_paths.is_empty()).then(|| {
@@ -434,7 +434,8 @@ fn output_tail(argv: &[String], output: &str, errors: &str) -> String {
     format!("{}\n{}", argv.join(" "), last.join("\n"))
 }
 
-/// Returns a problem if the fix turns a file into binary data, because no audit can read such a file.
+/// Returns a problem if the fix turns a text file into a binary file, because audits cannot read binary
+/// files.
 fn binary_file_problem(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;

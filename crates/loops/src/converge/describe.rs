@@ -1,9 +1,9 @@
-//! Writes the description of a pull request after its run has ended. The description states the effect of the
-//! change without its history. Text that people marked as theirs must remain word for word. If the new
-//! description does not contain this text, the old description stays.
+//! Writes the description of a pull request after its run has ended. The description states what the change
+//! does now, and not how the change developed. Text that people marked as their own must stay in the
+//! description word for word. If the new description does not contain this text, the old description stays.
 //!
-//! A failure only adds a warning to the run. If the kill switch is on or the lease is lost, the description
-//! is written later.
+//! If the description cannot be written, the run only records a warning. If the kill switch is on or the
+//! lease is lost, the description is written later.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,14 +26,14 @@ use super::pull::{effect_error, forge_error};
 use super::pursue::PullRequestRunner;
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
-/// The name of the model that writes the description, for traces.
+/// The name in traces of the model that writes the description.
 const WRITER: &str = "describer";
 /// Maximum number of characters of a title and of a warning.
 const MAX_LINE: usize = 300;
 
 impl PullRequestRunner<'_> {
-    /// Describes the change, if this is configured and the head has not been described yet. If the kill
-    /// switch forbids the write, returns the exit with which the run stops.
+    /// Describes the change, if this is configured and the head has not been described yet. If the gate of
+    /// the kill switch forbids the write, returns the exit that stops the run.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken over.
@@ -52,8 +52,8 @@ impl PullRequestRunner<'_> {
             }
             Err(stop @ ActError::Halted(_)) => return self.runner.closed_gate_exit(&stop).map(Some),
             Err(reason) => {
-                // If the model's answer is unusable, the next answer would probably be unusable, too. It
-                // would cost money, so there is no retry for this head.
+                // If the model's answer is unusable, the next answer would probably be unusable, too. Another
+                // answer would cost money, so there is no retry for this head.
                 if matches!(reason, ActError::NoAnswer(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
@@ -116,8 +116,8 @@ impl PullRequestRunner<'_> {
         if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
             return Err(ActError::NoAnswer(why));
         }
-        // Text that looks like a secret is removed. If people wrote such text in a part that must remain, the
-        // old description stays.
+        // Text that looks like a secret is removed. If a part that people want to keep contains such text,
+        // the old description is kept.
         let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
         if let Some(why) = judge(&body) {
             return Err(ActError::NoAnswer(why));

@@ -1,9 +1,9 @@
-//! Runs fixers. Each fix uses a fresh model on a private clone. The model sees only the newest report, which
-//! an audit or the gate made.
+//! Runs fixers. A fresh model makes each fix, in a private clone. The model sees only the newest report of an
+//! audit or of the gate.
 //!
-//! Truing accepts changes only in files that the fixer may change. It copies these files to a folder in which
-//! no command of the fixer has run, and creates one commit. The commit has no visible ref until it is pushed.
-//! Other changes are discarded and reported.
+//! Truing accepts changes only in files that the fixer may change. Truing copies the changed files to a
+//! folder in which no command of the fixer has run, and creates one commit. Before the push, no visible ref
+//! points to this commit. Changes in other files are discarded and reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,20 +33,20 @@ use crate::agent::{ModelSpend, ModelTask, RestrictedTools, TracedTools, describe
 use crate::files::{FileContentChange, read_changes, summarise_paths, write_changes};
 use crate::machine::SystemClock;
 
-/// The names of a fixer in traces.
+/// The name of a fixer's runs in traces.
 const RUN: &str = "converge";
 const FIXER: &str = "fixer";
 /// Maximum number of bytes of the findings, problems or gate output in a fixer's prompt.
 const MAX_SHOWN: usize = 96 << 10;
 /// Maximum number of characters of the summary in a commit's first line.
 const MAX_SUBJECT: usize = 72;
-/// Maximum number of paths in a fixer's list of files that it may change.
+/// Maximum number of paths in the list of files that a fixer may change, in the fixer's prompt.
 const MAX_PATHS: usize = 500;
 
 /// The task of a fixer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FixerTask<'a> {
-    /// Fix the findings of the audit, and these problems of the existing fix.
+    /// Fix the findings of the audit, and the given problems of the existing fix.
     Findings(&'a [FixProblem]),
     /// Fix the problems in this output of the gate.
     Gate(&'a str),
@@ -56,24 +56,24 @@ pub(super) enum FixerTask<'a> {
 enum FixerReport {
     /// The fixer ended with its report.
     Complete(FixReport),
-    /// A limit stopped the fixer. The changes that the fixer made before the limit are examined like any
-    /// other fix.
+    /// A limit ended the fixer's run. The changes that the fixer made before the limit are checked in the
+    /// same way as a complete fix.
     CutOff(String),
     /// The fixer failed or made no valid report. All of its changes are discarded.
     NoReport(String),
 }
 
-/// The outcome of a fixer.
+/// The outcome of a fixer's run.
 enum FixerOutcome {
     /// The fixer's report, if it made one, and its commit, if it changed something.
     Completed(Option<FixReport>, Option<FixCandidate>),
-    /// The fixer has no result, for this reason.
+    /// The run has no usable result, for the given reason.
     NoResult(String),
 }
 
 /// The files that a fixer may change.
 struct FixerPathPolicy {
-    /// Files of the change, and files that findings name.
+    /// Files of the change, and files that are named by findings.
     paths: BTreeSet<RepoPath>,
     policy: Arc<AgentPolicy>,
 }
@@ -101,7 +101,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// Runs a fixer on the gate's report.
+    /// Runs a fixer on the report of the gate.
     pub(super) async fn fix_gate_report(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Gate(output)).await? {
             FixerOutcome::Completed(_, candidate) => ConvergeEvent::Mended(candidate),
@@ -196,7 +196,7 @@ impl ConvergeRunner<'_> {
         Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
 
-    /// Runs the model that fixes.
+    /// Runs the model that makes the fix.
     async fn ask_fixer(
         &self,
         fixer_task: FixerTask<'_>,
@@ -252,8 +252,8 @@ impl ConvergeRunner<'_> {
             self.agents.sandbox,
         )?;
         let admits = |path: &RepoPath| path_policy.allows_path(path);
-        // The tool that shows the change is not offered, because the fixer can see its own changes with `git
-        // diff`.
+        // The tools do not include the tool that shows the change, because the fixer can see its own changes
+        // with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
@@ -283,7 +283,8 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// Builds the commit's message. Its first line contains the fixer's summary, cleaned and on one line.
+    /// Builds the message of the fix commit. The first line contains the summary by the fixer, cleaned and
+    /// shortened.
     fn commit_message(&self, task: FixerTask<'_>, summary: &str) -> String {
         let (kind, without, of) = match task {
             FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
@@ -291,7 +292,8 @@ impl ConvergeRunner<'_> {
                 ("fix(gate)", "address what the gate reports", "Requested by the gate before audit")
             }
         };
-        // Forges and their checks interpret words in brackets, issue numbers and names as commands.
+        // Brackets, `#` and `@` are removed, because forges and their checks could treat the text as commands
+        // or references.
         let summary: String =
             redact_secrets(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
         let summary = line::clean_line(&summary, MAX_SUBJECT);
@@ -309,7 +311,8 @@ pub(super) fn fixer_identity() -> GitIdentity {
     GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
-/// Maps the ids of findings to the fixer's verdicts. Ids that were not in the prompt are ignored.
+/// Returns the fixer's verdict on each finding, by the id of the finding. Ids that were not in the prompt are
+/// ignored.
 fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match report.findings.get(finding.id.as_str())? {
@@ -321,7 +324,8 @@ fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap
     open_findings.iter().filter_map(word).collect()
 }
 
-/// Returns a message for the fixer that lists the findings which its report does not answer.
+/// Returns a message for the fixer that lists the findings without a verdict in the report; `None` if all
+/// findings have one.
 fn unanswered_message(open_findings: &[Finding], report: &FixReport) -> Option<String> {
     let ids = open_findings.iter().map(|finding| finding.id.as_str());
     let left: Vec<&str> = ids.filter(|id| !report.findings.contains_key(*id)).collect();
@@ -349,7 +353,7 @@ pub(super) fn render_findings(findings: &[Finding]) -> String {
     findings.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the text, shortened to its beginning if it is too long.
+/// Returns the text; if it is too long, returns only its beginning.
 fn truncate_text(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let cut = text.get(..end).unwrap_or_default();

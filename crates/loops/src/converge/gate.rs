@@ -1,14 +1,15 @@
-//! The gate: the commands that the operator has configured, linters, and the rule packs. The gate has to be
-//! clean before each audit.
+//! The gate: the commands that the operator has configured, linters, and the rule packs. The gate must have
+//! no blocking findings before each audit.
 //!
 //! A command exits with 0 if it finds nothing, and with 1 if it has findings. Any other exit means that the
 //! command could not run, which no change of the code can fix. Like a check, each command runs on its own
-//! copy of the files. Changes to this copy affect neither the other commands nor the caller's tree.
+//! copy of the files. A command's changes to its copy affect neither the other commands nor the caller's
+//! tree.
 //!
-//! Each line of a command's output is a finding. A finding on a changed line blocks, and a finding on another
-//! line of the repository is only advisory. A finding without a location blocks, because it may be about a
-//! changed line. The limit on findings applies separately to blocking and to advisory findings, so old
-//! findings never hide a new finding.
+//! Each line of a command's output is a finding. A finding on a changed line blocks. A finding on an
+//! unchanged line is only advisory. A finding without a location blocks, because it may be about a changed
+//! line. The maximum number of findings applies separately to blocking and to advisory findings. Advisory
+//! findings therefore never displace a blocking finding.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -46,7 +47,7 @@ const FINDINGS_EXIT_CODE: u8 = 1;
 pub struct GateCommands {
     /// The commands in order, each a program and its arguments.
     pub argv: Vec<Vec<String>>,
-    /// Runs the commands after the set-up that the verifier's plan defines.
+    /// Runs the commands, after the set-up in the verifier's plan.
     pub verifier: Verifier,
 }
 
@@ -68,7 +69,7 @@ pub struct GateResult {
 /// The blocking findings, or the advisory findings.
 #[derive(Debug, Default)]
 pub struct GateFindings {
-    /// The first findings in the order in which they were found, at most [`MAX_KEPT`].
+    /// The findings that were found first, in order; at most [`MAX_KEPT`].
     pub findings: Vec<GateFinding>,
     /// Number of further findings that are not kept.
     pub left_out: usize,
@@ -77,7 +78,7 @@ pub struct GateFindings {
 /// A finding of the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateFinding {
-    /// The rule or the command that reported the finding, as text.
+    /// Name of the rule or the command that reported the finding.
     pub reporter: String,
     /// The file and the line, if the finding names them.
     pub location: Option<(RepoPath, u32)>,
@@ -96,15 +97,15 @@ pub struct GateCommandRun {
     pub ms: u64,
 }
 
-/// The reason why the gate has no result. Fixers do not get this error, because no change of the code can fix
-/// it.
+/// The reason why the gate has no result. The error is not passed to fixers, because no change of the code
+/// can remove its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command could not run.
     #[error("code rules gate could not run: `{command}`: {reason}")]
     Command {
         command: String,
-        /// The cause of the command's failure, and its last output.
+        /// The cause of the failure, and the end of the command's output.
         reason: String,
     },
     /// A linter failed, or its findings are incomplete.
@@ -131,8 +132,9 @@ pub enum GateError {
 }
 
 impl GateCommands {
-    /// Runs the commands on a change and adds their findings. `tree` contains the head of the change, with a
-    /// git folder if the commands use git, and is not changed. `trust` determines whose set-ups may be used.
+    /// Runs the commands on a change, and adds their findings to `result`. `tree` contains the files at the
+    /// head of the change, and a git folder if the commands use git. The commands do not change `tree`.
+    /// `trust` determines which dependency set-ups may be used.
     ///
     /// # Errors
     /// [`GateError`]; findings are not errors.
@@ -242,8 +244,8 @@ impl GateResult {
     fn add_output(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
-            // True if the previous finding blocks; none before the first finding. An indented line continues
-            // the previous finding.
+            // True if the previous finding blocks; `None` if there is no previous finding. An indented line
+            // continues the previous finding.
             let mut above = None;
             for line in text.lines() {
                 let stripped = anstream::adapter::strip_str(line).to_string();
@@ -284,7 +286,7 @@ impl GateFindings {
         }
     }
 
-    /// Appends a continuation line to the last finding.
+    /// Appends a continuation line to the finding that was added last.
     fn append_line(&mut self, continuation: &str) {
         if self.left_out == 0
             && let Some(last) = self.findings.last_mut()
@@ -295,7 +297,7 @@ impl GateFindings {
     }
 }
 
-/// Formats the finding as compilers and linters do, followed by its rule or command in brackets.
+/// Formats the finding as compilers and linters do, with the rule or command in brackets at the end.
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.location {
@@ -305,17 +307,17 @@ impl fmt::Display for GateFinding {
     }
 }
 
-/// The changed lines of a tree.
+/// Finds the changed lines that the output of a command names.
 struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
-    /// Cached files by path text; none if the text is not the path of a file in the tree.
+    /// Cache of resolved paths by their text; `None` if the text is not the path of a file in the tree.
     path_cache: BTreeMap<String, Option<RepoPath>>,
 }
 
 impl ChangedPlaces<'_> {
-    /// Returns the location at the start of a line, the text after the location, and true if the finding
-    /// blocks.
+    /// Parses one line of output. Returns the location at its start, the text after the location, and true if
+    /// the finding blocks.
     fn parse_line<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
         let Some((path, line, rest)) = self.parse_place(text) else { return (None, text, true) };
         let ranges = self.lines.get(&path).map(Vec::as_slice).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Converts a comment of another reviewer to a finding for a fixer. The comment's text is data.
+//! Converts a comment of another reviewer to a finding for a fixer. The text of the comment is untrusted
+//! data.
 
 use truing_core::code::CodeDigests;
 use truing_core::converge::{AuditorFinding, LineOrigin};
@@ -10,7 +11,8 @@ use truing_core::line;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
-/// Prefix of the rule name of a reviewer's finding. The id of the thread's first comment follows it.
+/// Prefix of the rule name that a reviewer's finding has. The rest of the rule name is the id of the first
+/// comment in the thread.
 pub(super) const REVIEWER_RULE_PREFIX: &str = "reviewer/";
 /// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
 const MAX_SAID: usize = 4 << 10;

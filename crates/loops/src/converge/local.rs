@@ -1,5 +1,5 @@
-//! A branch of a local repository as a [`BranchWorkspace`]. There are no other reviewers, and fixes are
-//! written to the run's own branch, `truing/run/ID`. The checked-out branch stays unchanged.
+//! Implements [`BranchWorkspace`] for a branch of a local repository. There are no other reviewers, and fixes
+//! are written to a separate branch of the run, `truing/run/ID`. The checked-out branch stays unchanged.
 
 use async_trait::async_trait;
 use truing_core::converge::record::ConvergeRecord;
@@ -9,7 +9,7 @@ use truing_git::{GitError, LocalRepository, Mirror};
 
 use super::{ActError, BranchWorkspace, PublishOutcome};
 
-/// A local repository on which a run works.
+/// The local repository that a run works in.
 #[derive(Debug)]
 pub struct LocalWorkspace<'a> {
     /// The repository of the branch.
@@ -18,7 +18,7 @@ pub struct LocalWorkspace<'a> {
     pub mirror: &'a Mirror,
 }
 
-/// The prefix of the names of runs' branches.
+/// The prefix of the branches that runs create.
 pub const RUNS: &str = "truing/run";
 
 /// Returns the name of a run's branch.

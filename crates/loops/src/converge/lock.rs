@@ -1,5 +1,5 @@
-//! Allows only one run at a time on a branch of a local repository, with a file lock. The kernel releases the
-//! lock when its process exits.
+//! A file lock that allows only one run at a time on a branch of a local repository. When the process that
+//! holds the lock exits, the kernel releases the lock.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use truing_core::id::{RunId, SlotKey};
 
-/// Maximum number of bytes that are read from a lock file. The file contains a run's id.
+/// Maximum number of bytes that are read from a lock file. The file contains only the id of a run.
 const MAX_BYTES: u64 = 256;
 
 /// The reason why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
-    /// This run holds the lock.
+    /// The run with this id holds the lock.
     #[error("already running: {0}")]
     AlreadyRunning(String),
     /// The folder or the file cannot be used.
@@ -23,14 +23,15 @@ pub enum RunLockError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// A lock on the branch of a key. It is released when this value is dropped or the process exits.
+/// The lock on the branch that a key names. The lock is released when this value is dropped or the process
+/// exits.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
 }
 
 impl RunLock {
-    /// Acquires the lock, with a lock file in the user's own folder.
+    /// Acquires the lock. The lock file is in a folder that belongs to the user.
     ///
     /// # Errors
     /// [`RunLockError`]
@@ -56,7 +57,8 @@ impl RunLock {
         }
     }
 
-    /// True if a run holds the lock. Does not create the lock file.
+    /// True if a run holds the lock on the branch of this key. If the lock file does not exist, it is not
+    /// created.
     ///
     /// # Errors
     /// [`RunLockError::Io`]

@@ -1,11 +1,12 @@
-//! A pull request as a [`BranchWorkspace`].
+//! Implements [`BranchWorkspace`] for a pull request.
 //!
-//! Each audit becomes one review, each finding one comment, and each fix one push. The push succeeds only if
-//! the branch is still at the head on which the fix was made. Each finding of an audit gets one answer. The
+//! Each audit becomes one review, each finding one comment, and each fix one push. A push succeeds only if
+//! the branch is still at the head that the fix was made for. Each finding of an audit gets one answer. The
 //! answer "fixed" is written after a later audit no longer finds the defect.
 //!
-//! Every write is an effect, so repeating it creates no duplicate. If a review cannot be posted, one comment
-//! is posted instead. If this also fails, the run continues, because its report contains all findings.
+//! Each write is an effect that detects if it was already made, so repeating the write creates no duplicate.
+//! If a review cannot be posted, one comment is posted instead. If this also fails, the run continues,
+//! because its report contains all findings.
 
 use async_trait::async_trait;
 use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerTrigger};
@@ -37,13 +38,13 @@ use crate::machine::SystemClock;
 
 /// The prefix of the topic of a finding's comment.
 pub(crate) const FINDING: &str = Topic::FINDING;
-/// The prefix of the topic of an answer, and the prefix of the text of an answer that reports a fix.
+/// The prefix of the topic of an answer to a finding, and the first word of an answer that reports a fix.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIX_REPORT_PREFIX: &str = "Fixed";
 /// Maximum number of characters of a title and of a reason.
 const MAX_LINE: usize = 300;
 
-/// A pull request on which a run works.
+/// The pull request that a run works on.
 #[derive(Debug)]
 pub struct PullRequestWorkspace<'a> {
     /// Client for the repository at the forge.
@@ -52,32 +53,34 @@ pub struct PullRequestWorkspace<'a> {
     pub effects: EffectExecutor<'a>,
     /// The mirror that contains the pull request's commits.
     pub mirror: &'a Mirror,
-    /// Client of the forge that has the repository.
+    /// Client for the forge's server.
     pub server: &'a AnyForgeServer,
     /// The id and the name of the repository that contains the pull request's branch.
     pub head_repository_ref: (&'a str, &'a str),
-    /// The head repository as the forge reports it, from which the head is fetched.
+    /// The repository of the pull request's branch, as the forge reports it. The head is fetched from this
+    /// repository.
     pub head_repository: Option<&'a HeadRepository>,
     /// The target branch of the pull request.
     pub target_branch: &'a str,
-    /// The kind of review that is posted when there are findings.
+    /// The kind of review that is posted if an audit has findings.
     pub event: ReviewEvent,
     /// True if a finding's thread is resolved after the finding is fixed.
     pub resolves: bool,
-    /// The reason why nothing can be pushed, if there is one.
+    /// The reason why nothing can be pushed; `None` if pushes are possible.
     pub read_only: Option<String>,
-    /// The comment that is written after each push, if any: see [`comment_after_push`].
+    /// The comment that is written after each push; `None` if no comment is written: see
+    /// [`comment_after_push`].
     pub post_push_comment: Option<&'static str>,
-    /// Source of stop requests by people, checked before each act. None if the holder of the lease receives
-    /// stop requests in another way.
+    /// Source of stop requests by people, checked before each act. `None` if the holder of the lease receives
+    /// stop requests by other means.
     pub stops: Option<&'a dyn StopRequests>,
 }
 
-/// The comment that triggers Bugbot. The comment must contain no other text.
+/// The comment that makes Bugbot start a review. The comment must contain no other text.
 const BUGBOT: &str = "bugbot run";
 
-/// Returns the comment to write after each push, if any. Returns none if a configured reviewer is already
-/// called with the same text.
+/// Returns the comment that is written after each push; `None` if no such comment is configured. Also returns
+/// `None` if the run already calls a configured reviewer with the same text.
 pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
@@ -95,13 +98,13 @@ struct FindingReply<'a> {
     text: String,
     /// True if the answer reports that the finding is fixed.
     is_fixed: bool,
-    /// Number of the fix to which the answer belongs.
+    /// Number of the fix that the answer refers to.
     round: usize,
 }
 
 impl PullRequestWorkspace<'_> {
-    /// Checks at the forge that the pull request is still open. Called before every write to the pull
-    /// request.
+    /// Checks at the forge that the pull request is still open. This check is made before every write to the
+    /// pull request.
     ///
     /// # Errors
     /// [`ActError::CannotContinue`] if the pull request is closed or merged.
@@ -110,11 +113,11 @@ impl PullRequestWorkspace<'_> {
         self.check_details_open(record, &now).await
     }
 
-    /// Checks that these details belong to an open pull request.
+    /// Checks that the pull request with these details is open.
     ///
     /// # Errors
-    /// [`ActError::CannotContinue`] if the pull request is closed or merged. The error contains the fixes that were
-    /// not merged.
+    /// [`ActError::CannotContinue`] if the pull request is closed or merged. The error contains the fixes
+    /// that were not merged.
     pub(super) async fn check_details_open(
         &self,
         record: &ConvergeRecord,
@@ -145,7 +148,7 @@ impl PullRequestWorkspace<'_> {
         Err(ActError::CannotContinue { exit, unreached })
     }
 
-    /// Checks if a person has stopped the run.
+    /// Returns an error if a person has stopped the run.
     ///
     /// # Errors
     /// [`ActError::StoppedByUser`]: a person has stopped it.
@@ -162,7 +165,7 @@ impl PullRequestWorkspace<'_> {
         fetch::fetch_commits(self.server, self.mirror, head, self.head_repository, other_commits).await
     }
 
-    /// True if a head contains this commit. If the check fails, returns false.
+    /// True if a head contains this commit. If the history cannot be read, returns false.
     async fn head_contains(&self, head: &Sha, commit: &Sha) -> bool {
         if head == commit {
             return true;
@@ -173,8 +176,8 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Writes the comment that triggers a reviewer. If `own_comments` contains more than `known_calls`
-    /// comments, an interrupted run has already written the comment, so nothing is written.
+    /// Writes the comment that makes a reviewer start. If there are more than `known_calls` comments in
+    /// `own_comments`, an interrupted run has already written the comment, and nothing is written.
     pub(super) async fn trigger_reviewer(
         &self,
         text: &str,
@@ -184,21 +187,22 @@ impl PullRequestWorkspace<'_> {
         if own_comments.len() > known_calls {
             return Ok(());
         }
-        // `since` must be a time of the forge's clock that is later than all earlier comments.
+        // `since` must be a time by the forge's clock, and must be later than the creation of all earlier
+        // comments.
         let since = own_comments
             .last()
             .map_or(UnixMillis(0), |newest| UnixMillis(newest.created.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
-    /// True if reactions show that a comment has started a reviewer. Always false on forges without
-    /// reactions.
+    /// True if the reactions to a comment show that the reviewer has started. On forges without reactions,
+    /// returns false.
     pub(super) async fn has_started_reviewer(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.server.capability().reactions && !self.forge.eye_reactions(comment).await?.is_empty())
     }
 
-    /// Writes a trigger comment, unless the newest trigger comment, by any author, has already started the
-    /// reviewer.
+    /// Writes a trigger comment, unless the reviewer has already started because of the newest trigger
+    /// comment. The author of that comment may be anyone.
     async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let matching = self.forge.matching_comments(text).await?;
         if let Some(newest) = matching.last()
@@ -209,8 +213,8 @@ impl PullRequestWorkspace<'_> {
         self.trigger_reviewer(text, &retain_own_comments(matching), calls).await
     }
 
-    /// Answers the findings that fixers declined, and the findings of other reviewers. Other fixed findings
-    /// are answered after the next audit has checked the fix.
+    /// Answers the findings that fixers declined, and the findings of other reviewers. Our own findings that
+    /// were fixed are answered later, after the next audit has checked the fix.
     async fn answer_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let round = fix_number(record);
         let said =
@@ -248,7 +252,7 @@ impl PullRequestWorkspace<'_> {
         commit: &UnpushedCommit,
         expected: &Sha,
     ) -> Result<PublishOutcome, ActError> {
-        // The token from the start of the run may have expired, so the remote is resolved again.
+        // The remote is resolved again, because its token may have expired since the start of the run.
         let (id, name) = self.head_repository_ref;
         let remote =
             self.server.resolve_remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
@@ -284,8 +288,8 @@ impl PullRequestWorkspace<'_> {
         })
     }
 
-    /// Writes each of these answers in the thread of its finding. Findings without a thread are answered in
-    /// one comment with this topic.
+    /// Writes each of these answers in the thread of its finding. All findings without a thread are answered
+    /// together in one comment with the topic `reply_topic`.
     async fn reply_all(
         &self,
         record: &ConvergeRecord,
@@ -299,7 +303,7 @@ impl PullRequestWorkspace<'_> {
         let mut unplaced = Vec::new();
         for FindingReply { finding, text, is_fixed, round } in replies {
             let is_here = |thread: &&ReviewThread| {
-                // A finding of another reviewer is answered in the thread in which it was reported.
+                // A finding of another reviewer is answered in the thread that reported the finding.
                 thread.comments.first().is_some_and(|first| {
                     match finding.raw.rule.strip_prefix(REVIEWER_RULE_PREFIX) {
                         Some(comment) => first.id.as_str() == comment,
@@ -307,8 +311,8 @@ impl PullRequestWorkspace<'_> {
                     }
                 })
             };
-            // A finding that was resolved and then found again has a second, open thread. The answer belongs
-            // in this open thread.
+            // If a finding was resolved and later found again, it has a second, open thread. The answer
+            // belongs in this open thread.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
             // If one of our reviews already shows the finding, the run has posted no comment of its own (see
             // `post_review`), and the review resolves the thread.
@@ -404,7 +408,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                     "could not answer the findings that audit {audit} confirms as fixed: {why}"
                 ));
             }
-            // The act is repeated later and detects the writes that already exist.
+            // A later call repeats the act, and detects the writes that were already made.
             Err(stop) => return Err(stop),
         }
         Ok(warnings)
@@ -427,8 +431,8 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
-        // If the pull request is closed or merged, no reviewer is called. The next act, which writes the
-        // answers, reports this state.
+        // If the pull request is closed or merged, no reviewer is called. The next act writes the answers,
+        // and reports that the pull request is closed or merged.
         if matches!(self.ensure_open(record).await, Err(ActError::CannotContinue { .. })) {
             return Ok(Vec::new());
         }
@@ -448,13 +452,13 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                 "could not answer the findings of audit {}: {why}",
                 record.detail.state.audits
             )]),
-            // The act is repeated later and detects the writes that already exist.
+            // A later call repeats the act, and detects the writes that were already made.
             Err(stop) => Err(stop),
         }
     }
 }
 
-/// True if the thread is unresolved. If the forge does not yet show a comment as a thread, the comment counts
+/// True if the thread is unresolved. If the forge does not yet list the comment's thread, the thread counts
 /// as unresolved.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
@@ -466,8 +470,8 @@ pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec
     comments
 }
 
-/// Returns the base of a change: the merge base of its head with the current target branch. The base that the
-/// forge reports may be an older commit. If the target branch no longer exists, `known` is used instead of
+/// Returns the base of a change: the merge base of the head with the tip of the target branch. The base that
+/// the forge reports may be an older commit. If the target branch no longer exists, `fallback_base` replaces
 /// the branch's tip.
 #[truing_core::boxed_future]
 pub async fn change_base(
@@ -482,13 +486,13 @@ pub async fn change_base(
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
-/// Returns the number of the newest fix. Fixes of an audit's findings and of other reviewers' findings are
-/// counted together.
+/// Returns the number of the newest fix. Fixes for an audit's findings and fixes for other reviewers'
+/// findings have one common numbering.
 fn fix_number(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
 
-/// True if the error pauses the whole run. The same act repeats the write later.
+/// True if the error pauses the whole run. A later call repeats the act and its write.
 pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
@@ -497,14 +501,14 @@ pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
     }
 }
 
-/// True if the thread was not resolved because the login may not resolve threads.
+/// True if the thread was not resolved because the login lacks the permission.
 fn is_resolve_denied(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
         && !stops_run_for_now(error)
         && effects.denial_reason(EffectKind::Resolve).is_some()
 }
 
-/// Converts the error of an effect that failed or whose result is unknown.
+/// Converts the error of an effect that failed, or of an effect with an unknown result.
 pub(super) fn effect_error(error: EffectError) -> ActError {
     let message = error.to_string();
     match error {
@@ -540,7 +544,7 @@ pub(super) fn finding_topic(finding: &FindingId) -> Topic {
     Topic::for_finding(finding)
 }
 
-/// Creates the review of the newest audit.
+/// Creates the draft of the review that shows the newest audit.
 pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.findings.is_empty() && state.silent == 0;
@@ -567,7 +571,7 @@ pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> Review
         }
     }
     let event = match event {
-        // An audit without findings withdraws the run's earlier request for changes.
+        // If the audit has no findings, the run withdraws its earlier request for changes.
         ReviewEvent::RequestChanges | ReviewEvent::Withdraw if clean => ReviewEvent::Withdraw,
         ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
     };

@@ -1,10 +1,10 @@
 //! The part of a run after its own audit: other reviewers, their threads, mergeability, and the mark as
-//! ready. This module observes the pull request, `truing_core::converge::readiness` decides the next action,
-//! and this module performs the action.
+//! ready. This module reads the state of the pull request, `truing_core::converge::readiness` decides the
+//! next action, and this module performs it.
 //!
-//! The next fix also fixes the findings of other reviewers, and the answers are written in the threads of
-//! these findings. The reviewers' texts are data: a fixer receives them as findings, and they have no other
-//! effect.
+//! The next fix also fixes the findings of other reviewers. The answers to these findings are written in the
+//! reviewers' threads. The texts of reviewers are untrusted data: a fixer receives them as findings, and
+//! nothing else depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -38,7 +38,7 @@ use super::pull::{
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
-/// Maximum number of checks without a wait, if the head moves during each check.
+/// Maximum number of consecutive checks without a wait in between, if the head changes during each check.
 const MAX_LOOKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,17 +47,17 @@ enum NextAction {
     Wait(UnixMillis, String),
     /// The run's own audit must check this head next.
     Internal(Sha),
-    /// The run continues with this event.
+    /// Apply this event, and continue the run.
     Continue(Box<ConvergeEvent>),
-    /// An action was taken: check again.
+    /// Check the pull request again, because an action has changed it.
     CheckAgain,
     /// The run has ended.
     End(ConvergeExit),
-    /// All reviewers are satisfied. The notices are for people.
+    /// All reviewers are satisfied, so the pull request can be marked as ready. The notices are for people.
     Ready(Vec<String>),
 }
 
-/// Reads the rules from the configuration.
+/// Returns the readiness rules that the configuration sets.
 fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
@@ -85,24 +85,24 @@ fn to_time_span(time: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The state of a pull request at the forge, with the threads and reviews from which it was derived.
+/// The state of a pull request at the forge, and the threads and reviews that the state was computed from.
 struct PullRequestObservation {
     snapshot: PullSnapshot,
     threads: Vec<ReviewThread>,
     reviews: Vec<PullReview>,
 }
 
-/// One run on a pull request.
+/// A run on a pull request.
 pub struct PullRequestRunner<'a> {
     /// The runner that performs the run's acts.
     pub runner: ConvergeRunner<'a>,
-    /// The pull request on which the run works.
+    /// The pull request that the run works on.
     pub workspace: &'a PullRequestWorkspace<'a>,
 }
 
 impl PullRequestRunner<'_> {
-    /// Continues the run until all reviewers are satisfied and the pull request is ready. It returns earlier
-    /// if the run ends, has to wait, or has performed all acts that the mode permits. The run is saved after
+    /// Continues the run until all reviewers are satisfied and the pull request is ready. Returns earlier if
+    /// the run ends, has to wait, or has performed all the acts that the mode permits. The run is saved after
     /// every action and before every wait.
     ///
     /// # Errors
@@ -203,7 +203,8 @@ impl PullRequestRunner<'_> {
         Ok(left)
     }
 
-    /// Returns the outcome of the call after an error, or the run's exit if the error ends the run.
+    /// Returns the outcome of the call after an error. If the error ends the run, returns the run's exit
+    /// instead.
     fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.waiting_progress(&error) {
             return Ok(left);
@@ -231,8 +232,8 @@ impl PullRequestRunner<'_> {
         self.record_new_head(head, is_update).await
     }
 
-    /// Records a new head. Either the forge created it at our request (`is_update`), or another person pushed
-    /// it.
+    /// Records a new head. If `is_update` is true, the forge created the head at our request; otherwise,
+    /// another person pushed the head.
     async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compare_head(&head).await?;
         let event = if is_update {
@@ -268,8 +269,8 @@ impl PullRequestRunner<'_> {
             let what = "the head moved at each check".to_owned();
             return Ok(NextAction::Wait(until, what));
         };
-        // The capability is read after the check, because the version of a Data Center server is known only
-        // after a request.
+        // The capability is read only now, because the version of a Data Center server is unknown before the
+        // first response.
         rules.mark_ready &= self.workspace.server.capability().drafts;
         let head = self.runner.record.detail.state.head.clone();
         let base = self.workspace.target_branch.to_owned();
@@ -305,7 +306,8 @@ impl PullRequestRunner<'_> {
                         readiness.mark_unreachable(&name, error_line(&error));
                         NextAction::CheckAgain
                     }
-                    // The forge may have received the request. A retry detects an existing request.
+                    // The forge may have received the request, so the retry checks if the request already
+                    // exists.
                     Err(error) => {
                         readiness.record_request_failure(&name, error_line(&error));
                         NextAction::Wait(
@@ -322,8 +324,8 @@ impl PullRequestRunner<'_> {
                     self.record_new_head(head.clone(), readiness.is_requested_base_merge(head)).await?;
                 }
                 match self.convert_feedback(&work, &look).await? {
-                    // No configured reviewer wrote these threads, so the pull request is checked again and
-                    // the next reviewer is called.
+                    // None of these threads is by a configured reviewer. The pull request is checked again,
+                    // and the next reviewer is called.
                     findings if findings.is_empty() => NextAction::CheckAgain,
                     findings => NextAction::Continue(Box::new(ConvergeEvent::FeedbackReceived {
                         findings,
@@ -350,9 +352,9 @@ impl PullRequestRunner<'_> {
         Ok(next)
     }
 
-    /// Resolves our threads on findings that the clean audit of the current head no longer reports. This
-    /// includes threads of other runs, and findings that people fixed. A thread whose last comment another
-    /// person wrote stays open.
+    /// Resolves our threads on findings that the clean audit of the current head no longer reports. The
+    /// threads may belong to other runs, and people may have fixed the findings. If the last comment of a
+    /// thread is by another person, the thread stays open.
     async fn resolve_own_threads(
         &mut self,
         observation: &mut PullRequestObservation,
@@ -411,16 +413,16 @@ impl PullRequestRunner<'_> {
         }
     }
 
-    /// Reads the complete state of the pull request for one head. None if the head moved while the state was
-    /// read.
+    /// Reads the complete state of the pull request for one head. Returns `None` if the head changed during
+    /// the read.
     async fn load_observation(
         &mut self,
         other_reviewers: &[&ReviewerConfig],
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
-        // A new head gets settle time only if there are other reviewers to wait for. A short `poll` means
-        // that the operator wants no such wait.
+        // Settle time for a new head is needed only if there are other reviewers to wait for. If the operator
+        // has set a short `poll`, there is no settle time.
         let settles = !other_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
@@ -502,8 +504,8 @@ impl PullRequestRunner<'_> {
             if !thread.thread.as_ref().is_some_and(|known| feedback.threads.contains(&known.id)) {
                 continue;
             }
-            // A fixer gets only text of configured reviewers, because anyone can comment on a pull request.
-            // Threads of other people stay open, so the pull request is not marked as ready.
+            // Anyone can comment on a pull request, so a fixer receives only the text of configured
+            // reviewers. Threads of other people stay open, so the pull request is not marked as ready.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
             if !listed.iter().any(|other| is_by_reviewer(author, other, unique)) {
                 continue;
@@ -551,8 +553,8 @@ impl PullRequestRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// True if the next reviewer precedes our own audit in the configured list. After a push, the first
-    /// reviewer in the list is next.
+    /// True if another reviewer is next in the configured order, before our own audit. After a push, the
+    /// order begins again with the first reviewer.
     pub(super) fn has_reviewers_before_audit(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
@@ -567,22 +569,22 @@ fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerCon
     })
 }
 
-/// True if the actor is one of the reviewer's accounts. If user names are not `unique`, an account is
-/// identified only by its id.
+/// True if the actor is one of the reviewer's accounts. If user names are not `unique`, only an id identifies
+/// an account, and a name does not.
 fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, unique: bool) -> bool {
     reviewer.logins.iter().any(|called| actor.matches_name(called, unique))
 }
 
-/// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.
+/// True if the comment is by Truing or by a configured reviewer. Comments by other accounts are ignored.
 fn is_relevant_comment(comment: &LineComment, other_reviewers: &[&ReviewerConfig], unique: bool) -> bool {
     is_ours(comment)
         || other_reviewers.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
 }
 
-/// Returns the newest comment by any author that calls a reviewer, if the reviewer may still be working on
-/// this call. The reviewer must not have answered after the comment, and the comment must not be our call for
-/// another head. `asked` contains the number of our calls at the last request and the head at that time;
-/// `many` is the current number.
+/// Returns the newest comment that calls a reviewer, if the reviewer may still be working on this call. The
+/// author of the comment may be anyone. The comment is ignored if the reviewer answered after it, or if it is
+/// our call for another head. `last_request` contains the number of our calls at the last request, and the
+/// head at that time; `call_count` is the current number.
 fn pending_call<'a>(
     comments: &'a [ConversationComment],
     answered: Option<UnixMillis>,

@@ -20,8 +20,9 @@ use crate::reading::ReadingError;
 const RESUME_ADVICE: &str =
     "run the command again when the kill switch is off; the run resumes where it stopped";
 
-/// The reason why an act failed. The run then waits, retries or ends. Its record shows which of these it
-/// does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.
+/// The reason why an act failed. Depending on the reason, the run waits, retries the act, or ends. The record
+/// of the run shows which of the three happened. A lease's [`crate::stopped::StepStopReason`] is derived from
+/// the run's record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// An auditor gave no valid answer.
@@ -33,7 +34,7 @@ pub enum ActError {
     /// The write gate is closed. This run makes no further writes.
     #[error("{0}: {RESUME_ADVICE}")]
     Halted(GateHalt),
-    /// A person has stopped the run on its pull request. The text is for people.
+    /// A person has stopped the run on its pull request. The text describes this person for the user.
     #[error("{0}")]
     StoppedByUser(String),
     /// No model could be called.
@@ -69,18 +70,19 @@ pub enum ActError {
     /// The forge rejects the request.
     #[error("{0}")]
     Forge(String),
-    /// The forge's response is missing or unclear. The request may have taken effect, and it is retried.
+    /// The forge's response is missing or unclear. The request may have had an effect, so it is retried.
     #[error("{0}")]
     Unanswered(String),
-    /// The run cannot continue.
+    /// The run cannot continue on this branch or pull request.
     #[error("{}", exit.reason)]
     CannotContinue {
         /// The exit of the run, with its reason.
         exit: ConvergeExit,
-        /// Commits of fixes that the branch's target lacks.
+        /// Commits of fixes that were not merged into the target branch.
         unreached: Vec<Sha>,
     },
-    /// The forge needs time. This is no failure: the run repeats the same act after the wait.
+    /// The forge needs time before the act can continue. This is not a failure: after the wait, the run
+    /// repeats the same act.
     #[error("{message}")]
     Wait {
         /// Time at which the run continues.
@@ -102,7 +104,7 @@ impl From<HaltReason> for ActError {
 }
 
 impl ActError {
-    /// Creates the error of a run that cannot continue and has lost nothing.
+    /// Creates the error that ends a run with this exit code, if no fix of the run is lost.
     pub(super) fn from_exit_code(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
         Self::CannotContinue { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
     }
@@ -132,7 +134,7 @@ impl ActError {
         }
     }
 
-    /// Returns the newest token that was issued to any holder, if the run has lost its lease.
+    /// If the run has lost its lease, returns the newest fencing token that was issued to any holder.
     pub(super) fn newest_token(&self) -> Option<FencingToken> {
         if let Self::Halted(halt) = self { halt.superseding_token() } else { None }
     }

@@ -1,5 +1,5 @@
-//! Merges the base of a pull request into its branch: by the forge, or with git and a push if the forge has
-//! no such operation.
+//! Merges the base of a pull request into its branch. If the forge has no operation for this, the merge is
+//! made with git and pushed.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode};
@@ -18,7 +18,7 @@ use crate::machine::SystemClock;
 
 /// Maximum number of characters of a reason.
 const MAX_WHY: usize = 400;
-/// Maximum number of files with conflicts that are named.
+/// Maximum number of files with conflicts that a reason names.
 const MAX_NAMED: usize = 5;
 
 impl PullRequestWorkspace<'_> {
@@ -62,8 +62,8 @@ impl PullRequestWorkspace<'_> {
             return Ok(Some(self.unmerged_exit("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
-        // The head already contains the base, so no merge is needed. The forge reported the state of an older
-        // head or base.
+        // The head already contains the base, so no merge is needed. The state that the forge reported
+        // belongs to an older head or base.
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);
         }

@@ -20,7 +20,7 @@ const MAX_TITLE: usize = 120;
 const MAX_REASON: usize = 600;
 /// Maximum number of characters of the name of the branch or pull request.
 const MAX_NAME: usize = 200;
-/// Number of digits of a commit, as git shows it.
+/// Number of digits of an abbreviated commit id, as in git.
 const SHORT_SHA_DIGITS: usize = 7;
 
 /// The size of a commit's changes.
@@ -58,12 +58,12 @@ pub async fn commit_stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Commit
     Ok(stat)
 }
 
-/// Returns the first digits of a commit.
+/// Returns the abbreviated id of a commit.
 pub fn short_sha(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT_SHA_DIGITS).unwrap_or(sha.as_str())
 }
 
-/// Describes the run's plan before the run spends any money. `max_cost` is the maximum cost.
+/// Describes the plan of a run, before the run spends money. `max_cost` is the maximum cost of the run.
 pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
     let (head, base) = (short_sha(&state.head), short_sha(&record.detail.base));
@@ -74,8 +74,8 @@ pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String>
     ]
 }
 
-/// Explains that a stuck run retries its fix without a new audit, because there is no new commit or
-/// dismissal.
+/// Renders the notice that a stuck run retries its fix without a new audit, because there is neither a new
+/// commit nor a new dismissal.
 pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
@@ -86,8 +86,8 @@ pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     )
 }
 
-/// Describes an act that begins and may take minutes. Returns None if the act is fast, or if people need only
-/// its result.
+/// Describes an act that begins and may take minutes. Returns `None` for a fast act, and for an act whose
+/// result alone interests people.
 pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short_sha(&state.head);
@@ -110,7 +110,7 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
     })
 }
 
-/// Formats the lines of a run's log from the index `from` on, for display during the run.
+/// Formats the lines of a run's log, starting with the line at index `from`, for display during the run.
 ///
 /// # Errors
 /// [`GitError`]
@@ -192,9 +192,10 @@ async fn log_lines_with_stats<'a>(
     Ok(lines)
 }
 
-/// Returns the unfixed findings of the newest audit, and the findings that fixers declined. If no audit has
-/// checked a fix, its finding normally counts as unfixed. The finding counts as fixed if the run has
-/// converged, or if the fix was planned as the last (`converge.final_fix`).
+/// Returns the unfixed findings of the newest audit, and the findings that fixers declined. A finding that a
+/// fix claims to resolve, but that no audit has checked since, normally counts as unfixed. The finding counts
+/// as fixed if the run has converged, or if the configuration planned no audit after the last fix
+/// (`converge.final_fix`).
 pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {
@@ -225,7 +226,7 @@ pub fn line_origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'stati
     }
 }
 
-/// Renders the report at the end.
+/// Renders the report at the end of a run.
 ///
 /// # Errors
 /// [`GitError`]
@@ -263,7 +264,7 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
     Ok(text)
 }
 
-/// Counts the audits that are done.
+/// Counts the completed audits.
 fn count_audits(record: &ConvergeRecord) -> usize {
     record.detail.state.log.iter().filter(|line| matches!(line, ConvergeLogLine::Audit { .. })).count()
 }

@@ -1,9 +1,9 @@
 //! Allows one run of fixes at a time in a working tree, and detects the changes of a run that was killed.
 //!
-//! The lock is a file in the folder of the patches. While files are changed, the lock file holds a journal:
-//! the process id, the path of the patch, and every file with the digest of its new content. If a journal
-//! exists but no process holds the lock, the journal's run was killed. The digests show which files this run
-//! changed.
+//! The lock is a file in the folder of the patches. While a run changes files, the lock file contains a
+//! journal: the process id, the path of the patch, and the digest of each file's new content. If there is a
+//! journal but no process holds the lock, the run that wrote the journal was killed. The digests then show
+//! which files the killed run changed.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -18,10 +18,10 @@ use truing_diff::RepoPath;
 
 use super::FixPlan;
 
-/// The largest journal that is read, in bytes (64 MiB); a longer one was not written by Truing.
+/// Maximum size of a journal that is read, in bytes (64 MiB). Truing does not write longer journals.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The reason why the lock cannot be taken.
+/// The reason why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum FixLockError {
     /// Another process holds the lock.
@@ -32,17 +32,18 @@ pub enum FixLockError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The right to change files of a working tree. The right ends when this value is dropped, or when the
-/// process exits.
+/// The lock that permits changes to the files of a working tree. The right ends when this value is dropped,
+/// or when the process exits.
 #[derive(Debug)]
 pub struct FixLock {
     file: File,
 }
 
-/// The changes of a killed run.
+/// The changes that a killed run may have made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterruptedFix {
-    /// The patch that reverts all planned changes. It must first be reduced to the completed changes.
+    /// The patch that reverts all planned changes. Before it is applied, it must be reduced to the changes
+    /// that were completed.
     pub patch: PathBuf,
     process: u32,
     /// The files in the patch's order, each with the digest of its new content.
@@ -50,7 +51,7 @@ pub struct InterruptedFix {
 }
 
 impl FixLock {
-    /// Takes the lock of a working tree, in the folder of the patches.
+    /// Acquires the lock of a working tree. The lock file is in `folder`, which contains the patches.
     ///
     /// # Errors
     /// [`FixLockError`]
@@ -105,8 +106,8 @@ impl FixLock {
 }
 
 impl InterruptedFix {
-    /// Returns, for each file of the patch, whether the killed run changed it and its new content is still
-    /// there. Temporary files of incomplete changes are removed.
+    /// Returns one flag for each file of the patch: true if the file still has the content that the killed
+    /// run wrote. Also removes the temporary files of changes that were not completed.
     pub fn completed_files(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
             tree.remove_temporary(path, self.process);

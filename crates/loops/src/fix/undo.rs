@@ -1,5 +1,5 @@
-//! Keeps the patches that revert fixes: one per run, in the user's own folder, written before any file is
-//! changed.
+//! Keeps the patches that revert fixes. Each run saves one patch in the user's own folder before it changes a
+//! file.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Maximum number of patches that are kept. The oldest patches are removed first.
 const MAX_PATCHES: usize = 50;
-/// Maximum number of runs that can begin in one millisecond.
+/// Maximum number of patches with the same time stamp.
 const MAX_TRIES: u32 = 100;
-/// Extension of the patches' file names.
+/// Extension of the file names of patches.
 const ENDING: &str = "patch";
 
 /// The text before the patch in its file. Git ignores this text.
@@ -20,7 +20,7 @@ const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the comm
     each changed file, with\n--include=PATH before this file's name.\n\n";
 
 /// Saves a patch that only the user can read, because the patch contains lines of the repository. `stamp` is
-/// the time, in a format whose alphabetical order is the order of time. The oldest patches beyond the limit
+/// the time, in a format that sorts alphabetically in the order of time. The oldest patches beyond the limit
 /// are removed.
 ///
 /// # Errors
@@ -44,8 +44,8 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
     Ok(path)
 }
 
-/// Cuts a kept patch to the files that `done` marks; the section of a file is kept or removed as a whole. If
-/// `done` marks no file, the patch is removed.
+/// Reduces a kept patch to the files whose flag in `applied_flags` is true; each file's section is kept or
+/// removed completely. If no flag is true, the patch is removed.
 ///
 /// # Errors
 /// The patch does not exist, or the folder cannot be written.
@@ -57,8 +57,8 @@ pub fn trim_patch(path: &Path, applied_flags: &[bool]) -> io::Result<()> {
     let mut patch = Vec::new();
     let mut section: Option<usize> = None;
     for line in whole.split_inclusive(|byte| *byte == b'\n') {
-        // Each line of file content in a patch begins with a sign or a space, so no such line can begin with
-        // this text.
+        // Lines of file content begin with a sign or a space, so this text can only be the start of a
+        // section.
         if line.starts_with(b"diff --git ") {
             section = Some(section.map_or(0, |number| number + 1));
         }
@@ -95,12 +95,12 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The git command that applies bytes unchanged. The command ignores the repository, because the repository's
-/// attributes could convert line ends. The option overrides the user's `core.autocrlf` setting, which could
-/// also convert line ends.
+/// The git command that applies bytes unchanged. This command ignores the repository, because the attributes
+/// of the repository could convert line ends. The option overrides the user's `core.autocrlf` setting, which
+/// could also convert line ends.
 const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
-/// Returns the shell command that reverts a patch, from any folder.
+/// Returns the shell command that applies a patch in reverse; it works from any folder.
 pub fn undo_command(root: &Path, patch: &Path) -> String {
     let (root, patch) = (quote_word(root.as_os_str().as_bytes()), quote_word(patch.as_os_str().as_bytes()));
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")

@@ -1,5 +1,5 @@
 //! The limits of reading one file. The server and the kernel enforce these limits from outside the reading
-//! process, without the parser's cooperation.
+//! process, so they do not depend on the parser.
 //!
 //! A crafted file can make a grammar use memory and time between two of its cancellation checks (ADR 0065).
 //! The kernel therefore refuses memory requests beyond the file's limit, and the server kills a reader that
@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// The memory that reading a file may use in addition to [`FILE_BYTES`], in bytes.
+/// Number of bytes of memory that reading a file may use in addition to the allowance by size
+/// ([`FILE_BYTES`]).
 pub const FILE_MEMORY: u64 = 64 << 20;
 /// Number of bytes of memory that reading a file may use per byte of the file.
 pub const FILE_BYTES: u64 = 20;
-/// CPU time limit of one file. A reader stops earlier if its parser checks for cancellation.
+/// Limit on the CPU time for reading one file. If the parser checks for cancellation, the reader stops by
+/// itself at this limit.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
-/// Wall-clock time limit for one file. It is longer than the CPU time limit, because other processes may use
-/// the processor.
+/// Limit on the elapsed time for reading one file. It is longer than the CPU time limit, because other
+/// processes may use the processor.
 pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The memory and time that a process uses. The values are available on Linux; on other systems, time is the
-/// only limit of a reader.
+/// The memory and time that a process uses. The values are available only on Linux. On other systems, a
+/// reader is limited only in time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProcessUsage(Pid);
 
@@ -29,11 +31,11 @@ impl ProcessUsage {
         Self(process)
     }
 
-    /// Returns the CPU time that the process has used; none if the system does not report it.
+    /// Returns the CPU time that the process has used; `None` if the system does not report this time.
     pub(super) fn cpu_time(self) -> Option<Duration> {
         let stat = self.read_proc_file("stat")?;
-        // The process name may contain any character, so parsing starts after its closing parenthesis, with
-        // the third field (the state).
+        // The process name may contain any character. Parsing therefore starts after the parenthesis that
+        // closes the name, with the third field (the state).
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         let ticks = ticks(11)?.checked_add(ticks(12)?)?;
@@ -50,8 +52,8 @@ impl ProcessUsage {
 
         let Some(has) = self.data_bytes() else { return false };
         let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
-        // The limit must not exceed the hard limit of the server process, because a child's limit is never
-        // above its parent's limit.
+        // The kernel does not permit a limit above the hard limit of the server process, which a child
+        // inherits.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
         let limit = Rlimit { current: Some(has.saturating_add(more).min(most)), maximum: Some(most) };
         prlimit(Some(self.0), Resource::Data, limit).is_ok()
@@ -62,7 +64,7 @@ impl ProcessUsage {
         false
     }
 
-    /// Returns the size of the process's data and stacks in bytes. The memory limit counts only these.
+    /// Returns the size of the process's data and stacks in bytes. Only these count towards the memory limit.
     #[cfg(target_os = "linux")]
     fn data_bytes(self) -> Option<u64> {
         let statm = self.read_proc_file("statm")?;
@@ -83,8 +85,8 @@ mod tests {
     fn what_a_process_uses_is_told() {
         let own = ProcessUsage::from_pid(rustix::process::getpid());
         let before = (own.cpu_time().unwrap(), own.data_bytes().unwrap());
-        // The allocation is larger than the memory that other tests of this process may free during this
-        // test. Untouched pages take no physical memory.
+        // Other tests of this process may free memory during this test. The allocation is larger than that
+        // memory. Pages that are never written use no physical memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
         while own.cpu_time().unwrap() < before.0 + Duration::from_millis(20) {

@@ -16,7 +16,7 @@ use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, 
 
 use super::bounds::ProcessUsage;
 
-/// Number of bytes at the end of a child's error stream that are kept.
+/// Maximum number of bytes that are kept from the end of a child's error stream.
 const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum number of characters of a child's own messages that an error includes.
 const MAX_WORDS_CHARS: usize = 500;
@@ -48,7 +48,7 @@ pub(super) enum ChildError {
     Protocol(#[from] ProtocolError),
 }
 
-/// Cleans a child's own error for display.
+/// Cleans the error that a child reported, for display.
 pub(super) fn clean_error(error: ReaderError) -> ReaderError {
     match error {
         ReaderError::UnknownPack { name, known_packs: known } => ReaderError::UnknownPack {
@@ -101,11 +101,11 @@ impl ReaderProgram {
 }
 
 impl ReaderProcess {
-    /// Sends the request and reads until the child has exited. The function waits for the child only after
-    /// the child's streams have ended. Until then, killing the child's id is safe, because the process still
-    /// exists, at least as a zombie.
+    /// Sends the request, and reads the output of the child until the child exits. The child is waited for
+    /// only after its streams have ended. Until then, its id belongs to the child or its zombie, so killing
+    /// the id is safe.
     ///
-    /// If the child parses one file, `file` is that file's size, which determines the memory limit.
+    /// If the child parses one file, `file` is the size of this file. The size determines the memory limit.
     pub(super) async fn exchange<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
@@ -140,7 +140,7 @@ impl ReaderProcess {
 
     pub(super) fn kill(&self) {
         if let Some(group) = self.group {
-            // The child may have just exited; then there is no process left to kill.
+            // This call fails if the child has just exited; there is then nothing to kill.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -159,12 +159,12 @@ pub(super) fn limit_memory_for_file(usage: ProcessUsage, size: u64) {
     }
 }
 
-/// True if the kernel refused a child more memory, or a larger stack. Programs abort in that case.
+/// True if the exit status shows that the kernel refused the child more memory or a larger stack.
 pub(super) fn is_resource_limit_exit(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
 }
 
-/// Checks that a child has a sufficient sandbox.
+/// Returns an error if the sandbox level of a child is too low.
 pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
     if hello.sandbox < SandboxLevel::OF_READERS {
         let sandbox = hello.sandbox.as_str();
@@ -176,8 +176,8 @@ pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(
     Ok(hello.check_compatible(weakest)?)
 }
 
-/// Reads the hello, sets the child's limits, sends the request, and returns the reply line. None if the
-/// output ended before the reply.
+/// Reads the hello, sets the child's limits, sends the request, and returns the reply line. Returns `None` if
+/// the output of the child ended before the reply.
 async fn exchange_lines(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
@@ -197,7 +197,8 @@ async fn exchange_lines(
     let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
     let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
     read?;
-    // The input stays open until the reply has been read, because a child stops working when its input ends.
+    // The child's input is closed only after the reply has been read, because a child stops when its input
+    // ends.
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
         let (message_kind, bytes) = ("its answer", answer.len());
@@ -206,7 +207,8 @@ async fn exchange_lines(
     Ok(answer.ends_with(b"\n").then_some(answer))
 }
 
-/// Reads the next line, up to the limit. None if the output ended before the end of a line.
+/// Reads the next line, up to the maximum number of bytes. Returns `None` if the output ended before the line
+/// was complete.
 pub(super) async fn read_line(
     stdout: &mut BufReader<ChildStdout>,
     max_bytes: usize,
@@ -216,7 +218,7 @@ pub(super) async fn read_line(
     Ok((line.len() > max_bytes || line.ends_with(b"\n")).then_some(line))
 }
 
-/// Reads the error stream to its end and keeps the last part, because fatal messages are there.
+/// Reads the error stream to its end, and keeps its last bytes, because fatal messages are at the end.
 pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, tail: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];

@@ -3,7 +3,7 @@
 //! The server knows the file that a child is reading, and enforces the limits of that file (`bounds`). If a
 //! child exits, is killed or sends an invalid reply, the server knows which file caused the failure. Another
 //! child reads this file only as text, and continues with the remaining files. Small files are read first, so
-//! one large file does not use up the time of many small ones.
+//! one large file does not use up the time for many small files.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -32,17 +32,17 @@ pub const MAX_LOST: usize = 200;
 
 /// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
-/// Number of bytes of files per additional child. With fewer bytes, starting another child is not worthwhile.
-/// Compiling the rules takes as long as reading about 700 KB.
+/// Number of bytes of files for which one more child is started. For fewer bytes, another child does not pay
+/// off. Compiling the rules takes as long as reading about 700 KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// Number of files per additional child, regardless of their size. While a new child compiles the rules, a
-/// ready child reads several hundred files.
+/// Number of files for which one more child is started, independent of the size of the files. While a new
+/// child compiles the rules, a ready child reads several hundred files.
 const FILES_PER_READER: usize = 512;
-/// Maximum number of bytes of files that are read in one turn. The memory limit of the largest file applies
+/// Maximum number of bytes of the files in one turn of a child. The memory limit of the largest file applies
 /// to all files of the turn.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
-/// A file that waits for its turn.
+/// A file that no child has begun to read.
 #[derive(Clone, Copy, Debug)]
 struct QueuedFile {
     /// Index of the file in the request.
@@ -53,7 +53,7 @@ struct QueuedFile {
     as_text: bool,
 }
 
-/// The work that several children share.
+/// The files that several children read, and the results so far.
 struct SharedReadQueue<'a> {
     reader: &'a ChildProcessReader,
     request: &'a ReadRequest,
@@ -66,13 +66,13 @@ struct SharedReadQueue<'a> {
 
 #[derive(Default)]
 struct ReadState {
-    /// Files that wait, small ones first.
+    /// Files that no child has begun to read, the smallest first.
     waiting: VecDeque<QueuedFile>,
     collected: ReportCollector,
     rules: Vec<String>,
-    /// True if a child has read a file.
+    /// True if a child has successfully read at least one file.
     has_read: bool,
-    /// Number of times that a child failed on a file.
+    /// Number of failures of children on files.
     crash_count: usize,
     /// The newest failure of a child on a file that was not caused by a limit.
     last_failure: Option<String>,
@@ -133,7 +133,7 @@ impl SharedReadQueue<'_> {
 
     /// Runs one child after another, until no file is waiting.
     async fn run_children(&self) -> Result<(), ReaderError> {
-        // A child is started even if there is no file to read, because the child reports invalid packs.
+        // A child is started even if there are no files to read, because the child checks the packs.
         loop {
             let mut session = self.start_session().await?;
             let Err((file, lost)) = self.read_waiting_files(&mut session).await? else {
@@ -147,7 +147,7 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    /// Starts a child and waits until it is ready to read.
+    /// Starts a child, and waits until the child is ready to read files.
     async fn start_session(&self) -> Result<ReaderSession, ReaderError> {
         let ChildProcessReader { program, rules, time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
@@ -166,8 +166,8 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    /// Lets a child read until no file is waiting. The inner error contains the file on which the child
-    /// failed.
+    /// Lets a child read until no file is waiting. The inner error contains the file that the child failed
+    /// on.
     async fn read_waiting_files(
         &self,
         session: &mut ReaderSession,
@@ -201,8 +201,9 @@ impl SharedReadQueue<'_> {
         Ok(Ok(()))
     }
 
-    /// Takes files for one turn of a child. If few files are waiting, the turn is smaller, because every
-    /// child should receive some of them. Returns None if no file is waiting or no time is left.
+    /// Removes from the queue the files for one turn of a child, and returns them. If few files are left, the
+    /// turn is smaller, because each child should receive some files. Returns None if no file is waiting or
+    /// no time is left.
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.deadline {
@@ -223,7 +224,7 @@ impl SharedReadQueue<'_> {
         (!turn.is_empty()).then_some(turn)
     }
 
-    /// Waits for the reply on the next file, within the time limits.
+    /// Waits for the child's reply about the file that it reads, within the time limits.
     async fn read_reply(&self, session: &mut ReaderSession) -> Result<FileReply, ReadFailure> {
         let usage = session.usage();
         let worked = || usage.and_then(|usage| usage.cpu_time());
@@ -236,8 +237,7 @@ impl SharedReadQueue<'_> {
                 Err(_) if Instant::now() >= self.deadline => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
-            // The time limit applies to the child's CPU time, because on a busy machine even a simple file
-            // takes long.
+            // The limit applies to CPU time: on a busy machine, even a simple file takes a long elapsed time.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
             if work >= FILE_TIME || waited >= FILE_PATIENCE {
@@ -255,8 +255,8 @@ impl SharedReadQueue<'_> {
         Ok(())
     }
 
-    /// Handles the failure of a child on a file. After the first failure, the file is queued again as text.
-    /// After the second failure, the file is reported as not read.
+    /// Handles the failure of a child on a file. If the child tried to parse the file, the file is queued
+    /// again to be read as text. If the file was read only as text, it is reported as not read.
     async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, failure: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.index) else { return };
         let (reason, what) = match failure {
@@ -288,7 +288,8 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    /// True if there are files left for another child.
+    /// True if there are files left for another child. Skips the remaining files if the time is over or too
+    /// many children have failed.
     fn goes_on(&self) -> bool {
         let mut state = self.state();
         if state.crash_count >= MAX_LOST {

@@ -21,7 +21,7 @@ use super::child::{
     is_resource_limit_exit, read_line,
 };
 
-/// Time limit for the last output of a killed process.
+/// Time limit for the last output and the exit status of a process that failed.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// A child, its streams, and its error output.
@@ -50,12 +50,12 @@ pub(super) enum SessionError {
 pub(super) struct ReaderFailure {
     /// The error, with the child's last output.
     pub(super) message: String,
-    /// The exit status, if the child exited without being killed by the server.
+    /// The exit status; `None` unless the child exited before the server killed it.
     pub(super) status: Option<ExitStatus>,
 }
 
 impl ReaderFailure {
-    /// True if the kernel refused the child more memory, or a larger stack. Programs abort in that case.
+    /// True if the kernel refused the child more memory, or a larger stack.
     pub(super) fn is_resource_limit(&self) -> bool {
         self.status.is_some_and(is_resource_limit_exit)
     }
@@ -83,7 +83,7 @@ impl ReaderSession {
         Ok(Self { process, min_sandbox, stdin, stdout: BufReader::new(stdout), error_output })
     }
 
-    /// Reads the child's hello, sends the request, and reads the reply to the request.
+    /// Reads the child's hello, sends the first request, and returns the reply to this request.
     pub(super) async fn send_first_request<T: DeserializeOwned>(
         &mut self,
         request: &impl Serialize,
@@ -95,7 +95,7 @@ impl ReaderSession {
         self.send_and_read(&line, "its answer", max_bytes).await
     }
 
-    /// Sends a line and reads the line that replies to it.
+    /// Sends a line, and returns the reply to this line.
     pub(super) async fn send_and_read<T: DeserializeOwned>(
         &mut self,
         line: &[u8],
@@ -119,7 +119,7 @@ impl ReaderSession {
         self.send_and_read(&[], label, max_bytes).await
     }
 
-    /// Sends a line that fits into a pipe's buffer.
+    /// Sends a line that is short enough for the buffer of a pipe.
     pub(super) async fn send_line(&mut self, line: &[u8]) {
         // Write errors are ignored. If a process stops reading, its reply or exit status shows the reason.
         drop(self.stdin.write_all(line).await);
@@ -133,15 +133,15 @@ impl ReaderSession {
     /// Ends a process that is no longer needed.
     pub(super) async fn close(mut self) {
         self.process.kill();
-        // The process is waited for, to leave no zombie behind.
+        // Waiting for the process prevents a zombie.
         let _ = self.process.child.wait().await;
         self.process.group = None;
     }
 
-    /// Kills the process, and returns the failure.
+    /// Kills the process, and returns the failure with the process's last output.
     pub(super) async fn kill_on_error(mut self, error: SessionError) -> ReaderFailure {
-        // If the process has already exited, the function waits for it before the kill. The original exit
-        // status is therefore reported.
+        // A process that has already exited is waited for before the kill, so its original exit status is
+        // reported.
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },

@@ -1,9 +1,9 @@
 //! Carries out a model's tool calls in a reader process that runs from the first call to the end of the run.
 //!
-//! A call fails if the process exits during it, or if its reply is invalid or too long. The next call then
-//! starts a new process, up to [`MAX_CHILDREN`] processes in a run. Replies are given only to the model. The
-//! server process itself answers calls of the tool that shows the change, because a compromised reader must
-//! not falsify the reviewed content.
+//! A call fails if the process exits during the call, or if the reply is invalid or too long. The next call
+//! then starts a new process, up to [`MAX_CHILDREN`] processes in a run. The content of a reply is passed
+//! only to the model. Calls of the tool that shows the change are answered by the server process itself,
+//! because a compromised reader must not falsify the change under review.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_di
 use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
-/// Time limit of one call, including the start of a process. The reader process has a shorter limit and
-/// normally stops the call itself.
+/// Time limit of one call, including the start of a process. The reader process itself has a shorter limit,
+/// and normally stops the call before this limit is reached.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
-/// Maximum number of processes of one run.
+/// Maximum number of processes that one run may start.
 pub const MAX_CHILDREN: usize = 4;
 
-/// The tools of one run. Calls are carried out one after the other.
+/// The tools of one run. The calls are performed one after the other.
 #[derive(Debug)]
 pub struct ReaderTools {
     program: ReaderProgram,
@@ -47,7 +47,7 @@ struct ReaderToolsState {
     caller: Option<ToolCallProcess>,
     /// Number of processes that were started.
     process_count: usize,
-    /// The errors of the processes that failed.
+    /// The errors of the failed calls.
     failures: Vec<String>,
 }
 
@@ -56,14 +56,14 @@ impl ReaderTools {
         Self { program, request, diff, time: CALL_TIME, state: Mutex::default() }
     }
 
-    /// Sets another time limit for a call than [`CALL_TIME`].
+    /// Replaces [`CALL_TIME`] as the time limit of a call.
     #[must_use]
     pub fn with_time_limit(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// Returns the failures of the reader processes so far. These are failed calls that the model did not
-    /// cause.
+    /// Returns the failures of the reader processes so far. A failed call whose cause is the model's input is
+    /// not included.
     #[truing_core::boxed_future]
     pub async fn failures(&self) -> Vec<String> {
         self.state.lock().await.failures.clone()
@@ -71,8 +71,8 @@ impl ReaderTools {
 
     async fn call_tool(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
-        // The process is taken out of the state. If this call is cancelled, the process is killed, so no
-        // later call reads the reply to this call.
+        // The process is removed from the state during the call. If this call is cancelled, the process is
+        // killed, so no later call reads the reply to this call.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
             None if state.process_count >= MAX_CHILDREN => {
@@ -116,7 +116,7 @@ impl ReaderToolsState {
     }
 }
 
-/// The name of a call in error messages.
+/// The name that error messages use for a call.
 const THE_CALL: &str = "the call";
 
 #[async_trait]
@@ -153,11 +153,11 @@ impl RunTools for ReaderTools {
     }
 }
 
-/// A process that carries out calls.
+/// A process that performs calls.
 #[derive(Debug)]
 struct ToolCallProcess {
     session: ReaderSession,
-    /// Number of calls; none before the tree is open.
+    /// Number of calls that were made; `None` before the tree is open.
     call_count: Option<u64>,
 }
 

@@ -1,11 +1,11 @@
-//! Sections of a diff, and the locations of findings in the sections.
+//! Finds the sections of a diff that belong to a file, and the locations of findings in these sections.
 
 use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_diff::{FileDiff, RepoPath, find_anchor, parse};
 
-/// Adds to a finding the location where a comment on it is possible. `files` are the diff's sections, sorted
-/// by path.
+/// Determines the location of the comment for a finding, and adds this location to the finding. `files`
+/// contains the sections of the diff, sorted by path.
 pub(crate) fn place_finding(
     files: &[FileDiff<'_>],
     raw: RawFinding,
@@ -30,14 +30,14 @@ pub(crate) fn place_finding(
     }
 }
 
-/// Returns the diff's sections, sorted by path.
+/// Returns the sections of a diff, sorted by path.
 pub(crate) fn diff_sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
     let mut files = parse(diff).files;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
 
-/// Returns the name that a file had before the change, if it was different.
+/// Returns the name that a file had before the change; `None` if the name is unchanged.
 pub(crate) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
     files.iter().find(|file| file.path == *path)?.old_path.clone()
 }

@@ -11,8 +11,8 @@ use super::LeasedReview;
 use crate::stopped::StepStopReason;
 
 impl LeasedReview<'_> {
-    /// Posts the comment that asks people to raise the budget above `limit`. There is one comment for each
-    /// limit. Returns the time of a retry, if the comment may exist without being visible yet.
+    /// Posts the comment that asks people to raise the budget above `limit`. Each limit has its own comment.
+    /// Returns the time at which to retry if the comment may have been created but is not yet visible.
     pub(super) async fn request_budget_increase(
         &self,
         pull: &PullRequest,
@@ -37,7 +37,7 @@ impl LeasedReview<'_> {
                 | EffectError::Unanswered { is_last: true, .. }
                 | EffectError::Git(_)),
             ) => {
-                // This failure is only logged, because the summary also names the limit and the command.
+                // This failure is only logged, because the summary also states the limit and the command.
                 tracing::warn!(%error, "could not ask on the pull request for a higher budget");
                 Ok(None)
             }
@@ -45,8 +45,8 @@ impl LeasedReview<'_> {
     }
 }
 
-/// Builds the comment. It names the reached limit, the increase that one answer allows, and the limit that no
-/// answer can raise.
+/// Builds the comment that asks for a higher budget. It states the reached limit, the increase that one
+/// answer allows, and the limit that answers cannot raise.
 fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroUsd>) -> Effect {
     // A forge may interpret text between two dollar signs as a formula.
     let shown = |sum: MicroUsd| markdown::escape_text(&sum.to_string());
@@ -62,7 +62,7 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
     Effect::Comment { topic: question_topic(limit), body }
 }
 
-/// Returns the topic of the comment that asks people to raise this limit.
+/// Returns the topic of the comment that asks for a budget above this limit.
 pub fn question_topic(limit: MicroUsd) -> Topic {
     Topic::new(format!("spend/{}", limit.0))
 }

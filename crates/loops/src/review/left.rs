@@ -1,4 +1,4 @@
-//! Chooses a pull request's tier, and shows the reason on the pull request if a head gets no review.
+//! Chooses the tier of a pull request. If a head gets no review, shows the reason on the pull request.
 
 use std::collections::BTreeSet;
 
@@ -59,15 +59,15 @@ pub(crate) fn choose_tier(
 }
 
 impl LeasedReview<'_> {
-    /// True if this head is not reviewed because of its tier.
+    /// True if the tier of the pull request excludes this head from review.
     pub(super) fn is_skipped_by_tier(
         &self,
         choice: &TierChoice,
         run_start: &RunStart,
         change: &ReviewedChange,
     ) -> bool {
-        // If the base has changed since the last review, the same head is reviewed again, because its change
-        // against the base is different.
+        // If the base has changed since the last review, the change is different, so the same head is
+        // reviewed again.
         let of_last = run_start.last_review.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
@@ -83,9 +83,9 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the reviewed head if the pull request has already had the single review that the tier `once`
-    /// permits. A review that waits for budget does not count. A review without a model does not count if a
-    /// model is available now.
+    /// Returns the reviewed head if the pull request has already received its only review under the tier
+    /// `once`. A review that was deferred for lack of budget does not count. A review without a model does
+    /// not count if a model is available now.
     fn head_reviewed_once<'b>(&self, run_start: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &run_start.last_review.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
@@ -95,8 +95,8 @@ impl LeasedReview<'_> {
     }
 
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
-    /// gets a status that is never green. In a repository whose reviews are off, the pull request shows
-    /// nothing.
+    /// gets a status that is never green. If reviews are off for the whole repository, nothing is shown on
+    /// the pull request.
     pub(super) async fn end_without_review(
         &self,
         pull: &PullRequest,

@@ -1,5 +1,6 @@
-//! The end of a run that ports code. If no work remains and no check newly fails, the run opens a pull
-//! request for the merge. Otherwise, the run saves a draft, which the next run continues.
+//! Ports the code to a new release, and ends the run. If no work remains and no check fails that passed
+//! before, the run opens a pull request to be merged. Otherwise, the run saves the port in a draft pull
+//! request, and the next run continues it.
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
@@ -24,7 +25,8 @@ use super::words::{self, ReleaseSubject};
 use crate::agent::ModelSpend;
 use truing_core::port::GateHalt;
 
-/// The base of a port, and the state at the forge.
+/// The state that a port starts from: the project's commit, and the job's branches and pull requests at the
+/// forge.
 pub(super) struct BumpContext<'a> {
     pub(super) mirror: &'a Mirror,
     /// The newest commit of the default branch.
@@ -52,8 +54,8 @@ impl SyncRun<'_> {
         JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
     }
 
-    /// Returns the remark that the pull request of an unfinished port is not a draft, for forges without
-    /// drafts.
+    /// For forges without drafts, returns a remark that the pull request of an unfinished port is open for
+    /// review; empty for other forges.
     fn no_drafts_remark(&self) -> String {
         let row = self.server.capability();
         if row.drafts {
@@ -104,8 +106,8 @@ impl SyncRun<'_> {
         self.check_write_gate().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
-        // The range, digests and lock files are written before the model runs. No money is spent if the lock
-        // files cannot be updated, and the model's code cannot influence the lock files.
+        // The range, digests and lock files are written before the model runs. If the lock files cannot be
+        // updated, no money is spent. The model's code cannot influence the lock files.
         let written = self.change_recipe(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
@@ -153,7 +155,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Opens the final pull request, and closes the draft.
+    /// Opens the pull request of the finished port, and closes the draft.
     async fn finish(
         &self,
         job: &mut JobState,
@@ -228,7 +230,7 @@ impl SyncRun<'_> {
             questions: questions.clone(),
         };
         let what = words::remaining_obstacles(ported, checked);
-        // A run that waits for an answer from people does not count as failed.
+        // If the run waits for an answer from people, it does not count as failed.
         let ended =
             if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
                 SyncRunResult::new(

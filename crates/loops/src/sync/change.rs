@@ -25,7 +25,7 @@ pub enum ChangeError {
     /// The manifest of pins cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] ManifestFileError),
-    /// There is no range to write.
+    /// The decision contains no new range.
     #[error("there is no requirement of {0} that could be widened")]
     NoRange(String),
     /// A file cannot be read or written.
@@ -37,8 +37,8 @@ pub enum ChangeError {
     },
 }
 
-/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that
-/// changed. Returns the written files.
+/// Writes the new range, and the new digest of each pinned definition that changed, into the project's
+/// folder. Returns the written files.
 ///
 /// # Errors
 /// [`ChangeError`]. Files that were already written stay changed.
@@ -87,7 +87,7 @@ pub(super) fn manifest_digest(manifest: &[u8]) -> String {
     hex::encode(Sha256::digest(manifest))
 }
 
-/// Returns the content of one of the job's own files. None if the file does not exist. The file must be a
+/// Returns the content of a file that belongs to the job. None if the file does not exist. The file must be a
 /// plain file inside the project, because a tracked symbolic link could lead out of the project.
 ///
 /// # Errors

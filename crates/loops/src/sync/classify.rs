@@ -1,10 +1,10 @@
-//! Asks a model about changed functions that are not pinned, before a person is asked. The model gives a
-//! verdict on each function and cites lines. The rule in `truing_core::sync::classify` combines the verdicts.
+//! Asks a model about changed functions that are not pinned, before a person is asked. For each function, the
+//! model gives a verdict and cites lines. The rule in `truing_core::sync::classify` combines the verdicts.
 //!
-//! The model can read only the mirrored files of both releases and the project's counterparts, in a separate
-//! folder. Its report is accepted only if it answers for every function exactly once and the cited lines
-//! exist. After any failure, a person is asked. The model is not asked the same question again, unless people
-//! have answered after the first time.
+//! The model can read only the mirrored files of both releases and their counterparts in the project. All of
+//! these files are in a separate folder. The report is accepted only if it contains exactly one answer for
+//! each function, and if all the cited lines exist. If anything fails, a person is asked. The model is not
+//! asked the same question again, unless people have answered after the first time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -41,7 +41,8 @@ use truing_core::port::GateHalt;
 /// The names of the run and of the model in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "classifier";
-/// The folder with the project's files. It is next to the folders of the releases.
+/// The name of the folder with the project's files, among the files that the model reads. It is next to the
+/// folders of the releases.
 const PROJECT: &str = "project";
 /// Maximum number of characters of cited lines that are kept per answer.
 const MAX_EXCERPT: usize = 400;
@@ -49,14 +50,14 @@ const MAX_EXCERPT: usize = 400;
 const MAX_NAMED_FUNCTIONS: usize = 10;
 const MAX_PINNED: usize = 400;
 
-/// The project with which a release is compared.
+/// The project whose counterparts the model reads.
 #[derive(Clone, Copy)]
 pub(super) struct ClassifyContext<'a> {
     /// Folder of the project's files.
     pub(super) project: &'a Path,
     /// The manifest of the project's pins.
     pub(super) manifest: &'a PinManifest,
-    /// The newest answer of people.
+    /// The newest answer that people gave.
     pub(super) newest_answer: Option<&'a CommentId>,
 }
 
@@ -70,7 +71,7 @@ struct ClassifyMaterial {
     digest: String,
 }
 
-/// The reason why the model cannot be asked.
+/// The reason why no model can be asked.
 #[derive(Debug, thiserror::Error)]
 enum ClassifyError {
     #[error(transparent)]
@@ -82,8 +83,8 @@ enum ClassifyError {
 }
 
 impl SyncRun<'_> {
-    /// Asks a model about unpinned functions, if the job permits that, and decides from its report. If a dry
-    /// run would have to call a model, the function returns the end of the dry run instead.
+    /// If the job permits it, asks a model about unpinned functions, and applies the result to the decision.
+    /// If a dry run would have to call a model, returns the result that ends the dry run.
     pub(super) async fn classify_functions(
         &self,
         job: &mut JobState,
@@ -114,8 +115,8 @@ impl SyncRun<'_> {
             .classified
             .as_ref()
             .filter(|known| known.input_digest == material.digest)
-            // Without a newest answer, the stored report stays valid. For example, a closed question receives
-            // no more comments.
+            // If people have given no answer, the stored report remains valid. A closed question, for
+            // example, receives no further answers.
             .filter(|known| {
                 context.newest_answer.is_none_or(|heard| known.newest_answer.as_ref() == Some(heard))
             });
@@ -130,8 +131,8 @@ impl SyncRun<'_> {
                 let was_paid = spent.step_cost.turns > 0;
                 log.set_spend(spent);
                 let classification = classification?;
-                // The answer is stored only if a model call succeeded and cost money. Otherwise, the model is
-                // asked again in the next run.
+                // The result is stored only if the model completed at least one turn. Otherwise, the next run
+                // asks the model again.
                 if was_paid {
                     let heard = context.newest_answer.cloned();
                     job.classified = Some(CachedClassification {
@@ -173,7 +174,8 @@ impl SyncRun<'_> {
         let pairs = file_counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
-        // The material also includes unmirrored files that a mirrored file newly imports.
+        // The material also contains files that a mirrored file newly imports, although these files are not
+        // mirrored.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
@@ -224,8 +226,8 @@ impl SyncRun<'_> {
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
 
-    /// Asks the model. Returns an error only if the write gate stopped the run. After any other failure, the
-    /// result has no answer, so a person is asked.
+    /// Asks the model for its verdicts. Returns an error only if the write gate stopped the run. After any
+    /// other failure, the classification contains no answer, and a person is asked.
     async fn ask_model(
         &self,
         migration_agent: &MigrationAgent,
@@ -245,7 +247,7 @@ impl SyncRun<'_> {
         };
         let request =
             ToolsRequest { tree: folder.path().to_owned(), readable_files: None, always: Vec::new() };
-        // The tools get an empty diff, because there is no change to show.
+        // The tools get an empty diff, because the model judges releases and not a change of the project.
         let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
             turns: self.job.config.turns,
@@ -309,7 +311,7 @@ fn write_material(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     Ok(folder)
 }
 
-/// Prepares answers for storage and display: without secrets, and cut to a limit.
+/// Prepares the model's answers for storage and display: removes secrets, and shortens the texts.
 fn storable_judgements(answers: JudgementReport) -> Vec<FunctionJudgement> {
     let one = |one: FunctionJudgement| FunctionJudgement {
         reason: redact_secrets(&one.reason),

@@ -1,5 +1,5 @@
-//! Compares the release that a project was made for with later releases. Determines the requirements of each
-//! release, and the newest earlier release that requires only a wider range.
+//! Compares the release that a project was made for with later releases. Determines what each release
+//! requires of the project, and the newest earlier release that requires only a wider range.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use super::{
     DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason, own,
 };
 
-/// The starting point of comparisons: the release for which the project was made, and the parts of this
-/// release that the project uses.
+/// The starting point of comparisons: the release that the project was made for, and the parts of it that the
+/// project uses.
 pub(super) struct ReleaseComparison<'a> {
     request: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
@@ -104,8 +104,8 @@ impl<'a> ReleaseComparison<'a> {
         Ok(ComparedRelease { decision, new_sources: after })
     }
 
-    /// Completes the decision about a release: adds the new range and, for each change, the first release
-    /// that contains the change.
+    /// Completes the decision about a release: adds the new range, and adds to each change the first release
+    /// that contains it.
     pub(super) async fn complete_decision(
         &self,
         history: &mut ReleaseHistory<'_>,
@@ -130,7 +130,7 @@ impl<'a> ReleaseComparison<'a> {
         Ok(ReleaseDecision { from, to, spec_before, spec_after, decision, classification: None })
     }
 
-    /// Returns the definitions that changed, pinned or not, each with its lines in both releases.
+    /// Returns all changed definitions, pinned or not, each with its lines in both releases.
     pub(super) async fn patches(
         &self,
         history: &ReleaseHistory<'_>,
@@ -147,9 +147,9 @@ impl<'a> ReleaseComparison<'a> {
         releases.patches(&compared.decision).await
     }
 
-    /// Returns the newest release before `to` that requires only a wider range. The function uses a binary
-    /// search, which assumes that a change persists in later releases. A release that cannot be fetched or
-    /// read counts as a release that requires more than a wider range.
+    /// Returns the newest release before `to` that requires only a wider range. The binary search assumes
+    /// that later releases keep a change. A release that cannot be fetched or read counts as a release that
+    /// requires more than a wider range.
     pub(super) async fn newest_range_only_release(
         &self,
         history: &ReleaseHistory<'_>,

@@ -8,7 +8,7 @@ use truing_upstream::archives::ArchiveFetchError;
 use truing_upstream::constraint::RequirementError;
 use truing_upstream::index::IndexError;
 
-/// The reason why there is no decision.
+/// The reason why no decision could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncDecisionError {
     /// The package index cannot be read.
@@ -53,7 +53,7 @@ pub enum SyncDecisionError {
         /// The requested version of the package.
         version: PackageVersion,
     },
-    /// The requested release is older than the one that the project was made for.
+    /// The requested release is older than the release that the project was made for.
     #[error(
         "{package} {to} is older than {from}, which the project was made for: only later releases are \
          followed"
@@ -68,16 +68,17 @@ pub enum SyncDecisionError {
     /// The publishers have withdrawn all releases.
     #[error("every release of {0} was withdrawn or deprecated by its publishers")]
     AllYanked(String),
-    /// The index does not report the age of the releases.
+    /// The index does not report when the releases were published.
     #[error("{0}: the index does not say when releases were published, so `min_age` cannot be applied")]
     NoDates(String),
-    /// The starting release is unknown, because the project's range contains no release.
+    /// The release that the project was made for is unknown, because no release is in the project's range.
     #[error(
         "{0}: the release that the project was made for is unknown, and the project's range contains \
         no release"
     )]
     NoFrom(String),
-    /// The project has no file that declares the range.
+    /// The release that the project was made for is unknown, because the project has no file that declares a
+    /// range.
     #[error(
         "{package}: the release that the project was made for is unknown, because there is no {file} \
         in {folder}"

@@ -1,4 +1,4 @@
-//! A port in progress at the forge. The port is in a draft pull request from a separate branch. People can
+//! Keeps an unfinished port at the forge. The port is in a draft pull request with its own branch. People can
 //! read this draft, and the next run continues the port.
 
 use truing_config::sync::JobConfig;
@@ -15,7 +15,7 @@ use super::effects::open_pull;
 use super::error::SyncRunError;
 use super::words;
 
-/// The drafts of one job at a forge.
+/// The draft pull requests of one job at a forge.
 #[derive(Debug)]
 pub(super) struct JobDrafts<'a> {
     pub(super) forge: &'a RepositoryClient,
@@ -25,7 +25,7 @@ pub(super) struct JobDrafts<'a> {
     pub(super) name: &'a str,
 }
 
-/// The state of the drafts at the forge.
+/// The state of the job's draft pull request at the forge.
 #[derive(Debug, Default)]
 pub(super) struct JobDraftState {
     /// The open draft of the job.
@@ -34,18 +34,18 @@ pub(super) struct JobDraftState {
     pub(super) foreign: Option<String>,
 }
 
-/// The draft and its metadata.
+/// The job's draft pull request and its metadata.
 #[derive(Debug)]
 pub(super) struct DraftPullRequest {
     pub(super) pull: BranchPull,
-    /// The release to which the draft ports the code, according to the marker in the draft's text.
+    /// The release that the draft ports the code to, as the marker in the draft's text says.
     pub(super) version: String,
-    /// The activity of people on the draft; none if there is no such activity.
+    /// The activity of people on the draft; `None` if there is none.
     pub(super) active: Option<BranchActivity>,
 }
 
 impl JobDrafts<'_> {
-    /// Returns the source branch of the job's drafts.
+    /// Returns the name of the branch that the job's drafts come from.
     pub(super) fn branch(&self) -> String {
         format!("{}-wip", self.job.branch)
     }
@@ -54,7 +54,7 @@ impl JobDrafts<'_> {
         Topic::new(format!("sync/{}/wip/{version}", self.name))
     }
 
-    /// Reads the state of the drafts.
+    /// Reads the state of the job's draft from the forge.
     pub(super) async fn load_state(&self) -> Result<JobDraftState, ForgeError> {
         let prefix = self.topic("");
         let mut saved = JobDraftState::default();
@@ -73,7 +73,7 @@ impl JobDrafts<'_> {
         Ok(saved)
     }
 
-    /// Opens the draft or updates its text. The draft's branch must already be pushed.
+    /// Opens the draft or updates its text. The caller must already have pushed the draft's branch.
     pub(super) async fn upsert_draft(
         &self,
         draft: Option<&DraftPullRequest>,
@@ -83,8 +83,8 @@ impl JobDrafts<'_> {
         body: &str,
     ) -> Result<JobPull, SyncRunError> {
         let topic = self.topic(version);
-        // On a forge without drafts, the port is in an open pull request whose text states that it is
-        // unfinished.
+        // If the forge has no drafts, the port is in an open pull request, and the text of this pull request
+        // says that the port is unfinished.
         let has_drafts = self.server.capability().drafts;
         let pull = match draft {
             Some(draft) => draft.pull.clone(),

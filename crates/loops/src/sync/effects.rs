@@ -1,4 +1,5 @@
-//! The writes of a run. All of them are effects, and their failures are converted to errors of the run.
+//! The writes of a run that create pull requests and issues, and the results of pushes. All writes are
+//! effects, and the failure of an effect is converted to an error of the run.
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, EffectOutcome, GateHalt, OwnIssue, PullDraft};
@@ -19,8 +20,8 @@ impl From<EffectError> for SyncRunError {
     }
 }
 
-/// Opens a pull request. If a pull request from its branch to its base is already open, returns the existing
-/// pull request.
+/// Opens a pull request. If there is already an open pull request from the same branch to the same base,
+/// returns this pull request.
 pub(super) async fn open_pull(
     writes: &EffectExecutor<'_>,
     draft: PullDraft,
@@ -32,7 +33,7 @@ pub(super) async fn open_pull(
     Ok(*pull)
 }
 
-/// Opens an issue. If an issue on its topic is already open, returns the existing issue.
+/// Opens an issue. If there is already an open issue on the same topic, returns this issue.
 pub(super) async fn open_issue(
     writes: &EffectExecutor<'_>,
     effect: Effect,
@@ -43,13 +44,13 @@ pub(super) async fn open_issue(
     Ok(*issue)
 }
 
-/// Returns the error for an effect that created a pull request or issue with an unknown number. The next run
-/// searches for this pull request or issue.
+/// Returns the error for an effect that created a pull request or an issue, but whose result does not contain
+/// the number. The next run searches for the created pull request or issue.
 fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
     SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
 }
 
-/// Converts the result of a push.
+/// Converts the outcome of a push: returns an error unless the branch was pushed.
 pub(super) fn check_push_outcome(outcome: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
     let branch = branch.to_owned();
     match outcome {

@@ -10,8 +10,8 @@ use super::recipe::DeterministicChangeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, words};
 
-/// The reason why a run stops. The run's record states this reason. Unlike a
-/// [`crate::stopped::StepStopReason`], it does not stop the lease.
+/// The reason why a run stops. The reason is stored in the run's record. Unlike a
+/// [`crate::stopped::StepStopReason`], this error does not end the step under the lease.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncRunError {
     /// The store failed. The run writes nothing more.
@@ -23,7 +23,7 @@ pub enum SyncRunError {
     /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// There is no decision on the release.
+    /// No decision could be made about the release.
     #[error(transparent)]
     Sync(#[from] SyncDecisionError),
     /// The project's pins cannot be read.
@@ -44,10 +44,10 @@ pub enum SyncRunError {
     /// A temporary folder could not be created.
     #[error("cannot create a folder for the project's files: {0}")]
     Folder(std::io::Error),
-    /// The branch has changed since it was read.
+    /// The branch has changed since the run read it.
     #[error("{branch} was changed by another push meanwhile")]
     BranchMoved { branch: String },
-    /// The remote rejects the branch.
+    /// The remote rejected the push to the branch.
     #[error("cannot push {branch} {}: {message}", words::explain_push_refusal(*.reason))]
     PushRefused {
         branch: String,
@@ -55,7 +55,7 @@ pub enum SyncRunError {
         reason: PushRefusal,
         message: String,
     },
-    /// Another person uses the job's branch for a pull request.
+    /// A pull request of another person comes from the job's branch.
     #[error(
         "{url} comes from {branch}, and does not belong to this job: close it, or give the job another \
          `branch`"
@@ -68,7 +68,7 @@ pub enum SyncRunError {
     /// An earlier write may have succeeded, but the forge may not show it yet.
     #[error("{description}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
-        /// The time by which the forge must show the write, if the write succeeded.
+        /// The time by which the forge shows the write if it succeeded.
         until: UnixMillis,
         /// Description of the write.
         description: String,

@@ -1,4 +1,4 @@
-//! Reads the content of releases of a package, and finds the first release with each change.
+//! Reads the content of a package's releases, and finds the first release that contains each change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ use truing_upstream::index::PackageRelease;
 use super::SyncDecisionError;
 use super::package_sources::PackageSources;
 
-/// A query about a release.
+/// The parts of a release that are read.
 pub(super) struct ReleaseQuery<'a> {
     pub(super) manifest: &'a PinManifest,
     pub(super) mirrored: Vec<String>,
-    /// Additional classes to search for.
+    /// Additional classes whose definitions are read.
     pub(super) bases: &'a [String],
 }
 
-/// The releases of a package, as far as they were read.
+/// The releases of a package, with the content that was already read.
 pub(super) struct ReleaseHistory<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) sources: PackageSources<'a>,
@@ -80,9 +80,9 @@ impl ReleaseHistory<'_> {
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 
-    /// Finds the first release that contains each change. Also finds the floor of a port: the oldest release
-    /// whose changed definitions all equal those of the newest release. Uses a binary search, which assumes
-    /// that a change persists in later releases.
+    /// Finds the first release that contains each change. Also returns the oldest release that a port
+    /// supports: from this release on, all changed definitions are the same as in the newest release. The
+    /// binary search assumes that later releases keep a change.
     pub(super) async fn find_change_releases(
         &mut self,
         decision: &mut SyncDecision,
@@ -112,8 +112,8 @@ impl ReleaseHistory<'_> {
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
-    /// Returns the index of the first release after `before` that satisfies `holds`. The release at the index
-    /// `is_so` must satisfy `holds`.
+    /// Returns the index of the first release after `before` for which `holds` returns true. `is_so` is the
+    /// index of a later release for which `holds` must return true.
     async fn find_first_release_where(
         &mut self,
         mut before: usize,
@@ -136,7 +136,7 @@ impl ReleaseHistory<'_> {
     }
 }
 
-/// Returns the digest of a definition's lines, if it exists.
+/// Returns the digest of a definition's lines; `None` if the definition does not exist.
 fn raw_digest<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
     match sources.symbols.get(symbol) {
         Some(SymbolState::Defined(definition)) => Some(&definition.digests.raw),

@@ -1,5 +1,5 @@
 //! Proposes a first manifest for a project. The manifest contains the definitions that the project takes from
-//! the package, with their digests in the release for which the project was made. The definitions are found
+//! the package. Their digests are from the release that the project was made for. The definitions are found
 //! in the project's source. Definitions that look like copies but cannot be pinned are listed separately.
 
 use futures_util::future::BoxFuture;
@@ -20,13 +20,14 @@ use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterp
 pub struct ProposedManifest {
     /// The release that the digests belong to.
     pub version: PackageVersion,
-    /// The rows of the proposal.
+    /// The proposed pins.
     pub manifest: PinManifest,
     /// Definitions that look like counterparts but are not pinned, each with the reason.
     pub not_guarded: BTreeMap<String, String>,
 }
 
-/// Proposes pins for a project. If the request's manifest already has rows, only these rows are completed.
+/// Proposes pins for a project. If the manifest in the request already has rows, the function completes only
+/// these rows.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -68,8 +69,8 @@ pub fn propose_manifest<'a>(
                     let reason = "decorated: the decorator may change the result".to_owned();
                     not_guarded.insert(symbol.clone(), reason);
                 }
-                // Existing pins of the project are kept. The release's digests are added only if the pins are
-                // empty or contain the release's digest.
+                // Existing pins of the project are kept. Digests from the release are added only if the row
+                // has no digests, or already contains the digest from the release.
                 if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
@@ -107,7 +108,7 @@ pub fn propose_manifest<'a>(
     })
 }
 
-/// Keeps only one row per definition. A row with the definition's own name is preferred, then a row that is
+/// Keeps one row for each definition. A row with the definition's own name is preferred, then a row that is
 /// certainly an override.
 fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
@@ -159,10 +160,10 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
     rows
 }
 
-/// The reason in rows whose origin only the release can confirm. If the release does not contain the
-/// definition, the definition belongs to the project.
+/// The reason in a row whose origin is uncertain until the release is read. If the release does not contain
+/// the definition, the definition belongs to the project.
 const PERHAPS: &str = "of the same name, or inherited under it";
-/// The prefixes that a project's copy of a class may add to the class name.
+/// The prefixes that a project may put before a class name in its own copy of the class.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
 fn manifest_row(counterpart: &str, reason: &str) -> ManifestRow {

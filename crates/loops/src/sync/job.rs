@@ -1,4 +1,4 @@
-//! A sync job with its tools.
+//! A sync job, with the tools that its runs use.
 
 use truing_agent::verify::Verifier;
 use truing_config::sync::JobConfig;
@@ -17,14 +17,14 @@ pub struct SyncJob<'a> {
     pub git: &'a Git,
     /// The index, the archive folder and the reader for the package's releases.
     pub sources: PackageSources<'a>,
-    /// The model that ports code. None if no model may port code.
+    /// The model that ports code. `None` if the job does not permit ports by a model.
     pub porter: Option<&'a MigrationAgent>,
-    /// The runner of lock commands. None if the job has no lock commands.
+    /// Runs the lock commands. None if the job has no lock commands.
     pub locker: Option<&'a Verifier>,
-    /// The runner of the project's own checks. None if the job has no checks.
+    /// Runs the project's own checks. None if the job has no checks.
     pub verifier: Option<&'a Verifier>,
-    /// The release that this run follows. None selects the release that the job's target determines.
+    /// The release that this run follows. `None` selects the release by the target that the job configures.
     pub to: Option<&'a PackageVersion>,
-    /// True if nothing is written at the forge and nothing is stored except the record.
+    /// True if the run writes nothing at the forge, and stores nothing except its record.
     pub dry_run: bool,
 }

@@ -1,6 +1,6 @@
-//! Builds the material about releases for models: files and their differences, within limits, and the prompts
-//! that contain them. Content of the package and the project is data. The prompt encloses this data in marks
-//! that the data cannot contain.
+//! Builds the material about releases that models read: files, differences of files, and the prompts that
+//! contain them, all within size limits. The content of the package and of the project is untrusted data. The
+//! prompt encloses this data in marks that the data cannot contain.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use truing_reader::sources::FilesRequest;
 use super::SyncDecisionError;
 use super::package_sources::PackageSources;
 
-/// Maximum number of bytes of the package's changes, and of an earlier run's handover.
+/// Maximum size in bytes of the package's changes in a prompt, and of the handover from an earlier run.
 const MAX_SHOWN: usize = 160 << 10;
-/// Number of context lines around a change. It is large enough to show most functions completely.
+/// Number of context lines around a change. The number is large enough to show most functions completely.
 const CONTEXT: usize = 40;
 
 /// Returns the differences of files between two releases.
@@ -55,7 +55,8 @@ pub(super) async fn read_release_files(
     reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
-/// Returns the text. If the text is too long, its end is removed and a note is added.
+/// Returns the text, unless it is too long. The end of a text that is too long is removed, and a note
+/// replaces it.
 pub(super) fn truncate_with_note(text: &str) -> String {
     if text.len() <= MAX_SHOWN {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! The project's own version and its changelog, which a change updates if the job requires that. The
-//! repository's tags show which versions are released.
+//! Updates the project's own version and its changelog, if the job requires these updates. The repository's
+//! tags show which versions are released.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub enum ReleaseNoteError {
     /// The version in a file is invalid.
     #[error("the project's version: {0}")]
     Version(RequirementError),
-    /// The configured location of the version is missing in the file, or occurs several times.
+    /// The file does not contain the configured location of the version, or contains it more than once.
     #[error("the project's version: {path} has `{location}` {count} times; it must occur once")]
     Count {
         path: String,
@@ -88,7 +88,8 @@ impl From<RequirementError> for ReleaseNoteError {
     }
 }
 
-/// Writes the release note: the project's version and the line in the changelog.
+/// Writes the note about a change into the project: a new version of the project, and a line in the
+/// changelog.
 #[derive(Debug)]
 pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
@@ -129,8 +130,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(written)
     }
 
-    /// Increments the project's version, if this change requires a new version. Returns the resulting
-    /// version.
+    /// Increments the project's version if this change requires it. Returns the version after this change.
     async fn increment_version(
         &self,
         project: &Path,
@@ -155,7 +155,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(next)
     }
 
-    /// Returns the entry of the changelog to which the line must be added.
+    /// Returns the changelog entry that the new line belongs to.
     async fn changelog_placement(
         &self,
         newest: NewestEntry,
@@ -169,7 +169,7 @@ impl ReleaseNoteWriter<'_> {
         let is_released = self.is_released(version).await?;
         match next {
             Some(next) if is_released => Ok(ChangelogPlacement::NewEntry(next)),
-            // A person has already prepared an entry for a later version, so this entry is used.
+            // People have already prepared an entry for a later version, so the line is added to this entry.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),
             None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
@@ -181,7 +181,7 @@ impl ReleaseNoteWriter<'_> {
         self.mirror.remote_has_any_tag(&version.tags()).await
     }
 
-    /// Returns the changelog's line on this change.
+    /// Returns the changelog line for this change.
     fn changelog_line(&self) -> String {
         let version = self.decided.to.to_string();
         let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -194,7 +194,7 @@ impl ReleaseNoteWriter<'_> {
         text.lines().collect::<Vec<_>>().join(" ")
     }
 
-    /// True if an earlier run of this job may have written the line for another release.
+    /// True if the line may be from an earlier run of this job, for any release.
     fn is_own_line(&self, line: &str) -> bool {
         let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
         verdicts
@@ -203,7 +203,7 @@ impl ReleaseNoteWriter<'_> {
     }
 }
 
-/// True if the line matches this template for this package, this decision and any release.
+/// True if the line can result from this template, with this package, this decision, and any other values.
 fn matches_template(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
         places::PACKAGE => Some(package),

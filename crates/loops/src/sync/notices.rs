@@ -1,6 +1,6 @@
-//! The notices with which a job asks people and reports its runs. Each notice is an issue or, at a forge
-//! without issues, an open draft pull request that changes no file. In both cases, people answer in the
-//! comments of the notice.
+//! The notices of a job: with them, the job asks people and reports its runs. Each notice is an issue or, at
+//! a forge without issues, an open draft pull request that changes no file. In both cases, people answer in
+//! the comments of the notice.
 
 use std::path::Path;
 
@@ -17,23 +17,23 @@ use super::effects::{check_push_outcome, open_issue, open_pull};
 use super::error::SyncRunError;
 use super::job::SyncJob;
 
-/// The text of a pull request that is used instead of an issue.
+/// The text that is added to a notice if the notice is a pull request.
 const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not be merged: it only holds the \
      discussion in its comments. Declining it is the same as closing a question without an answer.";
 
-/// One kind of notices of a job: its questions, or the results of its runs.
+/// The notices of one kind: either the job's questions, or the results of the job's runs.
 #[derive(Debug)]
 pub(super) struct JobNotices<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
-    /// The path of the repository's mirror; `remote` is the mirror's remote.
+    /// The path of the repository's mirror, which follows `remote`.
     pub(super) mirror: &'a Path,
     pub(super) remote: &'a Remote,
-    /// The label that identifies the issues.
+    /// The label that all issues of this kind have.
     pub(super) label: &'a str,
-    /// The suffix of the source branch of notices that are pull requests.
+    /// The suffix in the name of the branch, if notices are pull requests.
     pub(super) branch_suffix: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl JobNotices<'_> {
         self.server.capability()
     }
 
-    /// Returns the word that the forge uses for a notice.
+    /// Returns the noun for a notice at this forge: an issue or a pull request.
     pub(super) fn notice_noun(&self) -> &'static str {
         if self.forge_capability().issues { "issue" } else { "pull request" }
     }
@@ -51,7 +51,7 @@ impl JobNotices<'_> {
         format!("{}-{}", self.job.config.branch, self.branch_suffix)
     }
 
-    /// Adapts a notice's text to the forge.
+    /// Adapts the text of a notice to the forge: if the notice is a pull request, adds an explanation.
     pub(super) fn adapt_text(&self, text: &str) -> String {
         if self.forge_capability().issues {
             text.to_owned()
@@ -71,7 +71,7 @@ impl JobNotices<'_> {
         Ok(all)
     }
 
-    /// Opens a notice. If a notice on its topic is already open, returns that notice.
+    /// Opens a notice. If a notice on the same topic is already open, returns this notice.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.forge_capability().issues {
             return open_issue(self.executor, self.issue_effect(topic, title, text)).await;
@@ -96,7 +96,7 @@ impl JobNotices<'_> {
         to_notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
     }
 
-    /// Pushes an empty commit to the branch, because forges reject a pull request without a commit.
+    /// Pushes an empty commit to the branch, because forges require a commit for a pull request.
     async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
@@ -164,8 +164,8 @@ impl JobNotices<'_> {
     }
 }
 
-/// Converts a pull request of the job to a notice. None for another person's pull request, which has no
-/// topic.
+/// Converts a pull request of the job to a notice. Returns `None` for the pull request of another person,
+/// because it has no topic.
 fn to_notice(pull: BranchPull) -> Option<OwnIssue> {
     let open = pull.is_open();
     let BranchPull { number, url, title, body, topic, created, .. } = pull;

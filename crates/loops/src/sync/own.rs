@@ -1,5 +1,5 @@
-//! Reads a project's own definitions that relate to the package that it follows. The definitions are read
-//! from the project's source, which is never executed.
+//! Reads the definitions in a project's own code that relate to the package that the project follows. The
+//! project's source code is read but never executed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,8 +27,8 @@ pub(super) async fn load_project_facts(
     let folder = project
         .canonicalize()
         .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), reason: error.to_string() }))?;
-    // A package may have an import name that differs from its own name. The paths of mirrored files show the
-    // import name.
+    // The name under which a package is imported may differ from the name of the package. The paths of
+    // mirrored files show the import name.
     let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
     let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();
     packages.insert(job.package.to_ascii_lowercase().replace(['-', '.'], "_"));

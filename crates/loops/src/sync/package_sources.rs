@@ -1,4 +1,4 @@
-//! The components from which releases of a package are read.
+//! The components that read the releases of a package.
 
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
@@ -12,6 +12,6 @@ pub struct PackageSources<'a> {
     pub index: &'a PackageIndex,
     /// Folder of the downloaded archives.
     pub archives: &'a ArchiveFolder,
-    /// Process that parses the archives.
+    /// Reader process that parses the archives.
     pub reader: &'a ChildProcessReader,
 }

@@ -1,5 +1,6 @@
-//! The definitions that a release changed, as diffs of their lines. The reader reports only the first line of
-//! a definition. The definition ends where the digest of its lines matches the reported digest.
+//! Returns the definitions that a release changed, with the diffs of their lines. The reader reports only the
+//! first line of a definition. The definition ends at the line where the digest of all lines so far equals
+//! the reported digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +21,13 @@ const CONTEXT: usize = 3;
 /// A definition that changed. Its lines come from the package and are data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefinitionPatch {
-    /// The name of the definition, after the file that contains it.
+    /// The name of the definition, in the form of the file's path followed by the name.
     pub name: String,
     /// The diff of the definition's lines, as hunks of a unified diff.
     pub hunks: String,
 }
 
-/// Two releases of the package, with the content that was read from them.
+/// Two releases of a package, and the content that was read from each.
 pub(super) struct ReleasePair<'a> {
     pub(super) history: &'a ReleaseHistory<'a>,
     pub(super) from: &'a PackageVersion,
@@ -36,7 +37,7 @@ pub(super) struct ReleasePair<'a> {
 }
 
 impl ReleasePair<'_> {
-    /// Returns the definitions that changed: first the pinned ones, then the others.
+    /// Returns the changed definitions: first the pinned definitions, then the other definitions.
     pub(super) async fn patches(
         &self,
         decision: &SyncDecision,
@@ -75,8 +76,8 @@ impl ReleasePair<'_> {
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
             let mut options = diffy::DiffOptions::new();
             let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
-            // The patch begins with two lines of file names. These lines are removed, because a definition is
-            // not a file.
+            // The diff begins with two lines that contain file names. These two lines are removed, because
+            // only a part of a file is compared.
             let Some(start) = patch.find("@@") else { continue };
             let hunks = patch.get(start..).unwrap_or_default().to_owned();
             patches.push(DefinitionPatch { name: format!("{} {symbol}", at.file), hunks });
@@ -99,8 +100,8 @@ impl ReleasePair<'_> {
     }
 }
 
-/// Returns the name that a manifest would use for a changed function that is not pinned. None for other
-/// parts.
+/// Returns the name of a changed function that is not pinned, as a manifest would contain it. Returns `None`
+/// for parts that are not functions.
 fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     let is_function =
         part.kind == ReleasePartKind::Function && part.symbol != WHOLE_FILE && !part.symbol.contains(':');
@@ -123,15 +124,15 @@ fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     })
 }
 
-/// Returns the lines of a definition. The digest is first compared with the file's text after conversion to
-/// the reader's line ends, and then with the unchanged text.
+/// Returns the lines of a definition. The function first tries the text with the reader's line ends, and then
+/// the unchanged text.
 fn definition_lines(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     lines_matching_digest(definition, &plain).or_else(|| lines_matching_digest(definition, text))
 }
 
-/// Returns the lines from the definition's first line on that together have the definition's digest; none if
-/// no such lines exist.
+/// Returns the lines that begin at the definition's first line and have the definition's digest; `None` if
+/// there are no such lines.
 fn lines_matching_digest(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let skipped = usize::try_from(definition.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();

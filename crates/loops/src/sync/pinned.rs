@@ -1,5 +1,5 @@
-//! The pins of a project. They are in a manifest of digests or in the project's own Python hash test, which
-//! is read but never executed.
+//! The pins of a project. The pins are either in a manifest of digests, or in the project's own Python hash
+//! test, which is read but never executed.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub struct PinnedManifest {
     pub untold: Vec<UnguardedPart>,
 }
 
-/// The reason why the pins are unknown.
+/// The reason why the pins could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PinnedError {
     /// The manifest cannot be read.
@@ -32,11 +32,11 @@ pub enum PinnedError {
         /// The reason for the failure.
         reason: String,
     },
-    /// The content of the test is not usable.
+    /// The content of the test cannot be used.
     #[error("{path} pins nothing that Truing can determine: {source}{}", unguarded_lines(.untold))]
     Content {
         path: PathBuf,
-        /// The reason why the content is not usable.
+        /// The reason why the content cannot be used.
         source: ManifestError,
         /// Rows of the test that Truing cannot parse.
         untold: Vec<UnguardedPart>,
@@ -50,7 +50,7 @@ fn unguarded_lines(parts: &[UnguardedPart]) -> String {
     parts.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
-/// Returns the pins of a job's project, if it has any.
+/// Returns the pins of the job's project; empty if the job has no pins.
 ///
 /// # Errors
 /// [`PinnedError`]
@@ -77,7 +77,8 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
         return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
     }
     let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
-    // The reader can open only the folder of the given path, so the path without symbolic links is used.
+    // The reader can open only the folder that contains the file, so symbolic links in the path are resolved
+    // first.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
         reader.pins(&real).await.map_err(|error| {

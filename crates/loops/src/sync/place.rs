@@ -1,4 +1,4 @@
-//! The location of the requirement in a project's files.
+//! Determines where a project's files declare the requirement.
 
 use std::path::Path;
 

@@ -42,12 +42,12 @@ pub(super) use clone::MigrationPathPolicy;
 const RUN: &str = "sync";
 const AGENT: &str = "porter";
 
-/// A model that ports code.
+/// A model that ports code to a new release.
 pub struct MigrationAgent {
     pub agent: ModelAgent,
     /// Folders with programs that the model's commands may run, in addition to the system's folders.
     pub programs: Vec<std::path::PathBuf>,
-    /// The policy of ports, which allows the project's checks exactly as configured.
+    /// The policy for ports; it permits the project's checks, but only exactly as they are configured.
     pub policy: Arc<AgentPolicy>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Debug for MigrationAgent {
     }
 }
 
-/// The reason why there is no port.
+/// The reason why a port could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeMigrationError {
     /// Git failed or could not be run.
@@ -84,10 +84,10 @@ pub enum CodeMigrationError {
     /// A file of the model's clone cannot be copied.
     #[error("the port is refused: {0}")]
     File(#[from] RejectedFile),
-    /// The model changed files that no port may change.
+    /// The model changed files that a port must not change.
     #[error("the port is refused: it changes files that it must not change: {0}")]
     Paths(String),
-    /// The model has changed nothing.
+    /// The model has not changed any file.
     #[error("the model changed no relevant file{0}")]
     NoChange(String),
     /// The budget was used up before the first call of the model.
@@ -98,18 +98,19 @@ pub enum CodeMigrationError {
     Halted(HaltReason),
 }
 
-/// A port that has not been checked yet.
+/// A port whose checks have not been run yet.
 #[derive(Debug)]
 pub(super) struct UncheckedMigration {
-    /// Folder with the files of the newest commit, the model's changes, and the changes without a model.
+    /// Folder with the files of the newest commit, the changes of the model, and the changes that are made
+    /// without a model.
     pub(super) folder: PrivateFolder,
-    /// The changes of the model, or of an earlier run.
+    /// The changes that the model or an earlier run made.
     pub(super) changes: Vec<FileContentChange>,
     /// Every file that differs from the newest commit.
     pub(super) files: Vec<String>,
     /// The model's own report.
     pub(super) work: WorkReport,
-    /// The reason why the model did not complete its work; none if the model completed it.
+    /// The reason why the model did not complete its work; `None` if it did.
     pub(super) cut_off: Option<String>,
 }
 
@@ -120,14 +121,14 @@ pub(super) struct CodeMigration<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) run: &'a RunId,
     pub(super) mirror: &'a Mirror,
-    /// The newest commit, on which the port is made.
+    /// The newest commit of the default branch, which the port is based on.
     pub(super) tip: &'a Sha,
     pub(super) decision: &'a ReleaseDecision,
-    /// Changes that the server makes without the model: the range, the digests and the lock files.
+    /// The changes that are made without a model: the range, the digests and the lock files.
     pub(super) prepared_changes: &'a [FileContentChange],
     /// The index, the archive folder and the reader for the package's releases.
     pub(super) sources: PackageSources<'a>,
-    /// The write gate, consulted before each turn of the model.
+    /// The write gate, which is checked before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
     /// Cost of this run before the port.
@@ -194,15 +195,15 @@ impl CodeMigration<'_> {
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let reader = self.sources.reader;
-        // The sandbox check blocks, so it runs on another thread. Other work, such as renewing the lease,
-        // must not wait for it.
+        // Testing the sandbox blocks the thread, so the test runs on a separate thread. Other work, such as
+        // the renewal of the lease, continues during the test.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| path_policy.allows_path(path);
-        // The tool that shows the change is not offered, because there is no change yet. The model can see
-        // its own changes with `git diff`.
+        // The tools do not include the tool that shows the change, because there is no change yet. The model
+        // can see its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
         let limits =
@@ -219,8 +220,8 @@ impl CodeMigration<'_> {
         Ok(ran)
     }
 
-    /// Writes the files of the newest commit to `folder`, with the port's changes and the changes that the
-    /// server made without a model.
+    /// Writes the files of the newest commit to `folder`, and applies the saved changes of the port and the
+    /// changes that are made without a model.
     async fn prepare_clone(
         &self,
         folder: &PrivateFolder,

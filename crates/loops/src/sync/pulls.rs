@@ -1,4 +1,4 @@
-//! A job's pull request at the forge: its state, and the submission of a change in this pull request.
+//! The pull request of a job at the forge: reads its state, and submits changes in it.
 
 use std::path::Path;
 
@@ -26,29 +26,29 @@ pub(super) struct JobPullRequests<'a> {
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) subject: ReleaseSubject<'a>,
-    /// The repository's own template for pull requests; empty if it has none.
+    /// The repository's template for pull requests; empty if the repository has none.
     pub(super) template: String,
 }
 
 /// The state of the job's branch and pull requests at the forge.
 #[derive(Debug)]
 pub(super) struct JobBranchState {
-    /// The newest final pull request of the job, open or not.
+    /// The newest final pull request of the job. It may be open, merged or closed.
     pub(super) final_pull: Option<BranchPull>,
-    /// URL of an open pull request from the job's branch that does not belong to the job, because another
-    /// person uses the branch's name.
+    /// URL of an open pull request from a branch with the job's branch name, if the pull request does not
+    /// belong to the job.
     pub(super) foreign_pull_url: Option<String>,
     /// True if the newest final pull request is for the release to follow or for a later release.
     reaches_release: bool,
-    /// The activity of people on the open final pull request.
+    /// The activity of people on the open final pull request; `None` if there is none.
     pub(super) activity: Option<BranchActivity>,
-    /// The job's comments about waiting releases on the open final pull request.
+    /// The job's comments on the open final pull request that report a waiting release.
     blocked_comments: Vec<PullRequestComment>,
 }
 
 impl JobPullRequests<'_> {
-    /// Returns the topic of a final pull request. The topic contains the release, and only Truing can write
-    /// the marker with the topic.
+    /// Returns the topic of a final pull request. The topic contains the release. Only Truing can write the
+    /// marker that contains the topic.
     fn topic(&self, version: &str) -> Topic {
         Topic::new(format!("sync/{}/final/{version}", self.subject.job))
     }
@@ -93,7 +93,8 @@ impl JobPullRequests<'_> {
         })
     }
 
-    /// Opens the final pull request or updates its text. The pull request's branch must already be pushed.
+    /// Opens the final pull request or updates its text. The caller must already have pushed the pull
+    /// request's branch.
     pub(super) async fn upsert_pull_request(
         &self,
         branch_state: &JobBranchState,
@@ -120,7 +121,7 @@ impl JobPullRequests<'_> {
                 open_pull(self.executor, draft).await?
             }
         };
-        // A pull request that already existed still has its previous text.
+        // If the pull request already existed, its text may be outdated.
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
             let (number, body) = (pull.number, body.to_owned());
             self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;
@@ -147,7 +148,7 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Deletes the job's comments about waiting releases.
+    /// Deletes the job's comments that report a waiting release.
     async fn delete_blocked_comments(
         &self,
         branch_state: &JobBranchState,
@@ -160,8 +161,8 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Posts a comment on the pull request that a release waits until people have finished with it. An
-    /// earlier comment of this kind is deleted.
+    /// Posts a comment that a release waits until people have finished their work on the pull request. An
+    /// earlier comment that reports a waiting release is deleted.
     pub(super) async fn post_blocked_comment(
         &self,
         branch_state: &JobBranchState,
@@ -180,7 +181,7 @@ impl JobPullRequests<'_> {
     }
 }
 
-/// True if the pull request has this label. A forge ignores case in the names of labels.
+/// True if the pull request has this label. Forges ignore case in the names of labels.
 fn has_label(pull: &BranchPull, label: &str) -> bool {
     pull.labels.iter().any(|one| one.to_lowercase() == label.to_lowercase())
 }
@@ -203,11 +204,11 @@ pub(super) fn read_pull_template(project: &Path) -> String {
     if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
 }
 
-/// The folders in which a repository's template may be, and its possible names.
+/// The folders in which a repository may have its template, and the file names that a template may have.
 const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// Maximum number of bytes of a template that is used. The text of the pull request also needs space for the
+/// Maximum number of bytes of a template that is used. The pull request's text must also have space for the
 /// description of the change.
 const MAX_TEMPLATE: usize = 16 << 10;
 
@@ -220,8 +221,8 @@ fn is_finished_port(pull: &BranchPull) -> bool {
 }
 
 impl JobBranchState {
-    /// Returns the plan for a decision to relax or to bump. `has_current_base` is true if the branch already
-    /// has its intended base.
+    /// Returns the plan for a decision to relax or to bump. `has_current_base` is true if the branch is based
+    /// on the intended commit.
     pub(super) fn choose_plan(
         &self,
         verdict: SyncVerdict,
@@ -240,7 +241,7 @@ impl JobBranchState {
         plan_branch(existing, verdict, has_current_base)
     }
 
-    /// Returns the head of the open pull request's branch.
+    /// Returns the head of the open pull request; `None` if no pull request is open.
     pub(super) fn head(&self) -> Option<&Sha> {
         self.final_pull.as_ref().filter(|pull| pull.is_open()).map(|pull| &pull.head)
     }

@@ -1,5 +1,5 @@
-//! The single open question of a job. The question is a notice. Each run compares the notice with the
-//! question that should be open, and corrects the notice.
+//! The question of a job to people; at most one question is open. The question is a notice. Each run compares
+//! the notice with the question that should be open, and corrects the notice.
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
@@ -14,7 +14,7 @@ use super::words;
 /// Maximum number of characters of an answer in a model's prompt.
 const MAX_ANSWER_CHARS: usize = 4000;
 
-/// The question to ask.
+/// The text of a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct QuestionDraft {
     pub(super) version: String,
@@ -23,7 +23,7 @@ pub(super) struct QuestionDraft {
 }
 
 impl QuestionDraft {
-    /// Returns the identity of the question. A question with a different text has a different identity.
+    /// Returns an id for the question. Questions with different texts have different ids.
     fn id(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())
@@ -37,14 +37,14 @@ pub(super) struct JobQuestions<'a> {
     pub(super) job: &'a str,
 }
 
-/// People's comments since the question was asked.
+/// The comments that people have written since the question was asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct QuestionAnswers {
     /// The newest comment by a trusted person.
     pub(super) newest: Option<CommentId>,
-    /// The newest ruling in a trusted comment.
+    /// The newest ruling in a comment by a trusted person.
     pub(super) ruling: Option<ReleaseRuling>,
-    /// Trusted comments, oldest first.
+    /// Comments by trusted persons, oldest first.
     pub(super) trusted_comments: Vec<TrustedAnswer>,
 }
 
@@ -53,8 +53,8 @@ impl JobQuestions<'_> {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
-    /// Returns people's answers since the question was asked. Answers up to the last answer that caused a
-    /// retry are excluded.
+    /// Returns people's answers since the question was asked. If an answer has caused a retry, this answer
+    /// and earlier answers are excluded.
     pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
         let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
@@ -62,7 +62,7 @@ impl JobQuestions<'_> {
         let after = newer_comment(job.breaker.last_answer(), after.as_ref());
         let replies = match self.notices.forge.replies(*number, after).await {
             Ok(replies) => replies,
-            // The issue was deleted, so there is no answer. The question is asked again.
+            // The issue was deleted, so there are no answers. The run asks the question again.
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
@@ -84,8 +84,9 @@ impl JobQuestions<'_> {
         })
     }
 
-    /// Ensures that exactly this question is open, and records it in `job`. Returns None without asking the
-    /// question if people have closed the issue about this release without an answer.
+    /// Ensures that this question is open and that no other question is open, and records the question in
+    /// `job`. If people have closed the issue about this release without an answer, returns `None` and does
+    /// not ask.
     pub(super) async fn ask_question(
         &self,
         job: &mut JobState,
@@ -115,13 +116,13 @@ impl JobQuestions<'_> {
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == draft.title && issue.body.trim() == draft.text.trim();
         if !same && !is_new {
-            // The comment that notifies people is posted first. If the run is killed before the edit, the
-            // next run posts the comment again.
+            // The comment that notifies people is posted before the issue is edited. If the run is killed
+            // before the edit, the next run posts the comment again.
             self.repeat_question(issue.number, &draft.text).await?;
             let text = (draft.title.clone(), draft.text.clone());
             self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
-        // If a killed run opened the issue, every comment after Truing's last comment counts as an answer.
+        // If a killed run opened the issue, all comments after Truing's last comment count as answers.
         let replies = self.notices.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
@@ -160,8 +161,8 @@ impl JobQuestions<'_> {
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
-    /// Posts the question again as the last comment, which notifies people, and deletes earlier comments with
-    /// the question. If an earlier run was stopped after posting this comment, nothing is posted.
+    /// Posts the question as a new comment, which notifies people, and deletes earlier comments that contain
+    /// the question. If an earlier run has already posted this comment as the last one, nothing is posted.
     async fn repeat_question(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.notices.forge.replies(number, None).await?;
@@ -179,15 +180,15 @@ impl JobQuestions<'_> {
         Ok(())
     }
 
-    /// Closes every open question.
+    /// Closes all open questions of the job.
     pub(super) async fn close(&self, job: &mut JobState, reason: &str) -> Result<(), SyncRunError> {
-        // A run that was killed may have opened an issue that the job's state does not contain.
+        // A killed run may have opened an issue that is not recorded in the job's state.
         if job.question.is_none() && !self.notices.may_have_been_opened(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.notices.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
-            // The comment may already exist from an earlier run that was stopped before it closed the issue.
+            // An earlier run that was stopped before it closed the issue may already have posted the comment.
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
@@ -201,7 +202,7 @@ impl JobQuestions<'_> {
     }
 }
 
-/// Returns the later of two comments on the same issue. Every forge assigns increasing numbers to comments,
+/// Returns the later of two comments on the same issue. On every forge, later comments have greater numbers,
 /// so the numbers in the ids are compared.
 fn newer_comment<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
     let number = |id: &CommentId| {

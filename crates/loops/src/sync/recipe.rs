@@ -1,6 +1,7 @@
-//! The part of a change that needs no model. It writes the range and digests (`change`) and the version and
-//! changelog (`news`). The project's own command then updates the lock files. The command runs in the
-//! sandbox, on a copy. If it changes a file other than a lock file, the whole change is rejected.
+//! The part of a change that needs no model. The module writes the range and the digests (`change`), and the
+//! version and the changelog (`news`). The project's own command then updates the lock files. This command
+//! runs in the sandbox, on a copy of the files. If the command changes a file that is not a lock file, the
+//! whole change is rejected.
 
 use std::path::Path;
 
@@ -20,8 +21,8 @@ use super::change::{self, ChangeError};
 use super::news::{ReleaseNoteError, ReleaseNoteWriter};
 use crate::files::{FileContentChange, RejectedFile, read_changes, summarise_paths, write_changes};
 
-/// Number of output lines of a failed lock command that are reported, and the maximum number of characters of
-/// each.
+/// For a failed lock command: the number of output lines that are reported, and the maximum number of
+/// characters of each line.
 const OUTPUT_LIMITS: (usize, usize) = (10, 300);
 
 /// The reason why the change cannot be made.
@@ -39,7 +40,7 @@ pub enum DeterministicChangeError {
     /// The sandbox cannot be used.
     #[error("cannot run the lock command: {0}")]
     Sandbox(#[from] VerifyError),
-    /// There is no sandbox.
+    /// No sandbox is available for the lock commands.
     #[error("cannot run the lock command: no sandbox is available")]
     NoSandbox,
     /// A glob of the job is invalid.
@@ -49,7 +50,7 @@ pub enum DeterministicChangeError {
     #[error("the lock command `{command}` failed: {end}{command_output}")]
     LockCommandFailed {
         command: String,
-        /// The reason why the command ended.
+        /// The way in which the command ended.
         end: CommandEndReason,
         /// The last lines that the command printed, and the hosts that it could not reach.
         command_output: String,
@@ -94,8 +95,8 @@ impl DeterministicChange<'_> {
             made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
         let note = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
-        // The project's version may be in the same file as the range. In that case, only the file's latest
-        // content is kept.
+        // The project's version may be in the same file as the range. If so, only the last content of the
+        // file is kept, which contains both changes.
         written.retain(|one| note.iter().all(|later| later.path != one.path));
         written.extend(note);
         written.extend(self.update_lock_files(commit, folder, &written).await?);
@@ -122,8 +123,8 @@ impl DeterministicChange<'_> {
         Ok(locked)
     }
 
-    /// Returns the lock commands with the package names and the version of the release filled in. A word with
-    /// the placeholder for all packages is repeated for each package.
+    /// Returns the lock commands with the package names and the version of the release filled in. If a word
+    /// contains the placeholder for all packages, it is repeated for each package.
     fn commands(&self) -> Vec<Vec<String>> {
         let JobConfig { package, companions, .. } = self.job;
         let version = self.decided.to.to_string();
@@ -140,7 +141,8 @@ impl DeterministicChange<'_> {
         self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
     }
 
-    /// Returns the lock files as the commands wrote them, if the commands changed no other file.
+    /// Returns the lock files as the commands wrote them; returns an error if the commands changed another
+    /// file.
     async fn changed_lock_files(
         &self,
         commit: &Sha,
@@ -156,7 +158,7 @@ impl DeterministicChange<'_> {
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
-        // The commands must not have changed the files that this run wrote before the commands.
+        // The commands must leave the files unchanged that this run wrote before.
         let ours = written_files.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
         let changed = written_files.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
@@ -169,8 +171,8 @@ impl DeterministicChange<'_> {
     }
 }
 
-/// Builds the error of a failed command: the reason for its end, its last output lines, and the hosts that it
-/// could not reach.
+/// Builds the error for a failed command. It contains the way in which the command ended, its last output
+/// lines, and the hosts that it could not reach.
 fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> DeterministicChangeError {
     let text = if run.errors.trim().is_empty() { &run.output } else { &run.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -1,5 +1,5 @@
-//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each step
-//! can be repeated: if a run was killed, the next run finds its results and continues from them.
+//! One run of a job as a list of steps: from finding the newest release to a pull request or a question. Each
+//! step can be repeated: if a run is killed, the next run finds the results of its steps and continues.
 
 use std::path::Path;
 
@@ -41,11 +41,11 @@ use crate::program_versions;
 pub struct SyncRun<'a> {
     /// The job with its project and tools.
     pub job: &'a SyncJob<'a>,
-    /// Identity of the run.
+    /// Id of the run, and the lease that protects its writes.
     pub run: &'a RunReference,
-    /// The forge's client for the repository.
+    /// Client for the repository at the forge.
     pub repository_client: &'a RepositoryClient,
-    /// The client of the forge.
+    /// Client for the forge's server.
     pub server: &'a AnyForgeServer,
     /// Store of the job's state and records.
     pub store: &'a dyn RecordStore,
@@ -57,21 +57,21 @@ pub struct SyncRun<'a> {
     pub remote: &'a Remote,
 }
 
-/// The files of the default branch.
+/// A checkout of the default branch.
 struct BaseCheckout<'a> {
     mirror: &'a Mirror,
-    /// Head of the branch.
+    /// Newest commit of the branch.
     tip: &'a Sha,
     /// Name of the branch.
     branch: &'a str,
-    /// Folder of the files.
+    /// Folder with the files of this commit.
     project: &'a Path,
 }
 
 impl SyncRun<'_> {
-    /// Runs the job and saves the record, regardless of the outcome. Also returns the time of the next run,
-    /// if the job's schedule does not determine it. This is the case if a write received no response and may
-    /// become visible later, or if the kill switch stopped the run.
+    /// Runs the job, and saves its record even if the run fails. Also returns the time of the next run;
+    /// `None` if the job's schedule determines this time. A time is returned if a write received no response
+    /// and may become visible later, or if the kill switch stopped the run.
     ///
     /// # Errors
     /// [`StoreError`]: the state cannot be saved.
@@ -105,8 +105,8 @@ impl SyncRun<'_> {
             Err(Err(error)) if error.is_halt() || again.is_some() => {
                 SyncRunResult::new(Outcome::OnHold, error.to_string(), QuestionUpdate::Keep)
             }
-            // The run failed before it checked the open circuit breaker. The breaker would have rejected the
-            // run, so the run does not count as failed.
+            // The run failed before it could check the circuit breaker, which is open. The breaker would have
+            // rejected the run anyway, so the failure does not count.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
             {
@@ -128,7 +128,7 @@ impl SyncRun<'_> {
         };
         log.end_step();
         if is_halted {
-            // The next run begins as soon as the kill switch is off, regardless of the job's schedule.
+            // The next run starts when the kill switch is off, independent of the job's schedule.
             again = again.max(Some(now));
         }
         again = again.max(asked.as_ref().err().and_then(SyncRunError::settle_time));
@@ -145,7 +145,8 @@ impl SyncRun<'_> {
                 (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
         };
-        // A question after a failure is not part of the planned work, so its step does not count as reached.
+        // A question about a failure is not part of the planned steps, so the step of asking does not count
+        // as reached.
         let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
         let carried = unreported_costs::take_unreported_cost(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
@@ -239,7 +240,8 @@ impl SyncRun<'_> {
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
-        // The manifest and the requirement are read by path after this check, so both must be plain files.
+        // Later calls open the manifest and the requirement by their paths. Both must be plain files, which
+        // is checked here.
         let manifest = if self.job.config.has_manifest() {
             change::read_regular_file(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
@@ -256,7 +258,7 @@ impl SyncRun<'_> {
             to,
             now,
         };
-        // People's rulings are read first, because a ruling can permit a port, which may already be in
+        // The rulings of people are read first: a ruling can permit a port, and this port may already be in
         // progress.
         let answers = self.job_questions().load_answers(job).await?;
         job.apply_answers(answers.ruling, answers.trusted_comments);
@@ -281,7 +283,7 @@ impl SyncRun<'_> {
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
-        // If a release that the caller named cannot be followed, the caller has made a mistake. The mistake
+        // The caller named a release that cannot be followed, so the caller has made a mistake. The mistake
         // does not count as a failure of the job.
         if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
             log.to_version = Some(named.to_string());
@@ -368,7 +370,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the reason why a release that the caller named cannot be followed, if there is one.
+    /// Returns the reason why the release that the caller named cannot be followed; `None` if it can be
+    /// followed.
     fn cannot_follow_reason(
         &self,
         available: &Result<AvailableReleases, SyncDecisionError>,
@@ -433,8 +436,8 @@ impl SyncRun<'_> {
             return Err(SyncRunError::ForeignWork { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
-        // If only the base branch has moved, a port is not repeated. People resolve conflicts when they merge
-        // the port.
+        // If only the base branch has changed, a port is not made again. People resolve conflicts when they
+        // merge the port.
         let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &branch_state).await?;
         let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
         let course = branch_state.choose_plan(verdict, draft.is_some(), same);
@@ -482,7 +485,7 @@ impl SyncRun<'_> {
             ) => {}
         }
         if verdict == SyncVerdict::Bump {
-            // A model ports code only if a person has ruled that it should, or if the job permits it.
+            // A model may port code only if a person has decided so, or if the job permits it.
             let Some(draft_state) = draft_state else { return Ok(self.end_with_question(&version, decided)) };
             let ground =
                 BumpContext { mirror, tip, base, branch_state: &branch_state, draft_state, pulls: &pulls };
@@ -558,7 +561,7 @@ impl SyncRun<'_> {
         Ok(SyncRunResult::new(Outcome::Relaxed, reason, QuestionUpdate::Close))
     }
 
-    /// True if the branch of the open pull request is based on the newest commit of the default branch.
+    /// True if the branch of the open pull request is based on the default branch's newest commit.
     async fn is_branch_current(
         &self,
         mirror: &Mirror,
@@ -570,13 +573,15 @@ impl SyncRun<'_> {
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
-    /// Checks that the write gate permits the run to continue. Called before each effect.
+    /// Returns an error if the write gate does not permit the run to continue. This check is made before each
+    /// effect.
     pub(super) async fn check_write_gate(&self) -> Result<(), SyncRunError> {
         Ok(self.effects.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 }
 
-/// True if the release of the port in progress needs no more work, or can no longer be followed.
+/// True if the port in progress is no longer needed: the project already admits its release, or this release
+/// can no longer be followed.
 fn is_port_obsolete(
     port_version: Option<&PackageVersion>,
     available: &Result<AvailableReleases, SyncDecisionError>,

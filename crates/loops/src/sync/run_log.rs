@@ -1,4 +1,4 @@
-//! The progress and the result of a job's run. The run's record is built from both.
+//! The progress of a job's run, and its result. The run's record is built from both.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ impl SyncRunLog {
         }
     }
 
-    /// Returns the current step of the run. After the end of the run, returns the last step.
+    /// Returns the current step of the run. After the run has ended, returns the last step of the run.
     pub(super) fn current_step(&self) -> SyncStep {
         let at = self.current_step.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.step)).unwrap_or(SyncStep::Detect)
@@ -70,16 +70,16 @@ impl SyncRunLog {
     }
 }
 
-/// The outcome of a run, and the required update of the job's question.
+/// The outcome of a run, and the change that the run makes to the job's question.
 pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
     pub(super) question_update: QuestionUpdate,
 }
 
-/// The required update of the job's question.
+/// The change that a run makes to the job's question.
 pub(super) enum QuestionUpdate {
-    /// This question must be open.
+    /// The given question must be open.
     Ask(QuestionDraft),
     /// The question stays unchanged.
     Keep,

@@ -7,19 +7,18 @@ use truing_core::port::{HaltReason, RunReference, StoreError};
 use super::error::SyncRunError;
 
 impl SyncRunError {
-    /// True if the run was stopped only by the kill switch.
+    /// True if the kill switch stopped the run, or if the state of the kill switch is unknown.
     pub(super) fn is_halt(&self) -> bool {
         let Self::Halted(halt) = self else { return false };
         matches!(halt.reason, HaltReason::KillSwitch | HaltReason::NoAnswer)
     }
 
-    /// If the run waits for a write without a response, returns the time by which the forge must show if the
-    /// write was made.
+    /// If a write received no response, returns the time by which the forge shows the write if it succeeded.
     pub(super) fn settle_time(&self) -> Option<UnixMillis> {
         if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 
-    /// Returns the store's error if the store caused this error. A lost lease counts as
+    /// Returns the store's error if the store caused the failure of the run. A lost lease counts as
     /// [`StoreError::Fenced`].
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! The run's messages to people outside its pull request: the job's question, and the notice with the results
-//! of the job's runs.
+//! The messages of a run to people: the job's question, and the notice that reports the results of the job's
+//! runs.
 
 use truing_core::sync::job::JobState;
 use truing_core::sync::record::{SyncRecord, SyncStep};
@@ -26,7 +26,8 @@ impl SyncRun<'_> {
         JobNotices { forge, server, executor: &self.effects, job, mirror, remote, label, branch_suffix }
     }
 
-    /// Returns the remark that the forge has no labels for pull requests, although the job sets labels.
+    /// Returns a remark if the job sets labels but the forge has no labels for pull requests; otherwise,
+    /// returns an empty text.
     pub(super) fn no_labels_remark(&self) -> String {
         let row = self.server.capability();
         if row.labels || self.job.config.labels.is_empty() {
@@ -60,8 +61,8 @@ impl SyncRun<'_> {
         tracking.report_run(job, record).await
     }
 
-    /// Opens the question that the run's result requires, and closes any other question. Returns the URL of
-    /// the open question.
+    /// Opens the question that the result of the run requires, and closes all other questions. Returns the
+    /// URL of the open question.
     pub(super) async fn open_question(
         &self,
         job: &mut JobState,
@@ -74,7 +75,7 @@ impl SyncRun<'_> {
             let (title, text) = words::open_breaker_question(self.release_subject(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
-        // A run for an explicitly named release does not close a question about another release.
+        // If the caller named a release, the run does not close a question about another release.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &run_end.question_update) {
@@ -98,15 +99,15 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the URL of the open question about the same release. This function is for dry runs, which ask
-    /// no questions.
+    /// Returns the URL of the open question about the same release. Dry runs use this function, because they
+    /// do not ask questions.
     pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
         let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.is_closed && known.version == wanted.version)
     }
 
-    /// Returns the reason for a dry run's end, with the complete question that a normal run would ask.
+    /// Returns the reason why a dry run ended. It contains the complete question that a normal run would ask.
     pub(super) fn dry_run_reason(&self, run_end: &SyncRunResult) -> String {
         let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return run_end.reason.clone() };
         let questions = self.job_questions();
@@ -126,8 +127,8 @@ impl SyncRun<'_> {
     ) -> Result<Option<String>, SyncRunError> {
         self.check_write_gate().await?;
         let page = self.job_questions().ask_question(job, draft).await?;
-        // The state is saved now. If the run is killed after this point, the next run finds the question in
-        // the state.
+        // The state is saved now. If the run is killed later, the next run finds the question in the saved
+        // state.
         self.store.store_job(self.run, job).await?;
         Ok(page)
     }

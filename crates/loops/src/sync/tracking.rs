@@ -1,7 +1,6 @@
-//! The notice that reports a job's last runs, if the job's configuration enables it. The notice is identified
-//! by its topic, and Truing edits the same notice after each run. Each job has at most one such notice. If
-//! people have deleted the notice or use it for another purpose, the run reports this problem and opens no
-//! other notice.
+//! The tracking notice, which reports the last runs of a job if the job enables it. The topic identifies the
+//! notice, and each run edits the same notice. Each job has at most one such notice. If people have deleted
+//! the notice, or use it for something else, the run reports this and does not open another notice.
 
 use truing_core::id::{SlotKey, Topic};
 use truing_core::port::{ForgeError, RunStore};
@@ -12,7 +11,7 @@ use super::error::SyncRunError;
 use super::notices::JobNotices;
 use super::words;
 
-/// Number of last runs that are shown.
+/// Maximum number of runs that the notice shows.
 const MAX_SHOWN_RUNS: usize = 20;
 
 /// The notice of one job at a forge.
@@ -28,10 +27,10 @@ impl TrackingNotice<'_> {
         Topic::new(format!("sync/{}/outcome", self.job))
     }
 
-    /// Reports this run and the previous ones.
+    /// Reports this run and the previous runs in the notice.
     ///
     /// # Errors
-    /// [`SyncRunError`]. The error does not make the run fail, because the records contain the results.
+    /// [`SyncRunError`]. If the report fails, the run does not fail, because the records contain the results.
     pub(super) async fn report_run(
         &self,
         job: &mut JobState,
@@ -55,7 +54,7 @@ impl TrackingNotice<'_> {
     }
 }
 
-/// Returns the reason, for people, why the notice could not be updated.
+/// Returns the reason why the notice could not be updated, as text for people.
 pub(super) fn notice_failure_reason(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {

@@ -7,7 +7,8 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 use truing_core::sync::job::{JobState, UnreportedCost};
 
-/// Records that a run has begun. The run's cost counts as unreported until the run's own record exists.
+/// Records that a run has begun. The cost of the run counts as unreported until there is a record of this
+/// run.
 pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
         job.untold.push(UnreportedCost { run: run.clone(), reported_cost: MicroUsd(0) });
@@ -15,8 +16,8 @@ pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
 }
 
 /// Ends the tracking of this run, because the run's own record reports its cost. Returns the cost of earlier
-/// runs that no record has reported. If an earlier run still has unsettled calls, their reserved cost is
-/// reported by a later run, after the calls are settled.
+/// runs that no record has reported. If an earlier run has calls that are not settled, a later run reports
+/// their cost after they are settled.
 pub(super) async fn take_unreported_cost(
     store: &dyn Ledger,
     job: &mut JobState,

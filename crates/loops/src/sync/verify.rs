@@ -1,5 +1,5 @@
-//! Runs the project's own checks on a change: first on the base commit, then with the change. Checks that
-//! already failed on the base do not count.
+//! Runs the project's own checks twice: on the base commit without the change, and with the change. A check
+//! that already fails without the change does not count.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use crate::files::{FileContentChange, RejectedFile, write_changes};
 pub(super) struct CheckResults {
     /// Number of checks that ran. None if no checks are configured.
     pub(super) count: Option<usize>,
-    /// The commands that fail with the change but pass without it.
+    /// The commands of the checks that pass without the change but fail with the change.
     pub(super) failing: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ pub(super) struct ProjectChecks<'a> {
 }
 
 impl ProjectChecks<'_> {
-    /// Runs the checks on a commit, and on the same commit with these changes. If `changes` contains a file
-    /// twice, the later content is used. `author` names the author of the changes. A dependency set-up for
-    /// one author is never used for another author.
+    /// Runs the checks on a commit without the changes, and on the same commit with the changes. If `changes`
+    /// contains a file twice, the later content is used. `author` names the author of the changes. Dependency
+    /// set-ups that one author's changes made are never used for another author.
     ///
     /// # Errors
     /// [`ProjectCheckError`]

@@ -1,5 +1,6 @@
-//! The texts of a job: titles and texts of its pull requests, its questions and its comments. Names and
-//! reasons come from packages and manifests, and are always escaped as text.
+//! Writes the texts of a sync job: titles and bodies of its pull requests and questions, and its comments.
+//! Package names and the reasons for decisions come from packages and manifests, so they are always escaped
+//! as text.
 
 use truing_agent::schema::work::WorkReport;
 use truing_config::sync::places;
@@ -20,10 +21,10 @@ use super::verify::CheckResults;
 /// Maximum number of rows that are shown of one table. Further rows are only counted.
 const MAX_SHOWN_ROWS: usize = 40;
 
-/// Maximum number of characters of the reason for a run's end.
+/// Maximum number of characters of the reason why a run ended.
 const MAX_WHY_CHARS: usize = 300;
 
-/// The subject of a text.
+/// The job, package and release that a text is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReleaseSubject<'a> {
     pub(super) job: &'a str,
@@ -91,7 +92,8 @@ pub(super) fn relax_text(
     common_pull_text(subject, decided, files) + &render_checks(checked)
 }
 
-/// Renders the part of the text that is the same in all final pull requests.
+/// Renders the beginning of the body, which is the same for pull requests that widen a range and for pull
+/// requests that port code.
 fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
     let ReleaseSubject { package, version, .. } = subject;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
@@ -186,7 +188,7 @@ pub(super) fn draft_title_and_body(
     (format!("{} (in progress)", pull_title(subject, SyncVerdict::Bump)), text)
 }
 
-/// Summarises the reasons why a port is not finished.
+/// Summarises why a port is not finished: unfinished work, open questions and failing checks.
 pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
     let count = |count: usize, label: &str| (count > 0).then(|| format!("{count} {label}"));
     let ends = [
@@ -198,7 +200,7 @@ pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &Chec
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the text of a draft that is closed.
+/// Returns the body of a draft pull request that is closed, with the reason for closing at its beginning.
 pub(super) fn closed_draft_text(reason: &str, body: &str) -> String {
     let first = format!("{}.", escape_text(reason));
     if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
@@ -213,7 +215,7 @@ fn render_list(title: &str, lines: &[String]) -> String {
     format!("\n{title}:\n\n{lines}")
 }
 
-/// Summarises the results of the project's own checks.
+/// Lists the project's own checks that fail with the change but did not fail before.
 fn render_checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (checked.count, failing.is_empty()) {
@@ -253,7 +255,7 @@ fn render_changes_table(decision: &SyncDecision) -> String {
     text
 }
 
-/// Renders a model's verdicts on unguarded functions.
+/// Renders a model's verdicts on functions that no pinned definition guards.
 fn render_classification(decided: &ReleaseDecision) -> String {
     let Some(ReleaseClassification { functions, no_answer_reason: in_vain }) = &decided.classification else {
         return String::new();
@@ -300,7 +302,7 @@ fn more_note(count: usize) -> String {
     }
 }
 
-/// Returns the title and the text of a question.
+/// Returns the title and the body of a question about the change that a release requires in the project.
 pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let decision = &decided.decision;
@@ -312,13 +314,14 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
     );
     text += &render_changes_table(decision);
     text += &render_classification(decided);
-    // If a model classified the release, people may correct the model's classification.
+    // The answer `relax` is omitted only if Truing itself decided on a port; people may correct a model's
+    // classification.
     text += &render_answer_options(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (question_title(job, version), text)
 }
 
-/// Returns a question about a release for which the range could be widened, but with which the project's
-/// checks fail.
+/// Returns the title and the body of a question about a release whose wider range makes the project's checks
+/// fail.
 pub(super) fn failing_question(
     subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -339,7 +342,8 @@ pub(super) fn failing_question(
     (question_title(job, version), text)
 }
 
-/// Returns the title and the text for questions of a model that people must answer.
+/// Returns the title and the body of a question that lists a model's questions about a port, for people to
+/// decide.
 pub(super) fn undecided_question(
     subject: ReleaseSubject<'_>,
     draft: &str,
@@ -373,7 +377,8 @@ fn render_answer_options(is_bump: bool) -> String {
     )
 }
 
-/// Returns the title and the text of the question that a job asks while its circuit breaker is open.
+/// Returns the title and the body of the question that a job asks while its circuit breaker blocks further
+/// runs.
 pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let reason = match breaker.open_trip().map(|open| open.reason) {
@@ -423,7 +428,7 @@ pub(super) fn blocked_comment(subject: ReleaseSubject<'_>, reason: &str) -> Stri
     )
 }
 
-/// Returns a title and a text about the results of a job's last runs, newest first.
+/// Returns a title and a body with a table of a job's last runs, newest first.
 pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     let count = |kinds: &[RunOutcome]| {
         records.iter().filter(|one| kinds.contains(&one.detail.result.run_outcome())).count()
@@ -459,7 +464,7 @@ pub(super) fn settled_comment(reason: &str) -> String {
     format!("An answer is no longer needed: {}.\n", escape_text(reason))
 }
 
-/// Explains the reason why a branch cannot be pushed, and the remedy.
+/// Explains why a branch cannot be pushed, and how an operator can solve the problem.
 pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
     match reason {
         PushRefusal::Protected => {

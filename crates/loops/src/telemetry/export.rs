@@ -1,5 +1,6 @@
-//! Exports traces as OTLP over HTTP. Truing's HTTP client sends the traces in batches on Truing's own
-//! runtime. A queue collects the traces. While the queue is full, new traces are dropped.
+//! Exports traces as OTLP over HTTP. The traces wait in a queue, and Truing's HTTP client sends them in
+//! batches on Truing's own runtime. A queue collects the traces. While the queue is full, new traces are
+//! dropped.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -24,13 +25,13 @@ use truing_config::secret::SecretError;
 
 /// Time limit of one export.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
-/// Time limit of the last export. The process waits for this export before it exits.
+/// Time limit of the last export, for which the process waits before it exits.
 const LEAVE: Duration = Duration::from_secs(2);
-/// The path of traces below an endpoint, as the protocol defines it.
+/// The URL path for traces, which the OTLP protocol appends to the address of an endpoint.
 const TRACES: &str = "/v1/traces";
-/// The path of traces below a Langfuse address.
+/// The URL path for traces, which is appended to the address of a Langfuse server.
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
-/// Address of Langfuse's own server.
+/// Address of the Langfuse server that is used if no other address is configured.
 const LANGFUSE: &str = "https://cloud.langfuse.com";
 /// Maximum number of bytes of the endpoint's response that are read. The content of the response is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -57,8 +58,7 @@ pub enum TelemetryError {
     SetUp(String),
 }
 
-/// The running export. When this value is dropped, the queued traces are sent. This last export has a short
-/// time limit.
+/// The running export of traces. Dropping this value sends the queued traces, within a short time limit.
 pub struct TraceExport(SdkTracerProvider);
 
 impl Drop for TraceExport {
@@ -92,8 +92,7 @@ pub fn start_trace_export(
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
         reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
-    // No proxy is used for addresses of this machine, because proxies are for external hosts. The same rule
-    // applies to requests to models.
+    // No proxy is used for addresses of this machine, because proxies are for external hosts.
     let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
         http = http.no_proxy();
@@ -172,7 +171,7 @@ fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// Generates trace ids. The id of a root span's trace is derived from the id of its run.
+/// Generates trace ids: the id that was set for the next trace, or else a random id.
 #[derive(Debug, Default)]
 struct TraceIdGenerator(RandomIdGenerator);
 
@@ -186,7 +185,7 @@ impl IdGenerator for TraceIdGenerator {
     }
 }
 
-/// Sends the requests of the exporter's thread on this program's runtime.
+/// Sends the exporter's HTTP requests on Truing's own runtime, because the exporter's thread has no runtime.
 #[derive(Debug)]
 struct RuntimeHttpSender {
     http: reqwest::Client,

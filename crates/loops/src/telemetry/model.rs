@@ -73,12 +73,12 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-    // In the OpenTelemetry conventions, the input includes cached tokens. The provider's count of input
-    // tokens does not include them.
+    // OpenTelemetry's count of input tokens includes cached tokens, but the provider's count does not. The
+    // cached tokens are therefore added.
     let input = usage.input.saturating_add(usage.cache_read).saturating_add(written);
     let stop = serde_json::to_value(answer.stop).ok().and_then(|stop| stop.as_str().map(str::to_owned));
     let reasons: Vec<StringValue> = stop.into_iter().map(StringValue::from).collect();
-    // These counts do not overlap, so Langfuse can add them.
+    // No token is included in two of these counts, so Langfuse can add them.
     let details = json!({
         "input": usage.input,
         "output": usage.output,

@@ -1,4 +1,4 @@
-//! Records facts about a review in its own span, while it runs and at its end.
+//! Adds the facts about a review to the review's span, while the review runs and at its end.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use truing_reader::redact::redact_secrets;
 use super::root::{COST, OUTCOME};
 use super::step::to_dollars;
 
-/// Maximum number of characters of a reason.
+/// Maximum number of characters of a reason in a span.
 pub(super) const MAX_REASON_CHARS: usize = 300;
 
 /// Records the commit that is reviewed.
@@ -23,7 +23,7 @@ pub fn record_head(sha: &str) {
     Context::current().span().set_attribute(KeyValue::new("headSha", sha.to_owned()));
 }
 
-/// Records an event that operators search for.
+/// Adds an event to the current span. Operators can search traces for the event's name.
 pub fn record_event(name: &'static str, attributes: Vec<KeyValue>) {
     Context::current().span().add_event(name, attributes);
 }
@@ -41,8 +41,8 @@ pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u3
     failed
 }
 
-/// Records the end of the model's part. If the agent SDK has a name for this kind of end, this name is
-/// recorded.
+/// Records the reason why the model's run ended. Where the agent SDK has a name for the same reason, this
+/// name is recorded.
 pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Reported => ("success", "end_turn"),
@@ -63,7 +63,7 @@ pub fn record_model_end(end: &AgentRunEnd) {
     Context::current().span().set_attributes(span);
 }
 
-/// Records the result of the review.
+/// Records the outcome, cost, turns and denied tool calls of the review.
 pub fn record_review(record: &ReviewRecord) {
     let denials =
         record.detail.model_review.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();

@@ -69,8 +69,8 @@ pub struct ConvergeSpan {
 }
 
 impl ConvergeSpan {
-    /// Begins the span of a step of this run. The span starts at `began`. `number` is the number of the pull
-    /// request.
+    /// Begins the span of a step of this run. `number` is the pull request's number. The span starts at
+    /// `began`.
     pub fn start(
         record: &Converged,
         repository: Option<&str>,
@@ -83,7 +83,7 @@ impl ConvergeSpan {
         Self { context, previous_usage: (record.cost(), record.turns()) }
     }
 
-    /// Wraps a step. The spans of the step are then children of this span.
+    /// Runs a step in this span's context, so the spans of the step become children of this span.
     pub fn wrap<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
         step.with_context(self.context.clone())
     }
@@ -102,7 +102,7 @@ impl ConvergeSpan {
         }
     }
 
-    /// Records the cost of a step that stopped before its end.
+    /// Records the cost and turns of a step that stopped before its end.
     pub fn record_spend(&self, record: &Converged) {
         let cost = record.cost().0.saturating_sub(self.previous_usage.0.0);
         record_spend(&self.context, MicroUsd(cost), self.turns(record));
@@ -141,7 +141,7 @@ pub fn record_sync(context: &Context, record: &Synced) {
     record_run_end(context, record.detail.result.run_outcome(), &record.detail.exit_reason, record.turns());
 }
 
-/// Records that the run of this context failed.
+/// Records that the run failed, in the span of this context.
 pub fn record_failure(context: &Context, reason: &str) {
     let reason = line::clean_line(&redact_secrets(reason), MAX_REASON_CHARS);
     context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
@@ -155,7 +155,7 @@ fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
     context.span().set_attribute(KeyValue::new(COST, to_dollars(cost).to_string()));
 }
 
-/// Records the end of a run and its reason.
+/// Records the outcome of a run and the reason for this outcome.
 fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
@@ -175,8 +175,7 @@ fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) 
     span.set_attribute(KeyValue::new("truing.outcome.reason", reason));
 }
 
-/// Returns the attributes of a run and of its pull request. The values for filters are texts, because
-/// Langfuse filters traces by text metadata.
+/// Returns the attributes of a run and of its pull request.
 fn pull_request_attributes(
     run: &RunId,
     key: &SlotKey,
@@ -203,8 +202,8 @@ fn pull_request_attributes(
     common
 }
 
-/// Begins a root span. If the work began earlier, `began` is the start of the span. Every span below the root
-/// span inherits the attributes in `common`.
+/// Begins a root span. The span starts at `began` if it is set, otherwise now. Every span below the root span
+/// inherits the attributes in `common`.
 fn start_root_span(
     name: &'static str,
     run: &RunId,

@@ -13,7 +13,7 @@ use truing_reader::redact::redact_secrets;
 
 use super::export::can_capture_texts;
 
-/// Name of the tracing instrumentation scope.
+/// Name of the instrumentation scope for all spans.
 pub(super) const SCOPE: &str = "truing";
 /// Maximum number of characters of a text in a span.
 const MAX_TEXT_CHARS: usize = 32 << 10;
@@ -30,7 +30,7 @@ pub(super) fn to_dollars(cost: MicroUsd) -> f64 {
 #[derive(Clone)]
 pub(super) struct CommonSpanAttributes(pub(super) Arc<[KeyValue]>);
 
-/// A span in progress; empty if nothing is traced.
+/// A span that has not ended yet; `None` if the run is not traced.
 pub struct StepSpan(Option<Context>);
 
 impl StepSpan {
@@ -117,8 +117,8 @@ fn start_write_span(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     Box::new(StepSpan::start(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
-/// The attribute keys of a text: the key in the OpenTelemetry conventions, the key for Langfuse, and the keys
-/// of the text's hash and size.
+/// The attribute keys for a text: the key of the OpenTelemetry conventions, the key of Langfuse, and the keys
+/// for the text's hash and size.
 pub(super) struct TextAttributeKeys {
     pub(super) convention: &'static str,
     pub(super) langfuse: &'static str,

@@ -1,4 +1,4 @@
-//! Texts for heads whose tier disables their review.
+//! Texts for heads that are not reviewed, because their tier disables the review.
 
 use truing_core::id::Sha;
 use truing_core::line;
@@ -43,13 +43,13 @@ pub fn not_reviewed_text(head: &Sha, reason: &str) -> String {
     format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short_sha(), escape_text(reason))
 }
 
-/// Returns a tier rule's location without the folder of its configuration file, because pull requests must
-/// not show this folder.
+/// Removes the folder from the path in a tier rule's location, because pull requests must not show the folder
+/// of the operator's configuration.
 fn public_rule_place(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or(place)
 }
 
-/// Returns the reason why a review did not use the available model.
+/// Returns the reason why a review used only rules, although a model was available.
 pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
     format!("only rules, because of a tier rule ({}{because})", public_rule_place(&choice.origin))

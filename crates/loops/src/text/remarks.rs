@@ -7,14 +7,15 @@ use super::MAX_TOOL_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_DENIED: usize = 10;
-/// Maximum number of files to name that could not be passed to a linter. Further files are only counted.
+/// Maximum number of files that a remark lists as impossible to pass to a linter. Further files are only
+/// counted.
 const MAX_UNLINTED: usize = 10;
-/// Maximum number of characters of the path of a file that could not be passed to a linter.
+/// Maximum number of characters of a listed path.
 const MAX_PATH_CHARS: usize = 200;
 
-/// Returns the remarks on a review. The remarks cover the repository's instructions that the model read,
-/// ignored memory and skills, and the model's denied calls. They also cover linters that did not run or that
-/// skipped files.
+/// Returns the remarks on a review. Remarks on the model name the repository's instructions that it read,
+/// ignored memory and skills, and denied tool calls. Remarks on linters report linters that did not run, that
+/// skipped files, or that used the base's configuration.
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {
@@ -27,8 +28,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
-        // A failed linter also keeps its earlier findings open, but in this case the review's outcome
-        // contains the reason.
+        // Findings of a failed linter also stay open, but the review's outcome already contains the reason.
         tool.failure_reason.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
@@ -62,7 +62,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
         .collect()
 }
 
-/// Lists the denied calls of the model in one sentence.
+/// Counts the model's denied tool calls in one sentence, by tool.
 fn denied_calls_remark(record: &ReviewRecord) -> Option<String> {
     let denials = &record.detail.model_review.as_ref()?.denials;
     let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));

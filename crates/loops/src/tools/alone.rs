@@ -1,10 +1,10 @@
-//! Digests of the states of files, for linters that inspect each file separately. If the state of a file is
-//! unchanged, the linter's findings in this file are unchanged.
+//! Computes digests of the states of files, for linters that inspect each file separately. A linter's
+//! findings in a file can be reused as long as the file's state is unchanged.
 //!
-//! A state covers the file's bytes, the configuration files that apply to the file, and the files that the
-//! configuration names. For some linters, it also covers the names of neighbouring files. Bytes are compared
-//! and searched for file names, without parsing. Symbolic links are not followed. A file whose state is
-//! uncertain is always inspected again.
+//! A state covers the file's bytes, the configuration files that apply to the file, and all files that the
+//! configuration names. For some linters, it also covers the names of neighbouring files. To find the names
+//! of files, the bytes of a configuration file are searched for them, without parsing. Symbolic links are not
+//! followed. If the state of a file is uncertain, the linter always inspects the file again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -29,7 +29,7 @@ const MAX_WORDS: usize = 20_000;
 const MAX_WORD: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
-/// Maximum number of names in a folder whose state can be determined.
+/// Maximum number of names in a folder. In a folder with more names, the state is uncertain.
 const MAX_NAMES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
 const MAX_EXPRESSION: usize = 1 << 20;
@@ -38,26 +38,27 @@ pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml",
 
 /// A digest of a state; equal digests mean equal findings.
 pub(super) type StateDigest = [u8; 32];
-/// A value, or None if the value is uncertain.
+/// A value, or `None` if the value is uncertain.
 type CertainOption<T> = Option<T>;
 
-/// A tree of files, and the states that affect one linter's findings in this tree.
+/// A folder with files, and the states of the linter's options, configuration files and folders.
 pub(super) struct LinterTree<'a> {
     tree: FileTree,
     root: &'a Path,
     known_tool: &'a KnownTool,
     joint_pattern: Option<Regex>,
-    /// The state of the options.
+    /// The state of the files that the options name.
     options: CertainOption<StateDigest>,
-    /// Cached states of the linter's configuration files, by folder.
+    /// The state of the linter's configuration files in each folder, as far as computed.
     configured: BTreeMap<String, CertainOption<StateDigest>>,
-    /// Cached states of the file names in a folder, by folder.
+    /// The state of the names of files and folders in each folder, as far as computed.
     names: BTreeMap<String, CertainOption<StateDigest>>,
 }
 
 impl<'a> LinterTree<'a> {
-    /// Creates the view that this linter has with these options, in a folder of the tree. Returns None if the
-    /// linter analyses several files together.
+    /// Opens the folder `root` for this linter. `options` are the linter's options, and paths in them are
+    /// relative to `folder`. Returns `None` if the linter analyses several files together, or if the folder
+    /// cannot be opened.
     pub(super) fn new(
         root: &'a Path,
         known_tool: &'a KnownTool,
@@ -112,8 +113,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Returns the state of the configuration files in a folder, and of the files that the configuration
-    /// names.
+    /// Returns the state of the linter's configuration files in a folder, and of the files that these
+    /// configuration files name.
     fn configuration_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
@@ -138,8 +139,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Adds the files that a text names, relative to its folder or to the root. Also adds the files that
-    /// these files name.
+    /// Adds the files that `text` names to the digest. The names may be relative to `folder` or to the root.
+    /// If an added file may itself name files, these are added, too.
     fn add_named(
         &self,
         text: &[u8],
@@ -181,8 +182,8 @@ impl<'a> LinterTree<'a> {
         Some(())
     }
 
-    /// Returns the state of the names in a folder. The state distinguishes names of files from names of
-    /// folders.
+    /// Returns the state of the names in a folder, including which of them are folders. The state
+    /// distinguishes names of files from names of folders.
     fn folder_names_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
@@ -233,7 +234,7 @@ impl<'a> LinterTree<'a> {
     }
 }
 
-/// The content of a path of the tree.
+/// The result of opening a path of the tree.
 enum PathContent {
     /// A plain file that was read.
     File {
@@ -242,7 +243,7 @@ enum PathContent {
         /// True if the file is executable.
         is_program: bool,
     },
-    /// No file: the path is missing or a folder.
+    /// There is no file: the path does not exist, or is a folder.
     Nothing,
     /// A symbolic link, or a file that is too large or cannot be read.
     Unknown,
@@ -255,8 +256,8 @@ fn read_content(file: File, max_bytes: u64) -> Option<PathContent> {
     (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_program })
 }
 
-/// Returns each part of a text that may be a file name: each sequence of characters that are common in file
-/// names, and each line's text after `=` or `:`.
+/// Returns each part of a text that may be a file name. Such parts are sequences of characters that are
+/// common in file names, and the text of a line after `=` or `:`.
 pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
@@ -280,7 +281,7 @@ pub(super) fn join_name(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Joins a path to a folder of the tree. None if the result would be outside of the tree.
+/// Joins a path to a folder of the tree. `None` if the joined path would be outside of the tree.
 pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in word.split('/') {
@@ -296,7 +297,8 @@ pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// True if the word is the absolute path of an existing file. States do not cover such files.
+/// True if the word is the absolute path of an existing file. The state of a file that names such a file is
+/// uncertain.
 fn is_outside_file(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
@@ -306,7 +308,7 @@ pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
     end.is_some_and(|end| endings.contains(&end))
 }
 
-/// Builds a digest of several parts and their lengths.
+/// Builds a digest of several values. The length of each value is also part of the digest.
 #[derive(Default)]
 pub(super) struct DigestBuilder(Sha256);
 

@@ -4,7 +4,7 @@ use truing_core::id::Sha;
 use truing_diff::RepoPath;
 use truing_git::{LocalRepository, Mirror, PrivateFolder};
 
-/// A commit, and the repository that contains it.
+/// A commit, and the local repository or mirror that contains the commit.
 #[derive(Clone, Copy, Debug)]
 pub enum BaseCommit<'a> {
     /// A commit in a local repository with a working tree.
@@ -14,8 +14,8 @@ pub enum BaseCommit<'a> {
 }
 
 impl BaseCommit<'_> {
-    /// Exports the commit's files to a temporary folder. Returns None if the export fails. In that case, no
-    /// finding counts as old.
+    /// Exports the commit's files to a temporary folder. Returns `None` if the export fails; in that case,
+    /// every finding on the head counts as new. In that case, no finding counts as old.
     pub(super) async fn export_all(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
@@ -25,7 +25,7 @@ impl BaseCommit<'_> {
         exported.ok().map(|(folder, _)| folder)
     }
 
-    /// Returns the commit's files with these paths, in a temporary folder.
+    /// Exports the files with these paths to a temporary folder.
     pub(super) async fn export_files(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
         let folder = PrivateFolder::new().map_err(|error| error.to_string())?;
         let exported = match self {
@@ -37,7 +37,7 @@ impl BaseCommit<'_> {
         exported.map(|_| folder).map_err(|error| error.to_string())
     }
 
-    /// Returns the content of the file with this path in the commit. None if the commit has no plain file
+    /// Returns the content of the file with this path in the commit. `None` if the commit has no regular file
     /// with this path.
     pub(super) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {

@@ -1,9 +1,10 @@
-//! Detects findings that already existed at the base. If a change moves, re-indents or renames code, a
-//! linter's earlier findings are therefore not reported again.
+//! Detects findings that already existed at the base. Findings that existed before are therefore not reported
+//! again if the change only moves, re-indents or renames code.
 //!
-//! Each linter with findings on the change also runs on the base. Only its findings on lines that the change
-//! removes are used there. A finding on an added line is old if its rule, message and code equal those of a
-//! finding on a removed line. The comparison ignores whitespace in the code and digits in the message.
+//! Each linter with findings on the change also runs on the base. On the base, only findings on lines that
+//! the change removes are compared. A finding on an added line is old if its rule, message and code equal
+//! those of a finding on a removed line. The comparison ignores whitespace in the code and digits in the
+//! message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,8 @@ use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, FileStatus, removed_ranges};
 use truing_reader::OMISSION_MARK;
 
-/// Returns the base's files from which a change removes lines. Each file is returned with its removed lines,
-/// sorted by path.
+/// Returns the files of the base from which a change removes lines, sorted by path. Each file contains the
+/// ranges of its removed lines.
 pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
@@ -33,13 +34,13 @@ pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: boo
     files
 }
 
-/// Returns the names of the linters that have found something.
+/// Returns the names of the linters with findings.
 pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> {
     findings.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Removes the linters' findings that match a finding on the base. One finding on the base removes at most
-/// one finding. Returns the fingerprints of the removed findings.
+/// Removes linter findings on the head that match a finding on the base. Each finding on the base removes at
+/// most one finding on the head. Returns the fingerprints of the removed findings.
 pub(super) fn remove_base_findings(
     placed_findings: &mut Vec<PlacedFinding>,
     base: &[RawFinding],
@@ -69,8 +70,7 @@ pub(super) fn remove_base_findings(
     taken
 }
 
-/// The rule, message and code of a finding. If two findings have equal identities, they count as the same
-/// finding.
+/// The rule, message and code of a finding. Findings with equal identities are treated as the same finding.
 type FindingIdentity = (String, String, String);
 
 fn finding_identity(raw: &RawFinding) -> FindingIdentity {

@@ -1,10 +1,10 @@
-//! Folders with the build output of linters, such as compiled dependencies. With the build output of an
-//! earlier run, a later run only builds what has changed.
+//! Folders with the build output of linters, such as compiled dependencies. A linter that reuses the build
+//! output of an earlier run only builds code that has changed since then.
 //!
-//! A run may write anything to its build folder. Each folder therefore belongs to one repository, one level
-//! of trust, one kind of tree, one tool and one version of its program. Its content is used only inside of
-//! the sandbox. Only one run uses a folder at a time. A second run that starts while the folder is in use
-//! gets no folder, and builds everything.
+//! A run may write any content to its build folder. Each folder is therefore used only for one repository,
+//! one level of trust, one kind of tree, one tool and one version of the tool's program. Build output is read
+//! only inside of the sandbox. Only one run uses a folder at a time. A second run gets no folder and builds
+//! everything.
 
 use std::fs::{DirBuilder, File, FileTimes, TryLockError};
 use std::io;
@@ -25,25 +25,26 @@ use super::kept::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
 use super::select::SelectedLinter;
 
-/// Version of the folders' layout. The version is part of each folder's name, so a changed layout uses new
-/// folders.
+/// Version of the layout of build folders. The version is part of a folder's name, so folders with an old
+/// layout are not used.
 const FORM: &str = "1";
 /// The folder that contains all build folders.
 const BUILDS: &str = "builds";
 /// Maximum total size of all build folders in bytes.
 const BYTES: u64 = 2 << 30;
-/// The longest time for which an unused folder is kept.
+/// Build folders that were not used for this time are removed.
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Number of bytes that must be free on the disk before a run may use a folder. The value exceeds [`BYTES`],
-/// the maximum that a run writes, because a run is stopped if the disk is nearly full.
+/// Minimum number of free bytes on the disk. With fewer free bytes, a run gets no build folder. This minimum
+/// is larger than [`BYTES`], the maximum that a run may write, because a run is stopped when the disk is
+/// nearly full.
 const MIN_FREE_BYTES: u64 = 3 << 30;
-/// The part of a folder that a run may write to.
+/// The subfolder of a build folder that a run may write to.
 const BUILT: &str = "built";
-/// The file that records the size of the writable part in bytes. The file is missing while a run uses the
+/// The file with the size of the subfolder [`BUILT`] in bytes. The file is missing while a run uses the
 /// folder.
 const NOTED: &str = "bytes";
 
-/// The cache of all build folders, which are in one parent folder.
+/// All build folders, which are subfolders of one folder.
 #[derive(Clone, Debug)]
 pub(super) struct BuildCache {
     folder: PathBuf,
@@ -51,7 +52,7 @@ pub(super) struct BuildCache {
     age: Duration,
 }
 
-/// A folder that a run uses. No other run uses or removes the folder at the same time.
+/// A build folder that is locked for one run. No other run uses or removes the folder at the same time.
 #[derive(Debug)]
 pub(super) struct BuildFolderGuard {
     cache: BuildCache,
@@ -61,14 +62,14 @@ pub(super) struct BuildFolderGuard {
 }
 
 impl BuildFolderGuard {
-    /// Returns the part of the folder that the sandbox shows to the linter.
+    /// Returns the subfolder that the linter may write to in the sandbox.
     pub(super) fn builds(&self) -> &BuildFolder {
         &self.builds
     }
 
-    /// Releases the folder after its runs. Then removes old folders, and the least recently used folders if
-    /// all folders together exceed the size limit. If a run was stopped because it wrote too much, the builds
-    /// are discarded.
+    /// Unlocks the folder after the tool's runs. Then removes folders that were unused for long. If all
+    /// folders together exceed the size limit, the least recently used folders are also removed. If a run was
+    /// stopped because it wrote too much, its build output is removed.
     pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full =
@@ -92,17 +93,18 @@ impl BuildFolderGuard {
 }
 
 impl BuildCache {
-    /// Creates the cache of builds next to the cache of findings.
+    /// Creates a cache of build folders in the folder that contains the cached findings.
     fn from_tool_cache(findings: &ToolCache) -> Self {
         Self::new(findings.folder().join(BUILDS))
     }
 
-    /// Creates a cache in this folder, which is created with the first build.
+    /// Creates a cache in this folder. The folder itself is created when the cache is first used.
     fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
-    /// Returns the folder with this name, if no other run uses it now and enough disk space is free.
+    /// Locks and returns the build folder with this name. Returns `None` if another run uses the folder, or
+    /// if there is too little free disk space.
     fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<BuildFolderGuard>> {
         let folder = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -130,8 +132,8 @@ impl BuildCache {
         Ok(Some(BuildFolderGuard { cache: self.clone(), folder, builds, _lock: lock }))
     }
 
-    /// Removes folders that were unused for long, and the least recently used folders above the size limit. A
-    /// folder in use is kept.
+    /// Removes folders that were unused for long. Also removes the least recently used folders if all folders
+    /// together exceed the size limit. A folder that a run uses is kept.
     fn remove_expired(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
@@ -144,8 +146,8 @@ impl BuildCache {
         }
         all.sort_unstable();
         let mut left = 0_u64;
-        // The most recently used folders are counted first, so the size limit removes the least recently used
-        // ones.
+        // Sizes are added up from the most recently used folder on, so the least recently used folders exceed
+        // the size limit and are removed.
         for (used, bytes, place) in all.into_iter().rev() {
             left = left.saturating_add(bytes);
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
@@ -164,8 +166,8 @@ fn build_bytes(folder: &Path) -> u64 {
     noted.unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILT)))
 }
 
-/// Locks a folder that belongs to this user and that no other user can access. None if another run holds the
-/// lock or has just removed the folder.
+/// Locks a folder. Fails if the folder belongs to another user, or if other users can access it. Returns
+/// `None` if another run holds the lock or has just removed the folder.
 fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(folder, flags, Mode::empty())?);
@@ -183,7 +185,8 @@ fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
     Ok(folder.symlink_metadata().is_ok_and(is_there).then_some(opened))
 }
 
-/// The properties that two runs must share before one may use the other's builds.
+/// The properties that determine a build folder. A run may use the build output of another run only if all
+/// properties are equal.
 #[derive(Clone, Debug)]
 struct BuildCacheKey<'a> {
     /// The name of the level of trust.
@@ -199,7 +202,7 @@ struct BuildCacheKey<'a> {
 }
 
 impl BuildCacheKey<'_> {
-    /// Returns the name of the folder.
+    /// Returns the name of the build folder: a hash of all properties.
     fn name(&self) -> String {
         let mut parts = DigestBuilder::default();
         for part in [FORM, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
@@ -214,8 +217,8 @@ impl BuildCacheKey<'_> {
 }
 
 impl LinterRunner {
-    /// Returns the folder with the builds of a tool's earlier runs. None if the tool keeps no builds, if
-    /// another run uses the folder now, or if the folder cannot be used.
+    /// Returns the folder with the build output of a tool's earlier runs. `None` if the tool cannot reuse
+    /// build output, if another run uses the folder now, or if the folder cannot be used.
     pub(super) async fn acquire_builds(
         &self,
         tool: &SelectedLinter,
@@ -257,9 +260,9 @@ impl LinterRunner {
     }
 }
 
-/// Sets the modification time of every file of a copy to the current time. Build programs treat a file that
-/// is older than its build output as unchanged. Without new times, a changed file in the copy could be older
-/// than the output of another commit, and would not be built.
+/// Sets the modification time of every file of a copy to the current time. Build programs treat a file as
+/// unchanged if it is older than its build output. The build output may come from another commit. A changed
+/// file that is older than this output would therefore not be built.
 fn touch_all_files(tree: &Path) -> io::Result<()> {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let mut folders = vec![tree.to_owned()];

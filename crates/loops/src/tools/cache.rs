@@ -1,11 +1,11 @@
 //! A cache of linters' findings from earlier runs, in a folder of this machine.
 //!
-//! An entry contains all findings on one file, before they are compared with a change. The key of an entry is
-//! derived from all inputs of the linter's run. An entry is written to a temporary file, which is then
-//! renamed. An entry begins with a digest of the rest; an entry with a wrong digest counts as a miss. Several
-//! processes can therefore share the folder, and a damaged entry only causes another run of the linter.
-//! Entries that are unused for long are removed, and so are the least recently used entries above the size
-//! limit.
+//! An entry contains all findings of a linter on one file, before Truing selects the findings on changed
+//! lines. The key of an entry is derived from all inputs of the linter's run. An entry is written to a
+//! temporary file, which is then renamed. An entry begins with a digest of its content. An entry whose digest
+//! does not match its content is ignored. Several processes can therefore share the folder, and a damaged
+//! entry only causes the linter to inspect the file again. Entries that were unused for long are removed. If
+//! all entries together exceed the size limit, the least recently used entries are also removed.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use truing_core::finding::RawFinding;
 
-/// Maximum number of bytes of an entry. A larger entry is not stored.
+/// Maximum number of bytes that are read of an entry. An entry with more than half of this size is not
+/// stored.
 const MAX_ENTRY: u64 = 1 << 20;
 /// Minimum time between two updates of an entry's modification time, which records when the entry was last
 /// used.
@@ -28,7 +29,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 const TIDIED: &str = "tidied";
 /// Maximum total size of all entries in bytes.
 const BYTES: u64 = 200 << 20;
-/// The longest time for which an unused entry is kept.
+/// Entries that were not used for this time are removed.
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A folder with cached findings.
@@ -44,7 +45,7 @@ pub struct ToolCache {
 pub(super) struct ToolCacheKey(String);
 
 impl ToolCacheKey {
-    /// Creates a key from a digest of the run's inputs.
+    /// Creates a key from a digest of all inputs of the findings.
     pub(super) fn from_digest(state: &[u8]) -> Self {
         Self(hex::encode(state))
     }
@@ -111,8 +112,9 @@ impl ToolCache {
         Ok(())
     }
 
-    /// Removes entries that were unused for too long, and the least recently used entries above the size
-    /// limit. This happens at most once an hour, for all processes together.
+    /// Removes entries that were unused for too long. If all entries together exceed the size limit, the
+    /// least recently used entries are also removed. Entries are searched at most once an hour, for all
+    /// processes together.
     pub(super) fn remove_expired(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
@@ -136,8 +138,8 @@ impl ToolCache {
             }));
         }
         entries.sort_unstable();
-        // The most recently used entries are counted first, so the size limit removes the least recently used
-        // ones.
+        // Sizes are added up from the most recently used entry on, so the least recently used entries exceed
+        // the size limit and are removed.
         for (used, bytes, file) in entries.into_iter().rev() {
             left += bytes;
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
@@ -153,7 +155,7 @@ impl ToolCache {
     }
 }
 
-/// Records that an entry is used.
+/// Updates an entry's modification time, at most once a day.
 fn mark_used(file: &Path) {
     let used = file.metadata().and_then(|found| found.modified());
     let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > MIN_TOUCH_INTERVAL));

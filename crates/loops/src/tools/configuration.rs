@@ -25,10 +25,10 @@ use super::names::inspected_files;
 use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
-/// Tables and sections of shared files that belong to no linter. One setting in these tables also affects
-/// linters: the oldest supported Python version.
+/// First parts of the names of tables and sections in shared files that configure no linter. One setting in
+/// these tables does affect linters: the oldest supported Python version.
 const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
-/// The prefix of the keys that set the oldest supported Python version in a project's table.
+/// Text in the lines that set the oldest supported Python version.
 const OLDEST_PYTHON: &str = "python";
 /// Quotes that begin multi-line strings. A line of a multi-line string may look like the header of a table.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
@@ -44,7 +44,7 @@ const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
     ("tsc", "tsconfig.*.json"),
 ];
 
-/// The configuration files that were read from the base, by the name of the linter.
+/// The configuration files that were taken from the base, grouped by linter.
 pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 
 /// Configuration files of a linter that the change touches. The linter used the base's versions of these
@@ -53,29 +53,29 @@ pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 pub(crate) struct BaseConfigFiles {
     /// All configuration files that the change touches.
     paths: BTreeSet<RepoPath>,
-    /// Those of `paths` that the linter would normally also have inspected, but did not.
+    /// Files of `paths` that the linter inspects in other reviews, but did not inspect in this review.
     uninspected_paths: BTreeSet<RepoPath>,
 }
 
 impl BaseConfigFiles {
-    /// Adds the files in `place` that were copied from the base. Those of `files` that the linter would also
-    /// inspect are recorded as not inspected.
+    /// Adds the files in `base_folder` that were copied from the base. If `files` contains such a file, the
+    /// file is recorded as not inspected.
     pub(super) fn add(&mut self, base_folder: &BaseConfigFolder<'_>, files: &[&str]) {
         self.paths.extend(base_folder.replaced_paths.iter().copied().map(RepoPath::from));
         self.uninspected_paths
             .extend(files.iter().copied().filter(|path| base_folder.is_from_base(path)).map(RepoPath::from));
     }
 
-    /// Creates the entry for a file that indicates the use or the options of a linter.
+    /// Creates a value for one file that indicates that a linter is used, or with which options.
     fn for_indicator_file(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), uninspected_paths: BTreeSet::new() }
     }
 
-    /// Adds the base's configuration files to the results of the linters' runs. Earlier findings stay open
-    /// for files that a linter could not inspect.
+    /// Adds the files that were taken from the base to the linters' results. If a linter could not inspect
+    /// one of these files, all earlier findings of the linter stay open.
     pub(crate) fn record_in_runs(base_files: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
         for (name, Self { paths, uninspected_paths: unseen }) in base_files {
-            // If a linter has not run, its earlier findings stay open without this mark.
+            // A linter without a result did not run, and its earlier findings stay open for this reason.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
             if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
@@ -85,7 +85,8 @@ impl BaseConfigFiles {
     }
 }
 
-/// The part of a change that may configure linters, in a review by the service.
+/// The changed paths of a review by the service, and the folders in which linters run with the base's
+/// configuration.
 #[derive(Debug)]
 pub(super) struct BaseConfigOverlay<'a> {
     base: BaseCommit<'a>,
@@ -93,16 +94,16 @@ pub(super) struct BaseConfigOverlay<'a> {
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
     changed_files: &'a [ChangedFile],
-    /// The folders created so far, each with the paths that were copied from the base. Linters with the same
-    /// paths share a folder.
+    /// The folders created so far, each with the paths of the files that were copied from the base. Linters
+    /// share a folder if the same files are copied for them.
     folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
 
-/// A folder with the head's files, in which a linter's configuration is taken from the base.
+/// A folder with the head's files, in which some configuration files are replaced by the base's versions.
 #[derive(Debug)]
 pub(super) struct BaseConfigFolder<'a> {
     tree: PathBuf,
-    /// The paths whose content is taken from the base.
+    /// The paths of the files that were replaced by the base's versions.
     replaced_paths: BTreeSet<&'a str>,
 }
 
@@ -117,15 +118,16 @@ impl BaseConfigFolder<'_> {
         self.replaced_paths.contains(path)
     }
 
-    /// Excludes findings on files that were copied from the base, because their line numbers differ from
-    /// those of the head's files.
+    /// Excludes findings on files that were copied from the base, because their line numbers may differ from
+    /// the line numbers at the head.
     pub(super) fn drop_base_findings(&self, output: &mut ToolOutput) {
         output.left_out.extend(self.replaced_paths.iter().map(|path| (*path).to_owned()));
     }
 }
 
-/// Returns the folder in which a linter runs. None if it runs in the head's folder. Returns the error in
-/// `signs` if the base's configuration is unknown.
+/// Returns the folder with the base's configuration in which a linter runs. `None` if the linter runs in the
+/// head's folder. Returns the error in `signs` if the base's versions of the files for tool detection could
+/// not be read.
 pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
@@ -151,13 +153,13 @@ impl<'a> BaseConfigOverlay<'a> {
         })
     }
 
-    /// Returns the folders in which linters have run.
+    /// Returns all folders that were created for linters.
     pub(super) fn into_folders(self) -> Vec<PrivateFolder> {
         self.folders.into_iter().map(|(_, folder)| folder).collect()
     }
 
-    /// Returns the folder in which a linter runs. None if the change does not affect the linter's
-    /// configuration.
+    /// Returns the folder with the base's configuration in which a linter runs. None if the change does not
+    /// affect the linter's configuration.
     async fn folder_for_linter(
         &mut self,
         tool: &SelectedLinter,
@@ -179,8 +181,9 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(Some(BaseConfigFolder { tree, replaced_paths: replaced }))
     }
 
-    /// Returns a folder in which linters are detected. It contains the head's files, but the base's versions
-    /// of touched files that reveal or configure linters. Returns None if the change touches no such file.
+    /// Creates a folder in which linters are detected. The folder contains the head's files, but touched
+    /// files that reveal or configure linters have the base's content. Returns None if the change touches no
+    /// such file.
     pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
@@ -190,8 +193,8 @@ impl<'a> BaseConfigOverlay<'a> {
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
     }
 
-    /// Returns the touched files that configure a linter as data. A file in which the linter's own settings
-    /// are unchanged is left out.
+    /// Returns the touched files that configure the linter as data. Leaves out a file that several tools
+    /// share if the linter's own settings in it are unchanged.
     async fn changed_config_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.files_named_by_config(tool).await?;
         for path in self.touched.iter().copied() {
@@ -207,8 +210,7 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(replaced)
     }
 
-    /// Creates a folder with the head's files, in which the files in `replaced` are replaced by the base's
-    /// versions.
+    /// Creates a folder with the head's files. The files in `replaced_paths` have the base's content.
     async fn create_folder(&self, replaced_paths: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced_paths.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
@@ -227,8 +229,8 @@ impl<'a> BaseConfigOverlay<'a> {
         laid_out.map_err(|error| format!("cannot write the configuration of the base: {error}"))
     }
 
-    /// Returns the touched files that a linter's configuration names, directly or through another file. Files
-    /// of the kinds that the linter inspects are left out.
+    /// Returns the touched files that a linter's configuration names, directly or through another named file.
+    /// Leaves out files that the linter itself inspects.
     async fn files_named_by_config(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
@@ -268,7 +270,7 @@ impl<'a> BaseConfigOverlay<'a> {
     }
 
     /// Returns the base's content of a file. If the change does not touch the file, the head's copy is read,
-    /// because its content is the same.
+    /// because both versions have the same content.
     async fn read_base_file(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
@@ -288,17 +290,19 @@ impl<'a> BaseConfigOverlay<'a> {
     }
 }
 
-/// The differences between the linters that are detected in the base's files and those in the head's files.
+/// The differences between the linters detected with the base's files and the linters detected with the
+/// head's files.
 #[derive(Debug, Default)]
 pub(super) struct LinterDifferences {
     /// Linters that the change adds to the repository, each with the reason why the linter does not run.
     pub(super) new_linters: Vec<(String, String)>,
-    /// Linters that were selected by the base's files, or that run with the options of the base's hooks.
+    /// Linters that run because of the base's files, or with the options of the base's hooks.
     pub(super) base_files: BaseFilesByLinter,
 }
 
-/// Adds linters that are detected only in the head's files to `base_linters`, if they may run. If a linter's
-/// configuration is code, `run_method` checks later whether the change touches it.
+/// Adds linters to `base_linters` that are detected only with the head's files, if these linters may run.
+/// Linters whose configuration is code are also added: `run_method` checks later whether the change touches
+/// their configuration.
 pub(super) fn merge_linters(
     base_linters: &mut Vec<SelectedLinter>,
     head_linters: Vec<SelectedLinter>,
@@ -358,8 +362,8 @@ fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     })
 }
 
-/// True if a file with this path may configure the tool as data. Files that the tool inspects anyway are
-/// excluded, and so are files that only mention the tool.
+/// True if a file with this path may configure the tool as data. Excludes files that the tool inspects
+/// anyway, and files that only mention the tool.
 fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -376,7 +380,7 @@ fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     is_by_sign || names.map(String::as_str).chain(more).any(|glob| glob_matches(glob, path))
 }
 
-/// True if the tool and other tools share the file for their configuration.
+/// True if the file may contain the configuration of this tool and of other tools.
 fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
     let is_its = |glob: &str| glob_matches(glob, path);
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
@@ -385,19 +389,19 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
         && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::FileEntry { file, .. } if is_its(file)))
 }
 
-/// Returns the lines of a TOML or INI file that may belong to a tool. Only the tables that certainly belong
-/// to other tools are excluded. Returns the whole content as the error if it cannot be divided into tables
+/// Returns the lines of a TOML or INI file that may belong to a tool. Leaves out only tables that certainly
+/// belong to other tools. Returns the whole content as the error if the file cannot be divided into tables
 /// with certainty.
 fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
-    // Python also treats a carriage return as the end of a line.
+    // Python also ends a line at a carriage return, which may split the file differently.
     let has_other_lines = text.replace("\r\n", "").contains('\r');
     if has_other_lines || LONG_QUOTES.iter().any(|quotes| text.contains(quotes)) {
         return Err(bytes);
     }
     let mut is_of_others = false;
     let lines = text.lines().filter(|line| {
-        // A header with leading blanks is valid in TOML, and may be valid in INI.
+        // In TOML, a header may follow leading blanks; in INI, this depends on the parser.
         if line.trim_start().starts_with('[') {
             is_of_others = line.starts_with('[') && is_other_tool_header(tool, line);
         }
@@ -438,8 +442,8 @@ fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
     }
 }
 
-/// Adds the plain files of the folder `from`, except `excluded`, to the folder `to`, as hard links if
-/// possible. Symbolic links are not followed.
+/// Adds the regular files of the folder `from` to the folder `to`, as hard links if possible. Files in
+/// `excluded` are left out. Symbolic links are not followed.
 fn link_files(from: &Path, to: &Path, excluded: &BTreeSet<PathBuf>) -> io::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -460,7 +464,7 @@ fn link_files(from: &Path, to: &Path, excluded: &BTreeSet<PathBuf>) -> io::Resul
     Ok(())
 }
 
-/// Creates a hard link to a file, or a copy if the file system has no hard links.
+/// Creates a hard link to a file, or copies the file if it cannot be linked.
 fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(()),

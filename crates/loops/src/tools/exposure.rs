@@ -21,19 +21,20 @@ pub struct LinterVisiblePaths {
     pub visible_paths: Result<Vec<PathBuf>, String>,
 }
 
-/// A linter that could inspect a change.
+/// A linter that inspects files of a change, and the reason if it cannot run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AvailableTool {
-    /// The name of the tool, as a configuration writes it.
+    /// The name of the tool in configuration files.
     pub name: String,
     /// The reason why the tool cannot run on this machine.
     pub missing_reason: Option<String>,
 }
 
 impl LinterRunner {
-    /// Returns the tools that a repository uses and that inspect at least one of these files. If a tool
-    /// cannot run on this machine, the reason is included. An unavailable tool is left out if its only sign
-    /// is an inspected file, because the repository may not use the tool.
+    /// Returns the tools that a repository uses and that inspect at least one of the files in `reviewed`. For
+    /// a tool that cannot run on this machine, the reason is included. A tool that cannot run is left out if
+    /// the only sign of its use is a file that it could inspect. In this case, the repository may not use the
+    /// tool.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -57,7 +58,8 @@ impl LinterRunner {
         Ok(all.collect())
     }
 
-    /// Returns the folders and files that the sandbox would show to each linter for these files.
+    /// Returns the folders and files that the sandbox shows to each linter if the linter inspects the files
+    /// in `reviewed`.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -105,13 +107,13 @@ pub fn resolve_links(path: &Path) -> PathBuf {
     let resolved = parents.find_map(|parent| {
         let real = parent.canonicalize().ok()?;
         let rest = path.strip_prefix(parent).ok()?;
-        // If the rest is empty, `join` would add a separator at the end of the path.
+        // Joining an empty rest would add a separator at the end of the path.
         Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
     });
     resolved.unwrap_or_else(|| path.to_owned())
 }
 
-/// Returns all files of the user's own project.
+/// Returns the settings for linters that run on the user's own project.
 fn project_files(project: &Path) -> LinterFiles<'_> {
     LinterFiles {
         tree: project,

@@ -1,4 +1,4 @@
-//! Cached findings of a linter, stored with a digest of all their inputs, so that later runs can reuse them
+//! Stores a linter's findings with a digest of all their inputs, so that later runs can reuse the findings
 //! (docs/adr/0097).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +14,11 @@ use super::alone::{DigestBuilder, LinterTree, StateDigest};
 use super::cache::{ToolCache, ToolCacheKey};
 use super::select::SelectedLinter;
 
-/// Version of the cached findings' format. It is raised when Truing begins to parse the same linter output
-/// differently.
+/// Version of the cached findings' format. The version is raised when Truing begins to parse the same linter
+/// output differently.
 const FORM: &str = "2";
-/// Maximum number of bytes of text in the cached findings that a run uses. The linter inspects the remaining
-/// files again.
+/// Maximum number of bytes of text in the cached findings that one run uses. The linter inspects the files
+/// again whose findings exceed this limit.
 const MAX_BYTES: usize = 32 << 20;
 
 /// The program files that ran, by the name of the linter.
@@ -35,7 +35,8 @@ pub(crate) struct ProgramIdentity {
 }
 
 impl ProgramIdentity {
-    /// Returns the identity of the program at this path. Symbolic links are followed.
+    /// Returns the identity of the program at this path. If the path is a symbolic link, the identity is that
+    /// of the link's target.
     pub(super) fn from_path(file: &Path) -> Option<Self> {
         let file = file.canonicalize().ok()?;
         let found = file.metadata().ok()?;
@@ -43,8 +44,8 @@ impl ProgramIdentity {
         Some(Self { file, bytes, modified, number })
     }
 
-    /// Adds the path, size and modification time of the program's file to a digest. Another program has
-    /// different values, and so does the same path after its file is replaced.
+    /// Adds the path, size and modification time of the program's file to a digest. These values differ
+    /// between programs, and they change if the program's file is replaced.
     pub(super) fn add_to(&self, digest: &mut DigestBuilder) {
         let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         digest.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
@@ -52,7 +53,7 @@ impl ProgramIdentity {
     }
 }
 
-/// All inputs of findings besides the file itself.
+/// All inputs that determine a linter's findings, except the inspected file itself.
 #[derive(Clone, Debug)]
 pub(super) struct FindingCacheContext {
     cache: ToolCache,
@@ -62,13 +63,14 @@ pub(super) struct FindingCacheContext {
     /// The linter's working folder, relative to the tree.
     folder: String,
     program: ProgramIdentity,
-    /// A digest of the inputs that are the same for all files.
+    /// A digest of the inputs that do not depend on the inspected file.
     common_state: StateDigest,
-    /// The scopes whose cached findings may be used. New findings are stored in the first scope.
+    /// The cache scopes. Findings that are cached in any of them may be used. New findings are stored in the
+    /// first scope.
     scopes: Vec<String>,
 }
 
-/// Cached findings, and the state of each file of a run.
+/// The cached findings that a run uses, and the state of each file of the run.
 #[derive(Debug, Default)]
 pub(super) struct CachedFindings {
     /// Files for which all findings are cached.
@@ -139,14 +141,14 @@ impl FindingCacheContext {
         CachedFindings { states, ..recalled }
     }
 
-    /// Stores the findings of each file whose state is still the one before the run. Stores nothing if the
-    /// program has changed.
+    /// Caches the findings of each file whose state has not changed since before the run. Caches nothing if
+    /// the linter's program has changed.
     pub(super) async fn store_findings(
         self,
         states: BTreeMap<String, StateDigest>,
         findings: Vec<RawFinding>,
     ) {
-        // If storing fails, the next run inspects the files again.
+        // If the findings cannot be stored, the next run inspects the files again.
         let _ = tokio::task::spawn_blocking(move || self.store_findings_blocking(&states, findings)).await;
     }
 

@@ -22,7 +22,7 @@ const VERSION_TIME: Duration = Duration::from_secs(20);
 pub(super) struct LinterRunSettings<'a> {
     /// The tree that the program inspects.
     pub(super) tree: &'a Path,
-    /// True if the sandbox shows the tree at the path [`INSIDE`], instead of its real path.
+    /// True if the sandbox shows the tree at [`SANDBOX_TREE_PATH`] instead of at its real path.
     pub(super) moves_tree: bool,
     /// Time limit of the run.
     pub(super) time: Duration,
@@ -31,8 +31,8 @@ pub(super) struct LinterRunSettings<'a> {
 }
 
 impl LinterRunner {
-    /// Runs a tool's program with the arguments that print its version, and returns the output. None if the
-    /// program fails.
+    /// Runs a tool's program with the arguments that print its version, and returns the output. `None` if the
+    /// program cannot run or fails.
     pub(super) async fn version_output(
         &self,
         tool: &SelectedLinter,
@@ -47,8 +47,8 @@ impl LinterRunner {
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
-    /// True if the tree may be shown to a program at [`INSIDE`]. False if the program needs a folder in the
-    /// tree, which would move, or below [`INSIDE`], which the tree would hide.
+    /// True if the sandbox may show the tree at [`SANDBOX_TREE_PATH`]. False if the program needs a folder in
+    /// the tree, whose path would change, or a folder below [`SANDBOX_TREE_PATH`], which the tree would hide.
     pub(super) fn can_move_tree(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
             LinterRunMethod::Machine(installed) => {
@@ -89,8 +89,8 @@ impl LinterRunner {
     }
 }
 
-/// Runs a tool in the project's set-up. If the set-up has installed the tool, that version is used; otherwise
-/// the system's version is used.
+/// Runs a tool in the project's set-up. Uses the program that the set-up has installed, or else the system's
+/// program.
 pub(super) async fn run_in_set_up(
     tool: &SelectedLinter,
     verifier: &Verifier,

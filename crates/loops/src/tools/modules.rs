@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of the modules.
+/// The folder in which npm and other package managers install modules.
 const MODULES: &str = "node_modules";
 
 /// Symbolic links to modules in a copy of a commit. The links are removed when this value is dropped, because
@@ -11,8 +11,8 @@ const MODULES: &str = "node_modules";
 pub(super) struct ModuleLinks(Vec<PathBuf>);
 
 impl ModuleLinks {
-    /// Creates a link in each of these folders of the tree, if the user's project has modules there and the
-    /// tree has none.
+    /// Creates a link to the modules in each of these folders. Folders without modules in the user's project,
+    /// and folders that already have modules in the tree, are left out.
     pub(super) fn create_links<'a>(
         project: Option<&Path>,
         tree: &Path,
@@ -20,7 +20,8 @@ impl ModuleLinks {
     ) -> Self {
         let Some(project) = project.filter(|project| *project != tree) else { return Self(Vec::new()) };
         let link = |folder: &str| {
-            // The user's folder of modules may itself be a symbolic link, so its real path is linked.
+            // The folder of modules in the user's project may be a symbolic link, so the link points to its
+            // real path.
             let modules = project.join(folder).join(MODULES).canonicalize().ok()?;
             let link = tree.join(folder).join(MODULES);
             std::os::unix::fs::symlink(modules, &link).ok()?;

@@ -18,15 +18,16 @@ pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile
     files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.inspects(path)).collect()
 }
 
-/// Returns the files that cannot be passed to a tool, because their names are not valid text. Arguments and
-/// outputs of a tool must be text.
+/// Returns the files that cannot be passed to a tool because their names are not UTF-8. A tool's arguments
+/// and output must be UTF-8.
 pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
     paths.filter(|path| tool.is_meant_for(&as_path(path))).cloned().collect()
 }
 
-/// Splits the files into one batch for each run of a tool.
+/// Splits the files into batches whose names fit on one command line. A tool without file arguments gets a
+/// single batch.
 pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
     if !tool.arguments.iter().any(|word| word == FILES) {
         return vec![files];

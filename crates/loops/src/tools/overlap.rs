@@ -1,9 +1,9 @@
 //! Removes duplicate findings. If two linters report the same defect, only one finding is reported. If a
-//! linter covers one of Truing's own rules better, the rule's findings are dropped in the files that the
-//! linter inspected.
+//! linter implements one of Truing's own rules better, the findings of Truing's rule are dropped in files
+//! that the linter inspected.
 //!
-//! Two linters report the same defect of a line if both use the same name for the rule, or if the table of
-//! tools maps the names to each other.
+//! Findings of two linters on one line report the same defect if the names of their rules are equal, or if
+//! the table of tools equates the names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,15 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::{self, KnownTool};
 use truing_reader::output::{NO_RULE, tool_name};
 
-/// All findings that linters have reported so far.
+/// Counts the findings in all outputs of linters so far, to recognise repeated findings.
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFindings {
     /// For each place, rule and message: the highest number of equal findings in any output so far.
     max_counts: BTreeMap<(CodeLocation, String, String), usize>,
     /// For each place, rule and message: the number of equal findings in the current output so far.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
-    /// For each defect of a line: the first linter that reported the defect, and the rules of other linters
-    /// that report it too.
+    /// For each defect on a line: the linter that reported it first, and the rules of other linters that
+    /// reported it later.
     reporters: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
@@ -34,8 +34,9 @@ impl ReportedFindings {
     /// Records a finding. Returns true if no other linter, and no earlier output of the same linter, has
     /// reported the finding.
     pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
-        // The same finding may be in two outputs: one of Truing's run of the linter, and one that the caller
-        // supplies. One output may also contain equal findings, for different columns of a line.
+        // Two outputs may contain the same finding: the output of a linter that Truing runs, and an output
+        // that the caller supplies. One output may also contain equal findings that differ only in their
+        // column.
         let key = (raw.location.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.of_output.entry(key.clone()).or_default();
         *count += 1;
@@ -69,21 +70,21 @@ impl ReportedFindings {
     }
 }
 
-/// Returns the linter of a finding, and the defect: the path, the line and the canonical name of the rule.
-/// None if the output does not name the rule.
+/// Returns the linter that reported a finding, and a key for the defect: the path, the line and the canonical
+/// rule name. `None` if the linter did not report a rule.
 fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
 }
 
-/// The files that each linter inspected in successful runs. The keys are the linters' names as they appear in
+/// The files that each linter inspected in successful runs. The keys are the names of the linters in
 /// findings.
 pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
-/// Removes findings of Truing's own rules in files that a linter has inspected, if the linter covers the rule
-/// better. Returns the rules of the removed findings, each with the file's path. If the file was renamed, its
-/// path at the base is also returned.
+/// Removes a finding of one of Truing's own rules if a linter that implements the rule better has inspected
+/// the file. Returns the rule and the path of each removed finding. If the file was renamed, the rule is also
+/// returned with the old path.
 pub(crate) fn remove_replaced(
     findings: &mut Vec<PlacedFinding>,
     inspected: &FilesByLinter,

@@ -1,4 +1,4 @@
-//! The output of a linter, and the processing of its findings.
+//! Represents the output of a linter, and reads and caches its findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
 use crate::said::{failure_cause, redact_given_values};
 
-/// The reason why a run has no access to the project's dependencies.
+/// The reason why a linter could not find the project's dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
@@ -26,9 +26,11 @@ const MAX_REASON: usize = 600;
 pub struct LinterOutput {
     /// The text that the linter printed, with the data that the reader needs to parse it.
     pub output: ToolOutput,
-    /// The files that the linter's run received. The set is empty for an output that the caller supplied.
+    /// The files that the linter inspected in this run. The set is empty for an output that the caller
+    /// supplied.
     pub(crate) inspected_paths: BTreeSet<RepoPath>,
-    /// Set if the findings are to be cached: the cache, and the state of each file before the run.
+    /// The cache for the findings, and the state of each file before the run. `None` if the findings are not
+    /// to be cached.
     keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
 }
 
@@ -39,8 +41,9 @@ impl From<ToolOutput> for LinterOutput {
 }
 
 impl LinterOutput {
-    /// Creates the output of a run. `root` is the folder of the files, as the run saw it. Findings of the
-    /// rules in `excluded_rules` are dropped.
+    /// Creates the output of a run from the printed text. `root` is the path at which the run saw the folder
+    /// with the files. `root` is the folder of the files, as the run saw it. Findings of the rules in
+    /// `excluded_rules` are dropped.
     pub(super) fn from_printout(
         tool: &SelectedLinter,
         command_output: &CommandOutput,
@@ -82,7 +85,8 @@ impl LinterOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON)),
-            // If a linter has a separate exit code for findings, the exit code 0 means that it found nothing.
+            // A linter that reports findings with another exit code reports with the exit code 0 that it
+            // found nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
@@ -104,7 +108,7 @@ impl LinterOutput {
         })
     }
 
-    /// True if the run failed, or if it printed nothing although its exit code says that there are findings.
+    /// True if the run failed. Also true if the run printed nothing, although its exit code reports findings.
     pub(super) fn failed_without_findings(&self) -> bool {
         let Self { output, .. } = self;
         output.failure_reason.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
@@ -119,13 +123,13 @@ impl LinterOutput {
         })
     }
 
-    /// Sets the files that the run received.
+    /// Sets the files that the linter inspected in this run.
     pub(super) fn with_inspected_files<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
         Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
-    /// Requests that the findings are cached once they are read. `states` contains each file's state before
-    /// the run.
+    /// Sets a cache, in which [`Self::read_findings`] will store the findings. `states` contains each file's
+    /// state before the run.
     pub(super) fn with_cache(
         self,
         cache_context: FindingCacheContext,
@@ -138,8 +142,8 @@ impl LinterOutput {
         Self { output: ToolOutput { keep, ..self.output }, keeping: Some((cache_context, states)), ..self }
     }
 
-    /// Reads the findings of the output, and caches them if that was requested. Also returns the output
-    /// itself.
+    /// Reads the findings in the output, and caches them if a cache is set. Returns the findings together
+    /// with the output.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -159,8 +163,8 @@ impl LinterOutput {
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))
         {
-            // Files that the linter ignored are not cached, because a later run would otherwise treat them as
-            // inspected.
+            // Findings are not cached for files that the linter ignored, because a later run would treat such
+            // files as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
             recipe.store_findings(states, findings.into_iter().map(redact_given_values).collect()).await;
         }
@@ -168,8 +172,8 @@ impl LinterOutput {
     }
 }
 
-/// Replaces the paths in a program's messages by paths relative to the project. `root` is the project's
-/// folder, as the program saw it.
+/// Makes the paths in a program's messages relative to the project. `root` is the path at which the program
+/// saw the project's folder.
 fn to_project_paths(text: &str, root: &Path) -> String {
     let root = root.display();
     let inside = format!("{root}/");
@@ -186,7 +190,7 @@ fn to_project_paths(text: &str, root: &Path) -> String {
     converted.replace(&format!(" ({root})"), "")
 }
 
-/// Creates an empty output of a tool.
+/// Creates an output without text or findings.
 fn empty_output(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),

@@ -1,4 +1,4 @@
-//! The settings with which linters are run, the files that they inspect, and the methods to run them.
+//! The settings for running linters, the files that linters inspect, and the methods to run a linter.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ pub(super) const OWN_FILES_SCOPE: &str = "own";
 /// The settings with which linters are run.
 #[derive(Clone, Debug)]
 pub struct LinterRunner {
-    /// The paths in which programs on this machine are searched.
+    /// The folders that are searched for programs on this machine.
     pub machine: MachinePaths,
-    /// The level of the machine's sandbox.
+    /// The level of isolation that this machine's sandbox supports.
     pub level: SandboxLevel,
-    /// The folders that environment variables name, by variable (see
+    /// The paths of folders that environment variables set. The key is the variable (see
     /// [`truing_reader::output::known::FetchedFolder::variable`]).
     pub folders: BTreeMap<String, PathBuf>,
     /// The active Python virtual environment.
     pub environment: Option<PathBuf>,
-    /// True if the files come from another person. In that case, no program in the files is run. A linter
-    /// whose configuration is code is not run if the change touches that configuration.
+    /// True if the files come from another person. In that case, no program in these files is run. If the
+    /// change touches a linter's configuration and this configuration is code, the linter is not run.
     pub is_foreign_code: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
-    /// The cached findings of earlier runs. None if every run inspects every file.
+    /// The cached findings of earlier runs. `None` if every run must inspect every file.
     pub cache: Option<ToolCache>,
     /// Configured files and folders that are hidden from every linter.
     pub hidden_paths: Vec<PathBuf>,
@@ -43,17 +43,17 @@ pub struct LinterRunner {
 pub struct LinterFiles<'a> {
     /// The folder that contains the files.
     pub tree: &'a Path,
-    /// The folder whose pinned program versions apply. It is the head's folder, even for a run that inspects
-    /// the base.
+    /// The folder whose files pin the versions of programs. This is the head's folder, even if the linters
+    /// inspect the base.
     pub pins: &'a Path,
-    /// The folder in which the owner of the files has installed programs; none if there is no such folder.
+    /// The folder in which the user has installed the project's programs; `None` if there is no such folder.
     pub project: Option<&'a Path>,
-    /// The changed files that exist.
+    /// The changed files that exist in the tree.
     pub changed_files: &'a [ChangedFile],
     /// Every path that the change names, including files that are not reviewed.
     pub changed_paths: &'a [RepoPath],
-    /// The base of the change. In a review by the service, the base's configuration applies. If there is no
-    /// base, the tree's configuration applies.
+    /// The base of the change. In a review by the service, linters use the configuration of the base. Without
+    /// a base, linters use the configuration in `tree`.
     pub base: Option<BaseCommit<'a>>,
     /// The scope of the cached set-ups that may be used.
     pub trust: Option<&'a Trust>,
@@ -63,7 +63,7 @@ pub struct LinterFiles<'a> {
 pub(super) enum LinterRunMethod<'a> {
     /// Runs the linter's program that is installed on the machine.
     Machine(InstalledProgram),
-    /// Runs the linter's program from the project's set-up, or else from the system. The linter gets a copy
-    /// of the files with that set-up.
+    /// Runs the linter's program from the project's set-up, or else from the system. The linter runs in a
+    /// copy of the files in which the set-up has run.
     SetUp(&'a Verifier, &'a SetupResult),
 }

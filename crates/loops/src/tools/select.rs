@@ -1,5 +1,5 @@
-//! Selects the linters to run: known linters that the repository uses, and linters that the configuration
-//! names. The configuration may also change the settings of a known linter.
+//! Selects the linters to run: known linters that the repository uses, and linters in the configuration. The
+//! configuration may also change the settings of a known linter.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,34 +14,34 @@ use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, Output
 
 /// Default time limit of a linter.
 const TIME: Duration = Duration::from_secs(300);
-/// The folder of the jobs of GitHub Actions.
+/// The folder with the workflows of GitHub Actions.
 const WORKFLOWS: &str = ".github/workflows/";
-/// Default exit codes of a successful run.
+/// Exit codes that count as success if neither the configuration nor the table of tools sets any.
 const EXIT: [i32; 2] = [0, 1];
 
-/// A linter that is to be run.
+/// A linter that was selected to run, with its settings.
 #[derive(Clone, Debug)]
 pub struct SelectedLinter {
     pub name: String,
-    /// The folder of the tree in which the linter runs and whose files it inspects; empty for the root.
+    /// The folder of the tree in which the linter runs and inspects files; empty for the root.
     pub folder: String,
     /// Folders below `folder` that are left out, because a separate run of the linter inspects their files.
     pub nested: Vec<String>,
-    /// Name or path of the linter's program.
+    /// Name or path of the program that runs the linter.
     pub program: String,
-    /// The paths at which a project may have installed the program.
+    /// The paths, relative to a project, at which the project may have installed the program.
     pub install_places: Vec<String>,
-    /// The arguments, with placeholders for files.
+    /// The program's arguments, with placeholders for the names of files.
     pub arguments: Vec<String>,
-    /// Options of a pre-commit hook, which are put before the files.
+    /// Options that a pre-commit hook sets. They are inserted before the names of files.
     pub hook_options: Vec<String>,
     /// The file or folder that shows that the linter is used.
     pub sign: String,
     /// The format of the linter's output.
     pub format: String,
-    /// The exit codes of a successful run.
+    /// The exit codes that count as success.
     pub exit: Vec<i32>,
-    /// The reviews in which the linter runs.
+    /// The condition for running the linter: always, or only if files changed that the linter inspects.
     pub condition: ToolCondition,
     /// Time limit of a run.
     pub time: Duration,
@@ -49,20 +49,20 @@ pub struct SelectedLinter {
     pub everywhere: bool,
     /// True if the only sign of the linter's use is a file that the linter inspects.
     pub is_guessed: bool,
-    /// True if the configuration names the linter.
+    /// True if the configuration contains settings for the linter.
     pub is_configured: bool,
     /// The row of the table of tools, if the linter is a known tool.
     known_tool: Option<&'static KnownTool>,
     /// Patterns of the files that the linter inspects.
     paths: GlobSet,
-    /// Scripts that the linter also inspects, relative to its folder.
+    /// Scripts without a matching file name that the linter also inspects, relative to its folder.
     scripts: BTreeSet<String>,
     /// Scripts that the hook or the configuration excludes, relative to the linter's folder.
     left_out: BTreeSet<String>,
 }
 
 impl SelectedLinter {
-    /// Returns the command with which a person can install the program, if it is known.
+    /// Returns the command that installs the program, if it is known.
     pub(super) fn install_command(&self) -> Option<&'static str> {
         self.known_tool.filter(|known| self.program == known.program)?.install.as_deref()
     }
@@ -82,17 +82,18 @@ impl SelectedLinter {
         self.known_tool.is_some_and(|known| known.needs_setup)
     }
 
-    /// Returns other programs that the linter starts if they are installed.
+    /// Returns other programs that the linter starts if they exist.
     pub fn started_programs(&self) -> &[String] {
         self.known_tool.map_or(&[], |known| known.starts.as_slice())
     }
 
-    /// Returns the folders of files that the linter needs and that must have been fetched for the project.
+    /// Returns the folders that the linter needs and that a package manager must have fetched for the
+    /// project.
     pub fn fetched_folders(&self) -> &[FetchedFolder] {
         self.known_tool.map_or(&[], |known| known.fetched.as_slice())
     }
 
-    /// Returns the command with which a person can fetch the files that the linter needs.
+    /// Returns the command that fetches the files that the linter needs, for people to run.
     pub fn fetch_command(&self) -> Option<&str> {
         self.known_tool?.fetch.as_deref()
     }
@@ -102,13 +103,13 @@ impl SelectedLinter {
         self.known_tool.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
-    /// Returns the linter's rules about file permissions.
+    /// Returns the linter's rules that check the permissions of files.
     pub fn permission_rules(&self) -> BTreeSet<String> {
         self.known_tool.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
-    /// True if the linter's configuration and dependencies may be in a subfolder, because the linter's sign
-    /// at the root is only a hook or a CI job.
+    /// True if the linter's configuration and dependencies may be in subfolders. This is possible if the
+    /// linter's sign at the root is only a hook or a CI job.
     fn has_nested_configuration(&self) -> bool {
         let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
@@ -120,8 +121,8 @@ impl SelectedLinter {
         is_told && self.is_meant_for(Path::new(path))
     }
 
-    /// True if the linter is meant for a file with this path, even if a hook or the configuration excludes
-    /// the file.
+    /// True if the linter inspects files of this kind. Also true for a file that a hook or the configuration
+    /// excludes.
     pub(super) fn is_meant_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |relative_path: &Path| {
@@ -146,8 +147,8 @@ impl SelectedLinter {
         self.left_out.iter().map(|own| self.to_tree_path(own)).collect()
     }
 
-    /// True if a run covers the changed files for which the linter is meant. The linter either receives their
-    /// names, or runs on the whole project with the table's command.
+    /// True if a run inspects all changed files of the kinds that the linter inspects. This is the case if
+    /// the linter receives the names of the files, or if the table's command inspects the whole project.
     pub(super) fn covers_changed_files(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self
@@ -155,8 +156,9 @@ impl SelectedLinter {
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
-    /// Returns the tool's row of the table if its findings may be cached. This requires that the tool runs
-    /// with the table's command and inspects each file separately.
+    /// Returns the linter's row of the table of tools if the linter's findings may be cached. Findings may be
+    /// cached if the linter runs with the table's command, inspects each file separately, and needs no
+    /// dependencies.
     pub(super) fn cacheable_tool(&self) -> Option<&'static KnownTool> {
         let known =
             self.known_tool.filter(|known| !known.config_file_names.is_empty() && !known.needs_setup)?;
@@ -168,8 +170,8 @@ impl SelectedLinter {
         self.known_tool.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
-    /// True if a file with this path configures the linter: its path or name matches the table, or a hook's
-    /// option names it.
+    /// True if a file with this path configures the linter: the table of tools lists its path or name, or an
+    /// option of a hook names it.
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         let fits = |glob: &str| {
@@ -190,15 +192,15 @@ impl SelectedLinter {
         self.hook_options.iter().any(names)
     }
 
-    /// Returns the table's row, if the linter is a known tool.
+    /// Returns the linter's row of the table of tools. `None` if the linter is not a known tool.
     pub(super) fn known_tool(&self) -> Option<&'static KnownTool> {
         self.known_tool
     }
 }
 
-/// Selects the linters to run, sorted by name. Selects the linters of `used` that the configuration does not
-/// disable, and the linters that the configuration names. A known linter that the configuration names runs
-/// even if it is not detected.
+/// Selects the linters to run, sorted by name. Selects the linters in `detected_tools` that the configuration
+/// does not disable, and the linters in the configuration. A known linter in the configuration runs even if
+/// it is not detected.
 pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = detected_tools.iter().filter(|detected_tools| named(&detected_tools.name).is_none());
@@ -214,10 +216,11 @@ pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]
     all
 }
 
-/// Selects the linters to run in folders below the root. Selects linters that a folder uses and that neither
-/// the root nor the configuration selects. If several folders use a linter, a file is inspected in the
-/// nearest folder above it. A linter that needs the project's dependencies is an exception if the root runs
-/// it only by a hook or a CI job. It runs separately in each folder that configures it.
+/// Selects linters to run in folders below the root. A linter is selected for a folder that uses it, if it is
+/// selected neither for the root nor by the configuration. If nested folders use the same linter, the linter
+/// inspects each file in the innermost of these folders that contains the file. A linter that needs the
+/// project's dependencies is an exception if the root only has a hook or a CI job for it. Such a linter also
+/// runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
     root: &mut [SelectedLinter],
@@ -246,8 +249,9 @@ pub(super) fn select_nested_linters(
     all
 }
 
-/// Combines the settings of a linter from the table and from the configuration. Returns None if neither sets
-/// a command and a format. The validation of the configuration already rejects this case.
+/// Combines the settings of a linter in the table of tools with the settings in the configuration. Returns
+/// `None` if neither sets a command or neither sets a format. Validation has already rejected such a
+/// configuration.
 fn build_linter(
     name: &str,
     detected_tool: Option<&DetectedTool>,
@@ -274,8 +278,8 @@ fn build_linter(
     let format =
         config.and_then(|config| config.format.clone()).or_else(|| Some(known_tool?.format.clone()))?;
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known_tool?.paths.clone()));
-    // A hook's options do not apply if the operator sets the command. A hook's exclusions do not apply if the
-    // operator sets the command or selects the files.
+    // The options of a hook are not used if the configuration sets the command. The exclusions of a hook are
+    // not used if the configuration sets the command or the paths.
     let hook = detected_tool.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = detected_tool.filter(|_| config.is_none_or(|config| config.paths.is_none()));

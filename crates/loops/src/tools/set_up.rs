@@ -1,5 +1,5 @@
-//! Finds out why a linter cannot run: configuration in the reviewed change, missing dependencies, or an old
-//! version. Also finds the command that installs missing dependencies.
+//! Determines why a linter cannot run: the change touches its configuration code, a dependency is missing, or
+//! its version is too old. Also determines the command that installs the missing dependencies or the program.
 
 use std::path::Path;
 
@@ -24,23 +24,23 @@ const LOCKED: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
-/// The row for projects without a lock file. It is used only if neither the folder nor its parent folders
-/// have a lock file.
+/// The row for projects without a lock file. This row is used only if neither the linter's folder nor a
+/// parent folder has a lock file.
 const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
 /// For Python projects without a lock file: a file of the project, and the pip arguments that install the
 /// project's dependencies with the linter.
 const BY_PIP: &[(&str, &str)] =
     &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
-/// The folder of a Python virtual environment that contains its programs.
+/// The folder of a Python virtual environment in which programs are installed.
 const ENVIRONMENT: &str = ".venv/bin/";
-/// The file that shows that a project uses uv, and the prefix of uv's install commands.
+/// The lock file of projects that use uv, and the beginning of uv's commands for installing a tool.
 const UV: (&str, &str) = ("uv.lock", "uv tool install ");
 /// The command that installs Rust with rustup, Cargo and Clippy.
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl LinterRunner {
-    /// Returns the path of a changed code file that configures the linter. None if the files do not come from
-    /// another person.
+    /// Returns the path of a changed file that contains code and configures the linter. `None` if the change
+    /// comes from the user, because then this code may run.
     pub(super) fn configuring_code<'a>(
         &self,
         tool: &SelectedLinter,
@@ -51,8 +51,8 @@ impl LinterRunner {
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
-    /// True if the linter could run, but is disabled because the change touches configuration code. The
-    /// review is then incomplete.
+    /// True if the linter could run, but is disabled because the change touches its configuration, which is
+    /// code. A review without this linter is incomplete.
     pub(super) fn is_disabled_by_change(
         &self,
         tool: &SelectedLinter,
@@ -66,8 +66,9 @@ impl LinterRunner {
         !tool.is_guessed && self.configuring_code(tool, files).is_some() && would_look()
     }
 
-    /// Describes the missing part if a program failed because this machine lacks a dependency or a recent
-    /// version. The caller then treats the linter as not installed.
+    /// After a program failed, checks whether dependencies are missing on this machine or the program's
+    /// version is too old, and describes the problem. The caller then treats the linter as not installed
+    /// instead of failed.
     pub(super) async fn missing_part(
         &self,
         tool: &SelectedLinter,
@@ -75,8 +76,8 @@ impl LinterRunner {
         files: LinterFiles<'_>,
         command_output: &CommandOutput,
     ) -> Option<String> {
-        // If the files come from another person, an unfetched dependency is not reported: the change itself
-        // may require dependencies that do not exist.
+        // For another person's change, missing dependencies are not reported here: the change may require
+        // dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
             && tool.is_unfetched(&command_output.errors)
@@ -99,19 +100,20 @@ impl LinterRunner {
     }
 }
 
-/// Returns the first version in a text.
+/// Returns the first word of a text that begins with a digit.
 fn find_version(text: &str) -> Option<&str> {
     text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
-/// Returns the numeric parts of a version.
+/// Returns the numbers at the beginning of a version, such as `[1, 2]` for `1.2.rc1`.
 fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// Returns the reason why a linter from the project's dependencies did not run, with the command that
-/// installs the dependencies. `folder` is the linter's working folder, relative to the project's. `places`
-/// are the possible paths of the linter's program, relative to `folder`.
+/// Returns the reason why a linter did not run that must be installed with the project's dependencies. The
+/// reason includes the command that installs the dependencies. `folder` is the linter's folder, relative to
+/// the project. `program_paths` are the paths at which the linter's program may be installed, relative to
+/// `folder`.
 pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
@@ -139,8 +141,8 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: 
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
 }
 
-/// Returns the command with which a person installs a program. The command uses uv only if the project uses
-/// uv, and Rust's installer if rustup is not installed.
+/// Returns the command that installs a program on this user's machine. This is a pipx command in place of a
+/// uv command if the project does not use uv, and the installer of Rust if rustup is missing.
 pub(super) fn install_command(command: &str, project: &Path, has_rustup: bool) -> String {
     match command.strip_prefix(UV.1) {
         Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),

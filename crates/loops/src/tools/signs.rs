@@ -1,5 +1,5 @@
-//! Selects the files that the reader checks for signs of known tools. A sign is a file or folder that shows
-//! that a repository uses a tool.
+//! Selects files of a repository that may be signs of known tools. The reader then checks these files. A sign
+//! is a file or folder that shows that a repository uses a tool.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,13 +19,13 @@ const MAX_SIGNS: usize = 5_000;
 /// Maximum number of folders below the root that are searched for signs. Each of these folders contains
 /// changed files, directly or in a subfolder.
 const MAX_FOLDERS: usize = 500;
-/// Maximum number of returned folders with signs. If there are more, the folders nearest to the root are
-/// returned.
+/// Maximum number of folders below the root that are returned. If more folders contain signs, the folders
+/// nearest to the root are returned.
 const MAX_BELOW: usize = 20;
-/// Folders of installed packages. Their files do not belong to the project.
+/// Folders in which package managers install packages. Files in these folders do not belong to the project.
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 
-/// Returns the known tools that a repository uses, with the details of their runs over the changed files.
+/// Returns the known tools that a repository uses, with the settings for running them on the changed files.
 pub(super) async fn used_tools(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
@@ -38,9 +38,8 @@ pub(super) async fn used_tools(
     reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed_paths: changed }).await
 }
 
-/// Returns the known tools that subfolders of the root use. Only folders that contain changed files, directly
-/// or in a subfolder, are searched. Paths in the signs and options of a folder's tools are relative to that
-/// folder.
+/// Returns the known tools that folders below the root use, grouped by folder. Only folders above changed
+/// files are searched. The paths in a tool's sign and options are relative to the folder that uses the tool.
 pub(super) async fn used_tools_in_subfolders(
     tree: &Path,
     files: &[ChangedFile],
@@ -81,8 +80,8 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
     let Ok(root) = tree.canonicalize() else { return Vec::new() };
     let signs = folders.into_iter().take(MAX_FOLDERS).filter_map(|(_, folder)| {
         let place = root.join(&folder);
-        // A folder is skipped if its path contains a symbolic link, which could lead out of the tree or to
-        // another folder.
+        // A folder is skipped if its path contains a symbolic link, because the link may lead out of the tree
+        // or to another folder.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
         let mut signs = if is_plain { possible_signs_in(&place, "") } else { BTreeSet::new() };
         signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
@@ -91,7 +90,7 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
     signs.take(MAX_BELOW).collect()
 }
 
-/// Returns the sorted paths of plain files that may show which tools are used.
+/// Returns the sorted paths of regular files that may be signs of tools.
 pub(super) fn possible_sign_paths(tree: &Path) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for folder in FOLDERS {
@@ -109,7 +108,8 @@ fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     all.filter(|path| may_be_sign(path)).take(MAX_SIGNS).collect()
 }
 
-/// True if the path may be a sign of a tool, is in a folder that is a sign, or is a hook configuration file.
+/// True if the path may be a sign of a tool, is in a folder that is a sign, or is a configuration file for
+/// hooks.
 fn may_be_sign(path: &str) -> bool {
     static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());

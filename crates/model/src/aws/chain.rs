@@ -13,26 +13,26 @@ use super::fault::AwsKeyError;
 use super::key_fetcher::{ExpiringKeys, KeyClock, KeyFetcher};
 use super::keys::AwsKeys;
 
-/// How long before their expiry credentials are renewed. Metadata services offer the next credentials at
-/// least this long before the expiry.
+/// Credentials are renewed if they expire within this time. Metadata services offer the next credentials at
+/// least this long before the current credentials expire.
 const RENEWAL_LEAD_TIME: Duration = Duration::from_secs(5 * 60);
 /// Minimum time between a fetch that failed permanently and the next fetch.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Minimum time between a fetch that failed for a possibly temporary reason and the next fetch.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// Minimum time until the next fetch in two cases: a fetch failed while the current credentials remain valid
-/// for this time, or the fetched credentials expire soon.
+/// Minimum time until the next fetch in two cases. Either a fetch failed and the current credentials stay
+/// valid for this time, or the fetched credentials expire soon.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
-/// Credentials from AWS's default chain: variables, profiles, web identity, containers, an instance's
-/// metadata. Clones share their state.
+/// Credentials from AWS's default chain: environment variables, profiles, web identity, container credentials
+/// and instance metadata. Clones share the cached credentials.
 #[derive(Clone)]
 pub struct KeyChain(Arc<ChainState>);
 
 struct ChainState {
     source: KeyFetcher,
     key_state: Mutex<KeyState>,
-    /// Held by the call that fetches credentials, so that no two calls fetch at the same time.
+    /// A lock held by the caller that fetches credentials, because no two callers may fetch at the same time.
     fetch_lock: tokio::sync::Mutex<()>,
 }
 
@@ -40,24 +40,25 @@ struct ChainState {
 #[derive(Default)]
 struct KeyState {
     fetched: Option<ExpiringKeys>,
-    /// All fetched credentials that have not expired. They are removed from every text that is shown.
+    /// All fetched credentials that have not expired. The secrets of these credentials are removed from every
+    /// text that is shown.
     issued_keys: Vec<ExpiringKeys>,
     /// The reason why the last fetch failed.
     fault: Option<AwsKeyError>,
-    /// Time range in which no fetch is made. If the clock is set back to a time before the range, a fetch is
-    /// possible.
+    /// Period in which no credentials are fetched. If the clock is set back to a time before this period,
+    /// credentials may be fetched again.
     pause: Option<Range<SystemTime>>,
 }
 
-/// How a call gets its credentials.
+/// The decision how a caller obtains credentials.
 enum KeyDecision {
     /// Use these credentials, which remain valid long enough.
     Use(AwsKeys),
-    /// Renew these credentials; use them if that fails or another call is already renewing them.
+    /// Renew these credentials. Use them if the renewal fails or another caller is already renewing them.
     Renew(AwsKeys),
-    /// Fetch credentials, because there are none.
+    /// Fetch credentials, because no valid credentials are cached.
     Fetch,
-    /// Return this error, because there are no credentials and it is too early for another fetch.
+    /// Return this error, because no valid credentials are cached and it is too early for another fetch.
     Refuse(AwsKeyError),
 }
 
@@ -75,15 +76,15 @@ impl KeyState {
         }
     }
 
-    /// Stores fetched credentials and registers their secrets, which are then removed from shown texts.
-    /// Unregisters the secrets of expired credentials.
+    /// Stores fetched credentials and registers their secrets. Registered secrets are removed from texts that
+    /// are shown. Unregisters the secrets of expired credentials.
     fn accept_lease(&mut self, fetched: ExpiringKeys, now: SystemTime) {
         for old in self.issued_keys.extract_if(.., |old| !old.is_valid_at(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
         self.record_lease(&fetched);
-        // All valid secrets are registered again, because expired credentials may share a secret with valid
-        // ones.
+        // The secrets of all valid credentials are registered again, because they may share a secret with
+        // expired credentials.
         for secret in self.issued_keys.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::register_secret(secret.expose());
         }
@@ -92,8 +93,8 @@ impl KeyState {
         self.fetched = Some(fetched);
     }
 
-    /// Adds fetched credentials to the issued ones. If the same credentials were fetched before, only the
-    /// later expiry is recorded.
+    /// Adds fetched credentials to the list of issued credentials. If the list already contains the same
+    /// credentials, only their later expiry is recorded.
     fn record_lease(&mut self, fetched: &ExpiringKeys) {
         match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => {
@@ -103,7 +104,7 @@ impl KeyState {
         }
     }
 
-    /// Drops the current credentials, the last failure and the pause.
+    /// Drops the current credentials, the last failure and the period without fetches.
     fn drop_keys(&mut self) {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
@@ -120,8 +121,8 @@ impl KeyState {
 }
 
 impl KeyChain {
-    /// Returns a chain that uses these environment variables (all that begin with `AWS_`, and `HOME`). Sends
-    /// no request. `region` is the region of STS if no variable sets a region.
+    /// Returns a chain that reads its settings from these environment variables: all variables that begin
+    /// with `AWS_`, and `HOME`. Sends no request. STS is called in `region` if no variable sets a region.
     ///
     /// # Errors
     /// [`reqwest::Error`] if TLS cannot be set up.
@@ -171,8 +172,8 @@ impl KeyChain {
         }
     }
 
-    /// Returns credentials that differ from `used`, which the service rejects as expired or unknown; `None`
-    /// if there are no others.
+    /// Returns credentials that differ from `used_keys`, which the service rejected as expired or unknown.
+    /// Returns `None` if no other credentials exist.
     ///
     /// # Errors
     /// The same as for [`Self::keys`].

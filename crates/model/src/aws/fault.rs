@@ -1,5 +1,5 @@
-//! Error messages about AWS credentials that could not be fetched. They list the sources that were tried and
-//! the requests that were sent, and give advice.
+//! Builds error messages about AWS credentials that could not be fetched. The messages list the sources that
+//! were tried and the requests that were sent, and give advice.
 
 use std::error::Error;
 use std::io;
@@ -20,7 +20,7 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
 /// Maximum number of characters of the AWS library's message that are shown.
 const MAX_WORDS: usize = 300;
 
-/// Error codes that report a failure of STS itself: the same request may succeed a moment later.
+/// Codes of errors in STS itself. After such an error, the same request may succeed a moment later.
 const PASSING: [&str; 6] = [
     "IDPCommunicationError",
     "InternalFailure",
@@ -33,7 +33,7 @@ const PASSING: [&str; 6] = [
 /// The reason why there are no credentials.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AwsKeyError {
-    /// Message about the failure, for people.
+    /// Description of the failure, for people.
     pub(crate) message: String,
     /// True if the failure may be temporary: a service is unreachable or fails, and may return credentials a
     /// moment later.
@@ -41,7 +41,7 @@ pub(crate) struct AwsKeyError {
 }
 
 impl AwsKeyError {
-    /// Returns an error that lasts until an operator fixes its cause.
+    /// Returns an error that persists until an operator fixes its cause.
     pub(super) fn new_permanent(message: String) -> Self {
         Self { message, is_transient: false }
     }
@@ -90,7 +90,7 @@ fn is_transient(exchange: &HttpExchange) -> bool {
     }
 }
 
-/// Describes a failure that occurred before any request to a service.
+/// Describes a failure before any request was sent.
 fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) -> String {
     let Some(cause) = find_cause::<io::Error>(error) else {
         return format!("{}: {}", describe_profile(variables), library_message(error));
@@ -130,8 +130,8 @@ pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) ->
     AwsKeyError::new_permanent(format!("{by} expired credentials{clock}"))
 }
 
-/// Describes how far this machine's clock is wrong, if a refusal may be caused by the time of the request.
-/// `date` is the service's time.
+/// Returns a hint about the difference between the clocks if the time of the request may have caused the
+/// refusal. `date` is the service's time.
 pub(crate) fn clock_skew_hint(
     code: &str,
     message: &str,
@@ -159,8 +159,8 @@ fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<Strin
     }
     let by = match ahead.abs() {
         long if long >= SignedDuration::from_hours(2) => line::format_count(long.as_hours(), "hour"),
-        // The difference is rounded to the nearest minute, because a response's date is only exact to the
-        // second.
+        // The time difference is rounded to the nearest minute, because the response states the time only to
+        // the second.
         short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
@@ -228,7 +228,7 @@ fn describe_refusal(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> S
     }
 }
 
-/// Describes a failure to find credentials, with every source that was tried.
+/// Describes that no source has credentials, and lists all sources that were tried.
 fn describe_missing_keys(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
@@ -270,7 +270,7 @@ fn describe_profile(variables: &AwsVariables) -> String {
     format!("profile `{}` of {config} and {credentials}", variables.profile())
 }
 
-/// Returns the first cause of this type.
+/// Returns the first error in the chain of causes that has this type.
 fn find_cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
     let mut cause = error.source();
     while let Some(error) = cause {

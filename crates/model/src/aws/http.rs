@@ -1,6 +1,6 @@
-//! The HTTP client for AWS's library. The client limits the time and size of each response, follows no
-//! redirect, and uses no proxy for addresses that only this machine can reach. The client records each
-//! request with its result, for error messages.
+//! The HTTP client for AWS's library. The client limits the time and size of each response and follows no
+//! redirect. For addresses that only this machine can reach, the client uses no proxy. Each request is
+//! recorded with its result, for error messages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,20 +31,21 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Maximum number of failures of the same request. After that, the library's further retries are not sent.
+/// Maximum number of failed attempts of the same request. After this number of failures, retries by the
+/// library are not sent.
 const MAX_FAILURES: usize = 2;
-/// Maximum number of characters of another program's message that are shown.
+/// Maximum number of characters that are shown of a message in a response.
 const MAX_WORDS: usize = 200;
-/// The reason why a request is not sent to an unprotected address.
+/// The error for a request to an address where other machines could read the traffic.
 pub(super) const UNPROTECTED: &str =
     "the address is neither https:// nor on this machine, so others could read the traffic";
 
 /// A request, and its result.
 #[derive(Clone, Debug)]
 pub(super) struct HttpExchange {
-    /// Method, scheme, host and path.
+    /// The request's method, and its URL without the query.
     pub(super) request_line: String,
-    /// Scheme, host and port.
+    /// Scheme, host and port of the URL.
     pub(super) address: String,
     /// True for a request to STS.
     pub(super) is_sts: bool,
@@ -59,14 +60,14 @@ pub(super) enum ExchangeResult {
     /// A response of any status.
     Response {
         status: u16,
-        /// Time of the service's clock.
+        /// The time of the response, by the service's clock.
         date: Option<Timestamp>,
-        /// Error code and message if the service refused the request; empty after a success.
+        /// Error code and message of an error response; empty after a success.
         refusal: KeyRefusal,
     },
-    /// There was no response, for this reason.
+    /// No response arrived, for this reason.
     NoResponse(String),
-    /// The request was not sent, because other machines could read it ([`UNPROTECTED`]).
+    /// The request was not sent, because other machines could read the traffic ([`UNPROTECTED`]).
     Unprotected,
 }
 
@@ -86,7 +87,8 @@ impl HttpExchange {
     }
 }
 
-/// The client, with its exchanges since [`RecordingHttpClient::without_exchanges`].
+/// The HTTP client for AWS's library, with the requests since [`RecordingHttpClient::without_exchanges`] and
+/// their results.
 #[derive(Clone)]
 pub(super) struct RecordingHttpClient {
     proxied_client: reqwest::Client,
@@ -110,7 +112,7 @@ impl RecordingHttpClient {
         Ok(Self { proxied_client: out, direct_client, exchanges: Arc::default() })
     }
 
-    /// Returns a client without recorded exchanges.
+    /// Returns the same client with an empty record of requests.
     pub(super) fn without_exchanges(&self) -> Self {
         Self { exchanges: Arc::default(), ..self.clone() }
     }
@@ -147,7 +149,7 @@ impl RecordingHttpClient {
         let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         for (name, value) in &head.headers {
-            // The library accepts only headers whose value is text.
+            // The library only accepts header values that are text, so all other headers are dropped.
             if let Ok(value) = value.to_str() {
                 let _ = response.headers_mut().try_append(name.as_str().to_owned(), value.to_owned());
             }
@@ -170,7 +172,7 @@ impl HttpClient for RecordingHttpClient {
     }
 }
 
-/// The client with the timeout of one exchange.
+/// The client with the time limit for one request and its response.
 #[derive(Debug)]
 struct TimedClient {
     http: RecordingHttpClient,
@@ -251,8 +253,8 @@ fn select_client<'a>(url: &Url, http: &'a RecordingHttpClient) -> Option<&'a req
     }
 }
 
-/// Returns true if only this machine can reach an address: a loopback address, or an address where AWS serves
-/// metadata to an instance or container.
+/// Returns true if only this machine can reach the URL's host: a loopback address, or an address of AWS's
+/// metadata services.
 fn is_local_address(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_loopback(name),

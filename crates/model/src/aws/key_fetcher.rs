@@ -16,7 +16,8 @@ use super::http::RecordingHttpClient;
 use super::keys::AwsKeys;
 use super::variables::AwsVariables;
 
-/// Timeout of one search. It is long enough for chained roles and for a program that prompts for a password.
+/// Timeout of one fetch. The timeout is long enough for chained roles and for a credential program that
+/// prompts for a password.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of attempts that the library makes for one request.
 const MAX_ATTEMPTS: u32 = 2;
@@ -98,7 +99,7 @@ impl KeyFetcher {
         }
     }
 
-    /// Returns a name for this chain, built from its profile and role.
+    /// Returns a name for this chain that consists of its profile and role.
     pub(super) fn name(&self) -> String {
         let role = self.variables.get("AWS_ROLE_ARN").unwrap_or_default();
         format!("chain:{}:{role}", self.variables.profile())

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use truing_core::line;
 
-/// Maximum number of bytes that are parsed of a refusal that is not JSON. The rest is ignored.
+/// Maximum number of bytes that are parsed of an error response that is not JSON. The rest is ignored.
 const MAX_BYTES: usize = 64 * 1024;
-/// Maximum number of characters that are shown of a refusal that is neither XML nor JSON.
+/// Maximum number of characters that are shown of an error response that is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
-/// The content of a refusal.
+/// The error code and message in an error response.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct KeyRefusal {
     /// Error code; may be empty.
@@ -17,7 +17,7 @@ pub(super) struct KeyRefusal {
     pub(super) message: String,
 }
 
-/// Parses the body of a refusal.
+/// Parses the body of an error response.
 pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
     #[derive(Deserialize)]
     struct JsonRefusal {
@@ -39,7 +39,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
     }
 }
 
-/// Returns the text of the first element with this name in an STS error. Elements of STS errors have no
+/// Returns the text of the first element with this name in an error response of STS. Such elements have no
 /// attributes.
 fn xml_element_text(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;

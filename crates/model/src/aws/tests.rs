@@ -1,5 +1,6 @@
-//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. The tests
-//! pass the environment variables as values. The files are real files in the folder of each test.
+//! Tests the fetching of AWS keys from fake services on loopback, which refuse the same requests as the real
+//! services. The tests pass the environment variables as values. The tests write real files to a temporary
+//! folder per test.
 
 mod faults;
 mod keeping;
@@ -19,7 +20,7 @@ use super::{AwsKeyError, AwsKeys, KeyChain};
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
 
-/// The fake services, a folder for files, and the environment variables.
+/// The fake services, a folder for files, and the environment variables of one test.
 struct Place {
     aws: FakeAws,
     folder: TempDir,
@@ -27,7 +28,8 @@ struct Place {
 }
 
 impl Place {
-    /// Returns a place without any source of AWS keys, which can reach only services on this machine.
+    /// Returns a place without any source of AWS keys, in which AWS requests can reach only the fake
+    /// services.
     async fn new() -> Self {
         let (aws, folder) = (FakeAws::start().await.unwrap(), tempfile::tempdir().unwrap());
         let place = Self { aws, folder, variables: Vec::new() };
@@ -79,7 +81,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Returns the keys that the services issue with this number, counted from 1.
+/// Returns the keys that a service issues for its request with this number, counted from 1.
 fn given(number: u32) -> AwsKeys {
     AwsKeys {
         key_id: AWS_KEY_ID.to_owned(),
@@ -88,7 +90,7 @@ fn given(number: u32) -> AwsKeys {
     }
 }
 
-/// Returns the keys that a chain gives at this time.
+/// Returns the keys that the chain returns at the time `now`.
 async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, AwsKeyError> {
     chain.keys(&|| now).await
 }

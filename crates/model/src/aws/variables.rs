@@ -1,19 +1,20 @@
-//! The environment variables that AWS's programs use to find credentials.
+//! The environment variables by which AWS's tools and libraries find credentials.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 /// The variables that contain the paths of the profile files.
 const FILES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
-/// An empty file, used as a profile file if the environment sets no absolute path for it.
+/// An empty file. It replaces a profile file for which the environment sets no absolute path.
 const NO_FILE: &str = "/dev/null";
 
-/// Variables of AWS, by name.
+/// The values of AWS's environment variables, by variable.
 pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
-    /// Removes empty variables. Replaces relative paths of profile files by `/dev/null`. The current folder
-    /// may be another person's repository, and the library runs programs that a profile names.
+    /// Removes empty variables. Replaces relative paths of profile files by `/dev/null`, because the current
+    /// folder may be another person's repository. The library would then run programs that this person's
+    /// profile names.
     fn from(mut variables: HashMap<String, String>) -> Self {
         variables.retain(|_, value| !value.trim().is_empty());
         let has_home = variables.get("HOME").is_some_and(|home| Path::new(home).is_absolute());

@@ -42,7 +42,7 @@ pub enum CassetteError {
     },
 }
 
-/// One line: the new part of a request, and its result.
+/// One line of a cassette: the changes since the agent's previous request, and the result of the request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CassetteEntry {
@@ -50,23 +50,23 @@ pub(super) struct CassetteEntry {
     pub(super) agent: String,
     /// Position of the request among the agent's requests, from 0.
     pub(super) sequence: u64,
-    /// Hash of the whole request in its canonical form.
+    /// Hash of the complete request in its canonical representation.
     pub(super) hash: String,
     pub(super) request: RequestDelta,
     pub(super) result: RecordedOutcome,
 }
 
-/// The new part of a request, compared with the agent's previous one.
+/// The changes of a request since the agent's previous request.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestDelta {
     /// All fields of the request except the messages; `None` if they are unchanged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) head: Option<Value>,
-    /// Number of unchanged messages at the beginning.
+    /// Number of messages at the beginning that equal the previous request's messages.
     #[serde(rename = "same")]
     pub(super) unchanged_count: usize,
-    /// The messages that follow the unchanged ones.
+    /// The messages after the unchanged messages.
     pub(super) messages: Vec<Value>,
 }
 
@@ -80,16 +80,16 @@ pub(super) enum RecordedOutcome {
 }
 
 impl RecordedOutcome {
-    /// Returns the result with its secrets hidden.
+    /// Returns the result with all secrets hidden.
     pub(super) fn redact(self, hide: &SecretRedactor) -> Self {
         let kept =
             serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
-        // Parsing should not fail, because hiding secrets changes only the contents of texts.
+        // Parsing cannot fail as long as hiding secrets changes only texts, not the structure.
         kept.unwrap_or_else(|error| Self::Failure(ModelError::Nonsense { message: error.to_string() }))
     }
 }
 
-/// A request in its canonical form: with sorted keys.
+/// A request in its canonical representation: the keys of all objects are sorted.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct CanonicalRequest {
     pub(super) head: Value,
@@ -131,8 +131,8 @@ impl CanonicalRequest {
         }
     }
 
-    /// Returns the next request, built from this request and `new`, the part that changed. `None` if `new`
-    /// keeps more messages than this request has.
+    /// Returns the request that results from applying the changes in `new` to this request. Returns `None` if
+    /// `new` refers to more messages than this request has.
     pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.unchanged_count)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sort_keys));
@@ -148,8 +148,8 @@ impl CanonicalRequest {
 
     fn render_lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
-        // Serialization of a value cannot fail. Line breaks in texts are written as real ones, so the
-        // difference shows single lines instead of one long, truncated line.
+        // Serialization of these values cannot fail. Escaped line breaks are replaced by real line breaks, so
+        // the difference shows short lines instead of a single long line.
         let pretty =
             |part| serde_json::to_string_pretty(part).unwrap_or_default().replace("\\n", "\n") + "\n";
         parts.map(pretty).collect()

@@ -1,6 +1,6 @@
-//! Hides secrets, which must not be written to a cassette. Secrets are hidden both in recorded requests and
-//! in the requests that playback compares with the recording. A request with a secret therefore still matches
-//! its recording.
+//! Hides secrets, which must not be written to a cassette. Secrets are hidden in requests when they are
+//! recorded, and in requests that playback compares with the recording. A request with a secret therefore
+//! equals its recording.
 
 use serde_json::Value;
 use truing_core::secret::SecretString;
@@ -10,7 +10,7 @@ use truing_core::secret::SecretString;
 pub struct SecretRedactor {
     /// Texts that are known to be secret.
     pub secrets: Vec<SecretString>,
-    /// Function that hides secrets in reviewed text that it recognises by their format.
+    /// Function that hides secrets in reviewed text. It recognises secrets by their format.
     pub redact: fn(&str) -> String,
 }
 
@@ -22,7 +22,7 @@ impl Default for SecretRedactor {
 }
 
 impl SecretRedactor {
-    /// Returns a value with secrets hidden in all its texts, including the names of fields.
+    /// Returns a value in which secrets are hidden in all texts and in the names of fields.
     pub(super) fn redact_value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.redact_text(&text)),

@@ -29,8 +29,8 @@ struct RecordedExchange {
     result: RecordedOutcome,
 }
 
-/// One agent's model, played from a cassette. The playback needs no API key and no network. Each response
-/// contains its recorded cost.
+/// The model of one agent, whose responses are played from a cassette. The playback needs no API key and no
+/// network. Each response states the cost of the recorded call.
 #[derive(Debug)]
 pub struct CassettePlayer {
     cassette: Arc<Cassette>,
@@ -49,7 +49,8 @@ impl Cassette {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
-        // Only regular files are read: a FIFO could block forever, and a device could be endless.
+        // Only regular files are read, because reading a FIFO could block forever and reading a device might
+        // never end.
         if !metadata.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
@@ -88,7 +89,7 @@ impl Cassette {
         Ok(Arc::new(Self { answers, hide }))
     }
 
-    /// Returns an agent's model that plays from this cassette.
+    /// Returns the model of an agent, whose responses are played from this cassette.
     pub fn player(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
         let next = AtomicU64::new(0);
         CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next_sequence: next }
@@ -121,7 +122,7 @@ impl LanguageModel for CassettePlayer {
         }
     }
 
-    /// Returns zero, because the recording was already paid for.
+    /// Returns zero, because playback causes no cost.
     async fn cost(&self) -> MicroUsd {
         MicroUsd(0)
     }

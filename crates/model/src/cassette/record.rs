@@ -1,4 +1,4 @@
-//! Records the responses of a model.
+//! Records the requests to a model with their results.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct CassetteRecording {
     is_damaged: AtomicBool,
 }
 
-/// One agent's model. Each request and its result are recorded.
+/// The model of one agent. Each request and its result are recorded in a cassette.
 pub struct CassetteRecorder<'a> {
     model: Box<dyn LanguageModel + 'a>,
     recording: Arc<CassetteRecording>,
@@ -34,8 +34,8 @@ pub struct CassetteRecorder<'a> {
 }
 
 impl CassetteRecording {
-    /// Creates the file of a new cassette. Only the owner can read the file, because it contains the reviewed
-    /// text. `hide` removes secrets from the recorded text.
+    /// Creates the file of a new cassette. Only the owner can read the file, because it contains reviewed
+    /// text. `hide` removes secrets from all recorded text.
     ///
     /// # Errors
     /// [`CassetteError::File`] if the file already exists or cannot be created.
@@ -52,8 +52,8 @@ impl CassetteRecording {
         Ok(Arc::new(Self { path: path_text, file, hide, is_damaged }))
     }
 
-    /// Returns an agent's model whose responses are recorded. `run` must describe the task, in exactly the
-    /// same words at recording and at playback.
+    /// Returns the model of an agent, whose responses are recorded in this cassette. `run` identifies the
+    /// task and must be the same text at recording and at playback.
     pub fn recorder<'a>(
         self: &Arc<Self>,
         model: Box<dyn LanguageModel + 'a>,
@@ -80,8 +80,8 @@ impl CassetteRecording {
 
 #[async_trait]
 impl LanguageModel for CassetteRecorder<'_> {
-    /// Returns the model's response. Sends a request and records its response. Requests of one agent are sent
-    /// one at a time, so the recorded order is the order of the requests.
+    /// Sends a request to the model, records the result, and returns it. The requests of one agent are sent
+    /// one at a time, so they are recorded in the order in which they were sent.
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);
@@ -102,7 +102,7 @@ impl LanguageModel for CassetteRecorder<'_> {
             .redact(hide),
         };
         *last = (last.0 + 1, canonical);
-        // The response is already paid for, so it is returned even if it cannot be recorded.
+        // The response is returned even if it cannot be recorded, because the call has already been paid for.
         if let Err(error) = self.recording.write(&entry).await {
             self.recording.is_damaged.store(true, Ordering::Relaxed);
             tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");

@@ -1,5 +1,5 @@
-//! Tests of recording and playback. The same requests get the same responses, and any other request is an
-//! error (drift).
+//! Tests the recording and playback of model calls. The same requests get the same responses; any other
+//! request results in a drift error.
 
 use std::sync::Mutex;
 
@@ -59,7 +59,8 @@ fn answer(text: &str) -> ModelAnswer {
     }
 }
 
-/// Asks a question, then a second one that continues the conversation, and then a question that fails.
+/// Sends a question, then a second question in the same conversation, and then a question in a new
+/// conversation, which fails.
 async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>> {
     let mut said = vec![user("one")];
     let first = model.request_answer(&request(&said)).await;

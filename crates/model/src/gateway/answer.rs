@@ -11,7 +11,8 @@ use crate::messages::{ModelMessage, StopReason};
 /// A complete response of a model.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ModelAnswer {
-    /// The model's message with its blocks in order. The next request must contain the message unchanged.
+    /// The model's message with its blocks in order. The next request of the conversation must contain this
+    /// message unchanged.
     pub message: ModelMessage,
     /// The reason why the model stopped.
     pub stop: StopReason,
@@ -19,7 +20,7 @@ pub struct ModelAnswer {
     pub usage: TokenUsage,
     /// The cost of the call.
     pub cost: MicroUsd,
-    /// Name of the model that answered.
+    /// Name of the model that generated the response.
     pub model: String,
     /// Name of the fallback that answered; `None` if the requested model answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +31,8 @@ pub struct ModelAnswer {
 }
 
 impl ModelAnswer {
-    /// Returns the name of the model that answered, with the fallback's name if the fallback answered.
+    /// Returns the name of the model that responded. If this model belongs to the fallback, the fallback's
+    /// name is added.
     pub fn serving_model(&self) -> String {
         match &self.served_by {
             Some(fallback) => format!("{} (fallback {fallback})", self.model),
@@ -39,7 +41,7 @@ impl ModelAnswer {
     }
 }
 
-/// The reasons why there is no response.
+/// The reason why a call returned no response.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelError {
@@ -85,14 +87,14 @@ pub enum ModelError {
         #[serde(rename = "what")]
         message: String,
     },
-    /// The provider is down, overloaded or rate limited, or its response broke off or stalled. No further
-    /// retry is allowed.
+    /// The provider is down, overloaded or rate limited, or the response was cut off or stalled. The call is
+    /// not retried any further.
     #[error("the provider is not available: {message}")]
     Unavailable {
         /// Description of the last failure.
         #[serde(rename = "what")]
         message: String,
-        /// Earliest time of the next attempt.
+        /// Earliest time at which the provider may be called again.
         #[serde(rename = "until")]
         next_attempt_at: Option<UnixMillis>,
     },

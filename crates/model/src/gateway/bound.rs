@@ -33,8 +33,7 @@ pub(super) struct TokenHistory {
     head: u64,
     /// Hash of each message in the last request.
     messages: Vec<u64>,
-    /// Counts for prompts of different lengths: the number of messages at the beginning, and the tokens of
-    /// that prompt. In ascending order.
+    /// The provider's counts, each with the number of messages in the counted prompt, in ascending order.
     token_counts: Vec<(usize, u64)>,
 }
 
@@ -45,7 +44,7 @@ pub(super) struct PromptMeasure {
     messages: Vec<(u64, u64)>,
 }
 
-/// Measures a prompt. Cache marks are ignored, because their positions differ between the requests of a
+/// Measures a prompt. Ignores cache marks, because their positions change between the requests of a
 /// conversation.
 pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
     let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
@@ -125,8 +124,8 @@ impl CountingHasher {
     }
 
     fn add(&mut self, value: &impl Serialize) {
-        // Writing to the hasher cannot fail. If a value cannot be serialized, the request fails later, before
-        // it is sent.
+        // Writing to the hasher cannot fail. A value that cannot be serialized makes the request fail later,
+        // before it is sent.
         let _ = serde_json::to_writer(&mut *self, value);
     }
 

@@ -29,7 +29,7 @@ pub const LEAST_TOKENS: u32 = 1024;
 /// number of tokens.
 const COUNT_MARGIN: u64 = 20;
 const COUNT_FRAME: u64 = 64;
-/// How long a reservation remains valid after the latest possible end of its call.
+/// Time for which a reservation remains valid after the latest possible end of its call.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
@@ -40,9 +40,9 @@ pub(super) struct GatewayCall<'a> {
     pub(super) gate: &'a dyn WriteGate,
     /// Total cost of the run's calls.
     pub(super) spend: &'a SessionSpend,
-    /// Shared parts of the gateway to the provider.
+    /// The state of the provider's gateway, which all sessions share.
     pub(super) gateway: &'a Arc<GatewayState>,
-    /// The provider's known token counts for the beginnings of the run's conversation.
+    /// The provider's token counts for earlier prompts of the run's conversation.
     pub(super) history: &'a Mutex<TokenHistory>,
 }
 
@@ -74,8 +74,8 @@ impl GatewayCall<'_> {
         })
     }
 
-    /// Makes attempts until there is a response. Stops earlier if the retry table, the kill switch, the
-    /// circuit breaker or a limit ends the call.
+    /// Makes attempts until one returns a response. Stops without a response if the retry table, the kill
+    /// switch, the circuit breaker or a limit forbids another attempt.
     async fn run_attempts(
         &self,
         request: &ModelRequest,
@@ -138,8 +138,8 @@ impl GatewayCall<'_> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
-            // The budget refused the reservation, but the bound of one token per byte is far too high. The
-            // provider's count is much closer, and costs only time.
+            // The budget refused the reservation, which was based on one token per byte. The provider's own
+            // count is usually far smaller and costs only time, so it is used for a second reservation.
             if let Some(counted) = self.count_prompt(request, prompt, begin_deadline).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
@@ -165,13 +165,13 @@ impl GatewayCall<'_> {
             Ok(answered) => {
                 let over = answered.complete.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
                 let answer = self.settle_answer(answered, prompt, price, reservation).await;
-                // Some servers do not report the model's name.
+                // Some servers do not report a model name, so the name in the request is used.
                 let is_named = !answer.model.is_empty();
                 let model = if is_named { answer.model } else { request.model.clone() };
                 let answer = ModelAnswer { model, ..answer };
                 match over {
-                    // The response is paid for, but is not returned. The call is not retried, because a
-                    // provider that exceeds one limit may exceed any limit.
+                    // The run pays for the response but does not receive it. The call is not retried, because
+                    // a provider that exceeds one limit may exceed any limit.
                     Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { message: what })),
                     None => Ok(answer),
                 }
@@ -197,7 +197,7 @@ impl GatewayCall<'_> {
     }
 
     /// Requests the provider's count of a prompt. Returns `None` if the provider cannot count tokens or the
-    /// count fails. The caller then keeps its first bound.
+    /// count fails. In this case, the caller keeps its bound of one token per byte.
     async fn count_prompt(
         &self,
         request: &ModelRequest,
@@ -211,8 +211,8 @@ impl GatewayCall<'_> {
         Some(self.lock_history().prompt_size(prompt))
     }
 
-    /// Reserves money in a separate task. If the caller is cancelled while it waits, the task still
-    /// completes, and then settles the unused reservation without cost.
+    /// Reserves money in a separate task. If the caller is cancelled during the reservation, the task still
+    /// completes and then settles the unused reservation without cost.
     async fn reserve(
         &self,
         request: &ModelRequest,
@@ -291,7 +291,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Returns the error of a call that is not retried any more.
+    /// Returns the error of a call whose last attempt failed.
     async fn final_error(&self, verdict: RetryDecision, message: String) -> ModelError {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
@@ -313,7 +313,7 @@ impl GatewayCall<'_> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a seed for the random part of retry delays. It differs between runs.
+    /// Returns a seed for the random part of retry delays. The seed differs between runs.
     fn seed(&self) -> u64 {
         self.budget
             .run
@@ -356,7 +356,8 @@ fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
     }
 }
 
-/// Returns the smallest useful `max_tokens` for a response: the general minimum plus the tokens for thinking.
+/// Returns the smallest useful `max_tokens` for a response: [`LEAST_TOKENS`] plus the request's tokens for
+/// thinking, but at most the request's own limit.
 fn min_response_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);

@@ -1,6 +1,6 @@
 //! The provider's circuit breaker. All processes with shared state use the same breaker; without shared
-//! state, each process has its own. `truing_core` makes the decisions; this module applies them to the stored
-//! state.
+//! state, each process has its own. `truing_core` contains the logic of the circuit breaker; this module
+//! applies it to the stored state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,16 +11,16 @@ use truing_core::port::{Clock, SharedStateStore, StateUpdate, update_state};
 
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
-/// Lifetime of the shared state after its last change. A circuit is never open for that long.
+/// Lifetime of the shared state after its last change. A circuit is always open for a shorter time.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
-/// A circuit breaker of a provider. Clones share their state.
+/// The circuit breaker of one provider. Clones share the state.
 #[derive(Clone)]
 pub(super) struct ProviderCircuit(Arc<CircuitInner>);
 
 struct CircuitInner {
     clock: Arc<dyn Clock>,
-    /// This process's copy of the circuit breaker; its times are converted to this process's clock. While the
+    /// This process's copy of the circuit breaker, with times converted to this process's clock. While the
     /// shared state is unreachable, only the copy is used.
     local: Mutex<CircuitBreaker>,
     /// The shared state, and the key under which it stores the provider's circuit breaker.
@@ -36,7 +36,7 @@ pub(super) struct AdmittedCall {
 }
 
 impl ProviderCircuit {
-    /// Returns a closed circuit. `settling` counts updates of the shared state that are not yet written.
+    /// Returns a closed circuit. `settling` counts writes to the shared state that have not completed.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         common: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -53,8 +53,8 @@ impl ProviderCircuit {
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
-    /// If another call has opened the circuit, returns until when it is open, by this process's clock.
-    /// Admitted calls check this before each attempt.
+    /// Returns until when the circuit is open, by this process's clock, if another call has opened the
+    /// circuit. Admitted calls check this before each attempt.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
         let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.to_local_clock(open.0, open.1))
@@ -113,7 +113,7 @@ impl AdmittedCall {
     }
 }
 
-/// If a trial call ends without a report, its drop abandons the trial, so another call can make one.
+/// Abandons a trial call that was dropped without a report, so another call can become the trial.
 impl Drop for AdmittedCall {
     fn drop(&mut self) {
         if !self.is_trial {

@@ -1,5 +1,5 @@
-//! One run's access to models. Limits the run to its allowed models, and selects the provider or its
-//! fallback.
+//! One run's access to models. The session restricts the run to its allowed models, and calls either the
+//! provider or the fallback.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ use super::signed_blocks::{ProviderChoice, ProviderHistory};
 use super::{FallbackProvider, LanguageModel, ModelGateway};
 use crate::messages::ModelRequest;
 
-/// The model of one run. After a switch to the fallback, the run keeps using the fallback as long as the
-/// fallback answers.
+/// The model of one run. After the fallback has responded once, further requests are sent to the fallback
+/// until it fails.
 pub struct ModelSession {
     gateway: ModelGateway,
     budget: RunBudget,
@@ -63,7 +63,7 @@ impl ModelSession {
         Err(ModelError::NotAllowed(format!("this run may not use the model `{model}` (allowed: {allowed})")))
     }
 
-    /// Sends a request to one of two providers.
+    /// Sends a request to the provider or to the fallback.
     async fn ask_provider(
         &self,
         side: ProviderChoice,
@@ -148,8 +148,9 @@ fn may_fall_back(error: &ModelError) -> bool {
     }
 }
 
-/// Combines the errors of two providers that are both unavailable: both reasons, and the earlier time of a
-/// next attempt. If the other provider failed for a different reason, returns only its error.
+/// Returns one error for two failed providers: with both reasons and the earlier of both times for the next
+/// attempt. If the second provider is available but failed for a different reason, returns only the second
+/// provider's error.
 fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !may_fall_back(&other) {
         return other;

@@ -1,5 +1,5 @@
-//! Counts the calls whose reservations are not settled. A process waits for the count to reach zero before it
-//! exits, and a run waits before it reports its cost.
+//! Counts calls whose reservations are not settled yet. A process waits until this count is zero before it
+//! exits; a run waits before it reports its cost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::watch;
 use truing_core::money::MicroUsd;
 
-/// Pending calls of every gateway of this process.
+/// Number of unsettled calls of all gateways in this process.
 static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
 
 /// Waits until all gateways of this process have settled their reservations.
@@ -42,7 +42,7 @@ impl PendingCallCount {
     }
 }
 
-/// The total cost of one session's calls, with the number of its unsettled calls.
+/// The total cost of a session's settled calls, and the number of its unsettled calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSpend {
     settling: PendingCallCount,
@@ -51,7 +51,7 @@ pub(super) struct SessionSpend {
 }
 
 impl SessionSpend {
-    /// Adds the cost of a call, as the ledger recorded it.
+    /// Adds the cost that the ledger recorded for a call.
     pub(super) fn add(&self, cost: MicroUsd) {
         self.settled_cost.fetch_add(cost.0, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Thinking blocks in a conversation. A provider rejects thinking blocks that another provider has signed, so
-//! requests to the other provider omit them.
+//! Removes thinking blocks from requests if another provider has signed them. A provider rejects thinking
+//! blocks with the signature of another provider.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
-/// One of two providers.
+/// The provider that receives a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum ProviderChoice {
     /// The provider of the requested model.
@@ -37,7 +37,7 @@ pub(super) struct ProviderHistory {
 }
 
 impl ProviderHistory {
-    /// Returns the provider that has answered last.
+    /// Returns the provider that responded last.
     pub(super) fn last_provider(&self) -> ProviderChoice {
         self.side
     }
@@ -67,9 +67,9 @@ impl ProviderHistory {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
-        // If thinking is enabled, a provider requires the thinking block before a tool call whose result the
-        // request contains. The block is removed if the other provider signed it, so thinking must then be
-        // off.
+        // With thinking enabled, a provider requires the thinking block that preceded a tool call if the
+        // request contains the call's result. A block that the other provider signed is removed, so thinking
+        // must then be disabled.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;

@@ -1,5 +1,5 @@
-//! Tests of the gateway against the fake provider over loopback: every fault has one outcome, a known
-//! number of requests, and a cost that agrees with the provider's bill.
+//! Tests the gateway against a fake provider on loopback. Every fault has one outcome, a known number of
+//! requests, and a cost that agrees with the provider's bill.
 
 mod common;
 mod fallback;

@@ -17,8 +17,8 @@ use crate::stream::UsageMeter;
 
 /// Upper bound of the speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
-/// Maximum time in seconds for which a streaming provider is assumed to have generated tokens without sending
-/// an event. A stream begins before the first token is generated.
+/// For a provider that streams events while it generates tokens: maximum number of seconds for which tokens
+/// are assumed to have been generated without an event. A stream begins before the first token is generated.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
 /// Maximum number of tokens of any model's prompt.
@@ -27,9 +27,9 @@ const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 /// Maximum number of tokens of any model's response.
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
-/// Limits a provider's token counts to possible values. A count that is possible is billed, even if it
-/// exceeds the requested limit ([`describe_overrun`]). A count beyond any model's capacity is the provider's
-/// error, which must not use up the whole budget.
+/// Limits a provider's token counts to possible values. A possible count is billed, even if it exceeds the
+/// requested limit ([`describe_overrun`]). A count beyond any model's capacity must be an error of the
+/// provider, and must not use up the whole budget.
 pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
@@ -43,7 +43,7 @@ pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
 }
 
 /// Returns an error message if a provider counts more tokens of a response than were requested. Such a
-/// provider could also exceed the reservation for the run's next response.
+/// provider could also exceed the reservation for the next response.
 pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over
@@ -63,7 +63,7 @@ pub(super) struct AttemptReservation {
     /// Time at which the request was sent; `None` if nothing was sent.
     sent_at: Option<Instant>,
     meter: UsageMeter,
-    /// The cost with which the reservation is settled, once it is known.
+    /// The cost that the ledger is to record. `None` until the cost is known.
     settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
     account: SessionSpend,
@@ -73,7 +73,8 @@ pub(super) struct AttemptReservation {
 
 impl AttemptReservation {
     /// Returns the reservation that the ledger granted. The settled cost is added to `account`, the session's
-    /// total. The caller must create the guard `under_way` before it requests the reservation.
+    /// total. The caller must create `under_way` before requesting the reservation, so the call is counted as
+    /// pending from then on.
     pub(super) fn new(
         state: Arc<GatewayState>,
         id: ReservationId,
@@ -117,15 +118,16 @@ impl AttemptReservation {
         self.settle_cost(cost, CostBasis::Metered).await;
     }
 
-    /// Settles the reservation of a call without a final token count. Returns its estimated cost.
+    /// Settles the reservation of a call that ended without a final token count. Returns the estimated cost
+    /// of this call.
     pub(super) async fn broke_off(mut self) -> MicroUsd {
         let (cost, known) = self.estimate();
         self.settle_cost(cost, known).await;
         cost
     }
 
-    /// Estimates the cost of a call from its progress: the whole prompt, and the part of the response that
-    /// was generated so far. An estimate is at most the reserved amount.
+    /// Estimates the cost of a call from its progress: the cost of the whole prompt, and of the response
+    /// tokens that were probably generated. An estimate is at most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent_at else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
@@ -133,9 +135,8 @@ impl AttemptReservation {
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
-            // Tokens that the provider has generated but that have not arrived are assumed to be one second's
-            // output. For a long response, counting one token per received byte gives more, and covers these
-            // tokens too.
+            // One second of output is assumed to be generated but not yet received. For a long response,
+            // counting one token for each received byte results in more tokens, which include this output.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.meter.content_bytes).min(most);
@@ -169,7 +170,7 @@ impl Drop for AttemptReservation {
         let (cost, known) = self.settlement.unwrap_or_else(|| self.estimate());
         let (shared, reserved) = (self.shared.clone(), (self.id, self.amount));
         let (account, under_way) = (self.account.clone(), self.call_guard.take());
-        // If there is no runtime, the process is exiting. The reservation is then not settled, and expires.
+        // Without a runtime, the process is about to exit. The reservation is then not settled, and expires.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 account.add(settle_reservation(&shared, reserved.0, reserved.1, cost, known).await);

@@ -1,9 +1,9 @@
 //! Parses prices in the format of LiteLLM's `model_prices_and_context_window.json`: an object with one entry
 //! per model, and rates in dollars per token.
 //!
-//! Imports the models that return text and have prices per token. Other entries (embeddings, images, prices
-//! per second) are skipped and counted. An invalid number is an error that names its entry. If the price were
-//! silently omitted, the model would seem to be unknown.
+//! Imports models that return text and are priced per token. Other entries (embeddings, images, prices per
+//! second) are skipped and counted. An invalid number causes an error with the name of its entry. If such an
+//! entry were skipped, the model would appear to have no known price.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 /// Name of the entry that documents the format and is not a model.
 const SAMPLE: &str = "sample_spec";
 
-/// The values of `mode` that stand for models with text responses, which a review requires.
+/// The values of `mode` for models that return text, as reviews require.
 const MODES: &[&str] = &["chat", "completion", "responses"];
 
 /// Fees that do not depend on tokens. A model with one of these fees cannot be priced by its tokens alone.
@@ -108,7 +108,7 @@ impl LitellmEntry<'_> {
     }
 
     /// Returns the entry's rates for a tier (`""`, or `_above_200k_tokens`). Missing rates are taken from
-    /// `or`.
+    /// `fallback`.
     fn rates(&self, tier: &str, fallback: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
             input: self.rate("input_cost_per_token", tier)?.unwrap_or(fallback.input),
@@ -139,8 +139,8 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// Returns the tiers of the entry: the suffix of a tier's field names, and the number of prompt tokens
-    /// above which the tier's rates apply.
+    /// Returns the entry's tiers. The key is the suffix in the names of a tier's fields, and the value is the
+    /// number of prompt tokens above which the tier applies.
     fn tiers(&self) -> Result<BTreeMap<String, u64>, String> {
         let mut tiers = BTreeMap::new();
         for name in self.0.keys() {

@@ -1,4 +1,4 @@
-//! The file format of price tables and of the prices that an operator declares.
+//! Parses price tables and the prices that an operator declares.
 
 use serde::Deserialize;
 use truing_core::price::{DeclaredPrice, TokenRate};

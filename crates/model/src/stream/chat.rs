@@ -1,6 +1,7 @@
-//! Converts the chunks of a streamed chat completion to events of the Messages API. Servers differ: a tool
-//! call may lack its index or id, two calls may have the same id, and arguments may arrive in pieces or as an
-//! object. Usage may be in any chunk or in none. A server may report tool calls with an ordinary stop reason.
+//! Converts the chunks of a streamed chat completion to events of the Messages API, and compensates for
+//! differences between servers. A tool call may lack its index or its id, two tool calls may have the same
+//! id, and arguments may arrive in pieces or as an object. Usage may be in any chunk or in none. A server may
+//! end a response that contains tool calls with an ordinary stop reason.
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,7 @@ pub(super) struct ChatChunks {
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
-    /// The last complete usage that was reported. A server's usage is cumulative, so the last one is the
+    /// The last complete usage that was reported. Each report is cumulative, so the last report contains the
     /// total.
     usage: Option<ChatUsage>,
     is_over: bool,
@@ -134,7 +135,7 @@ impl ChatChunks {
                 break;
             }
             if data.trim_ascii() == STREAM_END {
-                // If there was no stop reason, no event ends the message, so the response counts as cut off.
+                // Without a stop reason, no event ends the message, so the response is treated as truncated.
                 events.extend(self.close().into_iter().map(Ok));
                 self.is_over = true;
                 continue;
@@ -151,8 +152,8 @@ impl ChatChunks {
         events
     }
 
-    /// Returns the events that end the message, if the server sent a stop reason. This also covers servers
-    /// that close the connection without sending `[DONE]`.
+    /// Returns the events that end the message, if the server sent a stop reason. This handles servers that
+    /// close the connection without sending `[DONE]`.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
@@ -237,8 +238,8 @@ impl ChatChunks {
         Ok(())
     }
 
-    /// Adds a part to a tool call: to the call with the same index, otherwise to the call with the same id,
-    /// otherwise to the last call.
+    /// Adds a part to a tool call. The call is identified by its index, otherwise by its id; a part without
+    /// both belongs to the last call.
     fn take_call(
         &mut self,
         call: ToolCall,
@@ -256,10 +257,11 @@ impl ChatChunks {
             (None, None) => None,
         };
         let block = match known {
-            // A server sends a call's name only once, so a known index with a name and another id means a new
-            // call. Some servers send the same index for every call.
+            // A name is sent only with the first part of a call. A part with a name and another id therefore
+            // starts a new call, even if a server reuses the index.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
-            // Some servers announce a call in a chunk without its name; this chunk is ignored.
+            // Some servers announce a call with a chunk that contains neither a name nor arguments. This
+            // chunk is ignored.
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
                 let name = name.ok_or(ChunkError::Nameless)?;
@@ -315,8 +317,8 @@ impl ChatChunks {
     }
 }
 
-/// Converts a stop reason to the Messages API's name. Some servers send `stop` although the response has tool
-/// calls.
+/// Converts a stop reason to the Messages API's name. If the response has tool calls, the stop reason `stop`
+/// that some servers send is corrected.
 fn stop_reason(reason: String, has_calls: bool) -> String {
     match reason.as_str() {
         "stop" | "eos" | "tool_calls" | "function_call" if has_calls => "tool_use".to_owned(),
@@ -329,8 +331,8 @@ fn stop_reason(reason: String, has_calls: bool) -> String {
 }
 
 impl ChatUsage {
-    /// Parses the usage. Returns `None` if one of the two main counts is missing, or if the prompt has no
-    /// tokens.
+    /// Parses the usage. Returns `None` if the count of prompt tokens or of completion tokens is missing, or
+    /// if the prompt has no tokens.
     fn read(usage: &Value) -> Option<Self> {
         let prompt = token_count(&usage["prompt_tokens"]).filter(|prompt| *prompt > 0)?;
         let completion = token_count(&usage["completion_tokens"])?;
@@ -338,7 +340,8 @@ impl ChatUsage {
             |key: &str, limit: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(limit);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
-        // Some servers count thinking tokens only in `total_tokens`.
+        // Some servers include thinking tokens only in `total_tokens`, so the response tokens are at least
+        // the difference from the prompt tokens.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self {
             prompt,

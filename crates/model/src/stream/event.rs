@@ -105,8 +105,7 @@ pub(super) struct ErrorEvent {
     pub(super) message: String,
 }
 
-/// Token counts of an event. If a field is missing or null, the count of the last earlier event that
-/// contained it remains valid.
+/// Token counts of an event. A missing count means that the count in the last earlier event remains valid.
 #[derive(Deserialize, Default)]
 pub(super) struct RawUsage {
     #[serde(default)]
@@ -144,7 +143,7 @@ struct CacheCreationTokens {
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
-/// The counts so far. Counts are cumulative: a later count replaces an earlier one.
+/// The latest value of each count. Counts are cumulative, so a later count replaces the earlier one.
 #[derive(Debug, Default)]
 pub(super) struct CountedUsage {
     input: Option<u64>,

@@ -103,7 +103,7 @@ fn check_length(bytes: u32) -> Result<usize, StreamError> {
     if bytes > MAX_FRAME_BYTES { Err(StreamError::TooLarge("an event")) } else { Ok(bytes) }
 }
 
-/// Returns the event of a frame.
+/// Converts a frame's payload to an event.
 fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
     let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
     match (kind.message.as_str(), kind.event.as_str()) {
@@ -127,7 +127,7 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
     }
 }
 
-/// Parses the headers; `None` if they are damaged.
+/// Parses the headers of a frame. Returns `None` if they are malformed.
 fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
     let mut kind = FrameHeaders::default();
     while !bytes.is_empty() {

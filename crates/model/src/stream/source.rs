@@ -1,6 +1,6 @@
 //! Converts the bytes of a response to events of the Messages API, with one decoder per provider format. The
-//! decoders do not check limits, the order of events, or blocks; [`super::AnswerAccumulator`] does so for all
-//! formats.
+//! decoders check neither size limits nor the order of events; [`super::AnswerAccumulator`] checks both for
+//! all formats.
 
 use super::StreamError;
 use super::chat::{ChatChunks, ChunkError};

@@ -50,8 +50,8 @@ impl SseSplitter {
         Ok(events)
     }
 
-    /// Ends a line; a blank line ends the event. Other fields than `data` are ignored. The field `event` is
-    /// not needed, because providers repeat the event's type in the data.
+    /// Handles a complete line; a blank line ends the event. All fields except `data` are ignored. The field
+    /// `event` is not needed, because providers repeat the event's type in the data.
     fn finish_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.has_read_line, true);

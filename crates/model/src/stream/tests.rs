@@ -178,7 +178,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
         let last = serde_json::to_value(complete.message.content.last()).unwrap();
         assert_eq!(last["input"], expected);
     }
-    // A tool call with empty input counts as a call without input.
+    // An empty input text counts as an empty object.
     let text = String::from_utf8(whole()).unwrap();
     let empty = text.replace(r#"{\"pa"#, "").replace(r#"th\":1}"#, "");
     let complete = fold([empty.as_bytes()]).unwrap();
@@ -188,7 +188,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
 #[test]
 fn every_end_before_the_end_is_a_cut() {
     let whole = whole();
-    // The longest truncated stream lacks only the line feeds after the last event's data.
+    // Even a stream that lacks only the two line feeds after the last event's data counts as truncated.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
         assert_eq!(cut, Err(StreamError::Truncated), "{end}");
@@ -250,7 +250,7 @@ fn a_stream_without_end_is_not_kept() {
     fold.push(start).unwrap();
     fold.push(block).unwrap();
     let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
-    // The start of the block also counts a few bytes towards the limit, so one delta fewer fits.
+    // The start of the block counts a few bytes towards the limit, so the last delta exceeds the limit.
     assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
 
     let mut fold = AnswerAccumulator::default();
@@ -280,7 +280,7 @@ fn the_cost_is_known_as_it_grows() {
 }
 
 proptest! {
-    /// The division of the stream into chunks does not change the message.
+    /// The same stream results in the same message, however the stream is divided into chunks.
     #[test]
     fn pieces_make_no_difference(cuts in prop::collection::vec(0..3000_usize, 0..40)) {
         let whole = whole();
@@ -291,7 +291,7 @@ proptest! {
         prop_assert_eq!(fold(pieces), fold([whole.as_slice()]));
     }
 
-    /// Random bytes are an error, and never a panic or a response.
+    /// Random bytes result in an error, never in a panic or a response.
     #[test]
     fn rubbish_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         prop_assert!(fold([bytes.as_slice()]).is_err());

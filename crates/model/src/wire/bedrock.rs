@@ -1,6 +1,6 @@
-//! The wire format of Amazon Bedrock: the address contains Bedrock's own id of the model. The body is that of
-//! the Messages API with the API's version, but without fields that Bedrock rejects. In an error response, a
-//! header names the type of the error.
+//! The wire format of Amazon Bedrock. The address contains Bedrock's own model id. The body is that of the
+//! Messages API, with the API's version added and without fields that Bedrock rejects. In an error response,
+//! a header contains the type of the error.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
-/// The version of the Messages API, as Bedrock requires it in the body.
+/// The version of the Messages API that Bedrock requires in the body of a request.
 const VERSION: &str = "bedrock-2023-05-31";
 /// The header of an error response that contains the error's type. A URL may follow the type.
 const ERROR_TYPE: &str = "x-amzn-errortype";
@@ -50,7 +50,7 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("validationexception", ProviderErrorKind::Request),
     ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
-/// Texts in the message of a request error that show that the input is too long.
+/// Texts in messages of input errors. A message with one of these texts means that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 2] = ["input is too long", "prompt is too long"];
 /// Text in the message for a daily rate limit. After such an error, a retry a minute later would fail again.
 const LASTS: &str = "tokens per day";
@@ -61,7 +61,7 @@ pub struct BedrockWire(Arc<BedrockModels>);
 
 #[derive(Debug)]
 struct BedrockModels {
-    /// Models by the name that requests use.
+    /// Bedrock's models, by the model name in requests.
     by_name: BTreeMap<String, BedrockModel>,
     /// True once a warning about omitted fields was logged. The warning is logged only once.
     has_warned: AtomicBool,
@@ -70,15 +70,15 @@ struct BedrockModels {
 /// A model of Bedrock in this region.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct BedrockModel {
-    /// Bedrock's model id, including the prefix that selects where requests are processed.
+    /// Bedrock's model id, with a prefix that determines in which regions requests are processed.
     id: String,
-    /// The id without its prefix, used to count tokens. `None` if the model does not support counting, or if
-    /// the operator has set the model's id.
+    /// The model id without the prefix, for requests that count tokens. `None` if the model does not support
+    /// counting, or if the operator configured the id.
     base: Option<String>,
     unsupported_fields: Vec<OptionalField>,
 }
 
-/// Bedrock has no id for a model in this region.
+/// The id of a model in this region is unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the id of the model `{model}` at Amazon Bedrock in this region is unknown: set it in `model_ids`")]
 pub struct UnknownModel {
@@ -118,8 +118,8 @@ struct BedrockEntry {
 }
 
 impl BedrockWire {
-    /// Returns the wire format for this region, with the models from the built-in table. Ids in `own`, which
-    /// the operator has set for model names, take precedence.
+    /// Returns the wire format for this region, with the models in the built-in table. Model ids in
+    /// `configured_ids` take precedence over ids in the table.
     ///
     /// # Errors
     /// [`BedrockTableError`]
@@ -211,7 +211,7 @@ impl BedrockWire {
     }
 }
 
-/// Returns the id without its prefix. Returns `None` if the operator has set an id for the model.
+/// Returns the model id without its prefix. Returns `None` if the operator configured the id.
 fn table_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
     let (_, id) = id.split_once('.').filter(|_| !configured_ids.contains_key(name))?;
     Some(id.to_owned())
@@ -225,8 +225,8 @@ fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Prov
     ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
 
-/// Parses a refusal. The error type is in a header or in the body. A namespace may precede the type, and a
-/// URL may follow it.
+/// Parses an error response. The type of the error is in a header or in the body. The type may follow a
+/// namespace and may be followed by a URL.
 pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
@@ -244,7 +244,7 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDe
     ProviderErrorDetail { kind: name, message }
 }
 
-/// Classifies an error of Bedrock. Returns `None` if the error is not one of Bedrock's own.
+/// Classifies an error of Bedrock. Returns `None` if the error is not specific to Bedrock.
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
@@ -296,8 +296,7 @@ mod tests {
             ("ap-south-1", "claude-opus-5-5", None),
             ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
-            // By default, a region with a geography of its own gets no model id that sends requests
-            // elsewhere.
+            // For regions with their own geography, the default ids never send requests to another geography.
             ("eu-central-1", "claude-mythos-5-1", None),
             ("eu-central-1", "claude-unknown", None),
             // Regions in separate AWS partitions cannot use inference profiles of other partitions.

@@ -1,4 +1,4 @@
-//! The body of a request in the Messages API, and its variants for other services.
+//! Builds the body of a request for the Messages API, and its variants for other services.
 
 use bytes::Bytes;
 #[cfg(feature = "aws")]
@@ -70,8 +70,8 @@ pub(super) fn messages_body(
     encode_body(&MessagesBody { model: Some(&request.model), answer, ..build_body(request) })
 }
 
-/// Returns the body for Amazon Bedrock without the given fields. The address, not the body, names the model
-/// and requests a stream.
+/// Returns the body of a request to Amazon Bedrock, without the fields in `omitted_fields`. The model and the
+/// request for a stream are in the address and not in the body.
 #[cfg(feature = "aws")]
 pub(super) fn body_without_model(
     request: &ModelRequest,

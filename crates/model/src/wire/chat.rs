@@ -1,6 +1,6 @@
-//! The wire format Chat Completions of OpenAI's API and many other servers. Requests are converted from the
-//! Messages API; features without an equivalent (cache marks, thinking, effort) are omitted. A built-in table
-//! describes the differences between servers. <https://platform.openai.com/docs/api-reference/chat>
+//! The wire format Chat Completions, which OpenAI's API and many other servers support. Requests are
+//! converted from the Messages API. Features without an equivalent (cache marks, thinking, effort) are
+//! omitted. A built-in table lists the differences between servers.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ const PATH: &str = "/chat/completions";
 /// Placeholder text for a message that would otherwise be empty.
 const EMPTY_MESSAGE_TEXT: &str = "(nothing)";
 
-/// Texts in error messages of servers that show that the input is too long.
+/// Texts in error messages of servers. A message with one of these texts means that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
     "maximum context length",
     "context length exceeded",
     "exceeds the available context",
     "prompt is too long",
 ];
-/// Texts in error messages of servers that show that tool calls are not supported. Each text has a hint,
-/// which is shown before the server's message.
+/// Texts in error messages of servers, each with a hint. A message with one of these texts means that tool
+/// calls are not supported. The hint is shown before the server's message.
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
@@ -194,7 +194,7 @@ fn function_tool(tool: &ToolDefinition) -> Value {
         "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
-/// Returns the fields that state which tools the model may or must call.
+/// Converts a tool choice to the fields that state which tools the model may or must call.
 fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     let wanted = match choice["type"].as_str() {
         Some("any") => json!("required"),
@@ -207,9 +207,9 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
 }
 
-/// The ids of tool calls in one request. A server may give several calls the same id, or use characters that
-/// another server rejects. Each call therefore gets a new id from its number. The id has nine letters and
-/// digits, which even the strictest server accepts.
+/// Assigns ids to the tool calls in one request. Such new ids are necessary because a server may use an id
+/// several times, or use characters that another server rejects. Each new id contains the number of the call.
+/// New ids have nine letters and digits, which even the strictest server accepts.
 #[derive(Default)]
 struct ToolCallIds {
     count: usize,
@@ -231,7 +231,8 @@ impl ToolCallIds {
     }
 }
 
-/// Converts a message to one or more messages. Tool results are separate messages and precede the text.
+/// Converts a message to one or more messages. Each tool result becomes a separate message before the message
+/// with the text.
 fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
@@ -285,7 +286,7 @@ fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
     Some((id, if is_error { format!("Error: {content}") } else { content }))
 }
 
-/// Converts a block that is a tool call.
+/// Converts a block to a function call, if the block is a tool call.
 fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value> {
     match block {
         MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
@@ -297,8 +298,8 @@ fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value>
     }
 }
 
-/// Joins the texts of blocks. Blocks of unknown kinds are included if they have a field `text`. All other
-/// blocks are omitted.
+/// Joins the texts of text blocks and of other blocks with a field `text`. Tool calls and tool results are
+/// omitted.
 fn joined_text(blocks: &[MessageBlock]) -> String {
     let words = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => Some(text.clone()),
@@ -308,8 +309,8 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
     blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Parses a refusal. Depending on the server, the error is an object in the body, a text in the body, or the
-/// whole body.
+/// Parses an error response. Depending on the server, the error is an object in the body, a text in the body,
+/// or the whole body.
 pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderErrorDetail::default() };
     let error = body.get("error").unwrap_or(&body);
@@ -320,14 +321,14 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     ProviderErrorDetail { kind: Some(name).filter(|name| !name.is_empty()), message: words }
 }
 
-/// Classifies an error; `None` if the error is unknown.
+/// Classifies an error. Returns `None` if neither its message nor its name is known.
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     if INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }
-    // A message with a hint means that tool calls are not supported. Some servers report this with a
-    // misleading status.
+    // A message with a hint means that tool calls are not supported. The status is not used here, because
+    // some servers report this error with a misleading status.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::Request);
     }

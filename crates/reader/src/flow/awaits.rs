@@ -1,5 +1,5 @@
-//! Finds coroutines that are never awaited: coroutines of clients, of values that clients return, and of
-//! methods and functions in the same file.
+//! Finds coroutines that are never awaited. The coroutines are created by clients, by values that clients
+//! return, or by functions and methods of the same file.
 
 use tree_sitter::Node;
 
@@ -9,7 +9,7 @@ use super::things::is_loaded_on_access;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
-/// Functions that use their arguments as plain values, and do not await them.
+/// Functions that use their arguments as plain values and never await them.
 const NON_AWAITING_FUNCTIONS: &[&str] = &[
     "abs",
     "all",
@@ -47,7 +47,7 @@ const NON_AWAITING_FUNCTIONS: &[&str] = &[
     "BytesIO",
     "StringIO",
 ];
-/// Functions and methods that await the coroutines in their arguments.
+/// Names of functions and methods that await coroutines in their arguments.
 const GATHERS: &[&str] = &[
     "gather",
     "wait",
@@ -66,7 +66,8 @@ const GATHERS: &[&str] = &[
     "create_task_group",
     "amap",
 ];
-/// Words in the names of values that are meant to be awaited later.
+/// Words in names of variables. A variable whose name contains such a word may hold a value that is awaited
+/// later.
 const AWAITABLE_NAME_WORDS: &[&str] = &[
     "coro", "task", "fut", "job", "await", "pending", "promise", "todo", "call", "work", "later", "op",
     "send",
@@ -124,7 +125,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         functions.is_empty() || functions.into_iter().all(|it| self.is_checked_function(callee, it))
     }
 
-    /// Returns true if a resource's attribute is loaded from the service when code accesses it.
+    /// Returns true if accessing this attribute of a resource loads data from the service.
     fn is_lazy_attribute(&self, attribute: Node<'t>) -> bool {
         let parent = self.model.parent(attribute);
         let is_called = parent.is_some_and(|it| is_field(it, "function", attribute));
@@ -136,7 +137,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             })
     }
 
-    /// Returns true if `gather()` is called but its result is never awaited.
+    /// Returns true if the result of `asyncio.gather()` is neither awaited nor used.
     fn is_gather_unawaited(&self, call: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
@@ -146,8 +147,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }
 
-    /// Returns true if the call passes a client operation to a thread. The thread's call of the operation
-    /// only creates a coroutine.
+    /// Returns true if the call passes a client operation to a thread. In the thread, the operation only
+    /// creates a coroutine, which is never awaited.
     fn runs_in_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let index = match callee_name(self.model, callee) {
@@ -172,8 +173,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         is_statement && function && self.values.is_aio && self.values.may_have_value(callee, of_client)
     }
 
-    /// Returns true for a call of a method on `self` in a class whose name marks the class as an override.
-    /// The rule `missing-await` reports such calls.
+    /// Returns true if the call is a method call on `self` in a class whose name begins like the name of an
+    /// override, such as `Aio`. The rule `missing-await` already reports such calls.
     fn is_override_self_call(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
         object == Some("self") && self.is_in_override(callee)
@@ -185,8 +186,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
     }
 
-    /// Returns true if the call is the body of a lambda that the event loop calls, and creates a coroutine.
-    /// The loop drops this coroutine.
+    /// Returns true if the call creates a coroutine and is the body of a lambda that is passed to the event
+    /// loop as a callback. The event loop drops the coroutine that the lambda returns.
     fn is_in_loop_callback(&self, call: Node<'t>) -> bool {
         let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
         let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
@@ -204,8 +205,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.values.node_values(callee).into_iter().filter_map(function).collect()
     }
 
-    /// Returns true if this rule checks a call of a function of this file. It does not if a decorator may
-    /// replace the function, or if the rule `missing-await` covers the call.
+    /// Returns true if this rule checks calls of a function in this file. Calls are not checked if a
+    /// decorator may replace the function, or if the rule `missing-await` already reports the call.
     fn is_checked_function(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let is_async = function.kind() == "function_definition" && self.model.is_async(function);
         let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
@@ -231,7 +232,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if the value at `node` is never awaited. The value is a coroutine or a collection of
-    /// coroutines. `expression` is the whole expression that creates the coroutine.
+    /// coroutines. `expression` is the complete expression that creates the coroutine.
     fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
@@ -300,8 +301,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && !self.has_double_await()
     }
 
-    /// Returns true if the file awaits the result of another `await`. In such a file, a coroutine may return
-    /// a coroutine.
+    /// Returns true if the file awaits a value that is itself the result of an `await`. In such a file, a
+    /// coroutine may return a coroutine.
     fn has_double_await(&self) -> bool {
         self.model.nodes_of_kinds(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
@@ -365,7 +366,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the enclosing function calls any function that awaits its arguments.
+    /// Returns true if the function around this node calls a function that awaits its arguments.
     fn is_in_gathering_function(&self, node: Node<'t>) -> bool {
         let function = self.model.enclosing_function(node);
         let calls = self.model.nodes_within(function, &["call"]);
@@ -389,7 +390,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         !is_many && (logs || NON_AWAITING_FUNCTIONS.contains(&name))
     }
 
-    /// Returns true if a coroutine is stored and never awaited.
+    /// Returns true if the coroutine is assigned to a name or an attribute and never awaited there.
     fn is_stored_unawaited(
         &self,
         target: Node<'t>,
@@ -436,8 +437,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let whole: Vec<Node<'t>> = whole.collect();
         let is_meant = AWAITABLE_NAME_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
             && !self.is_certainly_coroutine(expression);
-        // The caller awaits the enclosing coroutine and uses its result as a plain value. If the result is
-        // itself a coroutine, it is never awaited, even if it is also stored.
+        // Callers await the enclosing coroutine and use its result as a plain value. A coroutine that is this
+        // result is never awaited, even if it is also stored elsewhere.
         let is_answer = !is_many && !is_meant && whole.iter().any(|use_node| self.is_returned(*use_node));
         let is_kept = |use_node: Node<'t>| {
             self.model
@@ -449,14 +450,14 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             .any(|use_node| self.may_await(use_node, is_many, is_meant) && !(is_answer && is_kept(use_node)))
     }
 
-    /// Returns true if the node is the whole return value of a coroutine.
+    /// Returns true if a coroutine returns exactly this node.
     fn is_returned(&self, node: Node<'t>) -> bool {
         let statement = self.model.parent(node).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.is_in_coroutine(it)) && !self.has_double_await()
     }
 
-    /// Returns the offset after which the name has a new value, because a later statement in the same block
-    /// assigns it again.
+    /// Returns the offset after which the name has another value, because a later statement of the same block
+    /// assigns it again. Without such a statement, returns the maximum.
     fn next_binding_offset(&self, name: &str, assignment: Node<'t>) -> usize {
         let statement = self.model.parent(assignment);
         let block = statement.and_then(|it| self.model.parent(it));
@@ -504,7 +505,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if a loop may await the items that it iterates over.
+    /// Returns true if the body of a loop may await the items of the loop.
     fn may_await_items(&self, head: Node<'t>) -> bool {
         let Some(target) = head.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return true;
@@ -528,8 +529,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns a fix that inserts `await` before the call. Returns `None` unless the file shows that the
-    /// result is used directly or not at all.
+    /// Returns a fix that inserts `await` before the call. Returns `None` if the file does not show that the
+    /// result is either used directly or not used.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.is_in_coroutine(call) || self.runs_in_thread(call) {
             return None;
@@ -549,8 +550,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         Some(ByteReplacement { range: call.byte_range(), replacement: awaited })
     }
 
-    /// Returns true if attributes or items of the assigned value are accessed. A coroutine has no such
-    /// members, so the code expects the awaited result.
+    /// Returns true if later code accesses attributes or items of the assigned value. A coroutine has no such
+    /// attributes or items, so the code expects the result of an `await`.
     fn has_member_access(&self, assignment: Node<'t>) -> bool {
         let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return false;

@@ -40,7 +40,7 @@ const SERVICES: &[&str] = &[
     "textract",
 ];
 
-/// First words of the names of operations.
+/// Verbs with which the names of client operations begin.
 const VERBS: &[&str] = &[
     "abort_",
     "assume_",

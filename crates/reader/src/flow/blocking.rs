@@ -9,7 +9,7 @@ use super::model::{FileModel, FlowBinding};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
-/// Maximum number of nested calls of functions in the file that are followed.
+/// Maximum depth of calls within the file that are followed.
 const MAX_CALLS: u32 = 3;
 
 /// Full names of the functions that block.
@@ -55,12 +55,12 @@ const BLOCKING: &[&str] = &[
     "urllib.request.urlretrieve",
     "urllib3.request",
 ];
-/// Modules whose request functions block.
+/// Modules whose functions for HTTP requests block.
 const HTTP: &[&str] = &["requests", "httpx", "requests.api"];
 const REQUESTS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
 
-/// Methods of an `ssl.SSLContext` that read files. No other library has methods of these names.
+/// Methods of an `ssl.SSLContext` that read files. Only this class has methods with these names.
 const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
 /// Finds each blocking call.
@@ -114,8 +114,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the client was created in the same coroutine. The call that creates the client is then
-    /// reported instead, because it blocks first.
+    /// Returns true if the client was created in the same coroutine. The call that creates the client is
+    /// reported instead, because it is the first call that blocks.
     fn is_created_in_coroutine(&self, object: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         let mut root = object;
@@ -155,8 +155,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the call is awaited or entered by `async with`. The defect is then that the client is
-    /// synchronous, which another rule reports.
+    /// Returns true if the call is awaited or entered with `async with`. Another rule reports such code,
+    /// because it wrongly expects an asynchronous client.
     fn is_used_as_async(&self, call: Node<'t>) -> bool {
         let mut above = self.model.ancestors(call);
         above.next().is_some_and(|it| {
@@ -192,8 +192,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the call waits for something outside the process. Calls that create a client are
-    /// excluded, because the client's own calls are reported.
+    /// Returns true if the call blocks while it waits for something outside of the process. Calls that create
+    /// a client do not count, because the calls of the client's operations are reported.
     fn waits_for_io(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {
@@ -241,7 +241,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             })
     }
 
-    /// Returns true if a `with_statement` block holds a thread lock across an `await`.
+    /// Returns true if the `with_statement` holds a lock of the module `threading` during an `await`.
     fn holds_lock_across_await(&self, with_statement: Node<'t>) -> bool {
         let awaits = self.model.nodes_within(with_statement, &["await"]);
         let function = self.model.enclosing_function(with_statement);

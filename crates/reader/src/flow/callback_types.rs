@@ -8,20 +8,20 @@ use super::model::{FileModel, FlowBinding};
 /// Maximum length of a type that is parsed, in bytes.
 const MAX_BYTES: usize = 2_000;
 
-/// Types whose values are awaited.
+/// Types of values that must be awaited.
 const AWAITABLE_TYPES: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
 
-/// Kinds of results of a callback.
+/// Kinds of callback results: results that need no `await`, that need one, or that may need one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CallbackResultKind {
     NotAwaitable,
     /// The result must be awaited.
     Awaitable,
-    /// The result may need to be awaited.
+    /// The result may or may not have to be awaited.
     Mixed,
 }
 
-/// Returns the text of a type without whitespace. Type aliases of the file are expanded.
+/// Returns the text of a type without whitespace, with the file's type aliases expanded.
 pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
@@ -130,7 +130,7 @@ fn union_alternatives(type_text: &str) -> Vec<&str> {
     found
 }
 
-/// Returns the text before the bracket that closes the enclosing one.
+/// Returns the text before the closing bracket whose opening bracket precedes the text.
 fn before_closing_bracket(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {

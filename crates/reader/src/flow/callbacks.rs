@@ -8,7 +8,7 @@ use super::callback_types;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValues, callee_name, outermost_equal_value};
 
-/// Functions that accept either a coroutine or a plain value, and functions that forward the callback.
+/// Functions that handle a coroutine and a plain value correctly, and functions that pass a callback on.
 const RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
@@ -22,7 +22,7 @@ const RESOLVERS: &[&str] = &[
 ];
 /// Functions that test whether a value must be awaited.
 const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
-/// First words of the names of methods that only manage a callback, and do not call it.
+/// First words in names of methods that only manage callbacks and do not call them.
 const DOES: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
 /// Names of callbacks that users or botocore register. Such a callback may be a plain function or a
@@ -58,7 +58,7 @@ fn imports_botocore(model: &FileModel<'_>) -> bool {
     })
 }
 
-/// The possible results of calling a callback.
+/// The results that a callback may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallbackKind {
     /// The callback may return either a coroutine or a plain value. Without a test of the result, neither
@@ -133,8 +133,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             .then_some(CallbackKind::LostCoroutine)
     }
 
-    /// Returns true if the file defines or imports the called function. Such a function is not judged by its
-    /// name.
+    /// Returns true if the file defines or imports the called function. The name of such a function does not
+    /// show whether it is a callback.
     fn is_defined_in_file(&self, callee: Node<'t>) -> bool {
         let is_function =
             |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
@@ -175,12 +175,11 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         names.iter().any(|it| name.ends_with(it))
     }
 
-    /// Returns true for a method of a checker, such as `checker.is_retryable`.
+    /// Returns true if the callee is a method of a botocore checker, such as `checker.is_retryable`.
     fn is_checker_method(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
         let name = callee_name(self.model, object);
-        // The attempt counter is one of botocore's checkers, but is always plain, so a plain call of it is
-        // correct.
+        // The checker that counts attempts always returns a plain value, so a plain call is correct.
         let is_counter = name.contains("max_attempts");
         let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
         let bound = self
@@ -216,7 +215,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
     }
 
-    /// Returns true if the enclosing function tests whether the callback or its result is awaitable.
+    /// Returns true if the enclosing function tests whether the callback or its result must be awaited.
     fn is_tested_for_awaitable(&self, call: Node<'t>) -> bool {
         let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
         let kept = self.model.ancestors(call).find_map(|it| match it.kind() {
@@ -238,7 +237,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the result of the call is passed to a function that resolves it.
+    /// Returns true if the result of the call is passed to a function that handles coroutines and plain
+    /// values.
     fn is_passed_to_resolver(&self, call: Node<'t>) -> bool {
         let mut node = call;
         while let Some(parent) = self.model.parent(node) {
@@ -251,8 +251,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 | "list_splat" => node = parent,
                 "lambda" => return true,
                 "argument_list" => return self.are_resolver_arguments(parent),
-                // In `any(c.check() for c in …)`, the syntax tree has the generator expression where other
-                // calls have an argument list.
+                // A generator expression that is the only argument, as in `any(c.check() for c in …)`, takes
+                // the place of the argument list in the syntax tree.
                 "call" => return self.are_resolver_arguments(node),
                 "assignment" => {
                     let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
@@ -330,8 +330,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 }
 
-/// Returns the inner expression (`hooks` or `hook`) of `hooks[name]`, `hooks.values()`, `list(hooks)` or
-/// `hook or other`.
+/// Returns the expression for the collection or the callback: `hooks` in `hooks[name]`, `hooks.values()` and
+/// `list(hooks)`, and `hook` in `hook or other`.
 fn inner_expression<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),

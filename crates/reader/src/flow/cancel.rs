@@ -1,5 +1,5 @@
-//! Finds coroutines that swallow their own cancellation: in a handler, with `suppress()`, or by a `return`,
-//! `break` or `continue` in a `finally` block.
+//! Finds coroutines that swallow their own cancellation. They do so in an exception handler, with
+//! `suppress()`, or with a `return`, `break` or `continue` in a `finally` block.
 
 use tree_sitter::Node;
 
@@ -18,7 +18,7 @@ const CANCELLATIONS: &[&str] = &[
     "builtins.BaseException",
 ];
 
-/// Maximum number of steps through names and tuples to find the classes that a handler catches.
+/// Maximum number of names and tuples that are followed to find the exception classes of a handler.
 const MAX_NAMES: u32 = 8;
 
 /// Finds each handler, block or statement that swallows a cancellation.
@@ -59,7 +59,7 @@ struct CancellationFinder<'v, 'm, 't> {
 }
 
 impl<'t> CancellationFinder<'_, '_, 't> {
-    /// Returns true if the block itself, not a nested function, awaits something.
+    /// Returns true if the block awaits something outside of nested functions.
     fn contains_await(&self, block: Node<'t>) -> bool {
         let function = self.model.enclosing_function(block).id();
         let mut nodes = self
@@ -86,7 +86,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         if ways.iter().any(|way| asks(way, function)) {
             return true;
         }
-        // Another method may have cancelled the awaited task.
+        // Another method of the file may have cancelled the task that the block awaits.
         let awaits = self.model.nodes_within(block, &["await"]);
         let only_names = awaits.iter().all(|it| {
             let awaited = it.named_child(0);
@@ -96,7 +96,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns the first handler that catches a cancellation. Returns `None` if this handler raises the
-    /// cancellation again.
+    /// cancellation again, or if only a task that the file cancels is awaited.
     fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in named_children(statement)
             .into_iter()
@@ -190,8 +190,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
     }
 
-    /// Returns true if a cancellation may reach a `raise` statement in a handler. Conditions whose value is
-    /// unknown do not rule this out.
+    /// Returns true if a `raise` statement in a handler may run when the handler has caught a cancellation.
+    /// Conditions with an unknown value are assumed to let it run.
     fn is_raise_reachable(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raised;
         for outer in self.model.ancestors(raised).take_while(|it| it.id() != block.id()) {
@@ -253,12 +253,13 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 }
             }
             "call" => self.evaluate_isinstance(condition, clause),
-            // The condition counts attempts: until the limit is reached, it is false, and cancellations are
-            // swallowed.
+            // The condition counts attempts. As long as the limit is not reached, it is false and
+            // cancellations are swallowed.
             "comparison_operator" if self.catches_all(clause) && self.counts_attempts(condition) => {
                 Some(false)
             }
-            // The condition compares a mode: in all other modes it is false, and cancellations are swallowed.
+            // The condition compares a mode with one value. In other modes, it is false and cancellations are
+            // swallowed.
             "comparison_operator"
                 if self.catches_all(clause) && self.compares_mode_flag(condition, clause) =>
             {
@@ -376,7 +377,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
-        // An earlier `return` statement may handle cancellations separately.
+        // If there are several `return` statements, an earlier one may handle cancellations.
         let is_only = is_last && self.model.returned_values(function).len() == 1;
         let text = self.model.text(given);
         let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
@@ -413,8 +414,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true for `with suppress(…)` if the suppressed classes include cancellations, as in `with
-    /// suppress(BaseException)`.
+    /// Returns true if a `with` statement suppresses cancellations, as in `with suppress(BaseException)`.
     fn suppresses_cancellation(&self, clause: Node<'t>) -> bool {
         let calls = self.model.nodes_within(clause, &["call"]).into_iter();
         let mut exceptions = calls.filter(|call| {

@@ -10,8 +10,8 @@ use super::value::{FlowValue, FlowValues, LibraryObject};
 /// Words in the names of variables whose context other code may enter.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
-/// Finds the expressions that create such a client or session, and the uses of clients that are already
-/// closed.
+/// Finds expressions that create a client or session that is not entered, and uses of clients that are
+/// already closed.
 pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -36,8 +36,8 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
     found
 }
 
-/// Finds uses of clients that an `async with` block closes: the block returns or stores the client, or code
-/// after the block uses it.
+/// Finds uses of clients after an `async with` block has closed them. Either the block returns or stores the
+/// client, or code after the block uses it.
 fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -81,8 +81,8 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     found
 }
 
-/// Returns the node by which a value outlives the block that closes its client. The block either returns a
-/// value that calls the service later, or its last statement stores the client in an attribute or an item.
+/// Returns the node by which a value of a closed client leaves the block. The block either returns a value
+/// that calls the service later, or its last statement stores the client in an attribute or an item.
 fn find_outliving_node<'t>(
     values: &FlowValues<'_, 't>,
     use_node: Node<'t>,
@@ -118,7 +118,8 @@ enum OpenedContext {
     Session,
 }
 
-/// Returns the kind of context if an expression creates a new context, by a call or by awaiting a call.
+/// Returns the kind of the new context that an expression creates, by a call or by awaiting a call. Returns
+/// `None` if it creates none.
 fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext))
@@ -153,8 +154,8 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     is_made.then_some(OpenedContext::Session)
 }
 
-/// Returns true if the called function returns an existing value: an item of a collection, or one of its
-/// arguments.
+/// Returns true if the called function returns a value that existed before: an item of a collection, or one
+/// of its arguments.
 fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::Path(path) => matches!(
@@ -204,8 +205,8 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: Con
     if fate.passed {
         return true;
     }
-    // The context is stored, and this file never enters it. If the variable's name contains one of the words,
-    // other code may enter the context.
+    // The context is stored, but this file never enters it. The code is correct if the variable's name
+    // contains one of the words, because other code may then enter the context.
     let name = storing_target_name(values, node).unwrap_or_default().to_ascii_lowercase();
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }

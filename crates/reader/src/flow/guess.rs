@@ -8,8 +8,8 @@ use super::things::operation_response;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
-    /// Returns the values that a call is assumed to have because of its name. Some names are trusted only in
-    /// files that use aiobotocore.
+    /// Returns the values that a call is assumed to return, judging by the called name. Some names are
+    /// trusted only in files that use aiobotocore.
     pub(super) fn guess_values(
         &self,
         callee: Node<'t>,
@@ -89,8 +89,8 @@ impl<'t> FlowValues<'_, 't> {
         })
     }
 
-    /// Returns true if the call creates a client or resource from a session. The object's name is checked,
-    /// because objects of other types may also have a `client()` method.
+    /// Returns true if the call requests a client or resource from a session. The name of the object must end
+    /// with `session`, because objects of other types may also have a `client()` method.
     fn is_service_request(&self, object: &str, arguments: &[Node<'t>]) -> bool {
         let first = arguments.first().is_some_and(|it| it.kind() == "string");
         let object = object.trim_end_matches("()").to_ascii_lowercase();

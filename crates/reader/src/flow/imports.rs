@@ -1,5 +1,5 @@
-//! Finds the imports that a finding depends on. These are the imports of the leftmost name in the matched
-//! code, or of the names from which its value was created.
+//! Finds the imports on which a finding depends. These are the imports of the leftmost name in the matched
+//! code, or of the names from which this name's value was created.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::model::{FileModel, FlowBinding};
 /// Maximum number of names that are followed to find an import.
 const MAX_NAMES: u32 = 3;
 
-/// Returns the imports that the leftmost name of the expression at `place` depends on.
+/// Returns the imports on which the leftmost name of the expression at `range` depends.
 pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(range.start, range.end);
     node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()

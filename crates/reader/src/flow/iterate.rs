@@ -21,7 +21,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
             found.push(FlowMatch::from_range(node.start_byte()..end));
         }
     }
-    // Finds values that are awaited but are not awaitable.
+    // Finds values that are awaited although they are not awaitable.
     for node in model.nodes_of_kinds(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
         let things = [
@@ -73,7 +73,8 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
     found
 }
 
-/// Returns true if the called function is synchronous and iterates over a value that requires `async for`.
+/// Returns true if the call passes a value that requires `async for` to a synchronous function, such as
+/// `list`.
 fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
@@ -86,8 +87,8 @@ fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bo
         && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
 
-/// Returns true if `async for` certainly cannot iterate over the value: a client's coroutine, a paginator, or
-/// a response or a list in it.
+/// Returns true if `async for` certainly cannot iterate over the value, because it is a coroutine of a
+/// client, a paginator, or a response or one of its lists.
 fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {
@@ -107,14 +108,14 @@ fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     !found.is_empty() && (is_coroutine || found.iter().all(is_thing))
 }
 
-/// Returns true if only `async for` can iterate over the value, such as pages, a resource's collection, or a
-/// body's chunks.
+/// Returns true if the value supports only `async for`, such as pages, a resource's collection, or a stream
+/// of events.
 fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
-    // The `Body` counts as a stream only if the operation is known to return one. Otherwise, it may be a
-    // text.
+    // The item `Body` is treated as a stream only if the operation is known to return a stream. Otherwise, it
+    // may be text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed =
         |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::Streamed(_)));

@@ -8,7 +8,7 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// Maximum number of steps for all queries about one file. Once it is reached, queries return no result.
+/// Maximum number of steps for all queries about one file. After this number, queries return no results.
 const MAX_STEPS: usize = 20_000_000;
 /// Number of steps between two checks of the time limit.
 const STEPS_PER_LOOK: usize = 10_000;
@@ -18,20 +18,21 @@ const FUNCTION: &str = "function_definition";
 const LAMBDA: &str = "lambda";
 const CLASS: &str = "class_definition";
 
-/// One binding of a name or an attribute. A name may have several bindings.
+/// One binding of a name or an attribute. A name or an attribute may have several bindings.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FlowBinding<'t> {
     /// The value of an expression is bound.
     Value(Node<'t>),
-    /// A part or an item of a value is bound, as by `for item in value`.
+    /// An element of an expression's value is bound, as in `for item in value`.
     ValuePart(Node<'t>),
-    /// The result of entering a context with `with` is bound.
+    /// The result of entering a context is bound, as in `with context as name`.
     Entered(Node<'t>, WithKind),
     /// A parameter of a function.
     Parameter(Node<'t>),
     /// A function or a class.
     Definition(Node<'t>),
-    /// An imported name: the node of its dotted name, and the module after `from`, if any.
+    /// An imported name: the node of its dotted name, the module after `from` if there is one, and whether
+    /// only the first part is bound.
     Import(Node<'t>, Option<Node<'t>>, bool),
     /// A value that cannot be determined.
     Unknown,
@@ -60,7 +61,7 @@ pub(super) struct FileModel<'t> {
     parents: HashMap<usize, Node<'t>>,
     /// Nodes by kind, in the order of the text.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
-    /// All nodes of an identifier, by its text: names, and the last parts of attributes.
+    /// All nodes with the text of an identifier: names, and attribute names after a dot.
     uses: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
     has_time: &'t dyn Fn() -> bool,
@@ -154,8 +155,8 @@ impl<'t> FileModel<'t> {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
                     (Some(left), Some(right)) => self.bind_target(left, FlowBinding::Value(right)),
-                    // The statement declares a name without a value, so only the type is known. It is handled
-                    // like a parameter.
+                    // The statement declares the type of a name without a value. Such a name is handled like
+                    // a parameter.
                     (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
                 }
@@ -245,8 +246,8 @@ impl<'t> FileModel<'t> {
         match target.kind() {
             "identifier" => {
                 let mut scope = self.enclosing_scope(target);
-                // A definition's name belongs to the scope outside the definition. Comprehensions have no
-                // scope of their own; they belong to the scope of their function.
+                // The name of a definition belongs to the scope around the definition. Comprehensions belong
+                // to the scope of their function.
                 if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.enclosing_scope(scope);
                 }
@@ -276,8 +277,8 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Binds each target of `a, b = …` to the corresponding expression, if the value is a list or tuple with
-    /// the same number of expressions.
+    /// Binds each target of `a, b = …` to the corresponding expression, if the right side is a list or tuple
+    /// with an expression for each target.
     fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = named_children(target);
         let values = match bound {
@@ -377,14 +378,14 @@ impl<'t> FileModel<'t> {
         found
     }
 
-    /// Returns all nodes of the identifier `name`, both as a name and as the last part of an attribute.
+    /// Returns all nodes with the text `name` that are a name or the attribute name after a dot.
     pub(super) fn identifier_nodes(&self, name: &str) -> &[Node<'t>] {
         let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
         if self.spend_steps(all.len()) { all } else { &[] }
     }
 
-    /// Returns the innermost scope that contains a node. A function's defaults, decorators and annotations
-    /// are outside the function's scope.
+    /// Returns the innermost scope that contains a node. The default values, decorators and annotations of a
+    /// function are outside of the function's scope.
     pub(super) fn enclosing_scope(&self, node: Node<'t>) -> Node<'t> {
         let mut inner = node;
         for outer in self.ancestors(node) {
@@ -413,8 +414,8 @@ impl<'t> FileModel<'t> {
         scope
     }
 
-    /// Returns the innermost class around a node. The node may be in a method, or in a function that is
-    /// nested in a method.
+    /// Returns the innermost class around a node. The node may be in a method or in a function within a
+    /// method.
     pub(super) fn enclosing_class(&self, node: Node<'t>) -> Option<Node<'t>> {
         self.ancestors(node).find(|it| it.kind() == CLASS)
     }
@@ -425,8 +426,8 @@ impl<'t> FileModel<'t> {
         if is_self { self.enclosing_class(object) } else { None }
     }
 
-    /// Returns the bindings of a name that are visible at this node, and their scope. `None` if no visible
-    /// scope of the file binds the name.
+    /// Returns the bindings of a name that is visible at this node, and the scope of these bindings. `None`
+    /// if no visible scope of the file binds the name.
     pub(super) fn find_bindings(&self, name: &str, node: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
         let mut scope = self.enclosing_scope(node);
         let mut is_first = true;
@@ -457,7 +458,7 @@ impl<'t> FileModel<'t> {
         in_body.into_iter().chain(of_self).flatten().copied()
     }
 
-    /// Returns true if the function is `async def`.
+    /// Returns true if the function or statement begins with `async`.
     pub(super) fn is_async(&self, node: Node<'t>) -> bool {
         node.child(0).is_some_and(|first| first.kind() == "async")
     }

@@ -10,8 +10,8 @@ use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_
 
 /// Classes that are often used only as containers of values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
-/// Session classes. In coroutines, this rule does not report them, because the rule `blocking-call` already
-/// reports the creation of a session.
+/// Session classes. In coroutines, this rule does not report session classes, because the rule
+/// `blocking-call` already reports their creation.
 const SESSIONS: &[&str] = &[
     "boto3.Session",
     "boto3.client",
@@ -20,7 +20,8 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
-/// Lock types that botocore's classes use. aiobotocore uses the lock types of `asyncio` instead.
+/// Types of thread locks, which botocore's classes use and which aiobotocore replaces by the locks of
+/// `asyncio`.
 const THREADS: &[&str] = &[
     "threading.BoundedSemaphore",
     "threading.Condition",
@@ -35,8 +36,8 @@ const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 /// Maximum number of levels of base classes that are followed.
 const MAX_BASES: u32 = 5;
 
-/// Finds each wrong use of a botocore class or function. `in_package` is true for a file of aiobotocore
-/// itself.
+/// Finds each use of a botocore class or function where aiobotocore's version is required. `in_package` is
+/// true for a file of aiobotocore itself.
 pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BotocoreItemFinder { values, model, in_package };
@@ -73,8 +74,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         let of_threads =
             |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| THREADS.contains(&path));
         if self.values.may_have_value(callee, of_threads) {
-            // Only a returned lock is reported here. If a lock is stored, the rule `blocking-call` reports
-            // the coroutine that holds it.
+            // A lock is reported here only if it is returned. For a stored lock, the rule `blocking-call`
+            // reports the coroutine that holds the lock.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given && self.values.is_aio && (self.in_package || self.is_in_aio_class(call));
         }
@@ -107,8 +108,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             && self.values.may_have_value(callee, is_config)
     }
 
-    /// Returns true if the node wrongly uses a botocore class or function without calling it. The class or
-    /// function is stored, used as a default, passed as an argument, or returned.
+    /// Returns true if the node wrongly uses a botocore class or function as a value, without calling it.
+    /// Such a class or function is stored, used as a default, passed as an argument, or returned.
     fn is_passed_uncalled(&self, node: Node<'t>) -> bool {
         let Some(parent) = self.model.parent(node) else { return false };
         let place = match parent.kind() {
@@ -149,8 +150,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
     }
 
-    /// Returns true if the code uses botocore's or aiobotocore's name for the class or function. An override
-    /// imports the class that it replaces under another name.
+    /// Returns true if the code refers to the class or function by its own name or by aiobotocore's name. An
+    /// override imports the botocore class that it replaces under a different name.
     fn has_original_name(&self, node: Node<'t>, name: &str) -> bool {
         let text = self.model.text(node);
         text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
@@ -161,7 +162,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         self.values.may_have_value(node, |value| value.qualified_name() == Some(name))
     }
 
-    /// Returns true if the list contains the arguments of a call. Otherwise it contains the bases of a class.
+    /// Returns true if the list contains the arguments of a call, and false if it contains the bases of a
+    /// class.
     fn is_argument_list(&self, list: Node<'t>) -> bool {
         self.model.parent(list).is_some_and(|it| it.kind() == "call")
     }
@@ -288,7 +290,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the arguments are those of a call to aiobotocore.
+    /// Returns true if the list contains arguments of a call to aiobotocore.
     fn is_aio_call_argument(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };

@@ -1,5 +1,5 @@
-//! Checks the names of overrides. The name of a class that derives from a botocore class must begin with a
-//! prefix such as `Aio`.
+//! Checks the names of classes that override botocore or aiobotocore classes. The name of such a class must
+//! begin with a prefix such as `Aio`.
 
 use tree_sitter::Node;
 
@@ -9,8 +9,8 @@ use super::value::{FlowValue, FlowValues};
 
 /// Prefixes for the names of classes that override botocore's classes.
 const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
-/// Prefixes for the names of classes that override aiobotocore's classes. `Httpx` is for an override with
-/// another library.
+/// Prefixes for the names of classes that override aiobotocore's classes. `Httpx` is the prefix for overrides
+/// that use the library httpx.
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that do not have the required prefix.
@@ -26,8 +26,8 @@ fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<N
         |prefixes: &[&str]| prefixes.iter().any(|it| written.trim_start_matches('_').starts_with(it));
     let mut bases = values.base_classes(class).into_iter();
     let is_wrong = bases.any(|base| {
-        // A private class is not reported if aiobotocore has no override of its base class, because it is
-        // then only a helper.
+        // A private class whose base class has no override in aiobotocore is not reported, because it is only
+        // a helper.
         let is_of_botocore = values.may_have_value(base, |value| {
             is_botocore_class(value)
                 && (!written.starts_with('_') || value.qualified_name().is_some_and(table::has_aio_version))
@@ -37,7 +37,7 @@ fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<N
     is_wrong.then_some(name)
 }
 
-/// Returns true for a class of botocore that is not an exception.
+/// Returns true if the value is a class of botocore or boto3, but not an exception class.
 fn is_botocore_class(value: &FlowValue<'_>) -> bool {
     let Some(path) = value.qualified_name() else { return false };
     let of_package = path.starts_with("botocore.") || path.starts_with("boto3.");

@@ -25,8 +25,8 @@ pub(super) fn streaming_operation(name: &str) -> Option<&'static str> {
     stream_table_rows().map(|(operation, ..)| operation).find(|it| *it == name)
 }
 
-/// Returns the kind of stream that this member of the operation's response contains, or `None` if it is not a
-/// stream.
+/// Returns the kind of stream in this member of the operation's response. Returns `None` if the member is not
+/// a stream.
 pub(super) fn stream_kind(operation: &str, member: &str) -> Option<StreamKind> {
     stream_table_rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }

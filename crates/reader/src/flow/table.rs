@@ -1,4 +1,4 @@
-//! Table of the botocore classes and functions for which aiobotocore has its own version.
+//! Lists the botocore classes and functions for which aiobotocore has its own versions.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

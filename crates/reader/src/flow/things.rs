@@ -1,4 +1,5 @@
-//! Facts about libraries: their objects, the calls that create them, and the values that methods return.
+//! Contains facts about libraries: their objects, the calls that create these objects, and the values that
+//! methods return.
 
 use super::model::WithKind;
 use super::streams::{self, StreamKind};
@@ -54,7 +55,7 @@ pub(super) enum LibraryObject {
     /// Result of submitting work to an executor.
     Future,
     Loop,
-    /// A connection of `socket`, `smtplib`, `ftplib` and the like.
+    /// A connection that blocks, such as a connection of `socket`, `smtplib` or `ftplib`.
     Connection,
 }
 
@@ -87,8 +88,8 @@ pub(super) fn is_resource_collection(name: &str) -> bool {
     )
 }
 
-/// Returns true if the part of a resource with this name is loaded from the service when code accesses it.
-/// Such a part is a coroutine. Identifiers of the resource, such as its name or key, are not loaded.
+/// Returns true if accessing this part of a resource loads data from the service. The access then returns a
+/// coroutine. Identifiers of a resource, such as its name or key, are not loaded.
 pub(super) fn is_loaded_on_access(name: &str) -> bool {
     matches!(
         name,
@@ -146,11 +147,12 @@ pub(super) fn operation_response(operation: &str) -> LibraryObject {
     streams::streaming_operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
-/// Returns the values that `await` returns for these values.
+/// Returns the values that result from awaiting these values.
 pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
-        // Awaiting a client's context is an error, but the intended result, the client, is known.
+        // Awaiting a client's context is an error, but the author intended to get the client, so the client
+        // is returned.
         FlowValue::KnownObject(LibraryObject::ClientContext) => {
             vec![FlowValue::KnownObject(LibraryObject::Client)]
         }
@@ -235,8 +237,8 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
     unpack_value(value)
 }
 
-/// Returns the values of a collection's method, such as `clients.values`. Calling the method returns items or
-/// a collection. `name` is the method's name.
+/// Returns the value of the method `name` of a collection, such as `clients.values`. A call of this method
+/// returns items or a collection. `name` is the method's name.
 pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
         "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::ManyValues(inner)])],
@@ -271,7 +273,7 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     })
 }
 
-/// Returns the values that a call of the imported object with this full name returns.
+/// Returns the values that a call of this imported function or class returns. `path` is its full name.
 pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::KnownObject(thing)];
     match path {

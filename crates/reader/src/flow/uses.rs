@@ -1,5 +1,5 @@
-//! Follows a context through the file. A context may be entered, used as if it had been entered, or passed to
-//! code that may enter it.
+//! Follows a context through the uses of its value in a file. A context may be entered, used as if it had
+//! been entered, or passed to code that may enter it.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(super) struct ContextUses {
     /// True if the context is entered: by `async with`, by an exit stack, or by calling `__aenter__` in code
     /// that also exits the context.
     pub(super) entered: bool,
-    /// True if the context is used wrongly, as if it were already entered: awaited, called, or entered by
+    /// True if the context is used as if it were already entered: it is awaited or called, or entered by
     /// `__aenter__` and never exited.
     pub(super) used_as_value: bool,
     /// True if the context is returned to a caller.
@@ -28,7 +28,7 @@ pub(super) struct ContextUses {
     pub(super) stored: bool,
     /// True if `close()` or `aclose()` of the context is called.
     pub(super) closed: bool,
-    /// True if the expression's value is not used at all.
+    /// True if the context is an expression statement, whose value is dropped.
     pub(super) dropped: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         Self { values, model: values.model, visited: BTreeSet::new() }
     }
 
-    /// Returns the uses of the value of an expression.
+    /// Returns the uses of the context that an expression creates.
     pub(super) fn track_uses(&mut self, expression: Node<'t>) -> ContextUses {
         self.uses_at(expression, MAX_HOPS)
     }
@@ -67,7 +67,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if !self.visited.insert(node.id()) {
             return fate;
         }
-        // An assignment expression (`name := value`) around the value binds it to a name.
+        // Assignment expressions (`name := value`) that end with the value also bind the value to a name.
         for named in self.model.ancestors(node).take_while(|it| it.end_byte() == node.end_byte()) {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
@@ -112,7 +112,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     fate.merge(self.uses_of_name(self.model.text(name), scope, hops));
                 }
             }
-            // If the value is an item of a list or tuple, the uses of the list or tuple are followed.
+            // For an element of a list or tuple, the uses of the whole list or tuple are followed.
             "expression_list" => fate.merge(self.uses_of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.merge(self.uses_at(parent, hops)),
             "pair" => {
@@ -159,8 +159,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ContextUses { entered: is_async, used_as_value: !is_async, ..ContextUses::default() }
     }
 
-    /// Follows a returned value. An async fixture's value counts as used, because tests do not enter it. A
-    /// property's value is followed to the attributes that access it.
+    /// Follows a returned value. A context that an async fixture returns counts as wrongly used, because
+    /// tests do not enter it. For a property, the attributes that access the property are followed.
     fn uses_in_return(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let function = self.model.enclosing_function(statement);
@@ -184,8 +184,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_yield(&self, node: Node<'t>) -> ContextUses {
         let function = self.model.enclosing_function(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
-        // An async generator that is no context manager, such as a fixture, yields the client to code that
-        // does not enter it.
+        // An async generator without the decorator of a context manager, such as a fixture, yields the
+        // context to code that does not enter it.
         ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
     }
 
@@ -264,7 +264,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             return ContextUses { entered: true, ..fate };
         }
         match called {
-            // These functions cannot enter an asynchronous context, so their use is wrong.
+            // These functions cannot enter an asynchronous context, so passing such a context to them is
+            // wrong.
             "enter_context" | "closing" | "aclosing" => return ContextUses { used_as_value: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
                 return ContextUses { used_as_value: true, ..fate };
@@ -306,7 +307,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Returns true if the call passes its object as the method's first parameter (`self` or `cls`).
+    /// Returns true if the call passes the object before the dot as the method's first parameter (`self` or
+    /// `cls`).
     fn binds_first_parameter(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let first = self.model.parameters(function).first().and_then(|it| self.model.parameter_name(*it));
         callee.kind() == "attribute" && matches!(first, Some("self" | "cls"))
@@ -343,7 +345,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if let Some(left) = assignment.child_by_field_name("left") {
             fate.merge(self.uses_of_target(left, hops));
         }
-        // In `a = b = …`, the assignment to `b` is the value of the assignment to `a`.
+        // In `a = b = …`, the syntax tree contains the assignment to `b` as the value of the assignment to
+        // `a`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
             fate.merge(self.uses_in_assignment(outer, hops));
         }
@@ -430,7 +433,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Returns true if the node is an assignment target, and not a use of a name.
+    /// Returns true if the node assigns a value to a name instead of using its value.
     fn is_binding_target(&self, node: Node<'t>) -> bool {
         let mut at = node;
         for parent in self.model.ancestors(node) {

@@ -1,6 +1,6 @@
-//! Resolves the possible values of an expression, as far as the file determines them. Follows imports, and
-//! the results of calling, awaiting and entering values. If the file does not determine a value, the
-//! expression has no values.
+//! Determines the possible values of an expression from the code of its file. Follows imports, and follows
+//! values that are called, awaited or entered. If the file does not determine a value, the expression has no
+//! values.
 
 // long: one evaluator of expressions, with a function for each kind of node.
 
@@ -64,15 +64,15 @@ impl<'t> FlowValue<'t> {
     }
 }
 
-/// Known values of a file's expressions.
+/// Determines the values of a file's expressions, and caches them.
 pub(super) struct FlowValues<'m, 't> {
     pub(super) model: &'m FileModel<'t>,
-    /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore itself, or
-    /// defines a class with an override's name.
+    /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore, or defines a
+    /// class whose name begins like an override's name.
     pub(super) is_aio: bool,
     /// True if the file imports boto3 or botocore's session.
     pub(super) is_sync: bool,
-    /// Cached values by node, with the remaining depth at which they were resolved.
+    /// Cached values by node. Each entry also contains the depth that remained when the values were resolved.
     cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
     active: RefCell<HashSet<usize>>,
@@ -109,7 +109,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.resolve_values(node, MAX_DEPTH)
     }
 
-    /// Returns true if an expression may have a value for which `wanted` returns true.
+    /// Returns true if `predicate` is true for a value that the expression may have.
     pub(super) fn may_have_value(&self, node: Node<'t>, predicate: impl Fn(&FlowValue<'t>) -> bool) -> bool {
         self.node_values(node).iter().any(predicate)
     }
@@ -128,7 +128,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         {
             return values.clone();
         }
-        // The node's value depends on itself, so the recursion stops here and adds no values.
+        // The values of this node depend on themselves, so the recursion ends here without values.
         if !self.active.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
@@ -197,7 +197,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         bound.iter().flat_map(|bound| self.binding_values(*bound, depth)).collect()
     }
 
-    /// Returns the values that a binding gives to its name.
+    /// Returns the values that a name with this binding may have.
     pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
             FlowBinding::Value(node) => self.resolve_values(node, depth),
@@ -365,7 +365,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         is_plain && !self.is_sync && believe::is_client_name(self.model.text(object))
     }
 
-    /// Returns the values of a member of a class of this file, or of one of its bases in this file.
+    /// Returns the values of a class member. Searches the class and those of its bases that this file
+    /// defines.
     pub(super) fn member_values(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.spend_step()) else { return Vec::new() };
         let own: Vec<FlowBinding<'t>> = self.model.member_bindings(class, name).collect();
@@ -433,8 +434,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.is_decorated(method, &["property", "cached_property"])
     }
 
-    /// Returns true if a decorator turns a generator function into a context manager. Entering this context
-    /// manager returns the yielded value.
+    /// Returns true if a decorator turns a generator function into a context manager. Entering the context
+    /// manager returns the value that the function yields.
     pub(super) fn is_context_manager(&self, function: Node<'t>) -> bool {
         self.is_decorated(function, &["contextmanager", "asynccontextmanager"])
     }
@@ -545,7 +546,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         many.into_iter().flat_map(unpack_value).collect()
     }
 
-    /// Returns true if one of the class's bases is an aiobotocore class that has a coroutine with this name.
+    /// Returns true if a base of the class is an aiobotocore class with a coroutine of this name.
     pub(super) fn inherits_coroutine(&self, class: Node<'t>, name: &str) -> bool {
         self.base_classes(class).into_iter().any(|base| {
             let base = self.model.text(base);
@@ -580,7 +581,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 }
 
-/// Returns a text that equals the name and has the lifetime of the file's text.
+/// Returns a text that equals `name` and lives as long as the text of the file.
 fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.identifier_nodes(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }

@@ -12,8 +12,8 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
-/// Prefixes that are removed from rule names, because they do not distinguish rules: Checkstyle's package
-/// name, and a prefix that many tools write.
+/// Prefixes that are removed from rule names, because they are the same for all rules: Checkstyle's package
+/// name, and a prefix that many other tools write.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
@@ -33,7 +33,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "exception" => is_crash = true,
                 _ => {}
             },
-            // If Checkstyle itself fails on a file, it prints a stack trace.
+            // Checkstyle prints a stack trace if it fails to process a file.
             Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected.add_problem(
@@ -70,7 +70,7 @@ fn read_error(
     input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
-    // If a rule is disabled, Checkstyle reports its results with the severity `ignore`.
+    // Checkstyle uses the severity `ignore` for findings of disabled rules.
     if element.get("severity") == Some("ignore") {
         return;
     }
@@ -92,7 +92,7 @@ fn read_error(
     collected.push(diagnostic);
 }
 
-/// Returns the rule's name as a Checkstyle configuration writes it: `ConstantName` for the class
+/// Returns the rule name that Checkstyle's configuration uses, such as `ConstantName` for the class
 /// `…checks.naming.ConstantNameCheck`.
 fn rule_name(source: &str) -> String {
     let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {

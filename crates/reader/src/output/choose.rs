@@ -1,4 +1,5 @@
-//! Selects the format of an output by its name, by the name of its tool, or by its content.
+//! Selects the format of an output by the name of the format, by the name of the tool, or by the output's
+//! content.
 
 use crate::output::decode;
 use crate::output::format::{OutputContext, OutputFormat};
@@ -12,9 +13,9 @@ const MAX_SAMPLE_BYTES: usize = 256 << 10;
 /// Line formats that are too similar to other formats to be recognised by content.
 const AMBIGUOUS_LINE_FORMATS: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 
-/// Returns the format of an output. `name` is the name of a format or of a tool. For a tool, the content
-/// decides which of the tool's formats it is. Without a name, the content alone decides. Returns `None` if
-/// the name or the content is unknown.
+/// Returns the format of an output. `name` is the name of a format or of a tool. For the name of a tool, the
+/// content determines which of the tool's formats is used. Without a name, only the content determines the
+/// format. Returns `None` if the name is unknown, or if there is no name and the content is not recognised.
 pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let Some(name) = name else { return recognize_format(bytes).or_else(|| detect_line_format(bytes)) };
     let named = OutputFormat::parse(name);
@@ -22,8 +23,8 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
-        // A recognised format is accepted if it belongs to this tool, or to no single tool, because any tool
-        // may print such a format.
+        // The recognised format is used if it belongs to this tool. It is also used if it belongs to no
+        // particular tool, because any tool may print it.
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
             .filter(|named| !named.is_line_based())
@@ -75,8 +76,8 @@ fn begins_as_document(bytes: &[u8]) -> bool {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
 }
 
-/// Returns the first format of the tool that can parse a document, such as an empty list, whose content does
-/// not show its format. Returns `None` for plain text.
+/// Returns the first of the tool's document formats that can parse the output. This is used for documents
+/// whose content does not reveal their format, such as an empty list. Returns `None` for plain text.
 fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     if !begins_as_document(bytes) {
         return None;
@@ -86,8 +87,8 @@ fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     documents.find(|format| read_output(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 
-/// Returns the format that parses the most lines as diagnostics. If several formats parse equally many,
-/// returns the first of them.
+/// Returns the format that parses the most lines as diagnostics. If several formats parse the same number of
+/// lines, returns the first of these formats.
 fn best_format(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
         let report = read_output(*format, bytes, &OutputContext::default());

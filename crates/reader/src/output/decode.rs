@@ -33,14 +33,14 @@ pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollec
         ProblemKind::Bound,
         &format!("the output has {size} bytes: only the lines of the first {most} are read"),
     );
-    // In UTF-16, a line feed also contains the byte `\n`, in either byte order. The end of the kept bytes may
-    // then split a character, which U+FFFD replaces.
+    // In UTF-16, the byte `\n` is one of the two bytes of a line feed, so the cut may split a character.
+    // U+FFFD then replaces this character.
     let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
     decode_text(kept.get(..end).unwrap_or_default())
 }
 
-/// Decodes bytes as text, and removes a byte order mark. UTF-16 is recognised, because PowerShell writes it.
-/// Otherwise the text is UTF-8, with U+FFFD in place of invalid bytes.
+/// Decodes bytes as text, and removes a byte order mark. UTF-16 is supported because PowerShell writes it.
+/// All other text is decoded as UTF-8, with U+FFFD in place of invalid bytes.
 pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
     if is_marked && let Some(text) = DecodedContent::from_bytes(bytes.to_vec()).into_text() {

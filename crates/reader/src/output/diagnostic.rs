@@ -1,4 +1,4 @@
-//! The types for diagnostics, which are the same for all tools.
+//! Defines the types for diagnostics, which all tools share.
 
 use truing_diff::RepoPath;
 
@@ -28,9 +28,10 @@ pub const MAX_NEW_TEXT_BYTES: usize = 64 << 10;
 pub enum DiagnosticLevel {
     /// The tool reports an error.
     Error,
-    /// The tool reports a warning or no level.
+    /// The tool reports a warning, or does not report a level.
     Warning,
-    /// The tool reports a note, an information, a hint, a refactoring or a convention.
+    /// The tool reports a level below a warning: a note, an information, a hint, a refactoring or a
+    /// convention.
     Note,
 }
 
@@ -57,15 +58,15 @@ pub struct Diagnostic {
     pub rule_page: Option<String>,
     /// Short description of the rule, on one line.
     pub title: Option<String>,
-    /// Description of the rule, in Markdown. The Markdown is still untrusted; `truing_core::markdown` makes
-    /// it harmless before the text is posted.
+    /// Description of the rule, in Markdown. The Markdown is untrusted, so `truing_core::markdown` sanitizes
+    /// it before the text is posted.
     pub help: Option<String>,
     /// The tool's tags for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
     pub tags: Vec<String>,
-    /// Alternative fixes, each complete by itself.
+    /// Alternative fixes. Each of them fixes the diagnostic completely.
     pub fixes: Vec<ToolFix>,
-    /// True if the tool proposes a fix that it does not mark as safe, or that it does not apply by default.
-    /// Such a fix is not in `fixes`.
+    /// True if the tool proposes a fix that is not marked as safe or that the tool does not apply by default.
+    /// The list `fixes` does not contain such a fix.
     pub has_unsafe_fix: bool,
     /// True if the tool reports that the diagnostic is suppressed.
     pub suppressed: bool,

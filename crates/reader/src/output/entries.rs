@@ -1,8 +1,8 @@
 //! Parses JSON arrays and objects entry by entry. Malformed entries are skipped, and parsing continues.
 //!
-//! Before an entry is parsed, its end is found by its brackets, without recursion and without memory for its
-//! content. A malformed entry therefore does not affect other entries. An array of millions of entries uses
-//! memory only for the entries that are kept.
+//! The end of an entry is determined by its brackets before the entry is parsed, without recursion and
+//! without copying the entry. A malformed entry therefore does not affect the entries after it. An array with
+//! millions of entries needs memory only for the entries that are kept.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -90,8 +90,8 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     }
 }
 
-/// The first entries of an array, at most `MOST`. Each entry keeps its index, so a malformed entry is `None`.
-/// `null` is parsed as an empty array.
+/// The first `MOST` entries of an array. A malformed entry is stored as `None`, so the other entries keep
+/// their index. `null` is parsed as an empty array.
 #[derive(Debug)]
 pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
@@ -195,14 +195,14 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
     }
 }
 
-/// A whole number. In the JSON, it is a number without a fraction, or a text, because protocol buffers write
-/// some numbers as text.
+/// A whole number. In JSON, this is a number without a fraction or a string, because the JSON of protocol
+/// buffers contains some numbers as strings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WholeNumber(pub(crate) i64);
 
 impl WholeNumber {
-    /// Returns the number as a line or a column. Returns 0 for a negative number, and the largest `u32` for a
-    /// number that exceeds it.
+    /// Returns the number as a line or a column. Returns 0 for a negative number, and the maximum of `u32`
+    /// for a larger number.
     pub(crate) fn to_count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }

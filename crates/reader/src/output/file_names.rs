@@ -1,4 +1,4 @@
-//! Finds files of a tree by the ends of their paths.
+//! Finds the file in a tree to which a path refers, by comparing the ends of paths.
 
 use std::collections::HashMap;
 
@@ -26,8 +26,8 @@ impl<'a> FileNames<'a> {
         self.by_name.is_empty()
     }
 
-    /// Finds the longest end of `path` with which the path of a file ends, and returns this file. Returns
-    /// `None` if no file matches, or if the match is ambiguous.
+    /// Returns the file whose path has the longest end in common with `path`. Returns `None` if no file has
+    /// such an end, or if several files do.
     pub(crate) fn match_longest_suffix(&self, path: &RepoPath) -> Option<RepoPath> {
         let mut rest = path.as_bytes();
         loop {
@@ -35,8 +35,8 @@ impl<'a> FileNames<'a> {
             match named.as_slice() {
                 [one] => return Some((*one).clone()),
                 [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
-                // Several files match. If one of them has exactly this path, it is returned; otherwise the
-                // match is ambiguous.
+                // If several files match, the file with exactly this path is returned; otherwise, the match
+                // is ambiguous.
                 _ => {
                     return named
                         .into_iter()
@@ -47,12 +47,13 @@ impl<'a> FileNames<'a> {
         }
     }
 
-    /// Does the same as [`Self::match_longest_suffix`] for a path that is given as text.
+    /// Does the same as [`Self::match_longest_suffix`], for a path in a string.
     pub(crate) fn match_longest_text_suffix(&self, path: &str) -> Option<RepoPath> {
         self.match_longest_suffix(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
-    /// Returns the file whose path ends with all of `path`, if there is exactly one such file.
+    /// Returns the file whose path ends with the complete `path`. Returns `None` unless exactly one file
+    /// matches.
     pub(crate) fn match_whole_suffix(&self, path: &str) -> Option<RepoPath> {
         match self.files_with_suffix(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),

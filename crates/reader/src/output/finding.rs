@@ -23,22 +23,24 @@ const MAX_SUGGESTED_EDITS: usize = 20;
 const MAX_TITLE_BYTES: usize = 480;
 /// Maximum number of bytes of each part of a finding's rule name: the tool's part and the rule's part.
 const MAX_PART_BYTES: usize = 90;
-/// Prefix added to a tool name that is also the name of a pack.
+/// Prefix for the name of a tool in findings if a pack has the same name.
 const TOOL_PREFIX: &str = "tool-";
 /// Rule name for a diagnostic without a rule.
 pub const NO_RULE: &str = "diagnostic";
 
-/// The severities and categories to which the diagnostics of tools are mapped.
+/// The severities and categories that the findings of tools receive.
 #[derive(Clone, Debug)]
 pub struct DiagnosticMapping {
     /// Severities for the levels error, warning and note.
     pub levels: LevelSeverities,
-    /// Severities that apply to the findings of a rule or a tool at every level. The key is `tool/rule` as
-    /// [`rule_name`] returns it, or `tool`.
+    /// Severities for all findings of a rule or a tool, regardless of their level. The key is `tool/rule`, as
+    /// returned by [`rule_name`], or `tool`.
     pub severities: BTreeMap<String, Severity>,
-    /// Defect categories. The key is `tool/rule`, a tag of the tool, or `tool`, in this order of precedence.
+    /// Defect categories. The key is `tool/rule`, a tag, or `tool`; if several keys match, the first in this
+    /// order applies.
     pub categories: BTreeMap<String, DefectCategory>,
-    /// Names of packs. A tool with such a name gets a prefix in findings: `core` becomes `tool-core`.
+    /// Names of packs that tools must not have in findings. A tool with such a name gets a prefix: `core`
+    /// becomes `tool-core`.
     pub reserved: Vec<String>,
 }
 
@@ -59,9 +61,9 @@ impl Default for LevelSeverities {
 }
 
 impl Default for DiagnosticMapping {
-    /// Maps errors to P1, and warnings and notes to P2, unless the table of known tools contains another
-    /// severity. A security tag of a tool determines the category. All other diagnostics are in the category
-    /// for code rules, unless the table contains another category.
+    /// Maps errors to P1, and warnings and notes to P2, except for tools with other severities in the table
+    /// of known tools. Diagnostics with a security tag get the category of this tag. All other diagnostics
+    /// get the category for code rules, except for tools with other categories in the table.
     fn default() -> Self {
         let categories = [
             ("security", DefectCategory::H),
@@ -79,7 +81,8 @@ impl Default for DiagnosticMapping {
     }
 }
 
-/// Converts diagnostics of one file to findings. Data that all conversions need is computed once.
+/// Converts diagnostics of one file to findings. Data that is the same for all diagnostics is computed only
+/// once.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
     quoted: QuotedSecrets,
@@ -111,8 +114,8 @@ impl<'a> FindingMapper<'a> {
             (self.hide_secrets(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
-        // If a secret was removed from the snippet, the tool's fingerprint is dropped: it may depend on the
-        // lines, so a person could use it to guess the secret.
+        // If the snippet contained a secret, the tool's fingerprint is dropped. The fingerprint may be a hash
+        // of the lines, with which a person could test guesses of the secret.
         let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(OMISSION_MARK));
         let code = CodeDigests {
             tool_fingerprint: fingerprint.map(CodeDigests::digest_tool_fingerprint),
@@ -197,7 +200,7 @@ impl DiagnosticMapping {
     }
 }
 
-/// Returns the name of a tool as it appears in findings.
+/// Returns the name that a tool has in findings.
 pub fn tool_name(tool: &str) -> String {
     let name = rule_name(tool, None, &DiagnosticMapping::default().reserved);
     tool_in_rule_name(&name).to_owned()
@@ -229,8 +232,8 @@ fn sanitize_word(text: &str) -> String {
             _ => '-',
         };
         let is_mark = |letter: char| matches!(letter, '-' | '.');
-        // If a character is replaced by a separator that directly follows another separator, it is left out.
-        // Separators that the tool itself wrote are kept.
+        // A replaced character is left out if the word would otherwise contain two separators in a row.
+        // Separators that the tool itself writes are kept.
         if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
             continue;
         }
@@ -242,7 +245,7 @@ fn sanitize_word(text: &str) -> String {
     word.trim_matches(['-', '.']).to_owned()
 }
 
-/// Returns the title of a finding: the message as one line, cut if it is too long.
+/// Returns the title of a finding: the message as one line, truncated if necessary.
 fn finding_title(message: &str) -> String {
     let mut title = text::strip_line_escapes(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
@@ -271,10 +274,9 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     parts.join("\n\n")
 }
 
-/// Returns the text of the lines after the edits are applied, without a line end after the last line. The
-/// result is empty if the lines are deleted. Returns `None` if an edit is outside the lines or removes the
-/// last line end. Also returns `None` if only whitespace remains, because a suggestion cannot contain only
-/// whitespace.
+/// Returns the text of the lines with the edits applied, without a line end at its end. The result is empty
+/// if the lines are deleted. Returns `None` if an edit changes other lines or removes the last line end. Also
+/// returns `None` if the result is only whitespace, because a suggestion must not consist of whitespace.
 fn edited_lines(file: &FileText<'_>, first_line: u32, last_line: u32, edits: &[ByteEdit]) -> Option<String> {
     let start =
         if first_line == 1 { file.bom_length() } else { file.line_index().line_range(first_line).start };
@@ -286,7 +288,8 @@ fn edited_lines(file: &FileText<'_>, first_line: u32, last_line: u32, edits: &[B
         if edit.range.start < start || edit.range.end > end {
             return None;
         }
-        // Text that is inserted after the last line end belongs to the next line.
+        // An insertion after the last line end would belong to the next line, which is not part of the
+        // finding.
         if edit.range.start == end && end > content_end {
             return None;
         }

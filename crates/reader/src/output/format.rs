@@ -1,5 +1,5 @@
-//! Formats in which tools print diagnostics, and the facts about an output that a format's reader receives in
-//! addition to its bytes.
+//! Defines the formats in which tools print diagnostics, and the facts about an output that its bytes do not
+//! contain.
 
 use truing_diff::RepoPath;
 
@@ -7,8 +7,9 @@ use crate::output::report::DiagnosticReport;
 
 /// Format of diagnostics.
 ///
-/// [`OutputFormat::parse`] finds a format by its name, and
-/// [`recognize_format`](crate::output::recognize::recognize_format) finds it by the content of an output.
+/// [`OutputFormat::parse`] returns the format with a given name, and
+/// [`recognize_format`](crate::output::recognize::recognize_format) recognises the format of an output by the
+/// content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {
     /// SARIF 2.1.0, a standard of OASIS.
@@ -30,7 +31,7 @@ pub enum OutputFormat {
 /// Format of one tool, as an entry of a table.
 ///
 /// The table is `output::known::NAMED`. Its entries refer to functions, so [`OutputFormat`] does not depend
-/// on the modules that parse patterns and the JSON of tools:
+/// on the modules that parse patterns and tools' JSON:
 ///
 /// * `output::parse` searches a name first among the formats with their own variant, and then in the table.
 /// * `output::read` calls `parse`.
@@ -41,17 +42,16 @@ pub struct NamedFormat {
     /// Name in a configuration: ASCII lower case, digits and `-`. The name is unique and differs from the
     /// names of the formats in [`OutputFormat::OWN`].
     pub name: &'static str,
-    /// Name of the tool, if the format belongs to one tool. The name is used for diagnostics if
-    /// [`OutputContext::tool`] is empty.
+    /// Name of the tool to which the format belongs; empty if the format does not belong to one tool. The
+    /// name is used for diagnostics if [`OutputContext::tool`] is empty.
     pub tool: &'static str,
     /// True if the format consists of text lines that a pattern parses.
     pub is_lines: bool,
-    /// Function that parses diagnostics. The function must not panic on any bytes. It collects diagnostics
-    /// with [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
+    /// Parses an output in this format. Must not panic for any bytes. Collects diagnostics with
+    /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
     pub parse: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
-    /// Function that returns true if the bytes are in this format. It examines only the beginning of the
-    /// bytes, or needs linear time. If a format cannot be distinguished from others, its function always
-    /// returns false.
+    /// Returns true if an output is in this format. Examines only the beginning of the output, or needs
+    /// linear time. Always returns false for a format that cannot be distinguished from other formats.
     pub matches: fn(&[u8]) -> bool,
 }
 
@@ -86,24 +86,24 @@ impl OutputFormat {
 /// Facts about an output that its bytes do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputContext<'a> {
-    /// Absolute paths of the tree's roots on the machine where the tool ran. If one root is inside of
-    /// another, the inner root applies.
+    /// Absolute paths of the tree's roots on the machine where the tool ran. If a path is inside of several
+    /// roots, the innermost root applies.
     pub roots: &'a [String],
-    /// Folder of the tree in which the tool ran, if this is not the root. Relative paths in the output begin
-    /// at this folder.
+    /// Folder in which the tool ran, relative to the root of the tree. `None` if the tool ran at the root.
+    /// Relative paths in the output refer to this folder.
     pub folder: Option<&'a RepoPath>,
-    /// Name of the tool, used if the output contains no tool name. If this field is empty, the format's own
-    /// name is used.
+    /// Name of the tool for diagnostics if the output itself contains no tool name. If this field is empty,
+    /// the format's own name is used.
     pub tool: &'a str,
-    /// Files of the tree. They are needed for formats that name files without their folders. The list is
+    /// Files of the tree. The list is needed for formats that contain file names without folders. The list is
     /// empty if the files are unknown.
     pub files: &'a [RepoPath],
-    /// Files of the tree whose names would be read as a different path ([`unusual_names`]). If a path in the
-    /// output is exactly such a name, as text or in a URL, it refers to this file.
+    /// Files of the tree whose names look like another path ([`unusual_names`]). If the output contains
+    /// exactly such a name, as text or in a URL, the name refers to this file.
     ///
     /// [`unusual_names`]: crate::output::path::unusual_names
     pub unusual: &'a [RepoPath],
-    /// True if the tool may have run on another machine. If so, a root that the output itself names is also
+    /// True if the tool may have run on another machine. In that case, a root that the output states is also
     /// accepted.
     pub is_foreign: bool,
 }

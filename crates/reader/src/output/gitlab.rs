@@ -1,5 +1,5 @@
-//! GitLab's code quality report: one JSON array of entries in the format of Code Climate's issues, limited to
-//! the fields that GitLab supports.
+//! Parses GitLab's code quality report: a JSON array in the format of Code Climate's issues, limited to the
+//! fields that GitLab supports.
 //!
 //! Columns are ignored, because the format does not specify their unit.
 

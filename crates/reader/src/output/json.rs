@@ -1,9 +1,9 @@
-//! JSON formats that each belong to one tool. They contain more than the shared formats: the ends of
-//! locations, fixes, and pages about rules.
+//! Parses JSON formats that each belong to a single tool. These formats contain details that shared formats
+//! lack: ends of locations, fixes, and pages about rules.
 //!
-//! Each reader is a function with the signature that [`NamedFormat`](crate::output::format::NamedFormat)
-//! requires. The unit of columns, and whether ends are exclusive, were determined from the tool's
-//! documentation and from its output for lines with non-ASCII characters.
+//! Each parser is a function with the signature in [`NamedFormat`](crate::output::format::NamedFormat). The
+//! tools' documentation and their output for lines with non-ASCII characters show the unit of columns and
+//! whether ends are exclusive.
 
 pub(crate) mod cargo;
 pub(crate) mod go;

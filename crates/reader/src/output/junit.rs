@@ -1,11 +1,11 @@
 //! Reads JUnit's XML, as Ant, Maven, pytest and other tools write it. Each failure or error of a test case
-//! becomes a diagnostic, if its location is known.
+//! with a known location becomes a diagnostic.
 //!
-//! The format has no official definition. The location of a failure is in the attributes `file` and `line` of
-//! the failure, of its test case, or of an enclosing suite. The location may also be in the text of the
-//! failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). If the text contains a file name
-//! without a folder, the folder is derived from the class of the test or of the stack frame. In reports of
-//! linters, the name of a suite is the file's name, and the text contains `line 2, col 7`.
+//! The format has no official definition. The location is in the attributes `file` and `line` of the failure,
+//! of its test case, or of an enclosing suite. The location may also be in the text of the failure
+//! (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). If the text contains a file name without
+//! folders, the folder is derived from the class of the test or stack frame. In reports of linters, the suite
+//! has the name of the file, and the text contains `line 2, col 7`.
 
 use std::sync::LazyLock;
 
@@ -41,7 +41,8 @@ static FILE_LOCATION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(place).expect("the pattern of places")
 });
 
-/// Pattern for a stack frame of the JVM, which names the class, and the file without its folder.
+/// Pattern for a stack frame of the JVM, which contains the class, and the name of the file without its
+/// folder.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     let frame = concat!(
         r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt",
@@ -68,13 +69,13 @@ struct JunitCase {
     name: String,
     class: String,
     suite: String,
-    /// Package of the suite: `ruff` for `org.ruff`.
+    /// Package name of the suite, such as `ruff` for `org.ruff`.
     package: String,
     file: Option<String>,
     line: u32,
 }
 
-/// Failure whose text is being read.
+/// A failure whose text has not been read completely.
 struct JunitFailure {
     /// Name of the element: `failure` or `error`.
     rule: String,
@@ -85,12 +86,12 @@ struct JunitFailure {
     text: String,
 }
 
-/// Suite that is open.
+/// A suite whose end has not been reached.
 struct JunitSuite {
     name: String,
     package: String,
     file: Option<String>,
-    /// True if lines count from 0, as pytest writes them with `junit_family=xunit1`.
+    /// True if lines count from 0, as in pytest's output with `junit_family=xunit1`.
     is_zero_based: bool,
 }
 
@@ -188,7 +189,7 @@ fn read_failure(element: &XmlElement) -> JunitFailure {
     }
 }
 
-/// Finds the files of failures.
+/// Determines the locations of failures.
 struct FailurePlaces<'a> {
     paths: PathResolver,
     files: FileNames<'a>,
@@ -242,8 +243,8 @@ fn report_failure(
     collected.push(diagnostic);
 }
 
-/// Returns the rule that a linter's failure reports. It is the part of the test case's name after the
-/// package. If that is missing, it is the type of the failure.
+/// Returns the rule that a linter's failure reports. This is the part of the test case's name after the
+/// package, or else the type of the failure.
 fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
@@ -252,8 +253,8 @@ fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
 
 impl FailurePlaces<'_> {
     /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. A
-    /// failure is from a linter if the name of its suite is a file name, and neither the case nor the failure
-    /// has a file.
+    /// failure comes from a linter if the name of its suite is a file name, and neither the test case nor the
+    /// failure has a file.
     fn linter_place(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
@@ -319,8 +320,9 @@ impl FailurePlaces<'_> {
         found.into_iter().map(|(_, path, line)| (path, line)).collect()
     }
 
-    /// Returns the file that a text names. If `class` is a package path (`example.com/shop/pkg/cart`), a file
-    /// name without a folder is searched in this package.
+    /// Returns the file to which a file name in a failure's text refers. If `class` is a package path
+    /// (`example.com/shop/pkg/cart`), the file may be named without its folder and is then searched in this
+    /// package.
     fn find_file(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {

@@ -1,6 +1,6 @@
-//! Known tools. [`NAMED`] lists the formats that belong to one tool. [`KnownTool`] describes by which signs a
-//! repository uses a tool, how the tool is run, and the severity of its diagnostics. The tools are listed in
-//! a data file, `tools.toml`.
+//! Known tools. [`NAMED`] lists the formats that belong to one tool. [`KnownTool`] describes a tool: the
+//! signs that a repository uses it, the command that runs it, and the severity of its diagnostics. The data
+//! file `tools.toml` lists the tools.
 
 use std::sync::LazyLock;
 
@@ -26,8 +26,8 @@ pub use tool::{
 /// Table of the tools.
 const TOOLS: &str = include_str!("../../tools.toml");
 
-/// Creates the entry of a format whose lines are read by a pattern. The format is never recognised by its
-/// content, because lines of different formats are too similar.
+/// Creates the entry of a format whose lines are read by a pattern. Such a format is never recognised by
+/// content, because the lines of different formats are too similar.
 macro_rules! lines {
     ($name:literal, $tool:literal, $row:ident) => {
         NamedFormat {
@@ -51,7 +51,7 @@ macro_rules! json {
     };
 }
 
-/// Formats of single tools, by name.
+/// Formats that belong to one tool, sorted by name.
 pub static NAMED_FORMATS: &[NamedFormat] = &[
     json!("ast-grep-json", "ast-grep", search::read_ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
     json!(
@@ -149,14 +149,15 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     lines!("yamllint", "yamllint", YAMLLINT),
 ];
 
-/// Returns the tools of `tools.toml`, in the order of their names. If the file were malformed, the list would
-/// be empty; a test ensures that it is not.
+/// Returns the tools of `tools.toml`, in the order of their names. A malformed file would result in an empty
+/// list; a test ensures that the file is well-formed.
 pub fn known_tools() -> &'static [KnownTool] {
     static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
     &KNOWN_TOOLS
 }
 
-/// Finds a tool by its name, or by a name that its outputs use. Letter case does not matter.
+/// Returns the tool with this name. The name may also be one that the tool's output contains. Letter case
+/// does not matter.
 pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
     known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))

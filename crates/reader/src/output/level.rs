@@ -1,4 +1,4 @@
-//! Words that tools use for severity levels.
+//! Maps the words of tools for severity levels to levels.
 
 use crate::output::diagnostic::DiagnosticLevel;
 
@@ -40,7 +40,7 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("warning", DiagnosticLevel::Warning),
 ];
 
-/// Returns the level that a word stands for. Letter case does not matter. Returns `None` for an unknown word.
+/// Returns the level for a word, in upper or lower case. Returns `None` for an unknown word.
 pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)

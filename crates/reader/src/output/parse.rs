@@ -1,4 +1,4 @@
-//! Looks up formats by name.
+//! Finds formats by name.
 
 use crate::output::format::OutputFormat;
 use crate::output::known::NAMED_FORMATS;

@@ -1,8 +1,8 @@
 //! Converts paths in tool output to paths in the tree.
 //!
-//! A tool may write a path relative to its working folder, as an absolute path of the machine where it ran,
-//! as a `file://` URL, or as a Windows path. The result is either a path in the tree that is not in a git
-//! folder, or an error that names the path.
+//! A path in a tool's output may be relative to the tool's working folder, an absolute path on the tool's
+//! machine, a `file://` URL, or a Windows path. The result is a path in the tree and outside of git folders,
+//! or an error that contains the original path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub enum PathError {
     /// The path is a URL with a scheme other than `file`.
     #[error("{0} is no path of a file")]
     Address(String),
-    /// The path is outside of every known root, or leads out of the tree.
+    /// The path is outside of all known roots, or `..` parts lead out of the tree.
     #[error("{0} is outside of the tree")]
     OutsideTree(String),
     /// The path is absolute, and no root is known.
@@ -39,7 +39,7 @@ pub enum PathError {
     NoFile(String),
 }
 
-/// Parts of an absolute path, from the root of its file system.
+/// The parts of an absolute path, beginning at the root of the file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct AbsolutePath {
     /// Volume: `c:` for a drive, `\\host` for a network share, or empty for a path without a volume, which
@@ -72,8 +72,8 @@ impl PathResolver {
         Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
     }
 
-    /// Adds a root that the output itself names. It is ignored if it is the root of a file system. It is also
-    /// ignored if other roots are known and the tool ran on this machine.
+    /// Adds a root that the output itself contains. Such a root is ignored if it is the root of a file
+    /// system, or if other roots are known and the tool ran on this machine.
     pub fn add_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.components.is_empty() {
             self.roots.push(root);
@@ -95,8 +95,8 @@ impl PathResolver {
         if is_file_uri(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
     }
 
-    /// Returns the file with this unusual name, relative to the folder or to the root. The name is compared
-    /// as it is: backslashes, drives and schemes have no special meaning in it.
+    /// Returns the file with this unusual name, relative to the folder or to the root. Backslashes, drives
+    /// and schemes have no special meaning in `name`.
     pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
@@ -121,8 +121,8 @@ impl PathResolver {
         self.resolve_bytes(&path, uri)
     }
 
-    /// Resolves the path `relative` below the absolute path `base`. Both are already decoded. `written` is
-    /// the path as errors show it.
+    /// Resolves the path `relative` below the absolute path `base`. Both paths must be percent-decoded.
+    /// Errors show `written_path` as the path.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl PathResolver {
         self.path_in_tree(AbsolutePath { volume: base.volume.clone(), components: parts }, written_path)
     }
 
-    /// Resolves the path `relative` below the folder `base`, which is itself a relative path. Both are
-    /// already decoded. `written` is the path as errors show it.
+    /// Resolves the path `relative` below the folder `base`, which is itself a relative path. Both paths must
+    /// be percent-decoded. Errors show `written_path` as the path.
     ///
     /// # Errors
     ///
@@ -180,8 +180,9 @@ impl PathResolver {
 }
 
 impl AbsolutePath {
-    /// Parses an absolute path written as text. An absolute path begins with a separator, a drive or a host.
-    /// Returns `None` for a relative path, and for a path that leads above the root of its file system.
+    /// Parses an absolute path, which is not percent-encoded. An absolute path begins with a separator, a
+    /// drive or a host. Returns `None` for a relative path, and for a path that leads above the root of its
+    /// file system.
     fn from_text(path: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
         // This prefix is the Windows form for long paths.
@@ -203,8 +204,8 @@ impl AbsolutePath {
         Some(Self { volume, components: join_parts(Vec::new(), rest)? })
     }
 
-    /// Parses an absolute path that is written as a `file:` URL or as a percent-encoded path. Returns `None`
-    /// for anything else.
+    /// Parses an absolute path in a `file:` URL or with percent escapes. Returns `None` if the text is not
+    /// such a path.
     pub fn from_uri(uri: &str) -> Option<Self> {
         if uri.len() > MAX_PATH_BYTES {
             return None;
@@ -213,7 +214,8 @@ impl AbsolutePath {
         Self::from_text(&path)
     }
 
-    /// Appends a decoded relative path. Returns `None` if the result would be above the root.
+    /// Appends a relative path, which is not percent-encoded. Returns `None` if the result would be above the
+    /// root.
     pub fn join(&self, relative: &[u8]) -> Option<Self> {
         Some(Self { volume: self.volume.clone(), components: join_parts(self.components.clone(), relative)? })
     }
@@ -230,7 +232,7 @@ impl AbsolutePath {
         (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), components: parts })
     }
 
-    /// Returns the parts below `root`, if the path is within it.
+    /// Returns the parts of this path below `root`. Returns `None` if the path is not within `root`.
     fn strip_root(&self, root: &Self) -> Option<&[Vec<u8>]> {
         let (first, below) = self.components.split_at_checked(root.components.len())?;
         let is_within = self.volume == root.volume
@@ -244,8 +246,8 @@ impl AbsolutePath {
     }
 }
 
-/// Returns the files whose names a tool's reader would misread as a different path. Such a name contains a
-/// backslash, begins like a drive or a URL, is in quotes, or is not valid text.
+/// Returns the files whose names would be interpreted as a different path if a tool printed them. Such a name
+/// contains a backslash, begins like a drive or a URL, is in quotes, or is not valid UTF-8.
 pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
     let plain = PathResolver::default();
     let is_usual = |path: &RepoPath| {
@@ -256,10 +258,10 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
     files.filter(|path| path.is_safe_to_write() && !is_usual(path)).cloned().collect()
 }
 
-/// Guesses the root of the tree on the tool's machine, from paths that are outside of every known root. For
-/// each path, the longest end that is the path of a file in the tree is searched. The part of the path before
-/// this end is a candidate for the root. The candidate that most paths share is returned. Returns `None` if
-/// no path ends like a file of the tree, or if several candidates have the most paths.
+/// Guesses the root of the tree on the machine of the tool, from paths that are outside of all known roots.
+/// For each path, finds its longest end that is the path of a file in the tree. The part before this end is a
+/// candidate for the root. Returns the most frequent candidate. Returns `None` if no path ends with the path
+/// of a file in the tree, or if several candidates are equally frequent.
 pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside_paths.iter().collect();
@@ -290,7 +292,8 @@ fn is_file_uri(text: &str) -> bool {
 }
 
 /// Returns the decoded path of a `file:` URL (RFC 8089). The URL may have no host, the local host, or the
-/// host of a network share. Some tools write a drive in place of the host.
+/// host of a network share; a few tools put a drive in place of the host. Some tools write a drive in place
+/// of the host.
 fn decode_file_uri(uri: &str) -> Vec<u8> {
     let rest = uri.get(5..).unwrap_or_default();
     let Some(after) = rest.strip_prefix("//") else {
@@ -329,8 +332,7 @@ fn has_scheme(path: &[u8]) -> bool {
     })
 }
 
-/// Joins the parts of a folder and of a path below it. Returns `None` if `..` parts of the path lead above
-/// the first part.
+/// Joins the parts of a folder and of a path below it. Returns `None` if `..` leads above the root.
 fn join_parts(mut components: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         match part {

@@ -1,9 +1,9 @@
 //! Reads diagnostics from lines of text, as compilers print them: a path, a line number, usually a column,
 //! and a message.
 //!
-//! A [`LinePattern`] is a row of [`table`]. It contains regular expressions with named groups, and the units
-//! of the columns in these groups. If no expression matches a line, this is not an error, because tools also
-//! print headings, source code and summaries.
+//! A [`LinePattern`] is a row of [`table`], with regular expressions and with the units of columns. It
+//! contains regular expressions with named groups, and the units of the columns in these groups. A line that
+//! no expression matches is not an error, because tools also print headings, source code and summaries.
 
 use regex::{Captures, Regex};
 
@@ -31,7 +31,7 @@ const MAX_LINE_CHARS: usize = 8 << 10;
 pub struct LinePattern {
     /// Name of the format in a configuration.
     pub name: &'static str,
-    /// Tool that prints such lines, if there is only one.
+    /// Tool that prints such lines; empty if several tools do.
     pub tool: &'static str,
     /// Expressions for a whole line with a diagnostic. The first one that matches applies.
     pub line_expressions: &'static [&'static str],
@@ -39,13 +39,13 @@ pub struct LinePattern {
     /// line.
     pub failure: &'static str,
     /// Expressions for lines that the tool prints in addition to diagnostics, such as headings and totals.
-    /// The group `total` is the number of diagnostics that the tool states; the group `none` matches if the
-    /// tool states that there are none.
+    /// The group `total` matches the number of diagnostics according to the tool. The group `none` matches if
+    /// there are no diagnostics.
     pub summary_expressions: &'static [&'static str],
     /// Expressions for lines after a diagnostic that show its code or explain it.
     pub excerpt_expressions: &'static [&'static str],
     pub unit: ColumnUnit,
-    /// Units for columns of certain rules, by the beginning of the rule's name, if they differ from `unit`.
+    /// Units of columns that differ from `unit` for certain rules, by the beginning of the rule's name.
     pub units_by_rule_prefix: &'static [(&'static str, ColumnUnit)],
     /// True if the end column is inclusive.
     pub end_is_inclusive: bool,
@@ -57,7 +57,7 @@ pub struct LinePattern {
     pub notes_are_context: bool,
 }
 
-/// Expression for a line such as ` ^~~~`, with which compilers point at a part of the line above.
+/// Expression for a line such as ` ^~~~`, with which compilers mark a part of the preceding line.
 const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
 /// Compiles expressions. A malformed expression is left out; a test of the table detects this.
@@ -65,14 +65,14 @@ fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
     expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
 }
 
-/// Numbers that are counted while a text is read.
+/// Counts of lines and diagnostics while an output is parsed.
 #[derive(Debug, Default)]
 struct LineCounts {
     /// Number of lines that are understood: diagnostics, failures and totals.
     parsed_lines: u64,
     /// Number of notes that belong to another diagnostic, and are not diagnostics themselves.
     notes: u64,
-    /// Largest total of diagnostics that a line of the output states.
+    /// Largest number of diagnostics that the tool itself states.
     total: Option<u64>,
 }
 
@@ -166,7 +166,8 @@ impl LinePattern {
         true
     }
 
-    /// Returns the range that the groups of a line describe. A number that is too large is ignored.
+    /// Returns the range of a diagnostic from the groups that match its line and columns. Numbers that are
+    /// too large are ignored.
     fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> DiagnosticRange {
         let number = |name: &str| group(name).and_then(|digits| digits.parse::<u32>().ok());
         let Some(line) = number("line") else { return DiagnosticRange::File };
@@ -182,8 +183,8 @@ impl LinePattern {
                 let end = end.saturating_add(u32::from(self.end_is_inclusive));
                 DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
-            // An end on another line is ignored: it is the end of a whole definition, but the diagnostic is
-            // about the first line.
+            // An end on another line is ignored, because it is the end of a whole definition and the
+            // diagnostic concerns the first line.
             (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
     }

@@ -1,7 +1,7 @@
-//! Range in a file as a tool reports it: lines, columns or offsets, in the tool's unit.
+//! A range in a file as a tool reports it: lines with columns, or offsets, in the tool's unit.
 //!
-//! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) finds the
-//! bytes of a range in a file.
+//! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) determines
+//! the bytes to which a range refers.
 
 /// Unit in which a tool counts columns and offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,8 +25,8 @@ pub enum DiagnosticRange {
     Offsets(OffsetSpan),
 }
 
-/// Position in a line. If the position has no column, it depends on its use: as the start of a span, it is
-/// the beginning of the line. As the end, it is the end of the line, before the line break.
+/// A position in a line. Without a column, the position at the start of a span is the beginning of the line.
+/// At the end of a span, it is the end of the line, before the line break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinePosition {
     line: u32,
@@ -52,7 +52,7 @@ pub struct OffsetSpan {
 
 impl LinePosition {
     /// Creates a position from a line and a column, both from 1. Returns `None` for the line 0. Column 0
-    /// means that there is no column, because many tools print 0 if they know only the line.
+    /// means that the column is unknown, because many tools print 0 in this case.
     pub fn new(line: u32, column: Option<u32>) -> Option<Self> {
         (line > 0).then_some(Self { line, column: column.filter(|column| *column > 0) })
     }
@@ -70,7 +70,7 @@ impl LinePosition {
 
 impl LineSpan {
     /// Creates a span. Returns `None` if the end is before the start. An end without a column is the end of
-    /// its line.
+    /// the line.
     pub fn new(start: LinePosition, end: LinePosition, unit: ColumnUnit) -> Option<Self> {
         let key = |position: LinePosition, default_column: u32| {
             (position.line, position.column.unwrap_or(default_column))
@@ -115,8 +115,8 @@ impl OffsetSpan {
 }
 
 impl DiagnosticRange {
-    /// Creates a range of whole lines from `first` to `last`, both counted from 1 and inclusive. All numbers
-    /// that a tool prints are accepted: line 0 means the whole file, and a last line before the first one is
+    /// Creates a range of whole lines from `first_line` to `last_line`, both inclusive and counted from 1.
+    /// Numbers are never rejected: line 0 means the whole file, and a last line before the first line is
     /// ignored.
     pub fn from_lines(first_line: u32, last_line: u32) -> Self {
         let start = LinePosition { line: first_line, column: None };
@@ -135,9 +135,9 @@ impl DiagnosticRange {
         }
     }
 
-    /// Creates the range of a diagnostic from a start and an exclusive end. Each is a line and a column. All
-    /// numbers that a tool prints are accepted: line 0 means the whole file, and an end before the start is
-    /// ignored. [`DiagnosticRange::from_exact`] creates the range of an edit.
+    /// Creates the range of a diagnostic from a start and an exclusive end. Start and end each consist of a
+    /// line and a column. Numbers are never rejected: line 0 means the whole file, and an end before the
+    /// start is ignored. For the range of an edit, use [`DiagnosticRange::from_exact`].
     pub fn from_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
             return Self::from_lines(start.0, end.0);
@@ -148,9 +148,9 @@ impl DiagnosticRange {
         Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
-    /// Creates the range of an edit from a start and an exclusive end. Each is a line and a column. Returns
-    /// `None` if a line or a column is 0, or if the end is before the start, because an edit's range must not
-    /// be guessed.
+    /// Creates the range of an edit from a start and an exclusive end. Start and end each consist of a line
+    /// and a column. Returns `None` if a line or a column is 0, or if the end is before the start. Unlike a
+    /// diagnostic, an edit needs an exact range.
     pub fn from_exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
         if start.1 == 0 || end.1 == 0 {
             return None;

@@ -1,10 +1,10 @@
-//! Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one result in JSON (`rdjson`), or a
+//! Parses Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one JSON document (`rdjson`), or one
 //! diagnostic on each line (`rdjsonl`).
 //!
 //! Lines and columns count from 1, columns are bytes of UTF-8, and ends are exclusive. A range without
-//! columns consists of whole lines, including the last one. A range without an end is empty. As in all JSON
-//! of protocol buffers, a number may be written as text, an enumeration value as a number, and an unset field
-//! as `null`.
+//! columns consists of whole lines, including its last line. A range without an end is empty. As in all JSON
+//! of protocol buffers, a number may be a string, an enumeration value may be a number, and an unset field
+//! may be `null`.
 
 use std::ops::ControlFlow;
 
@@ -140,7 +140,7 @@ pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     collected.finish()
 }
 
-/// Fields of a result that apply to diagnostics that do not contain them.
+/// Fields of a result that are used for diagnostics which lack them.
 struct RdjsonDefaults {
     source: Option<RdjsonSource>,
     severity: Option<RdjsonSeverity>,
@@ -193,7 +193,7 @@ fn read_diagnostic(
     collected.push(diagnostic);
 }
 
-/// Returns the range of a diagnostic. If the range is invalid, its columns are ignored.
+/// Returns the range of a diagnostic. If the range is invalid, only its lines are used.
 fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
     exact_range(span).unwrap_or_else(|| {
         let line = |place: Option<RdjsonPosition>| {
@@ -203,7 +203,7 @@ fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
     })
 }
 
-/// Returns the range if it is valid according to the format, or else `None`.
+/// Returns the range if it conforms to the format. Returns `None` otherwise.
 fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);

@@ -1,4 +1,4 @@
-//! Recognises the format of an output by its content.
+//! Recognises the format of an output by the output's content.
 
 use std::ops::ControlFlow;
 
@@ -14,14 +14,14 @@ use crate::output::xml::{XmlPart, XmlParts};
 
 /// Maximum number of fields of a document that are examined.
 const MAX_FIELDS: usize = 100;
-/// Maximum number of parts of an XML document that are examined. The first element determines the format.
+/// Maximum number of parts of an XML document that are searched for the first element, which determines the
+/// format.
 const MAX_PARTS: usize = 100;
 
 type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
 /// Returns the format of an output, which is recognised by its content. Returns `None` if the output is
-/// empty, too large, or in no known format. Also returns `None` for `[]`, because it is valid in many
-/// formats.
+/// empty, too large, or in no known format. Also returns `None` for `[]`, which is valid in many formats.
 pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
@@ -48,8 +48,8 @@ fn recognize_object(text: &str) -> Option<OutputFormat> {
         |name: &str, prefix: char| fields.get(name).is_some_and(|value| value.get().starts_with(prefix));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
     let is_versioned = fields.get("version").is_some_and(|version| {
-        // Older versions than 2.1.0 are also recognised as SARIF. The SARIF reader then rejects them with an
-        // error that names the version.
+        // Versions before 2.1.0 are also recognised as SARIF. The SARIF parser then rejects the output with
+        // an error that contains the version.
         ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
     });
     if starts("runs", '[') && (schema || is_versioned) {

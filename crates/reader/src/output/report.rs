@@ -1,4 +1,4 @@
-//! Collects the diagnostics of one output within bounds.
+//! Collects the diagnostics of one output, with limits on their number and size.
 
 use std::collections::BTreeSet;
 
@@ -21,27 +21,27 @@ pub const MAX_TOOLS: usize = 100;
 pub const MAX_PROBLEMS: usize = 20;
 /// Maximum number of lines that are listed as not understood.
 pub const MAX_OTHER_LINES: usize = 3;
-/// Maximum number of paths outside of the tree that are kept.
+/// Maximum number of paths outside of the tree that are recorded for one output.
 pub const MAX_OUTSIDE: usize = 1000;
 /// Maximum number of files that are listed as not examined by the tool.
 pub const MAX_IGNORED: usize = 10_000;
 /// Maximum length of a problem's text, in characters.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
-/// Diagnostics that could be read from an output, and the problems with the rest.
+/// The diagnostics of an output, and the problems with parts that could not be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DiagnosticReport {
     /// Diagnostics in the order of the output.
     pub diagnostics: Vec<Diagnostic>,
-    /// Tools that the output names, also those without findings; at most [`MAX_TOOLS`].
+    /// Tools that the output mentions, even without findings; at most [`MAX_TOOLS`].
     pub tools: BTreeSet<String>,
     /// The first [`MAX_PROBLEMS`] problems.
     pub problems: Vec<ReportProblem>,
     /// Number of further problems.
     pub more_problems: u64,
-    /// Number of entries that are left out of the diagnostics: malformed entries, entries without a location
-    /// in the tree, and entries beyond a bound. In a damaged output, entries after the damage are not
-    /// counted, because they cannot be separated from each other.
+    /// Number of entries that are not in `diagnostics`: malformed entries, entries without a location in the
+    /// tree, and entries beyond a limit. If an output is damaged, entries after the damage are not counted,
+    /// because their boundaries are unknown.
     pub left_out: u64,
     /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
     pub other_lines: Vec<String>,
@@ -66,9 +66,9 @@ pub struct ReportProblem {
 pub enum ProblemKind {
     /// The output could not be read, or only its beginning could be read.
     Unreadable,
-    /// No line of a text was understood.
+    /// None of the lines was understood.
     NoLine,
-    /// An entry, or a part of it, was malformed and is left out.
+    /// An entry is malformed, or a part of it, and is left out.
     Entry,
     /// An entry refers to no file.
     NoFile,
@@ -80,7 +80,7 @@ pub enum ProblemKind {
     Tool,
 }
 
-/// Builds a report. All texts that are added are cleaned, and all numbers of entries are limited.
+/// Builds a report from the parts of an output. Cleans all texts, and limits the number of entries.
 #[derive(Debug, Default)]
 pub struct DiagnosticCollector {
     report: DiagnosticReport,
@@ -96,8 +96,8 @@ impl DiagnosticCollector {
         Self::default()
     }
 
-    /// Adds a diagnostic after cleaning its texts and limiting their length. A diagnostic without a message,
-    /// or with a path outside of the tree, is left out and reported as a problem.
+    /// Adds a diagnostic with cleaned and shortened texts. A diagnostic without a message, or with a path
+    /// outside of the tree, is left out and reported as a problem.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
             return self.count_beyond_limit();
@@ -125,7 +125,7 @@ impl DiagnosticCollector {
         }
     }
 
-    /// Counts a diagnostic that exceeds the bound, without storing it.
+    /// Counts a diagnostic beyond the limits without storing it.
     pub fn count_beyond_limit(&mut self) {
         self.excess_count += 1;
     }
@@ -201,8 +201,8 @@ impl DiagnosticCollector {
         self.report.diagnostics.len() as u64 + self.report.left_out + self.excess_count
     }
 
-    /// Returns true if the maximum number or the maximum size of diagnostics is reached. Further diagnostics
-    /// are only counted.
+    /// Returns true if the maximum number or the maximum size of diagnostics is reached. In that case,
+    /// further diagnostics are only counted.
     pub fn is_full(&self) -> bool {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }
@@ -225,8 +225,8 @@ impl DiagnosticCollector {
         if self.excess_count > 0 {
             let (beyond, kept) =
                 (format_count(self.excess_count, "diagnostic"), self.report.diagnostics.len());
-            // If the list of problems is full, the problem of the exceeded bound replaces the last one,
-            // because it is the most important problem.
+            // If the list of problems is full, the problem of the exceeded limit replaces the last problem,
+            // because it is the most important one.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;

@@ -1,4 +1,4 @@
-//! Resolves the ranges and fixes that tools report to lines and bytes of a file.
+//! Determines the lines and bytes of a file to which the ranges and fixes of tools refer.
 
 use std::ops;
 use std::sync::OnceLock;
@@ -10,11 +10,11 @@ use crate::lines::LineIndex;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 
-/// Approximate distance in bytes between two consecutive offsets of the index that stores character counts.
-/// To find a position, the characters of at most about this many bytes are counted.
+/// Approximate distance in bytes between two entries of the index of character counts. To find a position,
+/// characters are counted within approximately this number of bytes.
 const STRIDE: usize = 4 << 10;
 
-/// File as it was when the tool examined it.
+/// The content of a file as the tool examined it.
 #[derive(Debug)]
 pub struct FileText<'a> {
     lines: LineIndex<'a>,
@@ -72,7 +72,7 @@ pub enum ToolFixError {
     /// The fix changes another file.
     #[error("the fix changes {0}")]
     OtherFile(RepoPath),
-    /// A range of the fix cannot be resolved to bytes of the file.
+    /// A range of the fix does not correspond to bytes of the file.
     #[error(transparent)]
     UnresolvedRange(#[from] RangeError),
     /// Two edits of the fix overlap, or insert at the same place.
@@ -115,15 +115,15 @@ impl<'a> FileText<'a> {
         self.bom_bytes
     }
 
-    /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the line's
-    /// end is accepted. If a range ends at the beginning of a line, the last line of the range is the line
-    /// before. A range that begins directly after the file's last line counts as a range on the last line. A
-    /// file without lines is treated as if it had one line. A range of the whole file is reported as line 1.
+    /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the end of
+    /// the line is accepted. If the range ends at the beginning of a line, the preceding line is the last
+    /// line. A range that begins directly after the last line of the file refers to the last line. A file
+    /// without lines is treated like a file with one line. The whole file is reported as line 1.
     ///
     /// # Errors
     ///
-    /// The first line or an offset is not in the file. A last line beyond the end of the file is not an
-    /// error; it is replaced by the file's last line.
+    /// The first line or an offset is outside of the file. If only the last line is beyond the end of the
+    /// file, the file's last line is used instead.
     pub fn range_lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
@@ -151,7 +151,7 @@ impl<'a> FileText<'a> {
     ///
     /// # Errors
     ///
-    /// The range is the whole file, or one of its positions is not in the file.
+    /// The range is the whole file, or one of its positions is outside of the file.
     pub fn byte_range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
             DiagnosticRange::File => Err(RangeError::WholeFile),
@@ -163,13 +163,13 @@ impl<'a> FileText<'a> {
     fn span_range(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
         let start = self.position_offset(span.start(), span.unit(), false)?;
         let end = self.position_offset(span.end(), span.unit(), true)?;
-        // A span's end is never before its start in lines and columns, so its end offset is not smaller
-        // either.
+        // In a span, the end is never before the start, so the end offset is not smaller than the start
+        // offset.
         Ok(start..end.max(start))
     }
 
-    /// Returns the offset of a position. Columns do not include a byte order mark. A column directly after
-    /// the line break is accepted, because SARIF uses it for the position after the file's last character.
+    /// Returns the byte offset of a position. A byte order mark does not count as a column. A column directly
+    /// after the line break is accepted, because SARIF uses such a column for the end of the file.
     fn position_offset(
         &self,
         position: LinePosition,
@@ -228,8 +228,8 @@ impl<'a> FileText<'a> {
         Ok(start..self.byte_offset(offsets.end(), offsets.unit())?)
     }
 
-    /// Converts an offset in the tool's unit to bytes. Offsets in bytes include a byte order mark. Offsets in
-    /// characters do not, because they refer to the decoded text.
+    /// Converts an offset in the tool's unit to an offset in bytes. A byte order mark counts in offsets in
+    /// bytes. It does not count in offsets in characters, because these refer to the decoded text.
     fn byte_offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
         let wrong = RangeError::Offset(offset);
@@ -270,7 +270,8 @@ fn is_boundary(text: &[u8], offset: usize) -> bool {
     text.get(offset).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && offset <= text.len()
 }
 
-/// Character counts before some offsets of a text, so characters need not be counted from the beginning.
+/// The number of characters before some offsets of a text. To find other positions, characters are counted
+/// only from the nearest of these offsets.
 #[derive(Debug)]
 struct CharacterIndex {
     /// Offsets about every [`STRIDE`] bytes, each with the numbers of UTF-16 code units and of code points
@@ -340,8 +341,9 @@ impl CharacterIndex {
     }
 }
 
-/// Resolves the edits of a fix to byte edits of one file. The result is in order and omits edits that change
-/// nothing. If all lines of the file end with CRLF, the edits' line breaks become CRLF.
+/// Resolves the edits of a fix to byte edits of the file. The byte edits are sorted, and edits without an
+/// effect are omitted. If all lines of the file end with CRLF, line breaks in the edits are also converted to
+/// CRLF.
 ///
 /// # Errors
 ///

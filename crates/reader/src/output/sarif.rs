@@ -1,9 +1,9 @@
 //! SARIF 2.1.0: the static analysis results interchange format of OASIS.
 //!
-//! The results of every run are read. Each result has the rule's texts, defaults and messages, a location,
-//! and fixes. Results that are not findings are skipped: results of the kinds `pass`, `notApplicable` and
-//! `informational`, and results that exist only in the baseline. A failure that an invocation reports is
-//! added to the report as a problem.
+//! The results of every run are read. Each result consists of the texts, defaults and messages of its rule, a
+//! location, and fixes. Results that are not findings are skipped. These are results of the kinds `pass`,
+//! `notApplicable` and `informational`, and results that exist only in the baseline. If an invocation reports
+//! a failure, the report contains a problem.
 
 mod location;
 mod log;
@@ -31,10 +31,10 @@ use crate::output::path::PathError;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::text_start;
 
-/// Prefix of the SARIF versions that are read. The drafts of 2.1.0 also have this prefix, and are similar
-/// enough to be read.
+/// Beginning of the SARIF versions that can be parsed. Drafts of 2.1.0, which have the same beginning, are
+/// similar enough.
 const VERSION: &str = "2.1";
-/// Name of the partial fingerprint that most tools write, and that GitHub uses to recognise results.
+/// Name of a partial fingerprint. Most tools write it, and GitHub uses it to recognise results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. Never panics, for any input bytes.
@@ -84,7 +84,7 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
         report_failures(reader.tool, invocation, collected);
     }
     let Some(results) = run.results else {
-        // According to section 3.14.23, missing results mean that the tool did not begin its analysis.
+        // By section 3.14.23, a missing list of results means that the tool did not begin its analysis.
         return collected.add_problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
     };
     if results.get() == "null" {
@@ -125,7 +125,7 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut Dia
     }
 }
 
-/// Reader of the results of one run.
+/// Parser for the results of one run.
 struct SarifReader<'a> {
     tool: &'a str,
     run: &'a SarifRun<'a>,
@@ -185,9 +185,9 @@ impl SarifReader<'_> {
         collected.push(diagnostic);
     }
 
-    /// Returns the message of a result (section 3.11.7): the result's own text, or the text that the rule or
-    /// the tool has for the message's id. The Markdown is used if there is no text, because some tools write
-    /// only Markdown, although 3.11.9 forbids this.
+    /// Returns the message of a result (section 3.11.7): the text in the result, or the text of the rule or
+    /// tool for the message's id. If there is no text, the Markdown is used. Some tools write only Markdown,
+    /// although section 3.11.9 forbids this.
     fn message(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> Option<String> {
         let message = result.message.as_ref()?;
         let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
@@ -196,8 +196,9 @@ impl SarifReader<'_> {
         Some(message::replace_links(&message::substitute_arguments(text, &message.arguments.0)))
     }
 
-    /// Returns the level of a result (section 3.27.10). The result's own level takes precedence, then the
-    /// level that an invocation sets for the rule, then the rule's own level. The default is a warning.
+    /// Returns the level of a result (section 3.27.10). In order of precedence, this is the level in the
+    /// result, the level that an invocation sets for the rule, or the rule's default level. Without any of
+    /// them, the level is a warning.
     fn level(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> DiagnosticLevel {
         let kind = result.kind.as_deref().unwrap_or("fail");
         if let Some(level) = result.level.as_deref().and_then(parse_level) {
@@ -220,8 +221,8 @@ impl SarifReader<'_> {
         set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(DiagnosticLevel::Warning)
     }
 
-    /// Returns the fixes of a result. A fix that cannot be read, or that changes a file outside of the tree,
-    /// is left out and reported as a problem.
+    /// Returns the fixes of a result. A fix that is malformed or changes a file outside of the tree is left
+    /// out and reported as a problem.
     fn read_fixes(
         &self,
         fixes: &RawValue,
@@ -284,8 +285,8 @@ fn parse_level(name: &str) -> Option<DiagnosticLevel> {
     }
 }
 
-/// Returns true if a result is suppressed (section 3.27.23): it has at least one suppression, and none of its
-/// suppressions is under review or rejected.
+/// Returns true if a result is suppressed (section 3.27.23): it has suppressions, and none of them is under
+/// review or rejected.
 fn is_suppressed(result: &SarifResult<'_>) -> bool {
     let mut entries = result.suppressions.0.iter();
     let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
@@ -293,9 +294,9 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
         && entries.all(|entry| entry.as_ref().is_some_and(|entry| stands(entry.status.as_deref())))
 }
 
-/// Returns the fingerprint of a result (3.27.16 and 3.27.17). The whole fingerprint with the highest version
-/// takes precedence, then the partial fingerprint that most tools write. Without these two, returns the only
-/// partial fingerprint, or a digest of all partial fingerprints if there are several.
+/// Returns the fingerprint of a result (3.27.16 and 3.27.17). The complete fingerprint with the highest
+/// version takes precedence over the partial fingerprint that most tools write. If neither exists, returns
+/// the only partial fingerprint, or a digest of all partial fingerprints.
 fn fingerprint<const A: usize, const B: usize>(
     whole: &BoundedFields<String, A>,
     partial: &BoundedFields<String, B>,

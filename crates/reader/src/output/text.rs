@@ -1,4 +1,4 @@
-//! Cleans the texts that tools report, and limits their lengths.
+//! Cleans texts that tools report, and limits their lengths.
 
 use sha2::{Digest, Sha256};
 use truing_core::line::{clean_line, is_invisible_char};
@@ -8,8 +8,8 @@ use crate::output::diagnostic::{
     MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
-/// Maximum length of a terminal escape that is removed as a whole, in characters. No program writes longer
-/// escapes. The limit prevents an escape without an end from hiding the rest of a text.
+/// Maximum length in characters of a terminal escape that is removed completely. Programs do not write longer
+/// escapes. Without this limit, an escape without an end could hide the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 
 /// Returns a diagnostic with cleaned texts. The texts contain no hidden characters, have limited lengths, and
@@ -40,8 +40,8 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
     }
 }
 
-/// Returns a fingerprint, or a digest of it if it is too long. Different long fingerprints therefore stay
-/// distinct.
+/// Returns the fingerprint, or a digest of the fingerprint if it is too long. Different long fingerprints
+/// therefore remain different.
 fn clean_fingerprint(fingerprint: String) -> String {
     if fingerprint.len() > MAX_NAME_CHARS {
         return hex::encode(Sha256::digest(fingerprint.as_bytes()));
@@ -72,15 +72,15 @@ pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// Returns the beginning of a text, long enough to leave `max_chars` characters after cleaning. If many
-/// entries share a text, the caller copies only this beginning.
+/// Returns the beginning of a text, from which at least `max_chars` characters remain after cleaning. If many
+/// entries refer to the same text, only this beginning is copied for each entry.
 pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
     let bytes = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// Returns one visible line of at most `max_chars` characters, without terminal escapes, and with `…` where
-/// it was cut.
+/// Returns a text as one visible line of at most `max_chars` characters, without terminal escapes. If the
+/// text was cut, the line ends with `…`.
 pub fn strip_line_escapes(text: &str, max_chars: usize) -> String {
     clean_line(&strip_escapes(text, max_chars), max_chars)
 }
@@ -108,21 +108,21 @@ pub fn clean_markdown(text: &str) -> String {
     shown.trim().to_owned()
 }
 
-/// Returns true for the address of a page that may be shown: `https`, with a host, in visible ASCII without
-/// quotes and brackets.
+/// Returns true if the URL of a page may be shown: it begins with `https://`, has a host, and consists of
+/// visible ASCII without quotes and brackets.
 fn is_displayable_url(page: &str) -> bool {
     let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
     page.len() <= MAX_PAGE_BYTES
         && page.bytes().all(plain)
-        // In an address with a user name, a reader may mistake the name for the host.
+        // In a URL with a user name, people could mistake the user name for the host.
         && host.is_some_and(|host| host.contains('.') && !host.contains('@'))
 }
 
-/// Returns a text without terminal escapes (ECMA-48). These are `ESC [` with its parameters up to the final
-/// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
-/// three characters are also removed, and so are the one-character forms U+0080 to U+009F. Text far beyond
-/// `max_chars` characters is not examined.
+/// Returns a text without terminal escapes (ECMA-48). These are control sequences that begin with `ESC [`,
+/// and strings that begin with `ESC ]`, `ESC P`, `ESC X`, `ESC ^` or `ESC _`. Other escapes with two or three
+/// characters are also removed, and so are the characters U+0080 to U+009F that stand for an escape. Text far
+/// beyond `max_chars` characters is not examined.
 pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));
@@ -151,7 +151,7 @@ pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
                         }
                     }
                     Some('0'..='~') => {}
-                    // This is not an escape: the character is text.
+                    // This is not an escape, so the character after `ESC` is kept as text.
                     Some(_) | None => rest = after,
                 }
             }
@@ -178,9 +178,9 @@ fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Skips a control string up to its end: BEL, `ESC \` or U+009C. If the string has no end on its line within
-/// [`MAX_ESCAPE_CHARS`] characters, only its opening is removed, and the rest remains as text. The characters
-/// that were searched for the end are not examined again, so the running time is linear.
+/// Skips a control string up to its end: BEL, `ESC \` or U+009C. If the string has no end within the line and
+/// within [`MAX_ESCAPE_CHARS`] characters, only its beginning is removed and the rest is kept as text. The
+/// running time is linear, because the searched characters are not examined again.
 fn skip_control_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {

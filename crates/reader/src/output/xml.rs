@@ -1,12 +1,12 @@
-//! Reads XML as a stream of elements with attributes and text. Only the five entities of XML itself are
-//! known, no DTD is read, and no other file is opened.
+//! Reads XML as a stream of elements with attributes and text. Only the five predefined entities of XML are
+//! replaced, no DTD is read, and no other file is opened.
 
 use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-/// Deepest nesting of elements.
+/// Maximum nesting depth of elements.
 pub(crate) const MAX_DEPTH: usize = 128;
 /// Maximum number of bytes that are kept of one element's text.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 << 10;
@@ -18,14 +18,15 @@ const MAX_ATTRIBUTES: usize = 100;
 pub(crate) enum XmlPart {
     /// An element begins, with its attributes.
     Start(XmlElement),
-    /// An element of this name ends. This part is also returned for an element without content.
+    /// An element of this name ends. For an element without content, this part is returned in addition to the
+    /// start.
     End(String),
-    /// Text within an element, with its references replaced. The text between two elements may be returned in
-    /// several pieces.
+    /// Text within an element, with character references and entities replaced. The text between two elements
+    /// may be returned in several pieces.
     Text(String),
 }
 
-/// Beginning of an element.
+/// The start tag of an element.
 #[derive(Debug)]
 pub(crate) struct XmlElement {
     /// Name of the element without a prefix.
@@ -51,7 +52,7 @@ impl XmlElement {
 /// Reads the parts of a document, one after another.
 pub(crate) struct XmlParts<'a> {
     reader: Reader<&'a [u8]>,
-    /// Name of an element without content, if its start has been returned but its end has not.
+    /// Name of an element without content whose start was returned, and whose end is returned next.
     empty_element: Option<String>,
     depth: usize,
 }
@@ -60,7 +61,7 @@ impl<'a> XmlParts<'a> {
     /// Creates a reader of this document.
     pub(crate) fn new(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
-        // Many tools do not escape ampersands.
+        // Many tools do not escape ampersands, so single ampersands are accepted.
         reader.config_mut().allow_dangling_amp = true;
         Self { reader, empty_element: None, depth: 0 }
     }
@@ -69,8 +70,8 @@ impl<'a> XmlParts<'a> {
     ///
     /// # Errors
     ///
-    /// The document is malformed at the present position, or nested deeper than [`MAX_DEPTH`]. No further
-    /// part can be read.
+    /// The document is malformed at the current position, or nested more deeply than [`MAX_DEPTH`]. No
+    /// further part can be read.
     pub(crate) fn next_part(&mut self) -> Result<Option<XmlPart>, String> {
         if let Some(name) = self.empty_element.take() {
             return Ok(Some(XmlPart::End(name)));
@@ -111,7 +112,7 @@ impl<'a> XmlParts<'a> {
 
 fn to_element(start: &BytesStart<'_>) -> XmlElement {
     let mut attributes = start.attributes();
-    // Attributes are not checked for duplicate names, because only the first attribute of a name applies.
+    // Duplicate attribute names are not rejected, because only the first attribute with a name is used.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
         (name, resolve_references(&truncate_text(&attribute.value)))
@@ -119,12 +120,12 @@ fn to_element(start: &BytesStart<'_>) -> XmlElement {
     XmlElement { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
 }
 
-/// Returns the part of a text that is kept.
+/// Returns the beginning of a text, up to the size that is kept.
 fn truncate_text(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text))
 }
 
-/// Returns a text with its character references and the five entities of XML replaced. Other entities are
+/// Replaces the character references and the five predefined entities in a text. Other entities are
 /// unchanged.
 fn resolve_references(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

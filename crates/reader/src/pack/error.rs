@@ -2,7 +2,7 @@
 
 use truing_core::port::ReaderError;
 
-/// Errors in a rule file.
+/// The reason why packs cannot be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
@@ -24,7 +24,7 @@ pub enum PackError {
         /// Reason that the operating system reports.
         message: String,
     },
-    /// A rule file is invalid: its syntax, a field, or a pattern.
+    /// A rule file contains an invalid part: its syntax, a field, or a pattern.
     #[error("{file}:{line}:{column}: {message}")]
     Invalid {
         file: String,
@@ -32,7 +32,7 @@ pub enum PackError {
         line: usize,
         /// Column at which the invalid part begins, from 1, in characters.
         column: usize,
-        /// Description of the error. For a pattern, the description contains the position within the pattern.
+        /// Description of the error. For a pattern, the description includes the position in the pattern.
         message: String,
     },
     /// No thread could be started to parse the rules.

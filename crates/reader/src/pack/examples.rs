@@ -13,7 +13,7 @@ use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
 
 impl RulePacks {
-    /// Runs every rule of these packs, enabled or not, on the rule's own examples. If no pack is named, runs
+    /// Runs every rule of these packs, enabled or not, on the rule's own examples. If `names` is empty, runs
     /// the rules of all packs.
     ///
     /// # Errors
@@ -67,9 +67,9 @@ pub struct ExampleResults {
     pub untested: Vec<String>,
 }
 
-/// Applies a rule to an example. Returns true if the rule finds something. Also returns the changed file
-/// after the rule's suggestions are applied, if there are suggestions. If a file of the example cannot be
-/// read, the result is an error.
+/// Applies a rule to an example. Returns true if the rule finds something. If the rule makes suggestions,
+/// also returns the file with the suggestions applied. Returns an error if a file of the example cannot be
+/// read.
 pub(super) fn run_example(
     rule_set: &RuleSet<'_>,
     example: &RuleExample,

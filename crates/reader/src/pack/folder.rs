@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{MAX_RULE_BYTES, PackError, is_valid_name};
 
-/// Returns the rule files of every pack in a folder, as (`PACK/rules/RULE`, text). An entry without a `rules`
-/// folder is not a pack.
+/// Returns the rule files of every pack in a folder, as (`PACK/rules/RULE`, text). Entries without a folder
+/// `rules` are not packs.
 pub(super) fn read_packs(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let mut files = Vec::new();
     for pack in sorted_entries(folder)? {
@@ -40,11 +40,11 @@ pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackErro
     Ok(files)
 }
 
-/// Reads a rule file's text, up to the largest permitted size.
+/// Reads the text of a rule file, up to the maximum size of a rule file.
 fn read_rule_file(file: &Path) -> Result<String, PackError> {
     let wrong = |message: String| PackError::Unreadable { path: file.display().to_string(), message };
     let found = fs::metadata(file).map_err(|error| unreadable_error(file, &error))?;
-    // Reading a pipe may never end.
+    // Only regular files are read, because reading a pipe might never end.
     if !found.is_file() {
         return Err(wrong("it is not a regular file".to_owned()));
     }

@@ -1,4 +1,5 @@
-//! Renders a pack's page: the defects that its rules find, and the rules' findings in released code.
+//! Renders a pack's page, which describes the defects that the rules find and the rules' findings in released
+//! code.
 
 use std::collections::BTreeMap;
 

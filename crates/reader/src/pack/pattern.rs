@@ -7,7 +7,7 @@ use truing_core::port::ReaderError;
 
 use super::error::PackError;
 
-/// Regular expression that has been checked for correct syntax. The expression is compiled at first use.
+/// A regular expression with valid syntax. The expression is compiled when it is used for the first time.
 #[derive(Debug)]
 pub(crate) struct RulePattern {
     text: String,
@@ -34,7 +34,8 @@ impl RulePattern {
         }
     }
 
-    /// Compiles the pattern at first use. The error for a pattern that is too large names `rule`.
+    /// Compiles the pattern when it is used for the first time. If the pattern is too large, the error
+    /// contains the name `rule`.
     pub(crate) fn get_or_compile(&self, rule: &str) -> Result<&Regex, ReaderError> {
         let mut builder = RegexBuilder::new(&self.text);
         let compile = || builder.unicode(false).multi_line(true).crlf(true).build();

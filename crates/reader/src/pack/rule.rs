@@ -19,7 +19,7 @@ use crate::rules::size::SizeCheck;
 use crate::rules::text::TextCheck;
 use crate::syntax::SyntaxCheck;
 
-/// Rule of a pack. Its patterns are compiled at first use.
+/// Rule of a pack. Its patterns are compiled when they are used for the first time.
 #[derive(Debug)]
 pub(crate) struct PackRule {
     /// Full name of the rule, `pack/rule`.
@@ -29,18 +29,19 @@ pub(crate) struct PackRule {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) check: RuleCheck,
-    /// Globs of paths. The rule applies to a path that matches `paths` (to every path if `paths` is `None`)
-    /// and does not match `not_paths`.
+    /// Globs that select the files to which the rule applies. The rule applies to a path that matches a glob
+    /// in `paths` (or to every path if `paths` is `None`) and no glob in `not_paths`.
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
-    /// Severities in parts of a repository. In parts without an entry, `severity` applies.
+    /// Severities of findings in certain parts of a repository. In parts without an entry, `severity`
+    /// applies.
     pub(crate) part_severities: BTreeMap<RepositoryPart, PartSeverity>,
     pub(crate) enabled: bool,
     /// Rule of the same pack that reports whole definitions. If that rule reports a definition, this rule
     /// reports nothing within the definition.
     pub(crate) yields_to: Option<String>,
-    /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of them
-    /// disables this rule, too.
+    /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of these linter
+    /// rules also disables this rule.
     pub(crate) linters: Vec<String>,
     /// Description of the rule's findings in released code.
     pub(crate) measured: Option<String>,
@@ -48,7 +49,7 @@ pub(crate) struct PackRule {
 }
 
 impl PackRule {
-    /// Returns true if this rule reports nothing within definitions that the other rule reports.
+    /// Returns true if this rule reports nothing within definitions that `other` reports.
     pub(crate) fn yields_to(&self, other: &Self) -> bool {
         let pack = |name: &str| name.rsplit_once('/').map(|(pack, _)| pack.to_owned());
         let id = other.name.rsplit_once('/').map_or(other.name.as_str(), |(_, id)| id);
@@ -76,7 +77,7 @@ impl PackRule {
     }
 }
 
-/// Check of a rule, by its kind.
+/// The check that a rule performs, by the rule's kind.
 #[derive(Debug)]
 pub(crate) enum RuleCheck {
     /// Text that matches a regular expression. A finding shows the matched text unchanged.
@@ -84,7 +85,7 @@ pub(crate) enum RuleCheck {
     /// Secret that matches a regular expression. Every finding, even a finding of another rule, shows only
     /// the first characters of the secret.
     Secret(TextCheck),
-    /// Syntax that ast-grep's rules match.
+    /// Code that a rule of ast-grep matches.
     Syntax(SyntaxCheck),
     /// Use of values in Python code.
     Flow(FlowCheck),
@@ -115,7 +116,8 @@ impl RuleCheck {
         }
     }
 
-    /// Returns true if enough of a match's lines were added for the match to be a finding.
+    /// Returns true if the match is a finding of the change, because the required lines of the match were
+    /// added.
     pub(crate) fn is_on_added_lines(
         &self,
         added_lines: &[(u32, u32)],
@@ -136,7 +138,7 @@ impl RuleCheck {
         }
     }
 
-    /// Returns the pattern of the counterpart that marks a secret as a test value.
+    /// Returns the pattern of a secret rule that shows that secrets in a file are test values.
     pub(crate) fn counterpart_pattern(&self) -> Option<&RulePattern> {
         match self {
             Self::Secret(check) => check.counterpart.as_ref(),
@@ -154,7 +156,7 @@ impl RuleCheck {
         }
     }
 
-    /// Returns the languages that the rule applies to.
+    /// Returns the languages of the files to which a syntax rule or flow rule applies; empty for other kinds.
     pub(crate) fn languages(&self) -> Vec<&'static str> {
         match self {
             Self::Syntax(check) => check.languages().collect(),
@@ -164,8 +166,8 @@ impl RuleCheck {
     }
 }
 
-/// Maximum length of an example on a rule's page, in bytes. Longer examples only test a limit and explain
-/// nothing.
+/// Maximum length of an example on a rule's page, in bytes. Longer examples only test limits and do not help
+/// people.
 const MAX_SHOWN_BYTES: usize = 1500;
 
 /// Changes in which a rule must find nothing, and changes in which it must find something.
@@ -180,7 +182,7 @@ pub(crate) struct RuleExamples {
 pub(crate) struct RuleExample {
     /// Text that identifies the example in a failure.
     pub(crate) label: String,
-    /// New files: path and text.
+    /// Files that were added, with their paths and texts.
     pub(crate) changed_files: Vec<(RepoPath, Vec<u8>)>,
     /// Files that did not change, each with its text if the rule may read the file.
     pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
@@ -188,13 +190,13 @@ pub(crate) struct RuleExample {
     pub(crate) fixed_text: Option<String>,
 }
 
-/// Example that consists of one whole file, as it is written in a rule file.
+/// Example of one whole file, as it is written in a rule file.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum TextExample {
-    /// File for which the rule must suggest nothing.
+    /// The text of a file for which the rule must make no suggestion.
     Text(String),
-    /// File, and its text after the suggestions are applied.
+    /// The text of a file, and the text after the rule's suggestions are applied.
     WithFixed {
         text: String,
         #[serde(rename = "fixed")]
@@ -203,7 +205,7 @@ pub(crate) enum TextExample {
 }
 
 impl TextExample {
-    /// Converts the text to an example with one new file.
+    /// Converts this example to a change that adds one file.
     pub(super) fn into_example(self, path: &RepoPath) -> RuleExample {
         match self {
             Self::Text(text) => RuleExample::from_text(path, text),

@@ -20,14 +20,15 @@ use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
 use crate::rules::text::{TextCheck, TextFix};
 
-/// Length of the shortest keyword, in bytes. Shorter keywords occur in almost every file, so they would
+/// Length of the shortest keyword, in bytes. Shorter keywords occur in almost every file and would therefore
 /// exclude no files.
 const MIN_KEYWORD_BYTES: usize = 3;
 /// Maximum size of a size rule's example, in bytes or lines. The size is limited because `rules test` creates
 /// the example.
 const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
-/// The field `kind` of a rule file. It is parsed first, because it determines the file's other fields.
+/// The field `kind` of a rule file. This field is parsed first, because it determines which other fields the
+/// file may contain.
 #[derive(Deserialize)]
 struct RuleHead {
     kind: TomlRuleKind,
@@ -44,8 +45,8 @@ enum TomlRuleKind {
     Size,
 }
 
-/// Declares a rule file of one kind, with the common fields of all rules and the fields of this kind. Serde's
-/// flattening is not used, because the positions of fields would be lost.
+/// Declares the struct for rule files of one kind, with the common fields of all rules and the fields of this
+/// kind. Serde's attribute `flatten` is not used, because it would lose the positions of fields.
 macro_rules! rule_file {
     ($(#[$doc:meta])* $name:ident of $example:ty { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -76,7 +77,7 @@ macro_rules! rule_file {
         }
 
         impl $name {
-            /// Builds the rule with this check. The function `example` converts each example.
+            /// Builds the rule with this check. The function `example` converts each example in the file.
             fn rule(
                 self,
                 source: &RuleFileSource<'_>,
@@ -197,7 +198,7 @@ rule_file! {
     }
 }
 
-/// Example of a change: new files with their text, and files that did not change.
+/// Example of a change: added files with their texts, and unchanged files.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CompanionExample {
@@ -235,7 +236,7 @@ fn python_path() -> String {
     "file.py".to_owned()
 }
 
-/// Path of a rule file, and the name of its rule.
+/// Path of a rule file, and the name of the rule in this file.
 struct RuleFileSource<'a> {
     file: &'a str,
     text: &'a str,
@@ -293,7 +294,7 @@ impl RuleFileSource<'_> {
     }
 }
 
-/// Parses the rule `name` in a file. The `id` in the file must be equal to `id`.
+/// Parses the rule `name` in a file. The field `id` in the file must equal the parameter `id`.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id, name };
     match source.deserialize::<RuleHead>()?.kind {

@@ -34,7 +34,7 @@ struct YamlRuleFile {
     metadata: RuleMetadata,
 }
 
-/// Glob of paths: plain text, or text with options.
+/// A glob of paths, which is written as text or as an object with options.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PathGlob {
@@ -73,7 +73,7 @@ struct TruingMetadata {
     invalid: Vec<TextExample>,
 }
 
-/// Parses the rule `name` in a file. If the file has an `id`, the value must be equal to `id`.
+/// Parses the rule `name` in a file. If the file has a field `id`, it must equal `file_stem`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
     let at = |error: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),

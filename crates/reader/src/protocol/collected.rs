@@ -1,4 +1,4 @@
-//! Collects the reports of readers on the files of a request, one file after another.
+//! Collects the reports of readers about the files of one request.
 
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{ReadReport, ReadRequest};
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::bounds::count_text_bytes;
 
-/// Collected reports on the files of a request. The collector never holds more than twice the size of a
-/// response.
+/// The reports about the files of a request. The collected reports never contain more than twice the maximum
+/// size of a response.
 #[derive(Debug, Default)]
 pub struct ReportCollector {
     report: ReadReport,

@@ -8,7 +8,7 @@ const MIN_WORD_BYTES: usize = 24;
 /// Decoded texts of the base64 words in a text.
 #[derive(Default)]
 pub(super) struct DecodedWords {
-    /// Decoded texts, each on a line of its own.
+    /// The decoded texts, one on each line.
     pub(super) text: String,
     /// For each decoded word, its end in the decoded text and its range in the original text.
     words: Vec<(usize, Range<usize>)>,
@@ -33,7 +33,7 @@ impl DecodedWords {
     /// decoded text.
     pub(super) fn word_ranges(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.words.partition_point(|(end, _)| *end <= range.start);
-        // The word that contains the range's last byte is the first word that does not end before that byte.
+        // The last byte of the range belongs to the first word that ends at or after the range's end.
         let last = self.words.partition_point(|(end, _)| *end < range.end);
         self.words.iter().take(last + 1).skip(first).map(|(_, place)| place.clone())
     }
@@ -43,8 +43,8 @@ fn is_base64_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
-/// Decodes a word in either base64 alphabet of RFC 4648. Returns `None` if the decoded bytes are not text.
-/// Most words that are not base64 are rejected after their first letters.
+/// Decodes a word in one of the two base64 alphabets of RFC 4648. Returns `None` if the decoded bytes are not
+/// text. Most words that are not base64 are already rejected by their first letters.
 fn decode_word(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn words_of_text_in_base64_are_decoded_and_others_are_not() {
-        // These words are output of coreutils' base64 and basenc --base64url.
+        // These words are the output of `base64` and `basenc --base64url` of coreutils.
         let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= \
              crates/reader/src/redact/decoded";
         let decoded = DecodedWords::from_text(text);

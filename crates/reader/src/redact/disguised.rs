@@ -8,11 +8,11 @@ use regex::Regex;
 /// Minimum length of a sequence of numbers that is decoded as text.
 const MIN_NUMBERS: usize = 16;
 /// Maximum length of a text for which alternative readings are created, in bytes. Findings and responses are
-/// shorter.
+/// never longer.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Pattern for an escape of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.
-/// Names such as `&sol;` also match; they represent separators between letters.
+/// Names such as `&sol;` also match, because they can separate letters.
 static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (hex, decimal, octal) = (
         r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
@@ -30,7 +30,7 @@ static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?m)^[ \t]*[0-9a-fA-F]{4,}:?[ \t]+((?:[0-9a-fA-F]{2,4}[ ]{1,2})+)[^\n]*$").ok()
 });
 
-/// Returns the alternative readings of a text, if there are any.
+/// Returns the alternative readings of a text. The list is empty if nothing can be decoded.
 pub(super) fn decode_alternatives(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
@@ -72,7 +72,7 @@ fn decode_escapes(text: &str) -> Option<String> {
     Some(escape.replace_all(text, read).into_owned())
 }
 
-/// Returns the characters that the numbers of a text represent, if there are enough numbers.
+/// Decodes the numbers in a text as characters. Returns `None` if there are too few numbers.
 fn decode_numbers(text: &str, base: u32) -> Option<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| u8::from_str_radix(word, base).ok().filter(|byte| (b' '..=b'~').contains(byte));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_dump_is_read_by_its_bytes() {
-        // These dumps are output of xxd and hexdump -C.
+        // These dumps are the output of `xxd` and `hexdump -C`.
         for text in [
             "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 \
              7a                             7+xyz\n",

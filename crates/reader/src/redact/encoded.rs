@@ -6,13 +6,13 @@ use std::ops::Range;
 use aho_corasick::AhoCorasick;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Minimum length of a long secret, in bytes. A shorter secret is searched for only in hex and base64. A
-/// short secret must match as a whole, because common words could match a part of it.
+/// Minimum length in bytes of a secret that is searched in all forms. A shorter secret is searched only in
+/// hex and base64. A shorter secret must match completely, because common words could match a part of it.
 const MIN_LONG_BYTES: usize = 16;
 /// Minimum number of letters that must match if only the beginning of an encoded secret matches.
 const MIN_LETTERS: usize = 15;
-/// Maximum number of letters from the beginning of an encoded secret that the search looks for. Where these
-/// letters are found, the remaining letters are compared.
+/// Maximum number of letters with which the automaton searches for the beginning of an encoded secret. Where
+/// these letters occur, the remaining letters are compared afterwards.
 const MAX_NEEDLE_LETTERS: usize = 64;
 /// Minimum number of letters of an encoded secret. Shorter encoded secrets are not searched for.
 const MIN_FORM_LETTERS: usize = 8;
@@ -26,7 +26,8 @@ struct ByteAlphabet {
     group: usize,
 }
 
-/// Alphabet of section 4 of RFC 4648. The two characters that are not letters or digits are not compared.
+/// Alphabet of section 4 of RFC 4648. The two characters of this alphabet that are neither letters nor digits
+/// are left out of all comparisons.
 const BASE64: ByteAlphabet = ByteAlphabet {
     letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     bits: 6,
@@ -36,9 +37,9 @@ const BASE64: ByteAlphabet = ByteAlphabet {
 const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
 
 impl ByteAlphabet {
-    /// Returns the letters that encode these bytes within a longer text. There is one result for each
-    /// position in a group at which the bytes may begin. Each result contains only the letters that do not
-    /// depend on neighbouring bytes.
+    /// Returns the letters that represent these bytes in the encoding of a longer text. The result contains
+    /// one text for each position in a group at which the bytes can begin. Letters that also depend on
+    /// neighbouring bytes are left out.
     fn encode(&self, bytes: &[u8]) -> Vec<String> {
         let at_place = |before: usize| {
             let bit = |bit_index: usize| {
@@ -60,8 +61,8 @@ impl ByteAlphabet {
     }
 }
 
-/// The letters and digits of a text, with the position of each letter in the original text. Full-width,
-/// mathematical and similar letters are replaced by the corresponding plain letters (Unicode compatibility).
+/// The letters and digits of a text, with the position of each letter in the original text. Plain letters
+/// replace full-width, mathematical and similar letters (Unicode normalisation form NFKC).
 struct NormalizedLetters {
     letters: String,
     positions: Vec<usize>,
@@ -150,7 +151,8 @@ impl EncodedSecrets {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
             let is_long = secret.len() >= MIN_LONG_BYTES;
-            // Parts of an address are not searched for, because addresses often have the same beginning.
+            // For a secret that contains a URL, the beginning is not sufficient, because many URLs have the
+            // same beginning.
             let has_parts = is_long && !secret.contains("://");
             let form = |letters: String| {
                 let all = letters.len();
@@ -168,8 +170,8 @@ impl EncodedSecrets {
                 letters.extend(BASE32.encode(secret.as_bytes()).into_iter().map(form));
                 letters.extend(secret_variants(secret).into_iter().map(form));
                 hex.push(form(hex::encode(&reversed)));
-                // In little-endian UTF-16, the last byte of ASCII text is zero. Without this byte, the form
-                // matches both byte orders.
+                // In little-endian UTF-16, the last byte of ASCII text is zero. The form is searched without
+                // this byte, so it matches both byte orders.
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
             }
         }
@@ -190,8 +192,8 @@ impl EncodedSecrets {
     }
 
     fn find_forms(&self, text: &str, is_wanted: impl Fn(&EncodedSecret) -> bool) -> Vec<Range<usize>> {
-        // For the search in letters, the escape `\n` of a line end is omitted. For the search in hex, the
-        // prefixes `\x` and `0x` of a byte are omitted.
+        // The search for letters ignores the escape `\n` of a line end. The search for hex ignores the
+        // prefixes `\x` and `0x` of a byte.
         let letters = NormalizedLetters::from_text(text, |one, next| one == '\\' && next == 'n');
         let hex =
             NormalizedLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
@@ -200,8 +202,8 @@ impl EncodedSecrets {
     }
 }
 
-/// Returns the letters of a long secret without separators: forwards, backwards and in ROT13. The case of the
-/// letters does not matter, because the search ignores case.
+/// Returns the letters and digits of a long secret in three forms: forwards, backwards and in ROT13. The
+/// search ignores case, so the case of the letters does not matter.
 fn secret_variants(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
     if letters.len() < MIN_LONG_BYTES {
@@ -322,7 +324,7 @@ mod tests {
 
     #[test]
     fn base32_is_found_at_each_place_of_a_group() {
-        // These texts are output of coreutils' base32 for the secret after zero to four letters `x`.
+        // These texts are the output of coreutils' base32 for the secret after zero to four letters `x`.
         for text in [
             "ORZC2Q3BNZQXE6K7O4YHEZBPGE3SW6DZPI======",
             "PB2HELKDMFXGC4TZL53TA4TEF4YTOK3YPF5A====",

@@ -16,38 +16,38 @@ use crate::rules::scanner::{MANIFESTS, declares_scanner};
 /// Maximum number of files in one folder that are searched for a counterpart.
 const MAX_BESIDE: usize = 100;
 
-/// Files that must change with the files that a rule applies to.
+/// The check of a companion rule: which files must change together.
 #[derive(Debug)]
 pub(crate) struct CompanionCheck {
-    /// Pattern that an added line must match to require a companion.
+    /// Pattern for added lines that require a change of a companion. `None` if every added line requires it.
     pub(crate) added_pattern: Option<RulePattern>,
-    /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
-    /// If the pattern does not match this opening line, the added line is ignored.
+    /// Pattern for the line that opens the block around an added line. This is the nearest preceding line
+    /// that ends with `{`. If the opening line does not match, the added line requires no companion.
     pub(crate) block_pattern: Option<RulePattern>,
     /// Paths of companions; at least one companion must change. A path with a leading `/` begins at the root;
     /// other paths are in the file's folder or in a folder above.
     pub(crate) companions: Vec<String>,
     /// Pattern that an added line of the companion must match.
     pub(crate) companion_added: Option<RulePattern>,
-    /// Texts in which `$1` or `${name}` refers to a group of `added`. A line does not require a change if a
-    /// companion contains one of these texts.
+    /// Templates in which `$1` or `${name}` refers to a group of `added_pattern`. An added line requires no
+    /// change if a companion contains a template that was filled in for this line.
     pub(crate) companion_holds: Vec<String>,
-    /// Texts in which `${folder}` is the path of the file's folder relative to the companion's folder. A
-    /// companion in a folder above counts only if it contains one of these texts. If the list is empty, every
-    /// companion counts.
+    /// Templates in which `${folder}` stands for the path of the file's folder relative to the companion's
+    /// folder. A companion in a parent folder counts only if it contains one of the filled templates, or if
+    /// this list is empty.
     pub(crate) required_above: Vec<String>,
-    /// Texts as in `companion_holds`. A line does not require a change if the line's own file contains one of
-    /// these texts.
+    /// Templates as in `companion_holds`. An added line requires no change if its own file contains one of
+    /// the filled templates.
     pub(crate) exempting_texts: Vec<String>,
-    /// True if the rule also applies if no companion exists.
+    /// True if the rule also reports lines whose companion does not exist.
     pub(crate) reports_missing: bool,
     /// True if the companion is a table with an entry for each overridden method or function. The entry must
     /// change with the override.
     pub(crate) is_override_table: bool,
-    /// Methods, as `Class.method`. A change that adds the head of an override of one of these methods also
-    /// requires a companion.
+    /// Methods, as `Class.method`. A line that adds the head of an override of such a method also requires a
+    /// companion.
     pub(crate) methods: Vec<String>,
-    /// True if the companion must contain the name of each function whose added head requires the companion.
+    /// True if a changed companion must contain the names of the functions whose added heads require it.
     pub(crate) requires_name: bool,
 }
 
@@ -56,7 +56,8 @@ pub(crate) struct ChangeContext<'a> {
     changed_lines: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     other_paths: BTreeSet<&'a RepoPath>,
     head: &'a (dyn HeadFiles + Sync),
-    /// True if the repository is the source code of a secret scanner. The value is determined at first use.
+    /// True if the repository is the source code of a secret scanner. The value is determined when it is used
+    /// for the first time.
     has_scanner: OnceCell<bool>,
 }
 
@@ -97,8 +98,8 @@ impl<'a> ChangeContext<'a> {
         *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
-    /// Returns true if another changed file in the folder of `path` matches `pattern`. A file that cannot be
-    /// read does not match.
+    /// Returns true if another changed file in the folder of `path` matches `pattern`. Files that cannot be
+    /// read do not match.
     pub(crate) fn has_changed_sibling(&self, path: &RepoPath, pattern: &Regex) -> bool {
         let own = parent_folder(path);
         let beside = self.changed_lines.keys().filter(|other| parent_folder(other) == own && **other != path);
@@ -113,8 +114,8 @@ impl<'a> ChangeContext<'a> {
 }
 
 impl CompanionCheck {
-    /// Returns the line to report: the first line that requires a change of a companion, if no companion has
-    /// such a change.
+    /// Returns the line to report: the first added line that requires a change of a companion. Returns `None`
+    /// if a companion has the required change.
     pub(crate) fn violation_line(
         &self,
         rule: &str,
@@ -171,8 +172,8 @@ impl CompanionCheck {
         Ok(None)
     }
 
-    /// Returns true if a companion belongs to the file. A companion in the same folder belongs to the file,
-    /// and so does a companion that cannot be read.
+    /// Returns true if the companion applies to the file. This is always true for a companion in the same
+    /// folder, and for a companion that cannot be read.
     fn is_companion_for(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
@@ -188,8 +189,8 @@ impl CompanionCheck {
         self.required_above.iter().any(holds)
     }
 
-    /// Fills the groups of the pattern `added` for this line into each template. Returns true if one of the
-    /// texts contains a filled template.
+    /// Fills each template with the groups that `added_pattern` matches in this line. Returns true if one of
+    /// the texts contains a filled template.
     fn any_text_contains<T: AsRef<[u8]>>(
         &self,
         rule: &str,
@@ -228,7 +229,7 @@ impl CompanionCheck {
             .companion_paths(file)
             .into_iter()
             .find_map(|path| Some((change.head.read_file(&path)?, path)));
-        // A table that changed but is not readable is assumed to be correct.
+        // A changed table that cannot be read is assumed to be correct.
         let Some((text, path)) = table.filter(|(_, path)| !change.other_paths.contains(path)) else {
             return Ok(None);
         };
@@ -271,14 +272,14 @@ impl CompanionCheck {
         change: &ChangeContext<'_>,
     ) -> Result<bool, ReaderError> {
         let Some(wanted) = &self.companion_added else { return Ok(true) };
-        // A companion that changed but is not readable is assumed to be correct.
+        // A changed companion that cannot be read is assumed to be correct.
         let Some(added) = change.changed_lines.get(companion) else { return Ok(true) };
         let Some(text) = change.head.read_file(companion) else { return Ok(true) };
         Ok(!matching_lines(rule, Some(wanted), &LineIndex::new(&text), added)?.is_empty())
     }
 }
 
-/// Returns the line that opens the block around a line: the nearest line above that ends with `{`.
+/// Returns the line that opens the block around a line: the nearest preceding line that ends with `{`.
 fn block_opening_line<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
     let above = (1..line).rev().map(|number| lines.bytes(lines.line_range(number)));
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
@@ -290,7 +291,7 @@ pub(crate) fn parent_folder(path: &RepoPath) -> &[u8] {
     path.iter().rposition(|byte| *byte == b'/').and_then(|slash| path.get(..slash)).unwrap_or_default()
 }
 
-/// Returns the added lines that match the pattern, or all of them without a pattern.
+/// Returns the added lines that match the pattern. Without a pattern, returns all added lines.
 fn matching_lines(
     rule: &str,
     pattern: Option<&RulePattern>,
@@ -389,7 +390,7 @@ mod tests {
         );
         let both = [toml.clone(), changed_file("x.lock", &[(1, 1)])];
         assert_eq!(find_violation_line(&lock, "a/x.toml", &both, &[], tree.clone()), None);
-        // The companion changed but is not readable.
+        // The companion changed, but cannot be read.
         assert_eq!(
             find_violation_line(&lock, "a/x.toml", std::slice::from_ref(&toml), &["x.lock"], tree.clone()),
             None

@@ -1,8 +1,8 @@
 //! Finds the methods and functions of a Python file that a change affects, and the entries for them in a
 //! table of overrides.
 //!
-//! Files are read line by line, by indentation. The check does not resist deliberate evasion, because authors
-//! would only harm themselves.
+//! Files are parsed line by line, only by indentation. The check can be evaded deliberately, but authors
+//! would only harm themselves by doing so.
 
 use crate::lines::LineIndex;
 
@@ -12,10 +12,10 @@ const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
 /// Maximum number of lines in the head of a class.
 const MAX_HEAD_LINES: u32 = 12;
 
-/// Returns the added code lines in methods and functions, each with the possible names of its entry in the
-/// table. For a method, a name consists of a class and the method. The class is one of the bases or the
-/// method's own class, without the prefix of an override. For a function, the only possible name is the
-/// function's own name.
+/// Returns the added code lines in methods and functions. For each line, returns the names that an entry for
+/// its method or function may have in the table. For a method, such a name consists of a class and the
+/// method. The class is a base class or the method's own class, without an override's prefix. For a function,
+/// the name is the name of the function.
 pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
@@ -28,8 +28,8 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)])
     named.collect()
 }
 
-/// Returns the first of these lines whose method or function has an entry in the table, but no added line in
-/// this entry that satisfies `is_new`.
+/// Returns the first line whose method or function has an entry in the table, if no added line of this entry
+/// satisfies `is_new`.
 pub(super) fn find_missing_entry(
     changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
@@ -70,9 +70,9 @@ pub(super) fn override_heads(
     heads.map(|(number, _)| number).collect()
 }
 
-/// Returns the first of these heads whose function name does not occur in the table before a comma or a
-/// colon. If the head of the class is also added, the entry must be new, or must name the class or one of its
-/// bases.
+/// Returns the first of these heads whose function name is missing in the table. In the table, a comma or a
+/// colon must follow the name. If the head of the class is also added, one further condition applies. The
+/// name must be in an added line of the table, or in the table together with the class or a base.
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
@@ -106,7 +106,7 @@ fn contains_name(table: &str, name: &str) -> bool {
     })
 }
 
-/// Returns the line of the head of a method's class.
+/// Returns the line in which the class of a method begins.
 fn class_line(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     let bound = indent(line_text(lines, method));
     let is_class = |number: &u32| {
@@ -116,7 +116,8 @@ fn class_line(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     (1..method).rev().find(is_class)
 }
 
-/// Returns true if this entry is for this name. The entry's name may begin with the names of modules.
+/// Returns true if the entry is for this method or function. The name in the entry may begin with module
+/// names.
 fn entry_matches_name(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
@@ -172,8 +173,8 @@ fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
     (1..=lines.line_count()).map(of_line).collect()
 }
 
-/// Returns the possible entry names for a line. The list is empty if the line is outside of methods and
-/// functions, or in a class whose bases are all overrides themselves.
+/// Returns the names that an entry for this line may have. The list is empty if the line is outside of
+/// methods and functions, or in a class whose bases are all overrides themselves.
 fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = line_text(lines, number);
     let mut piece = function_name(line);
@@ -196,7 +197,8 @@ fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String>
     piece.filter(|_| bound == 0).map(|name| vec![name.to_owned()]).unwrap_or_default()
 }
 
-/// Returns the possible entry names of a method; none if all bases are overrides themselves.
+/// Returns the names that an entry for this method may have. The list is empty if all bases of the class are
+/// overrides themselves.
 fn method_entry_names(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {

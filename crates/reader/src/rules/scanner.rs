@@ -1,4 +1,4 @@
-//! Recognises the files of a secret scanner: its rules and its tests. Keys in such files are only examples.
+//! Recognises rules and tests of secret scanners. Keys in such files are only examples.
 
 use std::sync::LazyLock;
 
@@ -7,8 +7,8 @@ use truing_diff::RepoPath;
 
 use crate::part::RepositoryPart;
 
-/// Minimum number of different kinds of keys in a file. Only files with this many kinds are searched for the
-/// words of scanners. Programs that use keys have only a few kinds of keys in one file.
+/// Minimum number of kinds of keys in a file that is searched for the words of scanners. Programs that use
+/// keys contain fewer kinds of keys in one file.
 const MANY_KINDS: usize = 4;
 /// Minimum number of different words that identify a file with many kinds of keys as a file of a scanner.
 const MIN_WORDS: usize = 2;
@@ -37,7 +37,7 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
 
 /// Pattern for the name of a scanner. A test that contains such a name belongs to a scanner.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
-    // `gitleaks:allow` must not match, because it is a comment on one key and says nothing about the file.
+    // `gitleaks:allow` does not match, because this comment refers to a single key and not to the file.
     compile_pattern(concat!(
         r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan",
         r"|detect)|keydetector"
@@ -64,8 +64,8 @@ pub(crate) const MANIFESTS: [&str; 8] = [
 const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?\
      |keydetector|ripsecrets|noseyparker|ggshield";
 
-/// Patterns for the line of a manifest that sets the project's name to one of these names. There is a pattern
-/// for Go, for formats with a field `name`, and for hooks that a project offers to others.
+/// Patterns for a manifest's line that gives the project one of these names. There are patterns for Go, for
+/// formats with a field `name`, and for a project's hooks that other projects can use.
 static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
@@ -76,8 +76,7 @@ static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// Returns true if a manifest with this path and text sets the name of its project to the name of a secret
-/// scanner.
+/// Returns true if the manifest at this path names its project like a secret scanner.
 pub(crate) fn declares_scanner(path: &str, text: &[u8]) -> bool {
     let [module, name, hook] = &*DECLARED;
     match path {
@@ -92,10 +91,10 @@ fn compile_pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern of files about secrets")
 }
 
-/// Returns true if a file with this many kinds of keys belongs to a secret scanner. One of four conditions is
-/// sufficient. The file declares rules with an id, a regular expression, and keywords or an entropy. The file
-/// is a Rego policy with a regular expression. The file is a test that names a scanner. The file has many
-/// kinds of keys, and words about the search for keys.
+/// Returns true if a file with this many kinds of keys belongs to a secret scanner. One of the following four
+/// conditions is sufficient. The file declares rules with an id, a regular expression, and keywords or an
+/// entropy. The file is a Rego policy with a regular expression. The file is a test that contains the name of
+/// a scanner. The file contains many kinds of keys, and words about the search for keys.
 pub(crate) fn is_scanner_file(
     path: &RepoPath,
     part: Option<RepositoryPart>,

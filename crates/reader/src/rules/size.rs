@@ -15,8 +15,9 @@ impl SizeCheck {
     }
 }
 
-/// Returns true if a file is new according to its added lines. A file counts as new if all of its lines were
-/// added. If the lines of the file cannot be counted, it counts as new if the added lines begin at line 1.
+/// Returns true if the added lines show that the file is new. This is the case if all lines of the file were
+/// added. If the number of the file's lines is unknown, the file counts as new if the added lines begin at
+/// line 1.
 pub(crate) fn is_new_file(added_lines: &[(u32, u32)], lines: Option<u32>) -> bool {
     match added_lines {
         [(1, last)] => lines.is_none_or(|lines| *last >= lines),

@@ -1,4 +1,4 @@
-//! Text and secret rules: regular expressions with keywords.
+//! Implements text and secret rules, which consist of regular expressions with keywords.
 
 use std::ops::Range;
 
@@ -12,27 +12,27 @@ use crate::fix::ByteReplacement;
 use crate::hit::RuleMatch;
 use crate::pack::{PackRule, RuleCheck, RulePattern};
 
-/// Regular expression that is tried only on files that contain one of the keywords.
+/// Regular expression that is applied only to files with at least one of the keywords.
 #[derive(Debug)]
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
     pub(crate) pattern: RulePattern,
-    /// Second regular expression. Its matches count even within a match of `pattern`.
+    /// Second regular expression. Its matches also count if they are within a match of `pattern`.
     pub(crate) second_pattern: Option<RulePattern>,
     /// Minimum entropy of the group `secret`, or of the whole match without this group, in bits per byte.
     pub(crate) entropy: Option<f64>,
-    /// Patterns of known placeholders.
+    /// Patterns for known placeholders, which are not reported.
     pub(crate) allow: Vec<RulePattern>,
     /// True if the first and the last line of a match must both be added. Otherwise one added line is enough.
     pub(crate) both_ends: bool,
-    /// Pattern of a counterpart. If a match's file, or a changed file in the same folder, contains a
-    /// counterpart, the match is a test value and is not reported.
+    /// Pattern for a counterpart, which shows that a file contains test values. A match is not reported if
+    /// its file, or a changed file in the same folder, contains a counterpart.
     pub(crate) counterpart: Option<RulePattern>,
     /// Kind of syntax node that must begin where the group `code` begins.
     pub(crate) node: Option<String>,
     /// Pattern for the full name that the group `name` must resolve to.
     pub(crate) names: Option<RulePattern>,
-    /// Replacement for the matched lines.
+    /// Replacement of text on the lines of a match.
     pub(crate) fix: Option<TextFix>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct TextRules<'packs> {
     rules: Vec<&'packs PackRule>,
     /// Automaton that finds every keyword of every rule in one pass.
     keywords: AhoCorasick,
-    /// Index of the rule of each keyword.
+    /// For each keyword, the index of the rule to which the keyword belongs.
     keyword_rules: Vec<usize>,
 }
 
@@ -83,8 +83,8 @@ impl<'packs> TextRules<'packs> {
         self.find_rule_matches(self.candidate_rules(Some(path), bytes), bytes, form)
     }
 
-    /// Returns the ranges of secrets in a text that is not a file. Rules that are limited to certain paths
-    /// are also applied.
+    /// Returns the ranges of secrets in a text that is not a file. Paths are ignored, so rules that are
+    /// limited to certain paths are also applied.
     pub(crate) fn find_secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
         let hits = self.find_rule_matches(self.candidate_rules(None, bytes), bytes, ContentKind::Binary)?;
         Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
@@ -111,8 +111,8 @@ impl<'packs> TextRules<'packs> {
         Ok(hits)
     }
 
-    /// Returns the rules that apply to this path and have a keyword in the file. Without a path, a rule needs
-    /// only a keyword in the file, even if it is limited to certain paths.
+    /// Returns the rules that apply to this path and have a keyword in the file. Without a path, rules that
+    /// are limited to certain paths are also returned.
     fn candidate_rules(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
@@ -148,8 +148,8 @@ fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
 }
 
 impl TextCheck {
-    /// Returns the hit for a match. Returns `None` if the match is a known placeholder, or if its entropy is
-    /// too low.
+    /// Converts a match of the pattern to a rule match. Returns `None` if the match is a known placeholder,
+    /// or if its entropy is too low.
     fn check_match<'packs>(
         &self,
         rule: &'packs PackRule,
@@ -171,7 +171,7 @@ impl TextCheck {
         Ok(Some(RuleMatch { rule, matched: matched.range(), code, name, secret, fix }))
     }
 
-    /// Returns true for a known placeholder.
+    /// Returns true if the matched text is a known placeholder.
     fn is_placeholder(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
         for pattern in &self.allow {
             if pattern.get_or_compile(rule)?.is_match(matched) {
@@ -181,7 +181,8 @@ impl TextCheck {
         Ok(false)
     }
 
-    /// Returns the replacement for a match, if the fix's pattern matches on the lines of the match.
+    /// Returns the fix for a match. Returns `None` if the fix's pattern does not match on the lines of the
+    /// match.
     fn match_fix(
         &self,
         rule: &str,

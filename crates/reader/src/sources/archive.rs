@@ -1,7 +1,7 @@
-//! Reads the source files of a release's archive. The files of a wheel (zip) have the names under which they
-//! are installed (`wheel`). The files of a source archive (tar with gzip) are all in one folder. An honest
-//! release contains no paths that lead out of the archive, contains no links in place of requested files, and
-//! stays within the limits. Any violation is an error.
+//! Reads source files from the archive of a release. The files of a wheel (zip) have the names under which
+//! they are installed (`wheel`). All files of a source archive (tar with gzip) are in one folder. In an
+//! honest release, no path leads out of the archive, no requested file is a link, and no limit is exceeded.
+//! Any violation is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -31,7 +31,7 @@ pub enum ArchiveFormat {
     TarGz,
 }
 
-/// Errors in reading an archive.
+/// The reason why an archive cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ArchiveError {
     /// The archive cannot be opened.
@@ -43,13 +43,13 @@ pub enum ArchiveError {
         #[serde(rename = "why")]
         reason: String,
     },
-    /// The archive is damaged, or has another format.
+    /// The archive is damaged or not in the expected format.
     #[error("{path} cannot be unpacked: {reason}")]
     #[serde(rename = "Broken")]
     UnpackFailed {
         /// Path of the archive.
         path: PathBuf,
-        /// Error of the unpacker.
+        /// Error message of the library that unpacks the archive.
         #[serde(rename = "why")]
         reason: String,
     },
@@ -76,8 +76,8 @@ pub enum ArchiveError {
     },
 }
 
-/// The requested files of an archive, and the paths of all its files. Paths are relative to the installed
-/// tree, or to the top folder of a source archive.
+/// The content of the requested files, and the paths of all files in an archive. Paths are relative to the
+/// installed tree of a wheel, or to the top folder of a source archive.
 #[derive(Default)]
 pub(super) struct ArchiveContent {
     /// Content of the requested files by path.
@@ -110,7 +110,7 @@ pub(super) fn read_sources(
     Ok(taken.content)
 }
 
-/// Content that has been collected so far.
+/// The content that was read so far.
 struct ArchiveCollector<'a> {
     archive: &'a Path,
     is_wanted: &'a dyn Fn(&str) -> bool,
@@ -163,8 +163,8 @@ impl ArchiveCollector<'_> {
         Ok(bytes)
     }
 
-    /// Keeps a source. A source that is too long to be parsed is kept as well, cut after the limit. A later
-    /// step reports it as too long.
+    /// Keeps a source. If a source is too long to be parsed, its beginning is kept. A later step reports that
+    /// the source is too long.
     fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.read_bytes(name, content)?;
         self.kept_bytes = self.kept_bytes.saturating_add(bytes.len() as u64);
@@ -190,8 +190,8 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
         .map_err(|reason| collector.broken_error(reason))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
-    // The zip library keeps one entry for each name, and reads only as many entries as the end record states.
-    // A different number of names is therefore an error.
+    // The zip library keeps only one entry for each name, and reads as many entries as the end record states.
+    // If the number of names differs, the archive is therefore rejected.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
         return Err(collector.broken_error("its directory does not have as many entries as it states"));
     }
@@ -236,7 +236,7 @@ fn read_entries(stream: impl Read, collector: &mut ArchiveCollector<'_>) -> Resu
     for entry in archive.entries().map_err(|error| collector.broken_error(error))? {
         let entry = entry.map_err(|error| collector.broken_error(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        // All files are packed in one folder, which is not part of the path.
+        // All files are in one folder, whose name is removed from the paths.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
         collector.check_entry(&name)?;
         let kind = entry.header().entry_type();

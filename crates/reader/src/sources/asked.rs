@@ -22,7 +22,7 @@ use crate::used_tools::{check_used, find_used_tools};
 /// Maximum length of a name or a reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
 
-/// Query for files of a release.
+/// Query for the texts of certain files in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FilesRequest {
     /// Path of the downloaded archive.
@@ -33,7 +33,7 @@ pub struct FilesRequest {
     pub files: Vec<String>,
 }
 
-/// Query for the format of an output.
+/// Query for the name of the format of a tool's output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FormatRequest {
     /// Folder that the process may access, although this query reads no file in the folder.
@@ -50,11 +50,11 @@ pub enum SourcesQuery {
     Release(ReleaseSourcesRequest),
     /// Digests that a project's Python hash test pins; the value is the path of the test file.
     Pins(PathBuf),
-    /// Definitions that a project takes from the packages that the project follows.
+    /// Definitions that a project takes from the packages that it follows.
     Project(ProjectRequest),
     /// Files of a release.
     Files(FilesRequest),
-    /// Findings in a tool's output on the lines of a change.
+    /// Findings of a tool on the lines of a change, parsed from the tool's output.
     Tool(Box<ToolRequest>),
     /// Known tools that a repository uses.
     UsedTools(ToolDetectionRequest),
@@ -70,7 +70,7 @@ pub enum SourcesQuery {
 pub enum SourcesAnswer {
     /// Content of a release.
     Release(ReleaseSources),
-    /// Digests that a test pins.
+    /// Digests that a hash test accepts.
     Pins(HashPins),
     /// Facts about a project.
     Project(ProjectFacts),
@@ -131,7 +131,7 @@ impl SourcesQuery {
         }
     }
 
-    /// Checks that the response answers the query and contains only valid values.
+    /// Checks that the response is a response to this query and that all its values are valid.
     ///
     /// # Errors
     ///

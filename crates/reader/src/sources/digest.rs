@@ -1,8 +1,8 @@
-//! Computes two digests of a definition. The first digest is the SHA-1 of the definition's lines, which
-//! Python hash tests use. The second digest is the SHA-256 of its syntax tree. Comments, docstrings, quotes,
-//! parentheses without effect, trailing commas and layout do not change the second digest. `python` computes
-//! the digests of Python's trees, and `text` the values of Python's literals. `former` computes the digest
-//! that older manifests contain.
+//! Computes two digests of a definition. The first digest is the SHA-1 of the definition's lines, as Python
+//! hash tests use it. The second digest is the SHA-256 of the definition's syntax tree. Comments, docstrings,
+//! quotes, parentheses without effect, trailing commas and layout do not change the second digest. `python`
+//! computes the tree digests of Python code, and `text` the values of Python's literals. `former` computes an
+//! older tree digest, which existing manifests may contain.
 
 mod former;
 pub(super) mod python;
@@ -42,9 +42,9 @@ pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests
     }
 }
 
-/// Computes the digests of a definition in a language other than Python. One digest is of the definition's
-/// lines, the other is of its nodes without comments and layout. Text between the nodes is included as it is
-/// written, so code that the grammar does not cover also affects the digest.
+/// Computes the digests of a definition in a language other than Python. One digest is computed from the
+/// definition's lines, the other from its nodes without comments and layout. Text between the nodes is part
+/// of the input, so code that the grammar does not cover also changes the digest.
 pub(super) fn digest_nodes(
     lines: &str,
     nodes: &[Node<'_>],
@@ -70,8 +70,8 @@ pub(super) fn digest_remaining_nodes(
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// Computes the digests of a file: one of its bytes, and one of its tree if it has a tree. Without a tree,
-/// only line ends are normalised, because every blank may have a meaning in an unknown format.
+/// Computes the digests of a file from its bytes and from the digest of its tree, if there is one. Without a
+/// tree, only line ends are normalised, because any other whitespace may be significant in an unknown format.
 pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
@@ -84,8 +84,8 @@ pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDige
     DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
 }
 
-/// Returns true if a token is only layout. Such a token is a comma before a closing bracket, or a semicolon
-/// at the end of a statement.
+/// Returns true if a token does not affect the meaning of the code. Such a token is a comma before a closing
+/// bracket, or a semicolon at the end of a statement.
 fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> bool {
     let next = following_nodes.iter().find(|next| !next.is_extra());
     match token {
@@ -102,12 +102,12 @@ fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> b
 const COMMA_COUNTS: [&str; 6] =
     ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
 
-/// Words in the names of node kinds. The text of a node is included unchanged, with its blanks, if the name
-/// of its kind contains one of these words.
+/// Words in the names of node kinds. If the name of a node's kind contains one of these words, the node's
+/// text is included unchanged, with all blanks.
 const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
-/// Hasher of a tree. Every piece is preceded by its length, therefore two different trees never have the same
-/// hash input.
+/// Hasher of a tree. The length precedes every piece of the input, so different trees never have the same
+/// input.
 struct TreeHasher<'a> {
     hash: Sha256,
     text: &'a str,

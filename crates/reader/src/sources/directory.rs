@@ -1,11 +1,11 @@
-//! Reads the directory of a zip file strictly: the names of its entries in order, with duplicates. Content
-//! that different programs could read in different ways is an error. Examples are two directories, names that
-//! are not UTF-8, and an entry whose name before its bytes differs from its name in the directory.
+//! Parses the directory of a zip file strictly, and returns the names of all entries in order, including
+//! duplicates. Content that programs could interpret in different ways is an error. Examples are a second
+//! directory, a name that is not UTF-8, and an entry whose local name differs from the name in the directory.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-/// Signature of each kind of record, and the length of the record's fixed part.
+/// Signature of an entry in the directory, and the length of the entry's fixed part.
 const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
 const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
 const END: (&[u8], usize) = (b"PK\x05\x06", 22);
@@ -14,7 +14,7 @@ const LONG_END: &[u8] = b"PK\x06\x06";
 /// Flag of an entry whose name is UTF-8.
 const IS_UTF8: u16 = 1 << 11;
 
-/// End of a zip file, as the zip library found it.
+/// The end of a zip file and the location of the directory, as determined by the zip library.
 pub(super) struct ZipDirectoryEnd<'a> {
     /// Offset of the directory in bytes.
     pub(super) start: u64,
@@ -24,7 +24,8 @@ pub(super) struct ZipDirectoryEnd<'a> {
     pub(super) comment: &'a [u8],
 }
 
-/// Returns the names of the entries. At most `max_entries` + 1 names are returned.
+/// Returns the names of the entries. At most `max_entries` + 1 names are returned, which shows the caller
+/// that there are too many.
 pub(super) fn read_entry_names(
     file: &mut File,
     end_record: &ZipDirectoryEnd<'_>,
@@ -63,7 +64,7 @@ pub(super) fn read_entry_names(
     Ok(names)
 }
 
-/// Entry in the directory.
+/// An entry in the directory of a zip file.
 struct ZipEntry {
     is_utf8: bool,
     /// Length of the entry's name (`name`), and of all fields after the name (`rest`).

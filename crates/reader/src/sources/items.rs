@@ -28,7 +28,7 @@ pub(super) struct ReleaseFiles<'a> {
     parsers: ParserPool,
 }
 
-/// Definitions of a file, and its re-exports.
+/// The definitions in a file, and its re-exports.
 #[derive(Default)]
 pub(super) struct FileItems {
     definitions: BTreeMap<String, FileItem>,
@@ -43,10 +43,10 @@ struct FileItem {
     holds_others: bool,
 }
 
-/// Name that a file re-exports from another module, or that is an alias of another name in the file.
+/// A name that a file re-exports from another module, or an alias for another name in the file.
 #[derive(Debug)]
 pub(super) struct ItemLink {
-    /// Name in this file; `None` if the link re-exports every name of the other file.
+    /// Name in this file; `None` if the file re-exports all names of the other module.
     pub(super) name: Option<String>,
     /// Other module, in the notation of the language; empty for this file.
     pub(super) module: String,
@@ -54,7 +54,7 @@ pub(super) struct ItemLink {
     pub(super) target_name: Option<String>,
 }
 
-/// Language family of a file.
+/// The family of a file's language, which determines how definitions are found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LanguageFamily {
     Rust,
@@ -62,8 +62,8 @@ pub(super) enum LanguageFamily {
 }
 
 impl LanguageFamily {
-    /// Returns the language family of a file. Returns `None` if the definitions of the file are not reported
-    /// by item.
+    /// Returns the language family of a file. Returns `None` for files whose definitions are not reported
+    /// separately.
     pub(super) fn from_path(path: &str) -> Option<Self> {
         match SourceLanguage::from_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
@@ -83,7 +83,7 @@ impl<'a> ReleaseFiles<'a> {
         }
     }
 
-    /// Returns the state of a whole file in any format.
+    /// Returns the digests of a whole file in any format, or that the file does not exist.
     pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Absent };
         let tree =
@@ -114,7 +114,8 @@ impl<'a> ReleaseFiles<'a> {
         .unwrap_or_default()
     }
 
-    /// Returns the state of an item that a file defines or re-exports.
+    /// Returns the definition of an item that a file defines or re-exports. Otherwise returns that the item
+    /// is absent or in another package.
     pub(super) fn symbol_state(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
@@ -158,8 +159,8 @@ impl<'a> ReleaseFiles<'a> {
                 }
             };
             let Some((path, within)) = other else {
-                // If every name of another package is re-exported, it is unknown whether this name is
-                // included.
+                // If all names of another package are re-exported, it is unknown whether the searched name is
+                // among them.
                 if link.name.is_some() {
                     nothing = SymbolState::OtherPackage;
                 }
@@ -174,8 +175,8 @@ impl<'a> ReleaseFiles<'a> {
         nothing
     }
 
-    /// Returns every innermost definition of a file, by name. A file that is not in one of the language
-    /// families counts as one definition.
+    /// Returns all innermost definitions of a file. The key is the definition's name. A file that is not in
+    /// one of the language families counts as one definition.
     pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::from_path(path).is_none() {
             let whole = self.whole_file_state(path);
@@ -203,7 +204,7 @@ impl<'a> ReleaseFiles<'a> {
         if !self.parsed_files.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
-            // A panic in a grammar must affect only one file, not the whole reader.
+            // A panic in a grammar must not affect other files.
             let parsed = catch_unwind(AssertUnwindSafe(|| parse_items(path, bytes, parsers)));
             let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(items) => Some(Rc::new(items)),
@@ -251,7 +252,7 @@ pub(super) struct ItemCollector<'a> {
     text: &'a str,
     lines: Vec<&'a str>,
     items: FileItems,
-    /// Nodes of innermost definitions.
+    /// The nodes of all innermost definitions.
     definition_nodes: BTreeSet<usize>,
 }
 
@@ -270,8 +271,8 @@ impl<'a> ItemCollector<'a> {
         self.items.links.push(ItemLink { name, module, target_name: original_name });
     }
 
-    /// Adds a definition, from its first node (such as an attribute or a decorator) to its last node. Several
-    /// definitions with the same name count as one definition.
+    /// Adds a definition, from its first node (such as an attribute or a decorator) to its last node.
+    /// Definitions with the same name are combined to one definition.
     pub(super) fn define(
         &mut self,
         name: String,

@@ -1,6 +1,6 @@
-//! Collects the code of a Python file outside of its functions, in named pieces: assigned values, classes
-//! with their bases, decorators and attributes, imports, conditions of definitions, and other code that runs
-//! on import. All code of the file that has an effect is in a piece or in a function.
+//! Collects the code of a Python file outside of its functions, in named pieces. Pieces are assigned values,
+//! classes with their bases, decorators and attributes, imports, conditions of definitions, and other code
+//! that runs on import. All code that has an effect is either in a piece or in a function.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Maximum number of letters of a statement that are used as its name.
+/// Maximum number of characters of a statement that serve as its name.
 const MAX_NAME: usize = 80;
 
-/// Name of a module's version attribute. The attribute is ignored, because it differs in each release, and
-/// the release reports its version itself.
+/// Name of the attribute with a module's version. The attribute is ignored, because it differs in every
+/// release and the version of the release is already known.
 const VERSION: &str = "__version__";
 
 /// Pieces of a file, and all modules that the file imports.
@@ -55,7 +55,7 @@ struct PieceCollector<'a> {
     pieces: NonFunctionPieces,
 }
 
-/// Module or class whose statements are being read.
+/// The module or class whose statements are visited.
 struct StatementScope {
     /// Name of the class in the file; empty for the module.
     name: String,
@@ -125,7 +125,7 @@ impl<'a> PieceCollector<'a> {
                 Some(inner) if matches!(inner.kind(), "assignment" | "augmented_assignment") => {
                     self.visit_assignment(node, inner, scope)
                 }
-                // The statement has no effect, because its value is not used.
+                // The statement has no effect, because it is a value that is not used.
                 Some(inner)
                     if matches!(inner.kind(), "string" | "ellipsis") && node.named_child_count() == 1 =>
                 {
@@ -158,8 +158,8 @@ impl<'a> PieceCollector<'a> {
         };
         *scope.defined.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
-            // A function without conditions needs no piece, because its own digest contains its body and its
-            // decorators.
+            // A function without conditions needs no piece, because its body and its decorators are in its
+            // own digest.
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
@@ -211,7 +211,8 @@ impl<'a> PieceCollector<'a> {
         self.add_piece(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
     }
 
-    /// Adds each imported name with its origin. The grouping of names into import statements does not matter.
+    /// Adds each imported name with the module or name from which it is imported. It does not matter how
+    /// names are grouped into import statements.
     fn visit_import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
@@ -243,9 +244,9 @@ impl<'a> PieceCollector<'a> {
         self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
     }
 
-    /// Adds an `if`, a `try` or a similar statement. The statements in its branches are reported separately,
-    /// with their conditions. If no statement in any branch is reported, the compound statement is reported
-    /// as a whole.
+    /// Adds an `if`, a `try` or a similar statement. If statements in its branches are reported, they are
+    /// reported separately, with the conditions of the branches. Otherwise, the whole compound statement is
+    /// reported.
     fn visit_compound(
         &mut self,
         node: Node<'_>,

@@ -10,33 +10,33 @@ use truing_core::sync::RAW_DIGITS;
 
 use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// Digests that a test pins.
+/// The digests that a hash test accepts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HashPins {
     /// Accepted digests of each definition, by `module:Class.method`.
     #[serde(rename = "rows")]
     pub accepted_digests: BTreeMap<String, BTreeSet<String>>,
-    /// Rows that look like pins but could not be resolved.
+    /// Pairs that look like pins, but whose object could not be resolved.
     #[serde(rename = "left_out")]
     pub skipped_pins: Vec<SkippedPin>,
 }
 
-/// Row that looks like a pin but cannot be resolved.
+/// A pair that looks like a pin, but whose object cannot be resolved.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SkippedPin {
     /// Line number, from 1.
     pub line: u32,
-    /// Text of the row's object.
+    /// The object of the pair, as it is written in the test.
     pub text: String,
-    /// Reason why the row is left out.
+    /// The reason why the object cannot be resolved.
     #[serde(rename = "why")]
     pub reason: String,
 }
 
-/// Maximum length of a row's text that is shown, in characters.
+/// Maximum number of characters that are shown of an object.
 const MAX_TEXT: usize = 120;
 
-/// Reads a test. The error is the reason why the test cannot be read as Python.
+/// Reads a test. The error states why the file cannot be parsed as Python.
 pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
@@ -99,7 +99,7 @@ impl<'a> PinCollector<'a> {
         }
     }
 
-    /// Collects every pair of an object and digests, at any depth.
+    /// Collects all pairs of an object and its digests, at any nesting depth.
     fn collect_rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err("it is nested too deeply".to_owned());
@@ -146,8 +146,8 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Adds a row. If several rows have the same object, the last row applies. In a dictionary, Python also
-    /// uses the last of equal keys. In a list, the project's test itself checks every row, so a wrong digest
-    /// in an earlier row still fails that test.
+    /// uses the last of several equal keys. In a list, the project's own test checks every pair, so a wrong
+    /// digest in an earlier pair makes that test fail.
     fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.symbol_name(object) {
             Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),
@@ -159,7 +159,7 @@ impl<'a> PinCollector<'a> {
         }
     }
 
-    /// Returns the definition that an expression refers to, as `module:Class.method`.
+    /// Returns the full name of the definition to which an expression refers, as `module:Class.method`.
     fn symbol_name(&self, object: Node<'_>) -> Result<String, &'static str> {
         let mut parts = self
             .dotted_parts(object)

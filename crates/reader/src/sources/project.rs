@@ -1,5 +1,5 @@
-//! Reads a Python project, and finds the definitions that the project takes from the packages that it
-//! follows. These are methods that override methods of the packages' classes, and the functions in the
+//! Reads a Python project, and finds definitions that the project takes from the packages that it follows.
+//! These definitions are methods that override methods of the packages' classes, and functions in the
 //! project's files. The project's source is never run.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 const MAX_FILES: usize = 20_000;
 /// Maximum number of classes that are examined to find all base classes of a class.
 const MAX_BASES: usize = 100;
-/// Methods that Python calls in asynchronous code, each with the synchronous method that it replaces.
+/// Asynchronous special methods of Python, each with the synchronous method that it replaces.
 const ASYNC: [(&str, &str); 4] = [
     ("__aiter__", "__iter__"),
     ("__anext__", "__next__"),
@@ -36,7 +36,7 @@ pub struct ProjectRequest {
     pub packages: BTreeSet<String>,
 }
 
-/// Definitions that a project takes, or may have taken, from the packages that it follows.
+/// Definitions that a project takes, or may take, from the packages that it follows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProjectFacts {
     /// Overrides. The key is the package's method, as `module:Class.method`; the value is the project's own
@@ -47,9 +47,9 @@ pub struct ProjectFacts {
     /// as `__aiter__`, and classes that only change attributes.
     #[serde(default)]
     pub candidates: BTreeMap<String, String>,
-    /// Classes at the top level of the files, by file and name. They may be copies of code in the packages.
-    /// For a class that inherits from the packages, each listed method may be a copy. For any other class,
-    /// the list is empty, because the whole class may be a copy.
+    /// Classes at the top level of the project's files, by file and name. These classes may contain copies of
+    /// code in the packages. If a class inherits from a class of the packages, each of its listed methods may
+    /// be a copy. For all other classes, no methods are listed, because the whole class may be a copy.
     #[serde(default)]
     pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Base classes of the packages that the project's classes inherit from, as `module:Class`.
@@ -131,8 +131,8 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
     Ok(project)
 }
 
-/// Returns the classes of the packages that a class inherits from, and the project's own classes through
-/// which it inherits.
+/// Returns the packages' classes from which a class inherits, and the project's classes through which it
+/// inherits from them.
 fn package_ancestors<'a>(
     class: &'a ProjectClass,
     classes: &'a BTreeMap<String, ProjectClass>,
@@ -219,7 +219,7 @@ impl ProjectModule<'_> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// Collects the statements at the top level, including those in branches.
+    /// Collects the statements at the top level of a file, including statements in branches.
     fn visit_statements(&mut self, body: Node<'_>, facts: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
@@ -232,7 +232,7 @@ impl ProjectModule<'_> {
                         .extend(inner.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
                 }
                 "class_definition" => self.visit_class(inner, facts),
-                // Statements nested deeper than the limit are left out.
+                // Statements beyond the maximum nesting depth are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
                     if nesting_depth(inner) < MAX_BASES =>
                 {
@@ -271,8 +271,8 @@ impl ProjectModule<'_> {
         facts.classes.push((format!("{}:{name}", self.module), class));
     }
 
-    /// Returns the suffix for a method that is the setter or the deleter of a property, according to its
-    /// decorators.
+    /// Returns the suffix for the setter or deleter of a property, which is recognised by its decorators. The
+    /// suffix is empty for all other methods.
     fn accessor_suffix(&self, member: Node<'_>) -> &'static str {
         let mut cursor = member.walk();
         let mut decorators = member.children(&mut cursor).filter(|child| child.kind() == "decorator");
@@ -293,7 +293,7 @@ impl ProjectModule<'_> {
         (left.kind() == "identifier" && is_code).then(|| self.text_of(left).to_owned())
     }
 
-    /// Returns the class that a dotted name refers to, as `module:Class`.
+    /// Returns the full name of the class to which a dotted name refers, as `module:Class`.
     fn resolve_class_name(&self, text: &str) -> Option<String> {
         let is_name = |part: &str| {
             !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
@@ -336,7 +336,7 @@ impl ProjectModule<'_> {
     }
 }
 
-/// Returns the number of nodes that contain a node, up to the limit.
+/// Returns the number of nodes around a node, up to the maximum nesting depth.
 fn nesting_depth(node: Node<'_>) -> usize {
     std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
 }

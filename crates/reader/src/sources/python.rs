@@ -1,7 +1,7 @@
-//! Finds Python definitions in the same way as `import`, but without importing. A dotted name is resolved
-//! through classes and their bases, aliases, re-exports and submodules. The lines of a definition are the
-//! lines that Python's own tools print. Decorators of functions are included; decorators of classes are not.
-//! Comments after the definition are included if they are indented like its body.
+//! Finds Python definitions like `import`, but without importing anything. A dotted name is resolved through
+//! classes and their bases, aliases, re-exports and submodules. The lines of a definition are the lines that
+//! Python's own tools print. Decorators of functions are included; decorators of classes are not. Comments
+//! after a definition are included if they are indented at least like the definition's body.
 
 mod scope;
 
@@ -28,7 +28,7 @@ const ROOT: &[&str] = &[""];
 /// property.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
-/// Modules of a release, each parsed at first use.
+/// The modules of a release. Each module is parsed when it is used for the first time.
 pub(super) struct PythonPackage<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     roots: &'static [&'static str],
@@ -190,7 +190,8 @@ impl<'a> PythonPackage<'a> {
         search.remaining_lookups = left;
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
         match class.scope.get(head, search.role) {
-            // An alias in a class refers to a name of the class before it refers to a name of the module.
+            // In a class, an alias refers to a name of the class if there is one, and otherwise to a name of
+            // the module.
             Some(BindingTarget::Alias(alias))
                 if alias.first().is_some_and(|first| first != head && class.scope.has_name(first)) =>
             {
@@ -239,7 +240,7 @@ impl<'a> PythonPackage<'a> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
             let (parsers, roots) = (&mut self.parsers, self.roots);
-            // A panic in a grammar must affect only one file, not the whole reader.
+            // A panic in a grammar must not affect other files.
             let parsed = catch_unwind(AssertUnwindSafe(|| PythonModule::parse(path, roots, bytes, parsers)));
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
@@ -370,7 +371,7 @@ impl<'a> ScopeCollector<'a> {
         }
     }
 
-    /// Adds the statements of a block, or of all blocks of another statement.
+    /// Visits the statements of a block, or of all blocks of a compound statement.
     fn visit_block(
         &self,
         node: Node<'_>,
@@ -437,8 +438,8 @@ impl<'a> ScopeCollector<'a> {
         bases.named_children(&mut cursor).filter_map(|base| self.dotted_parts(base)).collect()
     }
 
-    /// Returns the last line of a definition. This is the last line of the definition's code, or of a
-    /// following comment that is indented at least like the body. Python's `inspect` has the same rule.
+    /// Returns the last line of a definition. This is the last line of its code, or of a following comment
+    /// that is indented at least like the body. Python's `inspect` has the same rule.
     fn last_row(&self, definition: Node<'_>, body: Option<Node<'_>>) -> usize {
         let mut leaf = definition;
         while let Some(child) = last_code_node(leaf) {
@@ -521,7 +522,7 @@ impl<'a> ScopeCollector<'a> {
     }
 }
 
-/// Returns a module's absolute name. A relative name `..a` begins in the parent package.
+/// Returns a module's absolute name. A relative name such as `..a` is resolved relative to `package`.
 pub(super) fn absolute_module(package: &str, name: &str) -> String {
     let relative = name.trim_start_matches('.');
     let dots = name.len() - relative.len();
@@ -534,7 +535,7 @@ pub(super) fn absolute_module(package: &str, name: &str) -> String {
     package.join(".")
 }
 
-/// Returns the possible paths of a native module, without the platform in their names.
+/// Returns the possible paths of a native module. The paths do not contain the platform.
 pub(super) fn native_module_paths(module: &str) -> impl Iterator<Item = String> + use<> {
     let path = module.replace('.', "/");
     [format!("{path}/__init__.so"), format!("{path}.so")].into_iter()

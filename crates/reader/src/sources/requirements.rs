@@ -1,4 +1,4 @@
-//! Reads the requirements of a release from its archive: the metadata of a Python distribution,
+//! Parses the requirements of a release from files in its archive: the metadata of a Python distribution,
 //! `package.json`, or `Cargo.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,9 @@ const CARGO: &str = "Cargo.toml";
 /// First metadata version in which the metadata of a source archive lists all requirements (PEP 643).
 const WHOLE_METADATA: (u32, u32) = (2, 2);
 
-/// Returns the name under which a file with requirements is reported. Returns `None` for any other file. The
-/// metadata of every Python distribution has the same reported name, because the actual folder is named after
-/// the release.
+/// Returns the name under which a file with requirements is reported. Returns `None` for files without
+/// requirements. The metadata of all Python distributions is reported under one name, because the name of its
+/// folder contains the release.
 pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     let of_wheel = path
         .split_once('/')
@@ -34,7 +34,7 @@ pub(super) fn requirements_files(files: &BTreeMap<String, Vec<u8>>) -> impl Iter
     files.keys().filter(|path| requirements_file_name(path).is_some()).cloned()
 }
 
-/// Returns the requirements in each of these files, by name.
+/// Returns the requirements in each of these files. The key is the name under which the file is reported.
 pub(super) fn parse_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
 ) -> BTreeMap<String, FoundRequirements> {
@@ -55,7 +55,8 @@ pub(super) fn parse_files<'a>(
 
 type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 
-/// Parses Python metadata. Returns `None` for a source archive whose metadata does not list the requirements.
+/// Parses the metadata of a Python distribution. Returns `None` for a source archive whose metadata does not
+/// list the requirements.
 fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements> {
     let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);

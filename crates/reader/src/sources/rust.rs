@@ -1,5 +1,6 @@
-//! Collects the definitions of a Rust file: its items, the members of its traits and modules, and the members
-//! of `impl` blocks, under the type's name. Also collects the file's `pub use` re-exports.
+//! Collects the definitions in a Rust file: items, members of traits and modules, and members of `impl`
+//! blocks. A member of an `impl` block is named after its type. Also collects the file's `pub use`
+//! re-exports.
 
 use tree_sitter::Node;
 
@@ -126,8 +127,8 @@ fn visit_use(
     Ok(())
 }
 
-/// Resolves the path of a module that the file `from` contains. Returns the module's file, and the names of
-/// modules within that file.
+/// Resolves the path of a module that the file `from` contains. Returns the file with the module, and the
+/// names of the modules within this file that lead to it.
 pub(super) fn resolve_module(
     from: &str,
     module: &str,
@@ -140,8 +141,8 @@ pub(super) fn resolve_module(
         Some(at) => from.get(..at + "src".len())?,
         None => folder,
     };
-    // A child module is in the same folder if this file is a root or `mod.rs`. Otherwise, it is in a folder
-    // with this file's name.
+    // If this file is a crate root or `mod.rs`, its child modules are in the same folder. Otherwise, they are
+    // in a folder with the name of this file.
     let mut at = if is_root || stem == "mod" { folder.to_owned() } else { join_folder(folder, stem) };
     let mut names = module.split("::").peekable();
     let mut is_anchored = false;
@@ -165,7 +166,7 @@ pub(super) fn resolve_module(
         let roots = ["lib.rs", "main.rs"].map(|root| join_folder(&folder, root));
         let found =
             candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
-        // A path without `crate`, `self` or `super` may begin with another crate's name.
+        // A path that begins with none of `crate`, `self` and `super` may refer to another crate.
         if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
             return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));
         }

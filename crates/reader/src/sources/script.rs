@@ -1,4 +1,4 @@
-//! Collects the definitions of a JavaScript or TypeScript file: functions, classes and their members, types,
+//! Collects the definitions in a JavaScript or TypeScript file: functions, classes and their members, types,
 //! variables, and assignments to `exports`, `module.exports` or a prototype. Also collects re-exports by
 //! `export … from`, by an exported import, or by `module.exports = require(…)`.
 
@@ -28,7 +28,7 @@ const MEMBERS: [(&str, &str); 6] = [
     ("public_field_definition", "name"),
     ("field_definition", "property"),
 ];
-/// Endings that may follow a module specifier, in the order in which compilers try them.
+/// Texts that may complete the path of a module, in the order in which compilers try them.
 const ENDINGS: [&str; 14] = [
     "",
     ".ts",
@@ -239,7 +239,7 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     }
 }
 
-/// Reads `exports.a = …`, `module.exports = …`, `A.prototype.b = …`, `A.b = …`.
+/// Visits the assignments `exports.a = …`, `module.exports = …`, `A.prototype.b = …` and `A.b = …`.
 fn visit_assignment(
     node: Node<'_>,
     outer: Node<'_>,
@@ -304,8 +304,7 @@ pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> boo
         }
     }
     let path = parts.join("/");
-    // In TypeScript, a specifier may be the name that a source file gets when it is compiled, such as `a.js`
-    // for `a.ts`.
+    // A TypeScript specifier may contain the name of the compiled file, such as `a.js` for `a.ts`.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
     let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
     ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))

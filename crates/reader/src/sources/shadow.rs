@@ -1,7 +1,8 @@
-//! Finds files of a release that Python may run in place of the compared files. If a release contains such
-//! files, equal texts do not prove equal behaviour. Such files are native modules and bytecode next to a
-//! source, and packages next to a module of the same name. A second entry for one path also counts, even if
-//! its case differs. Code that runs at every start of Python counts, too.
+//! Finds files of a release that Python may run in place of the compared files. If a release contains such a
+//! file, equal sources do not prove that the code behaves equally. These files are native modules and
+//! bytecode next to a source, and packages next to a module with the same name. A second entry for the same
+//! path is also such a file, even if the case of its path differs. So is code that runs at every start of
+//! Python.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,8 @@ const INIT: &str = "__init__";
 const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 /// Endings of the files at the root of the import path whose lines run at every start of Python.
 const START_FILES: [&str; 2] = [".pth", ".start"];
-/// Folders on the import path. A file that the scheme `data` installs in such a folder may replace a file of
-/// another scheme.
+/// Names of folders on the import path. A file that the scheme `data` installs in such a folder may replace a
+/// file of another scheme.
 const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// Kind of file that contains a module.
@@ -26,9 +27,10 @@ const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 enum ModuleForm {
     Source,
     Native,
-    /// Bytecode file, which is a module if there is no source in the same folder.
+    /// Bytecode outside of `__pycache__`. Python imports it only if the folder contains no source for the
+    /// module.
     Bytecode,
-    /// File in `__pycache__`, which may run in place of the source.
+    /// Bytecode in `__pycache__`, which Python may run in place of the source.
     Cache,
 }
 
@@ -67,8 +69,9 @@ fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
     }
 }
 
-/// Returns a normalised path, which is equal for all paths that some file system treats as the same path.
-/// Such paths differ in case, Unicode form, or characters that Windows drops at the end of a name.
+/// Returns a normalised path. Paths that a file system may treat as the same path have equal normalised
+/// paths. Such paths differ in case, in Unicode normalisation, or in characters that Windows removes from the
+/// end of a name.
 fn fold_path(path: &str) -> String {
     let part = |part: &str| {
         let part = part.split(':').next().unwrap_or(part).trim_end_matches(['.', ' ']);
@@ -103,7 +106,7 @@ impl<'a> WheelFiles<'a> {
         self.by_module.get(&fold_path(base)).into_iter().flatten()
     }
 
-    /// Returns the files that Python may run in place of this source, which exists in the release.
+    /// Returns the files that Python may run in place of this source. The source must exist in the release.
     fn files_preceding_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
             ModuleForm::Native | ModuleForm::Cache => true,

@@ -1,9 +1,9 @@
-//! Computes the tree that pip installs from a wheel, from the names of the wheel's entries and from its
+//! Computes the paths at which pip installs the files of a wheel, from the names of the entries and from the
 //! `.dist-info` folder (PEP 427, "Binary distribution format"). Nothing is installed.
 //!
-//! `Root-Is-Purelib` selects one of two installation folders. On almost every system, these are the same
-//! folder; on all other systems, both folders are on the import path. The field is therefore ignored, and two
-//! entries with the same path in the two folders count as duplicates.
+//! The field `Root-Is-Purelib` selects one of two installation folders. These folders are identical on almost
+//! every system, and both are on the import path on all other systems. The field is therefore ignored, and
+//! two entries that differ only in the folder are treated as duplicates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ const INFO: &str = ".dist-info";
 const DATA: &str = ".data";
 /// Schemes whose files are installed on the import path.
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
-/// Other schemes. In the computed tree, the paths of their files are `.data/SCHEME/PATH`. No file on the
-/// import path can have such a path.
+/// Schemes whose files are not installed on the import path. Files of these schemes get paths of the format
+/// `.data/SCHEME/PATH`. No file on the import path has such a path.
 const NON_LIBRARY_SCHEMES: [&str; 3] = ["scripts", "headers", "data"];
 const SCRIPTS: &str = "scripts";
 /// Highest major version of the format that this module and pip support.
@@ -24,10 +24,10 @@ const MAX_NAME: usize = 255;
 
 /// Files of an installed wheel.
 pub(super) struct WheelTree {
-    /// For each installed path below the import path, the name of the archive entry that is installed there.
+    /// Installed paths, relative to the root of the import path, each with the name of the archive's entry.
     pub(super) entries: BTreeMap<String, String>,
-    /// Paths at which several entries are installed. pip uses the last entry at such a path; other installers
-    /// refuse the wheel.
+    /// Paths at which more than one entry is installed. pip keeps the last entry; other installers reject
+    /// such a wheel.
     pub(super) duplicate_paths: BTreeSet<String>,
 }
 
@@ -60,7 +60,8 @@ impl<E> From<WheelFault> for WheelFailure<E> {
 }
 
 impl WheelTree {
-    /// Computes the tree from entries in the order of the archive. `read` returns the bytes of an entry.
+    /// Computes the installed paths. `names` contains the names of the entries in the order of the archive.
+    /// `read` returns the bytes of an entry.
     pub(super) fn from_entries<E>(
         names: &[String],
         mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
@@ -103,7 +104,7 @@ impl WheelTree {
     }
 }
 
-/// Returns the name of the only metadata folder.
+/// Returns the name of the metadata folder. Returns an error unless there is exactly one such folder.
 fn find_info_folder(names: &[String]) -> Result<&str, WheelFault> {
     let tops: BTreeSet<&str> =
         names.iter().map(|name| top_folder(name)).filter(|top| top.ends_with(INFO)).collect();
@@ -123,7 +124,7 @@ fn top_folder(name: &str) -> &str {
 /// Returns a distribution's name in normalised form (PEP 503).
 fn canonical_name(name: &str) -> String {
     let words = name.split(['-', '_', '.']);
-    // Separators at the beginning or the end are kept as one `-`, because pip does not ignore them in
+    // Separators at the beginning or end become one `-` and are not removed, because pip includes them in
     // comparisons.
     let mut text = String::new();
     for (at, word) in words.enumerate() {
@@ -165,8 +166,8 @@ fn is_generated_script(path: &str, generated: &BTreeSet<&str>) -> bool {
     generated.contains(stem)
 }
 
-/// Places every file in the order in which pip writes the files: first the root, then `.data`, and last the
-/// scripts. If several files have the same path, pip keeps the last file.
+/// Assigns the installed paths in the order in which pip writes files: first the files at the root, then
+/// those in `.data`, and finally the scripts. If several files have the same path, pip keeps the last one.
 fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
@@ -191,7 +192,7 @@ fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Resu
     Ok(tree)
 }
 
-/// Order in which pip writes files.
+/// Groups of files in the order in which pip writes them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WriteOrder {
     Root,

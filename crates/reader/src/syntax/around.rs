@@ -1,5 +1,5 @@
-//! Describes the surroundings of a place in a file: whether the place is in a string, a comment, a test or a
-//! definition. A file is parsed at the first query.
+//! Describes the code around a position in a file: the string, comment, test or definition that contains the
+//! position. The file is parsed when the first question about it is asked.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -15,7 +15,7 @@ use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keep
 /// Nodes that contain code within a string.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
 
-/// Rust node that defines functions of a type.
+/// Kind of the Rust node that contains the functions of a type.
 const IMPL: &str = "impl_item";
 /// Number of bytes in the digest of a definition's name.
 const DEFINITION_BYTES: usize = 16;
@@ -24,9 +24,9 @@ const FENCE_LETTERS: usize = 3;
 /// Endings of Markdown files.
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
-/// File that is parsed at the first query about one of its positions.
+/// A file, which is parsed when the first question about a position in it is asked.
 pub(crate) struct ParsedFile<'a> {
-    /// Bytes of the file. For a component, everything outside of its scripts is replaced by blanks, so the
+    /// The bytes of the file. In a component, blanks replace everything outside of the scripts, so all
     /// offsets stay the same.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static SourceLanguage>,
@@ -50,8 +50,8 @@ impl<'a> ParsedFile<'a> {
         Self { bytes, language, is_markdown, is_component, tree, bindings }
     }
 
-    /// Returns true if this byte is within a string or a comment, between the fences of a Markdown document,
-    /// or outside of a component's scripts. Returns false if the language is not known or the file cannot be
+    /// Returns true if this byte is in a string or a comment, in a code block of a Markdown document, or
+    /// outside of a component's scripts. Returns false if the language is not known or the file cannot be
     /// parsed.
     pub(crate) fn is_outside_code(&self, offset: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
@@ -72,8 +72,8 @@ impl<'a> ParsedFile<'a> {
         false
     }
 
-    /// Returns true if this byte is within a string, or between the fences of a Markdown document, where code
-    /// is quoted. Returns false if the language is not known or the file cannot be parsed.
+    /// Returns true if this byte is in a string or in a code block of a Markdown document, because code is
+    /// only quoted there. Returns false if the language is not known or the file cannot be parsed.
     pub(crate) fn is_in_quoted_code(&self, offset: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return ends_in_fence(self.bytes.get(..offset).unwrap_or_default());
@@ -123,8 +123,8 @@ impl<'a> ParsedFile<'a> {
         false
     }
 
-    /// Returns true if a Rust attribute around this byte allows a lint, which is named as in
-    /// `clippy::dbg_macro`.
+    /// Returns true if a Rust attribute that applies to the code at this byte allows the lint. The name of
+    /// the lint has the format `clippy::dbg_macro`.
     pub(crate) fn is_lint_allowed(&self, offset: usize, lint: &str, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
@@ -149,11 +149,11 @@ impl<'a> ParsedFile<'a> {
         })
     }
 
-    /// Returns the digest of the names of the definitions around this byte, in hexadecimal digits. Returns
+    /// Returns a digest of the names of the definitions around this byte, as hexadecimal digits. Returns
     /// `None` if the language is not known, the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are
     /// around the byte.
     ///
-    /// A name may contain a secret; its digest does not reveal it.
+    /// The digest does not reveal a secret that a name may contain.
     pub(crate) fn definition_digest(&self, offset: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
         let nodes = self.nodes_around(offset, parsers)?;
@@ -196,8 +196,8 @@ impl<'a> ParsedFile<'a> {
     }
 }
 
-/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed only by a fence
-/// of the same character (a backtick or `~`).
+/// Returns true if the Markdown text in `before` ends within a fenced code block. A fence is closed only by a
+/// fence of the same character (a backtick or `~`).
 fn ends_in_fence(before: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in before.split(|byte| *byte == b'\n') {

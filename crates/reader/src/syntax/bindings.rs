@@ -1,4 +1,4 @@
-//! Finds the names that a file binds. At a place in the file, a name means either an import or a definition
+//! Finds the names that a file binds. A name at a position in the file refers to an import or to a definition
 //! of the file.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use tree_sitter::{Node, Tree};
 
 use super::{MAX_DEPTH, SourceLanguage};
 
-/// Kinds of nodes that limit the scope of the names bound in them.
+/// Kinds of nodes that are the scope of the names bound in them.
 const SCOPES: &[&str] = &[
     // Node kinds of Python.
     "module",
@@ -32,15 +32,15 @@ const SCOPES: &[&str] = &[
     "for_statement",
     "for_in_statement",
 ];
-/// Python class. Names that a class binds are not visible in its methods.
+/// Kind of a Python class. Names that are bound in a class are not visible in its methods.
 const CLASS: &str = "class_definition";
 /// Kinds of nodes that are names.
 const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
-/// Binding of a name, made at one place in the file.
+/// One binding of a name.
 #[derive(Debug)]
 struct NameBinding {
-    /// Byte range in which the binding applies.
+    /// Byte range in which the name has this binding.
     scope: Range<usize>,
     is_of_class: bool,
     /// Dotted name of the import; `None` for a definition of the file.
@@ -107,10 +107,10 @@ impl NameBindings {
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
 
-    /// Returns the meanings of a dotted name at a place. `enclosing_nodes` contains the nodes around the
-    /// place, the smallest first. For an imported name, returns the full names of its imports. For a name
-    /// that the file does not bind, returns the name itself. For a name that the file defines, returns an
-    /// empty list.
+    /// Returns the meanings of a dotted name at a position. `enclosing_nodes` are the nodes around the
+    /// position, beginning with the smallest. For an imported name, returns the full names of its imports.
+    /// For a name that the file does not bind, returns the name itself. For a name that the file defines,
+    /// returns an empty list.
     pub(super) fn name_meanings(
         &self,
         name: &str,
@@ -125,7 +125,7 @@ impl NameBindings {
         };
         let seen: Vec<_> =
             self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
-        // The innermost scope that binds the name hides the outer scopes.
+        // A binding in the innermost scope hides bindings of the same name in outer scopes.
         let Some(innermost) = seen.iter().map(|binding| binding.scope.len()).min() else {
             return vec![name.to_owned()];
         };
@@ -135,10 +135,10 @@ impl NameBindings {
     }
 }
 
-/// Origin that a name is bound to.
+/// The import or definition to which a name is bound.
 struct BoundOrigin {
     origin: Option<String>,
-    /// True if the name is bound outside of its parent node, like the name of a function.
+    /// True if the name is bound in the scope around its parent node, like the name of a function.
     is_outside: bool,
 }
 
@@ -166,7 +166,7 @@ impl<'tree> NameNode<'_, 'tree> {
         self.ancestors.get(self.ancestors.len().checked_sub(steps)?).copied()
     }
 
-    /// Returns true if the name is this field of a node.
+    /// Returns true if the node has a field with this name and the field is the name.
     fn is_field(&self, parent: Node<'_>, field: &str) -> bool {
         parent.child_by_field_name(field).is_some_and(|child| child.id() == self.node.id())
     }
@@ -179,7 +179,7 @@ impl<'tree> NameNode<'_, 'tree> {
         parent.child_by_field_name(field).map(|node| self.text(node)).unwrap_or_default()
     }
 
-    /// Returns the text of a field that is a string, without its quotes.
+    /// Returns the content of a field that is a string, without the quotes.
     fn unquoted_field(&self, parent: Node<'_>, field: &str) -> String {
         self.field(parent, field).trim_matches(['"', '\'', '`']).to_owned()
     }
@@ -291,7 +291,7 @@ impl<'tree> NameNode<'_, 'tree> {
         }
     }
 
-    /// Returns the module of the import that contains the name.
+    /// Returns the module that is imported by the import statement around the name.
     fn imported_module(&self) -> Option<String> {
         let import = self.ancestors.iter().rev().find(|node| node.kind() == "import_statement")?;
         Some(self.unquoted_field(*import, "source"))

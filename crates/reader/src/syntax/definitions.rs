@@ -1,4 +1,4 @@
-//! Finds the places where a text defines a name, by the syntax of its language.
+//! Finds the definitions of a name in a source text, from the text's syntax tree.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -9,10 +9,10 @@ use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
-/// A node is a function if the name of its kind contains one of these words.
+/// A syntax node counts as a function if its kind contains one of these words.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
-/// Place where a name is defined.
+/// Kind and lines of a definition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct DefinitionPlace {
     /// Name of the node's kind in the grammar.
@@ -23,8 +23,8 @@ pub(crate) struct DefinitionPlace {
     pub(crate) last_line: u32,
 }
 
-/// Returns the definitions of `name` in a text, in their order. Returns an error if the text is not parsed
-/// before the time `end`.
+/// Returns the definitions of `name` in a text, in the order of the text. Returns an error if the text is too
+/// large, cannot be parsed before `end`, or makes the parser panic.
 pub(crate) fn find_definitions(
     language: &'static SourceLanguage,
     text: &str,
@@ -52,7 +52,7 @@ fn collect_definitions(
 ) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     let mut found = Vec::new();
     let mut cursor = root.walk();
-    // For each node from the root to the current node, the list contains true if the node is a function.
+    // One boolean for each ancestor of the current node, from the root: true if the ancestor is a function.
     let mut functions = Vec::new();
     loop {
         let node = cursor.node();
@@ -84,7 +84,7 @@ pub(super) fn is_function(node: &Node<'_>) -> bool {
     FUNCTIONS.iter().any(|word| node.kind().contains(word))
 }
 
-/// Returns true if a node of this kind defines this name. A declaration may have several names.
+/// Returns true if `node`, of the kind `kind`, defines `name`. A declaration may have several names.
 fn defines_name(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
     node.children_by_field_name(kind.name, &mut cursor)

@@ -1,4 +1,5 @@
-//! Handles components of user interfaces (`.vue`, `.svelte`). Only the scripts of a component count as code.
+//! Extracts the scripts from user interface components (`.vue` and `.svelte` files). Only these scripts count
+//! as code.
 
 use std::sync::LazyLock;
 
@@ -6,10 +7,10 @@ use regex::bytes::Regex;
 
 use super::SourceLanguage;
 
-/// Endings of the names of components.
+/// File extensions of components.
 const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
 
-/// Pattern of a script: its attributes, and the code between its tags.
+/// Regular expression for a `<script>` element. It captures the attributes, and the code between the tags.
 static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this folder compile")]
     Regex::new(r"(?is-u)<script\b((?:[^>]|=>)*)>(.*?)(?:</script\s*>|\z)").expect("the pattern of scripts")
@@ -20,8 +21,8 @@ pub(super) fn is_component_file(path: &[u8]) -> bool {
     COMPONENTS.iter().any(|ending| path.ends_with(ending))
 }
 
-/// Returns the text of a component with blanks for everything outside its scripts, and the language of the
-/// scripts.
+/// Replaces everything outside a component's scripts with spaces, and keeps the line ends. Returns the
+/// resulting text and the language of the scripts.
 pub(super) fn extract_scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();

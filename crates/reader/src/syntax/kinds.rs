@@ -3,11 +3,11 @@
 /// Kind of node that defines a name.
 #[derive(Debug)]
 pub(crate) struct DefinitionKind {
-    /// Name of the kind in the grammar.
+    /// Name of the kind of node in the grammar.
     pub(super) node: &'static str,
-    /// Field of the node that contains the defined name.
+    /// Field of the node, by its name in the grammar. The field contains the defined name.
     pub(super) name: &'static str,
-    /// True for variables, whose definitions within a function are ignored.
+    /// True for variables. A variable's definition inside a function is ignored.
     pub(super) is_variable: bool,
 }
 
@@ -25,8 +25,8 @@ pub(super) const PYTHON: &[DefinitionKind] = &[
     variable_kind("assignment", "left"),
 ];
 
-/// Kinds of JavaScript, TypeScript, JSX and TSX. Kinds that a grammar does not contain are never found in its
-/// trees.
+/// Node kinds that define names in JavaScript, TypeScript, JSX and TSX. A grammar that lacks one of these
+/// kinds never produces a node of that kind.
 pub(super) const SCRIPT: &[DefinitionKind] = &[
     definition_kind("function_declaration"),
     definition_kind("generator_function_declaration"),

@@ -9,10 +9,10 @@ use super::kinds;
 pub(crate) struct SourceLanguage {
     /// Names that rules may use for the language, in lower case. Errors and lists show the first name.
     pub(super) names: &'static [&'static str],
-    /// Endings of file names, without the dot. Examples use the first ending.
+    /// File extensions of the language, without the dot. The paths of examples use the first extension.
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
-    /// Nodes that define names.
+    /// Kinds of nodes that define a name.
     pub(super) definitions: &'static [kinds::DefinitionKind],
 }
 
@@ -69,7 +69,7 @@ impl SourceLanguage {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
 
-    /// Finds a language by a file's path.
+    /// Finds the language of a file by the file's extension.
     pub(crate) fn from_path(path: &[u8]) -> Option<&'static Self> {
         let name = path.rsplit(|byte| *byte == b'/').next()?;
         let dot = name.iter().rposition(|byte| *byte == b'.')?;
@@ -89,7 +89,7 @@ impl SourceLanguage {
         format!("file.{}", self.extensions.first().copied().unwrap_or_default())
     }
 
-    /// Returns all names, for errors.
+    /// Returns all language names as one text for error messages.
     pub(crate) fn all_names() -> String {
         LANGUAGES.iter().map(Self::name).collect::<Vec<_>>().join(", ")
     }

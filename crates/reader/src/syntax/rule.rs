@@ -10,7 +10,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceLanguage;
 
-/// Minimum length of a rule's required word in bytes. Shorter words are in nearly every file.
+/// Minimum length, in bytes, of the word that `SyntaxCheck::may_match` searches for. Shorter words are in
+/// nearly every file.
 const MIN_WORD_BYTES: usize = 3;
 
 /// Error in a rule's YAML.
@@ -25,7 +26,7 @@ pub(crate) struct RuleSyntaxError {
 
 /// Rule, compiled for each of its languages.
 pub(crate) struct SyntaxCheck {
-    /// True if the rule contains `$$$`, which is tried against every child of a node in turn.
+    /// True if the rule contains `$$$`. ast-grep tries `$$$` against every child of a node in turn.
     pub(crate) has_ellipsis: bool,
     /// Word that every matching file contains.
     required_word: Option<Finder<'static>>,
@@ -39,8 +40,8 @@ impl fmt::Debug for SyntaxCheck {
 }
 
 impl SyntaxCheck {
-    /// Compiles a rule for these languages. The caller must have checked that the language in the rule's file
-    /// is supported.
+    /// Compiles a rule for these languages. The caller must have checked that the rule's own `language` is
+    /// supported.
     pub(crate) fn parse(text: &str, languages: &[&'static SourceLanguage]) -> Result<Self, RuleSyntaxError> {
         let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
             // The parser reports an unknown top-level key only after it has read all keys, so the reported
@@ -67,8 +68,8 @@ impl SyntaxCheck {
         Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled })
     }
 
-    /// Returns true if the text contains the rule's required word, or if the rule has no required word.
-    /// Otherwise the rule cannot match.
+    /// Returns true if the rule may match the text: the text contains the required word, or the rule has
+    /// none. If the function returns false, the rule cannot match the text.
     pub(crate) fn may_match(&self, text: &[u8]) -> bool {
         self.required_word.as_ref().is_none_or(|word| word.find(text).is_some())
     }
@@ -89,13 +90,14 @@ impl SyntaxCheck {
     }
 }
 
-/// Part of a rule's file that contains the required word.
+/// Part of a rule's YAML file that determines the required word.
 #[derive(Deserialize)]
 struct RuleFile {
     rule: TopRulePart,
 }
 
-/// Top level of a rule. A match of the rule always matches the pattern at this level.
+/// The rule's own pattern, without patterns nested in other operators. Every match of the rule matches this
+/// pattern.
 #[derive(Deserialize)]
 struct TopRulePart {
     #[serde(default)]
@@ -111,9 +113,9 @@ enum PatternText {
 }
 
 impl PatternText {
-    /// Returns the longest name in the code that is not a metavariable, because every match contains it.
-    /// Returns `None` for code with quotes or comments, because the quotes or comments of a match may contain
-    /// different text.
+    /// Returns the longest name in the pattern that is not a metavariable. Every match contains this name.
+    /// Returns `None` for a pattern with quotes, slashes or `#`, because a match may contain other quotes or
+    /// comments.
     fn required_word(&self) -> Option<&str> {
         let Self::Code(code) = self else { return None };
         if code.contains(['"', '\'', '`', '#', '/', '\\']) {
@@ -131,8 +133,8 @@ pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntax
         let at = error.location();
         let line = at.map_or(1, |at| at.line());
         let column = at.map_or(1, |at| at.column());
-        // The excerpt and the position are removed from the error's text, because the position is reported
-        // separately.
+        // The excerpt and the position are removed from the message, because `line` and `column` contain the
+        // position.
         let message = error.without_snippet().to_string();
         let message = message.lines().next().unwrap_or_default();
         let message = message.strip_prefix("error: ").unwrap_or(message);
@@ -165,8 +167,8 @@ fn rule_error(text: &str, error: &dyn std::error::Error, language: &SourceLangua
     }
 }
 
-/// Returns the position of the last section or value that the error quotes. If the error quotes none, returns
-/// the position of `rule:`.
+/// Returns the position of the last section or value that the error messages quote in backticks. If no quoted
+/// text is found in the rule, returns the position of `rule:`.
 fn error_position(text: &str, causes: &[String]) -> (usize, usize) {
     let quoted = causes.iter().rev().flat_map(|cause| {
         let words: Vec<&str> = cause.split('`').collect();

@@ -3,7 +3,7 @@
 //!
 //! Source code is hostile. Parsing and matching have a time limit. The depth of a tree is limited because
 //! matching recurses along the tree. The number of children of a node is limited because rules try the
-//! children in turn. Exceeding a limit is an error, never a partial result.
+//! children in turn. Exceeding a limit is an error; partial results are never returned.
 
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,16 +24,16 @@ use crate::fix::ByteReplacement;
 /// Greatest depth of a syntax tree, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
-/// Largest number of children of a node that a rule with `$$$` examines. The rule tries the children in turn,
-/// and copies its bindings each time.
+/// Largest number of children of a node to which a rule with `$$$` is applied. Such a rule tries the children
+/// in turn, and copies its bindings each time.
 const MAX_CHILDREN: usize = 10_000;
 
 /// Largest size in bytes of a source text that is parsed. A tree takes tens of times as much memory as its
 /// text.
 pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Processor time for one file: parsing, matching and validating. The limit must be shorter than the time
-/// after which the server kills a reader process.
+/// Maximum processor time for parsing one file, matching the rules, and validating the fixes. The limit must
+/// be shorter than the time after which the server kills a reader process.
 pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
 /// Reasons why the syntax rules did not examine a file.
@@ -50,15 +50,16 @@ pub(crate) enum ComplexityError {
 /// Match of one rule.
 #[derive(Debug)]
 pub(crate) struct SyntaxMatch {
-    /// Index that was passed with the rule to `SyntaxScan::build_per_language`.
+    /// Index of the rule, as passed to `SyntaxScan::build_per_language`.
     pub(crate) rule: usize,
     /// Byte range of the matching node.
     pub(crate) range: Range<usize>,
-    /// Replacement by the rule's `fix`.
+    /// Replacement that the rule's `fix` proposes.
     pub(crate) fix: Option<ByteReplacement>,
 }
 
-/// Parsers by language, created at first use. Every thread has its own pool.
+/// Parsers by language. Each parser is created when the language is first parsed. Every thread has its own
+/// pool.
 #[derive(Default)]
 pub(crate) struct ParserPool {
     parsers: Vec<(&'static SourceLanguage, Parser)>,
@@ -67,8 +68,8 @@ pub(crate) struct ParserPool {
 }
 
 impl ParserPool {
-    /// Begins a file. All texts that are parsed from now on share this time. If the time is zero, nothing is
-    /// parsed.
+    /// Starts the time limit for a file. Until the next call, all parsed texts share this time. If the time
+    /// is zero, nothing is parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
         self.deadline = Some(thread_cpu_time() + time);
     }
@@ -78,14 +79,14 @@ impl ParserPool {
         self.deadline.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
     }
 
-    /// Returns a function that returns true while the file has time left. Other code that works on the trees
-    /// of the file uses this function to respect the time limit.
+    /// Returns a function that returns true before the deadline of the current file. Other code that works on
+    /// the trees of the file uses this function to respect the time limit.
     pub(crate) fn time_check(&self) -> impl Fn() -> bool + use<> {
         let until = self.deadline();
         move || thread_cpu_time() < until
     }
 
-    /// Parses a text. Returns `None` after the deadline.
+    /// Parses a text. Returns `None` if `is_time` returns false before the parse ends.
     pub(super) fn parse(
         &mut self,
         language: &'static SourceLanguage,
@@ -110,7 +111,7 @@ impl ParserPool {
         parser.parse_with_options(&mut rest, None, Some(options))
     }
 
-    /// Parses a text. Returns `None` if it cannot be parsed in time.
+    /// Parses a text. Returns `None` if the deadline of the current file passes first.
     pub(crate) fn parse_in_time(&mut self, language: &'static SourceLanguage, text: &str) -> Option<Tree> {
         let until = self.deadline();
         self.parse(language, text, || thread_cpu_time() < until)
@@ -129,10 +130,11 @@ fn thread_cpu_time() -> Duration {
 pub(crate) struct TreeShape {
     /// Number of ERROR and missing nodes in the whole tree, including the byte ranges.
     pub(crate) errors: usize,
-    /// True if a range begins or ends within a token, such as a string or a comment.
+    /// True if a range overlaps a token, such as a string or a comment, but does not contain the whole token.
     pub(crate) cuts: bool,
     /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
-    /// children. The boolean is needed because the Python grammar accepts a block without a statement.
+    /// children. The boolean distinguishes an empty block from a block with statements, because the Python
+    /// grammar accepts both.
     pub(crate) outer_nodes: Vec<(u16, u32, bool)>,
 }
 
@@ -166,7 +168,7 @@ impl TreeShape {
     }
 }
 
-/// Rules of one language, by the kinds of nodes that they can match.
+/// Rules of one language, indexed by the kinds of nodes that they can match.
 pub(crate) struct SyntaxScan<'rules> {
     language: &'static SourceLanguage,
     rules: Vec<ScanRule<'rules>>,
@@ -176,15 +178,15 @@ pub(crate) struct SyntaxScan<'rules> {
 
 /// Rule for one language.
 struct ScanRule<'rules> {
-    /// Index that is returned with the rule's matches.
+    /// Index of the rule that is returned with each match.
     index: usize,
     config: &'rules RuleConfig<SupportLang>,
     has_ellipsis: bool,
 }
 
 impl<'rules> SyntaxScan<'rules> {
-    /// Creates scans from pairs of an index and a rule: one scan for each language that has a rule. The index
-    /// is returned with the rule's matches.
+    /// Creates scans from pairs of an index and a rule: one scan for each language that has a rule. Each
+    /// match contains the index of its rule.
     pub(crate) fn build_per_language(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
@@ -218,7 +220,7 @@ impl<'rules> SyntaxScan<'rules> {
 
     /// Returns the matches of the rules for which `is_wanted_rule` returns true. `wanted_lines` receives the
     /// first and last line of a match, 1-based, and returns true if the match is wanted. The whole text is
-    /// parsed, because the context of a node affects a match.
+    /// parsed, because the code around a node affects a match.
     pub(crate) fn find_matches(
         &self,
         text: String,
@@ -233,7 +235,7 @@ impl<'rules> SyntaxScan<'rules> {
         if text.len() > MAX_SOURCE_BYTES {
             return Err(ComplexityError::TooLarge);
         }
-        // A bug in a grammar must affect only one file, not the run.
+        // A bug in a grammar must affect only one file, not the whole scan.
         catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, wanted_lines)))
             .unwrap_or(Err(ComplexityError::Panicked))
     }
@@ -274,7 +276,7 @@ impl<'rules> SyntaxScan<'rules> {
         Ok(matches)
     }
 
-    /// Returns the nodes on wanted lines that at least one rule may match, in the order of the text.
+    /// Returns the nodes, on wanted lines, that may match at least one rule, in the order of the text.
     fn candidate_nodes<'tree>(
         &self,
         root: Node<'tree>,
@@ -318,8 +320,8 @@ fn has_many_children(node: &Node<'_>) -> bool {
     wide(node) || node.children(&mut node.walk()).any(|child| wide(&child))
 }
 
-/// Returns the 1-based lines of a node. If a node ends with a line end, its last line is the line before that
-/// line end.
+/// Returns the 1-based lines of a node. If a node ends with a line break, its last line is the line before
+/// that line break.
 pub(super) fn node_lines(node: &Node<'_>) -> (u32, u32) {
     let (start, end) = (node.start_position(), node.end_position());
     let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);

@@ -1,4 +1,4 @@
-//! Tool `diff`: the change that is reviewed, with the line numbers that findings cite.
+//! Tool `diff`: shows the change under review, with the line numbers that findings use.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,7 +51,7 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
 
     let mut page = ReplyPage::new(input.skip, MAX_LINES);
     if chosen.len() > 1 {
-        // The list of files comes first, because the whole change may not fit.
+        // The list of files comes first, because the whole diff may not fit in one response.
         for file in &chosen {
             page.add_item(|| format!("  {}\n", file_heading(file)));
         }
@@ -102,8 +102,8 @@ fn hunk_heading(hunk: &Hunk<'_>) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Returns the texts of the lines in all hunks of a file, with secrets masked. The search for secrets reads
-/// all old lines together, and all new lines together.
+/// Returns the texts of the lines in all hunks of a file, with secrets masked. Secrets are searched for in
+/// all old lines together, and in all new lines together.
 fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
     let lines: Vec<HunkLine<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
     let text = |line: &HunkLine<'_>| {
@@ -125,7 +125,7 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
     shown
 }
 
-/// Returns a line with old number, new number, mark and text.
+/// Formats a line as its old number, new number, mark (`+`, `-` or space) and text.
 fn render_numbered_line(line: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match line.kind {

@@ -25,12 +25,12 @@ const MAX_LINE_CHARS: usize = 300;
 const MAX_CONTEXT: usize = 10;
 /// Longest regular expression, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_000;
-/// Memory limit of a compiled expression, and of its cache during a search, in bytes.
+/// Memory limit in bytes, both for a compiled expression and for its cache during a search.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 /// Greatest nesting depth of an expression.
 const MAX_NESTING: u32 = 50;
-/// Memory limit of the buffer in which a search collects lines, in bytes. Files with longer lines are not
-/// searched.
+/// Memory limit of the buffer in which a search collects lines, in bytes. A file is searched only up to the
+/// first line that exceeds the buffer.
 const MAX_HEAP_BYTES: usize = 1 << 20;
 /// Number of bytes of a file that are searched between two checks of the clock.
 const PART_BYTES: usize = 16 << 10;
@@ -77,8 +77,8 @@ pub(super) fn grep_files(
             gaps.unreadable += 1;
             continue;
         };
-        // The first search uses the unmasked text, because masking takes time and most files contain no
-        // match. The reported matches are from the second search, in the masked text.
+        // The first search only tests for a match. It uses the unmasked text, because masking takes time and
+        // most files contain no match. Only matches in the masked text are reported.
         let (text, mut matches) = (to_unix_lines(content.bytes()), false);
         let first = Bytes(|_, _| {
             matches = true;
@@ -124,7 +124,7 @@ fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let hint = "It is a regular expression of ripgrep, matched against single lines, without look-around and \
                 back-references; with \"literal\": true it is plain text";
     builder.build(&input.pattern).map_err(|error| {
-        // The text before `error: ` repeats the pattern in wrapped form.
+        // The text before `error: ` repeats the pattern.
         let reason = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
         ToolCallError::Pattern { reason: reason, hint }
     })
@@ -146,7 +146,7 @@ fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
     unix.into()
 }
 
-/// Numbers of files that were not searched, or not to their end.
+/// Numbers of files that were not searched to their end, by reason.
 #[derive(Default)]
 struct UnsearchedFileCounts {
     /// Number of files that are binary, too large, or cannot be opened.
@@ -177,7 +177,7 @@ impl UnsearchedFileCounts {
     }
 }
 
-/// Reader that returns the text of a file in parts, and fails after the time limit.
+/// Reader that returns a file's text in parts of at most `PART_BYTES`, and fails after the time limit.
 struct TimeLimitedText<'text> {
     rest: &'text [u8],
     end: Instant,
@@ -193,14 +193,14 @@ impl Read for TimeLimitedText<'_> {
     }
 }
 
-/// Matches that were found so far.
+/// Collects matches, with their context lines, on a page.
 struct GrepSink {
     page: ReplyPage,
     /// Heading of the file that is being searched; empty after it is shown.
     heading: String,
     /// Context lines before the next match. They are left out if the match is left out.
     context_before: String,
-    /// True if the last match was shown. In that case, the context lines after the match are shown, too.
+    /// True if the last match was shown. The context lines after a match are shown only if the match is.
     is_shown: bool,
     is_full: bool,
 }

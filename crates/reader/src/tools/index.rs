@@ -10,7 +10,7 @@ use truing_diff::RepoPath;
 use super::ToolCallError;
 use super::page::visible_text;
 
-/// Largest number of files of a tree that are listed. An export contains no more files.
+/// Largest number of files that the index contains. An exported tree has no more files than this.
 const MAX_FILES: usize = 200_000;
 /// Largest number of files with the same name that are suggested for a path that does not exist.
 const MAX_NEAR: usize = 5;
@@ -52,8 +52,8 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
 }
 
 impl FileIndex {
-    /// Lists the regular files among `candidate_paths`, or all files of the tree if `candidate_paths` is
-    /// `None`. Adds `extra_paths` to the list. No link is followed.
+    /// Lists the regular files among `candidate_paths`. If `candidate_paths` is `None`, lists all files of
+    /// the tree. Adds `extra_paths` to the list. Symbolic links are not followed.
     pub(super) fn new(root: &Path, candidate_paths: Option<&[RepoPath]>, extra_paths: &[RepoPath]) -> Self {
         let mut files = match candidate_paths {
             Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),
@@ -67,7 +67,7 @@ impl FileIndex {
         Self { files, is_truncated: is_cut }
     }
 
-    /// Parses a path that a model wrote: a leading `./` and a trailing `/` are allowed. The root is the empty
+    /// Parses a path from the model; a leading `./` and a trailing `/` are ignored. The root is the empty
     /// path.
     pub(super) fn parse_path(raw_path: Option<&str>) -> Result<RepoPath, ToolCallError> {
         let raw_path = raw_path.unwrap_or_default();
@@ -84,7 +84,8 @@ impl FileIndex {
         }
     }
 
-    /// Returns the path of a file, if it exists.
+    /// Returns the parsed path if a file exists at it. Otherwise returns an error that suggests similar
+    /// files.
     pub(super) fn find_file(&self, raw_path: &str) -> Result<RepoPath, ToolCallError> {
         let path = Self::parse_path(Some(raw_path))?;
         match self.path_kind(&path) {
@@ -97,7 +98,7 @@ impl FileIndex {
         }
     }
 
-    /// Returns the kind of a path, if it exists.
+    /// Returns `File` or `Folder` if the path exists.
     pub(super) fn path_kind(&self, path: &RepoPath) -> Option<PathKind> {
         if self.files.binary_search(path).is_ok() {
             return Some(PathKind::File);
@@ -139,7 +140,7 @@ impl FileIndex {
         }
     }
 
-    /// Returns a note with files of the same name elsewhere.
+    /// Returns a note with other paths that end with the same file name.
     fn similar_files_note(&self, path: &RepoPath) -> String {
         let name = path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let same = |file: &&RepoPath| file.as_bytes().rsplit(|byte| *byte == b'/').next() == Some(name);

@@ -1,4 +1,4 @@
-//! Tools `list` and `glob`: list the files of the tree.
+//! Tools `list` and `glob`: `list` shows the entries of a folder, and `glob` finds files by a pattern.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -62,8 +62,8 @@ enum FolderEntry<'a> {
     Folder(usize),
 }
 
-/// Returns the entries of a folder. `prefix_bytes` is the length of the folder's own path, with its last `/`,
-/// in the paths of the files.
+/// Returns the entries of a folder. `prefix_bytes` is the length of the folder's path within each file's
+/// path, including the last `/`.
 fn folder_entries(files: &[RepoPath], prefix_bytes: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {

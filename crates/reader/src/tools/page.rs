@@ -9,12 +9,12 @@ use super::ToolCallError;
 
 /// Largest size in bytes of the lines of one page, without notes.
 const MAX_PAGE_BYTES: usize = 32 << 10;
-/// Text that marks the end of an item that was cut because it is too long for a page.
+/// Text that follows an item that was cut because it is longer than a page.
 const OMISSION_MARK: &str = "\n[… cut: too long to be shown]\n";
 /// Longest single note or refusal, in characters.
 const MAX_NOTE_CHARS: usize = 1_000;
 
-/// Page under construction. The first `skip` items and the items that do not fit are left out.
+/// Page that is being built. The first `skip` items and the items that do not fit are left out.
 pub(super) struct ReplyPage {
     text: String,
     skip: usize,
@@ -38,8 +38,7 @@ impl ReplyPage {
     }
 
     /// Adds the next item. `lines` returns the lines of the item, each with its line end. `lines` is called
-    /// only if the item may be shown. Returns false once the page is full; later items are counted and not
-    /// shown.
+    /// only if the item may be shown. Returns false after the page is full. Later items are only counted.
     pub(super) fn add_item(&mut self, lines: impl FnOnce() -> String) -> bool {
         self.visited += 1;
         if self.visited <= self.skip || self.is_full {
@@ -47,8 +46,8 @@ impl ReplyPage {
         }
         let mut lines = if self.shown_count < self.max_items { lines() } else { String::new() };
         if self.shown_count == 0 && lines.len() > MAX_PAGE_BYTES {
-            // The first item of a page is cut, not left out: otherwise every later call would stop at the
-            // same item.
+            // The first item of a page is cut, not omitted. If it were omitted, every later call would stop
+            // at the same item.
             lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - OMISSION_MARK.len()));
             lines.push_str(OMISSION_MARK);
         }
@@ -61,14 +60,14 @@ impl ReplyPage {
         true
     }
 
-    /// Adds a line to the last item, if there is room for it.
+    /// Adds a line to the last item, if the page has room for the line.
     pub(super) fn add_to_item(&mut self, line: &str) {
         if self.text.len() + line.len() <= MAX_PAGE_BYTES {
             self.text.push_str(line);
         }
     }
 
-    /// Returns true if the next item is to be left out, because an earlier page showed it.
+    /// Returns true if the next item is one of the first `skip` items, which an earlier page showed.
     pub(super) fn is_next_skipped(&self) -> bool {
         self.visited < self.skip
     }
@@ -78,12 +77,12 @@ impl ReplyPage {
         self.visited
     }
 
-    /// Returns the page under its heading, without a note about later items.
+    /// Returns the page below its heading, without a note about omitted items.
     pub(super) fn into_text(self, heading: &str) -> String {
         format!("{heading}\n{}", self.text)
     }
 
-    /// Returns the page under its heading, with a note on how to request the next one. `items` is the plural
+    /// Returns the page below its heading, with a note on how to request the next page. `items` is the plural
     /// noun for the items.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
         let Self { skip, visited, shown_count: shown, is_full, .. } = self;
@@ -130,8 +129,8 @@ pub(super) fn visible_text(text: &str) -> String {
     shown
 }
 
-/// Appends a character. An invisible character is escaped. Text that a person does not see must not reach a
-/// model either.
+/// Appends a character. An invisible character is escaped. A model must not see text that is invisible to a
+/// person.
 fn push_visible(text: &mut String, letter: char) {
     if is_invisible_char(letter) && letter != '\t' {
         let _ = write!(text, "{}", letter.escape_unicode());
@@ -140,7 +139,8 @@ fn push_visible(text: &mut String, letter: char) {
     }
 }
 
-/// Returns a note or a refusal as one line of limited length without invisible characters.
+/// Returns a note or a refusal as one line of at most `MAX_NOTE_CHARS` characters, without invisible
+/// characters.
 pub(super) fn truncate_note(text: &str) -> String {
     reply_line(text.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

@@ -20,7 +20,7 @@ const MAX_LINES: usize = 800;
 /// Largest number of characters that are shown of one line.
 pub(super) const MAX_LINE_CHARS: usize = 1_000;
 
-/// Largest column of a line that can exist, because larger files are not read.
+/// Largest column that a line can have, because larger files are not read.
 const MAX_COLUMN: usize = 5 << 20;
 
 #[derive(Deserialize)]
@@ -113,7 +113,7 @@ pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedConte
     }
 }
 
-/// Masks the secrets in a content.
+/// Masks the secrets in a file's content.
 pub(super) fn mask_content(content: DecodedContent) -> DecodedContent {
     match mask_bytes(content.bytes()) {
         Cow::Borrowed(_) => content,

@@ -1,4 +1,4 @@
-//! Tool `symbol`: finds the definitions of a name, by syntax.
+//! Tool `symbol`: finds the definitions of a name, from the syntax trees of the files.
 
 use std::time::Instant;
 
@@ -54,8 +54,8 @@ pub(super) fn find_symbol(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
-        // The search uses the masked text. Otherwise a model could find out a secret letter by letter, by
-        // searching for names inside the secret.
+        // The search uses the masked text. In the unmasked text, a model could guess a secret letter by
+        // letter, by searching for names inside the secret.
         let content = read::mask_content(content);
         if wanted.find(content.bytes()).is_none() {
             continue;

@@ -1,4 +1,4 @@
-//! Tests of the tools on real folders: their results, their limits, and the data that they never show.
+//! Tests the tools on real folders: their results and limits, and that they never show secrets.
 
 use std::fs;
 use std::os::unix::fs::symlink;

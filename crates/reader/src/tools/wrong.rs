@@ -1,8 +1,8 @@
-//! Errors of invalid calls.
+//! Errors for invalid calls of tools.
 
 use truing_diff::RepoPath;
 
-/// Reason why a call is refused, in words for the model.
+/// Reason why a call is refused, as a message for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]

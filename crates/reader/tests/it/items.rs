@@ -1,8 +1,8 @@
-//! Tests of releases in languages other than Python. Items of Rust and of the JavaScript family are found by
-//! file and name, also if another file re-exports them. The tests also cover digests of trees and of whole
-//! files.
+//! Tests of pinned items in releases in languages other than Python. The reader finds items of Rust and of
+//! the JavaScript family by file and name, even if another file re-exports an item. The tests also cover
+//! digests of trees and of whole files.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
@@ -75,7 +75,7 @@ fn rusts_items_are_found_by_file_and_path() {
         ("src/lib.rs:made", "src/lib.rs", 24),
         ("src/lib.rs:deep.inner", "src/lib.rs", 3),
         ("src/lib.rs:X", "src/lib.rs", 3),
-        // These names are re-exported from other files, some under another name.
+        // Each of these names is a re-export from another file; some names are aliases.
         ("src/lib.rs:Thing", "src/a/b.rs", 1),
         ("src/lib.rs:Thing.go", "src/a/b.rs", 2),
         ("src/lib.rs:assist", "src/a.rs", 3),
@@ -197,7 +197,8 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
     for (file, one, same, other) in [
         ("a.rs", "fn f() {}\n", "// why\nfn f() { }", "fn g() {}\n"),
         ("src/a.js", "f();\n", "f() // why", "g()"),
-        // In a file of an unknown language, only changes of line ends count as layout.
+        // In a file of an unknown language, only line endings may change without a change of the `tree`
+        // digest.
         ("data/a.txt", "a b\nc\n", "a b\r\nc\r\n", "a  b\nc\n"),
         ("a.py", "def f():\n    return 1\n", "def f(): # why\n  return 1\n", "def f():\n    return 2\n"),
     ] {
@@ -239,7 +240,7 @@ fn what_cannot_be_read_as_source_is_told() {
     let nested = "mod a {".repeat(5_000);
     for text in ["\u{0}\u{1}", deep.as_str(), nested.as_str(), "fn f( {", "use ;;; pub use {{{"] {
         for file in ["a.rs", "a.ts"] {
-            // Any result is correct if the reader does not crash.
+            // Any result is correct if the reader does not panic.
             let found = sources(&[(file, text)], &[&format!("{file}:f"), file], &["*"]);
             assert_eq!(found.symbols.len(), 2);
         }

@@ -1,5 +1,5 @@
-//! Tests of the reader of trees and of releases, with real and with hostile content. They are one program,
-//! which is linked once.
+//! Tests of the readers of trees and of releases, with real and with hostile content. All modules are one
+//! test program, so the linker runs only once.
 
 mod items;
 mod namesakes;

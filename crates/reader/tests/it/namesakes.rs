@@ -1,7 +1,7 @@
-//! Tests of names that a Python file defines more than once. A pin guards one of the definitions; a change of
-//! any other definition is reported and needs a decision.
+//! Tests of names that a Python file defines more than once. A pin guards one of the definitions. A change of
+//! any other definition is reported, and a person must decide about the release.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,8 +113,9 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     .unwrap()
 }
 
-/// Returns the decision on a change, and the reported parts of the release. The names in `pins` are pinned to
-/// their lines or trees before the change.
+/// Returns the decision on a change, and the reported parts of the release. Each name in `pins` is pinned,
+/// before the change, to the digest of its tree if `by_tree` is true, and otherwise to the digest of its
+/// lines.
 fn decide_pinned_change(
     pins: &[&str],
     old: &str,
@@ -243,8 +244,8 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
     }
 }
 
-/// The digests of a definition do not depend on the number of definitions of its name. Pins of a hash test or
-/// a manifest therefore stay valid.
+/// The digests of a definition do not change if the file contains other definitions of the same name. The
+/// pins of a hash test or a manifest therefore stay valid when another definition is added.
 #[test]
 fn digests_are_those_of_one_definition() {
     let pins = ["P.pr", "plat", "W.m", "single"];

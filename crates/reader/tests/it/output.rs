@@ -1,6 +1,6 @@
-//! Tests of the output of linters and test programs, read as diagnostics.
+//! Tests that the reader converts the output of linters and test programs to diagnostics.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
@@ -24,12 +24,12 @@ mod unsafe_fixes;
 
 use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read_output};
 
-/// Reads an output without any known root folder.
+/// Reads an output without any given root folder.
 fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
     read_output(format, text.as_bytes(), &OutputContext::default())
 }
 
-/// Reads the output of a tool that ran in the folder `root` on another machine.
+/// Reads the output of a tool that ran in `root`, the root folder of another machine's checkout.
 fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
     read_output(
         format,

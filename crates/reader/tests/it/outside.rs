@@ -1,7 +1,7 @@
-//! Tests of the code outside of functions in a mirrored file. Every change of such code is reported, and a
-//! release with such a change always needs a decision.
+//! Tests of changes outside of functions in a mirrored file. Every such change is reported, and a release
+//! with such a change always requires a decision by a person.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -242,7 +242,7 @@ fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
     let new = (Some("p/late.py".to_owned()), ReleasePartKind::File);
     assert_eq!(told(&[m], &[m, late]), (SyncVerdict::Ask, vec![new]));
     assert_eq!(told(&[m, late], &[m, late]).0, SyncVerdict::Relax);
-    // A new file that no module imports does not require a decision.
+    // A person need not decide about a new file that no module imports.
     assert_eq!(told(&[m], &[m, ("p/lost.py", "x = 1\n")]).0, SyncVerdict::Relax);
 }
 
@@ -354,7 +354,7 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
                 "class"
             }
             _ => {
-                // A number in the line is replaced by another one.
+                // Replaces a digit of the line by another one.
                 let number = after[at].rfind(|letter: char| letter.is_ascii_digit()).unwrap();
                 let digit = after[at].as_bytes()[number];
                 let other = if digit == b'7' { "8" } else { "7" };

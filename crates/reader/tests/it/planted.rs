@@ -1,8 +1,8 @@
-//! Measures the aiobotocore pack with planted changes that were written without knowledge of its rules. It
-//! measures the share of defects that the pack finds, and the share of its findings that are correct. `--
-//! --nocapture` prints each missed defect and each false finding.
+//! Measures the aiobotocore pack on planted changes, whose authors did not know the rules. The test measures
+//! the share of defects that the pack finds, and the share of its findings that are correct. `-- --nocapture`
+//! prints each missed defect and each false finding.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
 use truing_reader::{InProcessReader, RulePacks};
 
-/// Marks a line that requires a finding.
+/// Text at the end of a line for which the pack must report a finding.
 const DEFECT: &str = "  # DEFECT";
 
 /// File before and after the change.
@@ -36,8 +36,8 @@ struct Case {
 /// Parses the cases of a set.
 fn cases(set: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    // The file to which the next lines are added, and whether they belong to the file before or after the
-    // change.
+    // The file that the next lines belong to, and two flags: whether the lines are in the version before the
+    // change, and in the version after it.
     let mut open: Option<(String, bool, bool)> = None;
     for line in set.lines() {
         if let Some((name, kind)) = line.strip_prefix("=== ").and_then(|head| head.split_once(" | ")) {
@@ -134,8 +134,9 @@ impl Score {
     }
 }
 
-/// Computes the score of one change. If the hash of an override is missing, a finding on any line of the file
-/// counts. If an added import causes a defect on an unchanged line, a finding on the import counts.
+/// Computes the score for one planted change. For a missing hash of an override, a finding on any line of the
+/// file counts as correct. For a defect on an unchanged line that an added import causes, a finding on the
+/// import counts as correct.
 fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
@@ -177,7 +178,7 @@ fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     score
 }
 
-/// Returns a reader of the pack that also enables the rule that the pack disables by default.
+/// Returns a reader with the pack. Also enables the rule that is disabled in the pack by default.
 fn pack_reader() -> InProcessReader {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
@@ -219,8 +220,8 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
-    // The rules have since been adapted to this set of changes. The page of the pack states the score before
-    // the adaptation.
+    // The rules were adapted to this set of changes after the first measurement. The documentation of the
+    // pack states the score of that first measurement.
     let (kinds, all) = score_set(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");

@@ -1,7 +1,7 @@
-//! Tests of the reader on real trees: its findings, files that it must not open, and secrets that it must not
-//! show.
+//! Tests of the reader on real trees: the findings, the files that the reader must not open, and the secrets
+//! that it must not show.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -24,7 +24,8 @@ use truing_reader::InProcessReader;
 
 use crate::support::ALL;
 
-/// Key in two parts, because this file must not contain text that looks like a key.
+/// An AWS key in two parts, because the source of this test must not contain a text that scanners report as a
+/// key.
 const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");
 const GITHUB: &str = concat!("gh", "p_bN4rXw2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
 
@@ -113,8 +114,8 @@ fn the_whole_file_decides_about_an_added_line() {
             "{added:?}"
         );
     }
-    // There is no finding unless the change adds both ends of the conflict, because the conflict then existed
-    // before or is only quoted.
+    // If the change does not add both ends of the conflict, the conflict was already there or is only quoted,
+    // so there is no finding.
     for added in [&[(2, 2)][..], &[(4, 4)], &[(6, 6)], &[(1, 1), (7, 7)]] {
         assert_eq!(finding_places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
     }
@@ -338,7 +339,7 @@ fn paths_that_leave_the_tree_are_refused() {
 #[test]
 fn what_is_no_file_is_not_opened() {
     let tree = tree(&[("folder/a.txt", b"a"), ("file", b"a")]);
-    // Opening a FIFO without a writer would block forever.
+    // Opening a FIFO blocks until another process opens it for writing.
     assert!(Command::new("mkfifo").arg(tree.path().join("fifo")).status().unwrap().success());
     let _socket = UnixListener::bind(tree.path().join("socket")).unwrap();
     for path in ["fifo", "socket", "folder", "missing", "folder/missing", "file/a", "missing/a"] {
@@ -469,7 +470,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
 
 // ------------------------------------------------------------------------------------------- properties
 
-/// Generates pieces of text that are significant to rules or to the engine.
+/// Generates texts that rules or the engine treat specially.
 fn piece_strategy() -> impl Strategy<Value = Vec<u8>> {
     let fixed: Vec<&[u8]> = vec![
         b"\n",
@@ -524,8 +525,8 @@ proptest! {
         after in proptest::collection::vec(piece_strategy(), 0..10),
         path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a"]),
     ) {
-        // Separators surround each secret, because the reader does not recognise a key that is joined to a
-        // word.
+        // The test puts separators around each secret, because the reader does not recognise a key that is
+        // joined to a word.
         let mut content = before.join(&b' ');
         for secret in [GITHUB, AWS_ID] {
             content.extend_from_slice(b" ");

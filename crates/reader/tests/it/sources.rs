@@ -1,8 +1,8 @@
-//! Tests of reading an upstream release: where definitions are found, the digests of their lines and trees,
-//! and refused archives. The expected texts below were extracted with Python's own tools, and the digests of
-//! lines are compared with them.
+//! Tests that the reader finds the definitions in an upstream release, computes the digests of their lines
+//! and trees, and refuses hostile archives. Python's own tools extracted the expected texts below. The
+//! digests of lines must equal the digests of these texts.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::File;
@@ -33,7 +33,7 @@ impl Release {
         Self { _folder: folder, archive, format: ArchiveFormat::Wheel }
     }
 
-    /// Creates a source archive whose entries have exactly these names.
+    /// Creates a source archive whose entries have exactly these names, types and contents.
     fn tar(entries: &[(&str, tar::EntryType, &str)]) -> Self {
         let (folder, archive) = archive_place();
         let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive).unwrap(), Compression::fast()));
@@ -162,7 +162,7 @@ fn a_definitions_lines_are_those_that_python_prints() {
     ] {
         assert_eq!(release.symbol_definition(name).digests.raw, sha1(text), "{name}");
     }
-    // A class begins at its own line, without its decorators.
+    // The lines of a class start at the line with `class`, after the decorators.
     let class = release.symbol_definition("p.m:C");
     let from = MODULE.find("class C").unwrap();
     let to = MODULE.find("\nif os.name").unwrap();
@@ -278,8 +278,8 @@ fn functions_of_mirrored_files_are_told_by_name() {
         names,
         ["C.method", "C.size", "C.size.fset", "again", "decorated", "either", "last", "plain", "quick"]
     );
-    // Without a pattern for mirrored files, the functions in the files of the requested definitions are
-    // reported.
+    // If the request has no pattern for mirrored files, the reader reports the functions in the files of the
+    // requested definitions.
     let sources = package().read(&["p.base:Base"], &[]).unwrap();
     assert_eq!(sources.functions.keys().collect::<Vec<_>>(), ["p/base.py"]);
 }
@@ -376,8 +376,8 @@ fn path_text(path: &Path) -> String {
 
 #[test]
 fn a_bomb_is_not_unpacked() {
-    // Each file and the whole archive have a size limit. These files together exceed the limit of the
-    // archive.
+    // Each file and the whole archive have a size limit. Each of these files is below the first limit, but
+    // all files together exceed the second one.
     let long = "\n".repeat(3 << 20);
     let names: Vec<String> = (0..40).map(|number| format!("p/m{number}.py")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
@@ -385,7 +385,7 @@ fn a_bomb_is_not_unpacked() {
     assert!(matches!(error, SourcesError::Archive(ArchiveError::TooLarge { .. })), "{error}");
 }
 
-/// Returns the pins of a hash test with this text.
+/// Writes a hash test with this text to a file, and returns the pins in the file.
 fn read_pins_text(text: &str) -> Result<HashPins, SourcesError> {
     let (folder, path) = archive_place();
     std::fs::write(&path, text).unwrap();
@@ -402,11 +402,11 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
     let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
     let sets = format!("{{'{one}'}}");
     for rows in [
-        // The pins may be a dictionary, over which one test iterates.
+        // The pins may be the values of a dictionary.
         format!(
             "_DIGESTS = {{\n    # why\n    B.m: {sets},\n    d: {{'{one}',  # and\n        '{two}'}},\n}}\n"
         ),
-        // The pins may also be a list of parameters, with one test per row.
+        // The pins may also be parameters of a test, with one row per pin.
         format!(
             "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, \
              {sets}),\n    (\n        d,\n        # both\n        {{\n            '{two}', \

@@ -1,6 +1,6 @@
 //! Helpers that create releases, and the line range of a file that is entirely added.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use zip::write::SimpleFileOptions;
 /// Range of all lines of a file.
 pub(crate) const ALL: (u32, u32) = (1, u32::MAX);
 
-/// Returns a folder for one archive, and the archive's path in it.
+/// Returns a folder and the path of an archive that a test can write in that folder.
 pub(crate) fn archive_place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("archive");
@@ -23,7 +23,8 @@ pub(crate) fn archive_place() -> (TempDir, PathBuf) {
 /// Metadata folder that is added to a wheel without metadata.
 const INFO: &str = "p-1.dist-info";
 
-/// Creates a wheel of these files, and returns it with its folder. Other files that pip requires are added.
+/// Creates a wheel with these files in a new folder, and returns the folder and the path of the wheel. Adds
+/// the other files that pip requires.
 pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     files: impl IntoIterator<Item = (P, T)>,
 ) -> (TempDir, PathBuf) {
@@ -41,8 +42,8 @@ pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     (folder, archive)
 }
 
-/// Adds the metadata files of a wheel. If `own` names a folder, the folder already contains `METADATA`, so
-/// this file is not added.
+/// Adds the metadata files of a wheel. If `own` is given, it names the folder that already contains
+/// `METADATA`, so only the other files are added.
 pub(crate) fn add_info(zip: &mut zip::ZipWriter<File>, own: Option<&str>) {
     let metadata = "Metadata-Version: 2.1\nName: p\nVersion: 1\n";
     let files =

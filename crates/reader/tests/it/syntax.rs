@@ -1,6 +1,6 @@
 //! Tests of syntax rules on real files: matches, suggestions, and hostile source code.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -100,7 +100,7 @@ fn a_proven_fix_is_suggested_for_whole_lines() {
         Some("    y = g(2, 1)  # why")
     );
     assert_eq!(suggestion(rule, "y = f(\n    1,\n    2\n)\n").as_deref(), Some("y = g(2, 1)"));
-    // Other syntax errors in the file do not prevent a suggestion, if it does not add a syntax error.
+    // The reader suggests an edit in a file with syntax errors if the edit does not add a syntax error.
     assert_eq!(suggestion(rule, "f(1, 2)\n\nx = = 3\n").as_deref(), Some("g(2, 1)"));
     assert_eq!(suggestion(rule, "f(1, 2)\r\nx = 3\r\n").as_deref(), Some("g(2, 1)"));
 }
@@ -133,7 +133,8 @@ fn invalid_utf8_and_nul_change_no_place() {
 
 #[test]
 fn source_that_nests_too_deep_is_told_and_does_not_overflow_the_stack() {
-    // A metavariable that occurs twice compares two trees to their full depth.
+    // For a metavariable that occurs twice, the engine compares two trees to their full depth, which must not
+    // overflow the stack.
     let same = "rule:\n  any:\n    - pattern: g($A, $A)\n    - pattern: f($$$B)\n";
     for (path, language, open, close) in [
         ("a.py", "python", "(", ")"),
@@ -216,7 +217,7 @@ invalid = ["marker"]
 #[test]
 fn a_file_of_a_terabyte_is_refused_unread() {
     let tree = TempDir::new().unwrap();
-    // The file must be refused without being read, because a test machine lacks the memory to read it.
+    // The file has 1 TiB, so the reader must refuse it without reading it into memory.
     for (first, expected) in [(b"text".as_slice(), SkipReason::TooLarge), (b"\0", SkipReason::Binary)] {
         let file = fs::File::create(tree.path().join("a.py")).unwrap();
         std::io::Write::write_all(&mut &file, &first.repeat(10_000)).unwrap();

@@ -1,9 +1,9 @@
-//! Compares the digest of a Python tree with Python's own parser. Two functions must have the same digest if,
-//! and only if, their trees are equal apart from docstrings. The functions are from Python's standard
-//! library. Each function is tested in its original spelling, in the spelling that `ast.unparse` writes, and
-//! with one change.
+//! Compares the reader's digests of Python functions with the digests that Python's own parser yields. Two
+//! functions must have the same digest if, and only if, their trees are equal apart from docstrings. The
+//! functions are from Python's standard library. Each function is tested in its original spelling, in the
+//! spelling that `ast.unparse` writes, and with one change.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ struct Function {
     tree: String,
 }
 
-/// Number of functions that are used. They are distributed over the whole library.
+/// Number of functions that the test reads. The script takes them from all parts of the standard library.
 const COUNT: usize = 800;
 
 #[test]

@@ -1,8 +1,8 @@
-//! Compares the files that the reader finds in a wheel with the files that pip installs. A release never
-//! counts as unchanged if its installed pinned or mirrored files differ, or if it adds files that take
-//! precedence over them.
+//! Compares the files that the reader finds in a wheel with the files that pip installs. The decision about a
+//! release must not be `Relax` if pip would install other pinned or mirrored files, or additional files that
+//! take precedence over them.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Clippy exempts only test functions from these lints, so the test helpers need this `allow`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod generated;
@@ -20,18 +20,18 @@ use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, SourcesError,
 use generated::{PseudoRandom, Wheel};
 
 const COUNT: usize = 200;
-/// Pinned definition; the mirrored files are listed beside it.
+/// The pinned definition; the next constant lists the mirrored files.
 const PINNED: &str = "rimx.extra:pinned";
 const MIRRORED: [&str; 3] = ["rimx/__init__.py", "rimx/core.py", "rimx/table.json"];
-/// Modules that Python imports. A mirrored file tries to import the last module. The test checks only whether
-/// that module exists.
+/// Modules that Python imports. A mirrored file tries to import the last of these modules. For that module,
+/// the test checks only that a release does not add it.
 const MODULES: [&str; 4] = ["rimx", "rimx.core", "rimx.extra", "rimx._speed"];
 /// Script that the installer generates.
 const GENERATED: &str = ".data/scripts/run";
-/// Files of the scheme `data` are on a possible import path if their path contains this text.
+/// A file of the scheme `data` may be on an import path if its path contains this text.
 const OVER: &str = "-packages/";
 
-/// Result of pip and Python for a wheel.
+/// The result of installing a wheel with pip and importing its modules with Python.
 #[derive(Deserialize)]
 struct InstalledWheel {
     wheel: usize,
@@ -43,7 +43,7 @@ struct InstalledWheel {
     start: BTreeMap<String, String>,
 }
 
-/// The content of an installed wheel that affects a project which pins and mirrors these files.
+/// The parts of an installed wheel that matter for a project that pins `PINNED` and mirrors `MIRRORED`.
 #[derive(Debug)]
 struct InstallEffect {
     found: Vec<Option<Vec<Option<String>>>>,
@@ -53,7 +53,7 @@ struct InstallEffect {
 }
 
 impl InstallEffect {
-    /// Returns true if this release has the same effect as the previous release.
+    /// Returns true if this release has the same effect on the project as the previous release.
     fn is_same_effect(&self, before: &Self) -> bool {
         let Self { found, mirrored, start, has_speed } = self;
         let is_new = *has_speed && !before.has_speed;
@@ -83,7 +83,8 @@ fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesE
     })
 }
 
-/// Returns the decision about an upgrade, for a project that was made for the first release.
+/// Returns the decision about an upgrade from `from` to `to`, for a project that pins the definition in
+/// `from`.
 fn decide_upgrade(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
     let rows = [(PINNED.to_owned(), ManifestEntry::Digests(BTreeSet::from([digest])))];
@@ -167,7 +168,7 @@ fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     let moved = Wheel::plain().without_file("rimx/core.py");
     let moved = moved.with_file("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
     assert_eq!(decide_plain_upgrade(&moved), Some(SyncVerdict::Relax));
-    // In a wheel, the folder `src` has no special meaning, unlike in a source archive.
+    // Unlike in a source archive, the folder `src` has no special meaning in a wheel.
     let moved = Wheel::plain().without_file("rimx/extra.py").with_file("src/rimx/extra.py", generated::EXTRA);
     assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Absent);
 }
@@ -213,8 +214,8 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     assert!(refused(&[b"before", bytes.as_slice()].concat()), "a prefix");
     assert!(refused(&[bytes.as_slice(), b"after"].concat()), "a suffix");
     assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
-    // Position of the first entry's name in its local header. The test changes this name, so it differs from
-    // the name in the zip directory.
+    // Position of the first entry's name in the entry's local header. The test changes this name, so that it
+    // differs from the name in the central directory.
     let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
     let mut other = bytes;
     other[at] = b'R';
@@ -262,8 +263,8 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
             }
             (None, Err(_)) => refused += 1,
             (Some(_), Err(_)) => strict += 1,
-            // pip refuses this wheel and the reader accepts it. The check below ensures that such a wheel is
-            // not decided as unchanged.
+            // pip refuses this wheel and the reader accepts it. The check below ensures that the decision
+            // about such a wheel is not `Relax`.
             (None, Ok(_)) => {}
         }
     }
@@ -314,17 +315,17 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
 }
 
 /// Returns true if the reader found the files that pip installs, apart from files that pip generates. Files
-/// of the scheme `data` that may overwrite other files must be reported as such.
+/// of the scheme `data` that may overwrite other files must be in `shadows`.
 fn is_same_tree(wheel: &Wheel, installed_files: &BTreeMap<String, String>, sources: &ReleaseSources) -> bool {
     let over: Vec<_> =
         sources.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
     if !over.is_empty() {
         return over.iter().all(|path| sources.shadows.contains(*path));
     }
-    // If a script has the name of an entry point, pip ignores the script's content and generates its own
-    // script.
+    // If a script has the name of an entry point, pip generates a script and ignores the content in the
+    // wheel.
     let is_generated = wheel.names().contains(&"rimx-1.0.dist-info/entry_points.txt");
-    // pip changes the first line of a script.
+    // pip rewrites the first line of a script, so the digests of scripts are not compared.
     let seen = |files: &BTreeMap<String, String>| -> BTreeMap<String, Option<String>> {
         let files = files.iter().filter(|(path, _)| {
             let file = path.strip_prefix("rimx-1.0.dist-info/");

@@ -1,4 +1,5 @@
-//! Applies a command: changes the slot or, for `/dismiss` and `/undismiss`, records a decision on a finding.
+//! Applies a command: computes the slot's next state and, for `/dismiss` and `/undismiss`, the decision on a
+//! finding.
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
@@ -16,7 +17,7 @@ use truing_loops::review::question_topic;
 use super::UserCommand;
 use crate::context::ServiceContext;
 
-/// Decides the slot's next state for a command.
+/// Returns the slot's next state for a command.
 ///
 /// # Errors
 /// [`SlotRefusal`] if the slot's state does not allow the command.
@@ -27,7 +28,7 @@ pub(super) fn decide_transition(
     now: UnixMillis,
 ) -> Result<SlotTransition, SlotRefusal> {
     let command = match user_command {
-        // A requested review covers the whole change, including parts that were reviewed before.
+        // These commands request a review of the whole change, including files that were reviewed before.
         UserCommand::Review | UserCommand::FullReview | UserCommand::Rerun | UserCommand::Spend => {
             SlotCommand::Request(LoopKind::Review)
         }
@@ -36,8 +37,8 @@ pub(super) fn decide_transition(
         UserCommand::Audit => SlotCommand::Audit,
         UserCommand::Pause => SlotCommand::Pause,
         UserCommand::Resume => SlotCommand::Resume,
-        // A dismissal marks the slot in the same way as a webhook. The comments are updated when the slot is
-        // due.
+        // A dismissal has the same effect on the slot as a webhook event. The comments are updated at the
+        // slot's next step.
         UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
             return Ok(slot.apply_event(LoopKind::Review, limits, now));
         }
@@ -45,7 +46,7 @@ pub(super) fn decide_transition(
     slot.step(command, limits, now)
 }
 
-/// Returns the reason why a dismissal is not visible at the forge yet, if there is one.
+/// Returns the reason why a dismissal is not visible at the forge yet, or `None` if it will be visible soon.
 pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
@@ -72,8 +73,8 @@ pub(super) fn raisable_level(
     context.agent.as_ref()?.budgets.raisable_level(&user_request.pr.key(), repo)
 }
 
-/// Returns the budget level that `/spend` raises, or the reason for a refusal. The level is raised by its
-/// initial limit.
+/// Returns the budget level that `/spend` raises, or the reason why `/spend` is refused. The level is raised
+/// by its initial limit.
 ///
 /// # Errors
 /// [`StoreError`] if the ledger or the effects cannot be read.
@@ -95,11 +96,12 @@ pub(super) async fn check_budget_raise(
         return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
     }
     // The server posts one question about each limit. `/spend` raises the limit, so a second `/spend` in
-    // answer to the same question allows no further money.
+    // reply to the same question is not accepted because of that question.
     let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
-    // Without a question, `/spend` is accepted if at most half of the level's initial limit is left. No
-    // question is posted after the end of a converge run, and questions are deleted together with their runs.
+    // If the server posted no question, `/spend` is accepted only if at most half of the level's initial
+    // limit is left. There may be no question, because none is posted after the end of a converge run, and
+    // questions are deleted with their runs.
     let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
@@ -108,8 +110,8 @@ pub(super) async fn check_budget_raise(
     })
 }
 
-/// Returns the dismissal that a comment requests, or the reason for a refusal. `thread_finding` is the
-/// finding whose thread contains the comment.
+/// Returns the dismissal that a comment requests, or the reason why the dismissal is refused.
+/// `thread_finding` is the finding whose thread contains the comment.
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.
@@ -140,7 +142,8 @@ pub(super) async fn build_dismissal(
     }))
 }
 
-/// Returns the withdrawal of the dismissal that a comment names, or the reason for a refusal.
+/// Returns the withdrawal of a dismissal that a comment requests, or the reason why the withdrawal is
+/// refused.
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.
@@ -165,8 +168,8 @@ pub(super) async fn build_withdrawal(
     }))
 }
 
-/// Reads the findings of a pull request: of its reviews, and of its last converge run. If both have the same
-/// finding, the finding of the review is used.
+/// Reads the findings of a pull request's reviews and of its last converge run. If both contain a finding
+/// with the same id, the finding of the reviews is used.
 async fn known_findings(
     store: &dyn RecordStore,
     user_request: &UserRequest,

@@ -1,4 +1,4 @@
-//! Parses the first line of a comment, or the button of a check, into a command.
+//! Parses the first line of a comment into a command.
 
 use truing_core::dismissal;
 
@@ -9,7 +9,8 @@ pub enum UserCommand {
     Review,
     /// Requests a full review now, regardless of earlier reviews.
     FullReview,
-    /// Requests a review now, by the button of a check. No comment can contain this command.
+    /// Requests a review now. Only the button of a check issues this command. No comment can issue this
+    /// command.
     Rerun,
     /// Starts or resumes a converge run.
     Converge,
@@ -33,7 +34,7 @@ pub enum UserCommand {
     },
     /// Withdraws the dismissal of one finding.
     Undismiss {
-        /// The finding, as in [`Self::Dismiss`].
+        /// The finding, in the same format as in [`Self::Dismiss`].
         finding: Option<String>,
     },
     /// Requests the list of commands.

@@ -25,8 +25,8 @@ const CONVERGE: [(&str, &str); 3] = [
 ];
 
 /// Returns the answer: one comment for each account, or for each login if the account is unknown. `why_not`
-/// is the reason why converge runs are not served. `asks` is true if the server asks for approval of
-/// spending.
+/// is the reason why converge runs are not served, or `None` if they are served. `asks_for_approval` is true
+/// if the server asks for approval of spending.
 pub(super) fn help_comment(
     account: &str,
     login: &str,

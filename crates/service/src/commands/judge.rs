@@ -1,4 +1,4 @@
-//! Decides whether a command is carried out. Reads the command's text, its author and the author's permission
+//! Decides whether to carry out a command. Reads the command's text, its author and the author's permission
 //! from the forge.
 
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
@@ -12,18 +12,18 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use super::{COMMENT_SETTLE_TIME, CommentServeError, MAX_COMMAND_AGE, UserCommand};
 use crate::context::ServiceContext;
 
-/// The decision on a recorded command.
+/// The decision whether to carry out a recorded command.
 pub(super) enum CommandVerdict {
     /// The command is to be carried out.
     Accept(CommandRequest),
-    /// The command is ignored, for this reason.
+    /// The command is ignored, and the reason is only logged.
     Ignore(String),
     /// The command is not carried out, although its author may write to the repository. The reason is
     /// recorded in the history.
     Refuse(CommandRequest, String),
 }
 
-/// A valid command with its author.
+/// A valid command, with its author and its pull request.
 pub(super) struct CommandRequest {
     pub(super) command: UserCommand,
     pub(super) author: CommandAuthor,
@@ -33,10 +33,10 @@ pub(super) struct CommandRequest {
     pub(super) thread: Option<FindingId>,
 }
 
-/// The account at the forge that issued a command.
+/// The author of a command, by account at the forge.
 pub(super) struct CommandAuthor {
     pub(super) login: String,
-    /// The account's id, which stays the same when the account is renamed. `None` if the forge does not
+    /// The account's id, which does not change when the account is renamed. `None` if the forge does not
     /// report the id.
     pub(super) account: Option<AccountId>,
 }
@@ -47,7 +47,7 @@ impl From<AuthorAccount> for CommandAuthor {
     }
 }
 
-/// Asks the forge for the command and for its author's permission.
+/// Decides whether to carry out a command. Reads the command and its author's permission from the forge.
 pub(super) async fn judge_request(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -67,8 +67,8 @@ pub(super) async fn judge_request(
     }
 }
 
-/// Decides on a command by label. The label must still be set. The decision depends on the account that set
-/// the label according to the forge.
+/// Decides whether to carry out the command that a label stands for. The label must still be set on the pull
+/// request. The account that set the label, according to the forge, must have write access.
 async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -95,8 +95,9 @@ async fn judge_label(
     Ok(if is_asker { CommandVerdict::Accept(request) } else { decline_asker(request) })
 }
 
-/// Returns true if an account with write access may also start converge runs. If converge runs are not
-/// served, every account passes this check, and the command is refused later with the reason.
+/// Returns true if an account with write access may also start converge runs. `is_called` returns true for a
+/// configured name of that account. If converge runs are not served, every account passes this check, and the
+/// command is refused later with the reason.
 fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
     let askers = context.converging.as_ref().map_or(&[][..], |converging| &converging.config().askers);
     askers.is_empty() || askers.iter().any(is_called)
@@ -107,8 +108,8 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
     CommandVerdict::Refuse(request, reason)
 }
 
-/// Decides whether to accept a rerun that was requested with the button of a check. The signed webhook names
-/// the account that pressed the button.
+/// Decides whether to accept a rerun that a person requested by the *Re-run* button of a check. The signed
+/// webhook names the account that pressed the button.
 async fn judge_button(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -130,7 +131,7 @@ async fn judge_button(
     }))
 }
 
-/// Reads the pull request, or returns a verdict if it is closed or gone.
+/// Reads the pull request. Returns a verdict in its place if the pull request is closed or does not exist.
 async fn open_pull(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -148,8 +149,7 @@ async fn open_pull(
     }
 }
 
-/// Reads the pull request. If the name now belongs to another repository or to none, the repository is found
-/// by its id.
+/// Reads the pull request. If the repository no longer has the recorded name, finds the repository by its id.
 async fn find_pull(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -164,7 +164,7 @@ async fn find_pull(
     pull(&repository.name).pull_request().await
 }
 
-/// Decides on a command in a comment, by the comment's present text.
+/// Decides whether to carry out a command in a comment. Uses the comment's present text.
 async fn judge_comment(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -214,7 +214,8 @@ async fn judge_comment(
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
 }
 
-/// Returns the finding whose thread begins with the comment `first_comment`, which Truing posted on the diff.
+/// Returns the finding whose thread begins with `first_comment`. Returns `None` if that comment is not about
+/// a finding of Truing.
 async fn thread_of(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -228,7 +229,7 @@ async fn thread_of(
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    // The finding may be from a converge run.
+    // Comments of converge runs are under another producer, so both producers are searched.
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     match client.comment_topic(&first_comment).await {
         Ok(topic) => {
@@ -239,8 +240,7 @@ async fn thread_of(
     }
 }
 
-/// Reads the comment. If the name now belongs to another repository or to none, the repository is found by
-/// its id.
+/// Reads the comment. If the repository no longer has the recorded name, finds the repository by its id.
 async fn find_comment(
     server: &AnyForgeServer,
     user_request: &UserRequest,

@@ -1,5 +1,5 @@
-//! Handles two ends of a run outside of its steps: the run is given up, or the delivery of its report is
-//! uncertain.
+//! Handles the end of a run that cannot end in one of its steps: it is given up, or the delivery of its
+//! report is uncertain.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
@@ -22,7 +22,7 @@ const REPORT: &str = "converge/report";
 /// The topic of the comment that reports a run as given up.
 const GIVE_UP_TOPIC: &str = "converge/given-up";
 
-/// Returns the stop reason of a step whose run exited and cannot continue.
+/// Returns the stop reason for a step that ended with the exit `exit` and cannot continue.
 pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
@@ -30,7 +30,7 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     StepStopReason::StepFailed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
 }
 
-/// Records that a run is given up, even if the run has no record yet (ADR 56). Returns the end of the run.
+/// Records that a run is given up, even if the run has no record yet (ADR 56). Returns the run's end.
 ///
 /// # Errors
 /// [`StoreError`] if the end cannot be recorded.
@@ -42,8 +42,8 @@ pub(crate) async fn record_abandonment(
 ) -> Result<ConvergeRunEnd, StoreError> {
     let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, reason), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
-        // If the record already contains an end other than convergence, that end is kept. If our audit found
-        // the head clean, `record_exit` below keeps that result.
+        // If the record already contains an exit other than convergence, that exit is kept. If our audit
+        // found the head clean, `record_exit` below keeps that result.
         Some(last)
             if last
                 .detail
@@ -76,9 +76,8 @@ pub(super) fn report_comment(body: String) -> Effect {
     Effect::Comment { topic: Topic::new(REPORT), body }
 }
 
-/// Reports on the pull request that a run is given up. Replaces the run's report. If a report was written
-/// just now and may not be visible yet, posts a separate comment instead, because no later step of the run
-/// could report the end.
+/// Posts the comment that a run is given up, in place of the run's report. If the report was written moments
+/// ago and may not be visible yet, posts a separate comment. No later step of the run could post the report.
 pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
     let mut performed = effects.perform(&report_comment(body.clone())).await;
     if matches!(performed, Err(EffectError::Settling { .. })) {
@@ -89,7 +88,7 @@ pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: Str
     }
 }
 
-/// Returns the outcome of a step whose report may not have reached the forge.
+/// Returns the outcome of a step that failed to post its report. The report may or may not be at the forge.
 pub(super) fn report_error_outcome(
     error: EffectError,
     settle: TimeSpan,

@@ -1,6 +1,6 @@
-//! Handles `/converge stop` for a run that a person started by a command. A served run receives the stop
-//! request through its slot. While a command runs, there may be no server that receives webhooks, so this
-//! module lists the comments at the forge itself.
+//! Handles `/converge stop` for a run that a person started by a command. A run by the service receives the
+//! stop request through its slot. A command may run without any server that receives webhooks. This module
+//! therefore lists the comments at the forge.
 
 use std::collections::HashSet;
 
@@ -16,13 +16,14 @@ use truing_loops::machine::SystemClock;
 
 use crate::commands::UserCommand;
 
-/// Largest assumed lag of the forge's clock. The list of comments begins at the start of the run minus this
-/// time.
+/// Largest assumed lag of the forge's clock. The listing of comments begins this much before the start of the
+/// run.
 const LEAD: TimeSpan = TimeSpan::minutes(10);
-/// Largest number of forge calls in one check. Responses that report no change are not counted.
+/// Largest number of requests to the forge in one check for new comments. Responses that report no change are
+/// not counted.
 const CALLS: u64 = 20;
 
-/// Finds comments on a pull request that were written after the run was begun or resumed.
+/// Finds comments that people write on a pull request after this listener was opened.
 #[derive(Debug)]
 pub(super) struct StopListener<'a> {
     server: &'a AnyForgeServer,
@@ -35,12 +36,13 @@ pub(super) struct StopListener<'a> {
 #[derive(Default, Debug)]
 struct ReceivedComments {
     lists: [CachedListing<PullComment>; 2],
-    /// Comments that do not affect this run: older comments, and comments of people without write access.
+    /// Comments that do not affect this run: comments that existed at the start, and comments of people
+    /// without write access.
     ignored_comments: HashSet<(CommentKind, u64)>,
 }
 
 impl<'a> StopListener<'a> {
-    /// Begins to listen; comments that exist already are ignored.
+    /// Creates a listener that ignores all existing comments.
     ///
     /// # Errors
     /// [`ForgeError`] if the comments cannot be listed.
@@ -64,8 +66,8 @@ impl<'a> StopListener<'a> {
         self.server.refresh_comments_since(of, self.since, lists, &mut { CALLS }).await
     }
 
-    /// Finds the newest `/converge` or `/converge stop` of a person with write access. Returns its author if
-    /// the command is `/converge stop`.
+    /// Finds the newest `/converge` or `/converge stop` of a person with write access. If the command is
+    /// `/converge stop`, returns the login of its author.
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.received.lock().await;
         self.listen(&mut heard.lists).await?;

@@ -1,4 +1,4 @@
-//! Renders messages for people about a run on a pull request: line by line during the run, and as a comment
+//! Renders messages about a run on a pull request for people: a line for each event of the run, and a comment
 //! at the end.
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use truing_git::{GitError, Mirror};
 use truing_loops::converge::{RunObserver, words};
 use truing_loops::machine::SystemClock;
 
-/// The end of a run, as metrics count it.
+/// The end of a run, in the terms that the metrics count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConvergeRunEnd {
     pub end: RunOutcome,
@@ -23,12 +23,12 @@ pub struct ConvergeRunEnd {
 }
 
 impl ConvergeRunEnd {
-    /// Returns the recorded end. A run without a recorded end counts as deferred.
+    /// Returns the recorded end. If no end is recorded, the end is deferred.
     pub(super) fn from_record(record: &ConvergeRecord) -> Self {
         Self { end: record.run_outcome().unwrap_or(RunOutcome::Deferred), ..Self::from_failed_record(record) }
     }
 
-    /// Returns the end of a run that was given up.
+    /// Returns the end of a run that Truing gave up.
     pub(super) fn from_failed_record(record: &ConvergeRecord) -> Self {
         Self {
             end: RunOutcome::Failed,
@@ -38,13 +38,13 @@ impl ConvergeRunEnd {
     }
 }
 
-/// The hint at the end of a report on how to try again.
+/// Hint at the end of a report that explains how to retry the run.
 pub(super) const RETRY_HINT: &str = "\n\nTo try it again, write `/converge`.";
 
 /// A message about a run in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProgressMessage<'a> {
-    /// An action that begins now and may take minutes.
+    /// An action that begins now, and that may take minutes.
     Step(&'a str),
     /// An action that is done, or a fact that people should know.
     Line(&'a str),
@@ -58,7 +58,7 @@ impl<'a> ProgressMessage<'a> {
     }
 }
 
-/// Reports each new entry of a run's log as one line, and records it in the history for `truing why`.
+/// Reports each new entry of a run's log as one line. Records each entry in the history, for `truing why`.
 pub(super) struct RunTimeline<'a> {
     pub(super) store: &'a dyn RecordStore,
     pub(super) mirror: &'a Mirror,
@@ -74,7 +74,7 @@ impl RunObserver for RunTimeline<'_> {
     }
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
-        // An error in rendering the report of an action does not stop the run.
+        // If the lines for an action cannot be rendered, the run continues.
         let lines = words::render_progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
@@ -107,8 +107,8 @@ pub(super) async fn record_end_event(
     store.append_history(&[run_event(record, what)]).await
 }
 
-/// Renders the report of a run as a comment. The report is in a code block, because it contains text of
-/// models and people.
+/// Renders the report of a run as a comment. The report is in a code block, because it contains untrusted
+/// text of models and people.
 pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let exit = record.detail.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());

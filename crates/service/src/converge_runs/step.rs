@@ -1,4 +1,4 @@
-//! One step of a served run on a pull request, under a worker's lease.
+//! Does one step of a run on a pull request, under a worker's lease.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -36,9 +36,8 @@ use super::{ConvergeCheckout, ConvergeRunContext};
 const USER_STOP_REASON: &str = "stopped by `/converge stop`: `/converge` resumes the run";
 
 impl ConvergeRunContext<'_> {
-    /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due
-    /// again, and the end of the run if the run has ended. If the run was given up, posts a comment with the
-    /// reason.
+    /// Does one step of an existing run, or begins a new run. Returns the slot's next state and, if the run
+    /// has ended, the end of the run. If the run was given up, posts a comment with the reason.
     ///
     /// # Errors
     /// [`StepStopReason`] if the step cannot be completed.
@@ -54,7 +53,8 @@ impl ConvergeRunContext<'_> {
         let client = self.forge.1.client(id, self.repo, CommentProducer::Converge);
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
-            // The slot is freed, so reviews do not wait. The requester may write `/converge` again.
+            // The slot is freed, because pending reviews must not wait. The requester may write `/converge`
+            // again.
             Err(StepStopReason::StepFailed { class, message, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {message}");
                 let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
@@ -126,7 +126,7 @@ impl ConvergeRunContext<'_> {
         ended
     }
 
-    /// Fetches the commits that a step works on, and returns the record of the existing run or of a new run.
+    /// Fetches the commits for a step. Returns the record of the existing run or of a new run.
     async fn prepare_step(
         &self,
         store: &dyn RecordStore,
@@ -140,7 +140,7 @@ impl ConvergeRunContext<'_> {
         let now = client.pull_details().await.map_err(of)?;
         let ground = self.fetch_checkout(id, now).await.map_err(|error| error.into_stop_reason(settle))?;
         let record = match last {
-            // If the last run has ended, its report is posted before another run begins.
+            // If the report of the last run was not posted, that report is posted before another run begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
             last if lease.converge_request == Some(ConvergeRequest::Audit) => {
                 self.resume_or_new_audit(last, &lease.key, &ground).await?
@@ -191,15 +191,16 @@ impl ConvergeRunContext<'_> {
         let is_failed = |exit: &&ConvergeExit| {
             matches!(exit.code, ConvergeExitCode::Interrupted | ConvergeExitCode::Infrastructure)
         };
-        // A degraded audit is not retried, because auditors without a valid answer were asked again already.
+        // A degraded audit is not retried, because the auditors without a valid answer were asked a second
+        // time already.
         if let Some(exit) = exit.filter(is_failed)
             && !record.detail.state.is_degraded_audit()
         {
             return Err(step_stop_reason(exit));
         }
         record_end_event(store, record).await?;
-        // No report is posted if the review of an audit contains the result, or if the pull request is
-        // closed. `truing why` and `truing report` show the end of the run.
+        // No report is posted if the audit's review contains the result, or if the pull request is closed.
+        // `truing why` and `truing report` show the end of the run.
         let has_review = |exit: &ConvergeExit| {
             matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
         };
@@ -215,7 +216,8 @@ impl ConvergeRunContext<'_> {
         Ok(StepOutcome::Idle)
     }
 
-    /// Ends a run that a person has stopped, and reports the end on the pull request. The run can be resumed.
+    /// Ends a run that a person has stopped, and reports the end on the pull request. A command can resume
+    /// the run.
     async fn end_stopped_run(
         &self,
         store: &dyn RecordStore,

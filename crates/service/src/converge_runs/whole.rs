@@ -1,4 +1,4 @@
-//! Does converge runs that a person starts by a command: a whole run, a dry run, and one audit.
+//! Does converge runs by a person's command: a whole run, a dry run, or one audit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,8 +33,8 @@ use super::listener::StopListener;
 use super::progress::{ProgressMessage, RunTimeline, record_end_event};
 
 impl ConvergeRunContext<'_> {
-    /// Leases the slot, resumes an interrupted run or begins one, works until it ends, and frees the slot.
-    /// `report_progress` receives the progress.
+    /// Leases the slot, resumes or begins a run, works until the run ends, and frees the slot.
+    /// `report_progress` is called with each progress message.
     ///
     /// # Errors
     /// [`RunFailure`] if there is no record of the run.
@@ -53,8 +53,7 @@ impl ConvergeRunContext<'_> {
         store.store_descriptions(&[(key.clone(), described)]).await?;
         let slots = store.load_slots(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.active_loop == Some(LoopKind::Converge));
-        // If a review holds the lease, no converge run is active, although a converge run may wait to
-        // continue.
+        // A lease of a review does not count as a converge run, even if a converge run waits to continue.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { loop_kind: LoopKind::Converge, .. }));
         let lease = match by_hand::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
@@ -81,12 +80,13 @@ impl ConvergeRunContext<'_> {
         // If the server began the unfinished run, the server resumes it.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        // The driver gets no stop request, because the run itself handles a stop request and ends cleanly.
+        // The driver receives no stop request, because the run itself handles stop requests and then ends
+        // cleanly.
         let ended = driver.drive(&lease, heir, heartbeat, std::future::pending(), &whole).await?;
         ended.unwrap_or_else(|stopped| Err(RunFailure::StepStopped(stopped)))
     }
 
-    /// Returns the record that a run would begin with. Does not lease a slot, store a record or report
+    /// Returns the record with which a run would begin. Does not lease a slot, store a record or report
     /// anything.
     ///
     /// # Errors
@@ -102,10 +102,10 @@ impl ConvergeRunContext<'_> {
         Ok((record, ground.mirror))
     }
 
-    /// Audits the head once, without any report at the forge, until a stop is requested. If no other work is
-    /// active, pending or unfinished on the pull request, the audit is stored as the record of a run. A later
-    /// run then continues from the audit's findings. Otherwise the audit is stored apart from the runs, to
-    /// keep its cost.
+    /// Audits the head once, until a stop is requested. Writes nothing at the forge. If no other work on the
+    /// pull request is active, pending or unfinished, the audit becomes the record of a run. A later run then
+    /// continues from the audit's findings. Otherwise the audit is stored outside the runs, only to record
+    /// its cost.
     ///
     /// # Errors
     /// [`RunFailure`] if the audit has no record.
@@ -165,8 +165,8 @@ impl ConvergeRunContext<'_> {
                     .await?;
                     return Ok(runner.record);
                 }
-                // In these cases, the audit is only stored apart from the runs. A run that holds the slot
-                // does its own audits, and no further run begins while a kill switch is on.
+                // For these errors, the audit is only stored outside the runs. A run that holds the slot does
+                // its own audits, and no further run begins while a kill switch is on.
                 Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
@@ -196,7 +196,8 @@ impl LeasedConvergeRun<'_> {
     async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let Self { context: pull, lease, id, client, pull_details: now, gate, report_progress, .. } = self;
         let (store, give_back) = (self.store, self.give_back.clone());
-        // The listener is opened first, so stop requests that arrive while the commits are fetched are found.
+        // The listener is opened before the commits are fetched, because a stop request may arrive during the
+        // fetch.
         let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
         let ground = pull.fetch_checkout(id, (*now).clone()).await?;
         let last = store.last_converge(&lease.key).await?;
@@ -251,8 +252,8 @@ impl LeasedConvergeRun<'_> {
         record.detail.is_told = true;
         store.store_converge(lease.token, &record).await?;
         if left.is_some() {
-            // If our audit found the head clean, the stored record keeps that result. The caller gets this
-            // exit in any case.
+            // If our audit found the head clean, the stored record keeps that result. The caller receives
+            // this exit in either case.
             record.detail.state.exit = left;
         }
         span.record_state(&record);
@@ -263,7 +264,7 @@ impl LeasedConvergeRun<'_> {
 
 #[async_trait]
 impl LeasedStep for LeasedConvergeRun<'_> {
-    /// The record and its mirror, or the failure to report to the person.
+    /// The record and the mirror, or the failure that is reported to the person.
     type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
@@ -275,7 +276,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
         Ok((after, ended))
     }
 
-    /// Records nothing, because the run is stored after each action and reports its own end.
+    /// Records nothing, because the run itself stores each action and reports its end.
     async fn record_stop(&self, _reason: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }

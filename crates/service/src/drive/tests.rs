@@ -1,5 +1,5 @@
-//! Tests of how a lease ends for each outcome of its step: the command that the slot gets, and the effect on
-//! a store.
+//! Tests how a lease ends for each result of its step: which command the slot gets, and what the store then
+//! contains.
 
 use std::sync::{Arc, Mutex};
 
@@ -61,12 +61,12 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
     assert_eq!(told(Err(&StepStopReason::LeaseLost)), [None, None], "it is another one's");
 }
 
-/// A step that returns the result of `ends`, or hangs if `ends` returns `None`. It stores each stop reason
-/// that it has to record.
+/// A step that returns the result of `ends`, or hangs if `ends` returns `None`. `recorded` collects the stop
+/// reasons that the driver asks the step to record.
 struct Scripted<E> {
     ends: E,
     recorded: Mutex<Vec<String>>,
-    /// Result of recording the reason in a store.
+    /// Returns the result of the attempt to record the stop reason in a store.
     record: fn() -> Result<(), StoreError>,
 }
 
@@ -87,7 +87,7 @@ impl<E: Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync> LeasedStep
     }
 }
 
-/// A store with a lease for a step.
+/// A store with a slot that a test can lease for a step.
 struct Scene {
     _folder: TempDir,
     store: Arc<dyn RecordStore>,
@@ -197,8 +197,8 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
         () = ending.wait_for_loss(often) => panic!("it has ended as it should"),
-        // While a step is running, its heartbeat reports a lost lease immediately. While a lease is ending,
-        // its heartbeat must not report the loss, even after nine such reports.
+        // While a step is running, the heartbeat reports a lost lease each time. While a lease is ending, the
+        // heartbeat must not report the loss; the test waits for nine reports of the other heartbeat.
         () = async { for _ in 0..9 { at_work.wait_for_loss(often).await; } } => {}
     }
 }
@@ -215,7 +215,8 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     let here = tokio::runtime::Handle::current();
     let load = || std::thread::scope(|scope| scope.spawn(|| here.block_on(scene.slot())).join().unwrap());
     let began = std::time::Instant::now();
-    // The step never yields to the runtime. It returns as soon as the store contains a heartbeat.
+    // The step blocks its thread and never yields to the runtime. The step returns as soon as the store
+    // contains a later deadline, which a heartbeat has written.
     let ends = || loop {
         if leased_until(&load()) > first {
             return Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));

@@ -1,5 +1,5 @@
 //! Reads a delivery's body. The size of the body, the time for reading and the memory of all bodies together
-//! are limited. The body is checked while its parts arrive, to find an error as early as possible.
+//! are limited. The body is checked while its parts arrive, so that errors are found early.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use truing_forge::webhook::SignatureCheck;
 use super::bounds::{ConnectionLimits, MAX_BODY};
 use super::refusal::DeliveryRefusal;
 
-/// Largest number of bytes that are first allocated for a body that announces its length. The buffer grows
-/// when more bytes arrive.
+/// Largest number of bytes that are allocated in advance for a body with an announced length. The buffer
+/// grows when more bytes arrive.
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// A complete body, and its share of the memory limit.
+/// A complete body, with its permits from the shared memory limit.
 pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
     _memory_permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold. Bytes
-/// are counted when they arrive. The announcement of a large body therefore does not block other bodies.
+/// Reads a body and checks its signature. `memory` contains one permit for each byte that all bodies together
+/// may occupy. Permits are acquired when bytes arrive, so the announcement of a large body does not block
+/// other bodies.
 pub(super) async fn read_verified_body(
     mut body: Body,
     mut check: SignatureCheck,
@@ -43,7 +44,7 @@ pub(super) async fn read_verified_body(
             Err(_) => return Err(DeliveryRefusal::BodyTooSlow),
             Ok(None) => break,
             Ok(Some(Err(error))) => return Err(DeliveryRefusal::BodyCut(error.to_string())),
-            // Trailers of a request are ignored.
+            // Trailers after the body are ignored.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let length = first.len() + all.len() + part.len();

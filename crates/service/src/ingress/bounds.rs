@@ -5,19 +5,21 @@ use std::time::Duration;
 /// The largest accepted delivery in bytes, which is GitHub's own limit.
 pub const MAX_BODY: usize = 25 * 1024 * 1024;
 
-/// Limits of connections and of the bodies on them. GitHub waits 10 s for the response to a delivery.
+/// Limits of the connections, and of the request bodies on these connections. GitHub waits 10 s for the
+/// response to a delivery.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// Time for a request's header, from the start of the connection or the end of the previous request.
+    /// Time limit for a request's header, from the start of the connection or the end of the previous
+    /// request.
     pub header: Duration,
-    /// Time between two parts of a body.
+    /// Time limit between two parts of a body.
     pub body_idle: Duration,
-    /// Time for a whole body.
+    /// Time limit for a whole body.
     pub body: Duration,
-    /// Time for a whole connection. After this time, the connection is closed at the end of the current
+    /// Time limit for a whole connection. After this time, the connection is closed at the end of the current
     /// request.
     pub life: Duration,
-    /// Time for a client to finish sending a request after the response was sent.
+    /// Time limit for a client that still sends its request after the response was sent.
     pub linger: Duration,
     /// Number of connections that may be open at once.
     pub connections: usize,

@@ -47,23 +47,23 @@ pub const MAX_HEADERS: usize = 64;
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Maximum size of a connection's buffer in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Delay after a connection could not be accepted for lack of a resource, such as file descriptors or memory.
+/// Delay before connections are accepted again, after a lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Largest number of open connections on a listener that serves only the metrics.
 const METRICS_CONNECTIONS: usize = 64;
-/// Largest number of bytes that are read and discarded from a client that still sends after the response.
+/// Largest number of bytes that are read and discarded after the response, from a client that still sends.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// The address of a connection's other end.
+/// The IP address of the connection's client or proxy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) IpAddr);
 
-/// Serves on a separate thread until a stop is requested, or the returned receiver is dropped.
-/// `metrics_listener` is the listener for the metrics, if the metrics have their own listener.
+/// Serves on a separate thread, until a stop is requested or the returned receiver is dropped.
+/// `metrics_listener` is `None` if the metrics have no separate listener.
 ///
-/// All connections share one thread, because waking a second thread for a request takes longer than the
-/// response. The workers run on other threads, because they must not delay an acknowledgement. `routes` is
-/// called on the server's thread, so tasks that `routes` starts run on that thread as well.
+/// All connections share one thread, because a request is served faster than a second thread could be woken.
+/// The workers have other threads, because their work must not delay an acknowledgement. `routes` is called
+/// on the server's thread. Tasks that `routes` starts therefore run on that thread.
 ///
 /// # Errors
 /// [`io::Error`] if the runtime or the thread cannot be started.
@@ -109,8 +109,8 @@ pub(crate) fn start(
     Ok(ended)
 }
 
-/// Serves until a stop is requested. After that, accepts no more connections, lets each open connection
-/// finish its current request, and returns when the last connection is closed.
+/// Serves until a stop is requested. After that, closes the listener, lets each open connection finish its
+/// current request, and returns when the last connection is closed.
 async fn serve(
     listener: TcpListener,
     router: Router,
@@ -135,17 +135,18 @@ async fn serve(
     while open.join_next().await.is_some() {}
 }
 
-/// The quota of connections, overall and per source.
+/// Limit on the number of connections, in total and for each source network.
 struct ConnectionQuota {
     permits: Arc<Semaphore>,
     /// Largest number of connections of one source network.
     per_network: usize,
-    /// The operator's proxies. Proxies have no quota, because each proxy represents many clients.
+    /// The operator's proxies. Proxies have no limit of their own, because each proxy forwards the requests
+    /// of many clients.
     trusted: Vec<IpNet>,
     connection_counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One connection's share of the quota. Dropping the permit returns the share.
+/// Permit for one connection. When the permit is dropped, another connection can be accepted.
 struct ConnectionPermit {
     peer: IpAddr,
     connection_counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -163,7 +164,7 @@ impl ConnectionQuota {
         }
     }
 
-    /// Reserves a place for a connection from this source. Returns the permit as an error if the source
+    /// Reserves a permit for a connection from this source. Returns the permit as an error if the source
     /// already has too many connections.
     fn try_reserve(
         &self,
@@ -204,7 +205,8 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
                     permit = unused;
                 }
             },
-            // The client has closed this connection already; the next connection is not affected.
+            // The client closed this connection before it was accepted. The next connection can still be
+            // accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: raise the limit of open files");
@@ -222,7 +224,7 @@ async fn serve_connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = permit.peer;
-    // A response is one small write and should be sent without delay.
+    // The response is one small write, which the system must not delay to collect more data.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -248,8 +250,8 @@ async fn serve_connection(
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             let rest = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            // The header and the body of the current request have their own time limits. This timeout is for
-            // a client that does not read its response.
+            // The header and the body of the current request have separate time limits. This timeout closes
+            // the connection of a client that does not read its response.
             match tokio::time::timeout(bounds.header + bounds.body, rest).await {
                 Ok(served) => served,
                 Err(_) => return,
@@ -262,8 +264,8 @@ async fn serve_connection(
     }
 }
 
-/// Shuts down the sending half and reads the rest of the request. If the connection were closed immediately,
-/// a client that is still sending would lose the response.
+/// Closes the sending direction, then reads and discards the rest of the request. If the connection were
+/// closed immediately, a client that is still sending would lose the response.
 async fn drain_connection(mut stream: TcpStream, time: Duration) {
     let rest = async {
         stream.shutdown().await?;

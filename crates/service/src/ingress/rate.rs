@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Size of a bucket, as the time in which it fills. A full bucket allows a burst of deliveries, because
-/// forges send in bursts.
+/// Time in which an empty bucket becomes full, which determines the size of a bucket. A full bucket allows a
+/// burst of deliveries, because forges send in bursts.
 const BURST: Duration = Duration::from_secs(2);
-/// Largest number of sources with their own bucket. All other sources share one bucket.
+/// Largest number of sources that have their own bucket. All other sources share one bucket.
 const SOURCES: usize = 16_384;
 /// Shortest time between two removals of full buckets, and between two log entries about one limited source.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const SHARED_BUCKET_KEY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The buckets of all sources.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    /// Time between two deliveries at the limit; `None`: unlimited.
+    /// Minimum time between two deliveries at the rate limit; `None` if the rate is unlimited.
     interval: Option<Duration>,
     table: Mutex<BucketTable>,
 }
@@ -33,7 +33,7 @@ struct BucketTable {
 struct RateBucket {
     /// Time at which the bucket will be full.
     full_at: Instant,
-    /// Time at which the source was last reported in the log.
+    /// Time of the last log entry about the source.
     last_logged: Option<Instant>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct RateLimitExceeded {
 }
 
 impl RateLimiter {
-    /// Makes a limiter of `per_second` deliveries for each source; 0: unlimited.
+    /// Creates a limiter that allows `per_second` deliveries for each source; 0 means no limit.
     pub(super) fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second);
         Self { interval, table: Mutex::default() }
@@ -83,7 +83,7 @@ impl BucketTable {
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, last_logged: None })
     }
 
-    /// Removes full buckets. A source whose bucket was removed gets a new bucket, which is full as well.
+    /// Removes full buckets. If the source sends again, it gets a new full bucket.
     fn remove_full_buckets(&mut self, now: Instant) {
         if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
             self.swept = Some(now);
@@ -92,8 +92,8 @@ impl BucketTable {
     }
 }
 
-/// Returns the key of a source. A client with one IPv6 address usually has the whole /64 network, so the
-/// whole network counts as one source.
+/// Returns the key of a source. A client with one IPv6 address usually controls the whole /64 network. The
+/// network therefore counts as one source.
 pub(super) fn source_network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,

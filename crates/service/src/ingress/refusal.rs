@@ -1,6 +1,6 @@
-//! The reasons for refusing a delivery, with the response to the forge and the text of the log. The response
-//! and the log contain no signature and no secret. From the body they contain at most the name and type of a
-//! field.
+//! The reasons for refusing a delivery, each with the response to the forge and the text for the log. The
+//! response and the log contain no signature and no secret. From the body, they contain at most names and
+//! types of fields.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -11,7 +11,7 @@ use truing_forge::webhook::{DeliveryError, SignatureError};
 use super::bounds::MAX_BODY;
 use crate::marks::MarkError;
 
-/// Seconds after which a forge may retry a delivery that was refused because the service is busy.
+/// Number of seconds after which a forge may retry, if the service was too busy to accept the delivery.
 const RETRY_SECONDS: u64 = 5;
 
 /// The reason why a delivery is refused.
@@ -23,7 +23,7 @@ pub(super) enum DeliveryRefusal {
         /// Seconds until the source may send again.
         seconds: u64,
     },
-    /// The route names no configured forge.
+    /// The path names a forge that is not configured.
     #[error("no [forge.{0}] is configured")]
     UnknownForge(String),
     /// The signature is missing, malformed or wrong.
@@ -35,7 +35,7 @@ pub(super) enum DeliveryRefusal {
     /// The content type is neither JSON nor a form.
     #[error("the content type is neither application/json nor application/x-www-form-urlencoded")]
     MediaType,
-    /// All bodies together hold too much memory.
+    /// All bodies together use too much memory.
     #[error("too many large deliveries are arriving at once")]
     NoMemory,
     /// The body arrives too slowly.
@@ -53,7 +53,8 @@ pub(super) enum DeliveryRefusal {
 }
 
 impl DeliveryRefusal {
-    /// Returns the status, the word in the response, and the seconds after which the forge may retry.
+    /// Returns the status code, the error word for the response, and the seconds after which the forge may
+    /// retry.
     fn response_parts(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
         match self {
@@ -96,7 +97,7 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Returns the label of `truing_webhooks_total`.
+    /// Returns the value of the label `result` of the metric `truing_webhooks_total`.
     pub(super) fn metric_label(&self) -> &'static str {
         match self {
             Self::RateLimited { .. } => "rate_limited",
@@ -110,15 +111,15 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Returns true if the store could not record the delivery. A forge that disables failing webhooks gets
-    /// the response 202 in that case, and the sweep finds the change. Otherwise the forge would disable the
-    /// webhook for hours.
+    /// Returns true if the store could not record the delivery. If a forge suspends webhooks that fail, it
+    /// gets the response 202 in that case, and the sweep finds the change. After a failure, such a forge
+    /// would suspend the webhook for hours.
     pub(super) fn is_of_the_store(&self) -> bool {
         matches!(self, Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)))
     }
 
-    /// Makes the response. If a delivery cannot be parsed, the response names its invalid fields. This is
-    /// safe because the signature is valid.
+    /// Creates the response. If a delivery cannot be parsed, the response names its invalid fields. The
+    /// response may name these fields, because only the forge can create a valid signature.
     pub(super) fn to_response(&self) -> Response {
         let (status, word, retry) = self.response_parts();
         let body = match self {

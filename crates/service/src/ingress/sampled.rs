@@ -1,5 +1,5 @@
-//! Limits the number of log entries about each kind of refusal in a span of time. Otherwise thousands of
-//! forged deliveries could fill the disk. The metrics count all refusals.
+//! Limits the number of log entries for each kind of refusal in a time span. Otherwise thousands of forged
+//! deliveries could fill the disk. The metrics count all refusals.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 /// Largest number of refusals of one kind that are logged within [`SPAN`].
 const MAX_LOGGED_REFUSALS: u32 = 20;
-/// The span after which counting begins again.
+/// The time span after which the count of logged refusals restarts.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// The number of logged refusals of each kind, in the present span.
+/// The numbers of logged and omitted refusals in the present time span, by kind of refusal.
 #[derive(Debug, Default)]
 pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 
@@ -22,8 +22,8 @@ struct RefusalSample {
 }
 
 impl RefusalSampler {
-    /// Returns `Some` if this refusal is to be logged. The value is the number of earlier refusals of this
-    /// kind that were not logged.
+    /// Returns `Some` if this refusal is to be logged. The value is the number of refusals of this kind that
+    /// were omitted since the last log entry.
     pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known =

@@ -1,5 +1,6 @@
-//! Determines a delivery's source. The source is the connection's peer or, behind the operator's proxies, the
-//! client that the outermost proxy names. Other entries in the forwarding headers are not trusted.
+//! Determines a delivery's source. The source is the peer of the connection. Behind the operator's proxies,
+//! the source is the client that the outermost proxy names. Entries that untrusted hops wrote in the
+//! forwarding headers are ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,8 +12,8 @@ const FORWARDED: &str = "forwarded";
 
 /// Returns the address to which a request is attributed: the last hop that is not a trusted proxy.
 ///
-/// A request with both headers is attributed to the proxy itself. A proxy maintains only one of the two
-/// headers, and the client may have written the other header.
+/// If a request contains both forwarding headers, it is attributed to the proxy itself. A proxy sets only one
+/// of the two headers, so the client may have written the other header.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut source = peer.to_canonical();
@@ -25,7 +26,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {
-        // If a hop is hidden or malformed, the earlier hops cannot be trusted.
+        // If a hop is hidden or malformed, the hops before it cannot be trusted.
         let Some(address) = hop else { break };
         source = address;
         if !is_trusted(address) {
@@ -35,8 +36,8 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     source
 }
 
-/// Returns the hops that a header names, the client first. The value is `None` for a hop that is not an
-/// address.
+/// Returns the hops in the values of a header. The first hop is the client. A hop that is not an address
+/// becomes `None`.
 fn forwarded_hops(
     headers: &HeaderMap,
     name: &str,

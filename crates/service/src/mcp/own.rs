@@ -1,5 +1,5 @@
-//! Provides the reading tools of a forge to the model of a review. The tools are limited to the repository of
-//! the review.
+//! Provides the model of a review with the reading tools for a forge. The tools are limited to the repository
+//! of the review.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct OwnToolServer {
 
 impl OwnToolServer {
     /// Returns the server for a review of this repository (`owner/name`) at this forge. Returns `None` if the
-    /// tools are for another forge. Calls to the forge contain `review` as their id.
+    /// tools are for another forge. Each request to the forge contains the id `review`.
     pub fn server_for_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());

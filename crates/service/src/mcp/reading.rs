@@ -120,7 +120,8 @@ impl ForgeTools {
 }
 
 impl ForgeTools {
-    /// Computes the change of a pull request, beginning at the commit where its branch forked from the base.
+    /// Computes the change of a pull request, since the commit where its branch diverged from the base
+    /// branch.
     pub(super) async fn load_change(
         &self,
         (id, name): &(PrId, String),
@@ -136,8 +137,8 @@ impl ForgeTools {
     }
 }
 
-/// Returns the diffs of the files that fit into one answer, and the names of the files that do not fit. With
-/// `path`, returns only the diff of this file.
+/// Returns the diffs of the files that fit into one answer, and the names of the other files. If `path` is
+/// given, returns only the diff of that file.
 fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in split_diff_sections(diff) {
@@ -162,8 +163,8 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
     }
 }
 
-/// Splits git's diff into one part for each file. A line of content never begins with `diff --git`, because
-/// its first character is a mark.
+/// Splits git's diff into one part for each file. A content line never begins with `diff --git`, because its
+/// first character is a space, `+`, `-` or `\`.
 fn split_diff_sections(diff: &[u8]) -> Vec<&[u8]> {
     let mut sections = Vec::new();
     let (mut begun, mut at) = (0, 0);

@@ -17,15 +17,15 @@ pub(super) enum ForgeTool {
     UpsertInlineComment,
 }
 
-/// Hints of a tool that changes nothing.
+/// Hints for clients about a tool that changes nothing.
 const READS: ToolHints =
     ToolHints { read_only: true, destructive: false, idempotent: true, open_world: true };
-/// Hints of a tool that adds a comment or rewrites a comment of its own. Repeated calls have no further
-/// effect.
+/// Hints for clients about a tool that adds a comment or edits its own comment. Repeated calls have no
+/// further effect.
 const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
-/// Addition to the description, for forges where comments on the same lines are distinguished by their text.
+/// Addition to the description, for forges where the text distinguishes several comments on the same lines.
 const BY_TEXT: &str = " Without a `key`, the same text is posted only once on the same lines (white space \
     is ignored), and a different text is a further comment.";
 
@@ -56,7 +56,7 @@ impl ForgeTool {
         }
     }
 
-    /// Describes the tool for clients.
+    /// Returns the tool's definition for clients.
     pub(super) fn definition(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.title_and_description();
         let apart = match (self, forge.upserts) {
@@ -222,7 +222,7 @@ impl ForgeTool {
     }
 }
 
-/// Returns the schema of an object with these properties and no others.
+/// Returns the schema of an object that has only these properties.
 fn object_schema(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }

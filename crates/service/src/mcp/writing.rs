@@ -1,9 +1,9 @@
 //! The tools that write comments, one for each topic.
 //!
-//! A comment is an effect: before it is posted, the existing comments are searched for its marker. The
-//! forge's lists may show a posted comment late. Until the lists show the comment, the answer is read from
-//! the record of effects. After a lost response, a repeated call waits until the lists must show the comment
-//! if it was posted.
+//! A comment is posted as an effect, so the existing comments are first searched for its marker. The forge's
+//! lists may show a posted comment late. Until the lists show the comment, the answer is read from the record
+//! of effects. After a lost response, a repeated call waits until the lists would show the comment, if it was
+//! posted.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ use truing_loops::machine::SystemClock;
 use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
-/// Maximum number of waits in one call. Each wait lasts until the forge must show an earlier write.
+/// Maximum number of waits in one call. Each wait lasts until the forge's lists must show an earlier write.
 const WAITS: usize = 2;
 
-/// Largest number of characters of a comment. People read the comments, so longer texts are not useful, and
-/// parsing a much longer text takes long.
+/// Largest number of characters of a comment. People must read the comments, so longer texts are not useful.
+/// Parsing a much longer text would also take long.
 pub(super) const MAX_BODY: usize = 10_000;
 /// Largest number of characters of a comment's key.
 const MAX_KEY: usize = 100;
@@ -40,7 +40,7 @@ struct PendingComment {
     pull: (PrId, String),
     topic: Topic,
     body: String,
-    /// The commit and lines, for a comment on the diff.
+    /// The commit, and the location in the code. `None` if the comment is not on the diff.
     lines: Option<(Sha, CodeLocation)>,
 }
 
@@ -73,7 +73,7 @@ struct InlineCommentInput {
     commit: Option<String>,
 }
 
-/// Lines in a diff, as an agent names them.
+/// Lines in a diff, as the tool's input names them.
 struct LineTarget {
     path: String,
     lines: (u32, u32),
@@ -83,7 +83,7 @@ struct LineTarget {
 
 /// The property that distinguishes several comments on the same lines.
 enum CommentDistinction {
-    /// A key. With an empty key, there can be only one comment on the same lines.
+    /// The key in the tool's input. If the key is empty, the lines can have only one comment.
     Key(String),
     /// The text of the comment.
     Text,
@@ -151,7 +151,7 @@ impl ForgeTools {
         self.ensure_line_comment(&PullRequestTarget { repository, number }, on, body, apart).await
     }
 
-    /// Posts a comment on these lines of the present head, unless the comment exists.
+    /// Posts a comment on these lines of the present head, unless the same comment exists.
     async fn ensure_line_comment(
         &self,
         pull_target: &PullRequestTarget,
@@ -187,7 +187,7 @@ impl ForgeTools {
         self.post_comment(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
-    /// Posts a comment, unless the comment exists.
+    /// Posts a comment, unless the pull request already has a comment on the same topic.
     async fn post_comment(&self, pending: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&pending.pull);
         let client = self.client(&pending.pull);
@@ -206,11 +206,12 @@ impl ForgeTools {
                 Effect::LineComment { commit, location: place, topic: pending.topic, body: pending.body }
             }
         };
-        // This process makes one write at a time, so two calls about one comment run one after the other.
+        // This process writes one comment at a time, so concurrent calls for the same comment are done one
+        // after the other.
         let _alone = self.forge.writing.lock().await;
         let mut performed = effects.perform(&effect).await;
-        // If another process writes the same comment at the same time, the wait starts again when the forge
-        // responds to that process.
+        // The effect may settle several times if another process writes the same comment, so there may be
+        // several waits.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);
@@ -260,7 +261,7 @@ fn sanitize_body(body: &str) -> Result<String, ToolError> {
     if text.trim().is_empty() { Err(ToolError("`body` is empty: write a text".to_owned())) } else { Ok(text) }
 }
 
-/// Normalises white space. Texts that differ only in white space become equal.
+/// Normalises white space. Texts that differ only in white space become the same text.
 fn normalize_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -274,7 +275,7 @@ fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     }
 }
 
-/// Returns the topic of a comment: a digest of the parts, of fixed length.
+/// Returns the topic of a comment. The topic contains a digest of `parts`, so its length is fixed.
 fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
     let mut digest = Sha256::new();
     for part in parts {
@@ -286,8 +287,8 @@ fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
     Topic::new(format!("mcp/{kind}/{digest}"))
 }
 
-/// Finds the lines in the diff. Lines outside of the diff are refused here, because the forge would refuse
-/// them without stating a reason.
+/// Finds the location of the lines in the diff. Lines outside of the diff are refused before the request,
+/// because the forge would refuse them without a reason.
 fn locate_lines(
     diff: &[u8],
     path: &str,

@@ -1,5 +1,5 @@
-//! Gathers the state for a scrape. Each part reads a limited amount in a limited time. If one part fails, the
-//! other parts are still reported.
+//! Gathers the state for a scrape. Each part reads a limited amount in a limited time. If one query fails,
+//! the results of the other queries are still reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl ServiceMetrics {
 
     pub(super) fn record_census(&self, census: StoreStatistics) {
         let StoreStatistics { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
-        // The reset removes the series of states that no slot has any more.
+        // The reset removes the series of states in which no slot is any longer.
         self.0.slots.reset();
         let mut parked = 0;
         for (state, why, count) in slots {
@@ -74,7 +74,7 @@ impl ServiceMetrics {
         self.0.dead_letters.set(saturating_i64(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
         self.0.notices.set(saturating_i64(untold));
-        // Levels without any spending are also reported, with a ratio of zero.
+        // Budget levels without any spending are also reported, with a ratio of zero.
         let kinds = [
             BudgetLevelKind::RepoDay,
             BudgetLevelKind::ConvergeDay,
@@ -99,8 +99,7 @@ impl ServiceMetrics {
         }
     }
 
-    /// Reports one figure for each forge, not for each repository, because there may be thousands of
-    /// repositories.
+    /// Reports the values by forge, not by repository, because there may be thousands of repositories.
     pub(super) fn record_sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for RepositorySweep { forge, swept_at: at, .. } in swept {
@@ -108,7 +107,7 @@ impl ServiceMetrics {
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;
         }
-        // The reset removes forges that are no longer swept.
+        // The reset removes the series of forges that are no longer swept.
         self.0.sweep_age.reset();
         self.0.swept.reset();
         for (forge, (age, count)) in oldest {
@@ -125,7 +124,7 @@ impl ServiceMetrics {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-        // The counter is set to the processor time of the process, and never decreases.
+        // The counter becomes the processor time of the process; it never decreases.
         self.0.cpu.inc_by((cpu - self.0.cpu.get()).max(0.0));
         let pages = std::fs::read_to_string("/proc/self/statm");
         let resident = pages.ok().and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
@@ -135,8 +134,8 @@ impl ServiceMetrics {
     }
 }
 
-/// Converts milliseconds to seconds. After the clock was set back, the last event seems to be in the future.
-/// Until the next event, the absolute difference counts as the event's age.
+/// Converts milliseconds to seconds. If the clock was set back, the last event seems to be in the future. The
+/// absolute difference is then used as the event's age.
 fn to_seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }

@@ -4,13 +4,13 @@
 /// The definition of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MetricDefinition {
-    /// Its name. If the metric has a unit, the unit is the last word of the name, or the last word before
-    /// `_total`.
+    /// The metric's name. If the metric has a unit, the unit is the last word of the name, or the last word
+    /// before `_total`.
     pub name: &'static str,
     pub kind: MetricKind,
-    /// Names of its labels.
+    /// Names of the metric's labels.
     pub labels: &'static [&'static str],
-    /// Its description in a sentence or two.
+    /// Description of the metric, in one or two sentences.
     pub help: &'static str,
 }
 
@@ -21,7 +21,7 @@ pub enum MetricKind {
     Counter,
     /// A value that can grow and shrink.
     Gauge,
-    /// Numbers of observations, by buckets.
+    /// Numbers of observations in each bucket.
     Histogram,
 }
 

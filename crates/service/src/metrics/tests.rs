@@ -1,4 +1,4 @@
-//! Tests of the table, the rendered metrics, and the page.
+//! Tests of the table of metrics, the rendered metrics, and the documentation page.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use truing_store::StoreStatistics;
 use super::*;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
-/// Makes metrics in which each one has a value.
+/// Makes metrics in which every metric has a value, and returns them with their rendered text.
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
     metrics.record_census(StoreStatistics {
@@ -149,7 +149,7 @@ fn figures_are_told_as_they_are() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
-    // The clock was set back after the sweep, so the sweep is in the future.
+    // Simulates a clock that was set back after the sweep, so the time of the sweep is in the future.
     let swept = RepositorySweep {
         forge: "hub".into(),
         name: "a/b".into(),
@@ -223,8 +223,8 @@ fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch
     }
 }
 
-/// Each alert fires when it should, and does not fire otherwise. The test requires `promtool`, a program of
-/// Prometheus.
+/// Runs the rule tests of the alerts: each alert must fire under its conditions and not otherwise. The test
+/// requires `promtool`, a program of Prometheus.
 #[test]
 fn alerts_fire() {
     let ran = std::process::Command::new("promtool")

@@ -27,11 +27,11 @@ pub struct MailSink {
 }
 
 impl MailSink {
-    /// Parses a mail server's URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which
-    /// is required except for a loopback address.
+    /// Parses a mail server's URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS.
+    /// STARTTLS is optional only for a loopback address.
     ///
     /// # Errors
-    /// A message about the invalid part of the URL, without repeating it.
+    /// A message that names the invalid part of the URL, without the URL's text.
     pub fn new(url: &SecretText, password: Option<&SecretText>) -> Result<Self, String> {
         let mut url = Url::parse(url.expose()).map_err(|error| format!("must be a URL: {error}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must name a host")?.to_owned();

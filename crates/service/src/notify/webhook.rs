@@ -8,7 +8,7 @@ use truing_loops::text::format_instant;
 
 use super::SinkError;
 
-/// A webhook. Anyone who knows the URL can post, so the URL is never shown.
+/// A webhook. Anyone who knows the URL can post messages, so the URL is never shown.
 #[derive(Debug)]
 pub struct WebhookSink {
     client: Client,
@@ -16,10 +16,10 @@ pub struct WebhookSink {
 }
 
 impl WebhookSink {
-    /// Makes a webhook at this URL.
+    /// Creates a webhook with this URL.
     ///
     /// # Errors
-    /// A message about the problem with the URL, without repeating it.
+    /// A message about the problem, without the URL's text.
     pub fn new(url: &SecretText) -> Result<Self, String> {
         let parsed: Url = url.expose().parse().map_err(|error| format!("must be a URL: {error}"))?;
         let loopback = parsed.host_str().is_some_and(truing_core::loopback::is_loopback);
@@ -53,7 +53,7 @@ impl WebhookSink {
     }
 }
 
-/// Escapes `&`, `<` and `>`, which have a meaning in such texts. Otherwise the name of a pull request could
+/// Escapes `&`, `<` and `>`, which are markup in such messages. Unescaped, the name of a pull request could
 /// notify a whole channel.
 fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

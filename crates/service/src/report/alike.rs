@@ -1,10 +1,10 @@
-//! Normalises reasons for comparison: parts that differ in each run, such as the id of a request, are
-//! replaced.
+//! Normalises reasons for comparison, by replacing parts that differ in each run, such as the id of a
+//! request.
 
-/// Smallest length of a sequence of letters and digits that may be an id.
+/// Minimum length of a sequence of letters and digits that counts as an id.
 const ID_CHARS: usize = 7;
 
-/// Replaces ids, digests, instants and long numbers in a reason by `#`.
+/// Replaces ids, digests, timestamps and long numbers in a reason by `#`.
 pub(super) fn normalize_reason(reason: &str) -> String {
     let words = reason.split_inclusive(char::is_whitespace);
     words
@@ -28,13 +28,13 @@ fn without_ids(word: &str) -> String {
     text
 }
 
-/// Returns true for a part of at least `ID_CHARS` characters that contains a digit. Words and short numbers
-/// are not ids.
+/// Returns true for a sequence of at least `ID_CHARS` letters and digits that contains a digit. Words and
+/// short numbers are not ids.
 fn is_id(part: &str) -> bool {
     part.len() >= ID_CHARS && part.contains(|letter: char| letter.is_ascii_digit())
 }
 
-/// Returns true for an instant such as `2026-11-22T18:00:00Z`, with or without punctuation around it.
+/// Returns true for a timestamp such as `2026-11-22T18:00:00Z`, with or without punctuation around it.
 fn is_instant(word: &str) -> bool {
     trim_punctuation(word).parse::<jiff::Timestamp>().is_ok()
 }

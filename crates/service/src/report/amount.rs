@@ -5,12 +5,12 @@ pub fn format_percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
-/// Formats the share of `count` in the total `of`.
+/// Formats `count` as a percentage of `total`.
 pub fn format_share(count: u64, total: u64) -> String {
     format_percent((count.saturating_mul(1000) + total / 2) / total.max(1))
 }
 
-/// Formats a share in thousandths; returns `-` for `None`.
+/// Formats a share in thousandths as a percentage, or as `-` if there is none.
 pub fn format_success_rate(thousandths: Option<u64>) -> String {
     thousandths.map_or_else(|| "-".to_owned(), format_percent)
 }
@@ -25,7 +25,7 @@ pub fn format_duration(ms: u64) -> String {
     }
 }
 
-/// Formats micro-dollars as dollars and cents; less than half a cent shows as `<$0.01`.
+/// Formats micro-dollars as dollars and cents. An amount below half a cent becomes `<$0.01`.
 pub fn format_dollars(micro: u64) -> String {
     match micro {
         1..5_000 => "<$0.01".to_owned(),

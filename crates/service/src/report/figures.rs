@@ -1,5 +1,5 @@
-//! Computes figures over the runs of one loop: shares, steps, trend, and a comparison of the runs before and
-//! after a change of prompt.
+//! Computes the figures of one loop's runs: shares, steps, trend, and the runs before and after a change of
+//! prompt.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use super::amount::mean_per_run;
 use super::loops::{self, format_day, utc_day};
 use super::run::ReportedRun;
 
-/// Largest number of days that are reported day by day. A longer time is reported by week.
+/// Largest number of days in a report with one period for each day. A longer time is reported by week.
 const MOST_DAYS: i64 = 21;
 /// Days of a week.
 const WEEK: i64 = 7;
-/// Days from a Monday to 1970-01-01, which was a Thursday.
+/// Number of days from the last Monday before 1970-01-01 to that day, which was a Thursday.
 const THURSDAY: i64 = 3;
 /// Largest number of periods in a report. If there are more, only the last periods are reported.
 const MOST_PERIODS: i64 = 104;
@@ -80,7 +80,7 @@ pub struct EndReason {
 pub struct StepFigures {
     /// Name of the step.
     pub id: &'static str,
-    /// Number of runs that did the step.
+    /// Number of runs that did this step.
     pub runs: u64,
     /// Number of answers of models in this step.
     pub turns: u64,
@@ -174,14 +174,14 @@ impl RunEndTally {
         self.0.iter().sum()
     }
 
-    /// Returns the number of runs that ended as done, partial or failed. Only these runs had work to do and
-    /// were allowed to do the work.
+    /// Returns the number of runs that ended as done, partial or failed. Other runs had no work to do, or
+    /// were not allowed to do the work.
     pub fn attempts(&self) -> u64 {
         self.get(RunOutcome::Done) + self.get(RunOutcome::Partial) + self.get(RunOutcome::Failed)
     }
 
-    /// Returns the share of [`Self::attempts`] that ended as done, in thousandths. Returns `None` if there
-    /// was no attempt.
+    /// Returns the share of runs that ended as done among the [`Self::attempts`], in thousandths. Returns
+    /// `None` if there was no attempt.
     pub fn success_rate(&self) -> Option<u64> {
         (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
@@ -206,8 +206,8 @@ impl Serialize for RunEndTally {
 }
 
 impl LoopFigures {
-    /// Computes the figures of these runs of one loop. The runs are sorted with the newest first. The last
-    /// period contains the time `now`.
+    /// Computes the figures of these runs of one loop. `runs` must be sorted, with the newest run first. The
+    /// last period contains the time `now`.
     pub fn from_runs(loop_kind: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::loop_steps(loop_kind);
         let place = |step: &str| order.iter().position(|id| *id == step);
@@ -234,7 +234,7 @@ impl LoopFigures {
     }
 }
 
-/// Counts how often each word occurs. The most frequent word is first.
+/// Counts how often each of these words occurs. The most frequent word is first.
 fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
@@ -245,7 +245,7 @@ fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
 }
 
 fn count_end_reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
-    // If reasons differ only in ids and times, the newest reason is shown.
+    // Reasons that differ only in ids and times are counted as one, and the newest of them is shown.
     let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
         let why = run.reason_line();
@@ -282,7 +282,8 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
     steps
 }
 
-/// Splits the time from the first run to now into days, or into weeks if there would be too many days.
+/// Splits the time from the first run to `now` into days. Splits it into weeks if there would be too many
+/// days.
 fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| utc_day(run.ended_at)).fold(utc_day(now), i64::max);
     let first = runs.iter().map(|run| utc_day(run.ended_at)).min().unwrap_or(last);

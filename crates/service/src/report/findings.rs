@@ -10,7 +10,7 @@ use truing_store::FindingCount;
 
 use super::amount::format_duration;
 
-/// Number of rows in each table for people. The rows with the most findings are shown.
+/// Largest number of rows in a table for people. The rows with the most findings are shown.
 const TOP: usize = 10;
 
 /// The recorded findings of all pull requests that were reviewed in the reported time, with their present
@@ -24,7 +24,7 @@ pub struct FindingReport {
     pub by_rule: Vec<FindingGroup>,
     /// The counts of findings that the team's tools reported, by tool.
     pub by_tool: Vec<FindingGroup>,
-    /// The counts of a model's findings, by the model that the newest review of the same pull request used.
+    /// The counts of the findings of models, by the model of the newest review of the same pull request.
     pub by_model: Vec<FindingGroup>,
     /// The counts of all findings, by repository.
     pub by_repository: Vec<FindingGroup>,
@@ -33,7 +33,7 @@ pub struct FindingReport {
     pub first_comment: Option<FirstComment>,
 }
 
-/// The numbers of findings by outcome. The sum of the numbers from `open` to `outside` is `found`.
+/// The numbers of findings by outcome. `total` is the sum of the numbers from `open` to `outside`.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FindingCounts {
     /// Number of all findings.
@@ -43,7 +43,7 @@ pub struct FindingCounts {
     /// are only in the summary, or are not posted. A finding whose comment an operator retracted does not
     /// count.
     pub posted: u64,
-    /// Findings that are still open, as far as the records show.
+    /// Findings that are open according to the records.
     pub open: u64,
     /// Findings that a later review found to be fixed.
     pub fixed: u64,
@@ -51,7 +51,7 @@ pub struct FindingCounts {
     pub dismissed: u64,
     /// Findings that a comment in the code suppresses.
     pub suppressed: u64,
-    /// Findings outside the present change, or of a rule that is no longer used.
+    /// Findings in code outside the present change, and findings of a rule that is no longer used.
     pub outside: u64,
 }
 
@@ -65,7 +65,8 @@ pub struct FindingGroup {
     pub counts: FindingCounts,
 }
 
-/// The time from the beginning of a head's first review to the call that made the first comment on that head.
+/// The time from the start of the first review of a head to the request that posted the first comment on that
+/// head.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FirstComment {
     /// Number of heads that were counted.
@@ -81,7 +82,7 @@ impl FindingCounts {
     pub const HEADS: [&'static str; 7] =
         ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
 
-    /// Returns all counts, in the order of [`Self::HEADS`].
+    /// Returns all counts, in the order of the column names in [`Self::HEADS`].
     pub fn numbers(&self) -> [u64; 7] {
         let Self { total: found, posted, open, fixed, dismissed, suppressed, outside } = *self;
         [found, posted, open, fixed, dismissed, suppressed, outside]
@@ -103,7 +104,7 @@ impl FindingCounts {
 }
 
 impl FirstComment {
-    /// Computes the percentiles of these times in milliseconds, which are in ascending order.
+    /// Computes the percentiles of times in milliseconds. `times` must be in ascending order.
     fn from_sorted_times(times: &[u64]) -> Option<Self> {
         let part = |hundredths: usize| times.get((times.len() * hundredths).div_ceil(100).checked_sub(1)?);
         let (median_ms, p90_ms) = (*part(50)?, *part(90)?);
@@ -121,7 +122,7 @@ impl FirstComment {
     }
 }
 
-/// One table for people, with its title, its rows, and the number of rows that are left out.
+/// A table for people, and the number of groups that the table omits.
 pub struct GroupTable<'a> {
     /// Title of the table's first column.
     pub title: &'static str,
@@ -132,8 +133,8 @@ pub struct GroupTable<'a> {
 }
 
 impl FindingReport {
-    /// Makes the report from these rows. `names` are the repositories' names for people; `times` are the
-    /// times to the first comments in milliseconds, ascending.
+    /// Makes the report from these rows. `names` contains the repositories' display names. `times` contains
+    /// the times to the first comments in milliseconds, in ascending order.
     pub fn from_rows(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
         let mut all = FindingCounts::default();
         rows.iter().for_each(|row| all.add(row));

@@ -1,4 +1,4 @@
-//! Names and steps of loops for reports, limits on the runs that are read, and UTC days.
+//! Provides the names and the steps of loops, the maximum numbers of runs in a report, and UTC days.
 
 use truing_core::converge;
 use truing_core::id::UnixMillis;

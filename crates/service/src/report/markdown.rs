@@ -1,5 +1,5 @@
-//! Renders the report as Markdown, for an issue, a comment or a job summary. Text from other sources is
-//! escaped or shown as code.
+//! Renders the report as Markdown, for an issue, a comment or a job summary. Untrusted text is escaped or
+//! shown as code.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
 //! Computes the totals of ended runs, overall and by day, and renders outcome records of reviews and converge
-//! runs. The totals and the records are read by programs.
+//! runs. Programs read these totals and records.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -21,9 +21,9 @@ use super::loops::format_day;
 pub struct OutcomeTotals {
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by end. Each key is the word for an end, such as `failed`.
+    /// Number of runs by end. Each key is the name of an outcome, such as `failed`.
     pub kinds: Map<String, Value>,
-    /// Cost in micro-dollars, including runs without a record.
+    /// Cost in micro-dollars, including the cost of runs without a record.
     pub cost_micro_usd: u64,
     /// The cost of runs without a record.
     pub unrecorded_micro_usd: u64,
@@ -36,7 +36,7 @@ pub struct OutcomeTotals {
 /// A reason for the end of runs.
 #[derive(Serialize, Clone)]
 pub struct OutcomeReason {
-    /// The word for the end of these runs.
+    /// The outcome of these runs.
     pub kind: String,
     /// The reason in words.
     pub reason: String,
@@ -51,7 +51,7 @@ pub struct DayTotals {
     pub day: String,
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by end. Each key is the word for an end, such as `failed`.
+    /// Number of runs by end. Each key is the name of an outcome, such as `failed`.
     pub kinds: Map<String, Value>,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -59,8 +59,8 @@ pub struct DayTotals {
     pub mean_ms: u64,
 }
 
-/// Returns the words for all ends that are reported. Ends that did not occur are included, so scripts do not
-/// have to check whether a key exists.
+/// Returns the names of all outcomes that are reported. Outcomes that did not occur are included, so scripts
+/// need not check for missing keys.
 fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = has_others.then_some(RunOutcome::Done.as_str());
     ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
@@ -72,7 +72,7 @@ fn count_kinds(end_counts: &[RunEndCount], has_others: bool) -> Map<String, Valu
     outcome_words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
-/// Computes the totals of all rows. If `has_others` is true, the words of the loops other than review are
+/// Computes the totals of all rows. If `has_others` is true, the outcomes of converge and sync runs are
 /// included.
 pub fn compute_totals(end_counts: &[RunEndCount], has_others: bool) -> OutcomeTotals {
     let sum = |value_of: fn(&RunEndCount) -> u64| end_counts.iter().map(value_of).sum::<u64>();
@@ -97,7 +97,8 @@ impl OutcomeTotals {
     }
 }
 
-/// Returns the reasons, the most frequent first. Reasons that differ only in ids and times are combined.
+/// Returns the reasons for the runs' ends. The most frequent reason is first. Reasons that differ only in ids
+/// and times are combined.
 fn count_reasons(end_counts: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in end_counts.iter().filter(|row| !row.reason.is_empty()) {
@@ -115,7 +116,7 @@ fn count_reasons(end_counts: &[RunEndCount]) -> Vec<OutcomeReason> {
     reasons
 }
 
-/// Computes the totals of each UTC day. The rows must be sorted by day.
+/// Computes the totals of each UTC day. `end_counts` must be sorted by day.
 pub fn compute_day_totals(end_counts: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
     end_counts
         .chunk_by(|a, b| a.day == b.day)
@@ -127,7 +128,7 @@ pub fn compute_day_totals(end_counts: &[RunEndCount], has_others: bool) -> Vec<D
         .collect()
 }
 
-/// Merges two JSON objects. If both have a field, the field of `extra_object` is used.
+/// Merges two JSON objects. If both objects have the same field, the field of `extra_object` is used.
 pub fn merge_objects(mut base_object: Value, extra_object: Value) -> Value {
     if let (Value::Object(base_object), Value::Object(extra_object)) = (&mut base_object, extra_object) {
         base_object.extend(extra_object);
@@ -135,8 +136,8 @@ pub fn merge_objects(mut base_object: Value, extra_object: Value) -> Value {
     base_object
 }
 
-/// Returns a run as `truing.outcome/1`: the common fields and the fields in `loop_fields`. If both have a
-/// field, the field in `loop_fields` is used.
+/// Returns a run as `truing.outcome/1`: the common fields and the fields in `loop_fields`. If both have the
+/// same field, the field in `loop_fields` is used.
 pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, loop_fields: Value) -> Value {
     let step = record.furthest_step();
     let common = json!({
@@ -161,8 +162,8 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, loop_fields: Value) -> 
     merge_objects(common, loop_fields)
 }
 
-/// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record
-/// contains the key and also `review_id`, `name`, `url`, `head`, `base` and `open`.
+/// Returns a review as an outcome record. A review by rules has no prompt and calls no model. In addition to
+/// the common fields, the record contains the key, `review_id`, `name`, `url`, `head`, `base` and `open`.
 pub fn review_outcome_json(record: &ReviewRecord, description: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.model_review.as_ref();
@@ -212,7 +213,7 @@ pub fn converge_outcome_json(record: &ConvergeRecord, description: Option<&SlotD
     outcome_json(record, own)
 }
 
-/// The findings of an audit by severity.
+/// Numbers of an audit's findings, by severity.
 #[derive(Serialize)]
 #[allow(non_snake_case)]
 pub struct AuditCounts {
@@ -222,7 +223,7 @@ pub struct AuditCounts {
     P2: u32,
 }
 
-/// Returns the findings of each audit by severity.
+/// Returns the numbers of findings by severity, for each audit of a run.
 pub fn audit_counts(record: &ConvergeRecord) -> Vec<AuditCounts> {
     let counts = |line: &ConvergeLogLine| match line {
         ConvergeLogLine::Audit { number, counts: [a, b, c], .. } => {

@@ -1,5 +1,5 @@
-//! Renders the report as one page of HTML. The page loads no resource, runs no script, and escapes all text
-//! from other sources. The page uses the reader's light or dark setting, is readable on a phone, and can be
+//! Renders the report as one page of HTML. The page loads no resource, runs no script, and escapes all
+//! untrusted text. The page uses the reader's light or dark setting, is readable on a phone, and can be
 //! printed.
 
 mod markup;
@@ -30,7 +30,7 @@ const REASON_CHARS: usize = 400;
 
 /// Renders the whole page.
 pub fn render_page(report: &RunReport) -> String {
-    // The policy forbids the browser to load anything, regardless of the page's content.
+    // This content security policy prevents the browser from loading any resource.
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     let head = element(
         "head",
@@ -224,8 +224,8 @@ fn render_steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     ]
 }
 
-/// Renders a table. The head of a column of numbers begins with `#`. The head of a column of long text begins
-/// with `~`.
+/// Renders a table. A column whose heading begins with `#` contains numbers. A column whose heading begins
+/// with `~` contains long text.
 fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",
@@ -403,7 +403,7 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
     element("details", &[("open", &"open")], [element("summary", &[], [text(caption)]), card])
 }
 
-/// Renders the change from one release to another.
+/// Renders the old and the new release of a sync run.
 fn render_release_change(run: &ReportedRun) -> String {
     match (&run.from, &run.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),

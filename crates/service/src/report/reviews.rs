@@ -15,12 +15,11 @@ use super::run::outcome_word;
 /// Reviews that ended in the reported time, and the outcome of their findings.
 #[derive(Clone, Debug)]
 pub struct ReviewTotals {
-    /// True for reviews on a user's machine, false for reviews by the service.
+    /// True for local reviews by users, false for reviews by the service.
     pub is_local: bool,
-    /// The number, time and cost of these reviews, grouped by day, outcome and reason.
+    /// The number, duration and cost of these reviews, for each combination of day, outcome and reason.
     pub end_counts: Vec<RunEndCount>,
-    /// The cost of this origin's reviews that is in no record, because the review has no record or is still
-    /// running.
+    /// The cost of reviews that is in no record, because they have no record or are still running.
     pub unrecorded_cost: MicroUsd,
     /// The outcome of the reviews' findings.
     pub findings: FindingReport,
@@ -29,10 +28,11 @@ pub struct ReviewTotals {
 /// The totals of reviews, as the JSON report contains them.
 #[derive(Serialize)]
 pub struct ReviewTotalsJson {
-    /// Reviews by their end. `success` is the share of `attempts` that ended as `reviewed`.
+    /// Numbers of reviews by outcome. The field `success` is the share of the reviews in `attempts` that
+    /// ended as `reviewed`.
     #[serde(flatten)]
     tally: RunEndTally,
-    /// The cost of all reviews in micro-dollars, including runs without a record.
+    /// The cost of all reviews in micro-dollars, including reviews without a record.
     cost_micro_usd: u64,
     /// The part of the cost that is in no record.
     unrecorded_micro_usd: u64,
@@ -48,7 +48,7 @@ impl ReviewTotals {
         self.end_counts.is_empty() && self.unrecorded_cost == MicroUsd(0)
     }
 
-    /// Counts the reviews by their end.
+    /// Counts the reviews by outcome.
     pub fn tally(&self) -> RunEndTally {
         let end = |row: &RunEndCount| {
             RunOutcome::ALL.into_iter().find(|end| outcome_word(LoopKind::Review, *end) == row.kind)

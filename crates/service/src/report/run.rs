@@ -1,4 +1,4 @@
-//! A run of any loop, as reports show it.
+//! Converts the record of a run, of any loop, to an entry for reports.
 
 use truing_core::converge;
 use truing_core::id::{SlotKey, UnixMillis};
@@ -23,10 +23,10 @@ pub struct ReportedRun {
     pub name: String,
     /// The end of the run.
     pub outcome: RunOutcome,
-    /// The result in a word; `None` for reviews.
+    /// The result as a single word; `None` for reviews.
     pub result: Option<String>,
-    /// The reason for the run's end, in words. The text may be empty, may have many lines, and may contain
-    /// text from other sources.
+    /// The reason for the run's end, in words. The text may be empty, may have several lines, and is
+    /// untrusted.
     pub reason: String,
     /// For a sync run, the kind of update that the release required.
     pub verdict: Option<&'static str>,
@@ -40,7 +40,7 @@ pub struct ReportedRun {
     pub furthest_step: &'static str,
     /// Cost and duration of each step.
     pub steps: Vec<ReportedStep>,
-    /// The cost of earlier runs that never reported their end.
+    /// The cost of earlier runs whose end was never reported.
     pub carried_cost: MicroUsd,
     /// The model that was called.
     pub model: Option<String>,
@@ -61,13 +61,13 @@ pub struct ReportedRun {
 /// Cost and duration of a step.
 pub type ReportedStep = StepCost<&'static str>;
 
-/// Parses an address, and returns it if a report may link to it: its scheme must be `http` or `https`.
+/// Parses an address to which a report may link. Returns `None` if the scheme is neither `http` nor `https`.
 pub(super) fn parse_web_url(address: &str) -> Option<url::Url> {
     url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
 }
 
 impl ReportedRun {
-    /// Makes an entry with only the fields that the runs of all loops have.
+    /// Creates an entry with only the fields that the records of all loops contain.
     fn from_record<D: RunDetail>(loop_kind: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             loop_kind,
@@ -95,7 +95,7 @@ impl ReportedRun {
         }
     }
 
-    /// Makes the entry of a job's run.
+    /// Creates the entry of a sync run.
     pub fn from_sync(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
@@ -113,14 +113,14 @@ impl ReportedRun {
         }
     }
 
-    /// Makes the entry of a review, with the name of its pull request if the name is known.
+    /// Creates the entry of a review. The entry contains the name of the pull request, if it is known.
     pub fn from_review(record: &ReviewRecord, slot_description: Option<&SlotDescription>) -> Self {
         let name = slot_description.map_or(record.key.as_str(), |slot_description| &slot_description.name);
         let url = slot_description.map(|slot_description| slot_description.url.clone());
         Self { pull_url: url, ..Self::from_record(LoopKind::Review, record, name) }
     }
 
-    /// Makes the entry of a converge run, with the address of its pull request if the address is known.
+    /// Creates the entry of a converge run. The entry contains the URL of the pull request, if it is known.
     pub fn from_converge(
         record: &converge::record::ConvergeRecord,
         description: Option<&SlotDescription>,
@@ -136,7 +136,7 @@ impl ReportedRun {
         (self.loop_kind == LoopKind::Review).then_some(origin)
     }
 
-    /// Returns the word that the run's loop uses for the run's end.
+    /// Returns the name of the run's outcome, in the terms of the run's loop.
     pub fn outcome_word(&self) -> &'static str {
         outcome_word(self.loop_kind, self.outcome)
     }
@@ -180,14 +180,14 @@ fn reported_step<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedS
     }
 }
 
-/// Returns the first line of a reason that is not empty. Control characters are replaced by spaces, because
+/// Returns the first line of `reason` that is not blank. Control characters are replaced by spaces, because
 /// they could change the state of a terminal.
 pub fn first_visible_line(reason: &str) -> String {
     let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Returns the word that a loop uses for this end of a run.
+/// Returns the name of an outcome, in the terms of a loop.
 pub fn outcome_word(loop_kind: LoopKind, outcome: RunOutcome) -> &'static str {
     match (loop_kind, outcome) {
         (LoopKind::Review, RunOutcome::Done) => ReviewOutcomeKind::Reviewed.as_str(),

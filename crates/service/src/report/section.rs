@@ -1,4 +1,4 @@
-//! A report in sections by loop, with the jobs of the sync loop.
+//! Defines a report in sections, one for each loop. The section of the sync loop also contains the jobs.
 
 use serde::{Serialize, Serializer};
 use truing_core::id::{SlotKey, UnixMillis};
@@ -18,7 +18,7 @@ use super::run::ReportedRun;
 pub struct RunReport {
     /// Name of the machine on which the report is made; `None` if the name is not known.
     pub host: Option<String>,
-    /// Beginning of the reported time.
+    /// Start of the reported time.
     pub since: UnixMillis,
     /// End of the reported time.
     pub until: UnixMillis,
@@ -34,19 +34,18 @@ pub struct LoopSection {
     pub runs: Vec<ReportedRun>,
     /// True if there are more runs than were read.
     pub is_truncated: bool,
-    /// The figures of the loop. Their total cost includes `unrecorded_cost`.
+    /// The figures of the loop. The total cost in these figures includes `unrecorded_cost`.
     pub figures: LoopFigures,
-    /// The cost of this loop's runs that is in no record, because a run has no record or is still running.
+    /// The cost of the loop's runs that is in no record, because they have no record or are still running.
     pub unrecorded_cost: MicroUsd,
     /// The jobs, in a section of the sync loop.
     pub jobs: Vec<JobStatus>,
-    /// In a section of reviews, the totals of all reviews of this origin, including reviews that are not in
-    /// `runs`.
+    /// In a section of reviews, the totals of all these reviews, including reviews that are not in `runs`.
     pub reviews: Option<ReviewTotals>,
 }
 
 impl RunReport {
-    /// Returns the title: the host, and the first and the last day.
+    /// Returns the report's title, with the host name and the first and last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
         format!("Truing{at}, {} to {}", format_day(utc_day(self.since)), format_day(utc_day(self.until)))
@@ -54,7 +53,7 @@ impl RunReport {
 }
 
 impl LoopSection {
-    /// Returns true if reviews of the section's origin have ended, even if `runs` contains none of them.
+    /// Returns true if a review of this section has ended. The review need not be in `runs`.
     pub fn has_reviews(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| !reviews.end_counts.is_empty())
     }
@@ -67,8 +66,8 @@ impl LoopSection {
         self
     }
 
-    /// Replaces the figures for ends, cost and mean duration by the totals of all reviews of the section's
-    /// origin, including reviews that are not in `runs`.
+    /// Replaces the tally, the cost and the mean duration by those of all reviews, including reviews that are
+    /// not in `runs`.
     #[must_use]
     pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
@@ -78,7 +77,7 @@ impl LoopSection {
         self
     }
 
-    /// Returns true for reviews on a user's machine.
+    /// Returns true if this section contains local reviews.
     pub fn is_local(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| reviews.is_local)
     }
@@ -108,13 +107,13 @@ impl LoopSection {
 #[derive(Serialize)]
 pub struct JobStatus {
     pub name: String,
-    /// The state of the job's circuit breaker, in a word.
+    /// The state of the job's circuit breaker, as a single word.
     #[serde(rename = "breaker")]
     pub breaker_state: &'static str,
     /// Time at which the job's circuit breaker opened, if the circuit breaker is open.
     #[serde(serialize_with = "serialize_optional_instant")]
     pub open_since: Option<UnixMillis>,
-    /// Number of failures with the same release.
+    /// Number of failed runs for the current release.
     #[serde(rename = "failures")]
     pub release_failures: u32,
     /// Number of failures in a row.
@@ -123,8 +122,8 @@ pub struct JobStatus {
     /// Address of the question to people, while a question is open.
     #[serde(rename = "question")]
     pub question_url: Option<String>,
-    /// The cost of the job's runs that is in no record yet. The record of the job's next run will include
-    /// this cost.
+    /// The cost of the job's runs that is not yet part of any record. The record of the job's next run will
+    /// include this cost.
     #[serde(rename = "untold_micro_usd")]
     pub unreported_micro_usd: MicroUsd,
     /// The number of the job's runs by their end.
@@ -137,8 +136,8 @@ fn serialize_optional_instant<S: Serializer>(instant: &Option<UnixMillis>, to: S
 }
 
 impl JobStatus {
-    /// Makes the state of a job from the job's row, the cost of the job's runs without a record, and the
-    /// job's runs.
+    /// Creates the status of a job. `untold_micro_usd` is the cost of the job's runs that is not yet part of
+    /// any record.
     pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
@@ -153,7 +152,8 @@ impl JobStatus {
         }
     }
 
-    /// Returns true if the circuit breaker is open. The job continues only after a person has acted.
+    /// Returns true if the circuit breaker is open. An open circuit breaker stops the job until a person
+    /// acts.
     pub fn is_breaker_open(&self) -> bool {
         self.open_since.is_some()
     }

@@ -1,5 +1,5 @@
-//! Renders runs as CSV (RFC 4180): a header, and one row for each run, newest first. The sum of the costs is
-//! the same as in the other formats, because cost that belongs to no run has a separate row.
+//! Renders runs as CSV (RFC 4180): a header, and one row for each run, newest first. The costs add up to the
+//! total of the other formats, because the cost without a run has a separate row.
 
 use std::error::Error;
 
@@ -42,8 +42,8 @@ const COLUMNS: [&str; 25] = [
 /// Renders the sections as one table.
 ///
 /// # Errors
-/// An error of the CSV writer. Such an error does not occur, because the writer writes to memory and accepts
-/// any text.
+/// An error of the CSV writer. In practice no such error occurs, because the writer writes to memory and
+/// accepts any text.
 pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
@@ -103,7 +103,8 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     })
 }
 
-/// Formats the steps as `step:turns:cost:ms`, with a space between steps. This form is easy to parse.
+/// Formats the steps as `step:turns:cost:ms`, with a space between steps. Scripts can easily parse this
+/// format.
 fn render_steps_cell(run: &ReportedRun) -> String {
     let each = |part: &super::run::ReportedStep| {
         format!("{}:{}:{}:{}", part.step, part.turns, part.cost_micro_usd.0, part.duration_ms)
@@ -111,8 +112,8 @@ fn render_steps_cell(run: &ReportedRun) -> String {
     run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
 }
 
-/// Prevents spreadsheets from interpreting text from other sources as a formula. If the first character would
-/// begin a formula, an apostrophe is inserted before it.
+/// Prevents a spreadsheet from interpreting untrusted text as a formula. If the first character would begin a
+/// formula, an apostrophe is inserted before it.
 fn escape_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

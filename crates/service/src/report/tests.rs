@@ -1,4 +1,4 @@
-//! The tests of totals and of outcome records.
+//! Tests of totals and of outcome records.
 
 use serde_json::Value;
 use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};

@@ -1,5 +1,5 @@
-//! Previews the start of a server: the repositories and open pull requests that the sweep would find, and the
-//! pull requests that it would mark. The preview reads from the forges and the records, and writes nothing.
+//! Previews the start of a server: which repositories and open pull requests the sweep would find, and which
+//! pull requests it would mark. Reads from the forges and the store, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::turn::{self, SlotMarkAction};
 use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
 
-/// Largest number of calls to one forge. The sweep's share of the forge's rate limit applies as well.
+/// Largest number of requests to one forge. The sweep's share of the forge's rate limit applies as well.
 const MOST_CALLS: u64 = 500;
 
 /// The preview of one forge.
@@ -24,12 +24,11 @@ const MOST_CALLS: u64 = 500;
 pub struct ForgePreview {
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub name: String,
-    /// A word of [`ForgeHealth`].
+    /// The name of a [`ForgeHealth`].
     pub state: &'static str,
-    /// The error of the forge. For a forge that is up, the reason why the repositories of the token cannot be
-    /// listed.
+    /// The error of the forge. If the forge is up, the reason why the token's repositories cannot be listed.
     pub problem: Option<String>,
-    /// False if the limit of calls was reached or the forge failed before everything was read.
+    /// False if not everything was read, because the limit of requests was reached or the forge failed.
     pub is_complete: bool,
     /// Number of repositories that the token can see but the setting `repositories` does not admit.
     pub not_admitted: usize,
@@ -52,8 +51,8 @@ pub struct RepositoryPreview {
     pub pulls: PullCounts,
 }
 
-/// Numbers of open pull requests, by the action that a start would take. Each pull request counts in the
-/// total and in one other number.
+/// Numbers of open pull requests, by the action that a start would take. Each pull request is part of the
+/// total, and of one further number.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug, Default)]
 pub struct PullCounts {
     /// Number of all open pull requests.
@@ -63,8 +62,7 @@ pub struct PullCounts {
     /// Number of pull requests that are skipped until they change, because they were open when the server
     /// first saw their repository.
     pub left_until_changed: usize,
-    /// Number of pull requests whose present state is in the records, because they were reviewed, skipped or
-    /// held before.
+    /// Number of pull requests that would not be marked, because the records contain their present state.
     pub already_known: usize,
     /// Number of drafts, which are reviewed when they are ready.
     pub drafts: usize,
@@ -87,7 +85,7 @@ struct ListedRepository {
     onboarded: bool,
 }
 
-/// The calls to one forge that may still be made.
+/// The requests to one forge that the preview may still send.
 struct CallBudget {
     remaining: u64,
     share: CallUsage,
@@ -107,8 +105,8 @@ impl CallBudget {
 }
 
 impl ServiceContext {
-    /// Returns the preview of each forge. `records` are the existing records; `None` if there are none.
-    /// `every` is the interval of the sweep, which limits the calls to a forge that does not report its
+    /// Returns the preview of each forge. `records` is `None` if no records exist yet. `every` is the
+    /// interval of the sweep. The number of requests depends on this interval if a forge does not report its
     /// remaining calls.
     ///
     /// # Errors
@@ -177,8 +175,8 @@ impl PreviewRun<'_> {
         Ok(())
     }
 
-    /// Returns the repositories that a sweep would read: first the repositories in the token's list, then the
-    /// other repositories in the records.
+    /// Returns the repositories that a sweep would read. Repositories in the token's list are first, then
+    /// further repositories in the records.
     async fn admitted_repositories(
         &mut self,
         list: &RepositoryListing,
@@ -218,7 +216,7 @@ impl PreviewRun<'_> {
         admitted
     }
 
-    /// Previews one repository. Returns false if no other repository can be previewed.
+    /// Previews one repository. Returns false if no further repository can be previewed.
     async fn preview_repository(&mut self, repository: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {

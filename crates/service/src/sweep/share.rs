@@ -1,14 +1,14 @@
-//! Computes the sweep's share of a forge's rate limit. The share is a tenth of the calls. The last tenth of
-//! the calls is left for reviews: the sweep makes no calls if no more than that remains. If the forge does
-//! not report the remaining calls, the share is half of the forge's known limit, spread over the hour.
+//! Computes the sweep's share of a forge's rate limit. The share is a tenth of the forge's limit. Another
+//! tenth is reserved for reviews. The sweep sends no requests while only the reserved calls remain. If the
+//! forge does not report the remaining calls, the share is half of the forge's known limit, spread over the
+//! hour.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_forge::RateQuota;
 
-/// Divisor for the sweep's share of the limit; the same number of calls is always left for reviews.
+/// Divisor of the limit, both for the sweep's share and for the calls that are reserved for reviews.
 const SHARE: u64 = 10;
-/// If two reports of a window's end differ by at most this time, both are about the same window, because
-/// forges round the time.
+/// Largest difference between two reported ends of the same window. Forges round the reported time.
 const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// Divisor for the share if the forge does not report the remaining calls.
 const UNTOLD_SHARE: u64 = 2;
@@ -17,8 +17,8 @@ const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The window of a forge's known limit.
 const HOUR: TimeSpan = TimeSpan::minutes(60);
 
-/// The number of calls that the sweep may make in each assumed window. It applies to a forge with a known
-/// limit that does not report the remaining calls.
+/// Number of calls that the sweep may make in each window of an assumed length. This quota is used for a
+/// forge that has a known limit but does not report the remaining calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct AssumedQuota {
     calls: u64,
@@ -27,8 +27,8 @@ pub(super) struct AssumedQuota {
 
 impl AssumedQuota {
     /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if rounds begin at intervals
-    /// of `every`. The rounds of an hour use at most half of the calls. Returns `None` for a forge without a
-    /// known limit (0).
+    /// of `every`. The sweep rounds of one hour use at most half of these calls. Returns `None` if the forge
+    /// has no known limit (`calls_an_hour` is 0).
     pub(super) fn from_hourly_rate(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
@@ -45,8 +45,8 @@ pub(super) struct CallUsage {
 }
 
 impl CallUsage {
-    /// Returns the number of calls that may be made now. Without a reported limit, the assumed quota applies.
-    /// Without an assumed quota, the number is unlimited.
+    /// Returns the number of calls that may be made now. If the forge reports no limit, the assumed quota
+    /// applies. If there is no assumed quota either, the number is unlimited.
     pub(super) fn allowed_calls(
         &mut self,
         quota: Option<RateQuota>,
@@ -60,14 +60,14 @@ impl CallUsage {
         };
         let share = quota.limit / SHARE;
         if quota.reset <= now {
-            // The reported window is over. The first response in the new window will report the new limit.
+            // The reported window has ended. The first response in the next window will report a new limit.
             if self.reset.is_some() {
                 *self = Self::default();
             }
             return share.saturating_sub(self.used_calls);
         }
         match self.reset {
-            // Calls before the forge's first report belong to the reported window.
+            // The calls that were counted before the forge's first report belong to the reported window.
             None => self.reset = Some(quota.reset),
             Some(reset) if quota.reset - reset > SAME_WINDOW => {
                 *self = Self { reset: Some(quota.reset), used_calls: 0 };
@@ -79,8 +79,8 @@ impl CallUsage {
 
     /// Returns the calls that are left in the assumed window.
     fn remaining_calls(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
-        // If the window ends later than one window length from now, the clock was set back and a new window
-        // begins.
+        // If the window would end after more than its own length, the clock was set back. In that case a new
+        // window begins.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
             *self = Self { reset: Some(now + untold.window), used_calls: 0 };
@@ -153,8 +153,8 @@ mod tests {
         assert_eq!(AssumedQuota::from_hourly_rate(0, TimeSpan::minutes(5)), None);
         let of = |every: TimeSpan| AssumedQuota::from_hourly_rate(1_000, every).unwrap();
         assert_eq!(of(TimeSpan::minutes(5)), AssumedQuota { calls: 41, window: TimeSpan::minutes(5) });
-        // For an interval of less than a minute the window is a minute. For an interval of more than an hour
-        // the window is an hour.
+        // An interval below one minute results in a window of one minute. An interval above one hour results
+        // in a window of one hour.
         assert_eq!(of(TimeSpan(10)), AssumedQuota { calls: 8, window: TimeSpan::minutes(1) });
         assert_eq!(
             of(TimeSpan::minutes(24 * 60)),

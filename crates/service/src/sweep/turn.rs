@@ -17,25 +17,25 @@ use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::commands::UserCommand;
 use crate::context::ServiceContext;
 
-/// Each turn reads again the comments of this time before the end of the previous turn's comments. The
-/// forge's list may not have contained the newest comments yet.
+/// Each turn again reads the comments of this last part of the previously read time. The forge's list may
+/// have lacked the newest comments before.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
-/// A comment of this age is assumed to have been in an earlier list.
+/// A comment of at least this age is assumed to have been in an earlier list.
 const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
 const BATCH: usize = 256;
 
-/// The reason recorded for a skipped head whose pull request was open when the server first saw the
-/// repository.
+/// Reason recorded for a skipped head. Its pull request was already open at the server's first contact with
+/// the repository.
 const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the \
     pull request changes or a review is requested";
 
 impl RepositorySnapshot {
-    /// Sweeps the repository with at most `calls` calls, and subtracts the number of calls that were made
-    /// from `calls`. The calls that find the repository are made even if `calls` is too small.
+    /// Sweeps the repository with at most `calls` requests, and subtracts the number of sent requests from
+    /// `calls`. The requests that look up the repository are sent even if `calls` is too small.
     ///
     /// # Errors
-    /// [`SweepError`]. Marks that were made before the error stay.
+    /// [`SweepError`]. Marks that were made before the error are kept.
     pub(super) async fn sweep_repository(
         &mut self,
         context: &ServiceContext,
@@ -55,7 +55,8 @@ impl RepositorySnapshot {
         self.store_commands(context, server, repository, calls).await
     }
 
-    /// Looks up the repository's present name. Returns false if there is nothing to sweep.
+    /// Looks up the repository's present name, and stores it. Returns false if the repository must not be
+    /// swept.
     async fn resolve_repository(
         &mut self,
         context: &ServiceContext,
@@ -70,7 +71,8 @@ impl RepositorySnapshot {
                 *calls = calls.saturating_sub(1);
                 match server.repository(&task.repository.name).await {
                     Ok(seen) if seen.id == id => Ok(seen),
-                    // The name no longer exists, redirects, or belongs to another repository.
+                    // The repository has another name now. The name is gone, redirects, or belongs to another
+                    // repository.
                     Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
                         *calls = calls.saturating_sub(1);
                         server.repository_by_id(&id).await
@@ -101,15 +103,14 @@ impl RepositorySnapshot {
         }
         (repository.name, repository.missing_since, self.missing_checked_at) = (seen.name, None, None);
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
-        // An archived repository is skipped because it accepts no comments. After a rename, the filter may
-        // not admit the new name.
+        // An archived repository is skipped because it accepts no comments. The repository may have been
+        // renamed to a name that the filter does not admit.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
-    /// Ends the onboarding of a repository that the server has just seen for the first time. If the operator
-    /// configured that existing pull requests are skipped, records their heads as skipped. A pull request
-    /// that an event has named already has a slot, and is not skipped. Returns false if not all open pull
-    /// requests are listed yet.
+    /// Completes the first contact with a repository. If existing pull requests are to be skipped, records
+    /// their heads as skipped. A pull request with a slot is not skipped, because an event has already named
+    /// it. Returns false if the list of open pull requests is not complete yet.
     async fn finish_onboarding(
         &self,
         context: &ServiceContext,
@@ -146,7 +147,7 @@ impl RepositorySnapshot {
         Ok(true)
     }
 
-    /// Marks open pull requests whose present state was not reviewed. Also marks resting slots whose pull
+    /// Marks open pull requests whose present state was not reviewed. Also marks held slots whose pull
     /// request is no longer open.
     async fn mark_pulls(
         &mut self,
@@ -164,7 +165,7 @@ impl RepositorySnapshot {
         let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
         let mut marks = Vec::new();
         for ((key, pull), known) in open.into_iter().zip(load_known_pulls(store, &keys).await?) {
-            // A slot with an unreadable row is skipped until an operator drops the row.
+            // A slot with an unreadable row is skipped until an operator deletes the row.
             let Some((slot, reviews)) = known else { continue };
             let rouse = pull_mark(&slot, pull, &reviews);
             if rouse == SlotMarkAction::OncePerRevision
@@ -207,7 +208,7 @@ impl RepositorySnapshot {
         Ok(())
     }
 
-    /// Records the commands in comments that were written since the last turn.
+    /// Records the comments with commands that were written since the last turn.
     async fn store_commands(
         &mut self,
         context: &ServiceContext,
@@ -221,10 +222,10 @@ impl RepositorySnapshot {
         let mut requests = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
-            // An older comment that was edited since the last turn is ignored, because it was processed when
-            // it was new. An older comment without an edit may have been missing from the last list, so it is
-            // recorded again. This is limited to recent comments, because the records of served comments are
-            // deleted later.
+            // An older comment with a later edit is ignored, because the comment was processed when it was
+            // new. An unedited older comment is recorded again, because the last list may have lacked it.
+            // Only comments of the last day are recorded again, because the records of served comments are
+            // deleted some time later.
             let late = comment.created >= since && comment.updated == comment.created;
             let late = late && at - comment.created < MAX_LISTING_DELAY;
             let new = comment.created > repository.cursor || late;
@@ -247,8 +248,8 @@ impl RepositorySnapshot {
 /// A pull request in the store: its slot, and the progress of its reviews.
 pub(super) type KnownPullRequest = (Slot, ReviewProgress);
 
-/// Reads the state of each pull request, in order. A pull request with an unreadable row is `None`, and does
-/// not affect the other pull requests.
+/// Reads the state of each pull request, in the order of `keys`. A pull request with an unreadable row is
+/// `None`, and does not affect the other pull requests.
 pub(super) async fn load_known_pulls(
     store: &dyn RecordStore,
     keys: &[SlotKey],
@@ -281,35 +282,35 @@ async fn read_known_pulls(
     store: &dyn RecordStore,
     keys: &[SlotKey],
 ) -> Result<Vec<KnownPullRequest>, StoreError> {
-    // Slots are read before reviews, because a run records its revision as settled before its slot becomes
-    // idle.
+    // Slots are read before reviews. A run records its revision before its slot becomes idle, so an idle slot
+    // implies a recorded revision.
     let (slots, reviews) = (store.load_slots(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
-/// Returns the time up to which all comments were read. This is the time of the newest change, but not later
-/// than the last comment of an incomplete list.
+/// Returns the time up to which all comments have been read. This is the time of the newest change. If a list
+/// is incomplete, it is at most the time of that list's last comment.
 fn comments_read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
     let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
     let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
-    // If an incomplete list is empty or not sorted, there is no such time.
+    // If an incomplete list is empty or unsorted, no such time is known.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 
-/// The action for a slot, decided by the forge's list of pull requests.
+/// Action for a slot, according to the forge's list of pull requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SlotMarkAction {
     /// The slot is to be marked.
     Mark,
-    /// The slot is to be marked once for each revision, because it rests after all its attempts failed.
+    /// The slot is parked, so it is marked only once for each revision.
     OncePerRevision,
-    /// No mark is needed: the state was reviewed, a step is due, or the slot must rest.
+    /// The slot is not marked: its revision was reviewed, a step is due, or the slot must stay held.
     NoMark,
 }
 
-/// Records that a resting slot is woken for this revision (`None`: the pull request is closed). Returns false
-/// if the slot was woken for this revision before.
+/// Records that a held slot is marked for `revision`. `None` means that the pull request is closed. Returns
+/// false if the slot was last marked for the same revision.
 fn insert_roused(
     roused: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
@@ -319,9 +320,9 @@ fn insert_roused(
     before != Some(revision.cloned())
 }
 
-/// Decides whether to mark the slot of an open pull request. If a slot is idle although no run has settled
-/// the revision, the work was lost, and the slot is marked again. A parked slot is marked only for a revision
-/// that was not attempted yet.
+/// Decides whether to mark the slot of an open pull request. An idle slot without a settled revision has lost
+/// its work, so the slot is marked again. A parked slot is marked only for a revision that no run has
+/// attempted.
 pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
         Some(left) if reviews.is_skipped => left.head != pull.revision.head,
@@ -332,7 +333,8 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
         SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::NoMark,
         SlotState::Idle if is_unsettled => SlotMarkAction::Mark,
         SlotState::Held { reason: HoldReason::Parked } if is_new => SlotMarkAction::OncePerRevision,
-        // A paused slot keeps a pending event. The slot is marked only if it has no pending event yet.
+        // A paused slot keeps an event until reviews are resumed. A further event has no effect, so the slot
+        // is marked only if it has no event.
         SlotState::Held { reason: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
         {
@@ -348,13 +350,13 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
     }
 }
 
-/// Returns true if the slot is parked, or is held as a draft. Only an event ends such a state, so the slot is
-/// marked if its pull request is closed.
+/// Returns true if the slot is parked, or is held as a draft. Such a slot is marked after its pull request is
+/// closed, because only an event changes its state.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,
-        // A person requested a pause, so a pause stays even if the pull request is closed. The pull request
-        // may be reopened.
+        // A pause that a person requested stays even if the pull request is closed. The pull request may be
+        // reopened.
         SlotState::Held { reason: HoldReason::Paused | HoldReason::Cancelled }
         | SlotState::Idle
         | SlotState::Waiting { .. }

@@ -1,8 +1,8 @@
-//! The conformance suite: it plays the same scenarios on the fake of every forge and checks the same
-//! invariants. The documentation contains a table of the cost of each scenario. Each scenario is a separate
-//! test.
+//! The conformance suite plays the same scenarios on the fake of every forge and checks the same invariants.
+//! Each scenario is a separate test per forge. A table in the documentation shows the cost of each scenario
+//! on each forge.
 //!
-//! `UPDATE_DOCS=1` rewrites the cells of the scenarios that are run.
+//! `UPDATE_DOCS=1` rewrites the table cells of the scenarios that are run.
 
 mod invariants;
 mod page;
@@ -25,10 +25,10 @@ use site::secrets_of_tests;
 
 /// Log lines that contain a secret.
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// True once a review was logged.
+/// True after a log line reported a published review.
 static LOGGED: AtomicBool = AtomicBool::new(false);
 
-/// Checks every log line for secrets, and stores only lines that contain one.
+/// A log writer that checks every line for secrets, and stores only lines that contain a secret.
 struct Log;
 
 impl io::Write for Log {
@@ -71,7 +71,8 @@ pub(crate) const PLAYED: [Forge; 3] = [
     Forge { flavour: ForgeFlavour::DataCenter, row: &BITBUCKET_DC },
 ];
 
-/// Plays one scenario on one forge, if the forge can send the scenario's responses.
+/// Plays one scenario on one forge. If the forge cannot send the scenario's responses, checks only the cell
+/// of the documentation page.
 async fn keeps_every_invariant(name: &str, flavour: ForgeFlavour) {
     log();
     let scenario = scenarios().find(|scenario| scenario.name == name).unwrap();

@@ -1,17 +1,18 @@
-//! Tests that interrupt a review at each of its calls to the store, the forge and the reader, in each of
-//! three ways. Then the service starts again. The final state of the pull request must be the same as without
-//! the interruption.
+//! Tests that interrupt a review at each call of the service to the store, the forge and the reader. The ways
+//! of interrupting are a crash before the call, a crash after it, and a lost response. After a crash, a new
+//! process of the service continues. The final state of the pull request must be the same as without the
+//! interruption.
 //!
-//! The part before the interrupted review is played once. Each interruption then begins with a copy of the
-//! records and of the forge's state. Each way of interrupting is a separate test, so the ways run in
-//! parallel.
+//! The part of a story before the interrupted review is played only once. Each interruption starts from a
+//! copy of the records and of the forge's state. There is a separate test for each way of interrupting, so
+//! the ways run in parallel.
 //!
-//! The store, the client, which speaks HTTP to the fake forge, and git are real. Only the clock is
+//! The store, git and the client, which sends HTTP requests to the fake forge, are real. Only the clock is
 //! controlled: it moves directly to the next instant at which something is due. Every story is played with a
 //! store in a file. One story is also played on Valkey and PostgreSQL, with one way of interrupting. `points`
 //! selects the calls; `cargo xtask test --full` plays all stories at all calls, on a file and on the servers.
 
-// long: one harness of crash points and its stories.
+// long: all stories use one harness of crash points.
 
 use crate::support::home::{self, Deployment, Home};
 use crate::support::reader::ThreadedReader;
@@ -61,7 +62,7 @@ const TOKEN: &str = "ghs_reviewer";
 const SETTLE: TimeSpan = TimeSpan::seconds(30);
 /// Maximum number of findings that get a separate comment.
 const MAX_INLINE: usize = 30;
-/// Limit of steps, more than a pull request needs to come to rest.
+/// Maximum number of steps in which a pull request must come to rest.
 const MAX_STEPS: usize = 60;
 
 /// A forge with one repository, a clock, and the files of one service.
@@ -69,8 +70,8 @@ struct CrashTestForge {
     deployment: Deployment,
     forge: Watched,
     repo: FakeRepo,
-    /// The commits that all pull requests of these tests share, so that only the first pull request has to
-    /// fetch them.
+    /// The base commit and the heads that all pull requests of these tests use. Only the first pull request
+    /// has to fetch these commits.
     base: String,
     first: String,
     second: String,
@@ -88,11 +89,11 @@ struct Scene {
     story: CrashScenario,
     number: u64,
     key: SlotKey,
-    /// The delivery that requests the review.
+    /// The webhook delivery that triggers the interrupted review.
     delivery: FakeDelivery,
-    /// The id of the newest status until then.
+    /// The highest id of a status before the interrupted review.
     status: u64,
-    /// The state of the forge.
+    /// A snapshot of the forge's repository.
     held: FakeRepoSnapshot,
     /// A copy of the records.
     records: PathBuf,
@@ -103,36 +104,38 @@ struct Scene {
 struct Process {
     context: Arc<ServiceContext>,
     store: Store,
-    /// True while its reader fails.
+    /// True while the reader of the process fails.
     is_broken: Arc<AtomicBool>,
     script: Arc<Script>,
-    /// True if it serves the commands of comments.
+    /// True if the process executes commands in comments.
     obeys: bool,
 }
 
-/// The review that is interrupted.
+/// The review that the fault interrupts, and the part of the story before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Review {
     /// The first review of a pull request.
     First,
     /// The review after a push.
     Second,
-    /// The first review of a pull request with forty findings; interrupted where it writes to the forge.
+    /// The first review of a pull request with forty findings. Faults occur only at calls that write to the
+    /// forge.
     Forty,
-    /// A review that fails at its last attempt, which is reported on the pull request. It succeeds later.
+    /// A review whose reader fails until the last attempt, so the failure is reported on the pull request.
+    /// After a retry, the review succeeds.
     GivenUp,
     /// The review after a person dismisses a finding of a reviewed pull request.
     Dismissed,
-    /// The push after the only review that a pull request gets: the new head is not reviewed.
+    /// A push to a pull request that gets only one review, so the new head is not reviewed.
     Once,
-    /// The push after a label that turns reviews off for later heads.
+    /// A push to a pull request with a label that turns reviews off, so the new head is not reviewed.
     Off,
-    /// A force push back to the reviewed head, after a head that was not reviewed.
+    /// A forced push back to the reviewed head, from a head that was not reviewed.
     Back,
 }
 
 impl Review {
-    /// Returns true if the last head is not reviewed.
+    /// Returns true if the last head of the story is not reviewed.
     fn leaves(self) -> bool {
         matches!(self, Self::Once | Self::Off)
     }
@@ -144,14 +147,14 @@ struct CrashScenario {
     review: Review,
 }
 
-/// The result of one story.
+/// The result of playing one story.
 #[derive(Debug)]
 struct ScenarioResult {
-    /// The final picture of the pull request.
+    /// What the pull request finally shows.
     picture: ReviewPicture,
     /// The calls of the process with the fault.
     calls: Vec<&'static str>,
-    /// Number of reads by the reader, in all processes.
+    /// Number of reads by the reader in all processes of the story.
     reads: u32,
 }
 
@@ -187,7 +190,7 @@ impl CrashTestForge {
         }
     }
 
-    /// Starts a process that gets its whole state from the store.
+    /// Starts a process whose state comes only from the store.
     async fn start(&self, story: CrashScenario, fault: Option<Fault>, home: &Home) -> Process {
         let script = Script::new(fault);
         let inner = home.open(Arc::new(self.clock.clone())).await;
@@ -235,7 +238,7 @@ impl CrashTestForge {
         }
     }
 
-    /// Returns the delivery of the change that was just made.
+    /// Returns the newest webhook delivery of the forge.
     fn delivery(&self) -> FakeDelivery {
         self.forge.take_deliveries().pop().unwrap()
     }
@@ -282,7 +285,7 @@ impl CrashTestForge {
             number,
             key: self.key(number).await,
             delivery: self.delivery(),
-            // This head was reviewed before, so its earlier status counts.
+            // In this story, the status of the earlier review of the same head counts, too.
             status: match story.review {
                 Review::Back => 0,
                 Review::First
@@ -299,10 +302,11 @@ impl CrashTestForge {
         }
     }
 
-    /// Plays a story from its scene on, with or without a fault.
+    /// Plays a story from the interrupted review to the end, with or without a fault.
     async fn play(&self, scene: &Scene, fault: Option<Fault>) -> Result<ScenarioResult, String> {
         let Scene { story, number, key, status: before, .. } = scene;
-        // Each point has its own file, because the process of the last point may still have its file open.
+        // Each repetition has a separate file, because the process of the previous repetition may still have
+        // its file open.
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let file = folder.path().join("truing.db");
         let home = Home::of_copy(self.deployment, file, &scene.records).await;
@@ -330,7 +334,7 @@ impl CrashTestForge {
         Ok(ScenarioResult { picture: self.picture(&view, *before), calls, reads })
     }
 
-    /// Plays the part with the fault until no work is left. Returns the process that finished the work, the
+    /// Plays the interrupted review until no work is left. Returns the process that finished the work, the
     /// calls of the process with the fault, and the number of reads before the crash.
     async fn interrupted(
         &self,
@@ -353,7 +357,8 @@ impl CrashTestForge {
             process = self.start(*story, None, home).await;
             process.context.end_old_leases().await.unwrap();
             if !accepted {
-                // No response was 202, so the forge, a person or the sweep sends the delivery again.
+                // The forge, a person or the sweep sends the delivery again, because it was not accepted with
+                // status 202.
                 process.deliver(delivery).await;
             }
             process.run(&self.clock).await?;
@@ -372,8 +377,8 @@ impl CrashTestForge {
         ReviewPicture::of(view, &names, before)
     }
 
-    /// Checks a pull request whose review was given up. The failure is reported at most once, and exactly
-    /// once if `surely` is true.
+    /// Checks a pull request on which the service gave up its review. A summary must report the failure at
+    /// most once, or exactly once if `surely` is true.
     async fn check_told(&self, number: u64, before: u64, surely: bool) -> Result<(), String> {
         let picture = self.picture(&self.repo.pull(number).await.unwrap(), before);
         let told = picture.summaries.len() == 1
@@ -384,7 +389,7 @@ impl CrashTestForge {
         if right { Ok(()) } else { Err(format!("given up, and shown is {picture:#?}")) }
     }
 
-    /// Checks the final records, which are the same for all faults.
+    /// Checks the final records, which must not depend on the fault.
     async fn check_records(
         &self,
         story: CrashScenario,
@@ -425,13 +430,13 @@ impl CrashTestForge {
 }
 
 impl Process {
-    /// Passes a delivery to the service's own routes.
+    /// Sends a delivery to the routes of the service.
     async fn deliver(&self, delivery: &FakeDelivery) -> StatusCode {
         hand_over(&self.context, (FORGE, SECRET), delivery).await
     }
 
-    /// Does all due work and moves the clock to the next due time, until nothing is due (slots may be parked)
-    /// or the process is dead.
+    /// Does all due work and moves the clock to the next due time. Ends when only parked slots or no slots
+    /// are left, or when the process has crashed.
     async fn run(&self, clock: &StillTestClock) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             if self.obeys {
@@ -444,7 +449,7 @@ impl Process {
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-                // If the end of a step could not be recorded, the next lease repeats the step.
+                // If the result of a step could not be recorded, the next lease repeats the step.
                 let _ = run_step(&self.context, &lease, &run).await;
             }
             if self.script.is_dead() {
@@ -468,7 +473,8 @@ impl Process {
     }
 }
 
-/// Interrupts a story in one way at each of its calls. The story must have at least `least` calls.
+/// Plays a story once for each of its calls, each time with an interruption at that call. Without a fault,
+/// the story must have at least `least` calls.
 async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode: Mode, least: usize) {
     let lane = CrashTestForge::new(deployment).await;
     let scene = lane.set(story).await;
@@ -478,7 +484,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode
     assert_eq!(again.calls, clean.calls, "the same story makes the same calls");
     assert_eq!(again.picture, clean.picture, "and ends the same");
 
-    // The reader may run again only if its result was not yet recorded.
+    // The reader may run twice only if the fault occurs before its result is recorded.
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
     let unrecorded = call("read").zip(call("store_computed_review"));
     let mut wrong = Vec::new();
@@ -505,7 +511,8 @@ async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode
     assert!(wrong.is_empty(), "{} of {} points end wrong:\n{}", wrong.len(), played.len(), wrong.join("\n"));
 }
 
-/// Checks the story without a fault closely, because the others are compared with it.
+/// Checks the result of the story without a fault in detail, because the test compares all other results with
+/// this one.
 fn check_clean(story: CrashScenario, picture: &ReviewPicture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:?}", picture.summaries) };
     let (head, open, fixed) = match story.review {
@@ -547,8 +554,8 @@ fn check_clean(story: CrashScenario, picture: &ReviewPicture) {
     assert_eq!(picture.status, Some((status.0.to_owned(), status.1)));
 }
 
-/// Defines the tests of each story. A story has a behaviour of the forge, a kind of review, and a minimum
-/// number of calls.
+/// Defines the tests of each story. The parameters of a story are a behaviour of the forge, the interrupted
+/// review, and the minimum number of calls.
 macro_rules! stories {
     ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {
         $(
@@ -575,7 +582,8 @@ macro_rules! stories {
             }
         )*
 
-        /// Plays one story on the servers. In a full run, plays all stories in each way of interrupting.
+        /// Plays one story on Valkey and PostgreSQL, with one way of interrupting. In a full run, plays all
+        /// stories with all ways of interrupting.
         #[tokio::test]
         async fn stories_survive_crashes_on_servers() {
             let all = [$(($name::STORY, $name::LEAST)),*];

@@ -1,5 +1,5 @@
-//! Tests of the ingress with clients of every kind: slow, half closed, pipelining, old, hostile. They use raw
-//! sockets against a service with short limits, and compare each response with the defined one.
+//! Tests the ingress with different clients: slow, half closed, pipelining, old and hostile. The tests use
+//! raw sockets and a service with short limits. Each response must be the defined one.
 
 use crate::support::site;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use site::{FORGE, Running, SECRET, Site, limits, settings};
 /// A timeout that is short enough for a test to wait for, and long enough for the other steps of the test on
 /// a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
-/// Time within which a condition should hold.
+/// Maximum wait for an event that must happen; after that time, the test fails.
 const PATIENCE: Duration = crate::support::HANGS;
 
-/// Starts a service with settings of its own.
+/// Starts a service whose ingress settings the function `of` changes.
 async fn serve(site: &Site, of: impl FnOnce(&mut IngressSettings)) -> Running {
     let mut settings = settings();
     of(&mut settings);
@@ -30,7 +30,7 @@ async fn connect(service: &Running) -> TcpStream {
     TcpStream::connect(service.url.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Reads everything that the service sends until it closes.
+/// Reads everything that the service sends until the connection is closed.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
     // A reset after the response also counts as a close.
@@ -38,12 +38,13 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Reads one whole response, with the connection left open: the status line, and the body.
+/// Reads one whole response and leaves the connection open. Returns the status line and the body.
 async fn answer(stream: &mut TcpStream) -> (String, String) {
     whole_answer(stream).await.unwrap()
 }
 
-/// Reads one complete response. If the connection is closed earlier, the error contains the data until then.
+/// Reads one complete response. If the connection is closed earlier, the error contains the data that arrived
+/// before.
 async fn whole_answer(stream: &mut TcpStream) -> Result<(String, String), String> {
     let mut said = Vec::new();
     loop {
@@ -61,7 +62,7 @@ async fn whole_answer(stream: &mut TcpStream) -> Result<(String, String), String
     }
 }
 
-/// Returns the header of a signed delivery whose body comes later.
+/// Returns the header of a signed delivery; the test sends the body later.
 fn head(event: &str, body: &[u8], more: &str) -> String {
     let signature = sign_sha256(SECRET, body);
     format!(
@@ -70,13 +71,13 @@ fn head(event: &str, body: &[u8], more: &str) -> String {
     )
 }
 
-/// Returns a whole delivery without any effect.
+/// Returns a complete delivery; the event must be one that has no effect.
 fn delivery(event: &str, body: &[u8], more: &str) -> Vec<u8> {
     let length = format!("content-length: {}\r\n{more}", body.len());
     [head(event, body, &length).as_bytes(), body].concat()
 }
 
-/// Returns the response to one request on a connection of its own.
+/// Sends one request over a new connection, and returns the status line and the body of the response.
 async fn ask(service: &Running, request: &[u8]) -> (String, String) {
     let mut stream = connect(service).await;
     stream.write_all(request).await.unwrap();
@@ -93,7 +94,7 @@ async fn clients_that_do_not_finish_are_let_go() {
     let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
     let mut idle = connect(&service).await;
     let mut slow_header = connect(&service).await;
-    // The server may close the connection before all of this is sent.
+    // The server may close the connection before the client has sent everything.
     let _ = slow_header.write_all(b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-a: ").await;
     assert_eq!(rest(&mut idle).await, "");
     assert_eq!(rest(&mut slow_header).await, "");
@@ -110,8 +111,8 @@ async fn clients_that_do_not_finish_are_let_go() {
     let said = rest(&mut slow_body).await;
     assert!(said.starts_with("HTTP/1.1 408 ") && said.ends_with(r#"{"error":"too_slow"}"#), "{said}");
 
-    // A client that keeps sending single bytes is also rejected, because the time for the whole body is
-    // limited.
+    // A client that sends single bytes without a pause is also rejected, because the time for the whole body
+    // is limited.
     let mut dripping = connect(&service).await;
     dripping.write_all(head("ping", b"", "content-length: 100000\r\n").as_bytes()).await.unwrap();
     let (mut from, mut to) = dripping.into_split();
@@ -128,8 +129,9 @@ async fn clients_that_do_not_finish_are_let_go() {
     service.stop().await;
 }
 
-/// Starts a service whose `bound` is a few seconds, and opens a connection over which it answers `times`
-/// requests. If a busy machine takes longer than the bound, a new service is started with a longer bound.
+/// Starts a service with a time limit of a few seconds, which `bound` sets. Opens a connection over which the
+/// service answers `times` requests. If a busy machine needs more time than the limit, starts another service
+/// with a longer limit.
 async fn used(site: &Site, times: usize, bound: fn(&mut IngressSettings, Duration)) -> (Running, TcpStream) {
     let ping = delivery("ping", b"{}", "");
     let mut a_while = Duration::from_secs(3);
@@ -166,7 +168,7 @@ async fn requests_come_in_many_forms() {
     let service = site.serve().await;
     let ping = delivery("ping", b"{}", "");
 
-    // Several requests at once are answered in turn.
+    // The service answers pipelined requests in their order.
     let mut piped = connect(&service).await;
     let unknown = delivery("gollum", b"[]", "");
     piped.write_all(&[ping.clone(), unknown, ping.clone()].concat()).await.unwrap();
@@ -184,28 +186,28 @@ async fn requests_come_in_many_forms() {
     half.shutdown().await.unwrap();
     assert!(rest(&mut half).await.ends_with(r#"{"status":"pong"}"#));
 
-    // A request that ends in the middle has no effect.
+    // An incomplete request has no effect.
     let mut cut = connect(&service).await;
     cut.write_all(&ping[..ping.len() - 1]).await.unwrap();
     cut.shutdown().await.unwrap();
     let said = rest(&mut cut).await;
     assert!(said.starts_with("HTTP/1.1 400 ") && said.contains(r#""cut_off""#), "{said}");
 
-    // A request of HTTP/1.0, without a host.
+    // An HTTP/1.0 request without a `Host` header.
     let old = String::from_utf8(ping.clone()).unwrap().replace("HTTP/1.1\r\nhost: x\r\n", "HTTP/1.0\r\n");
     let mut stream = connect(&service).await;
     stream.write_all(old.as_bytes()).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.starts_with("HTTP/1.0 202 ") && said.ends_with(r#"{"status":"pong"}"#), "{said}");
 
-    // A request in chunks.
+    // A request with chunked transfer encoding.
     let chunks = "transfer-encoding: chunked\r\n";
     let chunked = head("ping", b"{ }", chunks) + "2\r\n{ \r\n1\r\n}\r\n0\r\n\r\n";
     assert_eq!(status(&service, chunked.as_bytes()).await, "202 Accepted");
     let malformed = head("ping", b"{}", chunks) + "zz\r\n";
     assert_eq!(status(&service, malformed.as_bytes()).await, "400 Bad Request");
 
-    // A request as a form.
+    // A request whose body is an encoded form.
     let form = b"payload=%7B%22zen%22%3A1%7D";
     let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
     assert_eq!(status(&service, &delivery("ping", form, kind)).await, "202 Accepted");
@@ -223,7 +225,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
     let route = format!("/webhooks/{FORGE}");
     let large = format!("content-length: {}\r\n", MAX_BODY + 1);
     let digits = |count: usize| "0".repeat(count);
-    // The client never sends the body that the header announces.
+    // The service rejects each request because of its header, so the client never has to send the body.
     for (what, path, more, expected, word) in [
         ("unknown", "/webhooks/other", "", "404 Not Found", "unknown_forge"),
         ("no text", "/webhooks/%ff", "", "404 Not Found", "unknown_forge"),
@@ -265,7 +267,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
         ),
     ] {
         let length = if more.contains("content-length") { "" } else { "content-length: 10\r\n" };
-        // A client that sends `expect: 100-continue` is also rejected before it sends the body.
+        // The service also rejects a client that waits for `100 Continue` before it sends the body.
         for ask_first in ["", "expect: 100-continue\r\n"] {
             let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{ask_first}{more}{length}\r\n");
             let (line, body) = ask(&service, request.as_bytes()).await;
@@ -400,7 +402,7 @@ async fn a_source_that_holds_half_of_the_connections_gets_no_more_and_others_do(
     other.write_all(&ping).await.unwrap();
     assert_eq!(answer(&mut other).await.0, "HTTP/1.1 202 Accepted");
 
-    // A connection that ends makes room for the next.
+    // If a connection is closed, the service accepts another one.
     held.pop();
     let served = async {
         loop {
@@ -429,7 +431,7 @@ async fn a_source_that_floods_is_limited_and_others_are_not() {
     }
     assert_eq!(statuses[..2], ["202 Accepted", "202 Accepted"], "a burst");
     let mut stream = connect(&service).await;
-    // There are enough requests that some are rejected even if sending them takes a second or two.
+    // Some of these requests exceed the rate limit, even if it takes a second or two to send them all.
     stream.write_all(&from("192.0.2.1").repeat(20)).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.contains("HTTP/1.1 429 Too Many Requests\r\n"), "{said}");
@@ -467,7 +469,7 @@ async fn a_delivery_is_taken_while_the_workers_are_busy() {
     let event = site.forge.take_deliveries().remove(0);
     // The response shows that the service is running.
     assert_eq!(status(&service, &delivery("ping", b"{}", "")).await, "202 Accepted");
-    // From here on, blocking calls of this test occupy the only thread of the runtime.
+    // Blocking calls of this test now occupy the only thread of the runtime.
     let mut stream = std::net::TcpStream::connect(service.url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&delivery("pull_request", &event.body, "")).unwrap();

@@ -1,4 +1,5 @@
-//! The tests of the service, one module for each subject, in one program that is linked once.
+//! The tests of the service, with one module per subject. All modules are one test program, so the linker
+//! runs only once.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Tests of the recipients and the repetition of notices. A real HTTP server receives webhooks, and a
-//! listener with SMTP receives mail. TLS is not tested.
+//! Tests which recipients get a notice, and that failed notices are sent again. An HTTP server receives the
+//! webhooks, and an SMTP server receives the mail. TLS is not tested.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -37,7 +37,8 @@ fn notice(period: &str) -> NewNotice {
 
 // ---------------------------------------------------------------------------------------------- doubles
 
-/// A server that receives webhooks. It responds with each of its statuses once, and then with 200.
+/// A server that receives webhooks. For the first requests, the server responds with the given statuses, and
+/// then always with 200.
 #[derive(Clone, Default)]
 struct Hooks(Arc<Mutex<(Vec<Value>, VecDeque<u16>)>>);
 
@@ -60,14 +61,14 @@ impl Hooks {
         StatusCode::from_u16(state.1.pop_front().unwrap_or(200)).unwrap()
     }
 
-    /// Returns the received texts without their instants.
+    /// Returns the texts of the received notices, without the time at the end of each text.
     fn texts(&self) -> Vec<String> {
         let text = |body: &Value| body["text"].as_str().unwrap().rsplit_once(" (").unwrap().0.to_owned();
         self.0.lock().unwrap().0.iter().map(text).collect()
     }
 }
 
-/// One mail as a server sees it.
+/// A mail as the mail server received it.
 #[derive(Debug, Default)]
 struct ReceivedMail {
     auth: Option<String>,
@@ -218,7 +219,8 @@ async fn a_mail_server_that_refuses_is_not_asked_again_and_one_that_is_busy_is()
 
 #[tokio::test]
 async fn away_from_this_machine_mail_goes_by_tls_or_not_at_all() {
-    // The name is no loopback address, and the server has no TLS.
+    // The host name in the URL is not a loopback address, so mail requires TLS, which the server does not
+    // support.
     let (address, mut letters) = mail_server(None).await;
     let port = address.rsplit_once(':').unwrap().1;
     let folder = tempfile::tempdir().unwrap();

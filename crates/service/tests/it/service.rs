@@ -1,5 +1,5 @@
-//! Tests of the service from the perspective of forges and people: webhooks arrive and comments appear, while
-//! the forge fails and the service restarts. Only the forge is a fake; limits are short.
+//! Tests of the service as forges and people see it: webhooks arrive and comments appear, even if the forge
+//! fails or the service restarts. All parts except the forge are real; the limits are short.
 
 mod app;
 mod checks;
@@ -33,12 +33,12 @@ use change::{FIXED, FOUND, NEW, ReviewPicture, STAY};
 use ports::{FaultyStore, Script};
 use site::{FORGE, SECRET, Site, limits};
 
-/// The largest delivery, which is GitHub's own bound.
+/// Maximum size of a webhook delivery, which GitHub also enforces.
 const MAX_BODY: usize = 25 * 1024 * 1024;
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 
-/// Checks for the first review, complete and exactly once.
+/// Checks that the pull request shows the complete first review exactly once.
 fn first_of(picture: &ReviewPicture) -> Result<(), String> {
     let told = |summary: &str| {
         summary.contains("Reviewed commit `FIRST` against `BASE`.")
@@ -58,13 +58,14 @@ fn assert_first(picture: &ReviewPicture) {
     }
 }
 
-/// Checks for the second review, complete and exactly once.
+/// Checks that the pull request shows the complete second review exactly once.
 #[track_caller]
 fn assert_second(picture: &ReviewPicture) {
     assert_second_with(picture, FIXED);
 }
 
-/// Checks for the second review with this number of resolved threads.
+/// Checks that the pull request shows the complete second review exactly once, with this number of resolved
+/// threads.
 #[track_caller]
 fn assert_second_with(picture: &ReviewPicture, resolved: usize) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
@@ -81,7 +82,7 @@ fn no_violations(site: &Site) {
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Posts a request by hand; returns the status.
+/// Sends a POST request over a new connection, and returns the status code of the response.
 async fn post(url: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
     let address = url.strip_prefix("http://").unwrap();
     let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
@@ -90,7 +91,7 @@ async fn post(url: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     head.push_str("\r\n");
     let sent = [head.as_bytes(), body].concat();
-    // A server that refuses early need not read to the end.
+    // A server that rejects the request early may close the connection before it has read the body.
     let sending = tokio::spawn(async move {
         let _ = to.write_all(&sent).await;
         to
@@ -110,7 +111,7 @@ async fn a_webhook_becomes_comments_once() {
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
 
-    // A person replies to one of the comments, and the forge sends the delivery again.
+    // A person replies to a comment. Then the forge repeats the first delivery.
     let talked = site.view(&opened).await.inline_comments().next().unwrap().id;
     let reply = site.repo.reply(opened.number, "author", talked, "Why?").await.unwrap();
     let calls = site.forge.call_counts();
@@ -200,8 +201,8 @@ async fn a_delivery_is_not_taken_while_the_store_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     let site = Site::new().await;
-    // The quiet time is so long that all events belong to one storm even on a very slow machine. The clock
-    // skips the rest of that time.
+    // The quiet period is so long that all events belong to one storm, even on a very slow machine.
+    // Afterwards, the test clock skips the rest of the period.
     let (quiet, storm_max) = (TimeSpan::seconds(30 * 60), TimeSpan::seconds(2 * 60 * 60));
     let service = site.serve_with(SlotLimits { quiet, storm_max, ..limits() }).await;
     let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
@@ -224,7 +225,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
         })
         .await;
     }
-    // The last event of each may be lost, so a later event is sent.
+    // The last event of a pull request may be lost, so the forge sends one more event for each.
     for pull in &opened {
         site.repo.retarget(pull.number, "main").await.unwrap();
     }
@@ -240,8 +241,8 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     service.stop().await;
 }
 
-/// Checks that the review of the second head is shown. The findings of the first head may never have been
-/// shown.
+/// Checks that the pull request shows the review of the second head. It does not matter whether the review of
+/// the first head was ever shown.
 #[track_caller]
 fn assert_second_alone(picture: &ReviewPicture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
@@ -294,7 +295,7 @@ async fn another_base_is_another_review() {
     let site = Site::new().await;
     let service = site.serve().await;
     let opened = site.open("change").await;
-    // The other base has one of the three files already.
+    // The new base branch already contains one of the three files.
     let other = site
         .repo
         .push("other", CommitBuilder::new("Part of it").write("src/lib.rs", change::LIB))

@@ -1,4 +1,4 @@
-//! The fixtures that several subjects of the tests share.
+//! Fixtures for the tests of several subjects.
 
 pub(crate) mod change;
 pub(crate) mod deliver;
@@ -16,5 +16,6 @@ pub(crate) mod site;
 pub(crate) mod valkey;
 pub(crate) mod watch;
 
-/// Timeout for an event that is immediate unless something hangs; long enough for any machine.
+/// Timeout for an event that takes no time unless something hangs. The timeout is long enough for any
+/// machine.
 pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

@@ -1,5 +1,5 @@
-//! Tests that the sweep finds changes that no webhook reported, and that comments can contain commands. Only
-//! the forge is a fake. The forge and the service share a clock, which the tests move.
+//! Tests that the sweep finds changes and commands in comments if the webhooks were lost. Only the forge is a
+//! fake. The forge and the service share a clock, which the tests move.
 
 mod chosen;
 mod commands;
@@ -24,10 +24,10 @@ use truing_store::Store;
 use change::{FOUND, NEW, STAY};
 use site::{Opened, Running, Site, limits};
 
-/// The period of the sweeps here.
+/// The period of sweeps in these tests.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// A sweep with its context, without a service.
+/// A sweep and its context, which a test runs without a service.
 struct SweepStage {
     sweep: ForgeSweeps,
     commands: CommandProcessor,
@@ -45,18 +45,18 @@ impl SweepStage {
         Self { sweep: ForgeSweeps::new(EVERY), commands: CommandProcessor::default(), context, store }
     }
 
-    /// Sweeps until there is nothing more to sweep now.
+    /// Sweeps until no repository is due.
     async fn look(&mut self) {
         while self.sweep.sweep_next(&self.context).await {}
     }
 
-    /// Sweeps the next round, a period later.
+    /// Moves the clock by a period, and then sweeps again.
     async fn round(&mut self, site: &Site) {
         site.clock.skip(truing_core::id::TimeSpan::minutes(5));
         self.look().await;
     }
 
-    /// Sweeps a round, and serves the commands of comments.
+    /// Moves the clock by a period, sweeps, and executes the commands in comments.
     async fn obey(&mut self, site: &Site) {
         self.round(site).await;
         self.commands.process_requests(&self.context).await.unwrap();
@@ -71,7 +71,7 @@ impl SweepStage {
     }
 }
 
-/// Makes a pull request that was reviewed, and the service that did it.
+/// Opens a pull request and lets a service review it. Returns both.
 async fn reviewed(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
     let opened = site.open("change").await;
@@ -81,7 +81,7 @@ async fn reviewed(site: &Site) -> (Running, Opened) {
     (service, opened)
 }
 
-/// Returns the head of the summary, and the number of open comments.
+/// Returns the name of the reviewed head, as in the summary, and the number of open comments.
 async fn shown(site: &Site, opened: &Opened) -> (String, usize) {
     let picture = site.picture(opened).await;
     let summary = picture.summaries.first().cloned().unwrap_or_default();
@@ -89,7 +89,7 @@ async fn shown(site: &Site, opened: &Opened) -> (String, usize) {
     (head.unwrap_or("nothing").to_owned(), picture.open())
 }
 
-/// The expected values after a review of the second head.
+/// Returns the result of [`shown`] that is expected after a review of the second head.
 fn second() -> (String, usize) {
     ("SECOND".to_owned(), STAY + NEW)
 }

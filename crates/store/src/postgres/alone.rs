@@ -1,5 +1,6 @@
-//! The right to fill a database. Of several copying processes, only one has the right at a time. The right is
-//! an advisory lock on a session, so PostgreSQL releases it when the session of its holder ends.
+//! An exclusive right to copy data into a database. If several processes want to copy, only one has the right
+//! at a time. The right is an advisory lock on a session, so PostgreSQL releases it when the session of its
+//! holder ends.
 
 use std::time::Duration;
 
@@ -8,14 +9,15 @@ use truing_core::port::StoreError;
 
 use super::{PATIENCE, PostgresDatabase, fault};
 
-/// The key of the lock. The key may be any constant that differs from the key of the migration lock.
+/// The key of the lock. The key may be any constant other than the key of the migration lock.
 const LOCK: i64 = 0x5472_7566;
-/// Number of attempts to take the lock. The server may notice with a delay that the previous holder has
+/// Number of attempts to take the lock. The server may notice only after a delay that the previous holder has
 /// disconnected.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right to fill the database. The right ends when this value is dropped or the process exits.
+/// The exclusive right to copy data into the database. The right ends when this value is dropped or the
+/// process exits.
 pub(crate) struct AdvisoryLock(Option<Object>);
 
 impl Drop for AdvisoryLock {
@@ -26,7 +28,8 @@ impl Drop for AdvisoryLock {
 }
 
 impl PostgresDatabase {
-    /// Takes the right to fill the database. Returns none if another process has the right.
+    /// Tries to get the exclusive right to copy data into the database. Returns none if another process has
+    /// the right.
     pub(crate) async fn try_acquire_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client =
             self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;

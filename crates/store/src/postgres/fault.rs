@@ -10,7 +10,7 @@ use truing_core::port::StoreError;
 use crate::fault::StoreFault;
 use crate::valkey::SlotsError;
 
-/// The reason for which a database cannot be the store.
+/// Reason why the servers cannot be used as the store.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConnectError {
     /// The server for the slots cannot be used.
@@ -47,7 +47,7 @@ pub enum PostgresConnectError {
         /// The server and database.
         name: Arc<str>,
     },
-    /// A later version has changed the schema in a way that this program does not support.
+    /// A later version has changed the schema so much that this program cannot use it.
     #[error(
         "{name} has schema version {found_version}, which needs a program with schema version {oldest} or \
             later; this program has {own_version}: upgrade truing"
@@ -57,9 +57,9 @@ pub enum PostgresConnectError {
         name: Arc<str>,
         /// The schema version of the database.
         found_version: i64,
-        /// The schema version of the oldest program that may use it.
+        /// The lowest schema version whose program can use the database.
         oldest: i64,
-        /// The schema version of this program.
+        /// The schema version that this program uses.
         own_version: i64,
     },
     /// The database holds an unfinished copy of another store.
@@ -128,7 +128,7 @@ const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::INDEX_CORRUPTED, "an index is damaged: rebuild it (REINDEX), or restore a backup"),
 ];
 
-/// Returns the innermost cause, which is the most specific.
+/// Returns the innermost cause of the error. This cause is the most specific one.
 pub(super) fn cause(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(message) => message.message().to_owned(),
@@ -144,7 +144,7 @@ fn error_text(error: &tokio_postgres::Error) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({message})"),
-        // The client has no error kind for a server without TLS, so its message is searched.
+        // The client reports a server without TLS only by its message, so the message is searched.
         None if message.contains("does not support TLS") => format!(
             "the server offers no TLS, but `sslmode` requires TLS; turn TLS on in the server (ssl = on), \
                 or, if the network is safe, set `sslmode=disable` in `store.records` ({message})"
@@ -160,17 +160,17 @@ fn error_text(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Makes the error for a caller whose connection attempt failed.
+/// Creates the error for a connection that failed.
 pub(super) fn connect_error(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: error_text(error) }
 }
 
-/// Makes the error for a first session that cannot be opened.
+/// Creates the error for a failure to open the first session.
 pub(super) fn first_session_error(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: pool_error_text(error) }
 }
 
-/// Makes the error for a unit of work that got no session from the pool.
+/// Creates the error for a unit of work that got no session from the pool.
 pub(super) fn missing_session_error(name: &str, error: &PoolError) -> StoreError {
     StoreError::Unavailable(format!("{name}: {}", pool_error_text(error)))
 }
@@ -197,7 +197,7 @@ fn pool_error_text(error: &PoolError) -> String {
     }
 }
 
-/// Returns true if the session ended before a transaction was begun in it.
+/// Returns true if the session ended before a transaction had begun.
 pub(super) fn is_session_lost(fault: &StoreFault) -> bool {
     let StoreFault::TransactionNotBegun(error) = fault else { return false };
     let code = error.code();

@@ -1,7 +1,7 @@
 //! The schema of the database, and the migration of an older schema while servers of the previous version
-//! still use the database. If the previous version could not use the result, the migration is split over two
-//! versions. The migration of the first version only adds tables or columns, so the previous version can
-//! still use the database. The migration of the second version removes the unused tables or columns.
+//! still use the database. A migration whose result the previous version cannot use is split over two
+//! versions. The first of these versions only adds tables or columns, so the previous version can still use
+//! the database. The second version removes the tables or columns that are no longer used.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use super::fault::{self, PostgresConnectError};
 use crate::read_only::SchemaVersions;
 use crate::sql::StoreOpenPurpose;
 
-/// The oldest supported server: `extract` returns exact numbers from 14 on, and 13 is no longer maintained.
+/// The oldest supported version of the server. From version 14 on, `extract` returns exact numbers. Version
+/// 13 is no longer maintained.
 const OLDEST_SERVER: i64 = 140_000;
 
 /// One migration for each schema version; the first is for an empty database. Each migration names the oldest
@@ -25,7 +26,7 @@ const MIGRATIONS: [SchemaMigration; 5] = [
 
 struct SchemaMigration {
     sql: &'static str,
-    /// The schema version of the oldest program that can use the database after this migration.
+    /// The lowest schema version whose program can use the database after this migration.
     oldest: i64,
 }
 
@@ -33,13 +34,13 @@ struct SchemaMigration {
 const FORM: i64 = MIGRATIONS.len() as i64;
 
 /// The key of the lock for migrations, an arbitrary constant. If two servers migrate at the same time, the
-/// second server waits and then finds nothing to do.
+/// second server waits, and then finds that nothing is left to migrate.
 const LOCK: i64 = 0x5472_7565;
 
 impl PostgresDatabase {
-    /// Migrates the database to this version's schema, in one transaction. A database with an unfinished copy
-    /// of another store is refused, unless `purpose` is a transfer. A database that is only inspected does
-    /// not change.
+    /// Migrates the database to this version's schema, in one transaction. Refuses a database with an
+    /// unfinished copy of another store, unless `purpose` is a transfer. Does not change a database that is
+    /// opened only for reading.
     pub(super) async fn migrate(&self, purpose: StoreOpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client =
             self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
@@ -106,7 +107,8 @@ impl PostgresDatabase {
         transaction.commit().await.map_err(to_connect_error)
     }
 
-    /// Returns the present schema version of the database; 0 if the database is empty.
+    /// Returns the schema version of the database, and of this program. The version of an empty database is
+    /// 0.
     pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let to_connect_error = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);

@@ -18,19 +18,19 @@ use crate::sql::{
 };
 
 /// The longest time of a statement, as [`PREPARE`] sets it. The server cancels a statement that takes longer.
-/// If the server does not answer, the client stops waiting a little later.
+/// If the server does not respond at all, the client stops waiting a little later.
 const STATEMENT_SECONDS: u64 = 30;
 
-/// Settings of a new session: our own schema, so that no other program's tables are used, and timeouts that
-/// the server enforces.
+/// Settings of a new session. The search path contains only Truing's schema, and the server enforces the
+/// timeouts.
 pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
 /// Returns the statement that begins a transaction. A serializable transaction locks the rows that it reads.
-/// A scan of a whole table locks the whole table, so small tables are read through their indexes as well
+/// A scan of a whole table locks the whole table. Small tables are therefore read through their indexes, too
 /// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A `SerialWrite`
-/// transaction locks a table first. Its snapshot is taken only after the lock is granted, so it contains the
+/// transaction locks a table first. Its snapshot is taken after it gets the lock, and therefore contains the
 /// writes of the lock's previous holder.
 pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
     match mode {
@@ -64,7 +64,7 @@ impl PostgresSession {
         }
     }
 
-    /// Runs work in a transaction once.
+    /// Makes a single attempt to run `work` in a transaction.
     pub(super) fn try_transaction<T>(
         &self,
         begin: &str,
@@ -79,7 +79,7 @@ impl PostgresSession {
             self.wait(self.client.batch_execute("COMMIT"))?;
             Ok(answer)
         });
-        // A server that has not answered will not answer a rollback either.
+        // A server that did not respond to the work would not respond to a rollback either.
         let is_silent = matches!(done, Err(StoreFault::NoAnswer(_)));
         if is_silent || done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
             self.is_lost.set(true);
@@ -132,7 +132,7 @@ impl SqlEngine for PostgresSession {
     }
 
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
-        // A round trip for each row would take about a hundred times as long.
+        // `COPY` is used because a round trip for each row would take about a hundred times as long.
         let sql = format!("COPY {table} ({}) FROM STDIN BINARY", column_names(fields));
         let kinds: Vec<Type> = fields.iter().map(|field| column_type(field.kind)).collect();
         self.wait(async {

@@ -11,7 +11,7 @@ use super::open;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
-/// The reasons for which no copy was made.
+/// Reasons why no copy was made.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file with the target's name exists.
@@ -45,12 +45,12 @@ pub enum BackupError {
 }
 
 impl Store {
-    /// Writes a copy of the whole store at one instant to a new file; the copy is durable when this returns.
-    /// Other processes can read and write during the copy. The copy is first made under another name in the
-    /// same folder, so a file with the final name is always complete.
+    /// Writes a copy of the whole store, as of one instant, to a new file. The copy is durable when the
+    /// function returns. Other processes can read and write during the copy. The copy is first written to
+    /// another name in the same folder. A file with the final name is therefore always complete.
     ///
     /// # Errors
-    /// [`BackupError`]. After an error, this call has not created the file `to`.
+    /// [`BackupError`]. After an error, the file `to` was not created by this call.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::OnServer)?), to.to_owned());
@@ -72,7 +72,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    // This line creates the empty file with its permissions, and SQLite then fills the file.
+    // The empty file is created with its permissions here, and SQLite fills it afterwards.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
     drop(made.map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
@@ -80,13 +80,14 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     })?);
     let copied = vacuum_into(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
-        // Unlike a rename, a hard link fails if another process has created a file with the name.
+        // A hard link fails if another process has created a file with the same name; a rename would replace
+        // that file.
         std::fs::hard_link(&partial, to).map_err(|error| {
             let exists = error.kind() == io::ErrorKind::AlreadyExists;
             if exists { BackupError::Exists { path: to.to_owned() } } else { failed(to)(error) }
         })
     });
-    // The copy already has its final name, or has failed and is useless.
+    // The partial file is no longer needed: the copy already has its final name, or the copy failed.
     let _ = std::fs::remove_file(&partial);
     copied?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,5 @@
-//! The identity of the file that was at the store's path when the store was opened.
+//! The identity of the file that was at the store's path when the store was opened. A different identity
+//! later means that the file was replaced.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -36,7 +37,7 @@ impl DatabaseFile {
     }
 }
 
-/// Returns device and inode of the file at a path.
+/// Returns the device and inode of the file at this path.
 pub(super) fn device_and_inode(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }

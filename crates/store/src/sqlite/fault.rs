@@ -66,8 +66,8 @@ pub(super) fn sqlite_error_message(path: &Path, error: &rusqlite::Error) -> Stri
     }
 }
 
-/// Returns true if the error means that the content is invalid. Returns false for a problem of access or
-/// resources.
+/// Returns true if the error means that the file's content is damaged. Returns false if the file cannot be
+/// accessed, or if resources are short.
 fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
         || matches!(

@@ -1,7 +1,7 @@
-//! Checks the name by which a database is opened. SQLite keeps its log beside that name. If a server has the
-//! file open by another name, such as the path of a mount, the file would get a second log. The content of
-//! one of the two logs would then be lost. A file that has replaced a running server's file is also refused,
-//! because that server would not use the new file.
+//! Checks the name under which a database file is opened. SQLite keeps its log beside that name. If a server
+//! has the file open under another name, such as the path of a mount, the file would get a second log. The
+//! content of one of these logs would be lost. A file that replaced the open file of a running server is
+//! refused as well, because that server would not use the new file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::database_file::device_and_inode;
 use super::open::SqliteOpenError;
 use crate::lock::{ServeLockState, lock_state};
 
-/// Number of stores in this process that have a file open, by its device and inode.
+/// Number of this process's stores that have a file open. The key is the file's device and inode.
 static OPEN_STORE_COUNTS: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
 
-/// Marks that a store of this process has a file open.
+/// Records that a store of this process has a file open. Dropping the guard removes the record.
 pub(super) struct OpenFileGuard(Option<(u64, u64)>);
 
 impl OpenFileGuard {
-    /// Checks the file, and counts it as open; must be called before SQLite opens the file.
+    /// Checks the file, and counts it as open. The caller must do this before SQLite opens the file.
     ///
     /// # Errors
     /// [`SqliteOpenError::ServedByOtherName`], [`SqliteOpenError::FileReplaced`]
@@ -27,8 +27,8 @@ impl OpenFileGuard {
         let Some(id) = file else { return Ok(Self(None)) };
         let mut open = lock_open_counts();
         let count = open.entry(id).or_default();
-        // The check opens and closes the file, which releases all locks of SQLite on the file in this
-        // process. So the file is checked only while no other store of this process has it open.
+        // The check opens and closes the file, which releases all locks that SQLite has on the file in this
+        // process. The check is therefore skipped if another store of this process has the file open.
         let state = if *count == 0 { lock_state(path) } else { ServeLockState::NoConflict };
         match state {
             ServeLockState::NoConflict => *count += 1,

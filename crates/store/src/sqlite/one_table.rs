@@ -1,6 +1,6 @@
 //! Migration to schema version 11: converts the records of runs to one common JSON format. Earlier versions
-//! had a separate table and a separate format for each loop. An unreadable record is not converted. Commands
-//! skip and report such a record as before, and still find every other record.
+//! had a separate table and a separate format for each loop. An unreadable record is not converted. As
+//! before, commands skip and report such a record, and find all other records.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -12,13 +12,13 @@ use truing_core::sync::record::SyncDetail;
 
 use crate::tables::RunEndColumns;
 
-/// Number of rows that are read at a time, which limits the memory use.
+/// Number of rows that are read at a time. The limit bounds the memory use.
 const BATCH: i64 = 256;
 
-/// A row of a run: its number, loop, key, stage, computed record, and final record.
+/// The columns of a run: row number, loop, key, stage, computed record, and final record.
 type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
 
-/// Converts every record to the common format, and fills the columns about the run's end.
+/// Converts every record to the common format, and fills the columns about the end of the run.
 pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     let sql =
         "SELECT rowid, loop, key, stage, computed, record FROM run WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
@@ -69,7 +69,8 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Returns the text of a column; none if the column holds no text, and thus no record.
+/// Returns the text of a column. Returns `None` if the column contains no text, which means that there is no
+/// record.
 fn text_value(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }
@@ -89,7 +90,7 @@ fn update_record<D: RunDetail>(
     Ok(())
 }
 
-/// Makes a record from the common fields, with the whole object as the loop's detail.
+/// Creates a record from the common fields. The detail of the loop is parsed from the same object.
 fn convert_record<D: RunDetail>(common_fields: Value, steps: Value) -> Option<RunRecord<D>> {
     let filled = |name: &str| common_fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({
@@ -116,7 +117,7 @@ fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
     json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms })
 }
 
-/// Converts a review: the time without a model becomes one step, and the model's part becomes another step.
+/// Converts a review to a record with two steps: the work without a model, and the work of the model.
 fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     let mut all = parse_object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
@@ -140,8 +141,7 @@ fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     convert_record(Value::Object(all), steps)
 }
 
-/// Converts a converge run. Its old record has an object with one field for each step, whose name is the
-/// step's name.
+/// Converts a converge run. The old record contains an object whose fields are the steps, by name.
 fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     let all = parse_object(json)?;
     let mut steps = Vec::new();
@@ -155,7 +155,7 @@ fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     Some(record)
 }
 
-/// Converts a run of a job. Its old record has the job's name, but no key.
+/// Converts a run of a job. The old record contains the job's name, but no key.
 fn convert_sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
     let mut all = parse_object(json)?;
     all.insert("key".to_owned(), json!(key));

@@ -1,4 +1,4 @@
-//! Opens the file: checks access and ownership, and migrates it to this version's schema.
+//! Opens the file: checks its permissions and owner, and migrates it to this version's schema.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -20,14 +20,14 @@ use crate::sql::StoreOpenPurpose;
 /// Seconds that a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
 
-/// Number of statements that a connection keeps prepared. The default of the crate is smaller.
+/// Number of statements that a connection keeps prepared. The default of the `rusqlite` crate is smaller.
 const STATEMENTS: usize = 128;
 
-/// Number of attempts to turn on the write-ahead log while other processes try the same. Once one process has
-/// succeeded, the others have nothing left to do.
+/// Number of attempts to turn on the write-ahead log while other processes also try this. Once one process
+/// has succeeded, the others have nothing left to do.
 const WAL_TRIES: u32 = 8;
 
-/// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
+/// Value of `PRAGMA application_id` that marks a database as Truing's: the bytes `True`.
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, as one migration file for each version. `PRAGMA user_version` is the number of files that were
@@ -52,13 +52,13 @@ const MIGRATIONS: [&str; 17] = [
     include_str!("../../migrations/0017.sql"),
 ];
 
-/// The version since which runs of all loops are in one table.
+/// The first schema version with one table for the runs of all loops.
 const ONE_TABLE: i64 = 11;
 
 /// The schema version that this program reads and writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// The reasons for which a file cannot be the store.
+/// Reasons why a file cannot be used as the store.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
     /// The folder is missing and cannot be created.
@@ -106,7 +106,7 @@ pub enum SqliteOpenError {
         path: PathBuf,
         found_version: i64,
     },
-    /// A server of an earlier version has the file open.
+    /// A server of an earlier version still has the file open.
     #[error("{} has the older schema version {form}, and is served{}; stop that server, then run this \
         command again to upgrade the file to schema version {VERSION}", path.display(), holder_text(server))]
     InUse {
@@ -116,7 +116,7 @@ pub enum SqliteOpenError {
         /// The process that serves the file.
         server: ServeLockHolder,
     },
-    /// The file has several names (hard links).
+    /// The file has several names, which are hard links.
     #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name \
          another file in `store.url`", path.display())]
     Linked {
@@ -125,7 +125,7 @@ pub enum SqliteOpenError {
         /// Number of the file's names.
         names: u64,
     },
-    /// A server has the file open by another name.
+    /// A server has the file open under another name.
     #[error("{} is already served under another name (a mount), or its lock file ({}.lock) was deleted; \
         use the name that the server uses, or restart the server", path.display(), path.display())]
     ServedByOtherName {
@@ -142,7 +142,7 @@ pub enum SqliteOpenError {
         /// The process that serves the file.
         server: ServeLockHolder,
     },
-    /// The file replaced a file that a server still has open.
+    /// The file replaced an earlier file that a server still has open.
     #[error("{} replaced a database that is still served{}; that server does not use the new file: stop \
         the server, and start it again", path.display(), holder_text(server))]
     FileReplaced {
@@ -151,14 +151,14 @@ pub enum SqliteOpenError {
         /// The process that serves the earlier file.
         server: ServeLockHolder,
     },
-    /// The file is empty, and was used before.
+    /// The file is empty, but was used as a store before.
     #[error("{} is empty, but the lock files beside it show that it was used: restore a backup, or delete \
         the file to start over without queued work, records and kill switch", path.display())]
     Emptied {
         /// Path of the file.
         path: PathBuf,
     },
-    /// The tables do not match the recorded schema version.
+    /// The file's tables do not match its recorded schema version.
     #[error("{} records schema version {recorded_version}, but its tables do not match that version; \
         restore a backup, or name another file in `store.url`", path.display())]
     SchemaMismatch {
@@ -167,7 +167,7 @@ pub enum SqliteOpenError {
         /// The recorded schema version.
         recorded_version: usize,
     },
-    /// The file holds an unfinished copy of another store.
+    /// The file contains an unfinished copy of another store.
     #[error("{} holds an unfinished copy of {source_name}; to continue, run `truing store migrate` again \
         with the same addresses. To start over, delete this file", path.display())]
     HalfCopied {
@@ -176,7 +176,8 @@ pub enum SqliteOpenError {
         /// The store that is copied.
         source_name: String,
     },
-    /// The file system cannot share memory between processes, as SQLite's write-ahead log requires.
+    /// The file system does not support shared memory between processes, which SQLite's write-ahead log
+    /// requires.
     #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk",
         path.display())]
     NoWal {
@@ -185,7 +186,7 @@ pub enum SqliteOpenError {
         /// The journal mode that SQLite kept.
         mode: String,
     },
-    /// Any other error of SQLite: not a database, damaged, disk full, locked.
+    /// Another error of SQLite, such as a file that is locked, damaged or not a database, or a full disk.
     #[error("{0}")]
     Sqlite(String),
     /// The writing thread could not be started.
@@ -198,10 +199,9 @@ pub enum SqliteOpenError {
     },
 }
 
-/// Returns the absolute path of the file, which is created if it was missing. The database is not opened.
+/// Returns the absolute path of the file. Creates the file if it is missing. Does not open the database.
 pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
-    // An absolute path also avoids the relative names to which SQLite gives a special meaning, such as
-    // `:memory:`.
+    // An absolute path also cannot be one of the names that are special for SQLite, such as `:memory:`.
     let path =
         std::path::absolute(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
     create_folder(&path)?;
@@ -209,22 +209,22 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     Ok(path.into())
 }
 
-/// Opens one more connection to an open file, for reading. Returns an error if another file has replaced the
-/// open file. If the new file were empty, SQLite would delete the log beside it, whose data exists nowhere
-/// else.
+/// Opens a further connection, for reading, to a file that is already open. Returns an error if another file
+/// has replaced the open file. The new file may be empty. SQLite would then delete the log beside it, and
+/// with the log the only copy of some data.
 pub(super) fn open_reader(database: &DatabaseFile) -> Result<Connection, StoreFault> {
     database.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database.path(), flags)?;
-    // SQLite reads the log with the first statement. If another file has replaced the open file, this check
-    // therefore closes the connection before any statement.
+    // SQLite reads the log only when it executes the first statement. A second check at this point is
+    // therefore early enough to detect a replaced file.
     database.check_in_place()?;
     configure_connection(&connection)?;
     Ok(connection)
 }
 
-/// Copies the file to a new file; returns the schema version. The original file and its folder are not
-/// changed.
+/// Copies the database to a new file, and returns its schema version. The original file and its folder are
+/// not changed.
 pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
     let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let connection = open_read_only(path).map_err(to_open_error)?;
@@ -235,8 +235,8 @@ pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenErr
     Ok(form)
 }
 
-/// Opens a connection that only reads. A file without a log beside it is in use by no process. Such a file is
-/// opened as immutable, because otherwise SQLite would create a log and an index and leave both behind.
+/// Opens a read-only connection. If there is no log beside the file, no process uses the file. The file is
+/// then opened as immutable, so that SQLite creates no log and no index beside it.
 fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -265,15 +265,15 @@ fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
         .map_err(|source| SqliteOpenError::Folder { path: folder.into(), source })
 }
 
-/// Creates the file with its mode, because SQLite would create the file with a wider mode.
+/// Creates the file with mode 0600, because SQLite would create it with wider permissions.
 fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
-    // Closing any descriptor of a file drops all of the process's POSIX locks on it, including SQLite's. This
-    // function opens a descriptor only when it creates the file, and the mutex blocks other threads until
-    // that descriptor is closed.
+    // When a process closes any descriptor of a file, it loses all its POSIX locks on that file, including
+    // SQLite's. This function opens a descriptor only to create the file. Until the descriptor is closed, the
+    // mutex blocks other threads.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let to_open_error = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
-    // The server would not use a new file, because it has the deleted file open.
+    // A running server would not use the new file, because it still has the deleted file open.
     if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }
@@ -289,18 +289,18 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
-    // SQLite treats an empty file as a new database. The file is really new if it was never locked, or if the
-    // process that serves it is still creating the database.
+    // SQLite treats any empty file as a new database. The file is new if it was never locked. It is also new
+    // if a process serves it, because that process is still creating the database.
     if metadata.len() == 0 && serving_process(path).is_none() && was_locked(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
-    // SQLite keeps its log beside the name by which the file was opened, so writes under another name would
-    // be lost.
+    // SQLite keeps its log beside the name under which the file was opened. Writes under another name could
+    // therefore be lost.
     if metadata.nlink() > 1 {
         return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
-    // A read-only file is refused even if this user could write to it, because the write permission was
-    // removed on purpose.
+    // A file without write permission is refused even if this user could write to it, because the permission
+    // was removed on purpose.
     if metadata.permissions().readonly() {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
@@ -313,11 +313,11 @@ pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connecti
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(to_open_error)?;
     configure_connection(&connection).map_err(to_open_error)?;
-    // SQLite opens the file read-only if it is not permitted to write.
+    // If SQLite may not write to the file, it opens the file as read-only without an error.
     if connection.is_readonly(MAIN_DB).map_err(to_open_error)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
-    // The schema version is checked before any change of the file, including the change of the journal mode.
+    // The schema version is checked before anything in the file changes, including the journal mode.
     read_schema_version(path, &connection)?;
     let mode = enable_write_ahead_log(&connection).map_err(to_open_error)?;
     if mode != "wal" {
@@ -327,13 +327,14 @@ pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connecti
     Ok(connection)
 }
 
-/// Turns on the write-ahead log; returns the resulting journal mode.
+/// Turns on the write-ahead log. Returns the journal mode after that.
 fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     let turn_on = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
     for _ in 1..WAL_TRIES {
         match turn_on() {
-            // If two connections turn on the log at the same time, SQLite refuses one immediately, without
-            // the busy timeout. The transaction below waits with the timeout, and then the loop tries again.
+            // If two connections turn on the log at the same time, SQLite rejects one of them immediately,
+            // without the busy timeout. The transaction below waits for the other connection, with the busy
+            // timeout. After that, the loop retries.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
             }
@@ -346,12 +347,12 @@ fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
 fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // FULL: a webhook is acknowledged only after its mark is on the disk. A write that only the kernel has
-    // received is not enough.
+    // The mode is FULL because a webhook is acknowledged only after its mark is on the disk. Without FULL,
+    // the mark could be lost in a power failure.
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
 }
 
-/// Returns the schema version of the file; refuses files that this program must not change.
+/// Returns the schema version of the file. Refuses a file that this program must not change.
 fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
     let (form, application, tables): (i64, i64, i64) = connection
         .query_row(
@@ -383,14 +384,15 @@ fn migrate(
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;
     if form < VERSION {
-        // A running server of an earlier version is still using the tables that the migration would change.
+        // A running server of an earlier version would fail after a change of its tables, so the migration is
+        // refused.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
             return Err(SqliteOpenError::InUse { path: path.into(), form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
-            // The message does not contain the failed statement, because it would not help a user.
+            // The failed statement is left out of the message, because it would not help a user.
             transaction.execute_batch(migration).map_err(|error| {
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
                     return SqliteOpenError::SchemaMismatch { path: path.into(), recorded_version: applied };
@@ -436,7 +438,7 @@ mod tests {
 
     #[test]
     fn whoever_turns_the_log_on_waits_for_another_that_is_about_to() {
-        /// The other connection, whose transaction stays open until the connection below has to wait.
+        /// The other connection. Its transaction stays open until the connection under test has to wait.
         static OTHER_CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
@@ -461,7 +463,7 @@ mod tests {
         let writer = connect(&path, StoreOpenPurpose::Use).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
-        // The first copy is made while the file is in use and a part of its data is in the log. The second
+        // The first copy is made while the file is in use and some of its data is only in the log. The second
         // copy is made while no connection is open.
         let (used, while_used) = (other.path().join("used.db"), names());
         assert_eq!(copy_database(&path, &used).unwrap(), VERSION);

@@ -1,5 +1,5 @@
-//! The connections that read. Each read starts its own snapshot, so it sees every write that was acknowledged
-//! before it.
+//! Runs queries on a pool of read-only connections. Each read starts its own snapshot, so it sees every write
+//! that was acknowledged before it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,18 +17,17 @@ use crate::fault::StoreFault;
 /// Number of connections that read at the same time. Further reads wait.
 const READERS: usize = 4;
 
-/// A pool of a few connections, which are opened when they are first needed.
+/// A pool of a few connections. Each connection is opened when it is first needed.
 pub(super) struct ReaderPool {
     database_file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// The pool keeps the guard as well as the store, because a read may still run after the store is
-    /// dropped.
+    /// The pool has its own reference to the guard, because a read may still run after the store is dropped.
     _open_file_guard: Arc<OpenFileGuard>,
 }
 
-/// A query. It is boxed so that the thread's task is generated once for each result type, and not once for
-/// each query.
+/// A query. Boxed queries let the compiler generate the surrounding code once for each result type, not once
+/// for each query.
 type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send>;
 
 impl ReaderPool {
@@ -66,7 +65,7 @@ impl ReaderPool {
         let snapshot = connection.unchecked_transaction()?;
         let answer = work(&*snapshot)?;
         snapshot.finish()?;
-        // A connection whose work failed does not reach this line and is closed.
+        // If a query failed, its connection is closed and does not return to the pool.
         self.lock_idle_connections().push(connection);
         Ok(answer)
     }

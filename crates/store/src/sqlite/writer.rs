@@ -1,5 +1,5 @@
-//! The only thread that writes, with group commit: waiting jobs are put into one transaction, so that many
-//! small writes cost one flush of the disk.
+//! The thread that does all writes, with group commit. Waiting jobs share a transaction, so many small writes
+//! need only one disk flush.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use crate::clock::StoreClock;
 use crate::fault::StoreFault;
 use crate::watch::StoreMonitor;
 
-/// Number of jobs that the queue holds. If the queue is full, further callers wait until a job is removed.
+/// Number of jobs that the queue holds. If the queue is full, further callers wait.
 const QUEUE: usize = 1024;
 
-/// Largest number of jobs in one transaction, so that the first job does not wait for too many other jobs.
+/// Largest number of jobs in one transaction. A larger batch would delay the result of its first job.
 const BATCH: usize = 256;
 
 /// The queue of the writing thread. When this value is dropped, the waiting jobs are finished and the
 /// connection is closed.
 pub(super) struct WriterHandle {
     path: Arc<Path>,
-    /// None only while the handle is being dropped.
+    /// `None` only while the handle is being dropped.
     jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -81,19 +81,20 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // If the thread panicked, its callers get no response, so there is nothing more to report.
+            // A panic of the thread is not reported here, because its callers get no result and report an
+            // error.
             let _ = thread.join();
         }
     }
 }
 
-/// A unit of work with the type of its result erased.
+/// A unit of work, independent of the type of its result.
 trait WriteJob: Send {
-    /// Does the work and keeps the result until the transaction is durable. Returns false if the work has to
-    /// be rolled back.
+    /// Does the work, and keeps the result until the transaction has been committed. Returns false if the
+    /// work has to be rolled back.
     fn run(&mut self, connection: &Statements, path: &Path) -> bool;
 
-    /// Sends the result to the caller. A caller that no longer waits is no error.
+    /// Sends the result to the caller. It is no error if the caller no longer waits.
     fn send_result(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
@@ -153,22 +154,22 @@ fn commit_and_answer(
     }
 }
 
-/// Runs all jobs in one transaction. If there are several jobs, each job runs in its own savepoint. An error
-/// of the transaction itself is the result of all jobs that did not fail themselves.
+/// Runs all jobs in one transaction. If there are several jobs, each job runs in its own savepoint. If the
+/// transaction itself fails, every job that did not fail before gets that error.
 fn commit(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
     batch: &mut [Box<dyn WriteJob>],
 ) -> Result<(), StoreFault> {
-    // The transaction is immediate, because SQLite does not apply the busy timeout to a read transaction that
-    // starts to write.
+    // The transaction is immediate, because SQLite applies no busy timeout when a read transaction starts to
+    // write.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     clock.adopt_persisted(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
-        // A single job needs no savepoint, because a rollback of the transaction rolls back the job. A
-        // savepoint would copy every page that the job changes.
+        // A single job needs no savepoint, because a rollback of the transaction undoes the whole job. A
+        // savepoint would also copy every page that the job changes.
         if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
                 Err(StoreFault::RolledBack)
@@ -180,8 +181,8 @@ fn commit(
         for job in batch {
             transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
             if !job.run(&*transaction, path) {
-                // After some disk failures SQLite rolls back the whole transaction, and not only the
-                // statement.
+                // After some disk failures, SQLite rolls back the whole transaction instead of only the
+                // failed statement.
                 if transaction.is_autocommit() {
                     return Err(StoreFault::RolledBack);
                 }
@@ -234,7 +235,7 @@ mod tests {
         select.query((), |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
-    /// Runs the writes as one batch: they are queued while a first job holds the thread.
+    /// Runs the writes as one batch. The writes are queued while an earlier job occupies the thread.
     macro_rules! batch {
         ($store:expr, $($write:expr),+) => {{
             let (release, wait) = channel::<()>();
@@ -245,8 +246,8 @@ mod tests {
                 let _ = wait.recv();
                 Ok(())
             });
-            // The gate's job runs in a separate batch. The writes are polled in order, so all of them are
-            // queued when the gate opens.
+            // The job that occupies the thread is not part of the batch. The writes are polled in order, and
+            // all of them are queued before that job ends.
             let writes = async {
                 begun.notified().await;
                 let (answers, ()) = tokio::join!(async { tokio::join!($($write),+) }, async {
@@ -329,7 +330,7 @@ mod tests {
         let (release, wait) = channel::<()>();
         let gate = store.write(move |_| Ok(wait.recv().is_ok()));
         let queued = store.write(|connection| insert(connection, "a"));
-        // Polls both writes once, which queues them, and then stops waiting for their results.
+        // Polls both writes once. This queues the writes, but does not wait for their results.
         let polled = async {
             tokio::select! {
                 biased;

@@ -6,7 +6,7 @@ use truing_core::id::SlotKey;
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces the earlier decision on the same finding. Each decision has a greater version than the previous
+/// Replaces the earlier decision on the same finding. Each decision gets a greater version than the previous
 /// decision.
 pub(super) fn store_dismissal(
     connection: &SqlTransaction,

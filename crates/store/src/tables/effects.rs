@@ -1,5 +1,5 @@
-//! Effects: each row has the intent, which is written before the call, and the result. Of all leases on one
-//! key, only the lease with the greatest token may write.
+//! Effects. A row contains the intent, which is written before the request to the forge, and later the
+//! result. Of all leases on one key, only the lease with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use async_trait::async_trait;
@@ -16,8 +16,8 @@ use crate::fault::StoreFault;
 use crate::store::Store;
 
 impl Store {
-    /// Deletes some of the effects that were announced or ended before the given time. Returns the number of
-    /// deleted rows, or 0 if there are no more such effects.
+    /// Deletes a batch of the effects that were announced or ended before the given time. Returns the number
+    /// of deleted rows, which is 0 if no such effect is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -43,7 +43,7 @@ pub struct PostedFinding {
 
 impl Store {
     /// Returns the findings for which a review has posted a comment since the given time, ordered by pull
-    /// request. Comments that are older than the retention period of effects are not included.
+    /// request. Does not include comments whose effects were deleted after the retention period.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.

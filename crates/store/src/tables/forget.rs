@@ -9,10 +9,10 @@ use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
 use crate::store::{Store, box_future};
 
-/// Largest number of rows that one write deletes. The limit bounds the time for which other writers wait.
+/// Largest number of rows that one write deletes. The limit bounds how long other writers must wait.
 pub(super) const BATCH: i64 = 256;
 
-/// The position after which the deletion of runs continues.
+/// The last examined run, after which the next call of `Store::delete_old_reviews` continues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RunDeletionCursor {
     ended_at: i64,
@@ -20,9 +20,10 @@ pub struct RunDeletionCursor {
 }
 
 impl Store {
-    /// Deletes some of the reviews that ended before the given time. Keeps the newest run of each key, the
-    /// newest published run, and every run after the newest published run. Returns the number of deleted rows
-    /// and the position to continue from. The position is none if no reviews remain to be examined.
+    /// Deletes a batch of the reviews that ended before the given time. For each key, keeps the newest
+    /// published run and all later runs. If no run was published, keeps the newest run. Returns the number of
+    /// deleted rows, and the cursor for the next call. The cursor is `None` if no reviews are left to
+    /// examine.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -35,8 +36,8 @@ impl Store {
         self.write(move |connection| delete_old_reviews(connection, before, after)).await
     }
 
-    /// Deletes some of the runs of `converge` and `sync` that were last written before the given time.
-    /// Returns the number of deleted rows, or 0 if there are no more such runs.
+    /// Deletes a batch of the converge and sync runs that were last written before the given time. Returns
+    /// the number of deleted rows, which is 0 if no such run is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -45,16 +46,15 @@ impl Store {
         self.write(move |connection| row::delete_old_loop_runs(connection, before, BATCH)).await
     }
 
-    /// Deletes some of the history from before the given time. Returns the number of deleted lines, or 0 if
-    /// there are no more such lines.
+    /// Deletes a batch of the history entries from before the given time. Returns the number of deleted
+    /// entries, which is 0 if no such entry is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn delete_old_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
         // Ids grow with time, unless the clock was set back. The old events therefore usually have the
-        // smallest ids, and the search is short. In any case the search runs in a read, and other writers do
-        // not wait for it.
+        // smallest ids, so they are found fast. The search is a read, so other writers never wait for it.
         let old: Vec<i64> = self
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
@@ -72,8 +72,8 @@ impl Store {
         .await
     }
 
-    /// Deletes some of the served comments that were recorded before the given time. Returns the number of
-    /// deleted rows, or 0 if there are no more such comments.
+    /// Deletes a batch of the served comments that were recorded before the given time. Returns the number of
+    /// deleted rows, which is 0 if no such comment is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -88,8 +88,8 @@ impl Store {
         .await
     }
 
-    /// Deletes some of the slots that are held because their pull request is closed, and that have no history
-    /// any more. Returns the number of deleted slots, or 0 if there are no more such slots.
+    /// Deletes a batch of slots that are held because of a closed pull request and have no history left.
+    /// Returns the number of deleted slots, which is 0 if no such slot is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// Returns those of the given keys that have no history any more.
+/// Returns the given keys without any history, at most `BATCH` of them.
 fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =
@@ -152,9 +152,9 @@ fn delete_old_reviews(
             ))
         })?
         .collect::<Result<_, _>>()?;
-    // Runs before the newest published run are no longer needed. If no run was published, runs before the
-    // newest run are no longer needed. A run that never ended is deleted together with the next run that
-    // ended.
+    // Runs before the newest published run of a key are no longer needed. If no run of the key was published,
+    // runs before its newest run are no longer needed. A run without an end is deleted together with the next
+    // run that has ended.
     let sql = "DELETE FROM run WHERE key = ?1 AND loop = 'review' AND token <= ?2 AND began < ?3
                AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
                                     (SELECT max(token) FROM run WHERE key = ?1 AND loop = 'review'))";

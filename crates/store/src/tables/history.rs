@@ -104,8 +104,8 @@ impl Store {
         .await
     }
 
-    /// Finds the key of a pull request by the URL of its page or of a page below, or by its name
-    /// `owner/name#7`. Case is ignored. If two keys have had the name, returns the key whose description was
+    /// Finds the key of a pull request by its name `owner/name#7`, by the URL of its page, or by a URL below
+    /// that page. Case is ignored. If two keys have had the name, returns the key whose description was
     /// stored last.
     ///
     /// # Errors
@@ -133,13 +133,13 @@ impl Store {
     }
 }
 
-/// Returns the stored names and URLs that a user's text may mean, best match first. For a URL, the values are
-/// the URL itself and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name, the value is
-/// the name without spaces.
+/// Returns the stored names and URLs to which a user's text may refer. The best match is first. For a URL,
+/// the values are the URL itself and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name,
+/// the value is the name without spaces.
 fn candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
         let name: String = text.split_whitespace().collect();
-        // Users write `owner/name/7` in shells where `#` begins a comment.
+        // Users write `owner/name/7` in shells where `#` starts a comment.
         let other = match name.split('/').collect::<Vec<_>>().as_slice() {
             [owner, repository, number] if number.parse::<u64>().is_ok() => {
                 Some(format!("{owner}/{repository}#{number}"))
@@ -168,7 +168,7 @@ fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     })
 }
 
-/// Adds events to the history, and deletes a key's oldest events if the key has more than `EVENTS_KEPT`.
+/// Adds events to the history. If a key then has more than `EVENTS_KEPT` events, deletes its oldest events.
 pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
@@ -197,14 +197,14 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     Ok(())
 }
 
-/// Stores the descriptions of keys, which contain their readable names. A description that is already stored
-/// causes no write, because each sweep describes every pull request that it lists.
+/// Stores the descriptions of keys. A description contains the key's display name. An unchanged description
+/// is not written again, because each sweep describes every pull request that it lists.
 pub(super) fn store_descriptions<'a>(
     connection: &SqlTransaction,
     descriptions: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
 ) -> Result<(), StoreFault> {
-    // If a key has several descriptions, the last one is stored. If that description has no head, the head of
-    // an earlier description is stored.
+    // If `descriptions` contains a key several times, the last description is stored. If the last description
+    // has no head, the head of the previous description of that key is stored.
     let mut new: BTreeMap<&SlotKey, SlotDescription> = BTreeMap::new();
     for (key, described) in descriptions {
         let SlotDescription { name, url, head } = described;
@@ -240,8 +240,8 @@ pub(super) fn store_descriptions<'a>(
         connection.sql(&hear).execute([&rows])?;
     }
     if !named.is_empty() {
-        // The rows are deleted and inserted again, so they get the greatest ids. The row with the greatest id
-        // counts as the latest row with its name.
+        // The rows are deleted and inserted again, so they get the greatest ids. Of several rows with the
+        // same name, the row with the greatest id counts as the newest.
         let (rows, given) = encode_rows(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
@@ -255,9 +255,9 @@ pub(super) fn store_descriptions<'a>(
     Ok(())
 }
 
-/// Encodes rows as one text. Returns the text, and a table expression from which a statement selects the rows
-/// as `value`. In that expression, `?1` is the text. One statement, and thus one round trip to a server, can
-/// then write any number of rows.
+/// Encodes rows as one text, so that one statement can write any number of rows. Returns the text, and a
+/// table expression whose column `value` contains the rows. In that expression, `?1` is the text. A server
+/// then needs only one round trip.
 fn encode_rows(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
@@ -272,7 +272,7 @@ fn replace_nul_chars(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Returns the descriptions of these keys, which contain their readable names.
+/// Returns the descriptions of these keys. A description contains the key's display name.
 pub(super) fn find_descriptions(
     connection: &SqlTransaction,
     keys: &[SlotKey],
@@ -303,7 +303,7 @@ fn parse_description(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
     Ok(SlotDescription { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }
 
-/// Converts a limit to SQL's integer type.
+/// Converts a limit to the integer type of SQL.
 pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

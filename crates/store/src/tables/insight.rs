@@ -1,6 +1,6 @@
 //! Counts the content of a store for metrics: the number of slots in each state, the wait of the oldest due
-//! slot, and the number of waiting notices. Every query uses an index whose size depends on the present work,
-//! and never on history.
+//! slot, and the number of waiting notices. Every query uses an index whose size depends on the pending work,
+//! not on the length of the history.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,17 +25,17 @@ pub struct StoreStatistics {
     pub oldest_due: Option<Duration>,
     /// Number of notices that are still to be sent.
     pub untold: u64,
-    /// For each kind of budget level in the current periods, the largest spent fraction of a limit, in
-    /// thousandths.
+    /// For each kind of budget level, the largest spent fraction of a limit, in thousandths. Only levels of
+    /// the current periods are included.
     pub budgets: Vec<(BudgetLevelKind, u64)>,
-    /// Number of slots with an unreadable row. Such slots are ignored everywhere until a user drops them.
+    /// Number of slots with an unreadable row. Every function ignores these slots until a user deletes them.
     pub unreadable: u64,
-    /// The size of the file and of its write-ahead log, in bytes.
+    /// The size in bytes of the database. For an SQLite file, this includes the write-ahead log.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Measures every transaction from now on. Only the first call has an effect.
+    /// Starts to measure every transaction that writes. Only the first call has an effect.
     pub fn enable_write_metrics(&self, meter: WriteMetrics) {
         let _ = self.0.watch.meter.set(meter);
     }
@@ -92,7 +92,7 @@ impl Store {
         .await
     }
 
-    /// Returns the keys of the slots that cannot be read, each with the fault, ordered by key.
+    /// Returns the keys of all unreadable slots, each with the fault, ordered by key.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -101,7 +101,7 @@ impl Store {
         Ok(self.list_slots_and_faults().await?.1)
     }
 
-    /// Deletes a slot that cannot be read. Returns false if the slot can be read, or does not exist.
+    /// Deletes an unreadable slot. Returns false if the slot is readable or does not exist.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -123,8 +123,7 @@ impl Store {
     }
 }
 
-/// Counts the reported slots that still cannot be read, because another process may have dropped some of
-/// them.
+/// Counts the reported slots that are still unreadable. Another process may have deleted some of them.
 fn count_still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
@@ -132,7 +131,7 @@ fn count_still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> 
     watch.retain_unreadable(is) as u64
 }
 
-/// Returns the size in bytes of the database, including the log of writes.
+/// Returns the size of the database in bytes. For an SQLite file, this includes the write-ahead log.
 fn database_size(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
     let Some(file) = file else {
         return connection
@@ -150,8 +149,8 @@ fn slot_counts(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>
     connection.sql(sql).query((), |row| Ok(split_state_count(row.text(0), row.get(1)?)))?.collect()
 }
 
-/// Returns how long the first waiting slot has been due. Leased and idle slots before the first waiting slot
-/// are skipped, because the next one or two passes change their state.
+/// Returns how long the oldest waiting slot has been due. Leased and idle slots are skipped, because the
+/// scheduler changes their state in its next one or two passes.
 fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().choose("INDEXED BY slot_wakes", "");
     let sql = format!(

@@ -1,5 +1,6 @@
-//! The ledger: budget levels, each with its reserved and its spent sum. Every call is one transaction over
-//! all levels of a run's budget, so processes that share the store cannot exceed a limit together.
+//! The ledger: budget levels, each with its reserved and its spent sum. Every operation is one transaction
+//! over all levels of a run's budget. Processes that share the store therefore cannot exceed a limit
+//! together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,11 +21,11 @@ use super::operations::notice;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
-/// Largest number of rows that one write deletes. The limit bounds the time for which other writers wait.
+/// Largest number of rows that one write deletes. The limit bounds how long other writers must wait.
 const BATCH: i64 = 256;
 
-/// Time in milliseconds for which the cost of a pull request is kept after its last call. Without this cost,
-/// an open pull request would start again with a full budget.
+/// Time in milliseconds for which the budget level of a pull request is kept after its last use. Without this
+/// level, an open pull request would again have its full budget.
 const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[async_trait]
@@ -72,7 +73,8 @@ impl Ledger for Store {
 }
 
 impl Store {
-    /// Returns the budget usage of all reviews of a slot, one item for each head, and of the given runs.
+    /// Returns the budget usage of all reviews of a slot and of the given runs. There is one entry for each
+    /// reviewed head.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -99,10 +101,10 @@ impl Store {
         .await
     }
 
-    /// Deletes some settled reservations that expired before the given time, and some unused levels. A level
-    /// is unused if its period is over and it was last used before that time. Levels of pull requests are
-    /// deleted only after `PULL_KEPT`. Returns the number of deleted rows, or 0 if there are no more such
-    /// rows.
+    /// Deletes a batch of settled reservations that expired before the given time, and of unused levels. A
+    /// level is unused if its period is over, and if its last use was before the given time. A level of a
+    /// pull request is deleted only if its last use was also more than `PULL_KEPT` ago. Returns the number of
+    /// deleted rows, which is 0 if no such row is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -144,7 +146,7 @@ pub struct KeySpend {
 }
 
 impl Store {
-    /// Returns the cost of calls that ended since the given time, by key and loop.
+    /// Returns the cost of the calls since the given time, by key and loop.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -152,8 +154,8 @@ impl Store {
     pub async fn spent_since(&self, since: UnixMillis) -> Result<Vec<KeySpend>, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            // The level of a specialist's run is not summed, because the level of its review includes that
-            // cost.
+            // The level of a specialist's run is left out, because the level of the review already includes
+            // its cost.
             let sql = "SELECT coalesce(run.key, level.key),
                               CASE level.kind WHEN 'review' THEN 'review' ELSE coalesce(run.loop, '') END,
                               CAST(sum(coalesce(paid.cost, paid.amount)) AS BIGINT)
@@ -245,8 +247,8 @@ fn settle_reservation(
     settle_reservation_once(connection, &kept, cost, basis, now)
 }
 
-/// Settles a reservation, unless it is already settled with an equal or better basis. Returns the recorded
-/// cost.
+/// Settles a reservation. Does nothing if the reservation is already settled on an equal or better basis.
+/// Returns the recorded cost.
 fn settle_reservation_once(
     connection: &SqlTransaction,
     reservation: &StoredReservation,
@@ -285,8 +287,8 @@ fn settle_reservation_once(
     Ok(cost)
 }
 
-/// Settles expired reservations at their full amount, because their owner has exited and the provider may
-/// have completed the call.
+/// Settles expired reservations at their full amount. Their owner has exited, and the provider may
+/// nevertheless have charged for the call.
 fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
     let dead: Vec<StoredReservation> =
@@ -301,8 +303,8 @@ fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> 
 
 fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
-    // In the table, either both `cost` and `known` have a value, or both are null. The column `known`
-    // contains only the two words of `CostBasis`.
+    // In a row, `cost` and `known` are either both null or both not null. `known` contains only one of the
+    // two names of a `CostBasis`.
     let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
     Ok(StoredReservation {
         id: row.get(0)?,
@@ -318,7 +320,8 @@ fn cost_basis_word(basis: CostBasis) -> &'static str {
     }
 }
 
-/// Returns the usage of a level. Its limit is the given limit plus the amount by which people have raised it.
+/// Returns the usage of a level. The returned limit is the limit of `level` plus all amounts by which people
+/// have raised it.
 fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
@@ -338,7 +341,7 @@ fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelR
     })
 }
 
-/// Raises the limit of a level by its configured limit.
+/// Raises the limit of a level by the level's configured limit.
 pub(super) fn raise_allowance(
     connection: &SqlTransaction,
     level: &BudgetLevel,
@@ -391,8 +394,9 @@ fn write_level(
         .single_row((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
 }
 
-/// Returns the levels of the current day and month, and the levels without a period that have reservations or
-/// were used today. The widest kinds of levels come first.
+/// Returns the levels of the current day and month. Levels without a period are included if they have
+/// reservations or were used today. Levels of wider kinds are first, such as the whole month before a team's
+/// month.
 fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
                WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
@@ -416,8 +420,8 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
     Ok(levels)
 }
 
-/// Returns the largest spent fraction of a limit, in thousandths, for each kind of level in the current day
-/// or month.
+/// Returns the largest spent fraction of a limit, in thousandths, for each kind of level. Only levels of the
+/// current day or month are included.
 pub(super) fn greatest_used_fractions(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -444,7 +448,7 @@ fn subtract_saturating(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_sub(part.0))
 }
 
-/// Converts a sum to the stored type, which can hold every sum of money in this program.
+/// Converts an amount to the stored type, which is large enough for every amount in this program.
 fn stored_amount(money: MicroUsd) -> i64 {
     i64::try_from(money.0).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 //! Marks slots for events. A webhook is acknowledged after its slots are marked. One transaction reads the
-//! slots and writes the slots, names and history, so no other write can come between. The core decides how a
-//! slot changes.
+//! slots, and writes the slots, names and history. No other write can therefore occur in between. The core
+//! decides how a slot changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use super::{history, operations, slots};
 use crate::fault::StoreFault;
 
-/// Marks slots; reads and writes each row at most once. `halted` decides whether slots are marked while a
+/// Marks slots. Reads and writes each row at most once. `halted` decides whether slots are marked while a
 /// kill switch is on for them.
 pub(super) fn mark_slots(
     connection: &SqlTransaction,
@@ -50,11 +50,11 @@ pub(super) fn mark_slots(
     Ok(mark_outcome(refused))
 }
 
-/// Number of attempts to mark slots that another process changes at the same time.
+/// Number of attempts to mark slots that other processes change at the same time.
 const TRIES: u32 = 32;
 
-/// Marks slots that are kept in Valkey. A slot is written only if its version is still the version that was
-/// read. Otherwise the core decides again for the changed slot. Names and history are written separately,
+/// Marks slots that are kept in Valkey. A slot is written only if its version has not changed since the read.
+/// If it has changed, the core decides again with the new state. Names and history are written separately,
 /// before the acknowledgement.
 pub(super) async fn mark_valkey_slots(
     store: &Store,
@@ -107,7 +107,7 @@ pub(super) async fn mark_valkey_slots(
     )))
 }
 
-/// Adds the repositories of refused marks to the switches that refused the marks.
+/// Adds the repositories of refused marks to the kill switches that are on for their names.
 fn record_refused_names(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -118,13 +118,13 @@ fn record_refused_names(
     operations::switch::add_repositories_to_switches(connection, heard)
 }
 
-/// Returns the `owner/name` of a mark's repository; empty if the name is not known.
+/// Returns the name `owner/name` of a mark's repository. Returns an empty text if the name is not known.
 fn repository_name(mark: &SlotMark) -> &str {
     mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
-/// Returns the keys that must not be marked, because the global switch or the switch of their repository is
-/// on. The repository's switch is found by the key or by the name.
+/// Returns the keys that must not be marked because a kill switch is on for them. A repository's kill switch
+/// is found by the repository's key or name.
 fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
         HaltPolicy::Mark => BTreeSet::new(),
@@ -148,7 +148,7 @@ fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
     marks.iter().map(|mark| mark.key.clone()).collect()
 }
 
-/// Groups the marks by key, without the refused marks.
+/// Groups the marks by key, without the marks of refused keys.
 fn group_by_key<'a>(
     marks: &'a [SlotMark],
     refused_keys: &BTreeSet<SlotKey>,
@@ -160,7 +160,7 @@ fn group_by_key<'a>(
     by_key
 }
 
-/// Applies the marked events to a slot. Returns the changed slot, and the lines of history.
+/// Applies the marked events to a slot. Returns the changed slot, and the entries for the history.
 fn apply_marks(
     mut slot: Slot,
     marks: &[&SlotMark],
@@ -182,7 +182,7 @@ fn apply_marks(
     (slot, events)
 }
 
-/// Writes the names of the marked slots, and the lines of history.
+/// Writes the names of the marked slots, and the entries of the history.
 fn record_marked(
     connection: &SqlTransaction,
     marks: &[SlotMark],

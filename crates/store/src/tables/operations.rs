@@ -23,15 +23,15 @@ use crate::valkey::ValkeyServer;
 impl OperatorStore for Store {
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.valkey_server() else { return self.read(switch::read).await };
-        // The records are read after the keys in Valkey, so the records are at least as new as these keys. If
-        // a command turns the switch between the two reads, the old value in Valkey therefore does not undo
-        // it.
+        // The records are read after the keys in Valkey, so the records are at least as recent. If a command
+        // turns the switch between the two reads, its change is therefore not undone by the old value in
+        // Valkey.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.global_switch.engagement().is_some();
         match mirror.manual_state() {
-            // A switch that was set by hand takes effect immediately, and is recorded like any other change
-            // of the switch.
+            // A person may turn the switch directly in Valkey. Such a change takes effect immediately, and is
+            // recorded like any other change.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set manually at Valkey".to_owned());
                 let turn = if by_hand {
@@ -39,8 +39,8 @@ impl OperatorStore for Store {
                 } else {
                     SwitchRequest::TurnOff
                 };
-                // The switch is turned only if it still has the state that was read. A command that turned
-                // the switch after the read is therefore not undone.
+                // The switch in the records is changed only if it still has the state that was read. The
+                // change of a command after that read is therefore not undone.
                 let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.global_switch)).await?;
                 box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { global_switch: after, ..kept });
@@ -61,9 +61,9 @@ impl OperatorStore for Store {
         if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
         {
-            // If a person set the switch by hand before, that change is recorded first. Otherwise another
-            // process could record it later, and undo this command. If the switch cannot be read, the command
-            // takes effect nevertheless.
+            // If a person has turned the switch in Valkey, that change is recorded before this one. Otherwise
+            // another process could record it later, and undo this command. This command also takes effect if
+            // the switch cannot be read.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
         let turned = self.turn_stored_switch(turn, operator, None).await?;
@@ -116,7 +116,7 @@ impl OperatorStore for Store {
     }
 }
 
-/// Writes the changed switches, with the entry in the audit log and the notice.
+/// Writes the changed kill switches, an entry in the audit log, and a notice.
 fn store_switches(
     connection: &SqlTransaction,
     before: &KillSwitches,
@@ -129,15 +129,15 @@ fn store_switches(
     Ok(turned.switch)
 }
 
-/// The actor in the audit log for a switch that was set by hand.
+/// The actor in the audit log for a kill switch that was turned directly in Valkey.
 const BY_HAND: &str = "bot:killswitch:enabled";
 
-/// Number of unsent notices that are read to find notices that may be sent.
+/// Largest number of unsent notices among which the sendable notices are searched.
 const MAX_NOTICE_CANDIDATES: usize = 1_024;
 
 impl Store {
-    /// Turns the switch in the records. If `from` is given, turns the switch only if its present state is
-    /// `from`.
+    /// Turns the global kill switch in the records. If `from` is given, turns the switch only if its state in
+    /// the records equals `from`.
     async fn turn_stored_switch(
         &self,
         request: &SwitchRequest,
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Turns the switch of the repository with this name, as [`OperatorStore::turn_switch`] turns the global
-    /// switch. Returns all switches before and after.
+    /// switch. Returns the state of all switches before and after the change.
     ///
     /// # Errors
     /// [`StoreError`] if the switch cannot be written.
@@ -191,7 +191,8 @@ impl Store {
         .await
     }
 
-    /// Returns the notices that may be sent: a notice about a parked slot waits until the slot is parked.
+    /// Returns the notices that may be sent now. A notice about a parked slot may be sent only after the slot
+    /// is parked.
     async fn sendable_notices(
         &self,
         valkey: &ValkeyServer,

@@ -1,4 +1,4 @@
-//! The outcome records that `truing report` shows: totals by day, kind and reason, and the last records.
+//! The outcomes of runs for `truing report`: totals by day, kind and reason.
 
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::money::MicroUsd;
@@ -8,12 +8,12 @@ use truing_core::sync::job::UnreportedCost;
 
 use crate::store::Store;
 
-/// The runs that ended on one day with the same outcome and reason, in numbers.
+/// The number, duration and cost of the runs that ended on one day with the same outcome and reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunEndCount {
     /// The UTC day, in days since 1970.
     pub day: i64,
-    /// The word of the outcome's kind.
+    /// The name of the outcome's kind.
     pub kind: String,
     /// The reason; empty if the kind needs no reason.
     pub reason: String,
@@ -23,7 +23,7 @@ pub struct RunEndCount {
     pub ms: u64,
     /// Total cost of these runs, in micro-dollars.
     pub cost: u64,
-    /// True for reviews on a user's machine, false for reviews by the service.
+    /// True for local reviews by users, false for reviews by the service.
     pub is_local: bool,
 }
 
@@ -40,8 +40,8 @@ impl Store {
         since: UnixMillis,
     ) -> Result<Vec<RunEndCount>, StoreError> {
         self.read(move |connection| {
-            // The query reads no record. It uses only two indexes: one for all runs, and one for the runs
-            // that are left out.
+            // The query does not read the records. The query uses only two indexes: the index of all ended
+            // runs, and the index of runs with a damaged record.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT),
@@ -90,9 +90,9 @@ impl Store {
         .await
     }
 
-    /// Returns the cost, since the given time, of served and local reviews that is in no record. A review has
-    /// no record if none was requested, or if it did not reach its end. A call belongs to the time at which
-    /// its reservation expires. An unsettled call counts in full after its reservation has expired.
+    /// Returns the cost of served and local reviews since the given time that is in no record. A review has
+    /// no record if none was requested, or if it was stopped before its end. The time of a call is the time
+    /// at which its reservation expires. An unsettled call counts in full after its reservation has expired.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -110,14 +110,14 @@ impl Store {
         self.unrecorded_cost_on_levels(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
-    /// Returns the unrecorded cost of reviews on the levels that a condition selects.
+    /// Returns the unrecorded cost of reviews on the budget levels that match `levels`.
     async fn unrecorded_cost_on_levels(
         &self,
         since: UnixMillis,
         levels: &str,
     ) -> Result<MicroUsd, StoreError> {
-        // Only few calls belong to runs without a record, so the levels are looked up last, for these calls
-        // only.
+        // Only a few calls belong to runs without a record. The levels are therefore joined last, and only
+        // for these calls.
         let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
                            UNION ALL SELECT id, run, amount, expires FROM reservation
@@ -132,8 +132,8 @@ impl Store {
         self.sum_costs_since(since, sql).await
     }
 
-    /// Returns the unrecorded cost of converge runs and audits. The cost of a run is unrecorded while the run
-    /// continues, if the run was killed, or if a call was settled after the run's end.
+    /// Returns the unrecorded cost of converge runs and audits. The cost of a run is unrecorded in three
+    /// cases: the run continues, the run was killed, or a call was settled after the run's end.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -163,8 +163,8 @@ impl Store {
         .await
     }
 
-    /// Returns the cost of a job's runs that is in no record yet, because the runs were stopped or killed, or
-    /// are still running.
+    /// Returns the cost of a job's runs that is in no record yet. These runs were stopped or killed, or still
+    /// continue.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

@@ -5,30 +5,29 @@ use truing_core::port::StoreError;
 
 use crate::store::Store;
 
-/// The number of findings of one repository, rule, model and status.
+/// The number of findings with the same repository, rule, source, status and model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FindingCount {
-    /// The keys of the repository's pull requests without their numbers (`pr/github/1/`), or the key of local
+    /// The common prefix of the keys of the repository's pull requests (`pr/github/1/`), or the key of local
     /// reviews.
     pub repository: String,
     /// The rule that found the findings.
     pub rule: String,
-    /// The word for the findings' source: `rule`, `tool` or `agent`.
+    /// The source of the findings: `rule`, `tool` or `agent`.
     pub source: String,
-    /// The word for the findings' present status.
+    /// The name of the findings' present status.
     pub status: String,
-    /// For findings with the source `agent`: the model of the key's newest review that used a model.
+    /// For findings of the source `agent`, the model of the newest review with a model on the same key.
     pub model: Option<String>,
     /// Number of the findings.
     pub findings: u64,
-    /// Number of these findings that have a comment, or had a comment that a user deleted.
+    /// Number of findings with a comment, even if a user has deleted the comment since.
     pub posted: u64,
 }
 
 impl Store {
-    /// Counts stored findings by their present status. Only keys (pull requests or local reviews) whose
-    /// review ended since the given time are counted, with all their findings. Findings with a damaged row
-    /// are left out.
+    /// Counts stored findings by their present status. Counts all findings of every key (a pull request or
+    /// local reviews) on which a review ended since the given time. Findings with a damaged row are left out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -81,9 +80,9 @@ impl Store {
         .await
     }
 
-    /// Returns the time from the beginning of a head's first review to the call that posted its first
-    /// comment, for each head. The times are in milliseconds, in ascending order. Includes only heads that
-    /// have a comment and whose first review began since the given time.
+    /// For each head, returns the time from the start of the head's first review to the request that posted
+    /// the first comment. The times are in milliseconds, in ascending order. Includes only heads with a
+    /// comment whose first review began at or after `since`.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

@@ -1,6 +1,6 @@
 //! Runs of every loop, with one row for each run. [`reviews`], [`converges`] and [`jobs`] decide whether a
-//! run may write; [`desired`] keeps the comments that a review should show; [`last`] finds the settled
-//! revision.
+//! run may write. [`desired`] contains the comments that a review should show. `review_progress` finds the
+//! settled revision.
 
 mod converges;
 mod desired;
@@ -48,8 +48,8 @@ impl Store {
         self.read(move |connection| reviews::run_cost(connection, &run)).await
     }
 
-    /// Records the end of a review without a slot that stopped before it recorded its end. Does so only if
-    /// the review failed or has a cost. Returns the cost.
+    /// Records the end of a review without a slot, if the review stopped before it recorded its end. Does
+    /// nothing if the review neither failed nor has a cost. Returns the cost.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -70,8 +70,8 @@ impl Store {
         .await
     }
 
-    /// Records that the head of the key's newest review is skipped, for this reason. Does nothing if a run
-    /// has settled that revision.
+    /// Records that the head of the key's newest review is skipped for the reason `reason`. Does nothing if a
+    /// run has settled that revision.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -82,8 +82,9 @@ impl Store {
         self.write(move |connection| reviews::skip_newest_revision(connection, &run, &reason, now)).await
     }
 
-    /// Returns a loop's run records that were written since the given time, of one key or of all keys, newest
-    /// first. A converge run may still be running. Unreadable records are left out and logged.
+    /// Returns the records of a loop's runs that were written since the given time, newest first. `slot_key`
+    /// limits the result to one key. A returned converge run may not have ended. Unreadable records are left
+    /// out and logged.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -95,8 +96,8 @@ impl Store {
     ) -> Result<Vec<RunRecord<D>>, StoreError> {
         let slot_key = slot_key.map(|key| key.as_str().to_owned());
         self.read(move |connection| {
-            // If a key is given, the condition lets the query use the index by key, because a server runs
-            // this query frequently.
+            // The condition on a given key lets the query use the index by key. A server runs this query
+            // frequently.
             let key = if slot_key.is_some() { "key = ?2" } else { "?2 = ''" };
             let sql = format!(
                 "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}

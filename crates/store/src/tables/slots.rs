@@ -1,4 +1,4 @@
-//! The slots: compare-and-swap by version, and the index that finds the due slots.
+//! The slots: compare-and-swap by version, and an index by wake time to find the due slots.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ impl SlotStore for Store {
         self.read(move |connection| {
             let mut slots = Vec::new();
             let mut after = (i64::MIN, String::new());
-            // More windows are read until there are enough readable slots, so unreadable rows do not displace
-            // readable rows.
+            // If a window contains unreadable rows, further windows are read, until there are enough readable
+            // slots.
             while slots.len() < limit {
                 let window = due_keys_after(connection, now, &after)?;
                 let is_last = window.len() < WINDOW;
@@ -98,8 +98,8 @@ impl SlotStore for Store {
     }
 
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError> {
-        // A command that leases slots beside a server waits until this function returns. Its leases are
-        // therefore not among the returned leases, and have other tokens.
+        // While this function runs, no command can lease a slot beside the server. Leases of commands are
+        // therefore not among the returned leases, and get other tokens later.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) =
             lock::lock_out_commands(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
@@ -193,15 +193,15 @@ impl SlotStore for Store {
     async fn check_writable(&self) -> Result<(), StoreError> {
         if let Some(valkey) = self.valkey_server() {
             box_future(|| valkey.check_writable()).await?;
-            // A server that accepts no writes refuses this statement, although the statement changes nothing.
+            // The statement changes nothing, but a server that accepts no writes refuses it.
             let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
             };
             return self.append(nothing).await;
         }
         self.write(|connection| {
-            // SQLite does not write a row that stays the same, but it writes the schema version even if the
-            // value stays the same.
+            // SQLite does not write an unchanged row. It does write the schema version, even if the value is
+            // unchanged.
             let form: i64 = connection.sql("PRAGMA user_version").single_row((), |row| row.get(0))?;
             connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
         })
@@ -210,8 +210,7 @@ impl SlotStore for Store {
 }
 
 impl Store {
-    /// Ensures that all tokens and versions that are issued from now on are greater than this token, which
-    /// the records have accepted.
+    /// Ensures that all later tokens and versions are greater than `token`, which the records have accepted.
     pub(super) async fn accept_token(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.valkey_server() {
             Some(valkey) => box_future(|| valkey.raise_counter_if_needed(token.0)).await,
@@ -219,7 +218,7 @@ impl Store {
         }
     }
 
-    /// Returns every readable slot, ordered by key. [`Store::unreadable_slots`] returns the other slots.
+    /// Returns every readable slot, ordered by key. For unreadable slots, see [`Store::unreadable_slots`].
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -236,7 +235,8 @@ impl Store {
         .await
     }
 
-    /// Returns every readable slot, and the key and the fault of every unreadable slot, ordered by key.
+    /// Returns every readable slot. For every unreadable slot, returns the key and the fault. Both lists are
+    /// ordered by key.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -265,8 +265,8 @@ impl Store {
     }
 }
 
-/// Returns the keys and wake times of due slots after the given position, the oldest first. The query reads
-/// only the index.
+/// Returns the keys and wake times of the due slots after the position `after`, oldest first. The query reads
+/// only the index by wake time.
 fn due_keys_after(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -286,7 +286,7 @@ pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, St
     Ok(find.first_row([key.as_str()], parse_slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
-/// Returns every slot whose key begins with `prefix`, which ends in `/`, ordered by key.
+/// Returns every slot whose key begins with `prefix`, ordered by key. `prefix` must end in `/`.
 pub(super) fn slots_with_prefix(
     connection: &SqlTransaction,
     prefix: &str,
@@ -296,7 +296,8 @@ pub(super) fn slots_with_prefix(
     query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), watch)
 }
 
-/// Returns the slots of the readable rows. An unreadable row must not make the whole query fail.
+/// Returns the slots of all readable rows. An unreadable row is reported, and does not make the whole query
+/// fail.
 fn query_readable(
     connection: &SqlTransaction,
     sql: &str,
@@ -329,7 +330,7 @@ pub(super) fn swap(
     write_slot(connection, slot).map(Ok)
 }
 
-/// Writes one slot unconditionally; returns its new version.
+/// Writes a slot without a check of its version. Returns the new version.
 pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
     if slot.is_deletable() {
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
@@ -340,7 +341,7 @@ pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<
     Ok(slot.version)
 }
 
-/// Writes the row of a slot, and keeps the slot's version.
+/// Writes the row of a slot. The slot's version is not changed.
 pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
     connection
         .sql(
@@ -371,7 +372,7 @@ pub(super) fn next_numbers(
     count: usize,
 ) -> Result<RangeInclusive<u64>, StoreFault> {
     let count = count as u64;
-    // The statement has no `RETURNING`, because SQLite would materialise the returned rows each time.
+    // The statement has no `RETURNING` clause, because SQLite would materialise the returned rows.
     connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
     let last: u64 = connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?;
     Ok(last + 1 - count..=last)
@@ -382,20 +383,20 @@ pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, St
     next_number(connection).map(FencingToken)
 }
 
-/// Raises the counter to at least `number`, so that the next number is greater.
+/// Raises the counter to at least `number`, so that later tokens and versions are greater.
 pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
-    // The counter of the other engine is in Valkey ([`Store::accept_token`]).
+    // With PostgreSQL, the counter is in Valkey ([`Store::accept_token`]).
     if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }
-    // The limit is one below SQLite's greatest number, so that a greater number can still follow.
+    // The limit is one less than SQLite's greatest integer, so that the counter can still be increased.
     let number = number.min(i64::MAX as u64 - 1);
     connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;
     Ok(())
 }
 
-/// Returns up to `limit` slots after the given key, ordered by key. For an unreadable slot, returns its
-/// fault.
+/// Returns at most `limit` slots after the given key, ordered by key. Returns the fault in place of an
+/// unreadable slot.
 pub(crate) fn page_of_slots(
     connection: &SqlTransaction,
     after: Option<&str>,
@@ -411,8 +412,8 @@ pub(crate) fn page_of_slots(
     rows.collect()
 }
 
-/// Writes slots with the versions that they have in another store. Afterwards, the counter is at least as
-/// great as each of these versions.
+/// Writes slots with their versions from another store. Afterwards, the counter is at least as great as each
+/// of these versions.
 pub(crate) fn write_versioned_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
         upsert_slot(connection, slot)?;

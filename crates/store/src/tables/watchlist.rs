@@ -1,4 +1,4 @@
-//! Repositories, and the commands in their comments.
+//! The repositories, and the requests in their comments, check buttons and labels.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,8 +123,8 @@ impl SweepStore for Store {
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
-            // The result takes turns between repositories, because a repository whose commands have to wait
-            // must not fill the whole result.
+            // The result alternates between repositories. Otherwise a repository whose commands must wait
+            // could fill the whole result.
             let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
                            (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS \
                  label
@@ -166,9 +166,9 @@ impl SweepStore for Store {
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.valkey_server().is_some();
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
-            // The slot is written first, with the request's name as idempotency key, so the write happens
-            // only once. If the process exits before the other writes, a later process finds the changed
-            // slot, and writes the rest.
+            // The slot is written first. The request's name is the idempotency key, so the slot is written
+            // only once. If the process exits before the other writes, a later process finds the slot already
+            // changed, and does the other writes.
             let name = request_name(user_request);
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
@@ -216,7 +216,7 @@ impl SweepStore for Store {
                     connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
                 RequestOrigin::Label { name } => {
-                    // If the label was set again later, that is another request, which is not deleted.
+                    // If the label was set again later, that is a separate request, which is kept.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
                     let row = (forge, repository, number, name, user_request.noticed_at.0);
@@ -229,8 +229,8 @@ impl SweepStore for Store {
     }
 }
 
-/// Returns true if a comment is not served yet. If another process has served the comment, that process has
-/// already raised the budget limit.
+/// Returns true if the comment of a request is not served yet. For other requests, always returns true. If
+/// another process has served the comment, it has also raised the budget limit.
 fn is_unserved(connection: &SqlTransaction, request: &UserRequest) -> Result<bool, StoreFault> {
     let RequestOrigin::Comment { kind, id } = &request.origin else { return Ok(true) };
     let PrId { forge, repository, .. } = &request.pr;
@@ -285,8 +285,8 @@ fn repositories(
             ))
         })?
         .collect::<Result<_, StoreFault>>()?;
-    // The loop jumps from the first pull request of a repository to that of the next repository, so it needs
-    // one query for each repository.
+    // The loop needs one query for each repository, because it skips from a repository's first pull request
+    // to the next repository.
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
     let all = format!("pr/{forge}/");
@@ -317,8 +317,8 @@ fn store_repositories(
     connection: &SqlTransaction,
     repositories: &[KnownRepository],
 ) -> Result<(), StoreFault> {
-    // A change of only the case must also be stored, so the names are compared with case. In SQLite,
-    // comparisons of this column would otherwise ignore case.
+    // A change of only the letter case must be stored, too. The names are therefore compared with case.
+    // Without the collation, SQLite would ignore case in comparisons of this column.
     let exactly = connection.dialect().choose("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
         "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

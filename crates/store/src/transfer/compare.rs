@@ -1,5 +1,5 @@
-//! Compares two stores part by part. The rows of both stores are read in the order of their keys, counted,
-//! and compared after conversion to a common format.
+//! Compares two stores, one part at a time. The rows of both stores are read in the order of their keys,
+//! counted, and compared after conversion to a common format.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,8 @@ use super::progress::StorePart;
 use super::row::{self, UnfitValue};
 use super::{page, slots};
 
-/// Compares part by part, and stops at the first difference. Returns none if there is a difference.
+/// Compares the parts of two stores, and stops at the first difference. Returns none if there is a
+/// difference.
 pub(super) async fn compare_until_difference(
     one: &Store,
     other: &Store,
@@ -40,8 +41,8 @@ pub(super) async fn compare_all(one: &Store, other: &Store) -> Result<Vec<TableC
 }
 
 async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableComparison, TransferError> {
-    // If one of the stores uses PostgreSQL, zero characters are replaced before texts are compared, because
-    // PostgreSQL cannot store them.
+    // If either store uses PostgreSQL, zero characters are replaced before the comparison, because PostgreSQL
+    // cannot store them.
     let replace = is_postgres(one) || is_postgres(other);
     let (mut left, mut right) =
         (StorePartRows::new(one, part, replace), StorePartRows::new(other, part, replace));
@@ -60,7 +61,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
     Ok(TableComparison { table: part.name(), rows, first_difference: first })
 }
 
-/// Of two rows that differ, describes the row with the smaller key.
+/// Describes the first of two different rows. If their keys differ, that is the row with the smaller key.
 fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
@@ -143,7 +144,8 @@ impl<'a> StorePartRows<'a> {
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
         self.limit = page::next_limit(limit, &rows);
-        // The key is taken before zero characters are replaced, because the engine continues from this key.
+        // The key is saved before zero characters are replaced, because the next page begins after the stored
+        // key.
         self.last_key = rows.last().map(|row| table.row_key(row).to_vec());
         for mut row in rows {
             if let Some(misfit) = row::find_unfit_value(table, &row, None) {
@@ -158,7 +160,7 @@ impl<'a> StorePartRows<'a> {
     }
 }
 
-/// Makes the error that names a row with a value that cannot be transferred.
+/// Creates the error for a value that cannot be transferred. The error names the row.
 pub(super) fn unfit_value_error(
     store: &Store,
     table: &'static TableSchema,

@@ -1,15 +1,16 @@
-//! The outcome of a comparison.
+//! The result of a comparison of two stores.
 
 use std::fmt;
 
-/// The comparison of one table of two stores; `slot` stands for the slots of either engine.
+/// The comparison of a table in two stores. The name `slot` also stands for the slots in Valkey.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TableComparison {
     /// Name of the table.
     pub table: &'static str,
     /// Number of the table's rows in each store.
     pub rows: (u64, u64),
-    /// The first row that differs or is in only one store, as an SQL condition; none if all rows are equal.
+    /// The first row that differs or exists in only one store, as an SQL condition. `None` if all rows are
+    /// equal.
     pub first_difference: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Copies all data of one store to another, page by page. A page and the progress are written in one
-//! transaction, so an interrupted copy continues after the last page. Slots in Valkey are written before the
-//! progress. If the copy is interrupted between these two writes, the slots are written again.
+//! transaction. A repeated copy therefore continues after the last written page. Slots in Valkey are written
+//! before the progress. If the copy is interrupted between these two writes, the slots are written a second
+//! time.
 
 use std::sync::Arc;
 
@@ -24,15 +25,14 @@ use super::slots;
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CopiedPage {
-    /// Name of the page's table; `slot` stands for the slots of either engine.
+    /// Name of the page's table. The name `slot` also stands for the slots in Valkey.
     pub table: &'static str,
-    /// Number of rows of this table that have been copied so far, including the rows that an interrupted
-    /// process copied.
+    /// Number of copied rows of this table, including rows that an interrupted process copied before.
     pub rows: u64,
 }
 
-/// A copied page: the progress after the page, the number of rows copied so far, and the size of the next
-/// page.
+/// The result of copying a page: the new progress, the number of copied rows of the table, and the size of
+/// the next page.
 struct CopyStep {
     next_progress: CopyProgress,
     rows: u64,
@@ -44,7 +44,7 @@ enum CopyTargetState {
     /// The copy continues from this progress.
     Unfinished(CopyProgress),
     /// The target is already a complete copy. The process that completed the copy was interrupted before it
-    /// could report the result.
+    /// reported the result.
     Complete(Vec<TableComparison>),
 }
 
@@ -55,7 +55,7 @@ struct StoreCopy<'a> {
     nul_policy: NulPolicy,
 }
 
-/// Copies all data, compares both stores, and deletes the record of progress.
+/// Copies all data, compares both stores, and deletes the row with the progress.
 pub(super) async fn copy_all(
     from: &Store,
     to: &Store,
@@ -83,8 +83,8 @@ pub(super) async fn copy_all(
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
-            // Another process was interrupted, but its last write was completed after this process had read
-            // the progress.
+            // The last write of an interrupted process was completed after this process had read the
+            // progress.
             progress = copy.current_progress().await?;
             continue;
         };
@@ -95,8 +95,8 @@ pub(super) async fn copy_all(
 }
 
 impl StoreCopy<'_> {
-    /// Returns the progress to continue from. The target changes only if it is new, or contains a part of
-    /// this source.
+    /// Returns the progress from which to continue. If the target is already a finished copy, returns the
+    /// comparison. The target is changed only if it is new or contains a part of this source.
     async fn start_transfer(&self) -> Result<CopyTargetState, TransferError> {
         check_schema(self.from).await?;
         check_schema(self.to).await?;
@@ -127,18 +127,18 @@ impl StoreCopy<'_> {
         if found.slots != ours.slots {
             return Err(TransferError::OtherSlots { target, found_slots: found.slots });
         }
-        // If a switch was set by hand at Valkey and not read since, this call records the switch. It is then
-        // copied with the records.
+        // If a person turned the kill switch directly in Valkey and no process has read it since, this call
+        // records the change. The change is then copied with the records.
         box_future(|| self.from.kill_switches()).await?;
         Ok(CopyTargetState::Unfinished(found))
     }
 
-    /// Checks whether a target that is neither new nor unfinished is a complete copy of this source. If not,
-    /// the error names the target's content.
+    /// Checks that the target is a complete copy of this source. The target is neither new nor an unfinished
+    /// copy. If it is not a complete copy, the error names the target's content.
     async fn check_finished_copy(&self, content: String) -> Result<CopyTargetState, TransferError> {
         match compare::compare_until_difference(self.from, self.to).await {
             Ok(Some(compared)) => Ok(CopyTargetState::Complete(compared)),
-            // A complete copy has no unreadable row, so this target is not a copy.
+            // A complete copy contains no unreadable row, so the target is not a copy of this source.
             Ok(None) | Err(TransferError::UnreadableSlot { .. } | TransferError::UnfitValue { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), existing_rows: content })
             }
@@ -152,7 +152,7 @@ impl StoreCopy<'_> {
         found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
-    /// Copies a page of slots. Returns none if another process has continued the copy since the progress was
+    /// Copies a page of slots. Returns `None` if another process has advanced the copy since `progress` was
     /// read.
     async fn copy_slot_page(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
         let after = match progress_store_error(self.to, progress.last_copied_key())?.as_deref() {
@@ -187,8 +187,9 @@ impl StoreCopy<'_> {
         Ok(is_ours.then_some(CopyStep { next_progress: next, rows, limit: page::FIRST_PAGE_ROWS }))
     }
 
-    /// Copies a page of a table. Returns none if another process has continued the copy since the progress
-    /// was read. If the target refuses a page, smaller pages are tried until the error can name the row.
+    /// Copies a page of a table. Returns `None` if another process has advanced the copy since `progress` was
+    /// read. If the target refuses a page, smaller pages are tried, until the refused page contains only one
+    /// row.
     async fn copy_table_page(
         &self,
         table: &'static TableSchema,
@@ -204,8 +205,8 @@ impl StoreCopy<'_> {
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {
-                    // An unreachable target seems to refuse every row. In that case, this call returns the
-                    // error of the connection first.
+                    // If the target is unreachable, every row seems to be refused. In that case, this call
+                    // returns the connection error instead.
                     self.current_progress().await?;
                     let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::RowRefused { target, table, row, error });
@@ -214,7 +215,8 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// Copies a page once. The inner error is the target's refusal, with the first row of the page.
+    /// Tries once to copy a page. The inner error is the target's refusal, with the key of the page's first
+    /// row.
     async fn try_copy_page(
         &self,
         table: &'static TableSchema,
@@ -256,7 +258,8 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// Transfers the counters and the kill switch, compares both stores, and deletes the record of progress.
+    /// Transfers the counters and the kill switch, compares both stores, and deletes the row with the
+    /// progress.
     async fn finish(&self) -> Result<Vec<TableComparison>, TransferError> {
         let numbered = || TABLES.iter().filter(|table| table.is_numbered);
         let numbers: Vec<u64> = self
@@ -278,7 +281,7 @@ impl StoreCopy<'_> {
             Some(valkey) => box_future(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
-        // If the counter of the source was lost, the counter may be less than tokens in the records.
+        // If the counter of the source was reset, it may be less than tokens in the records.
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
@@ -290,8 +293,8 @@ impl StoreCopy<'_> {
         if let Some(valkey) = self.to.valkey_server() {
             let is_on = self.to.read(kill_switch).await?.global_switch.engagement().is_some();
             let mirror = box_future(|| valkey.switch_keys()).await?;
-            // If a person turned on the switch in the target during the copy, it stays on. The first process
-            // that reads the switch records this.
+            // If a person has turned on the switch directly in the target's Valkey during the copy, the
+            // switch stays on. The first process that reads the switch then records the change.
             if is_on || mirror.manual_state() != Some(true) {
                 box_future(|| valkey.set_switch(is_on)).await?;
             }
@@ -299,13 +302,13 @@ impl StoreCopy<'_> {
         if self.to.write(progress::finish_transfer).await? {
             return Ok(compared);
         }
-        // The record of progress has changed, perhaps because another process has completed the copy.
+        // The row with the progress has changed, perhaps because another process has completed the copy.
         let whole = compare::compare_until_difference(self.from, self.to).await?;
         whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 }
 
-/// Checks that the store has exactly the tables and columns of the list.
+/// Checks that the store has exactly the tables and columns that this version transfers.
 pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
     match store.read(list::find_schema_mismatch).await? {
         Some(column) => Err(TransferError::SchemaMismatch { store: store.name(), column }),
@@ -313,7 +316,7 @@ pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
     }
 }
 
-/// Converts a fault in the record of progress to an error that names the store.
+/// Converts a fault in the row with the progress to an error that names the store.
 fn progress_store_error<T>(store: &Store, result: Result<T, StoreFault>) -> Result<T, TransferError> {
     result.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

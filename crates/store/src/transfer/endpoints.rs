@@ -1,5 +1,4 @@
-//! The two stores of a transfer: their readable names, the lock for reading the source, and the lock for
-//! filling the target.
+//! The two stores of a transfer: their names, the lock on the source, and the lock on the target.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,16 +9,16 @@ use crate::store::{Store, StoreEngine, box_future};
 
 use super::fault::TransferError;
 
-/// The text that a copying process writes into the address field of a file's lock.
+/// Text in place of an address that a transferring process writes into the lock file.
 const LISTEN: &str = "truing store migrate";
 
-/// Returns the name of the server that keeps a store's slots; empty for a file. When a transfer continues,
-/// the server must be the same as before.
+/// Returns the name of a store's Valkey server. Returns an empty text for an SQLite file. A continued
+/// transfer requires the same server as before.
 pub(super) fn valkey_server_name(store: &Store) -> String {
     store.valkey_server().map_or("", |valkey| valkey.name()).to_owned()
 }
 
-/// Returns true if the two stores use the same file, the same database or the same server for slots.
+/// Returns true if the two stores share an SQLite file, a database, or a Valkey server.
 pub(super) fn share_storage(one: &Store, other: &Store) -> bool {
     let slots = valkey_server_name(one);
     let records = |store: &Store| match &store.0.engine {
@@ -37,16 +36,15 @@ pub(super) fn is_postgres(store: &Store) -> bool {
     }
 }
 
-/// The lock on a source file that must not change. Until the lock is dropped, no process can serve the file
-/// and no command can lease its slots.
+/// The lock on a source file, which must not change during the transfer. Until the lock is dropped, no
+/// process can serve the file and no command can lease its slots.
 pub(super) struct SourceLock {
     _commands: File,
     _serve: ServeLock,
 }
 
 impl SourceLock {
-    /// Takes the lock. Returns none for a store on servers, because the processes that use servers cannot be
-    /// enumerated.
+    /// Takes the lock. Returns `None` for a store on servers, whose processes cannot be locked out.
     pub(super) fn acquire(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::lock_out_commands(path)? {
@@ -56,7 +54,7 @@ impl SourceLock {
     }
 }
 
-/// Takes the lock of a file, as if this process served it.
+/// Takes the lock of a file, in the same way as a process that serves from the file.
 fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
@@ -69,7 +67,7 @@ fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferE
     }
 }
 
-/// The lock for filling a target. While the lock is held, no process may serve the target.
+/// The lock on the target of a transfer. While the lock is held, no process may serve the target.
 pub(super) enum TargetLock {
     File { _lock: ServeLock },
     Postgres { _lock: Box<AdvisoryLock> },

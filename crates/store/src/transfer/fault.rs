@@ -1,10 +1,10 @@
-//! Errors of a transfer or a comparison, with the next step.
+//! Errors of a transfer or a comparison. Each message names the next step.
 
 use truing_core::port::StoreError;
 
 use super::compared::TableComparison;
 
-/// The reason for which a store is not copied, or not compared.
+/// Reason why a store was not copied or not compared.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// A store cannot be read or written.
@@ -13,7 +13,7 @@ pub enum TransferError {
     /// Source and target are the same store.
     #[error("{0} cannot be copied to itself; name another store after --to")]
     SameStore(String),
-    /// The target is not new, and its data is not from a copy.
+    /// The target is not new, and is not a copy of this source.
     #[error(
         "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that \
             is empty"
@@ -24,7 +24,7 @@ pub enum TransferError {
         /// The data that the target holds.
         existing_rows: String,
     },
-    /// The target holds a part of another store.
+    /// The target contains an unfinished copy of another store.
     #[error(
         "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; name \
             {found_source} after --from, or an empty store after --to"
@@ -32,12 +32,12 @@ pub enum TransferError {
     OtherSource {
         /// Name of the target.
         target: String,
-        /// The source that was named.
+        /// The source in this call.
         source_name: String,
-        /// The store from which the target was filled.
+        /// The store from which the target was partly filled.
         found_source: String,
     },
-    /// The slots of a partly filled target are on another server.
+    /// The slots of the partly filled target are on another Valkey server.
     #[error("{target} was begun with its slots in {found_slots}; name that server after --to")]
     OtherSlots {
         /// Name of the target.
@@ -45,7 +45,7 @@ pub enum TransferError {
         /// The server that keeps the slots.
         found_slots: String,
     },
-    /// The target was begun by a version that has other tables.
+    /// The copy was begun by a version of Truing that has other tables.
     #[error(
         "{target} was begun by another version of truing, which copied table {part}; continue with that \
          version, or empty the target and start over"
@@ -64,7 +64,7 @@ pub enum TransferError {
     HalfSource {
         /// Name of the source.
         source_name: String,
-        /// The store that is copied to the source.
+        /// The store that was being copied to the source.
         original_source: String,
     },
     /// Another process serves or copies one of the stores.
@@ -75,7 +75,7 @@ pub enum TransferError {
         /// Description of that process.
         process: String,
     },
-    /// A command is at work on the source.
+    /// A command is leasing slots of the source.
     #[error("a command is running on {source_name}; wait until it is done, and run this again")]
     CommandRunning {
         /// Name of the source.
@@ -92,10 +92,10 @@ pub enum TransferError {
     SchemaMismatch {
         /// Name of the store.
         store: String,
-        /// The first column that either exists but is unknown, or is known but missing.
+        /// The first column that is unknown to this version or missing in the store.
         column: String,
     },
-    /// A value cannot be kept in the target.
+    /// The target cannot store a value of the source.
     #[error(
         "{store}, table {table}: column {column} {reason} in the row where {row}; {advice}, and run this \
          again"
@@ -142,7 +142,7 @@ pub enum TransferError {
         /// The error of the target.
         error: StoreError,
     },
-    /// Another process has finished or emptied the target during this copy.
+    /// Another process has completed the copy or emptied the target during this copy.
     #[error(
         "another process has finished or emptied {target} meanwhile; compare the stores with `truing store \
          check`"

@@ -1,6 +1,6 @@
-//! Lists all tables of a store's records with their columns, and compares the list with the actual tables. If
+//! Lists the tables and columns of a store's records, and compares this list with the actual tables. If
 //! tables are filled in the order of the list, no row refers to a missing row. An unlisted table or column
-//! would not be copied, so it stops the copy.
+//! would not be copied, so the copy stops with an error.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ use super::row::TOKEN;
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct TableSchema {
     pub(super) name: &'static str,
-    /// The key consists of this many first columns. With 0, the table has exactly one row, which always
-    /// exists.
+    /// The number of columns in the key, which are the first columns. If the number is 0, the table always
+    /// has exactly one row.
     pub(super) key: usize,
     /// True if the engine generates numbers for the key.
     pub(super) is_numbered: bool,
@@ -151,16 +151,16 @@ pub(super) static TABLES: [TableSchema; 19] = [
     table("job", 1, &[text("key"), int("token"), text("run"), text("body")]),
 ];
 
-/// Columns that are not copied as columns of the list: those that only one engine has, and the table
-/// `transfer`. The counter of `store` is transferred separately. The time in `store` comes from the clock and
-/// is not transferred.
+/// Columns that are not in the list: columns that only one engine has, and the columns of the table
+/// `transfer`. The counter of `store` is transferred separately. The time in `store` is not transferred,
+/// because the target's clock sets it.
 const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 const OF_POSTGRES: &str = "form.version form.oldest transfer.source transfer.slots transfer.part \
                            transfer.reached transfer.copied";
 
-/// Returns the first column, as `table.column`, that either exists but is not listed, or is listed but does
-/// not exist. Returns none if all columns match.
+/// Returns the first column that is unlisted, or that is listed but missing, as `table.column`. Returns none
+/// if all columns match.
 pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
     let dialect = connection.dialect();
     let sql = dialect.choose(
@@ -177,7 +177,7 @@ pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option
         listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
     if dialect == SqlDialect::Sqlite {
-        // SQLite has this column without a declaration, so it is not among the found columns.
+        // In SQLite, this column exists without a declaration, so the query does not find it.
         listed.remove("run.rowid");
     }
     Ok(found.symmetric_difference(&listed).next().cloned())
@@ -208,7 +208,7 @@ impl TableSchema {
         connection.sql(&sql).query(values, |row| Ok(row.clone()))?.collect()
     }
 
-    /// Inserts rows. If the table has only one row, updates that row instead.
+    /// Inserts rows. If the table always has exactly one row, updates that row instead.
     pub(super) fn write(&self, connection: &SqlTransaction, rows: &[SqlRow]) -> Result<(), StoreFault> {
         if self.key > 0 {
             return connection.insert(self.name, self.fields, rows);
@@ -226,7 +226,7 @@ impl TableSchema {
         Ok(())
     }
 
-    /// Returns true if the table holds data that a new store does not have.
+    /// Returns true if the table contains data, apart from the row that a new store has.
     pub(super) fn has_data(&self, connection: &SqlTransaction) -> Result<bool, StoreFault> {
         let rows = if self.key > 0 { "" } else { "WHERE body <> '\"off\"' OR sweep IS NOT NULL" };
         connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
@@ -260,8 +260,8 @@ impl TableSchema {
     }
 
     /// Ensures that the next number that the engine generates is greater than `number`. SQLite stores the
-    /// last number only for `reservation`, whose numbers are never reused. For other tables, SQLite continues
-    /// from the greatest existing number.
+    /// last generated number only for `reservation`, whose numbers are never reused. For other tables, SQLite
+    /// continues from the greatest existing number.
     pub(super) fn raise_next_number(
         &self,
         connection: &SqlTransaction,
@@ -288,7 +288,7 @@ impl TableSchema {
         }
     }
 
-    /// Returns an SQL expression for the PostgreSQL sequence that generates the table's numbers.
+    /// Returns an SQL expression that names the table's sequence in PostgreSQL.
     fn sequence(&self) -> String {
         format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, column_names(self.key()))
     }

@@ -1,5 +1,5 @@
-//! The progress of a copy: a row in the target, which is updated in the transaction that adds the copied
-//! rows. While the row exists, the target is not opened for normal use.
+//! The progress of a copy: a row in the target. The transaction that adds copied rows also updates this row.
+//! While the row exists, the target is not opened for normal use.
 
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
@@ -11,9 +11,9 @@ use super::list::{TABLES, TableSchema};
 pub(super) struct CopyProgress {
     /// Name of the store that is copied.
     pub(super) source: String,
-    /// The name of the server that keeps the target's slots.
+    /// Name of the target's Valkey server.
     pub(super) slots: String,
-    /// The name of the part that is copied now.
+    /// Name of the part that is being copied.
     pub(super) part: String,
     /// The key of the last copied row of this part, as JSON.
     pub(super) last_key: Option<String>,
@@ -29,7 +29,7 @@ pub(super) enum StorePart {
     Slots,
     /// One table of the records.
     Table(&'static TableSchema),
-    /// The end: nothing is left to copy.
+    /// The end of the copy, after all other parts.
     End,
 }
 
@@ -56,20 +56,20 @@ impl StorePart {
         Self::all_parts().chain([Self::End]).find(|part| part.name() == name)
     }
 
-    /// Returns the part after this one.
+    /// Returns the part that is copied after this one.
     fn next_part(self) -> Self {
         Self::all_parts().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
     }
 }
 
 impl CopyProgress {
-    /// Makes the progress before anything is copied.
+    /// Returns the progress of a copy that has just begun.
     pub(super) fn new(source: String, slots: String) -> Self {
         Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
-    /// Returns the progress after `rows` more rows of this part. `key` is the key of the last row. After the
-    /// last page of a part, returns the beginning of the next part.
+    /// Returns the progress after `rows` more rows of this part. `key` is the key of the last of these rows.
+    /// After the last page of a part, returns the beginning of the next part.
     pub(super) fn after_page(
         &self,
         part: StorePart,
@@ -119,7 +119,7 @@ fn key_to_json(key: &[SqlValue]) -> Result<String, StoreFault> {
     to_json(&key.iter().map(value).collect::<Vec<_>>())
 }
 
-/// Reads the progress of a copy in a store. Returns none if the store is complete.
+/// Reads the progress of a copy in a store. Returns `None` if the store contains no unfinished copy.
 pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, StoreFault> {
     let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
     connection.sql(sql).first_row((), |row| {
@@ -133,8 +133,8 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
     })
 }
 
-/// Returns the existing progress. In a new store, writes the initial progress and returns it. If the store is
-/// neither new nor unfinished, the inner error names its content.
+/// Returns the progress in the target. If the target is new, writes the initial progress and returns it. If
+/// the target is neither new nor unfinished, the inner error describes the target's content.
 pub(super) fn start_transfer(
     connection: &SqlTransaction,
     initial_progress: &CopyProgress,
@@ -160,8 +160,8 @@ pub(super) fn start_transfer(
     Ok(Ok(initial_progress.clone()))
 }
 
-/// Replaces the progress `from` by the next progress. Returns false if the stored progress differs from
-/// `from`, because another process has continued the copy.
+/// Replaces the progress `from` by the next progress. Returns false if the stored progress is not `from`,
+/// because another process has advanced the copy.
 pub(super) fn advance(
     connection: &SqlTransaction,
     from: &CopyProgress,
@@ -172,8 +172,8 @@ pub(super) fn advance(
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 
-/// Deletes the progress, after which the store is complete. Returns false if the progress was already deleted
-/// or has not reached the end.
+/// Deletes the progress, so that the store can be opened for normal use. Returns false if the progress was
+/// already deleted or has not reached the end.
 pub(super) fn finish_transfer(connection: &SqlTransaction) -> Result<bool, StoreFault> {
     Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
 }

@@ -1,4 +1,4 @@
-//! Rows, independent of the engine: a readable condition for their keys, and a check for values that cannot
+//! Rows that do not depend on the engine: SQL conditions that name a row, and a check for values that cannot
 //! be transferred.
 
 use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
@@ -12,7 +12,7 @@ pub enum NulPolicy {
     #[default]
     Refuse,
     /// U+FFFD replaces the zero character, as in all texts that the store writes to PostgreSQL. A zero
-    /// character in a key is always refused, because two keys could become equal.
+    /// character in a key is always refused, because two keys could become equal after the replacement.
     Replace,
 }
 
@@ -26,8 +26,8 @@ pub(super) struct UnfitValue {
     pub(super) advice: &'static str,
 }
 
-/// Finds the first value of a row that cannot be transferred. If `zeros` is none, zero characters are
-/// accepted.
+/// Finds the first value of a row that cannot be transferred. If `zeros` is `None`, texts may contain zero
+/// characters.
 pub(super) fn find_unfit_value(
     table: &TableSchema,
     row: &SqlRow,
@@ -92,7 +92,7 @@ pub(super) fn key_condition(fields: &[TableColumn], key: &[SqlValue]) -> String 
     equals.collect::<Vec<_>>().join(" AND ")
 }
 
-/// Estimates the bytes that a row takes in memory.
+/// Estimates the memory size of a row in bytes.
 pub(super) fn size(row: &SqlRow) -> usize {
     let of = |value: &SqlValue| match value {
         SqlValue::Text(text) => text.len(),

@@ -10,13 +10,13 @@ use crate::tables::write_versioned_slots;
 use super::fault::TransferError;
 use super::list::{TABLES, TableSchema};
 
-/// The column that assigns rows to a key.
+/// The column by which rows are selected.
 const KEY: &str = "key";
-/// Tables in which the column `key` has another meaning.
+/// Tables whose column `key` is not the key of a slot.
 const TABLES_WITH_OTHER_KEY: [&str; 2] = ["notice", "level"];
 
-/// Copies the slot and the rows of a key to a store that has no data of that key. The rows are read at one
-/// instant.
+/// Copies the slot and the rows of a key to a store that has no data of that key. All rows are read in one
+/// snapshot.
 pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<(), TransferError> {
     let of_key = || TABLES.iter().filter(|table| has_key_column(table));
     let wanted = key.clone();
@@ -31,7 +31,7 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
         found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
     };
     to.write(write).await?;
-    // New tokens in the copy must be greater than the tokens in its rows.
+    // New tokens in the copy must be greater than the tokens in the copied rows.
     let known = to.read(super::list::greatest_token).await?;
     Ok(to.raise_version(known).await?)
 }

@@ -1,17 +1,16 @@
-//! Pages of a store's slots in the order of their names, for either engine.
+//! Reads a store's slots in pages, in the order of their names, from either engine.
 //!
 //! A slot keeps its version and its content. A lease therefore keeps its token, which is the version at which
-//! it was granted. The token is less than every number that the target issues after the copy, and the copied
-//! records still accept the token.
+//! it was granted. That token is less than every number that the target issues later, and the copied records
+//! still accept it.
 //!
-//! No process serves either store during a copy, so the holder of a lease has exited. A server on a SQLite
-//! file releases such a lease when it starts; in other stores, the lease ends at its deadline. The copy does
-//! not release the lease, because the slot would then differ from the source, and the stores could not be
-//! compared.
+//! No process serves either store during a copy, so the holder of a lease has exited. A server that opens an
+//! SQLite file releases such a lease when it starts. In other stores, the lease ends at its deadline. The
+//! copy does not release the lease, because source and target could then not be compared.
 //!
-//! The keys in Valkey that mark a user's request as obeyed are not copied. They matter only for requests of
-//! the last day whose process exited after it wrote the slot and before it wrote the records. Such a request
-//! is served once more.
+//! The keys in Valkey that mark a user's request as carried out are not copied. Such a key matters only if a
+//! process exited between writing the slot and writing the records, less than a day ago. The request is then
+//! carried out a second time.
 
 use truing_core::slot::Slot;
 
@@ -55,7 +54,7 @@ pub(super) async fn read_slot_page(
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
-            // The name is in Valkey's index, but a person has deleted the row of the slot.
+            // A person has deleted the row of the slot, but its name is still in Valkey's index.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
                 return Err(unreadable(format!("its content is that of slot {}", slot.key)));
@@ -66,7 +65,7 @@ pub(super) async fn read_slot_page(
     Ok(SlotPage { slots, last_name, is_last })
 }
 
-/// Returns a slot as a row: its key, and its whole content with its version.
+/// Returns a slot as a row, which contains the key, and the slot's content and version.
 pub(super) fn slot_to_row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
     let body = to_json(slot).map_err(|fault| TransferError::UnreadableSlot {
         store: store.name(),

@@ -1,5 +1,6 @@
-//! The clock of Valkey's server. The server's time is read from time to time. Between two reads, the time is
-//! advanced by this machine's clock. Machines whose clocks differ therefore use the same time.
+//! A clock with the time of the Valkey server. The server's time is read from time to time. Between two
+//! reads, the time is advanced by this machine's clock. Machines with different clocks therefore use the same
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +11,7 @@ use truing_core::port::Clock;
 
 /// The server's clock, estimated from this machine's clock.
 pub(super) struct ServerClock {
-    /// The clock of a test, which is used instead of the server's clock.
+    /// Clock for tests, in place of the server's clock.
     test_clock: Option<Arc<dyn Clock>>,
     /// Milliseconds by which the server's clock was ahead of this machine's clock at the server's last
     /// response.

@@ -1,17 +1,17 @@
-//! Messages for users about errors of Valkey, and the check for servers that could lose slots. Each message
-//! names the server and the next step.
+//! Messages for users about errors of Valkey, and a check that refuses servers that could lose slots. Each
+//! message names the server and the next step.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
-/// Timeout of a call.
+/// Timeout of a request to the server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Timeout of a call to a Sentinel. All Sentinels are asked in parallel.
+/// Timeout of a request to a Sentinel. All Sentinels are asked in parallel.
 pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The reason why a server cannot keep the slots.
+/// Reason why a server cannot be used for the slots.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
     /// The address is not valid.
@@ -33,10 +33,10 @@ pub enum SlotsError {
         /// The server's host and port.
         address: String,
     },
-    /// The Sentinels name no reachable primary.
+    /// The Sentinels name no primary that is reachable.
     #[error("{name}: no primary can be reached: {responses}")]
     NoPrimary {
-        /// The Sentinels, and the name of the primary.
+        /// The name of the group of Sentinels, with the name of the primary.
         name: Arc<str>,
         /// The response of each Sentinel.
         responses: String,
@@ -78,7 +78,7 @@ pub enum SlotsError {
     Evicts {
         /// Name of the server.
         name: Arc<str>,
-        /// Its eviction policy, `maxmemory-policy`.
+        /// The server's eviction policy, `maxmemory-policy`.
         policy: String,
     },
     /// Any other error while connecting.
@@ -154,8 +154,8 @@ pub(super) fn error_text(error: &RedisError) -> String {
             )
         }
         None if error.is_timeout() => timeout_message(PATIENCE),
-        // The client reads the certificate files for each connection, and has no error kind for unreadable
-        // files.
+        // The client reads the certificate files for each connection. It reports unreadable files only by a
+        // message.
         None if error.to_string().contains(" PEM ") => {
             format!(
                 "trusted certificates cannot be read; correct SSL_CERT_FILE or the file that it names \
@@ -172,14 +172,14 @@ pub(super) fn error_text(error: &RedisError) -> String {
     }
 }
 
-/// Renders the error of a failed connection attempt. If `error` is none, the server did not answer.
+/// Returns a message about a failed connection attempt. `error` is `None` if the server did not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
     let message = error.map_or_else(|| timeout_message(PATIENCE), error_text);
     format!("{message}{}", port_kind_hint(client, error))
 }
 
-/// Returns a hint if only one side of the connection seems to use TLS. Signs of this are a server that does
-/// not answer, or that closes the connection.
+/// Returns a hint if only one side of the connection seems to use TLS. Signs of this are that the server does
+/// not answer, or that it closes the connection.
 fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
@@ -214,7 +214,7 @@ fn sentinel_error_text(error: &RedisError) -> String {
     }
 }
 
-/// Checks, in the information that the server reports, that the server does not lose slots.
+/// Returns an error if the server could lose slots, according to the information that the server reports.
 pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")

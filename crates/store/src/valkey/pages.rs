@@ -17,7 +17,7 @@ impl ValkeyServer {
         &self.name
     }
 
-    /// Returns the slots of up to `limit` names after the given name, ordered by name. Also returns true if
+    /// Returns the slots of up to `limit` names after the given name, ordered by name. The boolean is true if
     /// no names follow.
     pub(crate) async fn slot_page(
         &self,
@@ -34,7 +34,7 @@ impl ValkeyServer {
         Ok((keys.into_iter().zip(found).collect(), is_last))
     }
 
-    /// Writes slots and keeps their versions.
+    /// Writes slots with the versions that they already have.
     pub(crate) async fn restore_slots(&self, slots: &[Slot]) -> Result<(), StoreError> {
         if slots.is_empty() {
             return Ok(());
@@ -51,7 +51,8 @@ impl ValkeyServer {
         self.invoke_script::<i64>(&call).await.map(drop)
     }
 
-    /// Describes data on the server that a new store does not have. Returns none if there is no such data.
+    /// Describes data on the server that a new store would not contain. Returns none if there is no such
+    /// data.
     pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
         let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(SLOT_INDEX).zcard(DUE)).await?;
         let slots = all.max(due);

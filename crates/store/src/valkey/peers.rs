@@ -1,5 +1,5 @@
-//! Messages between processes, in addition to the slots: reports of waiting slots, the list of processes that
-//! lease slots, and the lease on single-process duties.
+//! Coordinates the processes of a deployment: reports of waiting slots, the list of processes that lease
+//! slots, and the duty lease.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,10 +17,11 @@ use super::fault::PATIENCE;
 use super::primary::PrimaryServer;
 use super::{CHANGE_CHANNEL, SOLE, ValkeyServer, WORKERS};
 
-/// Milliseconds without a message after which a process no longer counts as a process that leases slots.
+/// Milliseconds without a message after which a process is removed from the list of processes that lease
+/// slots.
 const SILENT_MILLIS: u32 = 30_000;
-/// Time without a message after which a connection is replaced, because it may be broken although no error
-/// was reported.
+/// Time without a message after which a connection is replaced. It may be broken although no error was
+/// reported.
 const QUIET: Duration = Duration::from_secs(30);
 /// Delay before a lost connection is replaced by a new connection.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
@@ -50,8 +51,8 @@ impl Drop for ProcessPeers {
 }
 
 impl ValkeyServer {
-    /// Completes when a slot was reported as waiting. If a report is missed, the scheduler finds the slot at
-    /// its next check.
+    /// Completes when a process reports a waiting slot. If a report is lost, the scheduler finds the slot at
+    /// its next regular read.
     pub(crate) async fn wait_for_change(&self) {
         let ProcessPeers { report_notify, listener, .. } = &self.peers;
         listener.get_or_init(|| {
@@ -61,15 +62,15 @@ impl ValkeyServer {
         report_notify.notified().await;
     }
 
-    /// Takes or renews the lease on single-process duties. If `time` is zero, releases the lease.
+    /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
     pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own_name).arg(time.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
-    /// Returns the processes that lease slots. Before that, adds this process to them if `leases` is true,
-    /// and otherwise removes it.
+    /// Adds this process to the processes that lease slots, or removes it if `leases` is false. Returns the
+    /// resulting list of these processes.
     pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.workers.prepare_invoke();
@@ -78,7 +79,7 @@ impl ValkeyServer {
     }
 }
 
-/// Receives the reports on the channel for as long as this future is polled.
+/// Receives reports from the channel while this future is polled.
 async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
     loop {
         if let Err(error) = receive_until_disconnect(&mut primary_receiver, &notify).await {
@@ -99,7 +100,7 @@ async fn receive_until_disconnect(
         listener.subscribe(CHANGE_CHANNEL).await?;
         Ok(listener)
     };
-    // If connecting takes longer than `PATIENCE`, the caller of this function tries again.
+    // If the connection takes longer than `PATIENCE`, the caller retries.
     let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
     let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();
@@ -108,7 +109,7 @@ async fn receive_until_disconnect(
             message = tokio::time::timeout(QUIET, messages.next()) => match message {
                 Ok(Some(_)) => notify.notify_one(),
                 Ok(None) => {
-                    // The next caller that needs the primary then asks the Sentinels.
+                    // The next function that needs the primary then asks the Sentinels again.
                     primary.mark_lost();
                     return Ok(());
                 }

@@ -1,4 +1,4 @@
-//! The primary, which is the server for writes. With Sentinels, another server may become the primary after a
+//! The primary: the server that accepts writes. With Sentinels, another server may become the primary after a
 //! failure. When the connection to the primary is lost, the Sentinels are asked again.
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl PrimaryServer {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the response unchanged. If the response is an error that a working primary does not cause,
+    /// Returns the response unchanged. If the response is an error that a working primary does not return,
     /// records that the primary may be lost.
     pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if answer.as_ref().is_err_and(has_lost_primary) {
@@ -92,19 +92,19 @@ impl ConnectionLike for PrimaryServer {
     }
 }
 
-/// The route to the primary.
+/// Finds the primary, and contains the connection to the current one.
 pub(super) struct PrimaryRoute {
-    /// The Sentinels; none if one server is configured.
+    /// The Sentinels; `None` if the address names a single server.
     pub(super) sentinels: Option<SentinelGroup>,
     pub(super) current: watch::Sender<PrimaryServer>,
     /// The lock that a caller holds while it asks the Sentinels. The value is the time and the error of the
-    /// last search; none if it succeeded.
+    /// last search, or `None` if that search succeeded.
     pub(super) search_lock: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl PrimaryRoute {
-    /// Connects to the server of an address, or to the server that the Sentinels name. Returns the route and
-    /// its name, which does not change.
+    /// Connects to the server in the address, or to the primary that the Sentinels in the address name.
+    /// Returns the route, and a name for it that does not change later.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
         let (url, transport) = TransportPolicy::split_from_url(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
@@ -126,13 +126,12 @@ impl PrimaryRoute {
         Arc::clone(&self.current.borrow().name)
     }
 
-    /// Returns a receiver of every change of the primary.
+    /// Returns a receiver that gets each new primary.
     pub(super) fn subscribe(&self) -> watch::Receiver<PrimaryServer> {
         self.current.subscribe()
     }
 
-    /// Returns the current primary if it is not lost. If no Sentinels are configured, always returns the only
-    /// server.
+    /// Returns the current primary if it is not lost. Without Sentinels, always returns the only server.
     pub(super) fn current_primary(&self) -> Option<PrimaryServer> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);

@@ -38,11 +38,11 @@ pub(crate) enum SwapOutcome {
     PerSlot(Vec<Result<SlotVersion, VersionConflict>>),
     /// The kill switch is on.
     KillSwitchOn,
-    /// The request was carried out before.
+    /// The request with this idempotency key was carried out before.
     AlreadyDone,
 }
 
-/// Parses the result of a swap of these slots; the error is a message for people.
+/// Parses the result of a swap of these slots. The error is a message for people.
 pub(super) fn parse_swap_answer(
     answer: &Value,
     changes: &[(SlotVersion, Slot)],

@@ -1,5 +1,5 @@
-//! Sentinels: servers that watch a primary and its replicas, and know the present primary. The address names
-//! any number of Sentinels, since each of them may be unreachable:
+//! Sentinels, which are servers that monitor a primary and its replicas, and know the present primary. The
+//! address names several Sentinels, because each of them may be unreachable:
 //! `valkey+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTION=VALUE&…]`.
 
 use std::collections::BTreeSet;
@@ -20,11 +20,11 @@ const PORT: u16 = 26379;
 
 /// The Sentinels of one primary.
 pub(super) struct SentinelGroup {
-    /// The name under which the Sentinels watch the primary.
+    /// The name of the primary in the configuration of the Sentinels.
     primary_name: String,
     sentinels: Vec<Client>,
-    /// User, password and database for each server that may be the primary. The address in this value is not
-    /// used.
+    /// User, password and database that are used for every possible primary. The host and port in this value
+    /// are not used.
     login: ConnectionInfo,
     transport: TransportPolicy,
     /// The name of this group for messages, without a password.
@@ -32,7 +32,7 @@ pub(super) struct SentinelGroup {
 }
 
 impl SentinelGroup {
-    /// Parses an address. Returns none if the address names a single server.
+    /// Parses an address. Returns `None` if the address names a single server.
     pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
         let wrong = |reason: String| SlotsError::SentinelUrl(reason);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
@@ -83,7 +83,7 @@ impl SentinelGroup {
     }
 
     /// Connects to the primary. All Sentinels are asked in parallel, so an unreachable Sentinel causes no
-    /// delay. The first response that names an actual primary is used.
+    /// delay. The first named server that is actually a primary is used.
     pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |responses: String| SlotsError::NoPrimary { name: self.name(), responses };
         match tokio::time::timeout(PATIENCE, self.find()).await {
@@ -149,7 +149,7 @@ impl SentinelGroup {
     }
 }
 
-/// Returns a host with its port.
+/// Returns the host with a port. If there is no port, the default port is added.
 fn with_port(host: &str) -> String {
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
     if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }

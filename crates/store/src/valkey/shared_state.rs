@@ -1,4 +1,4 @@
-//! Small states that all processes share. Each state is a text that expires, and that is changed by
+//! Short texts that all processes of a deployment share. Each text expires, and is changed by
 //! compare-and-swap.
 
 use std::fmt;

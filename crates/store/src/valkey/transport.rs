@@ -1,12 +1,12 @@
-//! TLS for connections to Valkey. A connection to another machine requires TLS, unless the address turns TLS
-//! off explicitly.
+//! TLS for connections to Valkey. A connection to another machine requires TLS, unless the address contains
+//! `tls=off`.
 
 use redis::ConnectionAddr;
 
 use super::fault::SlotsError;
 use truing_core::loopback::is_loopback;
 
-/// The option of an address that allows a connection to another machine without TLS.
+/// The option in an address that allows a connection without TLS to another machine.
 const TLS_OFF_OPTION: &str = "tls=off";
 
 /// The transport that an address requires.
@@ -14,7 +14,7 @@ const TLS_OFF_OPTION: &str = "tls=off";
 pub(super) enum TransportPolicy {
     /// TLS is required, except for a server on this machine.
     Safe,
-    /// Any transport is allowed. The scheme of the address decides.
+    /// Any transport is allowed. The scheme of the address determines the transport.
     Any,
 }
 
@@ -33,7 +33,7 @@ impl TransportPolicy {
         (url, Self::Any)
     }
 
-    /// Checks that a connection to this address is allowed.
+    /// Checks that the policy allows a connection to this address.
     ///
     /// # Errors
     /// [`SlotsError::NoTls`] if TLS is required and missing.

@@ -1,5 +1,5 @@
-//! Tests of slots that are stored apart from the records. The slots are lost, changed by hand, or changed by
-//! a process that crashes before it writes the records.
+//! Tests of stores that keep slots and records on separate servers. In the tests, slots are lost or changed
+//! by hand, or a process crashes between a change of a slot and the write of the records.
 
 use truing_core::id::{PrId, SlotVersion, TimeSpan};
 use truing_core::port::{
@@ -11,7 +11,7 @@ use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 
 use super::*;
 
-/// A store on both servers, and the numbers of its databases.
+/// Returns a store with slots and records on separate servers, and the names of its two databases.
 async fn new_server_store() -> (Store, u32, String) {
     let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
     let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(&records));
@@ -54,7 +54,8 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
         ("bot:killswitch:enabled", "kill on")
     );
 
-    // The command replaces a value that was set by hand, in both directions.
+    // A command replaces a value that was set by hand, both when it turns the switch off and when it turns
+    // the switch on.
     store.turn_switch(&truing_core::switch::SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "false");
     store
@@ -65,8 +66,8 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_none());
 
-    // A command has priority over a value that was set before it. That value is recorded first, so that no
-    // other reader of it undoes the command.
+    // The value that was set by hand before the command is recorded first, and then the command. Otherwise,
+    // the next process to read that value would record it after the command.
     let on = truing_core::switch::SwitchRequest::TurnOn { reason: None, mode: None };
     store.turn_switch(&on, "ada").await.unwrap();
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
@@ -77,7 +78,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
     assert_eq!(acts, [both, both].concat());
 
-    // A lost switch is restored from the records.
+    // If the slot server loses the switch, the store restores it from the records.
     store
         .turn_switch(&truing_core::switch::SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
@@ -170,19 +171,19 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
             Server::shared_server().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1
         );
     };
-    // If the stored value is not a slot, the request is not marked as served.
+    // If the slot is unreadable, the store does not mark the request as served.
     let first = obeyed(&store).await;
     SlotServer::shared_server().send_command(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
     assert!(matches!(store.mark_request_served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
     assert_eq!(store.delete_unreadable_slot(&pr.key()).await, Ok(true));
-    // The slot is changed, but the write of the records fails.
+    // The slot server stores the changed slot, but the records cannot be written.
     closed("on");
     store.mark_request_served(&told, Some(&first)).await.unwrap_err();
     let changed = store.load_slots(&[pr.key()]).await.unwrap().remove(0);
     assert!(changed.pending.review.is_some());
     closed("off");
-    // The request is served again, from the current slot. This writes the records and does not change the
-    // slot.
+    // The request is processed again, from the current slot. This time the records are written, and the slot
+    // does not change.
     assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&told));
     let second = obeyed(&store).await;
     assert_eq!(store.mark_request_served(&told, Some(&second)).await.unwrap(), Ok(()));
@@ -210,7 +211,7 @@ async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
     }
 }
 
-/// Opens a second process on the same two servers.
+/// Connects a second process to the same two servers.
 async fn connect_second_process(slots: u32, records: &str) -> Store {
     let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(records));
     Store::connect(&urls.0, &urls.1, None).await.unwrap()
@@ -225,7 +226,7 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
         (one.lease_sole_duties(minute).await, other.lease_sole_duties(minute).await),
         (Ok(true), Ok(false))
     );
-    // The holder renews the lease; another process cannot give it back.
+    // The holder renews the lease. The other process cannot release it.
     assert_eq!(
         (other.lease_sole_duties(TimeSpan(0)).await, one.lease_sole_duties(minute).await),
         (Ok(false), Ok(true))
@@ -234,7 +235,7 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
         (one.lease_sole_duties(TimeSpan(0)).await, other.lease_sole_duties(TimeSpan(1)).await),
         (Ok(false), Ok(true))
     );
-    // The lease expires by itself, because the other process may be dead.
+    // The lease expires even if the holder does not release it, because the holder may have crashed.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while one.lease_sole_duties(minute).await != Ok(true) {
         assert!(std::time::Instant::now() < deadline, "the right never ends");
@@ -250,7 +251,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
         (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
     assert_eq!((of_one.all_names.len(), &of_one.all_names), (2, &of_other.all_names));
     assert_ne!(of_one.own_name, of_other.own_name);
-    // Each slot is assigned to exactly one of the two processes.
+    // For each slot, exactly one of the two processes is the preferred worker.
     for number in 0..50 {
         assert_ne!(
             of_one.is_preferred_worker(&mark(number).key),
@@ -265,7 +266,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let (one, slots, records) = new_server_store().await;
     let other = connect_second_process(slots, &records).await;
     let told = tokio::spawn(async move { other.wait_for_change().await });
-    // The task may not be listening yet, so slots are marked until it is notified.
+    // The other process may not listen yet, so the test marks slots until that process gets a notification.
     let mut number = 0;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {

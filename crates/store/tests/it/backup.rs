@@ -1,4 +1,4 @@
-//! Copies of a store in use, and deleted rows.
+//! Tests of copies that are made while the store is in use, and of deleted rows.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
     let to = folder.path().join("copy.db");
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let before = dump(store.path().unwrap());
-    // Another process is in the middle of a write.
+    // Another process has an open write transaction.
     let writer = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; UPDATE store SET counter = 77").unwrap();
     store.backup(&to).await.unwrap();
@@ -65,7 +65,7 @@ async fn publish(store: &Store, token: u64, at: i64) {
     store.mark_published(&run, &ended).await.unwrap();
 }
 
-/// Deletes all old runs; returns their number.
+/// Deletes the runs that ended before `before`, in batches. Returns the number of deleted runs.
 async fn delete_all_old(store: &Store, before: i64) -> usize {
     let (mut gone, mut mark) = (0, None);
     loop {
@@ -136,8 +136,8 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 2);
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 0);
     assert_eq!(store.delete_closed_slots().await.unwrap(), 1);
-    // Events with future times, written while the clock was ahead, do not prevent the deletion of old events
-    // that were written later.
+    // Some events have times in the future, because the clock was ahead. Old events that were appended after
+    // them must still be deleted.
     let ahead: Vec<HistoryEvent> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
     store.append_history(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 1);

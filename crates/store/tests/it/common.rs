@@ -1,5 +1,6 @@
-//! Tests of states that processes share, on a real server. No change is lost if several processes write, and
-//! a state expires by itself. A process that cannot reach the server gets an error.
+//! Tests, on a real server, the states that processes share. No change is lost if several processes write at
+//! the same time, and a state expires even if no process deletes it. A process that cannot reach the server
+//! gets an error.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use super::*;
 
 const MINUTE: TimeSpan = TimeSpan::minutes(1);
 
-/// Opens two processes on the same servers; returns the number of the database with their states as well.
+/// Connects two processes to the same servers. Also returns the number of the database that contains the
+/// shared states.
 async fn connect_two_processes() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedStateStore>, u32) {
     let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
     let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(&records));
@@ -19,7 +21,7 @@ async fn connect_two_processes() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedSt
     (connect().await, connect().await, slots)
 }
 
-/// Adds one to the count if there are fewer than 80.
+/// Adds a call at the time `now` if fewer than 80 calls are recorded. Returns true if the call was added.
 fn add_call_below_limit(made: &mut Vec<UnixMillis>, now: UnixMillis) -> bool {
     let counts = made.len() < 80;
     if counts {
@@ -47,7 +49,7 @@ async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
     }
     let counted = counting.join_all().await.into_iter().filter(|counted| *counted).count();
     assert_eq!((counted, stored_calls(&one).await.len()), (80, 80));
-    // The times are of the server's clock, even if the processes' machines have others.
+    // The times come from the server's clock, so the clocks of the processes' machines have no effect.
     let seconds: i64 = SlotServer::shared_server()
         .send_command(slots, &["EVAL", "return redis.call('TIME')[1]", "0"])
         .parse()
@@ -74,7 +76,7 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
         .await
         .unwrap();
     assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Normal));
-    // A closed circuit has no stored state.
+    // If the circuit is closed, the server stores no state for it.
     assert_eq!(
         SlotServer::shared_server().send_command(slots, &["EXISTS", "truing:{truing}:common:circuit"]),
         "0"
@@ -97,7 +99,7 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     assert_eq!((result, state.len(), stored_calls(&other).await.len()), (true, 1, 1));
     let left: i64 = server.send_command(slots, &["PTTL", key]).parse().unwrap();
     assert!((1..=MINUTE.0).contains(&left), "{left}");
-    // A key with another kind of value cannot be changed.
+    // If the key contains a value of another Redis type, the update fails.
     server.send_command(slots, &["DEL", key]);
     server.send_command(slots, &["SADD", key, "x"]);
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Records of converge runs, and the fence for writing them.
+//! Tests of the records of converge runs, and of the fence that rejects writes of outdated runs.
 
 use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeLimits, ConvergeRun};

@@ -1,5 +1,6 @@
-//! Tests that kill a process. Acknowledged writes are kept, and the serving lock is free again. The killed
-//! process is this test binary, run with a variable that names the database.
+//! Tests that kill a process: acknowledged writes are kept, and the lock of the server is released. The
+//! killed process is another instance of this test binary, with an environment variable that contains the
+//! path of the database.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +14,8 @@ use truing_store::{CommandLock, ServeLock, ServeLockError};
 
 use super::{NOW, new_file, open};
 
-/// The variable that names the database to a child; without it the children's tests do nothing.
+/// The environment variable with the path of the database for a child process. Without this variable, the
+/// tests of the child do nothing.
 const DATABASE: &str = "TRUING_TEST_CHILD_DATABASE";
 
 fn spawn_child(test: &str, database: &Path) -> Child {
@@ -63,7 +65,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     for line in lines {
         if let Some(acknowledgement) = line.strip_prefix("ack ") {
             acknowledged.insert(acknowledgement.to_owned());
-            // The process is killed with SIGKILL in the middle of a write; its output is read to the end.
+            // The test kills the process while it writes, and then reads the rest of its output.
             if acknowledged.len() == 100 {
                 writer.kill().unwrap();
             }
@@ -80,7 +82,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
         .collect();
     let lost: Vec<&String> = acknowledged.difference(&there).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    // The next version is greater than every version that the killed process assigned.
+    // The next version is at least as great as every version that the killed process assigned.
     let slot = Slot {
         state: SlotState::Waiting { due_at: UnixMillis(0), reason: WaitReason::Storm },
         ..Slot::new(super::key())
@@ -94,7 +96,8 @@ fn serving_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let _lock = ServeLock::acquire(Path::new(&database), "127.0.0.1:1234", UnixMillis(NOW)).unwrap();
     write_line("serving");
-    // The child waits until it is killed, or until its parent's end closes its input.
+    // The child waits until it is killed, or until its standard input is closed because the parent has
+    // exited.
     let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
 
@@ -126,7 +129,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
-    // The server requested any free port, and has one now.
+    // The server was configured with any free port, and now records the actual port.
     lock.set_address("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
     let told = ServeLock::acquire(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
     assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");

@@ -1,5 +1,5 @@
-//! Tests of desired rows and pending comments across runs. Comments are never forgotten, and rejected places
-//! are never tried again.
+//! Tests of desired comments and of pending effects across runs. A comment that may exist is never forgotten,
+//! and a rejected anchor is not used again unless the row moves.
 
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, FencingToken, UnixMillis};
@@ -13,7 +13,7 @@ use super::{NOW, computed, item, key, new_store, revision, row, run, status, sum
 
 const REVIEW: CommentProducer = CommentProducer::Review;
 
-/// Computes these rows in a new run.
+/// Begins a run with this token, and stores these rows as its computed review.
 async fn compute(store: &Store, token: u64, rows: Vec<DesiredComment>) {
     store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.store_computed_review(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
@@ -27,7 +27,7 @@ fn writer() -> EffectOwner {
     EffectOwner { key: key(), producer: REVIEW, token: Some(FencingToken(1)) }
 }
 
-/// Announces a comment on each of these items in a run.
+/// Records an open effect for a comment on each of these items, as a run does before it posts the comments.
 async fn announce(store: &Store, items: &[&str]) {
     let new = EffectEntry {
         content: "1".into(),
@@ -58,7 +58,8 @@ async fn a_known_comment_stays_with_its_item() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![summary("one"), row("f1", 1), row("f2", 2), row("f3", 3)]).await;
     store.store_comments(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
-    // Row f1 has moved, f2 gets a comment that was adopted, and f3 no longer exists and never had a comment.
+    // In the second run, f1 is on another line, f2 has the id of an adopted comment, and f3 is missing; f3
+    // never had a comment.
     let given = vec![row("f1", 9), summary("two"), row_with_comment(row("f2", 2), "c2")];
     compute(&store, 2, given).await;
     let expected = [
@@ -67,10 +68,10 @@ async fn a_known_comment_stays_with_its_item() {
         row_with_comment(row("f2", 2), "c2"),
     ];
     assert_eq!(rows(&store).await, expected);
-    // The record has priority over the caller.
+    // The recorded comment takes precedence over the comment in the new row.
     compute(&store, 3, vec![row_with_comment(row("f1", 9), "stale")]).await;
     assert!(rows(&store).await.contains(&row_with_comment(row("f1", 9), "c1")));
-    // Adopting another comment is an explicit write.
+    // A call of `store_comments` replaces the recorded comment.
     store.store_comments(&run(3), REVIEW, &[comment("f1", "c9")]).await.unwrap();
     assert!(rows(&store).await.contains(&row_with_comment(row("f1", 9), "c9")));
 }
@@ -119,7 +120,7 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     assert_eq!(pending_items(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
-    // The calls that this run has begun are still pending in the next run.
+    // Effects that the first run left open are still open for the next run.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(pending_items(&store).await, [item("f2")]);
 }
@@ -142,7 +143,7 @@ async fn only_another_status_is_set_again() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![]).await;
     let due = async || store.desired_state(&key(), REVIEW).await.unwrap().1;
-    // The status that was set is not the desired one, so the desired status is still due.
+    // The status at the forge differs from the desired status, so the desired status still has to be set.
     store.mark_status_set(&run(1), &status('c')).await.unwrap();
     assert_eq!(due().await, Some(status('a')));
     store.mark_status_set(&run(1), &status('a')).await.unwrap();

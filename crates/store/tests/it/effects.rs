@@ -1,4 +1,4 @@
-//! The record of effects, and the fence for writing it.
+//! Tests of the record of effects, and of the fence that rejects writes of outdated runs.
 
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{
@@ -47,7 +47,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     assert!(first.unwrap() != second.unwrap(), "exactly one of them");
     let there = entry(&store, &ours, &topic).await;
     assert!(there == Some(one.clone()) || there == Some(two.clone()));
-    // Another loop's effect on the same topic is a separate one.
+    // An effect of another loop on the same topic has a separate entry.
     let converge = writer(CommentProducer::Converge, Some(3));
     assert_eq!(entry(&store, &converge, &topic).await, None);
     assert!(replace(&store, &converge, &topic, None, Some(&one)).await.unwrap());
@@ -105,7 +105,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     }
     assert_eq!(home.dump(), before);
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
-    // A writer without a lease is not fenced.
+    // The fence does not apply to a writer without a lease.
     let caller = writer(CommentProducer::Mcp, None);
     assert!(replace(&store, &caller, &topic("c"), None, Some(&intent)).await.unwrap());
 }

@@ -1,5 +1,5 @@
-//! Tests of properties that only stores in a file have: schemas of earlier versions, the stored clock, and
-//! the absence of needless writes.
+//! Tests of properties that only stores in a file have: migration of older schemas, the stored time, and no
+//! writes without a change.
 
 mod effects {
     use truing_core::id::Topic;
@@ -126,7 +126,7 @@ mod watchlist {
     use super::super::on_sqlite::watchlist::{comment, pull_request_id, repository};
     use super::super::*;
 
-    /// Returns the version of a file, which each write raises, as another connection sees it.
+    /// Returns the version of a file as another connection sees it; each write changes the version.
     fn version(watcher: &rusqlite::Connection) -> i64 {
         watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
     }
@@ -153,7 +153,7 @@ mod watchlist {
         let path = folder.path().join("truing.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        // The tables are as in version 3.
+        // The test replaces the tables by those of schema version 3.
         old.execute_batch(&format!(
         "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE \
          draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
@@ -170,7 +170,7 @@ mod watchlist {
         let store = open(&path);
         let told = comment(7, CommentKind::Conversation, 5, 3);
         assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&told));
-        // A comment of the other kind may have the same number.
+        // A comment on the diff may have the same id as a comment on the conversation.
         let diff = comment(7, CommentKind::Diff, 6, 3);
         store
             .store_requests(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None)
@@ -231,12 +231,13 @@ mod slots {
         hand.set(NOW + 600_000 - 30_000);
         let store = Store::open(&path, hand.clone()).unwrap();
         assert_eq!(store.now().await.unwrap(), before);
-        // The wall clock is set back by more than a minute: the store's clock follows, a minute ahead.
+        // The wall clock is set back by ten minutes. The store's clock then follows it, with a lead of a
+        // minute.
         hand.set(NOW);
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));
         store.raise_version(SlotVersion(200)).await.unwrap();
         drop(store);
-        // The stored instant has followed as well.
+        // The stored time was also set back.
         hand.set(NOW + 30_000);
         let store = Store::open(&path, hand).unwrap();
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));

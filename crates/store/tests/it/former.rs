@@ -1,4 +1,4 @@
-//! Tests that the runs of a file of version 10, which has a table for each loop, are moved to the common
+//! Tests the migration of schema version 10, in which each loop has a separate table of runs, to the common
 //! table.
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use truing_core::sync::{self, job};
 
 use super::*;
 
-/// Returns a record in the form of version 10: all fields side by side.
+/// Returns a record in the JSON form of schema version 10, in which all fields are at the top level.
 fn flat_record<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let mut all = json!(record.detail);
     let RunRecord { run, key, model, prompt_hash, versions, started_at: started, ended_at: ended, .. } =
@@ -146,7 +146,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
     let values = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat_record(&of_job, own).to_string());
     old.execute(sql, values).unwrap();
-    // A damaged row does not affect the others.
+    // Rows with invalid records do not affect the migration of other rows.
     let mut damaged: Vec<String> = ["versions", "cost_micro_usd", "modelled", "started", "outcome"]
         .map(|name| {
             let mut all: Value = serde_json::from_str(&flat_review(&review(9))).unwrap();
@@ -193,7 +193,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(counted(LoopKind::Converge).await, row("done", "audit 1 found nothing", 4));
     assert_eq!(counted(LoopKind::Sync).await, row("done", "wider", 5));
 
-    // After the migration, each run continues in the same state.
+    // After the migration, the next run of each loop continues from the migrated state.
     let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
@@ -212,7 +212,8 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables_sql(10))).unwrap();
     drop(old);
     let _lock = truing_store::ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
-    // The test writes the id of another process to the lock: its own id plus one.
+    // The test replaces its process id in the lock file by the id plus one, so that another process appears
+    // to serve the file.
     let file = folder.path().join("t.db.lock");
     let told = std::fs::read_to_string(&file).unwrap();
     let own = std::process::id();

@@ -1,4 +1,4 @@
-//! Names, events and past runs, which `truing why` and `truing queue` show.
+//! Tests of names, events and past runs, which `truing why` and `truing queue` display.
 
 use truing_core::id::{FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::ReviewOutcomeKind;
@@ -58,10 +58,10 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     let (_home, store) = new_store().await;
     let (old, new) = (SlotKey::new("pr/github/1/7"), SlotKey::new("pr/github/2/7"));
     store.store_descriptions(&[(old.clone(), slot_description("o/n#7", Some('a')))]).await.unwrap();
-    // Another repository has taken the name over; the old one is not described again.
+    // A pull request in another repository gets the name before the first one gets a new name.
     store.store_descriptions(&[(new.clone(), slot_description("o/n#7", None))]).await.unwrap();
     assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
-    // The old one has its new name, without a head: the earlier head stays.
+    // The first pull request gets its new name without a head. The store keeps the head that it knows.
     store.store_descriptions(&[(old.clone(), slot_description("o/renamed#7", None))]).await.unwrap();
     assert_eq!(store.find_key("o/renamed#7").await.unwrap(), Some(old.clone()));
     assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
@@ -88,7 +88,7 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
     store.append_history(std::slice::from_ref(&other)).await.unwrap();
     let all: Vec<HistoryEvent> = (0..205).map(|at| event(at, "same words")).collect();
     store.append_history(&all).await.unwrap();
-    // Repeated events are not added again.
+    // Events that the store already has are not added again.
     store.append_history(&all[100..]).await.unwrap();
     let kept = store.events(&key(), 1000).await.unwrap();
     assert_eq!(kept.len(), 200);
@@ -139,7 +139,7 @@ async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
     store.store_descriptions(&known).await.unwrap();
-    // The keys are asked in reverse order, and one key more than once.
+    // The query has the keys in reverse order, and one key several times.
     let asked: Vec<usize> = (0..600).rev().chain([1, 1]).collect();
     let keys: Vec<SlotKey> = asked.iter().map(|number| key(*number)).collect();
     let expected: Vec<_> = asked.iter().map(|number| (number % 3 > 0).then(|| name(*number))).collect();

@@ -1,4 +1,4 @@
-//! The state of a store for metrics: counts, ages, and unreadable rows.
+//! Tests of the store's statistics for metrics: counts, ages, and unreadable rows.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
     slot(key, SlotState::Waiting { due_at: UnixMillis(at), reason: WaitReason::Backoff })
 }
 
-/// Writes a row that no version writes.
+/// Inserts a slot with this body, which no version of Truing would write.
 fn write_damaged_row(store: &Store, key: &str, body: &str) {
     let connection = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     connection
@@ -97,7 +97,7 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     store.check_writable().await.unwrap();
     assert_eq!((meter.commit.get_sample_count(), meter.failures.get()), (1, 0));
 
-    // Another process keeps the file locked.
+    // Another process locks the file for writing.
     let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.check_writable().await.unwrap_err();
@@ -120,7 +120,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     write_damaged_row(&store, "d", "no json");
     let counted = store.count_content().await.unwrap().slots;
     drop(store);
-    // The tables are as in version 2.
+    // The test replaces the tables by those of schema version 2.
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(

@@ -1,4 +1,4 @@
-//! The state of jobs, and the fence for writing it.
+//! Tests of the state of jobs, and of the fence that rejects writes of outdated runs.
 
 use truing_core::port::{RunStore as _, StoreError};
 use truing_core::sync::job::{self, JobQuestion, JobState};

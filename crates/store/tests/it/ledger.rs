@@ -1,4 +1,5 @@
-//! The ledger: reservations and spending by several processes, with dead owners, bad rows and odd clocks.
+//! Tests of reservations and spending by several processes, with owners that crash, invalid rows and clocks
+//! that are set back.
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(crate) fn budget_of_levels(levels: &[BudgetLevel]) -> RunBudget {
     RunBudget { run: RunId::new("run"), levels: levels.to_vec() }
 }
 
-/// Requests a call whose owner counts as dead a minute later.
+/// Returns a request for a reservation whose owner counts as crashed after a minute.
 pub(crate) fn reservation_request(least: u64, most: u64) -> ReservationRequest {
     ReservationRequest {
         min_amount: MicroUsd(least),
@@ -136,7 +137,7 @@ async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next()
     );
     assert_eq!(spent_and_reserved(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
-    // The owner was only slow. Its late settlement replaces the estimate.
+    // The owner had not crashed, but was slow. Its late settlement replaces the estimate.
     store.settle_reservation(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
     assert_eq!(spent_and_reserved(&store, &all).await, [(20, 0)]);
 }
@@ -172,8 +173,8 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     assert_eq!(spent_and_reserved(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
-/// Returns the budgets of the review and of the converge run of one head. All heads of the pull request share
-/// one level.
+/// Returns the budgets of the review and of the converge run of one head. The budgets of all heads have the
+/// level of the pull request in common.
 fn budgets_of_head(head: u32, now: i64) -> [RunBudget; 2] {
     let scope =
         BudgetScope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
@@ -199,8 +200,8 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
             let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..reservation_request(3, 40) };
             match store.reserve(&purse, &ask).await.unwrap() {
                 ReservationOutcome::Granted { id, amount } => {
-                    // Every fourth owner never settles its call, so the call counts with its full
-                    // reservation.
+                    // For every fourth head, the owner never settles the call. The whole reservation of such
+                    // a call then counts as spent.
                     let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
                     spent += cost;
                     if head % 4 > 0 {
@@ -213,7 +214,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
                 }
             }
         }
-        // Deleting other levels makes no room.
+        // The deletion of old levels must not delete the level of the pull request.
         store.delete_old_reservations(UnixMillis(now - DAY)).await.unwrap();
     }
     hand.set(NOW + 8 * DAY);
@@ -272,7 +273,7 @@ async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothin
     }
     assert_eq!(reserve_granted(&store, &[repo(55)], reservation_request(1, 10)).await.1, 5);
     assert_eq!(store.current_usage().await.unwrap()[0].level, repo(55));
-    // A call without cost needs no money.
+    // A reservation of zero is granted even if the limit is zero.
     assert_eq!(reserve_granted(&store, &[repo(0)], reservation_request(0, 0)).await.1, 0);
 }
 
@@ -336,7 +337,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
         notice_texts(&store).await,
         told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
     );
-    // Another period begins with its full limit.
+    // The next period has a separate spending, so it starts with the full limit.
     let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);
     let (id, _) = reserve_granted(&store, &[next], reservation_request(1, 60)).await;
     store.settle_reservation(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
@@ -389,7 +390,8 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     assert_eq!(forget(NOW + 60_000).await, 0, "it has just been drawn on");
     hand.set(NOW + 2 * DAY);
     assert_eq!(forget(NOW).await, 0, "it is not old enough");
-    // The call, its review and its day are deleted; its months remain.
+    // The levels of the review and of the day and the reservation of the call are deleted; the levels of the
+    // months are kept.
     assert_eq!(forget(NOW + DAY).await, 3);
     assert_eq!(spent_and_reserved(&store, &all).await, [(0, 0), (0, 0), (5, 0), (5, 0)]);
     hand.set(NOW + 40 * DAY);

@@ -1,5 +1,5 @@
-//! Tests of the store with real files: slots compared with a model, the fence of the records, crashes and
-//! other processes, and all files that cannot be opened.
+//! Tests of the store with real files and servers. They compare slots with a model, and cover the fence of
+//! the records, crashes, other processes, and files that cannot be opened.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
 #![allow(clippy::duplicate_mod, reason = "each engine passes the same suite")]
@@ -47,7 +47,7 @@ use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, Desi
 use truing_core::run::{RunStage, StepCost};
 use truing_store::Store;
 
-/// A wall clock that stands where it was put.
+/// A wall clock that shows the time that a test has set.
 struct ManualWallClock(AtomicI64);
 
 impl ManualWallClock {
@@ -73,19 +73,19 @@ fn open(path: &Path) -> Store {
     Store::open(path, ManualWallClock::at(NOW)).unwrap()
 }
 
-/// Makes a store in a new file in a folder of its own.
+/// Creates a store with a file in a new temporary folder.
 fn new_file() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("truing.db"));
     (folder, store)
 }
 
-/// The place of a store.
+/// The location of a store.
 enum Home {
     File(TempDir),
-    /// A file that the caller owns.
+    /// A file in a folder that the caller deletes.
     Path(PathBuf),
-    /// A database of each server.
+    /// A database on each of the two servers.
     Servers {
         slots: u32,
         records: String,
@@ -102,7 +102,7 @@ impl Home {
         Self::File(tempfile::tempdir().unwrap())
     }
 
-    /// Returns the file, if the store is one.
+    /// Returns the path of the file, or `None` for a store on servers.
     fn file(&self) -> Option<PathBuf> {
         match self {
             Self::File(folder) => Some(folder.path().join("truing.db")),
@@ -111,7 +111,7 @@ impl Home {
         }
     }
 
-    /// Opens the store, as one more process would.
+    /// Opens the store, as another process would.
     async fn open(&self) -> Store {
         self.open_at(ManualWallClock::at(NOW)).await
     }
@@ -127,8 +127,8 @@ impl Home {
         }
     }
 
-    /// Executes statements directly on the database, without the store. Returns the rows of the last one,
-    /// with their columns joined, or the error.
+    /// Executes statements directly on the database, without the store. Returns the rows of the last
+    /// statement, each with its columns joined by `|`, or the error.
     fn run_sql(&self, sql: &str) -> Result<Vec<String>, String> {
         if let Self::Servers { records, .. } = self {
             let (said, done) = Server::shared_server().psql(records, &[sql]);
@@ -198,8 +198,8 @@ fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
     rows
 }
 
-/// Returns SQL that gives a file of this version the tables that an earlier one had for runs and, before 10,
-/// for intents.
+/// Returns SQL that replaces the current tables in a file by the tables of schema version `version` for runs
+/// and, before version 10, for intents.
 fn former_tables_sql(version: u32) -> String {
     let part = |text: &str, from: &str, to: &str| {
         let (_, text) = text.split_once(from).unwrap();
@@ -265,7 +265,7 @@ fn record(run: &RunReference, head: char) -> ReviewRecord {
     record
 }
 
-/// Makes a record as a run that has published it leaves it.
+/// Returns a record of a run that was published.
 fn published(run: &RunReference, head: char) -> ReviewRecord {
     let mut record = record(run, head);
     record.detail.stage = RunStage::Published;
@@ -307,7 +307,7 @@ fn item(id: &str) -> CommentSubject {
     CommentSubject::from_word(id)
 }
 
-/// Makes a row on a line of `a.rs`.
+/// Returns a desired comment on this line of `a.rs`.
 fn row(id: &str, line: u32) -> DesiredComment {
     DesiredComment {
         subject: item(id),

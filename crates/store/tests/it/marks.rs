@@ -1,4 +1,5 @@
-//! Marking slots: a batch of events has the effect of its single events, in one transaction.
+//! Tests of marking slots: marking several slots in one transaction has the same effect as marking each of
+//! them separately.
 
 use truing_core::id::{SlotKey, TimeSpan, UnixMillis};
 use truing_core::port::{
@@ -114,7 +115,8 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
-    // For a forge that would disable a failing webhook, the slot is marked and waits until the switch is off.
+    // With `HaltPolicy::Mark`, the slot is marked although the switch is on, and waits until the switch is
+    // off. This policy is for forges that disable a webhook after failures.
     assert_eq!(
         store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Mark).await,
         Ok(MarkOutcome::AllStored)
@@ -133,7 +135,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
-/// Makes a mark of a pull request of another repository.
+/// Returns a mark for a pull request in another repository.
 fn mark_of_other_repository(number: u8) -> SlotMark {
     let SlotMark { described, loop_kind, .. } = mark(number, 'a');
     let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
@@ -144,7 +146,7 @@ fn mark_of_other_repository(number: u8) -> SlotMark {
 async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_leased() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    // The switch is turned on before the repository is known, so it applies by the repository's name.
+    // The store does not know the repository yet, so the switch is stored with the repository's name.
     store
         .turn_repository_switch("Acme/Shop", &SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
@@ -154,7 +156,8 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
-    // Both slots are marked and due, but only the one of the other repository is leased.
+    // With `HaltPolicy::Mark`, both slots are marked and become due, but only the slot of the other
+    // repository can be leased.
     assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::AllStored));
     let due: Vec<Slot> = store.load_slots(&[key(1), mark_of_other_repository(1).key]).await.unwrap();
     let leases: Vec<_> = due
@@ -192,7 +195,7 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
     let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refuse).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
-    // Once the new name is known, it can also be used to turn the switch off.
+    // After the store has learned the new name, the switch can be turned off with this name.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) =
         store.turn_repository_switch("acme/store", &SwitchRequest::TurnOff, "ada").await.unwrap();

@@ -1,11 +1,11 @@
-//! Simulates runs with random costs. The simulation includes parallel calls from several processes, owners
-//! that die, lost and late responses, and repeated settlements. It also includes changed limits, midnights,
-//! and a clock that is set back.
+//! Simulates many runs with random costs against the ledger. The simulation includes parallel calls from
+//! several processes, owners that crash, lost and late responses, and calls that are settled twice. It also
+//! includes changed limits, midnights, and a clock that is set back.
 //!
-//! Two properties are checked. After every grant, no level exceeds the greatest limit that any request gave
-//! for it. In the end, the sum of each level is exactly the provider's count for metered calls, plus the
-//! whole reservation for other calls. A few hundred runs are simulated with the other tests; `cargo xtask
-//! soak` simulates the number in [`RUNS`].
+//! Two properties are checked. After every grant, no level exceeds the greatest limit that any request
+//! contained for the level. In the end, the spending of each level equals the provider's count for metered
+//! calls, plus the reservation for all other calls. With the other tests, the simulation has a few hundred
+//! runs; `cargo xtask soak` sets the number in [`RUNS`].
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,25 +25,25 @@ use truing_store::Store;
 
 use super::{ManualWallClock, new_home};
 
-/// The variable with the number of runs; 10000 is the full size.
+/// The environment variable with the number of runs; `cargo xtask soak` uses 10,000.
 const RUNS: &str = "TRUING_RUNS";
 const SMALL: u64 = 250;
 /// The seed of the simulation.
 const SEED: u64 = 20_261_120;
 
-/// Number of runs at the same time, and number of processes that share them.
+/// Number of runs at the same time; the next constant is the number of processes that perform them.
 const AT_ONCE: u64 = 24;
 const PROCESSES: usize = 3;
-/// The instant of 2026-11-30, an hour before the month ends in UTC.
+/// The time at the start: 2026-11-30, an hour before the month ends in UTC.
 const BEGIN: i64 = 1_796_079_600_000;
 const MINUTE: i64 = 60_000;
 /// Time after which a reservation's owner counts as dead.
 const EXPIRES: i64 = 10 * MINUTE;
-/// The shortest useful response, in tokens.
+/// Minimum number of tokens for which a call is worthwhile.
 const FLOOR: u64 = 1024;
 const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5"];
 
-/// The random generator SplitMix64.
+/// The random number generator SplitMix64.
 struct SplitMixGenerator(u64);
 
 impl SplitMixGenerator {
@@ -56,21 +56,21 @@ impl SplitMixGenerator {
     }
 }
 
-/// The name of a level.
+/// Kind, key and period of a level.
 type Name = (String, String, String);
 
 fn name(level: &BudgetLevel) -> Name {
     (level.kind.as_str().to_owned(), level.key.clone(), level.period.clone())
 }
 
-/// The actual state of a level.
+/// The amounts of a level that the test itself adds up.
 #[derive(Clone, Default, Debug)]
 struct ActualLevel {
-    /// The amount that the provider billed.
+    /// Sum of the amounts that the provider billed.
     billed: u64,
-    /// The provider's count for metered calls, plus the reservation for others.
+    /// Expected spending: the provider's count for metered calls, plus the reservations of other calls.
     expected: u64,
-    /// The greatest limit that any request gave for this level.
+    /// The greatest limit that any request contained for this level.
     greatest: u64,
 }
 
@@ -84,19 +84,19 @@ struct Tally {
     lost: u64,
     late: u64,
     repeated: u64,
-    /// The greatest and the smallest ratio of a prompt's tokens to their upper bound, in thousandths.
+    /// The greatest and the smallest number of tokens per thousand bytes of a prompt.
     estimate: Option<(u64, u64)>,
     metered_micro_usd: u64,
 }
 
-/// The fate of a call that was begun.
+/// The ways in which a call can end after the reservation is granted.
 enum CallEnding {
     Answered,
-    /// Its response is lost: the provider bills it all the same.
+    /// The response is lost, but the provider bills the call.
     Lost,
-    /// Its owner dies before it settles.
+    /// The owner crashes before it settles the call.
     Died,
-    /// Its owner returns after it counted as dead.
+    /// The owner settles the call after the reservation has expired.
     Late,
 }
 
@@ -133,7 +133,7 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
         ended.unwrap();
     }
     world.hand.0.fetch_add(2 * EXPIRES + 10 * MINUTE, Ordering::Relaxed);
-    // The next request settles the calls of dead owners.
+    // The next query of the ledger settles the calls of owners that have crashed.
     world.stores[0].current_usage().await.unwrap();
     let tally = world.tally.lock().unwrap();
     let mut seen = 0;
@@ -183,12 +183,12 @@ fn report(runs: u64, tally: &Tally) {
     );
 }
 
-/// Simulates one review: a few turns, each with a few calls at once.
+/// Simulates one review with up to four turns, each with up to four parallel calls.
 async fn simulate_review(world: &Arc<World>, number: u64) {
     let mut random = SplitMixGenerator(SEED.wrapping_mul(1_000_003).wrapping_add(number));
     if random.below(8) == 0 {
-        // The clock jumps ahead, so midnights fall between a reservation and its settlement, and living
-        // owners count as dead.
+        // The clock jumps ahead. Midnight may then fall between a reservation and its settlement, and running
+        // owners may count as crashed.
         let ahead = i64::try_from(random.below(80)).unwrap() * MINUTE;
         world.hand.0.fetch_add(ahead, Ordering::Relaxed);
     }
@@ -209,7 +209,7 @@ async fn simulate_review(world: &Arc<World>, number: u64) {
 }
 
 /// Returns a budget for one of a few pull requests in a few repositories. One repository has no team, and the
-/// limits vary as if people changed them.
+/// limits vary as if an operator changed them.
 fn random_budget(random: &mut SplitMixGenerator, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
     let scope = BudgetScope {
@@ -233,7 +233,7 @@ fn random_budget(random: &mut SplitMixGenerator, number: u64, now: UnixMillis) -
 
 async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) {
     let price = world.prices.find_price(MODELS[random.below(3) as usize]).unwrap();
-    // A token has at least one byte.
+    // The number of bytes is an upper bound of the number of tokens.
     let bytes = 1 + random.below(120_000);
     let wanted = FLOOR + random.below(8_000);
     let (min_amount, max_amount) = (price.max_cost(bytes, FLOOR), price.max_cost(bytes, wanted));
@@ -275,8 +275,8 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
         }
         CallEnding::Late => {
-            // Another process counts the owner as dead and settles the call by estimate. Calls of other
-            // owners also expire, because the clock advances.
+            // Another process has settled the call by estimate, because the owner seemed to have crashed. The
+            // clock was advanced, so reservations of other owners may also have expired.
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
             retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
@@ -296,11 +296,10 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
     }
 }
 
-/// Number of attempts at a locked file.
+/// Maximum number of attempts if the file is locked.
 const TRIES: u32 = 50;
 
-/// Repeats work that failed because other processes kept the file locked for too long. Such a failure has no
-/// effect.
+/// Repeats work that fails because other processes have locked the file. Such a failure has no effect.
 async fn retry_while_locked<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
     for _ in 0..TRIES {
         match work().await {
@@ -312,8 +311,8 @@ async fn retry_while_locked<T, F: Future<Output = Result<T, StoreError>>>(work: 
     panic!("the file stays locked");
 }
 
-/// Simulates the provider: it reads the prompt, in tokens of one to six bytes, partly from a cache, and
-/// responds.
+/// Simulates the provider's count of tokens. A prompt has one to six bytes per token, and a part of the
+/// prompt comes from a cache.
 fn simulate_provider(
     random: &mut SplitMixGenerator,
     price: &ModelPrice,
@@ -343,7 +342,7 @@ fn simulate_provider(
     }
 }
 
-/// Records the actual cost of a call.
+/// Adds the actual and the expected cost of a call to the totals.
 fn record_actual_cost(
     world: &World,
     budget: &RunBudget,

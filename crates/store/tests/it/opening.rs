@@ -1,4 +1,5 @@
-//! Tests of files that can and that cannot be opened. Each error names the path, and the file is not changed.
+//! Tests of files that can be opened and of files that cannot. Each error names the path, and a file that
+//! cannot be opened is not changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ fn file_mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Opens a file that must be refused; the message must name the path.
+/// Opens a file, which must fail with an error that contains the path.
 fn open_refused(path: &Path) -> SqliteOpenError {
     let Err(error) = Store::open(path, ManualWallClock::at(NOW)) else {
         panic!("{} was opened", path.display())
@@ -49,8 +50,8 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
     store.raise_version(SlotVersion(2)).await.unwrap_err();
-    // No connection for reading is open yet. Opening one to the empty file would delete the log that the
-    // moved file needs.
+    // The store has no connection for reading yet. If it opened one to the empty file, SQLite would delete
+    // the log of the moved file.
     let error = store.kill_switches().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
@@ -93,7 +94,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
 fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
-    // A file that is emptied before its first use is accepted.
+    // A file that is empty before the store uses it for the first time is accepted.
     fs::write(&path, "").unwrap();
     drop(open(&path));
     drop(ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap());
@@ -109,8 +110,8 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     drop(open(&path));
 }
 
-/// A mount of one file at the path of another file. Dropping the value unmounts it. `bind` returns `None` if
-/// this process may not mount.
+/// A bind mount of a file or folder at another path. `bind` returns `None` if the process is not allowed to
+/// mount. The mount is removed when the value is dropped.
 struct Mount(std::path::PathBuf);
 
 impl Mount {
@@ -144,16 +145,16 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
         ServeLock::acquire(&other, "x", UnixMillis(NOW)),
         Err(ServeLockError::ServedByOtherName { .. })
     ));
-    // By its original name, the server and commands can open the file.
+    // A server and commands can open the file at its original path.
     open(&path).raise_version(SlotVersion(1)).await.unwrap();
-    // In a mounted folder, logs and locks are mounted as well.
+    // If the whole folder is mounted at another path, the log and the lock of the file are there, too.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
     drop(open(&data.join("truing.db")));
     fs::create_dir(&same).unwrap();
     let _folder = Mount::bind(&data, &same).unwrap();
     let _served = ServeLock::acquire(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
     open(&same.join("truing.db")).raise_version(SlotVersion(1)).await.unwrap();
-    // No process serves it any more.
+    // After the server has released the lock, the file can be opened at either path.
     drop(lock);
     open(&other);
 }
@@ -288,7 +289,7 @@ async fn names_that_mean_something_to_sqlite_are_just_files() {
     }
 }
 
-/// SQLite reads most pages only when it needs them, so a check of all pages has to find the damage.
+/// SQLite reads most pages only when they are needed, so only a check of the whole file finds the damage.
 #[tokio::test]
 async fn a_damaged_page_anywhere_is_found_by_a_look_at_all() {
     let folder = tempfile::tempdir().unwrap();

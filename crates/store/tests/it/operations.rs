@@ -1,4 +1,4 @@
-//! The kill switch, the audit log and notices.
+//! Tests of the kill switch, the audit log and notices.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::{
@@ -29,7 +29,7 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     assert_eq!(before, KillSwitch::Off);
     assert_eq!(store.kill_switches().await.unwrap().global_switch, after);
     assert_eq!(after.engagement().unwrap().since, UnixMillis(NOW));
-    // A turn without a change is not recorded.
+    // Setting the switch to its current state adds no audit entry.
     assert_eq!(
         store.turn_switch(&turn_on_request("storm", HaltMode::Stop), "bob").await.unwrap(),
         (after.clone(), after.clone())
@@ -149,7 +149,7 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     assert_eq!(store.delete_old_entries(UnixMillis(NOW)).await.unwrap(), 0);
     assert_eq!(store.delete_old_entries(UnixMillis(NOW + 10)).await.unwrap(), 2);
     assert_eq!(audit_actions(&store).await, ["slots retry"]);
-    // Deletion works in batches, because other writers need their turn.
+    // The store deletes old entries in batches, so that other writers do not wait long.
     store.append_audit_log(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
     let mut batches = Vec::new();
     while batches.last() != Some(&0) {
@@ -172,7 +172,7 @@ async fn a_notice_is_told_once_for_its_kind_key_and_period_in_order() {
     store.finish_notice(untold[0].id).await.unwrap();
     store.queue_notices(&[notice("a", "1")]).await.unwrap();
     assert_eq!(store.pending_notices(10).await.unwrap(), untold[1..], "what was told is not wanted again");
-    // Only notices that were sent can be deleted.
+    // Only notices that were finished can be deleted.
     assert_eq!(store.delete_old_entries(UnixMillis(NOW + 1)).await.unwrap(), 1);
     assert_eq!(store.pending_notices(1).await.unwrap(), untold[1..2]);
 }

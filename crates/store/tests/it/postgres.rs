@@ -1,5 +1,5 @@
-//! A real PostgreSQL from the system's packages. This program runs one server, with a database for each test.
-//! The server stops when the program exits, even if it is killed.
+//! Runs a real PostgreSQL from the system's packages. All tests of this program share one server, with a
+//! separate database for each test. The server stops when the program exits, even if the program is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The server, on a socket in its own folder.
+/// The server, which listens on a socket in a temporary folder and on loopback.
 pub(crate) struct Server {
     folder: PathBuf,
     bin: PathBuf,
-    /// Its port on loopback.
+    /// The TCP port of the server on loopback.
     pub(crate) port: u16,
 }
 
@@ -30,7 +30,7 @@ rm -rf "$folder"
 "#;
 
 impl Server {
-    /// Returns the server of this program.
+    /// Returns the server that all tests of this program share.
     pub(crate) fn shared_server() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(Self::start)
@@ -40,7 +40,7 @@ impl Server {
     pub(crate) fn start() -> Self {
         let bin = programs_folder();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // PostgreSQL refuses to run as root.
+        // PostgreSQL refuses to run as root, so root runs the script as the user `postgres`.
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n");
         let mut command = if is_root { Command::new("runuser") } else { Command::new("sh") };
         if is_root {
@@ -73,7 +73,7 @@ impl Server {
         name
     }
 
-    /// Returns the address of a database, as it is configured.
+    /// Returns the URL of a database, in the form of Truing's configuration.
     pub(crate) fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
         format!("postgres://truing@{host}:{}/{database}?sslmode=disable", self.port)
@@ -96,7 +96,7 @@ impl Server {
     }
 }
 
-/// Returns the folder of the newest version's programs.
+/// Returns the folder with the programs of the newest installed version.
 fn programs_folder() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.filter(|entry| entry.path().join("bin/initdb").is_file()).max_by_key(|entry| {

@@ -1,4 +1,5 @@
-//! Tests of runs: the fence of every write, repeated writes, and the state that a new run takes over.
+//! Tests of runs: the fence for every write, repeated writes, and the state that a new run takes over from an
+//! earlier run.
 
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
@@ -15,7 +16,7 @@ use super::{
     status, summary,
 };
 
-/// Every write of a run.
+/// The kinds of writes of a run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Write {
     Begin,
@@ -80,7 +81,7 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
                 assert_eq!(refused, Err(fenced), "{write:?} by {stranger:?} after {done} writes");
             }
         }
-        // A greater token that has never begun may not write either.
+        // A token that is greater than the newest one, but has not begun a run, may only begin one.
         for write in Write::ALL.into_iter().filter(|write| *write != Write::Begin) {
             let refused = write.write_as(&run(9), &store).await;
             assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{write:?}: {refused:?}");
@@ -95,8 +96,8 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     Write::Begin.write_as(&run(70), &store).await.unwrap();
     let other = RunReference { key: SlotKey::new("pr/github/1/8"), ..run(2) };
     Write::Begin.write_as(&other, &store).await.unwrap();
-    // A store that lost its tokens recovers: the counter is raised to the reported token, and the slot is
-    // leased again.
+    // Simulates a store that has lost its token counter. After the counter is raised to the token in the
+    // error, a new lease gets an accepted token.
     let Err(StoreError::Fenced { greatest_token: last, .. }) = Write::Begin.write_as(&run(3), &store).await
     else {
         panic!()
@@ -131,7 +132,7 @@ async fn every_write_repeated_changes_nothing() {
         let before = home.dump();
         write.write_as(&run(5), &store).await.unwrap();
         assert_eq!(home.dump(), before, "{write:?} at once");
-        // Earlier writes that are repeated late have no effect either.
+        // Earlier writes of the same run also have no effect if they are repeated.
         for earlier in &Write::ALL[..index] {
             earlier.write_as(&run(5), &store).await.unwrap();
             assert_eq!(home.dump(), before, "{earlier:?} after {write:?}");
@@ -176,7 +177,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let (_home, store) = new_store().await;
     Write::Begin.write_as(&run(1), &store).await.unwrap();
     Write::Computed.write_as(&run(1), &store).await.unwrap();
-    // The forge was down, and the run recorded that.
+    // The run ends without publishing and records this outcome.
     Write::Ended.write_as(&run(1), &store).await.unwrap();
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!((told.detail.outcome.kind, told.turns()), (ReviewOutcomeKind::Deferred, 3));
@@ -202,8 +203,8 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     assert_eq!(begun, of_a);
     let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
-    // The revision equals the reviewed one again. This is reported to each run on it, even after such a run
-    // was cut off.
+    // The revision is again the one that was reviewed last. Each run on this revision gets this information,
+    // even if a previous such run did not end.
     for token in [6, 7] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, RunStart { returns_to_reviewed: true, ..of_a.clone() });
@@ -213,7 +214,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let of_a = RunStart { last_review: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
     store.begin_run(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
-    // A computed review that was not published counts as computed, but not as reviewed.
+    // A review that was computed but not published changes `last_computed`, but not `reviewed`.
     Write::Computed.write_as(&run(9), &store).await.unwrap();
     let begun = store.begin_run(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { last_computed: Some(revision('b')), ..of_a });
@@ -230,8 +231,8 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         let begun = store.begin_run(&run(2), &other, UnixMillis(NOW)).await.unwrap();
         let known = || RunStart { last_computed: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
-        // The revision equals the first one again. Only the newest run counts, because the rows may have
-        // changed since the first one.
+        // The revision is the first one again. The first computed review is still not taken over, because the
+        // run in between may have changed the rows.
         let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, known());
     }

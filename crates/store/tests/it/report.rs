@@ -1,4 +1,4 @@
-//! The queries of `truing report`.
+//! Tests of the queries for `truing report`.
 
 use truing_core::finding::{Finding, FindingSource, FindingStatus};
 use truing_core::id::{CommentId, FencingToken, SlotKey, UnixMillis};
@@ -124,19 +124,20 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         rows.iter().map(|(kind, runs, cost)| ((*kind).to_owned(), *runs, *cost)).collect::<Vec<_>>()
     };
 
-    // The forge was unreachable, so the commit is unknown.
+    // The run failed before it knew the commit, so the record contains no head.
     store.mark_failed(&run(1), &reason, UnixMillis(NOW)).await.unwrap();
     store.mark_failed(&run(1), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
     assert_eq!(store.records::<ReviewDetail>(None, UnixMillis(0), 1).await.unwrap()[0].detail.head, None);
 
-    // A model was asked before the failure.
+    // The run paid for a model before it failed.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     pay(2, 30).await;
     store.mark_failed(&run(2), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
-    // The next run fails before it begins. A further run then takes over the computed review with its cost.
+    // One run fails after it has computed a review, and the next run fails before it begins. A further run
+    // then takes over the computed review with its cost.
     store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
     store.store_computed_review(&run(3), &computed).await.unwrap();
@@ -153,7 +154,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.mark_published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 
-    // A run that was cut off is recorded only by the next one.
+    // A run that never ended is recorded when the next run begins.
     store.begin_run(&run(6), &revision('b'), UnixMillis(NOW)).await.unwrap();
     pay(6, 500).await;
     store.begin_run(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
@@ -188,7 +189,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
-    // The forge rejected a write and named a time for the retry. A new run under another lease continues.
+    // The first run did not publish. A second run with another lease continues from the computed review.
     let begun = store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
     store
@@ -203,7 +204,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
-/// The query takes one scan of the requested rows. A scan for each row would take hours.
+/// The query must scan the runs only once; a scan for each row would take hours.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
@@ -227,7 +228,7 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     assert_eq!((counted, last), (100_000, 100));
 }
 
-/// Stores a review with these findings. The first finding has a comment.
+/// Stores a review with these findings. Stores a comment on the first finding.
 async fn store_review(
     store: &Store,
     run: &RunReference,
@@ -274,7 +275,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
     store_review(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
     let local = vec![of("agent/f", FindingSource::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
     store_review(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
-    // A damaged row is left out.
+    // Damaged rows do not count.
     home.change_rows(
         "INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')",
     );
@@ -305,7 +306,8 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
 async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     let (_home, store) = new_store().await;
     store_review(&store, &run(1), NOW, vec![finding("f1")], None).await;
-    // The second review has the same head. Only the first review and the first comment of a head count.
+    // The second review is of the same head. For each head, only the delay from the first review to the first
+    // comment counts.
     store_review(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
     assert_eq!(store.first_comment_delays(UnixMillis(0)).await.unwrap(), [900]);
     assert_eq!(store.first_comment_delays(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
@@ -327,7 +329,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
         )
     };
     let before = told().await;
-    // A run in progress loses its right to write.
+    // A newer run takes over the review, so this run can no longer write.
     store.begin_run(&run(2), &revision('b'), UnixMillis(NOW)).await.unwrap();
 
     assert_eq!(

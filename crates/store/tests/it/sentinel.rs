@@ -1,5 +1,5 @@
-//! Tests with a real primary, replica and Sentinels. The primary is killed or becomes a replica, and an open
-//! store continues with the new primary.
+//! Tests with a real primary, a replica and Sentinels. When the primary is killed or becomes a replica, an
+//! open store continues with the new primary.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ impl SlotServer {
         Self::start_with_settings(port, &format!("port {port}\n{settings}"), "--sentinel")
     }
 
-    /// Ends the server as a power failure would.
+    /// Kills the server, as a power failure would.
     fn kill(&self) {
         let told = self.send_command(0, &["INFO", "server"]);
         let process = told.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
@@ -32,7 +32,7 @@ impl SlotServer {
     }
 }
 
-/// The servers that Sentinels watch as `reviews`.
+/// A primary, its replica, and the Sentinels that watch both under the name `reviews`.
 struct Watched {
     primary: SlotServer,
     replica: SlotServer,
@@ -52,8 +52,7 @@ impl Watched {
         );
         let sentinels: Vec<SlotServer> = (0..sentinels).map(|_| SlotServer::start_sentinel(&watch)).collect();
         for sentinel in &sentinels {
-            // A Sentinel can start a failover only when it knows the replica and the other Sentinels that
-            // have to agree.
+            // A Sentinel can fail over only after it knows the replica and the other Sentinels.
             wait_until("watched replica", || {
                 let known = sentinel.send_command(0, &["SENTINEL", "MASTER", "reviews"]);
                 let has = |field: &str, value: usize| {
@@ -65,7 +64,7 @@ impl Watched {
         Self { primary, replica, sentinels }
     }
 
-    /// Returns the address of the Sentinels, one of them dead.
+    /// Returns the URL of the Sentinels. Its first address is one at which no Sentinel listens.
     fn url(&self) -> String {
         let live = self.sentinels.iter().map(|sentinel| format!(",127.0.0.1:{}", sentinel.port));
         let (dead, live) = (free_port(), live.collect::<String>());
@@ -83,7 +82,7 @@ async fn connect(url: &str, records: &str) -> Store {
     Store::connect(url, &Server::shared_server().url(records), Some(ManualWallClock::at(NOW))).await.unwrap()
 }
 
-/// Returns the error of a refused connection.
+/// Returns the error of a connection that must fail.
 async fn connect_refused(url: &str) -> String {
     let records = Server::shared_server().url(&Server::shared_server().new_database());
     match Store::connect(url, &records, None).await {
@@ -106,7 +105,7 @@ async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
     store.mark_slots(&[slot_mark(number)], &SlotLimits::default(), HaltPolicy::Refuse).await
 }
 
-/// Marks until a mark is accepted; returns the errors before that.
+/// Marks a slot repeatedly until the mark is accepted. Returns the errors of the failed attempts.
 async fn mark_until_accepted(store: &Store, number: u64) -> Vec<String> {
     let (deadline, mut errors) = (Instant::now() + Duration::from_secs(120), Vec::new());
     while let Err(error) = mark(store, number).await {
@@ -125,7 +124,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     wait_until("replicated mark", || {
         watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
-    // The last second is lost: the replica is cut off.
+    // The replica gets no more changes from the primary, so the writes that follow are lost with the primary.
     watched.primary.send_command(0, &["ACL", "SETUSER", "default", "-psync", "-sync"]);
     watched.primary.send_command(0, &["CLIENT", "KILL", "TYPE", "replica"]);
     wait_until("end of replication", || reports_text(&watched.replica, "master_link_status:down"));
@@ -140,7 +139,8 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
 
     watched.primary.kill();
     let killed = Instant::now();
-    // This process received none of the lost numbers.
+    // This process does not know the versions and tokens that the other process received after the replica
+    // was cut off.
     let errors = mark_until_accepted(&other, 3).await;
     println!("{} errors in {:.1} s until a mark was accepted", errors.len(), killed.elapsed().as_secs_f64());
     assert!(errors.iter().all(|error| error.contains("reviews")), "{errors:?}");
@@ -150,7 +150,8 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let fenced = other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
     assert_eq!(fenced, StoreError::Fenced { key: key(), greatest_token: FencingToken(last) });
 
-    // A process that knows greater numbers prevents their reuse.
+    // The next write of the process that knows greater numbers raises the counter, so the lost numbers are
+    // not assigned again.
     assert!(mark_until_accepted(&store, 2).await.iter().all(|error| error.contains("reviews")));
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 > last, "{} was given before", token.0);
@@ -158,7 +159,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let keys: Vec<SlotKey> = store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(keys, [1, 2, 3].map(|number| slot_mark(number).key), "each once");
 
-    // The notifications now come from the new primary.
+    // The task now gets notifications from the new primary.
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut number = 3;
     while !told.is_finished() {
@@ -167,7 +168,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
         assert!(Instant::now() < deadline, "nobody is told of {number} marks");
     }
 
-    // The former primary returns, and no client uses it.
+    // A server at the address of the earlier primary gets no more writes.
     let former = SlotServer::start(watched.primary.port, "");
     mark(&store, 99).await.unwrap();
     assert_eq!(former.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:99"]), "0");
@@ -186,7 +187,7 @@ async fn a_primary_that_became_a_replica_is_left_for_the_one_that_sentinels_name
     wait_until("replicated mark", || {
         watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
-    // The test swaps the roles of primary and replica. The connection of the store stays open.
+    // The test swaps primary and replica, while the store's connection stays open.
     let (sentinel, next) = (&watched.sentinels[0], watched.replica.port.to_string());
     sentinel.send_command(0, &["SENTINEL", "REMOVE", "reviews"]);
     watched.replica.send_command(0, &["REPLICAOF", "NO", "ONE"]);

@@ -1,5 +1,5 @@
-//! Tests of servers that are rejected as the store, and of the error for each. Further tests cover a store
-//! that continues to work while its data or its connections are changed.
+//! Tests of servers that the store refuses, and of the error for each. Other tests change the data or close
+//! the connections of a store, which must then continue to work.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ use truing_core::switch::SwitchRequest;
 use super::*;
 
 impl SlotServer {
-    /// Sends a command by hand; returns its response as text.
+    /// Sends a command to the server, and returns the response as text.
     pub(crate) fn send_command(&self, database: u32, arguments: &[&str]) -> String {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/{database}", self.port)).unwrap();
         let (command, rest) = arguments.split_first().unwrap();
@@ -26,7 +26,7 @@ async fn connect(records: &str) -> Result<Store, truing_store::PostgresConnectEr
     Store::connect(&SlotServer::shared_server().url(SlotServer::new_database()), records, None).await
 }
 
-/// Returns the error of a refused connection.
+/// Returns the error of a connection that must fail.
 async fn connect_refused(url: &str) -> String {
     match connect(url).await {
         Ok(_) => panic!("{url} was opened"),
@@ -83,7 +83,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
         ),
         "{said}"
     );
-    // The next version of Truing has added a table, and this version still works with the database.
+    // A newer version of Truing has added a table. The present version must still work with this database.
     form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
@@ -112,7 +112,7 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     for _ in 0..3 {
         store.clear_sweep_request(UnixMillis(0)).await.unwrap();
         assert!(server.psql(&database, &[cut]).1);
-        // Only the first call may fail because of the lost connection; later calls must succeed.
+        // The first call after the connections are closed may fail; later calls must succeed.
         match store.clear_sweep_request(UnixMillis(0)).await {
             Ok(_) => {}
             Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),

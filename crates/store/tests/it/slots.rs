@@ -1,4 +1,5 @@
-//! The slots: versions, compare-and-swap, due order, the clock, and other processes on the same file.
+//! Tests of slots: versions, compare-and-swap, the order of due slots, the clock, and other processes with
+//! the same file.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,7 @@ fn leased(number: u8, deadline: i64) -> Slot {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// Each slot, with true if the caller's version is that of the row.
+    /// Slots to commit, each with true if the expected version is the current one.
     Commit(Vec<(bool, Slot)>),
     Due(i64, usize),
     Load(Vec<u8>),
@@ -64,11 +65,11 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A model of the port's contract, on a map.
+/// A model of the store port's behaviour, which keeps the slots in a map.
 #[derive(Default)]
 struct Model {
     rows: BTreeMap<SlotKey, Slot>,
-    /// The greatest version or token that was ever returned, or that the counter was raised to.
+    /// The greatest version or token that was returned or to which the counter was raised.
     greatest: u64,
 }
 
@@ -89,7 +90,7 @@ impl Model {
         due
     }
 
-    /// Checks one result of a commit, and applies it.
+    /// Checks the result for one committed slot, and applies it to the model.
     fn apply_swap_result(
         &mut self,
         expected: SlotVersion,
@@ -159,8 +160,8 @@ async fn check(ops: Vec<Op>) {
         let all: Vec<Slot> = model.rows.values().cloned().collect();
         assert_eq!(store.list_slots().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
-        // A file has only one server, so every leased slot is orphaned. If there may be many servers, a dead
-        // holder is only detected when its lease expires.
+        // Only one server can use a file, so every leased slot is orphaned there. With several servers, a
+        // crashed holder is detected only when the lease expires.
         let orphans = if matches!(home, Home::File(_)) { leased } else { Vec::new() };
         assert_eq!(store.orphaned_slots().await.unwrap(), orphans);
     }
@@ -221,7 +222,7 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
         assert_eq!(won.len(), 1, "round {round}");
         assert!(won[0].0 > expected);
         expected = won[0].0;
-        // The change is visible through either store.
+        // Both stores return the committed slot.
         for store in [&one, &other] {
             assert_eq!(store.load_slots(&[key(1)]).await.unwrap(), [won[0].1.clone()]);
         }

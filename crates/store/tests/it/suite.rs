@@ -1,5 +1,5 @@
-//! The tests that every store must pass. They are compiled once for each store, and the name of the module is
-//! the name of the store.
+//! Tests that every kind of store must pass. They are compiled once per kind, each time in a module with the
+//! name of the kind.
 
 mod converges;
 mod desired;
@@ -25,12 +25,12 @@ use truing_core::slot::Slot;
 
 use super::*;
 
-/// Creates an empty database for a new store.
+/// Returns the location of a new empty store.
 fn new_home() -> Home {
     Home::for_suite(module_path!())
 }
 
-/// Makes a new store, and its place.
+/// Creates a new store, and returns its location and the store.
 async fn new_store() -> (Home, Store) {
     let home = new_home();
     let store = home.open().await;
@@ -38,7 +38,7 @@ async fn new_store() -> (Home, Store) {
 }
 
 thread_local! {
-    /// The store of all schedules of a thread.
+    /// The store that all schedules on one thread share.
     static OF_SCHEDULES: (tokio::runtime::Runtime, Home, Store) = {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (home, store) = runtime.block_on(new_store());
@@ -46,13 +46,13 @@ thread_local! {
     };
 }
 
-/// A schedule's slot that is kept in the store.
+/// A slot of the shared schedule tests, which a real store keeps.
 struct SlotUnderTest {
     number: u64,
 }
 
 impl SlotUnderTest {
-    /// This number of schedules takes a few seconds.
+    /// Number of schedules to test, which takes a few seconds.
     const SCHEDULES: u32 = 50;
 
     fn new() -> Self {
@@ -64,7 +64,7 @@ impl SlotUnderTest {
         PrId { forge: "github".into(), repository: "1".into(), number: self.number }.key()
     }
 
-    /// Commits a slot whose earlier version is given; returns the stored slot.
+    /// Commits a slot whose current version is `before`; returns the stored slot.
     fn commit(&mut self, before: SlotVersion, slot: Slot) -> Slot {
         OF_SCHEDULES.with(|(runtime, _, store)| {
             runtime.block_on(async {

@@ -1,5 +1,6 @@
-//! Tests of TLS to both servers, with certificates of a test CA. The test binary starts itself again for each
-//! connection, because the variable with the trusted certificates applies to a whole process.
+//! Tests of TLS connections to both servers, with certificates of test CAs. Each connection is made in
+//! another instance of the test binary, because the environment variable for trusted certificates applies to
+//! the whole process.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,11 +27,11 @@ pub(crate) fn wait_until(condition: &str, predicate: impl Fn() -> bool) {
     }
 }
 
-/// The environment variable with the two addresses for a child process. Without this variable, the child's
-/// test does nothing.
+/// The environment variable with the URLs of both servers for a child process. Without this variable, the
+/// test of the child does nothing.
 const URLS: &str = "TRUING_TEST_TLS_URLS";
 
-/// Connects, stores a slot, and prints the result.
+/// Connects to both servers, stores a slot, and prints the outcome.
 #[tokio::test]
 async fn connecting_child() {
     let Ok(urls) = std::env::var(URLS) else { return };
@@ -49,7 +50,7 @@ async fn connecting_child() {
     println!("\nsaid: {said}");
 }
 
-/// Returns the output of a process that trusts the CAs in this file alone.
+/// Returns the output of a child process that trusts only the CAs in this file.
 fn connect_with_trust(trusted: &Path, slots: &str, records: &str) -> String {
     let said = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tls::connecting_child", "--nocapture", "--test-threads=1"])
@@ -64,7 +65,8 @@ fn connect_with_trust(trusted: &Path, slots: &str, records: &str) -> String {
     line
 }
 
-/// Two CAs, and two certificates that the first CA has signed: for this machine, and for another host.
+/// The certificates of two CAs, and two certificates that the first CA has signed: one for this machine and
+/// one for another host.
 struct Certificates {
     folder: TempDir,
 }
@@ -112,7 +114,7 @@ impl Certificates {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Returns the settings of a server of slots that speaks TLS only.
+    /// Returns the settings of a slot server that accepts only TLS connections.
     fn tls_server_settings(&self, port: u16, name: &str) -> String {
         let of = |file: String| self.path(&file).display().to_string();
         let (certificate, key, ca) =
@@ -165,7 +167,7 @@ fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_hos
     }
 }
 
-/// Starts a separate PostgreSQL that speaks TLS, with this certificate.
+/// Starts a separate PostgreSQL that accepts TLS connections with this certificate.
 fn start_tls_postgres(name: &str) -> (Server, String) {
     let (certificates, server) = (Certificates::shared_certificates(), Server::start());
     let mut write = String::new();

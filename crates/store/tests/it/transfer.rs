@@ -1,5 +1,5 @@
-//! Tests of copies of a whole store to another store: from each engine to each engine, with interruptions,
-//! into rejected targets, and with rows that cannot be transferred.
+//! Tests of copying a whole store to another one: between all kinds of stores, with interruptions, to targets
+//! that are refused, and with rows that cannot be copied.
 
 mod fill;
 mod refused;
@@ -24,7 +24,7 @@ fn new_servers() -> Home {
 }
 
 impl Home {
-    /// Opens the store as a target of a transfer.
+    /// Opens the store as the target of a copy.
     async fn open_target(&self) -> Store {
         let clock = ManualWallClock::at(NOW);
         match self {
@@ -37,7 +37,7 @@ impl Home {
         }
     }
 
-    /// Returns the error when the store is opened normally, not as a target.
+    /// Returns the error of opening the store normally, which must fail.
     async fn open_error(&self) -> String {
         match self {
             Self::Servers { slots, records } => {
@@ -52,14 +52,14 @@ impl Home {
     }
 }
 
-/// Makes a new store of the engine with data in every table.
+/// Creates a store at this location with rows in every table.
 async fn filled_store(home: Home) -> (Home, Store) {
     let store = home.open().await;
     fill(&store).await;
     (home, store)
 }
 
-/// Copies a store in a process that is not interrupted.
+/// Copies a store to this location without interruption, and returns the comparison of the tables.
 async fn copy_store(from: &Store, to: &Home) -> Vec<TableComparison> {
     let target = to.open_target().await;
     from.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap()
@@ -77,7 +77,7 @@ fn assert_equal_tables(compared: &[TableComparison]) {
 #[tokio::test]
 async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     let (first, source) = filled_store(new_file_home()).await;
-    // A number that was assigned once is not assigned again in either store.
+    // A reservation id that was used once must not be used again in the copy, even if the row was deleted.
     let (last, _) = reserve_granted(&source, &[repo(1_000)], reservation_request(1, 1)).await;
     first.change_rows(&format!(
         "DELETE FROM draw WHERE reservation = {0}; DELETE FROM reservation WHERE id = {0}",
@@ -99,7 +99,7 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
         "nothing is added"
     );
 
-    // The copy is repeated after it was completed.
+    // The copy is repeated after it has completed, and must change nothing.
     let whole = servers.dump();
     assert_equal_tables(&copy_store(&source, &servers).await);
     assert_eq!(servers.dump(), whole);
@@ -145,7 +145,8 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     assert_eq!(there.due_slots(late, 99).await.unwrap(), source.due_slots(late, 99).await.unwrap());
     let counts = (there.count_content().await.unwrap().slots, source.count_content().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
-    // A slot that was read before the copy can be written after it, because its version is the same.
+    // The copied slot has the version of the original, so a process that read the original can write the
+    // copy.
     let slots = source.list_slots().await.unwrap();
     let leased = slots.iter().find(|slot| slot.token().is_some()).unwrap();
     let again = there.commit_slots(&[(leased.version, leased.clone())]).await.unwrap();
@@ -153,8 +154,8 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     assert_eq!(there.load_slots(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
 }
 
-/// Runs a copy, and drops it after it has reported a number of pages or was polled a number of times. Returns
-/// the outcome of the copy if it completed before.
+/// Runs a copy until it has reported this number of pages or was polled this number of times, and then drops
+/// it. Returns the result if the copy completes earlier.
 async fn copy_until(
     from: &Store,
     to: &Store,
@@ -176,8 +177,9 @@ async fn copy_until(
     until.await
 }
 
-/// Copies a store with interruptions until the copy is complete; returns the number of attempts. `end`
-/// returns the pages and polls of each attempt.
+/// Copies a store in several attempts until the copy is complete; all attempts but the last are interrupted.
+/// For each attempt, `end` returns a number of pages and a number of polls. The attempt is interrupted when
+/// one of them is reached. Returns the number of attempts.
 async fn copy_with_interruptions(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
     for life in 1..300 {
         let target = to.open_target().await;
@@ -198,7 +200,8 @@ async fn a_copy_that_is_killed_after_each_page_or_in_the_middle_of_one_goes_on_a
     for source in [&of_file, &of_servers] {
         for (to, in_pages) in [(new_servers(), true), (new_file_home(), true), (new_servers(), false)] {
             let end = |life| if in_pages { (1, usize::MAX) } else { (usize::MAX, life) };
-            // If a process is killed while it writes a page, that page may still be stored.
+            // An interruption while a page is being written may leave that page written or not; the next
+            // attempt must work in both cases.
             assert!(copy_with_interruptions(source, &to, end).await > 10);
             let there = to.open().await;
             assert_equal_tables(&source.compare(&there).await.unwrap());

@@ -1,16 +1,16 @@
-//! Starts real servers of Redis or Valkey, and Sentinels, from the system's packages. All tests share one
-//! server with one database for each test, or a test has separate servers. Every server stops when this
-//! program ends, even if the program is killed.
+//! Starts real servers of Redis or Valkey, and Sentinels, from the system's packages. Most tests share one
+//! server, with a separate database for each test; other tests start separate servers. Every server stops
+//! when this program ends, even if the program is killed.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The server, on loopback.
+/// The slot server, which listens on loopback.
 pub(crate) struct SlotServer {
     pub(crate) port: u16,
-    /// The process that keeps the server running as long as its standard input is open.
+    /// The shell script that runs the server; it stops the server when its standard input is closed.
     life: Child,
 }
 
@@ -55,13 +55,13 @@ impl SlotServer {
         server
     }
 
-    /// Returns an empty database's number.
+    /// Returns the number of an empty database.
     pub(crate) fn new_database() -> u32 {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Returns the address of a database, as it is configured.
+    /// Returns the URL of a database, in the form of Truing's configuration.
     pub(crate) fn url(&self, database: u32) -> String {
         format!("valkey://127.0.0.1:{}/{database}", self.port)
     }

@@ -1,4 +1,5 @@
-//! Tests of repositories and of commands in comments: each is stored once, and no command is executed twice.
+//! Tests of known repositories and of commands in comments. Each is stored only once, and no command is
+//! executed twice.
 
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
@@ -29,7 +30,7 @@ async fn store_description(store: &Store, pr: &PrId, name: &str) {
     store.store_descriptions(&[(pr.key(), described)]).await.unwrap();
 }
 
-/// Makes a comment on a pull request of the first repository.
+/// Returns a command in a comment on a pull request of the first repository.
 pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
     UserRequest {
         pr: pull_request_id("1", number),
@@ -116,7 +117,8 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime: ReviewRuntime::Rules }
 }
 
-/// Returns the heads that were last attempted and last settled; `-` for none.
+/// Returns the first characters of the heads that were last attempted and last settled, with `-` for a
+/// missing head.
 async fn last_heads(store: &Store) -> String {
     let keys = [pull_request_id("9", 9).key(), run(1).key];
     let last = store.last_reviews(&keys).await.unwrap();
@@ -231,7 +233,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let other = RunReference { key: pull_request_id("1", 8).key(), ..run(9) };
     assert_eq!(store.begin_run(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
-    // The slot has changed since the decision: no part of the decision is executed, and the command remains
+    // If the slot has changed since the decision, nothing of the decision is stored, and the command remains
     // unserved.
     let stale =
         UserRequestOutcome { act: OperatorAction::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
@@ -240,7 +242,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.mark_request_served(&later, None).await.unwrap(), Ok(()));
     assert_eq!(store.unserved_requests("github", 10).await.unwrap(), []);
     assert_eq!(limit().await, MicroUsd(600_000), "a refused command allows nothing");
-    // The command is reported once more.
+    // The same command is stored once more, and must not be served again.
     store.store_requests(&[told], &of, None).await.unwrap();
     assert_eq!(store.unserved_requests("github", 10).await.unwrap(), []);
 }

@@ -1,12 +1,12 @@
 //! Simulates several days of a busy company on the slot state machine and the store, with a manual clock.
 //! Pull requests are opened, pushed to in storms and closed. Workers lease slots, compute and publish
-//! reviews, fail, die, and write after their lease has expired. The forge is down for an hour, the server is
-//! restarted every night, and the wall clock is set back.
+//! reviews, fail, crash, and write after their lease has expired. The forge is down for an hour, the server
+//! is restarted every night, and the wall clock is set back.
 //!
 //! These properties are checked. The tokens of a pull request only increase, and no two workers lease it at
-//! the same time. A run that a newer one has replaced does not write. At most two reviews are computed in a
-//! storm. In the end every pull request was reviewed at its last head, and no slot is left. A small company
-//! is simulated with the other tests; `cargo xtask soak` simulates the size in [`DAYS`].
+//! the same time. A run does not write after a newer run has begun. At most two reviews are computed in a
+//! storm. At the end, the last head of every pull request was reviewed, and no slot is left. With the other
+//! tests, the simulation covers a small company; `cargo xtask soak` sets the size in [`DAYS`].
 
 mod worker;
 
@@ -23,8 +23,8 @@ use truing_store::Store;
 use self::worker::{WorkerStepResult, apply_command, check_head, compute, finish, publish};
 use super::{ManualWallClock, NOW};
 
-/// The environment variable with the size: the number of days, and of pull requests per day. The full size is
-/// `7,10000`.
+/// The environment variable with the size: the number of days, and the number of pull requests per day. The
+/// full size is `7,10000`.
 const DAYS: &str = "TRUING_DAYS";
 const SMALL: (i64, u64) = (2, 30);
 
@@ -33,22 +33,22 @@ const DAY: i64 = 24 * HOUR;
 /// Interval of the scheduler in milliseconds.
 const TICK: i64 = 2_000;
 const HEARTBEAT: i64 = 10_000;
-/// Minimum number of concurrent leases. The number grows with the pull requests per day. A pull request needs
-/// leases of about 430 s in total, mostly during ten hours of the day. 10,000 pull requests thus keep 110
-/// workers busy, and more workers in storms.
+/// Minimum number of concurrent leases; more pull requests per day allow more leases. A pull request needs
+/// about 430 seconds of leases in total, mostly within ten hours of a day. 10,000 pull requests per day thus
+/// keep 110 workers busy, and storms need even more.
 const WORKERS: u64 = 64;
 const PULLS_OF_A_WORKER: u64 = 50;
-/// Slots that are read at a time.
+/// Maximum number of due slots to read with one query.
 const BATCH: usize = 256;
-/// The forge is down for this hour of the second day.
+/// The forge is unreachable during this hour of the second day.
 const DOWN: std::ops::Range<i64> = DAY + 14 * HOUR..DAY + 15 * HOUR;
-/// The wall clock is set back by this much every day at three.
+/// At three o'clock each day, the wall clock is set back by this time for an hour.
 const SET_BACK: i64 = 45_000;
-/// Maximum milliseconds between the last push to a pull request and its review, unless the forge is down or
-/// the pull request was parked.
+/// Maximum milliseconds from the last push to a pull request until its review, not counting times when the
+/// forge is unreachable.
 const LATEST: i64 = 30 * 60_000;
 
-/// The random generator SplitMix64.
+/// The random number generator SplitMix64.
 struct SplitMixGenerator(u64);
 
 impl SplitMixGenerator {
@@ -69,23 +69,24 @@ impl SplitMixGenerator {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum PlannedPullEvent {
     Push,
-    /// A repeated webhook of an earlier push.
+    /// The forge sends the webhook of an earlier push again.
     Again,
     Close,
 }
 
-/// A pull request in its state at the forge, with additional state for the checks.
+/// The state of a pull request at the forge, and values that the checks need.
 #[derive(Clone, Debug, Default)]
 struct Pull {
     head: u64,
     closed: bool,
     last_push: i64,
-    /// The head reviewed last.
+    /// The newest head that was reviewed.
     reviewed: u64,
-    /// Start, last event and number of computed reviews of the storm. The number must be at most two.
+    /// Start of the storm, time of its last event, and number of reviews computed in it, which must be at
+    /// most two.
     storm: Option<(i64, i64, u32)>,
     newest_token: u64,
-    /// The token of the newest run that the records know. After this run has begun, no other run may write.
+    /// The token of the newest run that began. From then on, runs with smaller tokens must not write.
     begun: u64,
 }
 
@@ -101,7 +102,7 @@ impl Pull {
     }
 }
 
-/// A lease with a worker.
+/// The work of a worker on one lease.
 struct Work {
     run: RunReference,
     at: usize,
@@ -149,7 +150,7 @@ fn slot_key(at: usize) -> SlotKey {
     SlotKey::new(format!("pr/github/{}/{at}", 1 + at % 200))
 }
 
-/// Returns the number at the end of a key.
+/// Returns the number of the pull request, which is at the end of the key.
 fn pull_index(key: &SlotKey) -> usize {
     key.as_str().rsplit('/').next().unwrap().parse().unwrap()
 }
@@ -221,7 +222,7 @@ impl WeekSimulation {
         self.wall.set(NOW + at - if hour == 3 { SET_BACK } else { 0 });
     }
 
-    /// Runs the simulation until nothing is left to happen.
+    /// Runs the simulation until no event, due slot or work is left.
     async fn run_simulation(&mut self) -> Store {
         let mut store = self.open();
         let mut at = 0;
@@ -241,7 +242,8 @@ impl WeekSimulation {
             if at % HOUR == 0 && !DOWN.contains(&at) {
                 self.retry_parked(&store).await;
             }
-            // At night the clock moves on to the next event.
+            // If nothing happens at the next tick, for example at night, the clock moves on to the next
+            // event.
             let wakes = store.next_due(UnixMillis(i64::MIN)).await.unwrap().map(|wakes| wakes.0 - NOW);
             let planned = self.plan.keys().next().copied();
             let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
@@ -262,7 +264,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Simulates people and their webhooks; all events of one tick are one batch.
+    /// Marks the slots of all pull requests with events at this tick, in one batch, as webhooks would.
     async fn events(&mut self, store: &Store, at: i64) {
         let mut marks = Vec::new();
         while let Some(entry) = self.plan.first_entry().filter(|entry| *entry.key() <= at) {
@@ -294,7 +296,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Leases due slots, ends expired leases, and removes finished slots.
+    /// Leases due slots while workers are free, ends expired leases, and removes finished slots.
     async fn schedule(&mut self, store: &Store, at: i64) {
         loop {
             let now = store.now().await.unwrap();
@@ -340,8 +342,8 @@ impl WeekSimulation {
         is.newest_token = token.0;
         let run = RunReference { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
         let (head, due) = (is.head, at + self.random.span(TICK, 90_000));
-        // Some workers die immediately. Others are frozen: they send no heartbeat, but still write after
-        // their lease has expired.
+        // Some workers crash immediately after they get a lease. Others are frozen: they send no heartbeat,
+        // but still write after their lease has expired.
         let fate = self.random.below(50);
         if fate == 0 {
             self.counted.died += 1;
@@ -351,7 +353,7 @@ impl WeekSimulation {
         self.work.push(Work { run, at: pull, head, next: Step::Look, due, beats, beat: at + HEARTBEAT });
     }
 
-    /// Sends heartbeats, all of a tick in one batch.
+    /// Sends all heartbeats of this tick in one batch.
     async fn send_heartbeats(&mut self, store: &Store, at: i64) {
         let beating: Vec<&mut Work> =
             self.work.iter_mut().filter(|work| work.beats && work.beat <= at).collect();
@@ -371,7 +373,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Does the steps of work that are due, in parallel.
+    /// Performs in parallel all steps of work that are due.
     async fn run_due_steps(&mut self, store: &Store, at: i64) {
         let (due, rest): (Vec<Work>, Vec<Work>) =
             std::mem::take(&mut self.work).into_iter().partition(|work| work.due <= at);
@@ -396,8 +398,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Applies the result of a step. `begun` is the token of the run that was the newest in the records
-    /// before the step.
+    /// Applies the result of a step. `begun` is the newest token that had begun a run before the step.
     fn apply_step_result(&mut self, mut work: Work, came: WorkerStepResult, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;
@@ -444,7 +445,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Restarts the server: all workers are dead.
+    /// Simulates a restart: discards the work of all workers, and gives back their leases.
     async fn restart_server(&mut self, store: &Store) {
         self.work.clear();
         for slot in store.orphaned_slots().await.unwrap() {
@@ -454,7 +455,7 @@ impl WeekSimulation {
         }
     }
 
-    /// Simulates the engineer on call, who retries parked slots.
+    /// Retries all parked slots, as an operator on call would.
     async fn retry_parked(&mut self, store: &Store) {
         for slot in store.list_slots().await.unwrap() {
             if slot.state == (SlotState::Held { reason: HoldReason::Parked }) {

@@ -11,8 +11,9 @@ use crate::wiring::store::StoreLocation;
 
 /// Copy the database to a file, also while a service uses it
 ///
-/// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies
-/// beside the database: without that key, Truing does not recognise the comments that it posted before.
+/// The copy is the whole store at one instant. FILE must not exist yet. Keep the file `marker.key`, which
+/// lies beside the database, with the copy. Without that key, Truing does not recognise the comments that it
+/// posted before.
 #[derive(clap::Args, Debug)]
 pub struct BackupArgs {
     /// The file to make
@@ -25,7 +26,7 @@ pub struct BackupArgs {
 struct BackupJson {
     file: String,
     bytes: u64,
-    /// File with the marker key of the database, if that file is in the folder of the database.
+    /// Path of the database's marker key. `None` if the database's folder does not contain this file.
     marker_key: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The command `truing breaker`: shows the circuit breakers of jobs, and resets one by hand.
+//! The command `truing breaker`: shows the circuit breakers of jobs, and closes one.
 
 use std::fmt::Write as _;
 
@@ -90,8 +90,7 @@ fn unknown_breaker_error(text: &str) -> CliError {
         .hint("`truing breaker list` shows all circuit breakers; a job has one after its first run")
 }
 
-/// Closes the breaker while it holds the lease of the job's slot. The lease is not granted while the job
-/// runs.
+/// Closes the circuit breaker, under a lease of the job's slot. No lease is granted while the job runs.
 async fn reset_breaker(
     store: &Store,
     key: &SlotKey,

@@ -32,12 +32,12 @@ pub struct BudgetArgs {
 enum BudgetCommand {
     /// Show the spent and reserved money of each limit, this month and today (UTC)
     ///
-    /// First the spent money of all limits of one kind together, then each limit, the most money first. The
-    /// same money counts on each limit that it was drawn on, so kinds do not add up. A limit is shown as it
-    /// was when it was last used.
+    /// Prints first the totals by kind of limit, then each limit, with the most spent money first. Every
+    /// expense counts on several kinds of limits, so the totals cannot be added up. Each limit is printed
+    /// with the amount that was configured at its last use.
     Show {
-        /// Show the money spent by calls of models since `--since` in place of limits: a row for each
-        /// repository, the most money first
+        /// Show the money spent on model calls since `--since`, in place of the limits. Prints a row for each
+        /// repository, with the most money first
         #[arg(long, value_name = "WHAT", value_enum)]
         by: Option<SpendGrouping>,
         /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -52,7 +52,7 @@ enum BudgetCommand {
     },
 }
 
-/// Decides which rows the spent money is grouped into.
+/// The groups into which the spent money is summed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum SpendGrouping {
     /// Each repository and job
@@ -172,7 +172,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
     text
 }
 
-/// Returns the configured limits for work that begins now.
+/// Formats the limits that are configured for new work.
 fn render_limits(config: &Config) -> String {
     let BudgetConfig {
         review,
@@ -230,7 +230,7 @@ fn render_numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     format!("{spent:>12}{limit:>12}{part:>6}{flight:>12}  ")
 }
 
-/// Returns the sums of one level as a sentence.
+/// Formats the spent and reserved money of one level as a sentence.
 pub(super) fn render_usage(usage: &BudgetUsage) -> String {
     let BudgetUsage { level, spent, reserved } = usage;
     let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
@@ -254,7 +254,7 @@ struct PriceRow<'a> {
     rates: &'a TokenRates,
 }
 
-/// An invalid price file is a usage error, since the operator named the file.
+/// An invalid price file is a usage error, because the operator's configuration names the file.
 impl From<PriceFileError> for CliError {
     fn from(error: PriceFileError) -> Self {
         Self::usage("bad_prices", error.to_string()).hint(

@@ -5,9 +5,9 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Width of the narrowest terminal that is supported.
 pub(super) const COLUMNS: usize = 80;
 
-/// Returns a line that begins with `label`. Continuation lines begin in the column of the first word of
-/// `text`. A word that is longer than a line is cut, and so is text without blanks. A word with a `/` (such
-/// as a path) and text between backticks stay whole, since users may copy them.
+/// Formats `text` after `label`, in lines of at most `COLUMNS` columns. Continuation lines are indented to
+/// the column in which `text` begins. A word that does not fit in a line is cut. Words with a `/`, such as
+/// paths, and text between backticks are never cut, because users may copy them.
 pub(super) fn fold_line(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
@@ -39,8 +39,8 @@ pub(super) fn fold_line(label: &str, text: &str) -> String {
     lines + "\n"
 }
 
-/// Splits a text into words; text between backticks is one word. If the closing backtick is missing, or the
-/// code is longer than [`MAX_CODE`], the code is split like any other text.
+/// Splits a text into words. A text between backticks counts as one word. A code span without a closing
+/// backtick, or longer than [`MAX_CODE`], is split like other text.
 fn split_words(text: &str) -> Vec<String> {
     let mut words = Vec::<String>::new();
     let mut rest = text.split(' ');
@@ -61,7 +61,7 @@ fn split_words(text: &str) -> Vec<String> {
     words
 }
 
-/// Returns true if the backticks are paired.
+/// Returns true if the text contains an even number of backticks.
 fn is_closed(text: &str) -> bool {
     text.matches('`').count().is_multiple_of(2)
 }
@@ -69,8 +69,9 @@ fn is_closed(text: &str) -> bool {
 /// Length in bytes of the longest code span that is kept on one line.
 const MAX_CODE: usize = 200;
 
-/// Wraps a line whose text begins in the column `indent`, for a terminal of `columns` columns: continuation
-/// lines begin in the same column. Text between backticks is not broken, since users copy it.
+/// Wraps a text whose first line begins in the column `indent`, for a terminal with `columns` columns.
+/// Continuation lines are indented to the same column. Text between backticks is not broken, because users
+/// copy it.
 pub(super) fn wrap_line(text: &str, indent: usize, columns: usize) -> String {
     let (mut lines, mut column) = (String::new(), indent);
     for word in split_words(text) {

@@ -1,8 +1,8 @@
-//! The command `truing completions`: prints a script that completes this program's arguments in a shell.
+//! The command `truing completions`: prints a script that completes the arguments of this program in a shell.
 //!
 //! Clap's generator supports only fixed values. Values such as branches must be looked up when the user
-//! requests a completion. For such values, the generator gets a placeholder, which is then replaced by a call
-//! of a shell function in the script.
+//! requests a completion. For these values, the generator gets a placeholder. The placeholder is then
+//! replaced by a call of a shell function in the script.
 
 use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
@@ -53,14 +53,15 @@ const VALUES: [(&[&str], &str, CompletionSource); 14] = [
     (&["sync", "status"], "job", CompletionSource::Jobs),
 ];
 
-/// Shell command that lists branches and tags. Names with special characters are left out, because shells
-/// expand such characters in completions.
+/// Shell command that lists branches and tags. Names with special characters are omitted, because shells
+/// expand these characters in a completion.
 const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags \
      2>/dev/null | LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
 /// Shell command that lists the jobs of the configuration.
 const LIST_JOBS: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
-/// Bash code that finds the file that earlier words name with `--config`. Bash treats `=` as a separate word.
+/// Bash code that finds the value of `--config` among the earlier words. In these words, Bash treats `=` as a
+/// separate word.
 const BASH_CONFIG: &str = r#"    local i at named=()
     for ((i = 1; i < COMP_CWORD - 1; i++)); do
         [[ ${COMP_WORDS[i]} == --config ]] || continue
@@ -98,7 +99,7 @@ fn add_value_placeholder(
     }
 }
 
-/// Returns the script with the placeholders replaced by the values, or by the functions that look them up.
+/// Replaces the placeholders in the script by the values, or by calls of the functions that find the values.
 fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
     let packs = wiring::load_packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
@@ -121,8 +122,7 @@ fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
             (Shell::Zsh, None) => text.replace(&format!("({word})"), &format!("_truing_{found}")),
             (Shell::Fish, Some(fixed)) => text.replace(&format!("{word}\\t''"), fixed),
             (Shell::Fish, None) => text.replace(&format!("{word}\\t''"), &format!("(__truing_{found})")),
-            // The scripts for the other shells do not complete the values of arguments, so they have no
-            // placeholders.
+            // The scripts for other shells do not complete values, so they contain no placeholder.
             (_, _) => text,
         };
     }
@@ -156,8 +156,8 @@ fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
     })
 }
 
-/// Reorders a line of the bash script: commands and values come before flags, since bash offers them in this
-/// order.
+/// Moves the flags in a line of the bash script after the commands and values, because bash offers words in
+/// this order.
 fn move_flags_last(line: &str) -> String {
     let words = line.trim().strip_prefix("opts=\"").and_then(|line| line.strip_suffix('"'));
     let Some(words) = words.filter(|words| !words.is_empty()) else { return line.to_owned() };

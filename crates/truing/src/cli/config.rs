@@ -32,16 +32,17 @@ pub struct ConfigArgs {
 
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
-    /// Print every effective value and who set it
+    /// Print every effective value and its origin
     Show {
-        /// Print the tiers of this repository's reviews instead, with the price of a review by tier
+        /// Print, for this repository in place of the values, the tiers of its reviews and the price of a
+        /// review in each tier
         #[arg(long = "for", value_name = "OWNER/NAME")]
         repository: Option<String>,
     },
     /// Print the JSON Schema of the configuration file
     Schema,
-    /// Check a configuration file alone, without variables; a repository's own is recognised by its name,
-    /// .truing.toml
+    /// Check a single configuration file, without environment variables. A file with the name .truing.toml is
+    /// checked as a repository's own file
     Check {
         /// The file [default: the operator's file, named by `--config` or TRUING_CONFIG; else truing.toml in the current folder]
         file: Option<PathBuf>,
@@ -83,7 +84,7 @@ fn show_config(context: &CommandContext) -> Result<(), CliError> {
     print_table(&settings, context.output)
 }
 
-/// Shows the tiers of one repository's reviews, according to the operator's file.
+/// Prints the tiers of a repository's reviews, according to the operator's file.
 fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     print_config_path(context)?;
@@ -92,7 +93,7 @@ fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError
     context.output.print_answer(&tiers, || tiers.text())
 }
 
-/// Prints the path of the operator's file, or the path where it would be.
+/// Prints the path of the operator's file, or the default path if there is no file.
 fn print_config_path(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
     match truing_config::read_operator_file(&context.environment, named)? {
@@ -119,8 +120,8 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
     output.print_data(align_origins(&lines))
 }
 
-/// Appends the origin to each line. The origins begin in the same column, where they fit on the terminal. If
-/// a line does not fit together with its origin, the origin is on the next line.
+/// Appends the origin to each line. The origins are aligned in one column, as far as the terminal's width
+/// permits. If a line and its origin do not fit in one terminal line, the origin is in the next line.
 fn align_origins(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
@@ -172,8 +173,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             match truing_config::read_operator_file(&context.environment, context.globals.config.as_deref())?
             {
                 Some(file) => file,
-                // This file is only checked. Commands do not read their configuration from the current folder
-                // unless `--config` names the file.
+                // This file is only checked. Other commands use a file in the current folder only if
+                // `--config` names that file.
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file =
                         truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
@@ -192,8 +193,9 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
-        // Packs are checked only in an operator's file. A repository's file may name packs in the operator's
-        // folder, which this command does not know. A folder on another machine cannot be checked either.
+        // The existence of packs is checked only for an operator's file. A repository's file may refer to
+        // packs in the operator's folder, and this command does not know that folder. Packs in a folder on
+        // another machine cannot be checked either.
         if let Ok(packs) = wiring::load_packs(&config.rules) {
             packs.check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
@@ -208,8 +210,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         .print_answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }
 
-/// Warns of configured rules that do not exist in their pack, because settings for them have no effect. Rules
-/// of linters, and of packs in folders on another machine, are unknown and not checked.
+/// Prints warnings about configured rules that their packs do not contain. Settings for such rules have no
+/// effect. Rules of linters, and rules in packs on another machine, are not checked.
 fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
     let RulesConfig { disabled_rules: off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
@@ -221,14 +223,14 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     }
 }
 
-/// Returns the error for a user who names no file and has no configuration file.
+/// Returns the error for a call without a file, if the user has no configuration file.
 fn no_config_file_error() -> CliError {
     CliError::usage("no_file", "there is no configuration file to check")
         .hint("name one: `truing config check FILE`; `truing init` writes one")
 }
 
-/// An invalid configuration is a usage error. The error lists the problems up to a limit, and counts the
-/// others.
+/// Converts an invalid configuration to a usage error. The error lists the problems up to a limit, and counts
+/// the others.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let problem_error =

@@ -10,7 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::globals::GlobalArgs;
 use crate::cli::output::OutputPrinter;
 
-/// Everything that a command receives in addition to its own arguments.
+/// The values that a command receives in addition to its arguments.
 #[derive(Debug)]
 pub struct CommandContext {
     /// Flags that every command has.
@@ -22,8 +22,8 @@ pub struct CommandContext {
 }
 
 impl CommandContext {
-    /// Returns the configuration for all repositories: defaults, the operator's file, variables and these
-    /// flags. For the file of one repository see [`Config::with_repository`].
+    /// Returns the configuration that applies to all repositories: the defaults, the operator's file, the
+    /// variables and `flags`. [`Config::with_repository`] adds the file of a repository.
     ///
     /// # Errors
     /// Returns exit 2 with every problem of the configuration.
@@ -32,8 +32,8 @@ impl CommandContext {
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
-    /// Returns the path of the operator's file: the file that a flag or variable names, or the user's own
-    /// file if it exists.
+    /// Returns the path of the operator's file. A flag or a variable may name the file; otherwise it is the
+    /// user's default file, if that exists.
     pub fn operator_file(&self) -> Option<PathBuf> {
         let named = self.globals.config.clone();
         let variable =
@@ -42,7 +42,7 @@ impl CommandContext {
         named.or_else(variable).or_else(own)
     }
 
-    /// Returns the location of the operator's file as text for messages.
+    /// Returns the path of the operator's file, formatted for messages.
     pub fn operator_file_text(&self) -> String {
         match (self.operator_file(), truing_config::operator_file_path(&self.environment)) {
             (Some(path), _) => path.display().to_string(),

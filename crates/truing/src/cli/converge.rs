@@ -80,7 +80,7 @@ pub(super) fn check_not_disabled(context: &CommandContext) -> Result<(), CliErro
     Err(wiring::converge::disabled_error())
 }
 
-/// Handles a refusal. With `--format json`, the refusal is printed as the object of a run.
+/// Handles a refusal. With `--format json`, the refusal is printed in the same format as the result of a run.
 fn report_refusal(error: CliError, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_refusal = ConvergeExitCode::ALL
         .iter()

@@ -79,8 +79,8 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
         tokio::select! {
             ended = run_selected_demo(args, context) => ended,
             told = runtime::wait_for_stop_signal() => match told? {
-                // This is not an error: Ctrl-C is the way to end `--stay`, and an interrupted demonstration
-                // has no result.
+                // This is no error, because Ctrl-C is the normal way to end `--stay`, and an interrupted
+                // demonstration has no result.
                 StopSignal::Interrupt => Ok(CommandExit::Interrupted),
                 StopSignal::Terminate | StopSignal::HangUp => Ok(CommandExit::Success),
             },
@@ -97,8 +97,8 @@ async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
             .hint("name no loop: `truing demo --storm`"));
     }
-    // If a program is configured that runs the model's conversation, that program is checked before anything
-    // is printed.
+    // If a program for the model's conversation is configured, the program is checked before anything is
+    // printed.
     let taken = demo::demo_environment(&context.environment)?;
     wiring::agent::check_conversation_runtime(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.demo_loop {
@@ -120,7 +120,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         SETTLE.0
     );
     output.print_lines(fold_line("", &timings));
-    // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
+    // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
     let sandbox = SandboxConfig { level: SandboxLevel::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
@@ -200,7 +200,7 @@ fn render_first_review(review: &FirstReview) -> String {
     text + "\n"
 }
 
-/// Returns a line of Markdown as a page shows it: backslashes before punctuation are removed.
+/// Removes backslashes before punctuation from a line of Markdown, as a forge's page does.
 fn unescape_markdown(line: &str) -> String {
     let mut signs = line.chars().peekable();
     let mut shown = String::new();
@@ -235,7 +235,7 @@ fn is_marker(line: &str) -> bool {
 /// Commands that show more of the demonstration while `--stay` keeps it running.
 const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
-/// Prints how a user can inspect a demonstration that keeps running: the address of its pull requests, and
+/// Prints how to inspect a demonstration that keeps running: the address of its pull requests, and some
 /// commands.
 fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
     output.print_note(format_args!("pull requests, for a browser: {pulls}"));
@@ -246,7 +246,7 @@ fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&
     output.print_note("stop with Ctrl-C");
 }
 
-/// Formats the result for a finding that the model does not report again.
+/// Formats the consequence for a finding that the model does not report again.
 fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
     let consequence = if forgotten.has_passed() {
         "it stays open and unverified, keeps its one comment, and the status is not green"
@@ -277,7 +277,7 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
     text
 }
 
-/// Formats the changes of the comment on a linter's finding, push by push.
+/// Formats the changes of the comment on a linter's finding, for each push.
 fn render_linter(linted: &LinterCounts) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
     for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
@@ -315,7 +315,7 @@ fn render_summary(report: &ReviewDemoReport) -> String {
     )
 }
 
-/// Formats the counts of the storm and of the pull request before it.
+/// Formats the counts of the storm, and of the pull request that was reviewed before the storm.
 fn render_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     let ReviewDemoReport { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
     let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;

@@ -31,20 +31,21 @@ pub(super) struct OutputFileArgs {
 enum OutputTarget {
     /// Standard output of the process.
     Output,
-    /// Device or pipe. The answer is written into it and does not replace it.
+    /// Device or pipe. The answer is written to the existing device or pipe, which is not replaced.
     Stream(PathBuf),
     /// Regular file `path` in the folder `folder`. The file may not exist yet.
     File { folder: PathBuf, path: PathBuf },
 }
 
 impl OutputFileArgs {
-    /// Rejects a destination that cannot be written, before the answer is computed.
+    /// Returns an error if the destination cannot be written. The caller checks this before it computes the
+    /// answer.
     pub(super) fn check_writable(&self, current_folder: &Path) -> Result<(), CliError> {
         self.resolve_target(current_folder).map(drop)
     }
 
-    /// Prints the answer or writes it to the named file. Colour is removed from text in a file, unless the
-    /// user requested colour.
+    /// Prints the answer or writes it to the named file. In a file, text has no colour, unless the user
+    /// requested colour.
     pub(super) fn write_answer(
         &self,
         answer: &str,
@@ -75,14 +76,14 @@ impl OutputFileArgs {
         self.output.as_deref().unwrap_or(Path::new(STDOUT)).display()
     }
 
-    /// Resolves the name. Follows a link like a shell does, even if the target of the link does not exist
+    /// Resolves the name. A link is followed as in a shell, even if the target of the link does not exist
     /// yet.
     fn resolve_target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Output);
         };
-        // `/dev/stdout` is not replaced like a file, because the shell may append it to a file (`>>`), whose
-        // existing content would be lost.
+        // `/dev/stdout` is not replaced like a file. The shell may append it to a file (`>>`), and the file's
+        // content would then be lost.
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Output);
         }
@@ -110,14 +111,14 @@ impl OutputFileArgs {
     }
 }
 
-/// Writes into an existing device or pipe, as a shell does. If the reader stops reading, the rest is dropped
-/// without an error.
+/// Writes into an existing device or pipe, as a shell does. If the reader closes the pipe early, the rest is
+/// discarded without an error.
 fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = File::options().write(true).open(path)?.write_all(bytes);
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// Writes a file atomically: the whole content or nothing.
+/// Writes a file atomically. A failure leaves an existing file unchanged.
 fn write_file(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Permissions::from_mode(NEW_FILE_MODE);
     let mut file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;

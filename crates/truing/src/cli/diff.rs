@@ -1,5 +1,5 @@
-//! The command `truing diff`: parses a diff, finds where a comment can be anchored in it, and tracks lines
-//! between commits. It prints one JSON object per line, for programs.
+//! The command `truing diff`: parses a diff, places comments in a diff, and tracks lines between commits. It
+//! prints one JSON object per line, for programs.
 
 mod compared;
 mod parse;
@@ -29,10 +29,10 @@ enum DiffCommand {
     /// Reads the output of `git diff`, `git show`, `git log -p`, GitHub and Bitbucket. Prints one object for
     /// each file: path, old_path, status, added, deleted, hunks. If the input is malformed, the files before
     /// the error are printed. A name that is not UTF-8 is written as git quotes it, "f\377.txt" with its
-    /// quotes. The commands anchor and track read such names in the same way. A merge against all its parents
-    /// (-c, --cc) is compared with the first parent: the lines that its hunks add to this parent and remove
-    /// from it. With --cc, git leaves out hunks that are like one parent. A diff of any size needs little
-    /// memory: 16 bytes for each hunk of one file.
+    /// quotes. The commands anchor and track read such names in the same way. The diff of a merge with
+    /// several parents (-c, --cc) is read as a diff with the first parent. It contains the lines that its
+    /// hunks add to this parent and remove from it. With --cc, git omits hunks that are equal to one of the
+    /// parents. A diff of any size needs little memory: 16 bytes for each hunk of one file.
     Parse {
         /// The file with the diff; `-` or no file: standard input
         file: Option<PathBuf>,
@@ -43,7 +43,7 @@ enum DiffCommand {
     /// anchor (inline, file or summary), path, side, start_line, end_line, reason. Paths are written as in
     /// the output of parse.
     Anchor {
-        /// The commit of the old side, used as given; for a pull request, name the merge base
+        /// The commit of the old side. It is used unchanged; for a pull request, name the merge base
         #[arg(long, value_name = "REV")]
         base: String,
         /// The new side

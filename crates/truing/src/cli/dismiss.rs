@@ -25,13 +25,13 @@ use crate::wiring;
 
 /// Maximum characters of a title.
 const MAX_TITLE: usize = 120;
-/// Maximum findings that are listed for an ambiguous id; the rest is counted.
+/// Maximum number of findings that are listed for an ambiguous id. Further findings are only counted.
 const MAX_NAMED: usize = 8;
 
 /// Dismiss findings of the local branch
 ///
-/// Reviews, audits and runs of `truing converge` on this branch leave them out until the code under them
-/// changes. Their ids are in the output of these commands; the beginning of an id is enough.
+/// Reviews, audits and runs of `truing converge` on this branch omit dismissed findings until the code of a
+/// finding changes. The output of these commands contains the ids. The beginning of an id is enough.
 #[derive(clap::Args, Debug)]
 pub struct DismissArgs {
     /// Ids of findings, then optionally a folder of the repository [default: the current folder]
@@ -40,10 +40,10 @@ pub struct DismissArgs {
     /// Why the findings are not defects
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["undo", "list"])]
     reason: Option<String>,
-    /// Take the dismissal back
+    /// Withdraw the dismissal
     #[arg(long, conflicts_with = "reason")]
     undo: bool,
-    /// List what is dismissed on this branch, and change nothing
+    /// List the dismissed findings of this branch, and change nothing
     #[arg(long, conflicts_with_all = ["reason", "undo"])]
     list: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &DismissArgs, context: &CommandContext) -> Result<Comman
 }
 
 /// Keys under which dismissals are stored: the keys of the branch's local reviews, converge runs and audits.
-/// Older versions used the key of the repository for the reviews of all branches.
+/// Older versions stored the reviews of all branches under the key of the repository.
 struct DismissalKeys {
     repository: SlotKey,
     reviews: SlotKey,
@@ -72,7 +72,7 @@ impl DismissalKeys {
         })
     }
 
-    /// Returns the findings that are recorded under these keys, without duplicates.
+    /// Returns the findings that are stored under these keys, without duplicates.
     async fn load_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let mut found = store.findings(&self.repository).await?;
         for key in [&self.runs, &self.audits] {
@@ -82,13 +82,13 @@ impl DismissalKeys {
         Ok(unique_findings(found))
     }
 
-    /// Returns the active dismissals. For each finding, this is the newest dismissal of the branch or, if
-    /// there is none, the dismissal for all branches.
+    /// Returns the active dismissals. For each finding, returns the newest dismissal on this branch. If there
+    /// is none, returns the dismissal for all branches.
     async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut dismissals = store.dismissals(&self.reviews).await?;
         dismissals.extend(store.dismissals(&self.runs).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.dismissed_at.cmp(&a.dismissed_at)));
-        // The second sort is stable, so the dismissals of one finding keep their order.
+        // The next sort is stable, so dismissals of the same finding keep their order.
         dismissals.extend(store.dismissals(&self.repository).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
         dismissals.dedup_by(|later, first| later.finding == first.finding);
@@ -96,15 +96,15 @@ impl DismissalKeys {
         Ok(dismissals)
     }
 
-    /// Returns the dismissed findings that are open again. Later reviews, audits or runs found them in code
-    /// that the dismissal does not cover.
+    /// Returns the dismissed findings that are open again. A later review, audit or run has found them in
+    /// code that the dismissal does not cover.
     async fn reopened_findings(
         &self,
         store: &Store,
         dismissals: &[Dismissal],
     ) -> Result<Vec<FindingId>, StoreError> {
-        // Findings of reviews are recorded without a time. A dismissal covers them when it is recorded, so
-        // only a later review can have recorded a finding that the dismissal does not cover.
+        // The findings of reviews have no time. A dismissal covers its finding when it is recorded. A finding
+        // in other code must therefore be from a later review.
         let mut found: Vec<(Option<UnixMillis>, Finding)> =
             store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
         for key in [&self.runs, &self.audits] {
@@ -199,7 +199,7 @@ impl DismissArgs {
             return Err(CliError::usage("bad_value", text).hint("omit the ids"));
         }
         let config = context.config(&[])?;
-        // Secrets are also removed when reasons are printed, because older versions recorded reasons with
+        // Secrets are also masked when a reason is printed, because older versions stored reasons with
         // secrets.
         wiring::conceal::conceal_secrets(&config, &context.environment);
         let git = wiring::open_git(&context.environment).await?;
@@ -297,8 +297,8 @@ fn describe_finding(finding: &Finding) -> String {
     format!("{}:{} {title}", line::visible_line(&place.path.to_string()), place.start_line)
 }
 
-/// Checks that a word may be an id. If the word cannot be an id, the error also reports that the word is not
-/// a folder.
+/// Checks that a word may be an id. If the word cannot be an id, the error also states that no such folder
+/// exists.
 fn check_id(word: &str) -> Result<(), CliError> {
     let Some(misread) = dismissal::malformed_id_reason(word) else { return Ok(()) };
     let text = match misread {
@@ -312,7 +312,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
         .hint("`truing audit --format json` and `truing review --format json` show ids"))
 }
 
-/// Returns the error for a word that matches no finding, or several.
+/// Returns the error for a word that is the beginning of no finding's id, or of several.
 fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError {
     let what = match (matches, undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),

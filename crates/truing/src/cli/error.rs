@@ -11,13 +11,13 @@ use truing_core::money::MicroUsd;
 pub enum CommandExit {
     /// 0: done, nothing blocks.
     Success,
-    /// 1: done, and the answer is "no": blocking findings, a partial result, or a failed check.
+    /// 1: done, with a negative answer: blocking findings, a partial result, or a failed check.
     NegativeAnswer,
     /// 2: usage error: invalid arguments, configuration or input. Nothing was changed.
     Usage,
-    /// 3: failed: git, forge or store. The message names the part and the hint says what to do.
+    /// 3: failed: git, forge or store. The message names the failed part, and a hint names the next step.
     Failure,
-    /// 4: refused by policy: already running, budget, kill switch.
+    /// 4: refused by policy, for example by a budget, by the kill switch, or because another run is active.
     Refusal,
     /// Exit code of a command that was run for the user.
     Passthrough(u8),
@@ -54,11 +54,11 @@ pub struct CliError {
     pub code: &'static str,
     /// One line that describes the problem and names its subject.
     pub message: String,
-    /// Lines that illustrate the error, such as a difference; usually empty.
+    /// Lines that illustrate the error, such as the difference of two texts; usually empty.
     pub illustration: Box<[String]>,
     /// Next steps for the user, one line each.
     pub hints: Vec<String>,
-    /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
+    /// Further errors of the same kind, such as the other unknown keys of a configuration file. Their exit
     /// codes are ignored.
     pub other_errors: Vec<CliError>,
     /// Money that was spent before the error, in micro-dollars.
@@ -66,8 +66,8 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// Returns an error without hints. The excerpt that a TOML parser appends to its message is moved below
-    /// the message.
+    /// Returns an error without hints. A TOML parser appends an excerpt to its message. The excerpt is moved
+    /// to the lines below the message.
     pub fn new(exit: CommandExit, code: &'static str, message: impl Into<String>) -> Self {
         let (hints, other_errors) = (Vec::new(), Vec::new());
         let mut message = message.into();
@@ -120,7 +120,7 @@ impl CliError {
         self
     }
 
-    /// Replaces each hint of this error and of its further errors by the result of `map_hint`.
+    /// Applies `map_hint` to each hint of this error and of its further errors.
     #[must_use]
     pub(crate) fn map_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(map_hint).collect();
@@ -149,8 +149,8 @@ impl CliError {
     }
 }
 
-/// The JSON object `{"error":{…}}`. It has `more` only for several errors, and `cost_micro_usd` only if money
-/// was spent.
+/// The JSON object `{"error":{…}}`. The field `more` exists only if there are several errors. The field
+/// `cost_micro_usd` exists only if money was spent.
 #[derive(Serialize)]
 struct ErrorObject {
     error: ErrorJson,

@@ -1,8 +1,8 @@
-//! The examples at the end of each help page. Each command has two command lines, which work without changes
-//! if the files, jobs and pull requests that they name exist.
+//! The examples at the end of each help page. Each command has two examples, which work unchanged if the
+//! named files, jobs and pull requests exist.
 
-/// Text of all pages. Each page begins with a line that names the command. Each example is a comment line
-/// and, below it, a command line.
+/// The examples of all help pages. The examples of a page begin with a line that names the command. Each
+/// example is a comment line and, below it, a command line.
 const PAGES: &str = include_str!("examples.txt");
 
 /// Returns the commands that have examples, with the examples of each.
@@ -11,7 +11,7 @@ pub(super) fn command_examples() -> impl Iterator<Item = (&'static str, &'static
     pages.map(|(command, examples)| (command, examples.trim_end()))
 }
 
-/// Returns the examples of a command, by its whole name such as `truing rules list`.
+/// Returns the examples of a command. `command` is the full name, such as `truing rules list`.
 pub(super) fn for_command(command: &str) -> Option<&'static str> {
     command_examples().find(|(name, _)| *name == command).map(|(_, examples)| examples)
 }

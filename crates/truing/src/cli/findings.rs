@@ -1,5 +1,5 @@
-//! The command `truing findings match`: decides if two findings are the same, as every review does. It reads
-//! and prints JSON lines, for programs.
+//! The command `truing findings match`: decides whether two findings are the same, by the same comparison as
+//! every review. It reads and prints JSON lines, for programs.
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,12 @@ enum FindingsCommand {
     ///
     /// Reads one object on each line: id, and the findings a and b. Each finding has path, text (title and
     /// body) and, if known, snippet (the lines of code that the finding is about). Answers with id, same
-    /// (true or false) and score, from 0 to 1; from a score of 0.5, the findings are the same. Paths are
-    /// compared as they are: for a renamed file, give the new path in both findings.
+    /// (true or false) and score, from 0 to 1. Findings with a score of at least 0.5 are the same. Paths are
+    /// compared unchanged. For a renamed file, use the new path in both findings.
     Match,
 }
 
-/// A line of the input. Unknown fields are allowed, such as the expected answer.
+/// A line of the input. Unknown fields are allowed, for example a field with the expected answer.
 #[derive(Deserialize)]
 struct MatchRequest {
     /// Identifier that is returned unchanged.
@@ -70,7 +70,7 @@ fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
     context.output.print_json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
-        // The score is rounded down to four decimal places, because rounding up could lift it over the
+        // The score is rounded down to four decimal places, because rounding up could raise it to the
         // threshold.
         MatchJson { id, is_same: score >= MIN_SAME_SCORE, score: (score * 1e4).floor() / 1e4 }
     }))?;

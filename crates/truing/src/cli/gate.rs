@@ -30,8 +30,9 @@ use crate::wiring;
 /// Check a local change with the rule packs and the commands of `converge.gate`
 ///
 /// This is the gate of the converge loop. It checks the working tree against the merge base with the default
-/// branch. Violations on changed lines block; those elsewhere do not. Commands run in the sandbox, on a copy,
-/// without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
+/// branch. Violations on changed lines block; other violations do not. Commands run in the sandbox, on a copy
+/// of the files, without network and secrets. Exit codes: 0 if nothing blocks, 1 if something blocks, 3 if
+/// the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct GateArgs {
     /// Files or folders to check completely, instead of only the changes
@@ -62,7 +63,7 @@ struct GateReport<'a> {
     not_inspected: &'a [UnreviewedFile],
     blocking: Vec<GateFindingJson<'a>>,
     advisory: Vec<GateFindingJson<'a>>,
-    /// Number of findings that are not listed.
+    /// Number of findings that the report does not list.
     left_out: LeftOutJson,
     commands: Vec<GateCommandJson<'a>>,
 }
@@ -119,8 +120,8 @@ impl GateArgs {
         let reader = wiring::local_reader(&config.rules)?;
         let rules = wiring::review_scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
-        // If there are commands, the commands and rules run on a copy of all files. Without commands, the
-        // rules read a copy of the staged files, or the working tree itself.
+        // If there are commands, both the commands and the rules use a copy of all files. Without commands,
+        // the rules read a copy of the staged files or, without `--staged`, the working tree itself.
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
@@ -133,7 +134,7 @@ impl GateArgs {
                 let folder = git.create_private_folder().map_err(wiring::git_error)?;
                 let plan = reading::plan_reading(&change, &rules).map_err(LocalReviewError::Reading)?;
                 let paths = plan.required_paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
-                // All files are exported if there are linters, because a linter may read every file.
+                // If there are linters, all files are exported, because a linter may read any file.
                 let only = (!rules.tools.has_linters()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
                 let tree = folder.path().to_owned();
@@ -141,8 +142,8 @@ impl GateArgs {
             }
             (None, None) => (None, repository.root().to_owned()),
         };
-        // The user's own commands run on the user's own files, so a cached setup may be used for any state of
-        // these files.
+        // Both the commands and the files are the user's own. A cached setup may therefore be used for any
+        // state of the files.
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan_reading(&change, &rules).map_err(unread)?;
@@ -166,8 +167,8 @@ impl GateArgs {
         Ok(if gated.is_clean() { CommandExit::Success } else { CommandExit::NegativeAnswer })
     }
 
-    /// Returns the index if `--staged` is set. In a hook, git sets `GIT_INDEX_FILE` to the index from which
-    /// the commit is made.
+    /// Returns the index if `--staged` is set. In a hook, the variable `GIT_INDEX_FILE` names the index for
+    /// the commit.
     async fn read_staged_index(
         &self,
         repository: &LocalRepository,
@@ -180,7 +181,8 @@ impl GateArgs {
         repository.snapshot_index(named.map(Path::new)).await.map(Some).map_err(wiring::git_error)
     }
 
-    /// Returns the change to check and the origin of its base; named files have no base.
+    /// Returns the change to check, and the origin of its base. If the call names files, the origin is
+    /// `None`.
     async fn resolve_change(
         &self,
         repository: &LocalRepository,
@@ -204,8 +206,8 @@ impl GateArgs {
     }
 }
 
-/// Returns the paths, in the repository, of the named files and of the files in named folders. Files in
-/// folders that git ignores are left out.
+/// Returns the paths of the named files, and of the files in the named folders, relative to the repository.
+/// Omits files that git ignores in these folders.
 fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
     let mut found = Vec::new();
     for path in paths {
@@ -235,7 +237,7 @@ fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Resul
     Ok(found)
 }
 
-/// Returns the command's error for a gate that could not run.
+/// Converts the error of a gate that could not run to the command's error.
 pub(super) fn gate_error(error: GateError) -> CliError {
     let text = error.to_string();
     match error {
@@ -281,7 +283,8 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
     }
 }
 
-/// Returns the result as text. `compared` is the change and its base, or none if whole files were checked.
+/// Returns the result as text. `compared` is the change and the origin of its base, or `None` if whole files
+/// were checked.
 fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected, not_inspected, command_runs } = result;

@@ -16,7 +16,7 @@ pub struct GlobalArgs {
     /// Print only the answer, warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
-    /// Log more to standard error; twice: still more
+    /// Write more log lines to standard error; twice: even more
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// When to use colour
@@ -37,7 +37,7 @@ pub enum CliFormat {
     /// For people.
     #[default]
     Text,
-    /// For programs: stable fields.
+    /// For programs: stable field names.
     Json,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
@@ -49,9 +49,9 @@ pub enum CliFormat {
     Github,
     /// For GitLab: a code quality report.
     Gitlab,
-    /// For spreadsheets: a header, and one row each.
+    /// For spreadsheets: a header line, and one row for each run.
     Csv,
-    /// For browsers: one page that loads nothing.
+    /// For browsers: a single page that loads no resources.
     Html,
 }
 
@@ -81,7 +81,7 @@ pub enum ColorWhen {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Also into files and pipes.
+    /// On a terminal, and also in files and pipes.
     Always,
     /// Never.
     Never,

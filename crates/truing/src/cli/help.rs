@@ -20,7 +20,7 @@ pub struct HelpArgs {
 /// Name of the program in help pages.
 const PROGRAM: &str = "truing";
 
-/// The title of a task, and the commands for this task in the order of their use.
+/// The title of a task, and its commands in the order in which a user needs them.
 type HelpGroup = (&'static str, &'static [&'static str]);
 
 /// Groups that `--help` shows.
@@ -54,7 +54,7 @@ pub(crate) fn run(
     Ok(CommandExit::Success)
 }
 
-/// The exit codes and their meaning, for `--help` and the manual.
+/// The exit codes with their meanings, for `--help` and the manual page.
 pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("0", "done, nothing that blocks"),
     ("1", "done, and the answer is no: something blocks, or a check failed"),
@@ -64,7 +64,7 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("130", "interrupted; run it again to continue"),
 ];
 
-/// Returns the command that the words name.
+/// Returns the command with the name in `words`.
 pub(super) fn find_command<'a>(
     program: &'a clap::Command,
     words: &[String],
@@ -107,7 +107,7 @@ fn examples_section(examples: &str, header: Style) -> String {
     format!("{header}Examples:{header:#}{lines}")
 }
 
-/// Returns the program with a help page that lists its commands in these groups.
+/// Returns the program with a help page that lists the commands in `groups`.
 fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
     let styles = program.get_styles().clone();
     let (header, literal) = (styles.get_header(), styles.get_literal());
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::cli::build_program;
 
-    /// Returns the full names of a command and its visible subcommands, and of `help`.
+    /// Returns the full names of a command and all its visible subcommands, including `help`.
     fn command_names(command: &clap::Command, name: &str) -> Vec<String> {
         let is_shown = |below: &&clap::Command| !below.is_hide_set() || below.get_name() == "help";
         let below = command.get_subcommands().filter(is_shown);
@@ -150,7 +150,7 @@ mod tests {
         find_command(&all, &words).unwrap().clone().render_long_help().to_string()
     }
 
-    /// Finds the calls of the program in a command line. Returns the words of each call, split as in a shell.
+    /// Finds calls of this program in a command line. Returns the words of each call, split as in a shell.
     fn program_calls(line: &str) -> Vec<Vec<String>> {
         let (mut calls, mut words, mut word, mut quote) = (Vec::new(), Vec::new(), None, None);
         for char in line.chars() {

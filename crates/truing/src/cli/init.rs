@@ -16,15 +16,15 @@ use crate::wiring;
 /// Path of the written file if no other is given.
 pub(super) const WRITTEN_FILE: &str = "truing.toml";
 
-/// Write a configuration file with what a first server needs
+/// Write a configuration file with the keys that a first server needs
 ///
-/// With --all every key is there, with its default and what it means. Where the current folder is a clone of
-/// a repository at github.com (its remote `origin`), the file serves that repository alone:
-/// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks
-/// nothing.
+/// With --all, the file contains every key, with its default and its meaning. Where the current folder is a
+/// clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
+/// `forge.github.repositories`. Without that key, every repository that the token can read is served. The
+/// command asks no questions.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
-    /// The file to write; it must not exist yet. `-`: standard output
+    /// The file to write, which must not exist yet. `-`: standard output
     #[arg(long, short, value_name = "FILE", default_value = WRITTEN_FILE)]
     output: PathBuf,
     /// Write every key, as a comment with its default
@@ -86,8 +86,8 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     Ok(CommandExit::Success)
 }
 
-/// Returns the remote `origin` of the current folder's repository. It returns none if there is no remote, or
-/// git cannot be used.
+/// Returns the remote `origin` of the current folder's repository. Returns `None` if there is no remote, or
+/// if git cannot be used.
 ///
 /// # Errors
 /// Returns exit 3 if the runtime cannot start its threads.
@@ -100,9 +100,9 @@ fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
     Ok(runtime::start()?.block_on(find))
 }
 
-/// Returns the repository at github.com that a remote names, or none for another host.
+/// Returns the repository at github.com to which a remote's URL refers. Returns `None` for another host.
 fn parse_github_repository(remote: &str, environment: &Environment) -> Option<String> {
-    // The operator's file is not used, since the written file has github.com as its forge.
+    // The operator's file is not read, because the written file configures github.com as its forge.
     let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
     let home = RepositoryTarget::from_remote(remote, &config, environment)?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);

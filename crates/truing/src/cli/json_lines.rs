@@ -1,4 +1,4 @@
-//! Reads requests from standard input, one JSON object per line, for the commands that answer them.
+//! Reads requests from standard input, as one JSON object on each line.
 
 use std::fmt::Display;
 use std::io::{self, BufRead, stdin};
@@ -17,8 +17,8 @@ pub(super) struct JsonLinesReader {
 }
 
 impl JsonLinesReader {
-    /// Returns the requests on standard input, up to the first line that is invalid or that `check` rejects.
-    /// The error of that line is stored in the last argument. Empty lines are skipped.
+    /// Returns the requests from standard input, up to the first line that is invalid or rejected by `check`.
+    /// The error for that line is stored in `line_error`. Empty lines are skipped.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         check: impl Fn(&T) -> Result<(), &'static str>,
@@ -35,8 +35,7 @@ impl JsonLinesReader {
         check: impl Fn(&T) -> Result<(), &'static str>,
         line_error: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
-        // One byte more than the limit is read, to distinguish an input that is too large from an input of
-        // exactly the limit.
+        // One byte more than the limit is read, to detect an input that exceeds the limit.
         let mut input = input.take(max_bytes.saturating_add(1));
         let (mut line, mut number) = (Vec::new(), 0_usize);
         let mut next = move || -> Result<Option<T>, CliError> {
@@ -68,7 +67,7 @@ impl JsonLinesReader {
         })
     }
 
-    /// Returns the error for a line that cannot be answered.
+    /// Returns the error for a line whose request cannot be answered.
     fn line_error(&self, number: usize, problem: impl Display) -> CliError {
         CliError::usage("bad_line", format!("line {number} of standard input: {problem}"))
             .hint(format!("a line is like {}", self.example))
@@ -77,7 +76,8 @@ impl JsonLinesReader {
     /// Returns the error for a line that is not a valid request.
     fn invalid_json_error(&self, number: usize, error: &serde_json::Error) -> CliError {
         let text = error.to_string();
-        // The position that `serde_json` appends counts lines within this one line, so it is removed.
+        // `serde_json` appends a position within this single line, which would be misleading. The position is
+        // removed.
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         self.line_error(number, format_args!("{what} (column {})", error.column()))
     }

@@ -1,5 +1,5 @@
-//! The command `truing kill`: turns the kill switches on and off. It works on the store, with or without a
-//! running server.
+//! The command `truing kill`: turns the kill switches on and off. The command changes the store, with or
+//! without a running server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,19 +24,19 @@ use super::target::{actor_name, existing_store, store_error, warn_of_missing_sto
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
-/// Pauses between retries if the store is on a database server.
+/// Pauses between retries if the store is on servers.
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Maximum number of known repositories that are suggested if a repository is unknown.
 const MAX_SUGGESTIONS: usize = 5;
 
-/// The kill switch: stop everything that spends or writes, or resume it
+/// The kill switch: stop everything that spends money or writes, or resume it
 ///
-/// While the switch is on, webhooks are answered 503, no run begins, and due work stays due. The switch
-/// applies to every service on this store, even if it is started later, and to `truing review --pr`. Reviews
-/// of local repositories by rules continue, because they neither spend nor write. With `--repo`, the switch
-/// applies only to repositories with this name, at every forge, even after they are renamed. Other
-/// repositories continue.
+/// While the switch is on, the server answers webhooks with 503, no run begins, and due work stays due. The
+/// switch applies to every service on this store, including services that are started later, and to `truing
+/// review --pr`. Reviews of local repositories by rules continue, because they neither spend nor write. With
+/// `--repo`, the switch applies only to repositories with this name, at every forge, even after they are
+/// renamed. Other repositories continue.
 #[derive(clap::Args, Debug)]
 pub struct KillArgs {
     #[command(subcommand)]
@@ -51,7 +51,8 @@ enum KillCommand {
         /// The reason, for the record: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
-        /// What happens to reviews in flight [default: finish; if the switch is on already, its mode]
+        /// What happens to reviews in progress [default: finish; if the switch is already on, its present
+        /// mode]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
         /// Only for this repository; for an unknown repository, a warning is printed
@@ -70,7 +71,7 @@ enum KillCommand {
     Status,
 }
 
-/// What becomes of reviews in flight.
+/// The mode for reviews in progress.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum ModeFlag {
     /// They complete
@@ -150,8 +151,8 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     })
 }
 
-/// Turns the switch. If the switch is stored on a database server, a failed call is retried, because turning
-/// the switch twice has the same effect as turning it once.
+/// Turns the switch on or off. If the store is on servers, a failed call is retried. A repeated call does no
+/// harm, because it has the same effect.
 async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_file =
         StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file_path().is_some();
@@ -167,7 +168,8 @@ async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<
 async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let (store, turn, repo) = match &args.action {
-        // If there is no database, it is created, because a server that starts later must find the switch on.
+        // If there is no database, the command creates one, because a server that starts later must find the
+        // switch on.
         KillCommand::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
                 ModeFlag::Finish => HaltMode::Finish,
@@ -250,9 +252,9 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
     Ok(CommandExit::Success)
 }
 
-/// Returns a message for a repository that is not known from a pull request, a sweep or the configuration.
-/// The message names similar repositories. Returns none if the repository is known. Also returns none if the
-/// lists cannot be read, because the message is only a warning, and the switch is on in any case.
+/// Returns a warning about a repository that no pull request, sweep or configuration has named. The warning
+/// names similar repositories. Returns `None` if the repository is known, or if the known repositories cannot
+/// be read. An error is ignored because the switch is turned on in any case.
 async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
@@ -266,7 +268,7 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
         return None;
     }
     let mut known: Vec<String> = known.into_iter().collect();
-    // The sort is stable: names of the same distance keep their order.
+    // The sort is stable, so names of the same distance stay in alphabetical order.
     let distance = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &repo.to_lowercase());
     known.sort_by_cached_key(distance);
     let rest = known.len().saturating_sub(MAX_SUGGESTIONS);
@@ -280,21 +282,21 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
     })
 }
 
-/// Counts of due and running work.
+/// Numbers of due slots and of runs in progress.
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
     /// Slots that are due now.
     due: usize,
-    /// Runs that are in flight now.
+    /// Runs that are in progress now.
     running: usize,
 }
 
-/// The slots of the store at one time.
+/// The slots of the store, as of one time.
 #[derive(Default)]
 struct SlotList {
     slots: Vec<Slot>,
     read_at: UnixMillis,
-    /// Repositories of jobs, by the keys of their slots.
+    /// For each job, the repository of the job, by the key of the job's slot.
     jobs: BTreeMap<SlotKey, String>,
 }
 
@@ -375,7 +377,7 @@ fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: O
     rows.iter().fold(first, |text, (name, value)| text + &fold_line(&format!("  {name:<10}"), value))
 }
 
-/// Returns the number of runs in flight, and what happens to them in this mode.
+/// Returns a text with the number of runs in progress, and with the effect of this mode on them.
 fn render_runs_in_flight(work: PendingWork, mode: HaltMode) -> String {
     let flight = match (work.running, mode) {
         (0, _) => "",
@@ -394,7 +396,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
     };
-    // Local runs hold no slot, so the database does not show them.
+    // Local runs have no slot, so they are not among the counted runs.
     let local = match engaged.mode {
         HaltMode::Finish => "runs of `truing converge` are not counted; they complete, too",
         HaltMode::Stop => "runs of `truing converge` are not counted; they stop, too",
@@ -415,7 +417,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
     text
 }
 
-/// Returns the line about a switch that is on, for the output of other commands.
+/// Returns a line for the output of other commands about a switch that is on.
 pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
@@ -440,7 +442,7 @@ mod tests {
         OutputPrinter::new(crate::cli::CliFormat::Text, false, 0, crate::cli::ColorWhen::Never)
     }
 
-    /// Returns a printer with the operator's file.
+    /// Returns a printer whose commands name an operator's file.
     fn printer_with_config() -> OutputPrinter {
         plain_printer().with_config(Some(std::path::Path::new("ops.toml")))
     }

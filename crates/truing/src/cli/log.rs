@@ -12,7 +12,7 @@ use super::{CommandContext, runtime};
 /// Default number of entries that are printed.
 const DEFAULT_ENTRIES: usize = 50;
 
-/// Show who changed what manually: the kill switch, the queue, runs
+/// Show who changed what by commands: the kill switch, the queue, runs
 ///
 /// Entries are kept for `retention.audit`.
 #[derive(clap::Args, Debug)]

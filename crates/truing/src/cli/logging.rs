@@ -1,4 +1,4 @@
-//! Logs to stderr while the program runs, filtered by level.
+//! Sends the log to stderr, filtered by level.
 
 mod human;
 mod json;
@@ -29,7 +29,7 @@ pub enum LogStyle {
     Json,
 }
 
-/// Module that logs exhausted budgets.
+/// The module whose log lines report exhausted budgets.
 const BUDGET: &str = "truing_loops::budget";
 
 /// Levels, from least to most detail.
@@ -37,9 +37,10 @@ const LEVELS: [LevelFilter; 5] =
     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
 
 /// Sends the log to stderr from now on. By default, Truing logs warnings and errors. Each `--verbose` adds
-/// one level: information, debugging, and then everything. With `--quiet`, only errors are logged. A service
-/// logs one level more than a command. Other crates log two levels less than Truing. Only the first call in a
-/// process has an effect. The caller keeps the returned guard until the process ends.
+/// one level: first information, then debugging, then tracing. With `--quiet`, only errors are logged. For a
+/// service, the level is one more detailed than for a command. For other crates, the level is two less
+/// detailed than for Truing. Only the first call in a process has an effect. The caller must keep the
+/// returned guard until the process ends.
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let formatter = match (output.is_quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
@@ -48,12 +49,12 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     };
     let level = |index: usize| LEVELS.get(index).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(formatter), level(formatter.saturating_sub(2)));
-    // The prefix `truing` covers every crate of the workspace.
+    // The target `truing` is a prefix of the names of all crates in the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    // AWS's libraries log whole responses of STS, which contain credentials.
+    // AWS's libraries log complete responses of STS, and these contain credentials.
     let filter = filter.with_target("aws", LevelFilter::OFF);
-    // The answer of a command already reports an exhausted budget, so a command logs it only with one more
-    // `--verbose`. A service prints no answer, so its filter is not changed.
+    // The output of a command already reports an exhausted budget. A command therefore logs it only from one
+    // `--verbose` more. A service prints no such output, so its filter is not changed.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,
@@ -85,7 +86,8 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
             }
         }
     };
-    // An error means that a logger is set already, as in a test that runs two commands in one process.
+    // An error means that a logger is already set, for example by a test that runs two commands in one
+    // process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     LogGuard(lines)
 }
@@ -101,7 +103,7 @@ where
     tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).without_time()
 }
 
-/// Guard of the log. When the guard is dropped, the last lines are written, if the reader still reads them.
+/// Guard of the log. When the guard is dropped, it waits a limited time until the last lines are written.
 pub(crate) struct LogGuard(Option<BackgroundLogWriter>);
 
 impl Drop for LogGuard {

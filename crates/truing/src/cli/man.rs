@@ -1,4 +1,4 @@
-//! The command `truing man`: prints the manual's pages, which are made from the same source as `--help`.
+//! The command `truing man`: prints the manual pages, which have the same source as `--help`.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -16,7 +16,7 @@ pub struct ManArgs {
     /// The command that the page is about [default: the program]
     #[arg(value_name = "COMMAND")]
     path: Vec<String>,
-    /// Write every page into this folder, one a command
+    /// Write every page into this folder, with one file for each command
     #[arg(long, short, value_name = "FOLDER", conflicts_with = "path")]
     output: Option<PathBuf>,
 }

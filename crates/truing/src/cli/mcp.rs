@@ -35,8 +35,9 @@ enum McpCommand {
 
 /// Serve the tools of a forge: read its pull requests, comment on them
 ///
-/// No tool creates, approves, merges or declines a pull request. Each comment is posted once, however often
-/// it is asked for; none while the kill switch is on. The forge's credentials stay in this process.
+/// No tool creates, approves, merges or declines a pull request. Each comment is posted only once, even if
+/// the tool is called repeatedly. No comment is posted while the kill switch is on. The forge's credentials
+/// are known only to this process.
 #[derive(clap::Args, Debug)]
 struct McpServeArgs {
     /// The `NAME` of the `[forge.NAME]` to serve
@@ -45,7 +46,7 @@ struct McpServeArgs {
     /// Serve over standard input and output, until they are closed [default]
     #[arg(long, conflicts_with = "listen")]
     stdio: bool,
-    /// Serve over HTTP at this address; clients send the session's token as `Authorization: Bearer`
+    /// Serve over HTTP at this address. Clients must send the session's token as `Authorization: Bearer`
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// The file that holds the session's token [default: the variable MCP_TOKEN]
@@ -64,7 +65,7 @@ const MIN_TOKEN: usize = 16;
 const REVIEW_ID: &str = "x-review-id";
 /// Maximum characters of a review's id.
 const MAX_REVIEW_ID: usize = 128;
-/// Time for which a stopping process waits for a pending read from a terminal. Such a read cannot be
+/// Maximum time that a stopping process waits for an unfinished read from a terminal. Such a read cannot be
 /// interrupted.
 const LEAVE: Duration = Duration::from_millis(100);
 
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExi
 impl McpServeArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let mut config = context.config(&[])?;
-        // The other forges are not used and may have no token.
+        // The other forges are removed, because they are not used and may have no token.
         config.forges.retain(|name, _| *name == self.forge);
         if !config.forges.contains_key(&self.forge) {
             let usage_error =
@@ -124,8 +125,8 @@ impl McpServeArgs {
         }
     }
 
-    /// Reads the session's token. The token is not an argument, since every user of the machine can see the
-    /// arguments of a process.
+    /// Reads the session's token. The token is not an argument, because every user of a machine can see the
+    /// arguments of processes.
     fn read_token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
@@ -188,7 +189,7 @@ async fn find_local_clone(
     (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }
 
-/// Parses a review id, which must be a valid value of a header.
+/// Parses a review id. A valid id is also a valid value of a header.
 fn parse_review_id(text: &str) -> Result<String, String> {
     let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if right {

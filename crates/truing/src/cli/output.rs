@@ -1,5 +1,5 @@
 //! The only module that prints. Data goes to stdout; errors, warnings, progress and remarks go to stderr.
-//! This module also decides about colour and `--quiet`, and handles readers that stop reading.
+//! This module also handles colour, `--quiet`, and readers that stop reading.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -25,18 +25,18 @@ const HINT: Style = AnsiColor::Cyan.on_default().bold();
 /// First character of an ANSI sequence.
 const STYLE: char = '\u{1b}';
 
-/// Destination and style of a command's output. It is cheap to copy and used everywhere.
+/// Destination and style of a command's output. The printer is cheap to copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputPrinter {
     format: CliFormat,
     quiet: bool,
     verbose: u8,
     color: ColorChoice,
-    /// Path of the operator's file that `--config` named, quoted for a shell.
+    /// Path of the operator's file from `--config`, quoted for a shell.
     config: Option<&'static str>,
 }
 
-/// Returns a value as one line of JSON with a line end.
+/// Returns a value as one line of JSON, with a line break.
 ///
 /// # Errors
 /// Returns `write_failed` for a value that JSON cannot represent.
@@ -48,7 +48,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// Writes a value as JSON. Invisible characters are escaped, since terminals show JSON, too.
+/// Writes a value as JSON. Invisible characters are escaped, because JSON is also shown on terminals.
 pub(super) fn write_json(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(out, EscapingFormatter))
 }
@@ -82,15 +82,16 @@ impl OutputPrinter {
         Self { format, quiet, verbose, color, config: None }
     }
 
-    /// Adds the operator's file that the user named. The commands in hints repeat this file.
+    /// Adds the path of the operator's file that the user named. The commands in hints repeat this path.
     #[must_use]
     pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
-        // The text is never freed, so this type can hold a reference and stays cheap to copy.
+        // The path is leaked, so that this type contains only a reference and stays cheap to copy.
         let config = file.map(|file| &*Box::leak(shell_quote(&file.display().to_string()).into_boxed_str()));
         Self { config, ..self }
     }
 
-    /// Returns a command of Truing that users can paste, with the operator's file if the user named one.
+    /// Returns a command of Truing that users can paste. The command names the operator's file if the user
+    /// named it.
     pub(crate) fn command_line(self, words: &str) -> String {
         match self.config {
             Some(file) => format!("truing --config {file} {words}"),
@@ -103,19 +104,19 @@ impl OutputPrinter {
         self.format
     }
 
-    /// Returns true if the answer is JSON rather than text, for commands with these two formats.
+    /// Returns true if the answer is printed as JSON. Only for commands that support just text and JSON.
     pub fn is_json(self) -> bool {
         self.format == CliFormat::Json
     }
 
     /// Prints data on stdout; invisible characters are escaped. ANSI sequences are removed if colour is off.
-    /// A reader that stops reading is not an error, since the answer of the command does not depend on it.
+    /// If the reader of stdout stops reading, this is not an error, because the command has done its work.
     ///
     /// # Errors
     /// `write_failed` if stdout cannot be written for another reason, such as a full disk.
     pub fn print_data(self, text: impl Display) -> Result<(), CliError> {
-        // In Markdown, Truing uses a zero-width space to prevent an address from becoming a link. Zero-width
-        // spaces in foreign text were escaped earlier.
+        // In Markdown, Truing inserts zero-width spaces so that an address does not become a link. Zero-width
+        // spaces in untrusted text were escaped before.
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
@@ -132,7 +133,8 @@ impl OutputPrinter {
         self.print_data(json_line(value)?)
     }
 
-    /// Prints an answer as JSON, or as the result of `text`, for commands with these two formats.
+    /// Prints an answer as JSON or, by `text`, as text. Only for commands that support just these two
+    /// formats.
     ///
     /// # Errors
     /// As [`OutputPrinter::print_data`].
@@ -147,13 +149,13 @@ impl OutputPrinter {
         }
     }
 
-    /// Prints JSON values on stdout, one per line, as they arrive, for answers of any length. If the reader
-    /// stops reading, no further values are computed.
+    /// Prints JSON values on stdout, one on each line. Each value is printed as soon as it is available, so
+    /// the answer may have any length. If the reader stops reading, no further values are computed.
     ///
     /// # Errors
     /// As [`OutputPrinter::print_data`].
     pub fn print_json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
-        // JSON escapes control characters, so there is no styling to remove.
+        // JSON escapes control characters, so the lines contain no ANSI sequences.
         let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
         let write = || -> io::Result<()> {
             for value in values {
@@ -173,8 +175,8 @@ impl OutputPrinter {
         }
     }
 
-    /// Prints lines on stderr, unless `--quiet` is set. The caller escapes characters that could control a
-    /// terminal.
+    /// Prints lines on stderr, unless `--quiet` is set. The caller must escape characters that could control
+    /// a terminal.
     pub(crate) fn print_lines(self, lines: impl Display) {
         if !self.quiet {
             self.write_stderr(lines);
@@ -196,18 +198,18 @@ impl OutputPrinter {
     pub(crate) fn print_error(self, error: &CliError) {
         self.print_error_text(error);
         if self.is_json() {
-            // The error was already printed on stderr, so a failure to print it on stdout is ignored.
+            // The error is already on stderr, so a failure to print it on stdout as well is ignored.
             drop(self.print_json(&self.with_config_hints(error).to_json()));
         }
     }
 
-    /// Adds the operator's file to the commands in the error's hints, for answers that contain the error as
-    /// an object.
+    /// Adds the operator's file to the commands in the hints of an error. For answers that contain the error
+    /// as an object.
     pub(crate) fn with_config_hints(self, error: &CliError) -> CliError {
         error.clone().map_hints(|hint| add_config_flag(&hint, self.config))
     }
 
-    /// Prints the error only on stderr, for commands whose answer on stdout already contains the error.
+    /// Prints the error only on stderr. For commands whose answer on stdout already contains the error.
     pub(crate) fn print_error_text(self, error: &CliError) {
         let (mut text, columns) = (String::new(), terminal_columns());
         for error in std::iter::once(error).chain(&error.other_errors) {
@@ -222,9 +224,9 @@ impl OutputPrinter {
         self.write_stderr(text);
     }
 
-    /// Shows that long work is in progress. On a terminal, shows a bar of `total` steps, or a spinner if
-    /// `total` is none. Elsewhere, prints one line at the start. With `--quiet`, shows nothing. The bar
-    /// disappears when the result is dropped.
+    /// Shows that long work is in progress. On a terminal, shows a bar of `total` steps. If `total` is
+    /// `None`, shows a spinner. Elsewhere, prints one line at the start. With `--quiet`, shows nothing. The
+    /// bar disappears when the returned value is dropped.
     pub fn progress(self, label: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let label = label.into();
         if !self.can_draw_bars() {
@@ -258,8 +260,8 @@ impl OutputPrinter {
         ProgressDisplay { bar, output: self }
     }
 
-    /// Returns true if a bar may be drawn. With `--verbose`, no bar is drawn, because log lines and a bar
-    /// would overwrite each other.
+    /// Returns true if a bar may be drawn. With `--verbose`, no bar is drawn, because the bar and the log
+    /// lines would overwrite each other.
     fn can_draw_bars(self) -> bool {
         !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
     }
@@ -285,12 +287,12 @@ impl OutputPrinter {
 
     fn write_stderr(self, text: impl Display) {
         let mut stderr = AutoStream::new(io::stderr(), self.color);
-        // A failure to write to stderr cannot be reported anywhere.
+        // There is no place to report a failed write to stderr.
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
     }
 }
 
-/// Bytes of JSON lines that are buffered before they are written.
+/// Maximum number of bytes of JSON lines that are buffered before a write.
 const LINES_AT_ONCE: usize = 64 << 10;
 
 /// Converts the result of a write to stdout: a reader that stops reading is not an error.
@@ -329,13 +331,13 @@ impl ProgressDisplay {
         self.bar.enable_steady_tick(TICK);
     }
 
-    /// Clears the bar until the next step, since something else is printed.
+    /// Clears the bar until the next step, so that other output can be printed.
     pub(crate) fn pause(&self) {
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
     }
 
-    /// Prints a remark above the bar, if there is one.
+    /// Prints a remark. If there is a bar, the remark is above it.
     pub(crate) fn print_note(&self, text: impl Display) {
         self.bar.suspend(|| self.output.print_note(text));
     }
@@ -357,13 +359,13 @@ pub(in crate::cli) fn shell_quote(word: &str) -> String {
     }
 }
 
-/// The text with which a command line of Truing begins in messages.
+/// The start of a Truing command in a message.
 const COMMAND: &str = "`truing ";
-/// Commands that need no configuration, or that already name their file.
+/// Commands to which no `--config` is added, because they need no configuration or already name their file.
 const WITHOUT_CONFIG: [&str; 7] =
     ["init", "completions", "man", "help", "config schema", "config check", "--config"];
 
-/// Adds the operator's file to each command in the text.
+/// Adds the operator's file to each Truing command in a text.
 fn add_config_flag(text: &str, config: Option<&str>) -> String {
     let Some(file) = config else { return text.to_owned() };
     let mut parts = text.split(COMMAND);
@@ -379,15 +381,15 @@ fn add_config_flag(text: &str, config: Option<&str>) -> String {
     all
 }
 
-/// Returns the width of the terminal at stderr. If stderr is not a terminal, returns none, and lines are not
-/// wrapped, because programs read them.
+/// Returns the width of the terminal at stderr. Returns `None` if stderr is not a terminal. Lines are then
+/// not wrapped, because programs read them.
 fn terminal_columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);
     stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
 }
 
-/// Wraps a remark at the given width. An indented line is a command to copy and is not wrapped.
+/// Wraps a remark at the given width. An indented line is a command that users copy, so it is not wrapped.
 fn wrap_remark(text: String, columns: Option<usize>) -> String {
     match columns.filter(|_| !text.starts_with(' ')) {
         Some(columns) => wrap_line(&text, 0, columns),
@@ -405,7 +407,8 @@ fn render_labelled(style: Style, label: &str, text: &str, columns: Option<usize>
     format!("{style}{label}{style:#} {text}\n")
 }
 
-/// Escapes line ends and characters that could control a terminal, for text from any file or forge.
+/// Escapes line breaks and characters that could control a terminal. For untrusted text, such as text from a
+/// file or forge.
 fn escape_to_one_line(text: &str) -> String {
     escape_hidden(text, |_| true).into_owned()
 }

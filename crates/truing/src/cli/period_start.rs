@@ -1,4 +1,4 @@
-//! Parses the start of a period from a flag.
+//! Parses a flag that gives the start of a period.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,7 +15,7 @@ pub(super) enum PeriodStart {
     At(UnixMillis),
 }
 
-/// Maximum duration in milliseconds for which every start has a valid date.
+/// Maximum duration in milliseconds. For a longer duration, the start might have no valid date.
 const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
 
 impl PeriodStart {
@@ -28,7 +28,7 @@ impl PeriodStart {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
             return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
-        // The instant is tried first, because the text of an instant begins with a day.
+        // A timestamp is tried before a day, because the text of a timestamp begins with a day.
         let at = text.parse::<Timestamp>().ok().or_else(|| {
             let day = text.parse::<Date>().ok()?;
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())

@@ -1,5 +1,5 @@
 //! The command `truing policy`: shows which actions an agent may take, and the rule for each. The command
-//! decides by the same rules as a run, and executes nothing.
+//! uses the same rules as a run, and executes nothing.
 
 mod hook;
 mod show;
@@ -27,7 +27,7 @@ enum PolicyCommand {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
     /// Prints allow (exit 0) or deny (exit 1). Also prints the rule that allows the action, or the rule that
-    /// would be needed, with the file of the rule. Runs nothing.
+    /// would allow it, and the file of that rule. Runs nothing.
     Check(PolicyCheckArgs),
     /// Print the lists in effect, as templates for your own files
     ///
@@ -94,7 +94,7 @@ impl From<ProfileFlag> for ProfileName {
 struct PolicyCheckJson {
     decision: &'static str,
     profile: ProfileName,
-    /// Rules that allow the action, or the rule that would allow it; none if no rule can allow the action.
+    /// Rules that allow the action, or a rule that would allow it. `None` if no rule can allow the action.
     rule: Option<String>,
     /// File that contains the rule.
     file: Option<String>,
@@ -131,7 +131,7 @@ impl PolicyCheckArgs {
         Ok(exit)
     }
 
-    /// Judges an action. Rules are text, so an argument that is not UTF-8 matches no rule.
+    /// Judges an action. Rules are UTF-8 text, so an argument that is not UTF-8 matches no rule.
     fn judge(&self, policy: &AgentPolicy) -> PolicyVerdict {
         let not_text = || PolicyVerdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
         let one = |option_value: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {

@@ -40,8 +40,8 @@ use crate::wiring;
 /// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks,
 /// which must pass before anything is changed. For a pull request, it asks the forge whether the pull request
 /// is open, whether Truing may push to the branch, and which rules protect the branch. The gate and the
-/// checks run on the head of the pull request. It changes nothing. Exit 0: every requirement is met; 1: a
-/// requirement is not met; 3: a check could not be made.
+/// checks run on the head of the pull request. It changes nothing. Exit codes: 0 if every requirement is met,
+/// 1 if a requirement is not met, 3 if a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct PreflightArgs {
     /// A pull request as URL, OWNER/NAME#NUMBER, or NUMBER in a clone; or a folder of the repository whose
@@ -50,7 +50,7 @@ pub struct PreflightArgs {
     target: Option<String>,
 }
 
-/// Message if the checks are disabled by a variable.
+/// Message if a variable disables the checks.
 const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 /// Message for a gate that consists of rules only.
 const NO_GATE: &str = "no command is configured; the rule packs alone decide";
@@ -77,7 +77,7 @@ struct PreflightCheck {
     /// False if the forge does not report the result of the check. A run can still start.
     #[serde(rename = "known")]
     is_known: bool,
-    /// True if a run can start, but its result is less reliable.
+    /// True if a run can start but its result would be less reliable.
     warning: bool,
     text: String,
     /// Hint for the next step.
@@ -171,8 +171,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
 
 const SCHEMA: &str = "truing.preflight/1";
 
-/// Checks the requirements in order. If git or the repository cannot be used, the remaining requirements are
-/// not checked.
+/// Checks the requirements in order. If git or the repository cannot be used, the checks end there.
 async fn inspect_target(
     target: Option<&str>,
     context: &CommandContext,
@@ -282,12 +281,12 @@ async fn check_pull_request(
     let (_folder, tree) = check_out_mirror_commit(&mirror, &now.head.sha, git)
         .await
         .map_err(super::verify::repository_verify_error)?;
-    // The scope is the same as in a converge run, so the run can reuse the cached setup.
+    // The scope equals the scope of a converge run, so the run can reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
     check_commands(&tree, &trust, &config, context, results).await
 }
 
-/// The commits of a pull request, and the configuration with the repository's own file applied.
+/// The commits of a pull request, and the configuration that includes the repository's own file.
 struct FetchedPullRequest {
     mirror: Mirror,
     config: Config,
@@ -371,7 +370,7 @@ async fn check_pull_at_forge(
     Ok((id, now))
 }
 
-/// Reports the rules that may refuse a push to a branch.
+/// Reports the branch's protection rules that may make the forge refuse a push.
 fn check_protection(
     branch: &str,
     BranchProtection { is_protected, rules }: &BranchProtection,
@@ -394,10 +393,10 @@ fn check_protection(
     }
 }
 
-/// Rules of GitHub's rulesets that a push by Truing does not satisfy.
+/// Types of rules in GitHub's rulesets that a push by Truing violates.
 const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
-/// Checks that there is a change to audit, and that the whole change is committed.
+/// Checks that there is a change to audit, and that it is committed.
 async fn check_change(
     repository: &LocalRepository,
     head: &Sha,
@@ -440,7 +439,7 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
-    // Level `full` is always required, because every fixer may run commands.
+    // Level `full` is required in every case, because every fixer may run commands.
     let wanted = SandboxLevel::Full;
     let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or run \
         where they are allowed";
@@ -469,7 +468,7 @@ fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut Prefligh
         results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
-    // If the sandbox level is too low, this was already reported.
+    // If the sandbox's level is too low, that was already reported.
     level >= SandboxLevel::Full
 }
 
@@ -510,7 +509,7 @@ fn report_setup(set_up: &SetupResult, results: &mut PreflightResults) {
     }
 }
 
-/// Checks that the gate's commands can be found. None of them is started, since their findings do not matter
+/// Checks that the gate's commands can be found. No command is started, because its findings are not needed
 /// here.
 async fn check_gate_commands(
     verifier: &Verifier,
@@ -548,7 +547,7 @@ async fn check_gate_commands(
 }
 
 /// Reports the result of each check on the unchanged files. A check that already fails cannot show whether a
-/// fix breaks something.
+/// fix breaks the code.
 fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;

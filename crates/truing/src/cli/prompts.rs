@@ -29,13 +29,13 @@ pub struct PromptsArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum PromptsCommand {
-    /// List every prompt and the values that it takes
+    /// List every prompt and its values
     List,
     /// Show a prompt as a model receives it
     ///
-    /// A value that is missing, unknown or of the wrong type is an error. Text from other people is enclosed
-    /// in marks that contain a random word. The word is new in every run; in this output it is all zeros.
-    /// JSON includes the hash of the prompt.
+    /// A value that is missing, unknown or of the wrong type is an error. Untrusted text is enclosed in marks
+    /// that contain a random word. The word is new in every run; in this output it is all zeros. JSON
+    /// includes the hash of the prompt.
     Render {
         /// The prompt's name
         name: String,
@@ -47,7 +47,7 @@ enum PromptsCommand {
     ///
     /// Exit 1 if there is a problem.
     Check {
-        /// A folder of prompts, instead of the configured one; the prompts may include the built-in prompts
+        /// A folder of prompts, instead of the configured one. The prompts may include built-in prompts
         #[arg(conflicts_with_all = ["envsubst", "workflow"])]
         dir: Option<PathBuf>,
         /// Instead, check a prompt that `envsubst` fills in
@@ -59,10 +59,11 @@ enum PromptsCommand {
     },
     /// Test prompts: check that a model receives all information that it needs for the right decision
     ///
-    /// A case is a TOML file in the folder `cases` beside the prompts. The request of a case is composed like
-    /// the request of a run. The loop of a run sends it to a scripted model on this machine. The scripted
-    /// model gives the right answer only if the request contains every text that the case names. Nothing is
-    /// spent. Exit code 1 if a case fails or, with --mutate, if no test detects a mistake.
+    /// A case is a TOML file in the folder `cases` beside the prompts. The request of a case is composed in
+    /// the same way as the request of a run. The same loop as in a run sends the request to a scripted model
+    /// on this machine. The scripted model gives the right answer only if the request contains all texts in
+    /// the case. The test costs nothing. Exit code 1 if a case fails or, with --mutate, if no test detects a
+    /// mistake.
     #[cfg(feature = "demo")]
     Test(test::PromptsTestArgs),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean

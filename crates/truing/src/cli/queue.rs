@@ -69,7 +69,7 @@ struct QueueRow {
 }
 
 impl QueueRow {
-    /// Returns the row of an unreadable slot. Only its key is known.
+    /// Returns the row of an unreadable slot. Only the key of such a slot is known.
     fn from_unreadable(key: SlotKey) -> Self {
         let state = "unreadable";
         Self {
@@ -132,7 +132,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     })
 }
 
-/// Returns all readable entries, and the keys and errors of the unreadable entries.
+/// Returns all readable entries. For each unreadable entry, returns the key and the error.
 async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
     let (slots, unreadable) = store.list_slots_and_faults().await.map_err(store_error)?;
@@ -142,8 +142,8 @@ async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(S
     Ok((targets.collect(), unreadable))
 }
 
-/// A change of an entry by an operator. The change is recorded in the audit log before it is applied. If the
-/// change is refused, the refusal is recorded as well.
+/// A change of an entry by an operator. The change is recorded in the audit log before it is applied. A
+/// refused change is recorded as well.
 struct OperatorStep<'a> {
     action: &'static str,
     command: SlotCommand,
@@ -188,7 +188,7 @@ impl OperatorStep<'_> {
         Ok(target)
     }
 
-    /// Deletes a slot that cannot be read. Returns none if the slot can be read.
+    /// Deletes an unreadable slot. Returns `None` if the slot is readable.
     async fn drop_unreadable(
         &self,
         store: Option<&Store>,

@@ -36,14 +36,14 @@ const RECORDS: usize = 1000;
 /// Show how runs ended: totals, trends and cost
 ///
 /// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for
-/// `retention.runs`. A command is not a run if it was refused because of its arguments or configuration, or
-/// if its pull request is unknown. `csv` has one row for each run, newest first, with an apostrophe before
-/// text that a spreadsheet could take for a formula. For each loop, one row of kind `unrecorded` has the
-/// total cost of runs that were not recorded or have not ended, including killed runs. `html` is one page
-/// that loads no other files.
+/// `retention.runs`. A command does not count as a run if it was refused because of its arguments or
+/// configuration, or if its pull request is unknown. `csv` contains one row for each run, newest first. An
+/// apostrophe precedes text that a spreadsheet could interpret as a formula. For each loop, a row of kind
+/// `unrecorded` contains the total cost of runs that were not recorded or have not ended, such as killed
+/// runs. `html` is one page that loads no other files.
 ///
-/// Reviews on this machine (`local`) are separate from reviews of pull requests by a service. The report
-/// counts all recorded findings of everything that was reviewed in the period, with their present status. The
+/// Reviews on this machine (`local`) are separate from reviews of pull requests by a service. For everything
+/// that was reviewed in the period, the report counts all recorded findings, with their present status. The
 /// counts therefore include findings of earlier reviews.
 #[derive(clap::Args, Debug)]
 pub struct ReportArgs {
@@ -53,7 +53,7 @@ pub struct ReportArgs {
     /// Only this loop
     #[arg(long = "loop", value_name = "L", value_enum)]
     loop_flag: Option<LoopFlag>,
-    /// With --format json: the maximum number of outcome records; the last ones are printed
+    /// With --format json: the maximum number of outcome records. The newest records are printed
     #[arg(long, value_name = "N", default_value_t = RECORDS)]
     limit: usize,
 }
@@ -85,7 +85,7 @@ struct ReportJson {
     schema: &'static str,
     since: String,
     until: String,
-    /// Totals of all runs in the period: of all loops, served and local.
+    /// Totals of all runs in the period, for all loops, and for both local and served reviews.
     totals: outcome::OutcomeTotals,
     /// Totals of each UTC day with a run, oldest first.
     days: Vec<outcome::DayTotals>,
@@ -103,7 +103,7 @@ struct ReportJson {
     converge: Option<LoopFigures>,
     /// Outcome records of the last runs, newest first.
     outcomes: Vec<Value>,
-    /// True if the store has more records than this list.
+    /// True if the store contains more records than `outcomes`.
     truncated: bool,
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             loop_kind: args.loop_flag.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
-            // The formats that exist only for findings were rejected earlier.
+            // The formats that only findings support were rejected before.
             CliFormat::Text
             | CliFormat::Sarif
             | CliFormat::Rdjson
@@ -166,7 +166,7 @@ fn csv_error(error: impl std::fmt::Display) -> CliError {
     CliError::failure("write_failed", format!("cannot be written as CSV: {error}"))
 }
 
-/// A run, with the description of its pull request if it has one.
+/// A run, with the description of its pull request or branch. The description may be missing.
 type DescribedRun<D> = (RunRecord<D>, Option<SlotDescription>);
 /// A review and its pull request.
 type DescribedReview = DescribedRun<truing_core::outcome::ReviewDetail>;
@@ -193,7 +193,7 @@ impl ReportQuery<'_> {
         let others: Vec<LoopSection> =
             jobs.into_iter().chain(self.converge_section(&converge_runs).await?).collect();
         if self.includes_loop(LoopKind::Review) {
-            // The other formats read every record, so they report damaged records themselves.
+            // Other formats read every record, so they notice damaged records themselves.
             if let Some(store) = self.store {
                 for run in
                     store.unreadable_ended_runs(LoopKind::Review, self.since).await.map_err(store_error)?
@@ -295,8 +295,8 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// Returns the section of sync jobs. Returns none if another loop is requested. Also returns none if no
-    /// job has ever run, unless sync is requested.
+    /// Returns the section of sync jobs. Returns `None` if another loop is requested. Also returns `None` if
+    /// no job has ever run, unless the sync loop is requested.
     async fn sync_section(&self) -> Result<Option<LoopSection>, CliError> {
         if !self.includes_loop(LoopKind::Sync) {
             return Ok(None);
@@ -351,8 +351,8 @@ impl ReportQuery<'_> {
         self.described_runs(max_report_runs(LoopKind::Converge) + 1).await
     }
 
-    /// Returns the section of converge runs. Returns none if another loop is requested. Also returns none if
-    /// there are no converge runs and no cost of unrecorded runs, unless converge is requested.
+    /// Returns the section of converge runs. Returns `None` if another loop is requested. Also returns `None`
+    /// if there are no converge runs and no unrecorded cost, unless the converge loop is requested.
     async fn converge_section(
         &self,
         converges: &[DescribedConvergeRun],
@@ -371,8 +371,8 @@ impl ReportQuery<'_> {
         Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with_unrecorded_cost(unrecorded)))
     }
 
-    /// Returns the totals of served reviews and of local reviews. A group without reviews is omitted, except
-    /// the served reviews if the report is otherwise empty.
+    /// Returns the totals of served reviews and of local reviews. A group without reviews is omitted. The
+    /// served reviews are nevertheless included if the report would otherwise be empty.
     async fn load_review_totals(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
         if !self.includes_loop(LoopKind::Review) {
             return Ok(Vec::new());
@@ -407,7 +407,7 @@ impl ReportQuery<'_> {
         Ok(served.into_iter().chain(Some(local).filter(|local| !local.is_empty())).collect())
     }
 
-    /// Returns the names of the repositories that the findings belong to.
+    /// Returns the names of the repositories to which the findings belong.
     async fn load_repository_names(
         &self,
         findings: &[FindingCount],
@@ -432,7 +432,8 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// Returns the ended runs of a loop, counted by day, kind and reason; none if another loop is requested.
+    /// Returns the numbers of a loop's ended runs by day, kind and reason. Returns an empty list if another
+    /// loop is requested.
     async fn count_runs_by_day(&self, loop_kind: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
         let Some(store) = self.store.filter(|_| self.includes_loop(loop_kind)) else { return Ok(Vec::new()) };
         let mut ended = store.run_ends_by_day(loop_kind, self.since).await.map_err(store_error)?;

@@ -35,9 +35,9 @@ mod names;
 
 /// Default reason for a retraction.
 const REASON: &str = "retracted after an incident";
-/// Maximum time that one pull request may take to settle.
+/// Maximum time to wait until the comments on one pull request are settled.
 const MAX_WAIT: Duration = Duration::from_mins(2);
-/// Maximum findings that are listed for one pull request; the rest is counted.
+/// Maximum number of findings that are listed for one pull request. Further findings are only counted.
 const MAX_LISTED: usize = 10;
 
 /// Remove comments that reviews have posted since a given time
@@ -45,7 +45,8 @@ const MAX_LISTED: usize = 10;
 /// The comments are deleted, and their findings count as dismissed until the code changes. Open findings of
 /// the same kind without their own comment also count as dismissed. Summary and status are written again. A
 /// comment with replies is resolved instead of deleted. The command also works while the kill switch is on.
-/// Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` stay.
+/// Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` are not
+/// removed.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -57,7 +58,7 @@ pub struct RetractArgs {
     /// Only this repository, or repositories that match this glob
     #[arg(long, value_name = "OWNER/NAME", value_parser = Glob::new)]
     repo: Option<Glob>,
-    /// Delete comments that people have answered, too
+    /// Also delete comments to which people have replied
     #[arg(long)]
     answered: bool,
     /// The reason, for the record: one line
@@ -73,7 +74,7 @@ struct RetractionTarget {
     key: SlotKey,
     described: SlotDescription,
     findings: Vec<Finding>,
-    /// Findings that have their own comment.
+    /// Findings that have a separate comment.
     posted: BTreeSet<FindingId>,
 }
 
@@ -87,7 +88,7 @@ struct RetractionJson {
     deleted: usize,
     /// Number of comments that were resolved instead of deleted, because they have replies.
     answered: usize,
-    /// Reason that the retraction is incomplete.
+    /// The reason why the retraction is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_done: Option<String>,
 }
@@ -100,7 +101,7 @@ struct RetractedFindingJson {
     path: String,
     start_line: u32,
     title: String,
-    /// True if the finding has its own comment. Other findings are only in the summary.
+    /// True if the finding has a separate comment. Other findings are only in the summary.
     posted: bool,
 }
 
@@ -145,9 +146,9 @@ impl RetractArgs {
         Ok(if is_done { CommandExit::Success } else { CommandExit::Failure })
     }
 
-    /// Returns the pull requests that have matching findings posted since the given time. Each is returned
-    /// with these findings, and with the matching open findings that have no comment. An open finding without
-    /// a comment would get one as soon as there is room.
+    /// Returns the pull requests on which matching findings were posted since the given time. Each pull
+    /// request is returned with these findings, and with its matching open findings without a comment.
+    /// Without the retraction, such an open finding would get a comment as soon as the limit permits.
     async fn find_targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.to_instant(SystemClock.now());
@@ -172,7 +173,7 @@ impl RetractArgs {
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
             let dismissals = store.dismissals(&key).await.map_err(store_error)?;
-            // Findings that a person dismissed are left out, so that the person's dismissal is kept.
+            // A finding that a person dismissed is left out, so that this dismissal is kept.
             let is_of_person = |finding: &Finding| {
                 matches!(finding.status, FindingStatus::Dismissed(_))
                     && !dismissals
@@ -337,7 +338,7 @@ impl RetractionTarget {
     }
 }
 
-/// Returns true if a finding of this status has a comment.
+/// Returns true if a finding with this status has a comment.
 fn has_posted_comment(status: &FindingStatus) -> bool {
     match status {
         FindingStatus::Open

@@ -65,7 +65,7 @@ pub(super) use target::{
 use text::SuggestedCommands;
 use unfinished::run_until_interrupted;
 
-/// Maximum bytes of a given diff; git's own diffs have the same limit.
+/// Maximum size of a given diff in bytes. Git's own diffs have the same limit.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
 /// Review the changes in a local repository, or a pull request
@@ -96,7 +96,7 @@ pub struct ReviewArgs {
     /// Review the staged changes, against HEAD
     #[arg(long, conflicts_with_all = ["head", "diff"])]
     staged: bool,
-    /// Review this diff, which may already be applied to the working tree or not; `-` reads standard input
+    /// Review this diff, whether or not it is already applied to the working tree; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
     /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, NUMBER (of `origin`), or a
@@ -122,11 +122,11 @@ pub struct ReviewArgs {
     /// Apply the fixes of auto-fixable findings to the working tree, then review again
     ///
     /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never
-    /// change. A file that was modified after the review is left unchanged. On a terminal it asks about each
-    /// fix that a model proposes.
+    /// change. A file that was modified after the review is left unchanged. On a terminal, the command asks
+    /// about each fix that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
-    /// With --fix, do not ask before fixes that a model proposes are applied
+    /// With --fix, apply the fixes that a model proposes without asking
     #[arg(long, requires = "fix")]
     yes: bool,
     /// Exit with 1 if there is a finding of this severity or worse
@@ -144,8 +144,8 @@ pub struct ReviewArgs {
     /// The linters run in the sandbox, without a network and with read-only access to the files.
     #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
-    /// Print on stderr which tier applies and why, and the price of a review by tier; with --tools, also the
-    /// program and the readable files of each linter
+    /// Print on stderr the tier that applies, the reason for it, and the price of a review by tier; with
+    /// --tools, also the program and the readable files of each linter
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -157,7 +157,7 @@ pub struct ReviewArgs {
 }
 
 impl ReviewArgs {
-    /// Resolves the positional argument to the flag that it stands for.
+    /// Converts the positional argument to the flag with the same meaning.
     ///
     /// # Errors
     /// Returns exit 2 if another flag contradicts the argument.
@@ -218,8 +218,8 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
-        // Arguments such as PATH exclude `--pr`. If such an argument is given, clap does not check that
-        // `--publish` requires `--pr`, so this is checked here.
+        // Arguments such as PATH conflict with `--pr`. In case of such a conflict, clap does not check that
+        // `--publish` requires `--pr`, so this code checks it.
         return Err(CliError::usage(
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
@@ -247,12 +247,12 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     let traces = wiring::start_telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(run_until_interrupted(command, tell, changed));
     drop(traces);
-    // A thread that is still reading files changes nothing; it ends with the process.
+    // A thread may still be reading files. It changes nothing, and ends with the process.
     runtime.shutdown_within(Duration::ZERO);
     ended
 }
 
-/// Labels of the printed review.
+/// Labels that a printed review contains.
 #[derive(Clone, Copy, Default)]
 struct ReportLabels<'a> {
     /// Name of the reviewed commit, as the user gave it.
@@ -261,24 +261,24 @@ struct ReportLabels<'a> {
     configured: Option<&'a str>,
     /// URL of the repository's remote.
     remote: Option<&'a str>,
-    /// Comments that were published; in a dry run, comments that would be published.
+    /// Comments that were published. In a dry run, comments that would be published.
     published: Option<&'a PublishJson>,
     /// Fixes that `--fix` has not applied.
     unapplied_fixes: &'a [UnappliedSuggestion],
 }
 
-/// The command with everything that it needs.
+/// The command, with the values that all its steps need.
 struct ReviewCommand {
     args: ReviewArgs,
     config: Config,
     environment: Environment,
     output: OutputPrinter,
     color: ColorWhen,
-    /// Becomes true when the command is interrupted.
+    /// True after the command was interrupted.
     stop: Arc<AtomicBool>,
-    /// Reviews that have asked a model and have not ended.
+    /// Reviews that have called a model and have not ended yet.
     attempts: AttemptRegistry,
-    /// Becomes true when the command is interrupted, for tasks that wait for it.
+    /// True after the command was interrupted. Tasks can wait for the change of this value.
     interrupt: watch::Receiver<bool>,
 }
 
@@ -298,8 +298,8 @@ impl ReviewCommand {
         let git = wiring::open_git(&self.environment).await?;
         let repository = self.open_repository(&git).await.map_err(wiring::git_error)?;
         self.register_review(truing_loops::local::repository_key(&repository));
-        // The fix session starts before the review, because it reports changes that a killed run left behind.
-        // The review would otherwise see these changes first.
+        // The fix session starts before the review, because it reports the changes that a killed run left in
+        // the working tree. Without this report, the review would include these changes unnoticed.
         let mut fixing = if self.args.fix { Some(self.start_fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(
@@ -397,7 +397,8 @@ impl ReviewCommand {
     fn model_hint(&self) -> Option<String> {
         let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
-        // The command in the hint must review the same change, so there is no hint with these flags.
+        // The command in the hint must review the same change. With these flags it would not, so there is no
+        // hint.
         if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
             return None;
         }
@@ -410,7 +411,7 @@ impl ReviewCommand {
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
-    /// Registers a review by a model. The review is then recorded even if it fails before it begins.
+    /// Registers a review by a model. A registered review is recorded even if it fails before it begins.
     fn register_review(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
             truing_config::ConfiguredRuntime::Rules => return,
@@ -420,8 +421,8 @@ impl ReviewCommand {
         self.attempts.register_request(new_run_id(), key, SystemClock.now(), runtime);
     }
 
-    /// Opens the repository. With `--staged` and `--diff`, the repository may have no commit yet, because the
-    /// user is making the first commit.
+    /// Opens the repository. With `--staged` and `--diff`, the repository may have no commits yet, because
+    /// the user may be making the first commit.
     async fn open_repository(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
         if may_be_unborn {
@@ -435,8 +436,8 @@ impl ReviewCommand {
     async fn read_diff(&self) -> Result<Option<Vec<u8>>, CliError> {
         let Some(file) = self.args.diff.clone() else { return Ok(None) };
         let folder = self.environment.directory().to_owned();
-        // The writer of the diff may be slow. The diff is read in a blocking thread, so an interruption is
-        // handled during the wait.
+        // The program that writes the diff may be slow. The diff is therefore read in a blocking thread, so
+        // that the command can be interrupted during the wait.
         let reading =
             tokio::task::spawn_blocking(move || diff::read_input(Some(&file), &folder, MAX_DIFF_BYTES));
         let (name, bytes) = reading.await.unwrap_or_else(|stopped| {
@@ -448,8 +449,8 @@ impl ReviewCommand {
         }
     }
 
-    /// Returns the index if `--staged` is set. In a hook, git sets `GIT_INDEX_FILE` to the index from which
-    /// the commit is made.
+    /// Returns the index if `--staged` is set. In a hook, the variable `GIT_INDEX_FILE` names the index for
+    /// the commit.
     async fn read_staged_index(
         &self,
         repository: &LocalRepository,
@@ -482,7 +483,7 @@ impl ReviewCommand {
             let place = place
                 .as_ref()
                 .map_err(|reason| UnopenedRecords { reason: reason.clone(), may_hold_findings: false })?;
-            // A database server may contain findings. Only a file that is empty or missing certainly contains
+            // A database server may contain findings. Only an empty or missing file is certain to contain
             // none.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let may_hold_findings = !place.file_path().is_some_and(is_empty);
@@ -531,7 +532,7 @@ impl ReviewCommand {
         let findings: Vec<&Finding> = review.findings.open.iter().collect();
         let printed = match format {
             CliFormat::Json => json::render_json(review, published, unapplied_fixes)?,
-            // The formats CSV and HTML were rejected before.
+            // CSV and HTML were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {

@@ -30,7 +30,7 @@ use super::review::{json, markdown, sarif, text};
 use super::{CliFormat, CommandContext};
 use crate::wiring;
 
-/// List and show rules, check whole files with them, run their examples, or begin a rule of your own
+/// List and show rules, check whole files with rules, run the examples of rules, or create your own rule
 #[derive(clap::Args, Debug)]
 pub struct RulesArgs {
     #[command(subcommand)]
@@ -41,7 +41,7 @@ pub struct RulesArgs {
 enum RulesCommand {
     /// List every rule
     List,
-    /// Explain one rule: what it finds and why, with code, and how to fix or suppress it
+    /// Explain one rule: its purpose with code, and how to fix or suppress its findings
     Show {
         /// The rule's name as PACK/RULE, or RULE alone if only one pack has a rule of this name
         #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -53,7 +53,7 @@ enum RulesCommand {
     /// Check whole files, not only changed lines
     ///
     /// In folders, files that git ignores are skipped. Exit code 1 if there is a finding of P0 or P1, or a
-    /// file that could not be checked. The JSON output has one finding per line.
+    /// file that could not be checked. The JSON output contains one finding on each line.
     Check {
         /// Files and folders
         #[arg(required = true)]
@@ -104,7 +104,7 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
 
 // ---------------------------------------------------------------------------------------------- check
 
-/// The findings in all checked files.
+/// The results of the check of all files.
 #[derive(Default)]
 struct RulesCheckResult {
     findings: Vec<PlacedFinding>,
@@ -123,7 +123,7 @@ fn check_paths(
     let reader =
         InProcessReader::with_packs(wiring::load_packs(&config.rules).map_err(wiring::reader_error)?)
             .with_max_findings(usize::MAX);
-    // Unknown names of packs are reported even if there is no file to check.
+    // Unknown pack names are reported even if there is no file to check.
     reader.packs().check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
     let walk::FolderWalkResult { folders: parts, gaps: unread } =
@@ -192,8 +192,8 @@ fn check_paths(
     Ok((answer, exit))
 }
 
-/// Returns the operator's configuration merged with the current folder's repository file, as in a local
-/// review.
+/// Returns the operator's configuration, merged with the configuration file of the current folder's
+/// repository, as in a local review.
 fn config_with_packs(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
     let flag =
         (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
@@ -222,7 +222,7 @@ fn render_json(findings: &[Finding]) -> Result<String, CliError> {
     Ok(lines)
 }
 
-/// Returns the findings as Markdown, worst first, since forges truncate long texts.
+/// Formats the findings as Markdown. The worst finding is first, because forges truncate long texts.
 fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = sort_worst_first(findings.iter());
     markdown::render_markdown(&markdown::MarkdownReport {
@@ -318,13 +318,13 @@ fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
     wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 
-/// Returns the folder of a pack that the user gave as a path. A text without a slash is the name of a pack,
-/// not a path: returns none.
+/// Returns the path of a pack's folder, if the user named the pack by a path. Returns `None` for a text
+/// without a slash, which is the name of a pack.
 fn parse_pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| current_folder.join(pack))
 }
 
-/// Joins a folder's path and the path of a file inside the folder, for the output.
+/// Joins the path of a folder and the path of a file in this folder, for output.
 fn join_path(prefix: &[u8], path: &RepoPath) -> RepoPath {
     if prefix.is_empty() {
         return path.clone();

@@ -1,4 +1,4 @@
-//! The errors of commands whose run returned no record.
+//! Creates the error of a command whose run returned no record.
 
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::HaltReason;
@@ -24,8 +24,8 @@ pub(super) enum RunConflict {
     TakenOver,
 }
 
-/// Returns the error of a command that got no record of its run. If another run is the reason,
-/// `conflict_error` creates the error.
+/// Returns the error of a command whose run returned no record. If another run is the cause, `conflict_error`
+/// creates the error.
 pub(super) fn run_failure_error(
     target_name: &str,
     error: RunFailure,

@@ -1,4 +1,4 @@
-//! Provides the asynchronous runtime of a command, and its interruption by signals.
+//! Provides a command's asynchronous runtime, and the signals that interrupt the command.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use truing_model::gateway;
 
 use super::error::CliError;
 
-/// Maximum time that a command waits at its end for the settlement of cancelled calls to models. If a call is
-/// not settled in this time, its budget reservation later expires, and the full reserved amount is counted as
-/// spent.
+/// Maximum time that a command, before it exits, waits until cancelled model calls are settled. If a call is
+/// not settled in this time, the call's budget reservation later expires, and the full reserved amount counts
+/// as spent.
 const SETTLE: Duration = Duration::from_millis(800);
 
-/// A runtime that waits at its end until cancelled calls to models are settled.
+/// A runtime that waits, before it stops, until cancelled model calls are settled.
 pub(crate) struct CommandRuntime {
-    // This field must be dropped first.
+    // Dropped before `runtime`, because the drop needs the running runtime.
     settling: SettlementGuard,
     runtime: runtime::Runtime,
 }
@@ -44,7 +44,7 @@ impl CommandRuntime {
     }
 }
 
-/// A guard that waits on drop until cancelled calls are settled.
+/// A guard that waits on drop until cancelled model calls are settled, or until `SETTLE` has passed.
 struct SettlementGuard(Handle);
 
 impl Drop for SettlementGuard {
@@ -89,8 +89,8 @@ pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
     Ok(StopSignals::new()?.next_signal().await)
 }
 
-/// The signals that stop a process. Once such a value was created, these signals no longer kill the process;
-/// the code decides how to stop.
+/// The signals that stop a process. After a value of this type was created, these signals no longer kill the
+/// process. The code that receives a signal stops the process.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,

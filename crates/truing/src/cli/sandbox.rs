@@ -27,7 +27,7 @@ use super::output::escape_hidden;
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Maximum time limit of a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
-/// Number of bytes that are kept of the end of stderr. If the sandbox stops the command, the reason is
+/// Number of bytes at the end of stderr that are kept. If the sandbox stops the command, the reason is
 /// printed at the end of stderr.
 const STDERR_TAIL_BYTES: usize = 1 << 10;
 /// Maximum bytes that are read and forwarded in one step.
@@ -100,7 +100,7 @@ impl From<LevelFlag> for SandboxLevel {
     }
 }
 
-/// Name of the process that stops a job and also measures the memory of the job.
+/// Name of the process that measures a job's memory and stops the job.
 const WATCHER: &str = "watcher";
 
 /// The answer of `check` as JSON.
@@ -167,8 +167,8 @@ impl SandboxRunArgs {
         command.stdin(if io::stdin().is_terminal() { Stdio::piped() } else { Stdio::inherit() });
         let mut child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
         if let Some(mut to) = child.stdin.take() {
-            // The thread may wait for input without end. It is not joined, so it ends when this process
-            // exits.
+            // The thread may wait for input forever. The thread is therefore not joined and ends when this
+            // process exits.
             std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut to));
         }
         watch_child(child, self.timeout)
@@ -184,8 +184,8 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     if !folder.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    // Working folders and readable folders have the same restrictions. The folder is therefore checked by
-    // creating a job with it as the working folder.
+    // The same folders are allowed as working folders and as readable folders. The folder is therefore
+    // checked by creating a job whose working folder it is.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
     })?;
@@ -241,8 +241,8 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
 }
 
-/// Forwards output until its end, and returns its last bytes. If the output reaches the limit, kills the
-/// process group and returns none.
+/// Forwards output until its end, and returns its last bytes. If the output reaches `MAX_OUTPUT_BYTES`, kills
+/// the process group and returns none.
 fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
@@ -262,7 +262,7 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
     Some(last)
 }
 
-/// Returns the writer of the output. If the output is a terminal, the writer escapes invisible characters.
+/// Returns a writer for `out`. If `out` is a terminal, the writer escapes invisible and control characters.
 fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if out.is_terminal() {
         Box::new(EscapingWriter { to: out, partial_char: Vec::new() })
@@ -275,7 +275,7 @@ fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
 /// characters except line ends and tabs, become `\u{1b}` and the like; invalid UTF-8 becomes U+FFFD.
 struct EscapingWriter<W> {
     to: W,
-    /// Beginning of an incomplete character.
+    /// First bytes of a character whose remaining bytes were not written yet.
     partial_char: Vec<u8>,
 }
 

@@ -105,8 +105,8 @@ impl From<RoleFlag> for ProcessRole {
     }
 }
 
-/// Time that a stopped process waits for work that cannot be interrupted, such as a read from a disk that
-/// hangs.
+/// Maximum time that the process, before it exits, waits for blocking threads; a read from a disk may hang,
+/// for example.
 const LEAVE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -142,8 +142,8 @@ enum TempFolder {
 impl TempFolder {
     fn create(config: &Config, location: &StoreLocation) -> Result<Self, CliError> {
         match location.file_path() {
-            // This process holds the server lock, so any file in the folder remains from a server that was
-            // killed.
+            // This process holds the server lock, so no other server uses the folder. Any file in the folder
+            // is left from a server that was killed.
             Some(path) => wiring::clear_temp_folder(path).map(Self::SingleServer),
             None => {
                 let folder = wiring::ensure_machine_folder(config)?.join("temp");
@@ -185,11 +185,12 @@ async fn serve(
         None => None,
     };
     let store = place.open().await?;
-    // Signal handlers are registered before the server logs and prints that it is running.
+    // Signal handlers are registered before the server logs and prints that the server is running.
     let mut signals = StopSignals::new()?;
     tokio::select! {
         whole = store.check_integrity() => whole.map_err(store_error)?,
-        // The check may be slow for a large file on a slow disk, so a signal stops the check.
+        // The integrity check may take long for a large file on a slow disk, so a signal stops the command
+        // during the check.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
@@ -198,7 +199,7 @@ async fn serve(
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
             shared_reader, temp.path()) => shared?,
-        // A git process may hang during the setup, so a signal stops the setup.
+        // A git process may hang during the setup, so a signal stops the command during the setup.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
@@ -237,7 +238,7 @@ async fn serve(
         }
     }
     tracing::info!(%address, role = role.as_str(), database = %place, "serving");
-    // The first signal stops the service; the second one shortens the grace period.
+    // The first signal stops the service; the second signal shortens the grace period of the stop.
     let (signal_sender, received_signals) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [received_signals.clone(), received_signals.clone()];
     let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halt_policy?)));
@@ -297,7 +298,8 @@ async fn serve(
             Box::pin(jobs.calendar(&shared).run(&shared.store, &shared.metrics, every, quitting)).await;
         }
     };
-    // The select waits for the jobs as well, so they can return their leases after the first signal.
+    // The select also waits for the scheduled jobs, so the jobs can release their leases after the first
+    // signal.
     let both = async { tokio::join!(Box::pin(serving), running).0 };
     let served = tokio::select! {
         served = both => served,
@@ -312,7 +314,7 @@ async fn serve(
     Ok(by.map_or(CommandExit::Success, signal_exit))
 }
 
-/// Opens a listener and returns it with its address. `setting` names the setting for the hint.
+/// Opens a listener and returns it with its address. If this fails, the error's hint names `setting`.
 async fn bind_listener(
     requested_address: SocketAddr,
     setting: &str,
@@ -342,8 +344,8 @@ fn signal_exit(signal: StopSignal) -> CommandExit {
     }
 }
 
-/// Raises the limit of open files as far as possible. Returns half of the limit as the maximum number of open
-/// connections. The other half remains for runs and processes.
+/// Raises the process's limit of open files as far as possible. Returns half of this limit as the maximum
+/// number of open connections. The other half remains for files that runs and child processes open.
 fn raise_connection_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };

@@ -17,7 +17,8 @@ use crate::wiring::store::StoreLocation;
 
 /// Timeout of the status request.
 const TIME: Duration = Duration::from_secs(10);
-/// Timeout of the status request in other commands, which only add a server's problems to their own answer.
+/// Timeout of the status request in other commands, which print the server's problems in addition to their
+/// own output.
 const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show the connections, the work and the problems of a running server
@@ -70,11 +71,11 @@ fn forge_problem(state: &str) -> Option<&'static str> {
 }
 
 /// Returns the problems that this store's server has with its forges, one line per forge. Other commands
-/// print these lines beside the records.
+/// print these lines in addition to the store's records.
 ///
 /// The status request is sent to the address in the server's lock file. With Valkey or PostgreSQL there is no
-/// lock file, so `server.listen` on this machine is used. The problems come from the running server, not from
-/// records, so outdated problems are never shown. The list is empty if no server answers, or if the server's
+/// lock file, so the request is sent to `server.listen` on this machine. The running server reports the
+/// problems, so outdated problems are never shown. The list is empty if no server answers, or if the server's
 /// role does not sweep.
 pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
     let address = match location.file_path() {
@@ -96,9 +97,9 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     status.forges.iter().filter_map(forge_problem).collect()
 }
 
-/// Returns the names of the repositories whose own kill switch is on. The names are read from the store,
-/// because the server's status contains only the number of these repositories. The list is empty if the store
-/// cannot be read.
+/// Returns the names of the repositories whose kill switch is on. The names are read from the store, because
+/// the server's status contains only the number of these repositories. The list is empty if the store cannot
+/// be read.
 async fn list_halted_repositories(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.kill_switches().await else { return Vec::new() };

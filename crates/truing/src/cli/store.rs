@@ -179,8 +179,9 @@ impl<'a> TableComparisonJson<'a> {
     }
 }
 
-/// Refuses the command while workers use the database servers. Database files need no such check, because
-/// they are locked. Processes with the role `ingress` or `sweep` take no leases, so they are not detected.
+/// Refuses the command while workers use the database servers. Database files need no such check, because a
+/// server locks its database file. Processes with the role `ingress` or `sweep` take no leases, so this check
+/// does not detect them.
 async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
     let workers = store.refresh_workers(false).await.map_err(store_error)?.all_names;
     if workers.is_empty() {

@@ -96,8 +96,8 @@ struct SyncDecideArgs {
 }
 
 impl SyncDecideArgs {
-    /// Adds a hint with the command that writes the missing manifest as JSON. If the path of the manifest
-    /// does not end in `.json`, because it is a hash test, the hint names a new file.
+    /// Adds a hint with the command that writes the missing manifest as JSON. If the manifest's path does not
+    /// end in `.json`, the manifest is a hash test, and the hint names a new file.
     fn with_manifest_hint(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
@@ -153,8 +153,8 @@ impl SyncDecideArgs {
         self.decide(self.repo.join(MANIFEST).exists(), context)
     }
 
-    /// Decides on the release. If `is_pinned` is set, a package without a configured job uses the manifest at
-    /// the default path.
+    /// Decides which change of the project the release requires. If `is_pinned` is set, a package without a
+    /// configured job uses the manifest at the default path.
     fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } = &self.search(is_pinned).find_job(&config, context)?;
@@ -241,7 +241,7 @@ fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
 
-/// Default path of a job's manifest.
+/// Default path of the manifest in the project's folder.
 const MANIFEST: &str = "upstream.json";
 
 impl From<ReleaseDecision> for SyncDecisionJson {

@@ -1,5 +1,5 @@
-//! Resolves the slot that the user names by a key, a pull request's page, `owner/name#7` or `owner/name/7`;
-//! also finds the acting user.
+//! Resolves the slot that the user names by a key, the URL of a pull request, `owner/name#7` or
+//! `owner/name/7`. Also finds the acting user.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use super::error::CliError;
 use crate::wiring::store::{StoreLocation, open_file};
 
 /// Opens the store, or returns none if the store does not exist. A command that only reads does not create a
-/// database. If the file was deleted while a server uses it, the function returns an error.
+/// database. Returns an error if the database file was deleted while a server uses it.
 pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
@@ -27,7 +27,8 @@ pub(super) async fn existing_store(
     StoreLocation::from_config(config, environment)?.open_existing().await
 }
 
-/// Warns if there is no database. The command's answer is then empty, and the configured path may be wrong.
+/// Warns if there is no database. Without a database, the command prints an empty result, and the configured
+/// path may be wrong.
 pub(super) fn warn_of_missing_store(
     store: Option<&Store>,
     config: &Config,
@@ -43,8 +44,8 @@ pub(super) fn warn_of_missing_store(
 }
 
 /// Opens the store for a command that only reads records. Returns an error if the folder of the configured
-/// file does not exist. In this case, the path is wrong or the database was never used, and an empty answer
-/// would be misleading.
+/// database file does not exist. In this case, the path is wrong or the database was never used, and an empty
+/// list would mislead the user.
 pub(super) async fn existing_records(
     config: &Config,
     environment: &Environment,
@@ -65,7 +66,8 @@ pub(super) async fn existing_records(
 /// Configuration key of the database.
 const STORE_URL: &str = "store.url";
 
-/// Copies the records of this key to a new store for a dry run. The slot is not leased in the new store.
+/// Copies the records of this slot's key to a new store for a dry run. The slot is not leased in the new
+/// store.
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
@@ -97,7 +99,7 @@ pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRe
 /// A slot with the description of its pull request.
 pub(super) struct DescribedSlot {
     pub slot: Slot,
-    /// Name, page and head of the pull request, as last reported.
+    /// Name, URL and head of the pull request, as the forge last reported them.
     pub described: Option<SlotDescription>,
 }
 
@@ -108,7 +110,7 @@ impl DescribedSlot {
         RepositoryRef::from_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
     }
 
-    /// Finds the slot by a key, the page of a pull request or the name of a pull request.
+    /// Finds the slot by a key, or by the URL or the name of a pull request.
     ///
     /// # Errors
     /// Returns exit 2 if the slot is unknown.
@@ -161,8 +163,8 @@ fn is_safe_pull_name(text: &str) -> bool {
     is_plain && ends && text.contains('/') && !text.starts_with("pr/")
 }
 
-/// Acquires the lock that allows a command to lease slots. If no server runs, leases of processes that have
-/// exited are ended first; otherwise they would block their slots until they expire.
+/// Acquires the lock that allows a command to lease slots. If no server runs, first ends the leases of exited
+/// processes, because these leases would block their slots until they expire.
 ///
 /// # Errors
 /// Returns an error if a lock file or the store cannot be used.
@@ -171,7 +173,8 @@ pub(super) async fn acquire_command_lock(
     limits: &SlotLimits,
 ) -> Result<Option<CommandLock>, CliError> {
     let to_cli_error = |error: ServeLockError| CliError::failure("lock", error.to_string());
-    // A store on a database server has no command lock; leases in such a store expire without cleanup.
+    // A store on a database server has no command lock. In such a store, a lease of an exited process remains
+    // until it expires.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(to_cli_error)? {
         end_orphaned_leases(store, limits).await.map_err(store_error)?;
@@ -197,8 +200,8 @@ pub(super) fn actor_name(environment: &Environment) -> String {
 /// Path of the system's list of accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// Returns the name of an account. It is the first field of the line whose third field is the number of the
-/// account.
+/// Returns the name of an account. The name is the first field of the line whose third field is the account's
+/// number.
 fn account_name(accounts: &str, uid: u32) -> Option<&str> {
     accounts.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -212,7 +215,7 @@ pub(super) fn store_error(error: StoreError) -> CliError {
     CliError::failure("store", error.to_string())
 }
 
-/// Returns the state of a slot, its reason, and its time limit.
+/// Returns a slot's state, the reason for the state, and the time when the state ends.
 pub(super) fn slot_state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
         SlotState::Idle => ("idle", None, None),

@@ -26,13 +26,13 @@ const MAX_REVIEWS: usize = 10_000;
 #[derive(Serialize)]
 pub(super) struct RepositoryTiers {
     repository: String,
-    /// Tier if no rule matches.
+    /// Tier of a review if no rule matches.
     tier: Tier,
-    /// If no rule of the operator matches, the repository's own rules may select a tier up to this one.
+    /// Maximum tier that the repository's own rules may select if no rule of the operator matches.
     #[serde(rename = "most")]
     max_tier: Tier,
     rules: Vec<TierRuleRow>,
-    /// Instructions that may apply to the repository's changes.
+    /// Instructions that a review of this repository's changes may include.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     instructions: Vec<InstructionRow>,
     prices: BTreeMap<Tier, TierPrice>,
@@ -60,8 +60,8 @@ struct InstructionRow {
 }
 
 impl RepositoryTiers {
-    /// Returns the rules of a configuration that may apply to a repository. `repository` has the form
-    /// `owner/name`.
+    /// Returns the tier rules and the instructions of a configuration that may apply to a repository.
+    /// `repository` has the form `owner/name`.
     pub(super) async fn load(
         repository: &str,
         config: &Config,
@@ -119,7 +119,7 @@ impl RepositoryTiers {
     }
 }
 
-/// Returns the lines of `review --explain`.
+/// Returns the lines that `review --explain` prints: the tier, and the reason for the tier.
 pub(super) fn explain_tier(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(" ({})", choice.because) };
     let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.origin);

@@ -248,8 +248,7 @@ fn setup_text(verified: &VerifiedTree, label: &str) -> String {
             text += &render_output_tail(ran);
         }
     }
-    // If the setup came from the cache, its requests were made by an earlier run, so their hosts are not
-    // listed.
+    // A cached setup sent no requests in this run, so the hosts of an earlier run's requests are not listed.
     for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
         let HostAccess { host, port, refusal: refused, times, sent, received } = reached;
         let host = strip_control(host);
@@ -285,7 +284,7 @@ fn render_step_line(step: &str, name: &str, command_run: &CommandRun) -> String 
     format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
 }
 
-/// Removes control characters from foreign text. The text then stays on one line and cannot control a
+/// Removes control characters from untrusted text. The text then stays on one line and cannot control a
 /// terminal.
 fn strip_control(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()

@@ -1,5 +1,5 @@
-//! The command `truing why`: prints one screen on a pull request: its state, its history, and the command
-//! that unblocks it.
+//! The command `truing why`: prints one screen about a pull request: its state, its history, and the command
+//! that unblocks the pull request.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ use super::target::{DescribedSlot, existing_store, slot_state, store_error};
 use super::{CommandContext, runtime};
 use truing_service::report::outcome::merge_objects;
 
-/// Number of events that fit on one screen.
+/// Maximum number of events that are shown, chosen to fit on one screen.
 const EVENTS: usize = 12;
-/// Maximum runs whose cost is summed, newest first.
+/// Maximum number of runs, newest first, whose cost is summed.
 const MOST_RUNS: usize = 200;
-/// Maximum runs whose limits are shown, newest first.
+/// Maximum number of runs, newest first, whose budget limits are shown.
 const RUN_ROWS: usize = 2;
-/// Message for a head that was not reviewed and for which no slot is queued.
+/// Message for a head that was not reviewed and whose review is not queued.
 const AWAITS_SWEEP: &str = "the last commit was not reviewed, and no review of it is queued: the next \
     sweep of `truing serve` queues a review";
 /// Maximum characters of a reason.
@@ -70,9 +70,9 @@ struct WhyJson<'a> {
     last_outcome: Option<Value>,
     /// Last run of each loop, newest first.
     last_outcomes: Vec<LastRunJson>,
-    /// Cost of all loops' attempts at the last head, according to the ledger.
+    /// Cost of all reviews and runs of the last head, according to the ledger.
     cost_micro_usd: u64,
-    /// Cost of all attempts at all heads.
+    /// Cost of all reviews and runs of all heads.
     cost_in_all_micro_usd: u64,
     budget: Vec<BudgetRow>,
     #[serde(skip)]
@@ -80,15 +80,15 @@ struct WhyJson<'a> {
     events: Vec<HistoryLineJson>,
 }
 
-/// The end of a loop's last run.
+/// Result of a loop's last run.
 #[derive(Serialize)]
 struct LastRunJson {
     r#loop: &'static str,
     /// Result in one word.
     result: String,
     reason: Option<String>,
-    /// True for a published review of the pull request. False for a review by `truing review --pr` without
-    /// `--publish`, which only the user of that command saw.
+    /// True for a published review of the pull request. False for an unpublished review by `truing review
+    /// --pr` without `--publish`.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
     /// Number of open findings; reviews only.
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
-        // An unpublished review on this machine is recorded under the URL of the pull request's page.
+        // The key of an unpublished review on this machine is the URL of the pull request.
         let local = match &target.described {
             Some(described) => {
                 store.last_outcome(&unpublished_review_key(&described.url)).await.map_err(store_error)?
@@ -194,7 +194,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
     })
 }
 
-/// Returns those budget levels of a review of the last head that have spent or reserved amounts.
+/// Returns the budget levels of a review of `head` in which an amount is spent or reserved.
 async fn paying_budget_levels(
     store: &Store,
     config: &Config,
@@ -212,7 +212,7 @@ async fn paying_budget_levels(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// Returns the budget usage of all reviews and runs of the slot, and the part of this usage for the head.
+/// Returns the budget usage of all reviews and runs of the slot, and separately the usage for `head`.
 async fn load_usage(
     store: &Store,
     key: &SlotKey,
@@ -271,8 +271,8 @@ fn flatten_record(record: &ReviewRecord) -> Value {
     merge_objects(all, own)
 }
 
-/// Returns the end of each loop's last run, newest first. Audits and converge runs count as different loops,
-/// and so do published and unpublished reviews.
+/// Returns the result of each loop's last run, newest first. Audits and converge runs count as different
+/// loops, and so do published and unpublished reviews.
 fn last_runs(
     published_review: Option<&ReviewRecord>,
     local: Option<&ReviewRecord>,
@@ -380,7 +380,7 @@ fn render_text(answer: &WhyJson<'_>) -> String {
     text
 }
 
-/// Formats the end of a run on one line.
+/// Formats the result of a run on one line.
 fn render_last_run(last_run: &LastRunJson) -> String {
     let mut text = match last_run.published {
         Some(false) => format!("{} (not published): {}", last_run.r#loop, last_run.result),
@@ -389,7 +389,8 @@ fn render_last_run(last_run: &LastRunJson) -> String {
     if let Some(head) = &last_run.head {
         text += &format!(" at {}", head.short_sha());
     }
-    // For a failed or stopped review, the reason is shown instead of the number of findings.
+    // For a complete or partial review, the number of open findings is shown; for any other result, the
+    // reason.
     match (&last_run.reason, last_run.open_findings, last_run.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::format_count(open, "open finding"));
@@ -399,7 +400,8 @@ fn render_last_run(last_run: &LastRunJson) -> String {
         }
         (Some(_) | None, ..) => {}
     }
-    // The cost line of the head does not include unpublished reviews, so these reviews show their own cost.
+    // The cost shown for the head does not include unpublished reviews, so the line of an unpublished review
+    // shows its cost.
     if last_run.published == Some(false) {
         text += &format!(", {}", MicroUsd(last_run.cost_micro_usd));
     }
@@ -410,7 +412,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
 const DEFERRED: &str = "the repository's budget for today is used up; rules have reviewed the pull \
     request, and a model reviews it when the next day (UTC) begins";
 
-/// Returns the explanation and the command for a slot that waits while no server runs.
+/// Returns the explanation for a slot that waits while no server runs, and the command that starts a server.
 fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match reason {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
@@ -428,7 +430,7 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
     )
 }
 
-/// Returns true if the head needs a review but the slot has not queued one, so it waits for the next sweep.
+/// Returns true if the head needs a review but none is queued; the next sweep then queues the review.
 async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
@@ -436,8 +438,8 @@ async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliE
     Ok(settled::awaits_sweep(&target.slot, head, &reviews))
 }
 
-/// Returns the explanation for an idle slot. If the slot's last converge run is unfinished, the explanation
-/// says that the run can be resumed.
+/// Returns the explanation for an idle slot. If the slot's last converge run has ended unfinished, the
+/// explanation states that the run can be resumed.
 fn explain_idle(
     target: &DescribedSlot,
     converges: &[Converge],
@@ -453,8 +455,8 @@ fn explain_idle(
     }
 }
 
-/// Returns the explanation of the slot's state, and the command that continues the work, if there is such a
-/// command.
+/// Returns the explanation of the slot's state, and the command that continues the work; none if no command
+/// does.
 fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command_line(&format!("queue retry {key}")));

@@ -1,4 +1,4 @@
-//! Provides the commits of the demonstration.
+//! Creates the commits that the demonstration pushes.
 
 use truing_fakes::repo::CommitBuilder;
 
@@ -9,20 +9,20 @@ pub(super) fn first_commit() -> CommitBuilder {
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
-/// Returns a change with problems that the rules find, and one other problem: the loop over orders returns at
+/// Returns a commit with problems that the rules find, and one other problem: the loop over orders returns at
 /// the first refunded order instead of skipping the order.
 pub(super) fn problem_commit() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
     CommitBuilder::new("Take payments").write("pay.py", refund_code("refunded")).write("refund.py", conflict)
 }
 
-/// Returns the same code with lines inserted at the top of `pay.py`.
+/// Returns a commit that inserts lines at the top of `pay.py`.
 pub(super) fn shifted_commit() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     CommitBuilder::new("Explain payments").write("pay.py", text)
 }
 
-/// Returns the files without the problems that the rules found.
+/// Returns a commit that fixes the problems that the rules found.
 pub(super) fn fixed_commit() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     let kept = text.lines().filter(|line| *line != "    breakpoint()").map(|line| {
@@ -48,12 +48,13 @@ pub(super) fn refund_code(refunded: &str) -> String {
     )
 }
 
-/// Returns a fictitious key. The key is composed at run time, so this file contains no key.
+/// Returns a fictitious API key. The key is composed at run time, so this source file contains no complete
+/// key.
 fn fake_key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
 
-/// Returns a file with [`super::PLANTED`] problems below `head`.
+/// Returns a file that begins with `head`, followed by code with [`super::PLANTED`] problems.
 pub(super) fn cart_code(head: &str) -> String {
     let key = fake_key();
     format!(
@@ -63,8 +64,8 @@ pub(super) fn cart_code(head: &str) -> String {
     )
 }
 
-/// Returns one of many consecutive pushes. Each push appends a line to those of the previous pushes, and some
-/// pushes add a problem.
+/// Returns the commit of one push in the storm. Each push appends a line to the lines of the previous pushes,
+/// and some pushes add a problem.
 pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

@@ -1,8 +1,9 @@
 //! The demonstration `truing demo converge`. A forge on this machine has a draft pull request with a planted
-//! bug. A model reports the bug as long as the bug exists, and fixes it on request. `truing converge` runs on
-//! the pull request with the code of the real command, and then on the branch of a clone.
+//! bug. A model reports the bug as long as the bug exists, and fixes it on request. The demonstration runs
+//! `truing converge` (with the code of the real command) on the pull request, and then on the branch of a
+//! clone.
 //!
-//! All results are read from the forge, or from the clone by git.
+//! The demonstration reads all results from the forge, or with git from the clone.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::cli::{CommandContext, GlobalArgs};
 
 /// Name of the branch with the bug.
 const BRANCH: &str = "totals";
-/// File with the bug. The constants below are its content, the line with the bug, and the fixed line.
+/// File with the bug. The constants below are the file's content, the line with the bug, and the fixed line.
 const FILE: &str = "total.py";
 const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += \
      items[i]\n    return sum\n";
@@ -42,14 +43,14 @@ const CLONE: &str = "clone";
 const LOOPS: u32 = 2;
 const FIXES: usize = 1;
 
-/// The end of a run.
+/// The result of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ConvergeDemoEnd {
-    /// Kind of the end in one word.
+    /// Result in one word.
     pub exit: &'static str,
     /// Number of the run's audits.
     pub loops: u32,
-    /// Report of the command.
+    /// Report that the command printed.
     pub report: String,
 }
 
@@ -64,13 +65,13 @@ impl ConvergeDemoEnd {
     }
 }
 
-/// A commit of the run, as git shows it.
+/// A commit that the run created, as git shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FixCommit {
     pub commit: String,
     /// Id of the parent commit.
     pub parent: String,
-    /// Author in the commit.
+    /// Author of the commit.
     pub author: String,
     /// First line of the commit message.
     pub subject: String,
@@ -96,7 +97,7 @@ pub struct PublishedReview {
     pub threads: Vec<PublishedThread>,
 }
 
-/// A comment on code with its replies.
+/// A comment on code, and the replies to the comment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedThread {
     pub path: String,
@@ -113,19 +114,19 @@ pub struct PublishedThread {
 /// The pull request after the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PullRequestResult {
-    /// Name in the form `owner/name#number`.
+    /// Name of the pull request in the form `owner/name#number`.
     pub name: String,
     pub title: String,
     /// Draft state before and after the run.
     pub drafts: [bool; 2],
-    /// End of the run.
+    /// Result of the run.
     #[serde(flatten)]
     pub run_end: ConvergeDemoEnd,
     /// Commits that the run added.
     pub commits: Vec<FixCommit>,
     /// Reviews of the pull request, oldest first.
     pub reviews: Vec<PublishedReview>,
-    /// Reviews, comments and replies that repeat another one.
+    /// Number of reviews, comments and replies that repeat another review, comment or reply.
     pub duplicates: usize,
 }
 
@@ -148,9 +149,9 @@ pub struct LocalBranchResult {
     pub branch: String,
     /// Commit of the branch before and after the run.
     pub tips: [String; 2],
-    /// Branch of the run.
+    /// Branch that the run created for its commits.
     pub run_branch: String,
-    /// End of the run.
+    /// Result of the run.
     #[serde(flatten)]
     pub run_end: ConvergeDemoEnd,
     /// Commits that are only on the run's branch.
@@ -166,9 +167,9 @@ impl LocalBranchResult {
 /// The result of the demonstration, printed by `truing demo converge --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ConvergeDemoReport {
-    /// Result on the pull request.
+    /// Result of the run on the pull request.
     pub pull_request: PullRequestResult,
-    /// Result on the branch of the clone.
+    /// Result of the run on the branch of the clone.
     pub local: LocalBranchResult,
     /// Requests to the model and their fictitious cost.
     #[serde(flatten)]
@@ -228,7 +229,8 @@ impl ConvergeDemo {
         Ok(Self { forge, repo, number, model, context, folder, started_at })
     }
 
-    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
+    /// Returns the path of the operator's file for further commands. The file is deleted when this value is
+    /// dropped.
     pub fn config_path(&self) -> PathBuf {
         self.folder.path().join(CONFIG)
     }
@@ -238,7 +240,7 @@ impl ConvergeDemo {
         self.forge.base_url()
     }
 
-    /// Returns the name of the pull request for `truing converge`.
+    /// Returns the name by which `truing converge` accepts the pull request.
     pub fn pull_name(&self) -> String {
         format!("{OWNER}/{NAME}#{}", self.number)
     }
@@ -301,7 +303,7 @@ impl ConvergeDemo {
         })
     }
 
-    /// Runs the command on a target. Returns the end of the run and the branch that it worked on.
+    /// Runs the command on a target. Returns the result of the run, and the branch that the run worked on.
     async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
         let ended = Box::pin(run_on_target(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| setup_error(error.message))?;
@@ -325,7 +327,7 @@ fn fix_script() -> ModelScript {
     )
 }
 
-/// Returns the operator's file for these addresses.
+/// Returns the content of an operator's file that configures these addresses.
 fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
@@ -341,8 +343,8 @@ async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>
     Ok(log.await.map_err(setup_error)?.map_err(setup_error)?.into_iter().map(FixCommit::from).collect())
 }
 
-/// Returns Truing's reviews with their comments on code. A reply creates a review without text. Such a review
-/// belongs to the reply's thread and is skipped.
+/// Returns Truing's reviews, each with its comments on code. Skips reviews without text, because the forge
+/// creates such a review for each reply to a comment.
 fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     of.map(|review| {
@@ -369,7 +371,8 @@ fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     .collect()
 }
 
-/// Returns the number of duplicate texts by Truing. A repeated step would leave such duplicates.
+/// Returns the number of comments, replies and reviews by Truing that repeat another text. A step that ran
+/// twice would create such duplicates.
 fn count_duplicates(pull: &PullView) -> usize {
     let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     let all: Vec<&str> = own_comments(pull).chain(reviews.map(|review| review.body.as_str())).collect();

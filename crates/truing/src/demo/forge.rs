@@ -18,7 +18,7 @@ use url::Url;
 
 use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, setup_error};
 
-/// A fake forge of one kind with the addresses for its client.
+/// A fake forge of one kind, and the addresses for the forge's client.
 pub(super) struct DemoForge {
     pub(super) fake: FakeForge,
     pub(super) kind: ForgeKind,
@@ -58,7 +58,7 @@ impl DemoForge {
         }
     }
 
-    /// Returns the client of the forge, which keeps the key of its markers in this folder.
+    /// Returns the client of the forge. The client stores its marker key in `folder`.
     pub(super) fn client(&self, folder: &Path, settle: TimeSpan) -> Result<AnyForgeServer, DemoError> {
         let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(setup_error)?;
         let clock = Arc::new(SystemClock);
@@ -95,8 +95,8 @@ impl DemoForge {
         }
     }
 
-    /// Grants the account the permission to look up who may write. Commands in comments require this
-    /// permission.
+    /// Grants the account the permission to look up which users may write to the repository. Commands in
+    /// comments require this permission.
     pub(super) async fn grant_permission_lookup(
         &self,
         server: &AnyForgeServer,
@@ -125,7 +125,7 @@ impl DemoForge {
         )
     }
 
-    /// Returns the page of the pull requests for a browser; it needs no token.
+    /// Returns the URL of the pull requests' page, which a browser can open without a token.
     pub(super) fn pulls_url(&self) -> String {
         let base = self.fake.base_url();
         match self.kind {
@@ -136,7 +136,7 @@ impl DemoForge {
     }
 }
 
-/// Returns the page of a demonstration's pull requests at GitHub.
+/// Returns the URL of the pull requests' page of a fake GitHub.
 pub(crate) fn pulls_page(forge: &str) -> String {
     format!("{forge}/{OWNER}/{NAME}/pulls")
 }

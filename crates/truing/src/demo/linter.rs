@@ -1,5 +1,5 @@
-//! The linter of the demonstration. It is a script, since the installed programs of this machine are unknown.
-//! The linter's finding is posted, moves with its line, and is resolved after the fix.
+//! The linter of the demonstration. The linter is a shell script, because no real linter may be installed on
+//! this machine. The linter's finding is posted, moves with its line, and is resolved after the fix.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,8 +22,8 @@ const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
 /// Time limit of the linter.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Writes the linter. Returns the configuration with the linter, and the runner. If this machine has no
-/// sandbox, the linter is omitted.
+/// Writes the linter's script. Returns the configuration with the linter, and the runner of the linter. If
+/// this machine has no sandbox, the linter is left out.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.

@@ -1,5 +1,5 @@
-//! The model of the demonstration. The same code as for a real model sends requests to this model over HTTP.
-//! The model answers according to a script.
+//! The model of the demonstration. The demonstration sends requests to this model over HTTP, with the same
+//! code as to a real model. The model answers according to a script.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::wiring;
 /// Script of the answers.
 const SCRIPT: &str = include_str!("script.toml");
 
-/// Usage of the model and its fictitious cost.
+/// Usage of the model, and the fictitious cost of this usage.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DemoModelUsage {
     /// Number of the model's answers.
@@ -47,7 +47,7 @@ impl ScriptedModel {
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
         let model =
             FakeModel::start(ModelScript::parse(SCRIPT).map_err(setup_error)?).await.map_err(setup_error)?;
-        // Apart from the address, a user with an API key writes the same configuration.
+        // This is the configuration that a user with an API key writes, except for the address.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = demo_environment(environment)

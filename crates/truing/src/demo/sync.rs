@@ -2,8 +2,8 @@
 //! package index and a model on this machine, simulated people who answer and merge, and the code of the real
 //! `truing sync run`.
 //!
-//! `plot` defines the events and the expected results. This module executes the events and counts the items
-//! at the forge.
+//! The module `plot` defines the events and the expected results. This module executes the events, and counts
+//! the pull requests and issues at the forge.
 
 mod plot;
 
@@ -39,18 +39,18 @@ use plot::{
 
 /// Branch of the job.
 const BRANCH: &str = "truing/sync-rim";
-/// Numbers with which pull requests are searched; the range is larger than the demonstration needs.
+/// Numbers of pull requests that are read from the forge; the demonstration opens fewer.
 const NUMBERS: std::ops::Range<u64> = 1..30;
 /// Name of the operator's file.
 const CONFIG: &str = "truing.toml";
 const NO_CODE: &str = "mode = \"relax\"";
 
-/// An event of the demonstration, reported as it happens.
+/// An event of the demonstration, reported at the time of the event.
 #[derive(Debug)]
 pub enum SyncDemoEvent<'a> {
     /// A section of the demonstration begins.
     Scene(&'a str),
-    /// A person has done something, described by this text.
+    /// A person has acted; the text describes the action.
     PersonAction(String),
     /// A run has ended.
     RunEnded(&'a SyncDemoRun),
@@ -69,10 +69,10 @@ pub struct SyncDemoRun {
     pub expected: Outcome,
     /// Exit code of the command.
     pub exit: u8,
-    /// Reason of the result as text.
+    /// Reason for the result.
     #[serde(rename = "why")]
     pub reason: String,
-    /// Item that the run left at the forge.
+    /// Pull request, draft or issue that the run left at the forge.
     pub shows: Option<PublishedItem>,
     /// Calls to the forge, including pushes and fetches.
     pub forge_calls: u64,
@@ -123,9 +123,9 @@ pub struct SyncDemoReport {
     pub sandbox: SandboxLevel,
     /// Runs of the job in order.
     pub runs: Vec<SyncDemoRun>,
-    /// Number of runs with another result than expected.
+    /// Number of runs whose result differs from the expected result.
     pub unexpected: usize,
-    /// Pull requests that were opened for people to merge.
+    /// Number of pull requests that were opened for people to merge.
     pub pull_requests: usize,
     /// Number of opened drafts.
     pub drafts: usize,
@@ -133,7 +133,7 @@ pub struct SyncDemoReport {
     pub questions: usize,
     /// Number of times that more than one pull request, draft or question was open after a run.
     pub doubled: usize,
-    /// Drafts and questions that are still open at the end.
+    /// Number of drafts and questions that are still open at the end.
     pub left_open: usize,
     /// State of the circuit breaker at the end.
     pub breaker: &'static str,
@@ -168,8 +168,9 @@ pub struct SyncDemo {
 }
 
 impl SyncDemo {
-    /// Starts everything on free ports of this machine. `sandbox` is the sandbox level of the machine.
-    /// `reader` reads archives, and git is searched in the `PATH` of `environment`.
+    /// Starts the forge, the package index and the model on free ports of this machine. `sandbox` is the
+    /// sandbox level of the machine. `reader` reads archives; git is looked up in the `PATH` of
+    /// `environment`.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -225,7 +226,7 @@ impl SyncDemo {
         self.forge.base_url()
     }
 
-    /// Runs all sections and reports each event to `report_event`.
+    /// Runs all sections of the demonstration and calls `report_event` with each event.
     ///
     /// # Errors
     /// Returns a [`DemoError`], or the error of `report_event`.
@@ -260,7 +261,8 @@ impl SyncDemo {
         Ok(self.report().await?)
     }
 
-    /// Performs a step that is not a run. Returns a description if a person acts in this step, or none.
+    /// Performs a step that is not a run. If a person acts in this step, returns a description of the action;
+    /// otherwise none.
     async fn perform_step(&self, step: DemoStep) -> Result<Option<String>, DemoError> {
         match step {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
@@ -368,7 +370,7 @@ impl SyncDemo {
     }
 }
 
-/// Returns the initial commit of the project, which follows the package's release with this code.
+/// Returns the initial commit of the project, made for the package's release that has this code.
 fn initial_commit(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [definition_digest(&format!("{one}\n")), definition_digest(other)];

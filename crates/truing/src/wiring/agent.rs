@@ -1,4 +1,4 @@
-//! Creates a model agent from a configuration: its address, key, prices and budget.
+//! Creates a model agent from a configuration: the model's address, key, prices and budget.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ use super::role::ModelRole;
 use super::{child_reader, invalid_glob_error, load_prompts};
 use crate::cli::error::CliError;
 
-/// Share of a served step's time that the model may use, in percent.
+/// Share, in percent, of the time limit of a service's step that the model may use.
 const SHARE: u32 = 80;
 
 /// Returns the agent of the configured model. Nothing is sent.
@@ -76,8 +76,8 @@ pub fn check_model_ready(
     fallback_provider(config, environment, role).map(drop)
 }
 
-/// Replaces `[model]` by the model of this role. For the roles `Fixer` and `Checker`, the caller has already
-/// replaced `[model]`.
+/// Returns the configuration with the model of this role as `[model]`. For the roles `Fixer` and `Checker`,
+/// the caller has already set `[model]`.
 fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
@@ -89,8 +89,8 @@ fn config_for_role(config: &Config, role: ModelRole) -> Config {
     config.with_named_model(name.as_ref())
 }
 
-/// Returns the provider of the model. Returns an error if variables of other programs conflict with the
-/// configured provider.
+/// Returns the provider of the model. Returns an error if environment variables of other programs conflict
+/// with the configured provider.
 fn provider_for_role(
     config: &Config,
     environment: &Environment,
@@ -100,8 +100,8 @@ fn provider_for_role(
     provider::priced_provider(config, environment, role)
 }
 
-/// Returns the provider of the configured fallback model, with the name for outcomes, or none if no fallback
-/// is configured.
+/// Returns the provider of the configured fallback model, with the name that outcome records show. Returns
+/// none if no fallback is configured.
 fn fallback_provider(
     config: &Config,
     environment: &Environment,
@@ -121,7 +121,7 @@ struct ConfiguredFallback {
     provider: PricedProvider,
 }
 
-/// Returns the agent of the configured model with a recording to a new file.
+/// Returns the agent of the configured model; the agent records the conversation to a new file.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`], and exit 2 for a file that cannot be created.
@@ -144,8 +144,8 @@ pub async fn recording_agent(
         CliError::usage("cassette", error.to_string())
             .hint("an existing cassette is never overwritten: give a new folder")
     })?;
-    // A replay has no MCP servers and must send the same requests, so the recording has no MCP servers
-    // either.
+    // A replay must send the same requests as the recorded run. A replay has no MCP servers, so the recorded
+    // run has none either.
     Ok((
         ModelAgent {
             cassette: CassetteMode::Record(recording.clone()),
@@ -157,7 +157,7 @@ pub async fn recording_agent(
     ))
 }
 
-/// Returns the agent that replays a recording: it has no key and no price, and sends no requests.
+/// Returns the agent that replays a recording. The agent has no API key and no prices, and sends no requests.
 ///
 /// # Errors
 /// Returns exit 2 for a file that is not a cassette.
@@ -173,8 +173,8 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
     Ok(ModelAgent { cassette: CassetteMode::Play(cassette), ..agent })
 }
 
-/// Returns the gateway to a scripted model at this address, and the name of the model. Its cost is
-/// fictitious.
+/// Returns the gateway to a scripted model at this address, and the name of the model. The cost of the
+/// model's answers is fictitious.
 ///
 /// # Errors
 /// Returns exit 3 if the gateway cannot be created.
@@ -237,7 +237,7 @@ fn build_agent(
     })
 }
 
-/// Returns the operator's skills.
+/// Returns the sources of context for prompts: the skills in the operator's folder.
 fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     let SkillsDir { path, is_named } = folder;
     match ContextSources::new(path) {
@@ -254,14 +254,15 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     }
 }
 
-/// Returns the runtime of the conversation. If reviews use only rules, other loops still use a model, and
-/// this process runs their conversations.
+/// Returns the runtime of the model's conversation. If reviews use only rules, other loops still use a model;
+/// this process then runs the conversations of these loops.
 fn conversation_runtime(
     config: &Config,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<Conversation, CliError> {
-    // A check only requests a one-word answer, so this process sends the request itself.
+    // A checker's conversation is one request with a one-word answer, so this process sends the request
+    // itself.
     if role == ModelRole::Checker {
         return Ok(Conversation::Native);
     }
@@ -295,8 +296,8 @@ pub fn check_conversation_runtime(config: &Config, environment: &Environment) ->
     conversation_runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
-/// Returns the path of a program. A name without a slash is searched in `PATH`, but never inside the reviewed
-/// repository.
+/// Returns the path of a program. A name without a slash is looked up in `PATH`, but never inside the
+/// reviewed repository.
 fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
     if name.contains('/') {
         return Ok(name.into());
@@ -330,8 +331,8 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
     }
 }
 
-/// Returns the model of a service, or none if only rules review. `ledger` is the configured store, even if a
-/// dry run works on a copy of the records, since a dry run spends real money.
+/// Returns the model of a service, or none if reviews use only rules. A dry run works on a copy of the
+/// records, but pays for model calls. In a dry run, too, `ledger` is therefore the configured store.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
@@ -344,7 +345,7 @@ pub fn service_agent(
         ConfiguredRuntime::Rules => Ok(None),
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
-            // A step must end within its time limit, so the model gets only a part of this time.
+            // A step must end within its time limit, so the model may use only a part of the step's time.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
         }
@@ -357,14 +358,15 @@ pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAge
     GatedModelAgent { agent, gate: gate_for_run(agent, repository) }
 }
 
-/// Returns the gate of a run that has no slot; the gate checks the kill switches of this repository.
+/// Returns the write gate of a run that has no slot. The gate checks the kill switches of this repository.
 pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
     Arc::new(RunGate::for_run(&switches, repository))
 }
 
-/// Returns the model that ports code for a job, with the project's checks. If the model cannot be configured,
-/// returns none for a job that writes no code on its own. Such a job then asks people for a decision again.
+/// Returns the model that ports code for a job, with the programs and the policy for the model's tools. If
+/// the model cannot be configured, returns none for a job that may not write code without asking. Such a job
+/// asks people instead.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`] for a job that writes code.
@@ -392,8 +394,8 @@ pub fn migration_agent(
     }
 }
 
-/// Returns an error if variables of other programs conflict with the configured provider. Commands that use
-/// no model ignore such conflicts.
+/// Returns an error if environment variables of other programs select several providers or a provider that
+/// this build lacks, or set an invalid model address. Commands that use no model skip this check.
 fn check_provider_variables(
     config: &Config,
     environment: &Environment,

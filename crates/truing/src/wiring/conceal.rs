@@ -10,16 +10,15 @@ use truing_reader::mask::set_secrets_shown;
 use super::forges::MARKER_KEY;
 use super::programs::search_path;
 
-/// Variables of credentials that no configuration key names. Variables with Truing's own prefix may also hold
-/// credentials.
+/// Environment variables that hold credentials and that no configuration key names.
 pub(super) const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
-/// Words in the names of variables that hold credentials.
+/// An environment variable whose name contains one of these words may hold a credential.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
 
 /// Registers all credentials, even those that this command does not need. Credentials that cannot be read are
-/// skipped, because no process has received them.
+/// skipped, because they cannot have been passed to a process either.
 pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
         // Reading a secret registers it, so the value itself is dropped. Errors are ignored, because a secret

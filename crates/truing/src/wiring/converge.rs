@@ -16,7 +16,7 @@ use super::role::ModelRole;
 use super::{agent, verify};
 use crate::cli::error::{CliError, CommandExit};
 
-/// Returns the agents of a run.
+/// Returns the agents of a converge run.
 ///
 /// # Errors
 /// Returns the refusal R3, and exit 3 if the sandbox cannot confine a fixer.
@@ -34,8 +34,8 @@ pub fn converge_agents(
     Ok(ConvergeAgents { auditor, fixer, sandbox })
 }
 
-/// Returns the tools that inspect a head in addition to the models: checks, rules, linters and gate commands.
-/// `config` includes the repository's own file.
+/// Returns the tools that inspect a head in addition to the models' audits: checks, rules, linters and gate
+/// commands. `config` includes the repository's own file.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 if the sandbox is too weak.
@@ -54,7 +54,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     })
 }
 
-/// Returns a digest of the configured gate, checks and rules. The digest identifies this combination.
+/// Returns a digest that identifies the configured gate, checks and rules.
 fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, linters: tools, .. } = config;
     let linters = (review.tools, tools);
@@ -63,33 +63,33 @@ fn inspection_digest(config: &Config) -> String {
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
-/// Checks that requests to the model that audits are possible, without sending one.
+/// Checks, without sending a request, that requests to the auditing model are possible.
 ///
 /// # Errors
-/// Returns the refusal R3 if the model could not be asked.
+/// Returns the refusal R3 if no request to the model is possible.
 pub fn check_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
     agent::check_model_ready(config, environment, ModelRole::Auditor)
 }
 
-/// Returns the configuration of the model that fixes, if this model differs from the model that audits.
+/// Returns the configuration of the fixing model, if it differs from the auditing model.
 fn fixer_config(config: &Config) -> Option<Config> {
     let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 
-/// Checks that requests to the model that fixes are possible, without sending one. Returns none if the model
-/// that audits also fixes.
+/// Checks, without sending a request, that requests to the fixing model are possible. Returns none if the
+/// auditing model also fixes.
 ///
 /// # Errors
-/// Returns the refusal R3 if the model could not be asked.
+/// Returns the refusal R3 if no request to the model is possible.
 pub fn check_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
     let Some(config) = fixer_config(config) else { return Ok(None) };
     agent::check_model_ready(&config, environment, ModelRole::Fixer)?;
     Ok(Some(config.model.name))
 }
 
-/// Returns the setup for converge runs of a service, or the reason why the service has no setup. The
-/// configuration must enable converge and allow a model.
+/// Returns the setup for a service's converge runs, or the reason why the service does not converge. The
+/// configuration must enable converge and the use of a model.
 pub fn service_setup(
     config: &Config,
     environment: &Environment,
@@ -104,7 +104,8 @@ pub fn service_setup(
         }
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
-    // The error is returned as text, because the service still reviews if converge cannot be set up.
+    // The error is returned as text and does not stop the service: reviews are possible even if converge
+    // cannot be set up.
     converge_setup(config.clone(), environment, store).map_err(|error| {
         let messages = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         messages.join("; ")

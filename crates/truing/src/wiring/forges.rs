@@ -1,5 +1,5 @@
 //! Creates the clients of the configured forges. Only this module and the demonstration name the client types
-//! of each kind of forge.
+//! of the different forges.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::cli::error::CliError;
 
-/// Name of the file with the markers' key, in this machine's own folder.
+/// Name of the file in this machine's folder that contains the marker key.
 pub(crate) const MARKER_KEY: &str = "marker.key";
 
 /// The configuration of one forge, and the folder of its files.
@@ -111,7 +111,7 @@ impl ConfiguredForge<'_> {
             .map_err(|error| CliError::usage("forge", error.to_string()))
     }
 
-    /// Returns the options of either kind of Bitbucket, with this form of markers.
+    /// Returns the options for Bitbucket Cloud or Bitbucket Data Center, with markers in this form.
     fn bitbucket_options(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
         let forge = self.forge;
         let token = match &forge.login {
@@ -120,7 +120,7 @@ impl ConfiguredForge<'_> {
                 "set it to an access token that may write pull requests; for Bitbucket Cloud, an API token \
                     with `email` works, too",
             )?,
-            // An App login for Bitbucket was already rejected when the configuration was read.
+            // Not reached: the configuration parser has already rejected an App login for Bitbucket.
             ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
@@ -142,8 +142,8 @@ impl ConfiguredForge<'_> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
-            // If several machines share the records, a missing key file is an error. Otherwise, this machine
-            // would sign markers with a new key that the others do not have.
+            // If several machines share the records, a missing key file is an error. A newly created key
+            // would be unknown to the other machines.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (SecretSource::Env(_) | SecretSource::PlainText(_))) => {
@@ -174,8 +174,9 @@ impl ConfiguredForge<'_> {
     }
 }
 
-/// Returns the marker keys of a service. If other machines share the records, returns the first configured
-/// keys. Otherwise, or if no keys are configured, returns the keys in this machine's own folder.
+/// Returns the marker keys of a service. If several machines share the records, returns the keys of the first
+/// forge with configured keys. If no keys are configured, or one machine uses the records, returns the keys
+/// in this machine's folder.
 pub(super) fn service_marker_keys(
     config: &Config,
     environment: &Environment,

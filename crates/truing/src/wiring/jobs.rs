@@ -33,7 +33,7 @@ pub struct ScheduledJobs<'a> {
     reader: ChildProcessReader,
 }
 
-/// A job with its package index, model and verifiers.
+/// A scheduled job with its package index, model and verifiers.
 #[derive(Debug)]
 struct ScheduledJob<'a> {
     name: &'a String,
@@ -48,7 +48,7 @@ impl<'a> ScheduledJobs<'a> {
     /// Prepares the jobs that have a schedule.
     ///
     /// # Errors
-    /// Returns exit 2 if a job cannot run, since its repository or forge is not configured.
+    /// Returns exit 2 if a job's repository or forge is not configured.
     pub fn new(
         config: &'a Config,
         environment: &Environment,
@@ -81,7 +81,7 @@ impl<'a> ScheduledJobs<'a> {
             });
         }
         let folder = config.store.folder()?;
-        // Without jobs, no archive is stored, so a server without a cache folder is no error.
+        // Without jobs, no archive is stored, so a missing cache folder is not an error.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat);
         Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })
@@ -115,7 +115,7 @@ impl<'a> ScheduledJobs<'a> {
     }
 }
 
-/// Returns the index that this user's package manager uses.
+/// Returns the package index that this user's package manager uses.
 pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
@@ -129,7 +129,7 @@ pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Resul
     Ok(index.with_token(own.token))
 }
 
-/// Returns the folder of archives.
+/// Returns the folder that stores downloaded archives.
 pub(crate) fn archives_folder(environment: &Environment) -> Result<PathBuf, CliError> {
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
     let folder = folder.ok_or_else(|| {

@@ -19,10 +19,10 @@ use truing_store::Store;
 use super::conceal::CREDENTIALS;
 use crate::cli::error::CliError;
 
-/// Name of the folder beside the database in which all MCP programs run.
+/// Name of the working folder of all MCP programs, beside the database.
 const WORKING_FOLDER_NAME: &str = "mcp";
 
-/// Returns the configured servers, and Truing's own servers. Nothing is started or sent.
+/// Returns the configured MCP servers, and Truing's own MCP servers. Starts no server and sends no request.
 ///
 /// # Errors
 /// Returns exit 2 for a missing variable or folder, or for a variable that must not be passed to a program.

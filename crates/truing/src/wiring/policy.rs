@@ -1,4 +1,4 @@
-//! Loads the policies of agents: the built-in ones, with the files of the operator's folder.
+//! Loads the policies of agents: the built-in policies, and the policy files in the operator's folder.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -24,8 +24,8 @@ const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 /// Returns the policies of all profiles.
 ///
 /// # Errors
-/// Returns exit 2 for a folder that cannot be read, or for invalid files in the folder. There is one error
-/// for each problem.
+/// Returns exit 2 for a folder that cannot be read, or for invalid files in the folder. Each problem is a
+/// separate error.
 pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
     let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
     let policies = PolicySet::new(&files).map_err(|problems| policy_error(&problems))?;
@@ -35,7 +35,8 @@ pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
     Ok(policies)
 }
 
-/// Returns the policy of a profile. For fixers and ports, the policy also allows the configured commands.
+/// Returns the policy of a profile. The policies of the profiles `Fixer` and `Sync` also allow the configured
+/// commands.
 ///
 /// # Errors
 /// Returns the same errors as [`load_policies`].
@@ -49,7 +50,7 @@ pub fn profile_policy(config: &Config, profile: ProfileName) -> Result<Arc<Agent
     }
 }
 
-/// Returns the policy of fixers, which allows the exact commands of the gate and of the checks.
+/// Returns the policy of fixers. This policy allows the exact commands of the gate and of the checks.
 ///
 /// # Errors
 /// Returns the same errors as [`load_policies`].
@@ -59,7 +60,7 @@ pub fn fixer_policy(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     Ok(Arc::new(load_policies(config)?.policy_for(ProfileName::Fixer).with_exact_commands(exact)))
 }
 
-/// Returns the policy of ports, which allows the exact commands of the checks.
+/// Returns the policy of models that port code. This policy allows the exact commands of the checks.
 ///
 /// # Errors
 /// Returns the same errors as [`load_policies`].

@@ -1,4 +1,5 @@
-//! Creates the provider of a model from a configuration: its address, wire format, credentials and prices.
+//! Creates a model's provider from a configuration: the provider's address, wire format, credentials and
+//! prices.
 
 #[cfg(feature = "aws")]
 use std::ffi::OsStr;
@@ -27,7 +28,7 @@ use url::Url;
 use super::role::ModelRole;
 use crate::cli::error::CliError;
 
-/// The provider of a model, its prices and secrets.
+/// The provider of a model, with the model's prices and the provider's secrets.
 pub(super) struct PricedProvider {
     /// Provider that serves the model.
     pub(super) provider: ModelProvider,
@@ -37,7 +38,7 @@ pub(super) struct PricedProvider {
     pub(super) secrets: Vec<SecretString>,
 }
 
-/// Returns the provider of the model in section `[model]`. Nothing is sent.
+/// Returns the provider of the model in section `[model]`. Sends no request.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, such as a missing key.
@@ -78,8 +79,8 @@ pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
-/// Returns the wire format of the provider. A price that the operator declares for a model also applies to
-/// the provider's own id of this model, unless the id has a declared price.
+/// Returns the wire format of the provider. With Bedrock, the operator's price for a model name also applies
+/// to Bedrock's id of the model, unless the operator set a price for the id.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
@@ -138,7 +139,7 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
     }
 }
 
-/// Example of the variable from which other programs read the AWS region, for hints.
+/// Example in hints: the environment variable from which other programs read the AWS region.
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 
@@ -216,7 +217,7 @@ fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
 }
 
 /// Returns the AWS credentials from the standard variables, or else from the AWS credential chain. The chain
-/// is evaluated at the first call.
+/// is evaluated at the first model call.
 #[cfg(feature = "aws")]
 fn aws_login(
     model: &ModelConfig,

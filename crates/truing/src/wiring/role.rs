@@ -1,4 +1,5 @@
-//! The roles of a model, and the errors of roles that cannot work without one.
+//! The roles of a model, and the error for a role whose model receives no requests because of the
+//! configuration.
 
 use truing_core::converge::ConvergeExitCode;
 
@@ -9,13 +10,13 @@ use crate::cli::error::CliError;
 pub enum ModelRole {
     /// Reviews the changes of a pull request or a repository.
     Reviewer,
-    /// Audits in a converge run.
+    /// Audits the head in a converge run.
     Auditor,
-    /// Fixes in a converge run.
+    /// Fixes findings in a converge run.
     Fixer,
     /// Writes code for a sync job.
     Porter,
-    /// Answers one word to prove that the model is available.
+    /// Answers with one word, which proves that the model is available.
     Checker,
 }
 
@@ -31,8 +32,8 @@ impl ModelRole {
         CliError::usage(ConvergeExitCode::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
     }
 
-    /// Returns the end of a hint that suggests to work without a model, or an empty text if the role requires
-    /// a model.
+    /// Returns the end of a hint that suggests a command without a model. Returns an empty text if the role
+    /// requires a model.
     pub(super) fn no_model_hint(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",

@@ -1,4 +1,4 @@
-//! Creates the parts of the service from the configuration.
+//! Creates the context of the service from the configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;

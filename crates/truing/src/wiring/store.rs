@@ -1,4 +1,4 @@
-//! Locates and opens the configured store: a file, or two servers.
+//! Locates and opens the configured store: a SQLite file, or two database servers.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub enum StoreLocation {
     },
 }
 
-/// An existing store, opened only for reading.
+/// An existing store that is opened only for reading.
 pub struct StoreView {
     /// Store of the records: a copy of the file, or the database servers. None if there is no store, or if
     /// the records on the servers have an older schema.
@@ -102,7 +102,7 @@ impl StoreLocation {
         Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
     }
 
-    /// Opens the store to begin or resume a transfer into it.
+    /// Opens the store to begin or resume a transfer of records into the store.
     ///
     /// # Errors
     /// Returns exit 3 if it cannot be opened.
@@ -118,7 +118,7 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store, and creates a file if there is none.
+    /// Opens the store. If the store is a file that does not exist, creates the file.
     ///
     /// # Errors
     /// Returns exit 3 if it cannot be opened.
@@ -132,7 +132,7 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store, and blocks the current thread of the runtime until the store is open.
+    /// Opens the store, as `StoreLocation::open` does, but blocks the current thread until the store is open.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -143,8 +143,8 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store, or returns none if the store is a file that does not exist. A missing file is not
-    /// created. Returns an error if the file was deleted while a server uses it.
+    /// Opens the store. If the store is a file that does not exist, returns none and does not create the
+    /// file. Returns an error if the file was deleted while a server uses it.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -152,7 +152,8 @@ impl StoreLocation {
         if self.exists() { self.open().await.map(Some) } else { Ok(None) }
     }
 
-    /// Opens the store without changing it; a file is copied to `folder`.
+    /// Opens the store without changing it. If the store is a file, copies the file to `folder` and opens the
+    /// copy.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -188,7 +189,7 @@ impl StoreLocation {
         }
     }
 
-    /// Returns true if the store is an empty file and therefore not a database yet.
+    /// Returns true if the store is an empty file, in which no database was created yet.
     pub fn is_empty_file(&self) -> bool {
         self.file_path().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
     }
@@ -212,7 +213,7 @@ impl fmt::Display for StoreLocation {
     }
 }
 
-/// Registers the passwords in a URL, to be removed from all output.
+/// Registers the passwords in a URL; all output hides registered passwords.
 fn register_passwords(url: &str) {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
@@ -232,7 +233,7 @@ fn insert_password(url: &SecretText, password: &SecretText) -> SecretText {
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let user = login.split(':').next().unwrap_or_default();
     let password: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
-    // Form encoding writes a blank as `+`, which is not valid in the password of a URL.
+    // Form encoding writes a space as `+`. In the password of a URL, a space must be `%20`.
     let password = password.replace('+', "%20");
     SecretText::new(format!("{scheme}://{user}:{password}@{host}{place}"))
 }
@@ -253,7 +254,7 @@ pub fn open_file(path: &Path) -> Result<Store, CliError> {
     Store::open(path, Arc::new(SystemClock)).map_err(store_open_error)
 }
 
-/// Prepares a database file without opening it; a missing file is created.
+/// Prepares a database file without opening the database; creates the file if it does not exist.
 ///
 /// # Errors
 /// Returns exit 3 if the file cannot be a store.

@@ -1,4 +1,4 @@
-//! Finds the linters of this machine according to the environment.
+//! Creates the runners of linters; the environment determines where linters are found on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ pub(crate) fn local_runner(config: &Config, environment: &Environment) -> Linter
     LinterRunner { is_foreign_code: false, environment: active, ..service_runner(config, environment, None) }
 }
 
-/// Returns the linters of the user's own files, with the given outputs.
+/// Returns the sources of linter findings for the user's own files: the given outputs of linters, and the
+/// linters of this machine.
 pub(crate) fn local_linters(
     config: &Config,
     environment: &Environment,
@@ -34,7 +35,7 @@ pub(crate) fn local_linters(
     }
 }
 
-/// Returns the cache of the linters' findings, if this machine has its own folder.
+/// Returns the cache of the linters' findings, or none if the configuration names no folder for this machine.
 fn tool_cache(config: &Config) -> Option<ToolCache> {
     config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
@@ -42,7 +43,8 @@ fn tool_cache(config: &Config) -> Option<ToolCache> {
 /// Returns the runner that runs linters on code that other people wrote. `verifier` sets up the project's
 /// dependencies.
 fn service_runner(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
-    // A linter may print a credential that it has found, so its output is searched for credentials.
+    // A linter may print a credential that the linter has found, so the credentials are registered, to be
+    // removed from the linter's output.
     super::conceal::conceal_secrets(config, environment);
     let home = environment.get("HOME").map(Path::new);
     LinterRunner {
@@ -57,8 +59,8 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
     }
 }
 
-/// Returns the sources of linter findings for a service. The configuration decides whether linters run;
-/// outputs of other programs are not included.
+/// Returns the sources of linter findings for a service. The configuration decides whether linters run.
+/// Outputs that other programs supply are not included.
 ///
 /// # Errors
 /// Returns the same errors as [`verifier`](super::verify::verifier).
@@ -68,7 +70,7 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     let verifier = match config.review.tools {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
         // The operator has not enabled linters, but a repository's own file may enable them. If the verifier
-        // cannot be created, linters still run without the setup.
+        // cannot be created, linters run without the setup of the project's dependencies.
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
@@ -87,11 +89,11 @@ fn concealed_paths(config: &Config) -> Vec<PathBuf> {
         concealed
             .extend(setting.value.secrets().into_iter().filter_map(SecretSource::file).map(Path::to_owned));
     }
-    // Symbolic links are resolved, because resolved paths are compared later.
+    // Symbolic links are resolved, because these paths are later compared with resolved paths.
     concealed.iter().map(|file| resolve_links(file)).collect()
 }
 
-/// Returns the package cache folders that environment variables name, by variable.
+/// Returns the package cache folders that environment variables name, keyed by the variable's name.
 fn tool_folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
     let fetched = known::known_tools().iter().flat_map(|tool| &tool.fetched);
     let named = fetched.filter_map(|fetched| {

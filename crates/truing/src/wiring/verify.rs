@@ -1,4 +1,5 @@
-//! Creates the verifier of a repository's own checks from the configuration and the user's variables.
+//! Creates the verifier of a repository's own checks from the configuration and the user's environment
+//! variables.
 
 use std::path::PathBuf;
 
@@ -20,17 +21,18 @@ use crate::cli::error::CliError;
 /// Folder of cached setups in the user's cache folder.
 const FOLDER: &str = "truing/verify";
 
-/// Returns the verifier of the configured commands.
+/// Returns the verifier that runs the configured setup and checks.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid index or a missing cache folder, and exit 3 if the sandbox is too weak.
 pub(crate) fn new_verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
-    // Without a setup, nothing is downloaded, so an invalid package index of the user is no error.
+    // Without a setup, nothing is downloaded, so an invalid package index in the user's settings is not an
+    // error.
     let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
     verifier_with_registries(config, registry_access(listed, environment)?, environment)
 }
 
-/// Returns the verifier with access to these registries.
+/// Returns a verifier whose setup can access these registries.
 fn verifier_with_registries(
     config: &VerifyConfig,
     registries: RegistryAccess,
@@ -60,7 +62,7 @@ fn verifier_with_registries(
         .map_err(verify_error)
 }
 
-/// Returns the commands of the gate with their verifier, or none if no command is configured.
+/// Returns the commands of the gate and the verifier that runs them, or none if no command is configured.
 ///
 /// # Errors
 /// Returns the same errors as [`new_verifier`].
@@ -74,7 +76,7 @@ pub(crate) fn gate_commands(
     (!argv.is_empty()).then(commands).transpose()
 }
 
-/// Returns the verifier of the checks, or none if no check is configured.
+/// Returns the verifier that runs the checks, or none if no check is configured.
 ///
 /// # Errors
 /// Returns the same errors as [`new_verifier`].
@@ -85,7 +87,7 @@ pub(crate) fn check_verifier(
     (!config.check.is_empty()).then(|| new_verifier(config, environment)).transpose()
 }
 
-/// Returns the verifier of a job's lock commands, or none if the job has none.
+/// Returns the verifier that runs a job's lock commands, or none if the job has no lock commands.
 ///
 /// # Errors
 /// Returns the same errors as [`new_verifier`].
@@ -99,8 +101,8 @@ pub(crate) fn lock_verifier(
     (!job.lock.is_empty()).then(runner).transpose()
 }
 
-/// Returns the access to the registries. If the user's own settings name an index for a registry, that index
-/// is used instead of the public index.
+/// Returns the access to the registries. If the user's settings name an index for a registry, this index
+/// replaces the registry's public index.
 fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
@@ -121,7 +123,7 @@ fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Resu
     Ok(registries)
 }
 
-/// Converts an error that prevented the checks to an error of the command line.
+/// Converts an error that prevented the checks from running to an error of the command line.
 pub(crate) fn verify_error(error: VerifyError) -> CliError {
     let message = error.to_string();
     match error {

@@ -1,6 +1,6 @@
-//! Tests of reviews at both kinds of Bitbucket with the real program and a configuration file: a storm of two
-//! pushes, the kill switch, and a review from the command line. Behaviour that all forges share is tested at
-//! GitHub, in `operate`, `service` and `storm`.
+//! Tests of reviews on Bitbucket Cloud and Data Center with the real program and a configuration file. They
+//! cover a storm of two pushes, the kill switch, and a review from the command line. Behaviour that is the
+//! same for all forges is tested with GitHub, in `operate`, `service` and `storm`.
 
 mod gives;
 mod refused;
@@ -27,17 +27,17 @@ use crate::support::watch::Watched;
 
 const TOKEN: &str = "bitbucket-token-canary";
 const SECRET: &str = "bitbucket-secret-canary";
-/// Content of the file in each pull request at its opening, and (below) after the next push. The first
-/// finding is still in the file, and the push adds a second finding.
+/// Content of `a.py` when a pull request is opened; the next constant is the content after the next push. The
+/// first finding is still in the file, and the push adds a second finding.
 const FIRST: &str = "a = 1\nbreakpoint()\n";
 const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n";
 
-/// A home folder with the configuration for a fake forge of one kind.
+/// A home folder with a configuration, and the fake forge of one kind that the configuration names.
 struct Site {
     home: Home,
     forge: Watched,
     repo: FakeRepo,
-    /// Kind of the forge in the configuration, which is also its name.
+    /// The kind of the forge, which is also the forge's name in the configuration.
     kind: &'static str,
 }
 
@@ -156,7 +156,7 @@ impl Site {
     }
 }
 
-/// Checks that every comment by Truing is unique, and that none was deleted.
+/// Checks that no two comments by Truing are equal, and that no comment was deleted.
 fn assert_comments_unique(view: &PullView) {
     let said: Vec<&str> = view.comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
     assert!(said.iter().all(|line| line.starts_with("[//]: # (truing:1 ")), "{said:#?}");
@@ -202,8 +202,8 @@ async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head(
     test_storm(ForgeFlavour::DataCenter).await;
 }
 
-/// Data Center disables a webhook after five refusals. The server therefore returns the usual status, and the
-/// slot stays due.
+/// Data Center disables a webhook after five rejected deliveries. While the kill switch is on, the server
+/// therefore accepts the deliveries, and the slot stays due.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stays_due() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
@@ -235,9 +235,10 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// After a response of 503, Cloud sends the webhook up to two more times and never disables it. The server
-/// therefore refuses the webhook, as at GitHub. When the switch is turned off, the sweep over the
-/// repositories with write permission finds the refused change.
+/// After a response of 503, Bitbucket Cloud sends the delivery up to two more times, and never disables the
+/// webhook. While the kill switch is on, the server therefore rejects the deliveries, as for GitHub. When the
+/// switch is turned off, the sweep finds the change of the rejected delivery. The sweep covers the
+/// repositories in which Truing has write permission.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
     let site = Site::new(ForgeFlavour::Cloud).await;
@@ -250,9 +251,9 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
 }
 
-/// After a refusal, Data Center delays the calls of the webhook by up to several hours. The server therefore
-/// accepts Data Center's webhook, and the next sweep finds the change. Cloud repeats a refused webhook; if
-/// the webhook is lost, the sweep finds the change, too.
+/// After a rejected delivery, Data Center may pause the webhook for several hours. If the store fails, the
+/// server therefore accepts a delivery of Data Center, and the next sweep finds the change. Bitbucket Cloud
+/// sends a rejected delivery again. If that delivery is lost, the sweep finds the change, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
     for (flavour, status) in [(ForgeFlavour::DataCenter, 202), (ForgeFlavour::Cloud, 503)] {
@@ -290,7 +291,8 @@ async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() 
     }
 }
 
-/// Cloud's repository does not contain the commits of its forks.
+/// On Bitbucket Cloud, a repository does not contain the commits of its forks, so Truing must fetch them from
+/// the fork.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_fork() {
     let site = Site::new(ForgeFlavour::Cloud).await;

@@ -82,8 +82,8 @@ fn help_lists_the_formats_that_the_command_prints_and_no_others() {
     assert_eq!(listed(&["report"]), ["text", "json", "markdown", "csv", "html"]);
     assert_eq!(listed(&["why"]), ["text", "json"]);
     assert_eq!(listed(&["sandbox", "run"]), [""; 0]);
-    // Every listed format is accepted before and after the command, and the error for an unknown one lists
-    // the same formats.
+    // Every format in the help text is accepted before and after the command. The error for an unknown format
+    // lists the same formats.
     for arguments in [["--format", "json", "config", "schema"], ["config", "schema", "--format", "json"]] {
         assert_eq!(Home::empty().run(&arguments).exit, 0);
     }
@@ -266,11 +266,11 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     assert_eq!(line(&written), "forge.github.repositories = [\"ada/shop\"]");
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
 
-    // The remote is now at another host than the configured forge.
+    // The host of the remote is now different from the host of the configured forge.
     git(&["remote", "set-url", "origin", "https://git.example.org/ada/shop.git"]);
     assert_eq!(line(&home.run(&["init", "--output", "-"]).out), "# forge.github.repositories = []");
 
-    // A file for an unsupported forge would serve nothing.
+    // For an unsupported forge, `init` writes no file, because the service could not use it.
     git(&["remote", "set-url", "origin", "git@gitlab.com:ada/shop.git"]);
     let refused = home.run(&["init", "--output", "lab.toml"]);
     assert!(refused.exit == 2 && refused.err.contains("hint: GitLab is not supported"), "{refused:?}");
@@ -315,10 +315,12 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         .map(|line| line.strip_prefix("# ").filter(code).unwrap_or(line))
         .flat_map(|line| [line, "\n"])
         .collect();
-    // A server has an address or a forge's tools; a store is a file or two servers.
+    // The example file contains alternatives: an MCP server has either an address or a forge's tools, and a
+    // store is either a file or two servers.
     let everything = everything.replace("mcp.docs.forge = \"hub\"\n", "");
     let everything = everything.replace("store.records = { env = \"TRUING_DATABASE\" }\n", "");
-    // A forge has one login: a token, or the two keys of an App.
+    // The example also contains both kinds of login, but a forge may have only one of them: a token, or the
+    // two keys of an App.
     let without = |keys: &[&str]| -> String {
         let kept = everything.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
         kept.flat_map(|line| [line, "\n"]).collect()

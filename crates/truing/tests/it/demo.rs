@@ -1,5 +1,5 @@
-//! Tests of the demonstrations without an API key: a review with findings of the rules and of a scripted
-//! model, and a job that follows a package.
+//! Tests of the demonstrations that need no API key. They show a review with findings of rules and of a
+//! scripted model, and a job that follows the releases of a package.
 
 #![cfg(feature = "demo")]
 
@@ -38,13 +38,12 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     assert_eq!(found.unwrap().line, Some(10), "{lines:?}");
     assert_eq!(lines.len(), 4, "three of rules, one of the model: {lines:?}");
     let asked = demo.model_usage().unwrap();
-    // The model read a file before it reported.
+    // The model reads a file before it reports, so there are two calls.
     assert_eq!(asked.model_calls, 2);
     assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
-    // No price in the table is below one dollar per million input tokens.
+    // Every price in the table is at least one dollar per million input tokens.
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
-    // With the demonstration's configuration file, commands in another terminal can inspect the
-    // demonstration.
+    // With the demonstration's configuration, other commands can query its state.
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command
         .env_clear()
@@ -116,7 +115,7 @@ fn the_demonstration_of_the_review_is_shown_in_lines_that_fit_and_as_a_page_show
     assert_eq!(long, Vec::<&str>::new());
 }
 
-/// The review does the same at both kinds of Bitbucket as at GitHub: the same comments after the same pushes.
+/// On both kinds of Bitbucket, the review posts the same comments after the same pushes as on GitHub.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_both_bitbuckets_the_review_tells_the_same_story() {
     let environment = Environment::read_process();
@@ -193,7 +192,8 @@ fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
             "Admit rim up to 1.2.1",
         ]
     );
-    // A scheduled run during an open breaker costs almost nothing, and does not fail a CI job.
+    // While the circuit breaker is open, a scheduled run makes few calls and exits with 0, so a CI job does
+    // not fail.
     let skipped = &runs[8];
     assert_eq!((&skipped["scheduled"], &skipped["exit"]), (&json!(true), &json!(0)));
     assert!(skipped["forge_calls"].as_u64() < Some(12) && skipped["turns"] == 0, "{skipped}");
@@ -237,7 +237,7 @@ fn a_pull_request_and_a_branch_converge_in_two_loops_and_nothing_is_said_twice()
 
     let (exit, text) = run(&["--quiet"]);
     assert_eq!(exit, Some(0), "{text}");
-    // A line with an id stays whole, since users copy it.
+    // Lines that contain the id of a run may be longer than 80 characters, because users copy the id.
     let long = text.lines().filter(|line| line.chars().count() > 80 && !line.contains("truing/run/"));
     assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
 }
@@ -277,7 +277,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
     assert_eq!(report.model.model_calls, 0);
 }
 
-/// With the real `claude` program, the demonstrations reach the same results.
+/// The demonstrations have the same results with the real `claude` program.
 #[test]
 fn with_the_claude_program_in_between_they_come_to_the_same() {
     let Some(program) = find_claude() else { return };
@@ -302,7 +302,7 @@ fn with_the_claude_program_in_between_they_come_to_the_same() {
         });
         assert_eq!(cli, native, "{of}: {fields:?}");
     }
-    // A missing program is reported before anything is shown.
+    // If the program is missing, the command reports this before it shows anything.
     let output = run("converge", Some(std::path::Path::new("/no/such/claude")));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();

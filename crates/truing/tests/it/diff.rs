@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A repository, which is also the home folder and the current folder.
+/// A repository, whose folder is also the home folder and the current folder of commands.
 struct Repo(TempDir);
 
-/// The result of a run.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 struct Ran {
     exit: i32,
@@ -20,7 +20,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// Returns the JSON objects, one per line.
+    /// Parses the output, which has one JSON object per line.
     fn json_lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -63,13 +63,13 @@ impl Repo {
         String::from_utf8(self.git(&["rev-parse", "HEAD"])).unwrap().trim().to_owned()
     }
 
-    /// Runs `truing diff` with arguments and input.
+    /// Runs `truing diff` with these arguments, and with this text on standard input.
     fn diff(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_truing"));
         command.arg("diff").args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A program that rejects its arguments does not read its input.
+        // The write may fail, because a program that rejects its arguments does not read its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_ref());
         let output = child.wait_with_output().unwrap();
         Ran {
@@ -80,8 +80,8 @@ impl Repo {
     }
 }
 
-/// Creates two commits. In the second commit, a function moves to another file, which is also renamed, and
-/// other lines change.
+/// Creates two commits. The second one moves a function to another file, renames that file, and changes other
+/// lines.
 fn create_two_commits() -> (Repo, String, String) {
     let repo = Repo::new();
     let part = "def moved(self):\n    first_of_it()\n    return self\n";
@@ -338,8 +338,9 @@ fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
     }
 }
 
-/// The name is passed in two forms: as `diff parse` prints it, and with a lone surrogate for each invalid
-/// byte. Python writes the second form for text that it decoded with `surrogateescape`.
+/// The name of the file is passed in two forms. The first one is the output of `diff parse`; the second one
+/// has a lone surrogate for each invalid byte. Python produces the second form when it decodes text with
+/// `surrogateescape`.
 #[test]
 fn a_name_that_is_not_utf8_goes_from_parse_to_anchor_and_track() {
     use std::os::unix::ffi::OsStrExt as _;
@@ -396,8 +397,8 @@ fn peak_memory(process: u32) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// The input is one file with many hunks and a line of 16 MiB, followed by many files. The input is larger
-/// than the program's memory limit.
+/// The input is a file with many hunks and a line of 16 MiB, and then many small files. It is larger than the
+/// memory that the program may use.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_diff_is_read_as_it_comes() {

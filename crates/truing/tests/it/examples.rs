@@ -1,5 +1,6 @@
-//! Tests of the examples as their READMEs show them, on small archives. The releases have the names of the
-//! real releases and equivalent changes. `online` (`examples`) runs the same commands on the real releases.
+//! Tests of the commands in the examples' READMEs, with small packages. The packages have the version numbers
+//! of the real releases, and changes of the same kinds. The module `online::examples` tests the same commands
+//! with the real releases.
 
 use crate::support::readme;
 use std::collections::BTreeMap;
@@ -11,17 +12,17 @@ use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
 use readme::{ReadmeCommand, repository_root};
 
-/// Paths with their contents.
+/// Paths of files, each with the content.
 type Files<'a> = &'a [(&'a str, &'a str)];
 
-/// Runs a command of a README with these package registries.
+/// Runs a command from a README; the package is fetched from this fake registry.
 fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(repository_root());
     command.args(arguments).output().unwrap()
 }
 
-/// Checks that `decide` on these releases returns every decision that the README of an example shows.
+/// Checks that each `decide` command in the README has the decision that the README shows.
 async fn assert_readme_holds(
     example: &str,
     (kind, package): (FakeRegistryKind, &str),
@@ -46,15 +47,15 @@ async fn assert_readme_holds(
     assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
 }
 
-/// Returns a package with a minimal definition of every symbol that the aiobotocore example pins. The
-/// definitions of symbols that changed in the real package return `other`.
+/// Returns a package with a minimal definition of every symbol that the aiobotocore example pins. A symbol
+/// that has changed in the real package returns `other`.
 fn stub_package(other: &str) -> Vec<(String, String)> {
     let manifest = std::fs::read(repository_root().join("examples/aiobotocore/upstream.json")).unwrap();
     let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
     let mut modules: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for symbol in manifest.keys() {
-        // `package:module.Class.method` is a definition in `package.module`; class names begin with a capital
-        // letter.
+        // `package:module.Class.method` stands for `Class.method` in `package.module`. The name of a class
+        // starts with a capital letter, and the name of a module does not.
         let whole = symbol.trim_end_matches(".__wrapped__");
         let (mut module, mut name) = whole.split_once(':').unwrap();
         let dotted = whole.replace(':', ".");
@@ -114,7 +115,7 @@ async fn a_package_of_npm_is_followed_as_shown() {
     assert_readme_holds("npm-ms", (FakeRegistryKind::Npm, "ms"), &releases).await;
 }
 
-/// Nothing is mirrored, and one function is pinned.
+/// This example pins one function and mirrors no file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_alone_is_followed_as_shown() {
     let module = |body: &str| format!("def _multicall(hook_name):\n    return {body}\n");
@@ -135,8 +136,8 @@ async fn a_crate_is_followed_as_shown() {
         .await;
 }
 
-/// The instructions of the aiobotocore reviewer contain the instructions of every reviewer, and the six
-/// typical mistakes of that project.
+/// The reviewer of the aiobotocore example gets the general instructions, and additional ones about six
+/// typical mistakes in that project.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
@@ -154,7 +155,7 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     ] {
         assert!(told.contains(about), "{about}: {told}");
     }
-    // The example's prompt contains every line of the built-in prompt.
+    // The prompt of the example contains every line of the built-in prompt.
     let built_in =
         ["prompts", "render", "review/system", "--set", "max_turns=25", "--set", "max_findings=50"];
     let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
@@ -162,8 +163,8 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
 }
 
-/// The step for Bitbucket Pipelines runs in a clone like the clone that Pipelines creates. This clone has
-/// only the pull request's branch, with the base merged into the branch.
+/// Runs the step of the example for Bitbucket Pipelines in a clone of the kind that Pipelines creates. Such a
+/// clone contains only the branch of the pull request, into which the base was merged.
 #[test]
 fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
     let text =

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// Runs the command. Returns the exit code, the answers and the text on standard error.
+/// Runs `truing findings match` with this input. Returns the exit code, the parsed output, and the text on
+/// standard error.
 fn run_match(input: &str) -> (i32, Vec<Value>, String) {
     let home = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_truing"))

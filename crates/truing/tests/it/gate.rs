@@ -1,5 +1,5 @@
-//! Tests of `truing gate` and `truing preflight` as users and repository hooks run them: real git, and real
-//! commands in the sandbox.
+//! Tests of `truing gate` and `truing preflight` with real git and real commands in the sandbox, as users and
+//! repository hooks run them.
 
 #![cfg(target_os = "linux")]
 use std::ops::Deref;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::workspace::{CheckedRepository, has_namespaces};
 
-/// Code in which the pack `core` finds a defect.
+/// Code for which the rule pack `core` reports a defect.
 const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
 
-/// A repository with a gate.
+/// A repository for which a gate is configured.
 struct Site(CheckedRepository);
 
 impl Deref for Site {
@@ -29,7 +29,7 @@ impl Site {
         Self(CheckedRepository::without_commit(configuration))
     }
 
-    /// Creates a branch whose base commit has a file of a hundred lines.
+    /// Creates a site with a base commit that adds a file of a hundred lines, and with a checked-out branch.
     fn new(configuration: &str) -> Self {
         let site = Self::without_commit(configuration);
         site.write("repository/old.txt", &lines(100));
@@ -38,7 +38,7 @@ impl Site {
         site
     }
 
-    /// Creates a site with a gate of one command, which is a script.
+    /// Creates a site whose gate is this shell script.
     fn with_script(script: &str) -> Self {
         let command = json!([["sh", "-c", script]]);
         Self::new(&format!("[converge]\ngate = {command}\n[verify]\ntimeout = \"60s\"\n"))
@@ -48,7 +48,7 @@ impl Site {
         self.command(&[&["gate"], arguments].concat()).output().unwrap()
     }
 
-    /// Runs a preflight. Returns its lines and the exit code.
+    /// Runs `truing preflight`. Returns the lines of its output that are not indented, and the exit code.
     fn preflight(&self, variables: &[(&str, &str)]) -> (Vec<String>, Option<i32>) {
         let mut command = self.command(&["preflight", "--quiet"]);
         let output = command.envs(variables.iter().copied()).output().unwrap();
@@ -65,7 +65,7 @@ impl Site {
         (answer, output.status.code())
     }
 
-    /// Returns the error of a gate that could not run.
+    /// Runs a gate that cannot be executed, and returns the error.
     fn refusal_error(&self) -> String {
         let output = self.run(&[]);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
@@ -81,7 +81,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Returns the findings of a kind in the form `path:line text`.
+/// Returns the findings in the list `kind` of the output, in the form `path:line text`.
 fn findings_of_kind(answer: &Value, kind: &str) -> Vec<String> {
     let one = |finding: &Value| {
         let place = match finding["path"].as_str() {
@@ -102,7 +102,7 @@ fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
     assert_eq!(answer["blocking"][0]["by"], "core/python-bare-except-pass");
     assert_eq!((&answer["blocking"][0]["path"], &answer["blocking"][0]["line"]), (&json!("a.py"), &json!(3)));
 
-    // Defects that existed before the change are not reported.
+    // The gate does not report defects in unchanged lines.
     site.commit();
     site.git(&["checkout", "--quiet", "-b", "topic"]);
     site.write("repository/a.py", &format!("{SWALLOWED}f()\n"));
@@ -110,7 +110,7 @@ fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(text(&output.stdout).starts_with("gate: 1 file inspected, against "), "{output:?}");
 
-    // Named files are checked completely.
+    // If files are named, the gate checks all their lines.
     let output = site.run(&["a.py"]);
     assert_eq!(output.status.code(), Some(1));
     let told = text(&output.stdout);
@@ -162,7 +162,7 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
             "old.txt:96 by its whole path",
         ]
     );
-    // A new finding is reported even if there are very many old findings.
+    // The output lists at most 500 old findings, but a new finding is always listed.
     let old = findings_of_kind(&answer, "advisory");
     assert_eq!((old.len(), old[0].as_str()), (500, "old.txt:2 old 1"));
     assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));
@@ -265,7 +265,7 @@ fn what_a_command_prints_steers_no_terminal_and_names_no_place_elsewhere() {
     if !has_namespaces() {
         return;
     }
-    // The shell concatenates the parts of the token.
+    // The script contains the token in parts, which the shell joins.
     let token = ["ghp", "''", "_", "16C7e42F292c6912E7710c838347Ae178B4a"].concat();
     let site = Site::with_script(&format!(
         "printf '\\033[31mold.txt:1:2:\\033[0m \\033]0;title\\007red\\r\\n'
@@ -390,7 +390,7 @@ fn a_preflight_says_each_thing_that_is_missing_and_changes_nothing() {
         failed[2]
             .starts_with("fail model: the auditor has no model: model.api_key: variable ANTHROPIC_API_KEY")
     );
-    // The hints do not mention a flag that only reviews have.
+    // No hint mentions `--runtime`, because only reviews have this flag.
     assert!(!told.join(" ").contains("--runtime"), "{told:?}");
     assert_eq!(failed.len(), 3, "{failed:?}");
     assert_eq!(std::fs::read(site.path("repository/.git/config")).unwrap(), configured);

@@ -1,4 +1,5 @@
-//! The integration tests of the program, one module per subject. They form one binary, which is linked once.
+//! The integration tests of the program, with one module per subject. All modules are one test program, so
+//! the linker runs only once.
 
 #![allow(
     clippy::unwrap_used,

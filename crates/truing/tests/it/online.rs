@@ -1,4 +1,4 @@
-//! Tests that need the network and are not part of the usual run: `cargo xtask test --online`.
+//! Tests that need the network. They run only with `cargo xtask test --online`.
 
 mod examples;
 mod history;

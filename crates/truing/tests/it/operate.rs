@@ -1,5 +1,5 @@
-//! Tests of the service as an operator runs it: the real program with a configuration file, real signals, a
-//! real second process, and the commands that inspect it.
+//! Tests of the service as an operator runs it. The tests use the real program with a configuration file,
+//! real signals, a second process, and the commands that inspect the service.
 
 mod again;
 mod app;
@@ -44,10 +44,10 @@ use watch::Watched;
 
 const TOKEN: &str = "operate-token-canary";
 const SECRET: &str = "operate-secret-canary";
-/// Maximum time for a condition to become true on a busy machine.
+/// Maximum wait for a condition on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A home folder with the configuration for a fake forge.
+/// A home folder with a configuration, and the fake forge that the configuration names.
 struct Site {
     home: Home,
     forge: Watched,
@@ -59,7 +59,7 @@ impl Site {
         Self::with_options(truing_fakes::forge::FakeForgeOptions::default()).await
     }
 
-    /// Creates the site at a forge with these options.
+    /// Creates a site whose fake forge has these options.
     async fn with_options(options: truing_fakes::forge::FakeForgeOptions) -> Self {
         let forge = Watched::start(options).await;
         forge.register_token(TOKEN, "truing[bot]");
@@ -91,7 +91,7 @@ impl Site {
         self.home.command(arguments)
     }
 
-    /// Returns the command with a limit of open files that it cannot raise.
+    /// Returns a command whose process may open at most this number of files, and cannot raise this limit.
     fn command_with_files(&self, files: u32, arguments: &[&str]) -> Command {
         let command = self.command(arguments);
         let mut limited = Command::new("sh");
@@ -106,7 +106,7 @@ impl Site {
         self.home.run(arguments)
     }
 
-    /// Starts the service and reads the address that it prints.
+    /// Starts the service, and reads its address from the output.
     fn serve(&self) -> Server {
         self.serve_with(&["serve"])
     }
@@ -115,7 +115,7 @@ impl Site {
         self.serve_by(&mut self.command(arguments))
     }
 
-    /// Starts the service by the given command.
+    /// Starts the service with this command.
     fn serve_by(&self, command: &mut Command) -> Server {
         self.home.serve_by(command, &self.forge, SECRET)
     }
@@ -161,13 +161,13 @@ impl Site {
     }
 }
 
-/// Removes the wrapping and indentation of lines.
+/// Joins the words of a text with single spaces, which removes line breaks and indentation.
 fn unwrap_lines(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn is_reviewed(view: &PullView) -> bool {
-    // An App sets a check run instead of a status.
+    // A GitHub App sets a check run instead of a status.
     let told = view.statuses.contains_key(&view.head) || view.checks.iter().any(|run| run.sha == view.head);
     told && view.summary_comments().count() == 1 && view.inline_comments().count() == 1
 }
@@ -193,7 +193,7 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
         let reason = site.run(&["why", target]);
         assert_eq!(reason.exit, 0, "{reason:?}");
         assert!(reason.out.contains("reviewed at") && reason.out.contains("leased"), "{}", reason.out);
-        // Every command that accepts a pull request accepts each of these names.
+        // Every command that accepts a pull request accepts it in each of these forms.
         let review = site.run(&["review", "--pr", target]);
         assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
         let converge = site.run(&["converge", "--dry-run", target]);
@@ -222,7 +222,8 @@ async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() 
     assert_eq!(second.exit, 4, "{second:?}");
     assert!(second.err.contains(&first.child.id().to_string()), "{}", second.err);
 
-    // The server is killed in the middle of a storm; the next one on the same file completes the work.
+    // The server is killed before it has reviewed the pull request. Another server with the same database
+    // does the review.
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     first.signal("-KILL");
@@ -242,7 +243,7 @@ async fn whoever_holds_idle_connections_takes_no_runs_files() {
     let host = server.url.strip_prefix("http://").unwrap();
     let idle: Vec<_> = (0..2 * FILES).map(|_| std::net::TcpStream::connect(host).unwrap()).collect();
     let number = site.open("one").await;
-    // No webhook arrives; turning a switch off triggers a sweep.
+    // The server gets no webhook. Turning the kill switch on and off makes it sweep.
     for turn in ["on", "off"] {
         assert_eq!(site.run(&["kill", turn]).exit, 0);
     }

@@ -1,4 +1,5 @@
-//! Tests of `truing policy`: an operator's files, their output, and the answers to tool calls of Claude Code.
+//! Tests of `truing policy`: the operator's policy files, the output of the commands, and the decisions on
+//! tool calls of Claude Code.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -13,7 +14,7 @@ const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [
 const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass \
      = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
 
-/// Creates a home folder with its own policy.
+/// Creates a home folder with a custom policy.
 fn home() -> Home {
     let home = Home::empty();
     home.write("policy/profiles/fixer.toml", PROFILE);
@@ -76,7 +77,7 @@ fn the_files_in_effect_are_shown() {
     assert!(unknown.exit == 2 && unknown.err.contains("did you mean `fixer`?"), "{unknown:?}");
 }
 
-/// Returns the answer to a tool call in a repository.
+/// Runs the hook for a tool call and returns its output.
 fn run_hook(home: &Home, options: &[&str], call: &str) -> Ran {
     let mut command = home.command(&[&["policy", "hook", "--config", "truing.toml"], options].concat());
     let mut child =
@@ -98,7 +99,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let repo = home.path().join("repo");
     symlink(home.path().join("outside.txt"), repo.join("src/link")).unwrap();
     symlink("nothing", repo.join("src/dangling")).unwrap();
-    // The link leads to the parent folder, so the real path ends with the same name as the requested path.
+    // This link leads to the parent folder. A path through the link and its real path can therefore end with
+    // the same names.
     symlink("..", repo.join("src/up")).unwrap();
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
@@ -193,8 +195,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     assert_eq!(run_hook(&home, &[], &tool_call_json(&home, "TodoWrite", &json!({}))).out, "{}\n");
 }
 
-/// The settings in the example equal the settings in the documentation, and the command in the settings
-/// works.
+/// The example and the documentation contain the same settings, and the hook in the settings answers a call.
 #[test]
 fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -220,7 +221,8 @@ fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     assert_eq!(answer["hookSpecificOutput"]["permissionDecision"], "allow");
 }
 
-/// Exit code 2 blocks the call; after any other failure, Claude Code executes the call.
+/// The hook exits with code 2, which blocks the call. After any other failing exit code, Claude Code would
+/// execute the call.
 #[test]
 fn a_call_that_cannot_be_judged_is_blocked() {
     let home = home();
@@ -242,8 +244,8 @@ fn a_call_that_cannot_be_judged_is_blocked() {
         nowhere.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "a closed standard output");
-    // If the standard output is closed, the response is lost. The exit code must then block the call, because
-    // Claude Code allows a call without a response.
+    // The hook cannot write its answer, because standard output is closed. It must then exit with code 2,
+    // because Claude Code executes a call without an answer.
     let mut command = home.command(&["policy", "hook", "--config", "truing.toml"]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

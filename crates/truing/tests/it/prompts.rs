@@ -8,7 +8,8 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 
-/// Runs a command in a folder without any configuration. Returns the exit code, stdout and stderr.
+/// Runs a `truing prompts` command in a folder without a configuration. Returns the exit code, standard
+/// output and standard error.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let ran = Command::new(TRUING)
         .arg("prompts")
@@ -85,14 +86,14 @@ fn a_strangers_folder_is_checked_with_file_and_line() {
 
     let (exit, _, err) = run(here.path(), &["check", "nowhere"]);
     assert!(exit == 2 && err.contains("nowhere cannot be read"), "{err}");
-    // A configured folder must exist and be valid for every subcommand.
+    // Every subcommand requires that the configured folder exists and is valid.
     let config = here.path().join("truing.toml");
     std::fs::write(&config, format!("[prompts]\ndir = \"{}\"\n", house.display())).unwrap();
     let (exit, _, err) = run(here.path(), &["list", "--config", config.to_str().unwrap()]);
     assert!(exit == 2 && err.contains("one.md:6: variable `version` is not declared"), "{err}");
 }
 
-/// Returns a workflow in which `step` fills in the prompt.
+/// Returns a workflow with this step, which fills in the prompt before the agent's step.
 fn workflow_with_step(step: &str) -> String {
     format!(
         "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: \
@@ -135,8 +136,8 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     let all = "'$LATEST ${LOWER} $DRY_RUN'";
     assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
 
-    // Without a list of variables, `$VERSION` in a git example is erased. A variable that is set only on the
-    // agent's step has no effect on the prompt.
+    // Without a list of variables, `envsubst` also erases `$VERSION` in an example of a git command. A
+    // variable that is set only on the agent's step has no value when the prompt is filled in.
     let told = check(&render("", ""));
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
@@ -206,7 +207,7 @@ fn prompts_are_wrapped_and_all_that_are_shipped_are() {
 
 // ---------------------------------------------------------------------------------------------- test
 
-/// Runs `test` on a folder and returns the exit code and the JSON.
+/// Runs `truing prompts test` and returns the exit code and the JSON output.
 fn run_prompt_tests(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let (exit, out, err) = run(folder, &[&["test", "--format", "json"], arguments].concat());
     (exit, serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}")))
@@ -223,7 +224,7 @@ fn write(folder: &Path, path: &str, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// Returns an operator's prompt with the variable `what`.
+/// Returns the text of an operator's prompt that declares the variable `what`.
 fn operator_module(name: &str, text: &str) -> String {
     format!(
         "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription \
@@ -231,7 +232,8 @@ fn operator_module(name: &str, text: &str) -> String {
     )
 }
 
-/// Returns a test case of the operator's prompts with these required texts and additional lines.
+/// Returns a test case for the operator's prompts. `needs` lists the texts that the task must contain; `more`
+/// is added at the end.
 fn operator_module_case(needs: &str, more: &str) -> String {
     format!(
         "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what \
@@ -249,7 +251,7 @@ fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
     assert_eq!(exit, 0, "{all}");
     let cases = all["cases"].as_array().unwrap();
     assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
-    // Every prompt of a loop is covered by some case.
+    // Every prompt of the loops is used by at least one case.
     assert_eq!(all["not_covered"], json!([]));
     let count = |what: &str| all["mistakes"][what].as_u64().unwrap();
     let by = [count("noticed_by_check"), count("noticed_by_values"), count("noticed_by_cases")];
@@ -273,13 +275,13 @@ fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
     let told = case_problems(&all, "sync/bump");
     assert!(exit == 1 && told.contains("the request lacks: Carry over"), "{told}");
-    // The run took the wrong branch and therefore failed.
+    // The scripted model did not find the required text, so it made other calls, and the case failed.
     assert!(told.contains("not called: edit"), "{told}");
     assert_eq!(case_problems(&all, "sync/go-on"), "[]");
-    // The position of line breaks does not matter.
+    // Line breaks within the required text have no effect.
     write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
     assert_eq!(run_prompt_tests(here.path(), &["p"]).0, 0);
-    // The changed prompt uses a variable that the run does not provide.
+    // The changed prompt contains a variable for which the case has no value.
     let task = include_str!("../../../agent/prompts/sync/task.md");
     write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
@@ -296,27 +298,28 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     write(here.path(), "p/cases/house/pet.toml", &other);
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate"]);
     assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
-    // If a case ignores a value, a mutation of the value is not detected. The command reports this mutation.
+    // This case does not check where the value `what` occurs, so two mutations are not detected. The command
+    // reports them.
     write(here.path(), "p/cases/house/pet.toml", &operator_module_case("[\"Look for\"]", ""));
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
     assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
     assert_eq!(unnoticed[0], "house/about: `what` is moved to the end, and `0.0.0` replaces it");
-    // A case with the same name replaces a built-in one.
+    // A case in the folder replaces the built-in case with the same name.
     write(here.path(), "p/cases/sync/bump.toml", &operator_module_case("[\"Look for\"]", ""));
     assert_eq!(run_prompt_tests(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
-    // A script that fails makes the case wrong, not passed.
+    // If a call of the script fails, the case fails.
     let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
     let broken = operator_module_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
     write(here.path(), "p/cases/sync/bump.toml", &broken);
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
     assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: read"), "{all}");
-    // A case whose report cannot be parsed is reported as wrong, too.
+    // If the script's report is invalid, the case fails, too.
     let unread = operator_module_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
     write(here.path(), "p/cases/sync/bump.toml", &unread);
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
     assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: report"), "{all}");
-    // If a prompt does not exist or a value is invalid, the error names the prompt or the variable.
+    // The error names the missing prompt, or the variable with the invalid value.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),
         ("what = \"dog\"", "", "about.md:4: variable `what` is not given"),
@@ -425,7 +428,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
         let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
         ScriptedAnswer::tool("report", said)
     };
-    // A case also passes if one of the model's calls fails.
+    // The case passes even if one of the calls of the real model fails.
     let right = [
         ScriptedAnswer::tool("read", lost),
         ScriptedAnswer::tool("edit", edit),
@@ -476,7 +479,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
 
 // ---------------------------------------------------------------------------------------------- in CI
 
-/// Returns an example of a workflow, and the commands of its only job.
+/// Parses an example of a workflow. Returns the workflow, and the scripts of its only job.
 fn parse_workflow_example(text: &str) -> (Value, Vec<String>) {
     let workflow: Value = serde_saphyr::from_str(text).unwrap();
     let jobs = workflow["jobs"].as_object().unwrap();
@@ -486,7 +489,7 @@ fn parse_workflow_example(text: &str) -> (Value, Vec<String>) {
     (workflow, scripts)
 }
 
-/// Runs these scripts in a folder by a shell, as a runner does, and returns the exit codes.
+/// Runs these scripts with `bash` in a folder, as a CI runner does. Returns the exit codes.
 fn run_scripts(folder: &Path, scripts: &[String]) -> Vec<i32> {
     let programs = Path::new(TRUING).parent().unwrap();
     let run = |script: &String| {
@@ -513,7 +516,7 @@ fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_fi
         );
         let paths = workflow["on"]["pull_request"]["paths"].as_array().unwrap();
         assert!(paths.contains(&json!(format!(".github/workflows/{name}"))), "{name}");
-        // Every file that a script names is in the filter.
+        // The path filter of the workflow contains every file that the scripts name.
         let words = scripts.iter().flat_map(|script| script.split_whitespace());
         for file in words.filter(|word| word.starts_with(".github/")) {
             assert!(paths.contains(&json!(file)), "{name}: {file}");
@@ -544,7 +547,7 @@ fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
     write(here.path(), "prompts/cases/house/pet.toml", &operator_module_case("[\"Look for the dog.\"]", ""));
     assert_eq!(run_scripts(here.path(), &scripts), [0, 0, 0]);
     for (wrong, exits) in [
-        // A variable without a declaration is an error; the file cannot be read for a test either.
+        // The prompt uses an undeclared variable. The check fails, and the test cannot load the prompt.
         (about.replace("the {{", "the {{ colour }} {{"), [1, 2, 0]),
         (about.replace("Look for", "Do not look for"), [0, 1, 0]),
         (about.replace("}}.", &format!("}}}}. {}", "word ".repeat(40).trim())), [0, 0, 1]),

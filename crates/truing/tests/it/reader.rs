@@ -1,5 +1,5 @@
-//! Tests of the reader's parent process with children that answer, lie, crash, hang and flood; all of them
-//! are real processes.
+//! Tests of the parent process of readers. The children, all real processes, answer, answer wrongly, crash,
+//! hang, or send too much.
 
 mod bombs;
 mod files;
@@ -27,10 +27,10 @@ use files::READY;
 use crate::support::threaded::ThreadedReader;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
-/// Maximum time of any test here on a busy machine.
+/// Maximum wait in these tests, which is long enough for a busy machine.
 const PATIENCE: Duration = crate::support::HANGS;
 
-/// A tree with a finding, and programs that pretend to be a reader.
+/// A tree with a finding in `a.py`, and a path for scripts that replace the reader.
 struct Stage(TempDir);
 
 impl Stage {
@@ -61,10 +61,10 @@ impl Stage {
         }
     }
 
-    /// Writes a shell script that replaces the reader's program. In the script, `$0` is the script's path,
-    /// `say` prints a line, and `hello` prints the greeting of this build's reader. A separate process writes
-    /// the file. If the test process held the file open for writing while another test starts a child, the
-    /// script could not be executed.
+    /// Writes a shell script that replaces the reader's program, and returns its path. In the script, `say`
+    /// prints a line, and `hello` prints the greeting of a real reader; `$0` is the path of the script. A
+    /// separate process writes the file. If this process wrote the file, a child of another test could
+    /// inherit the open file, and the script could not be executed.
     fn write_impostor(&self, body: &str) -> PathBuf {
         let path = self.path("impostor");
         let mut writer = Command::new("/bin/sh")
@@ -87,7 +87,7 @@ impl Stage {
         ChildProcessReader::new(self.write_impostor(body)).with_time_limit(PATIENCE)
     }
 
-    /// Returns the process id that the impostor wrote to `$0.NAME`.
+    /// Waits until the script has written a process id to the file `$0.NAME`, and returns the id.
     async fn impostor_pid(&self, name: &str) -> Pid {
         let path = self.path(&format!("impostor.{name}"));
         let mut found = None;
@@ -120,7 +120,7 @@ async fn wait_until(label: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Returns the state of a process: `T` stopped, `Z` zombie, or none if there is no such process.
+/// Returns the state of a process: `T` for stopped, `Z` for a zombie, or `None` if there is no such process.
 fn process_state(pid: Pid) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -197,7 +197,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
         ("hello; hello; hello", "its answer cannot be understood"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
-        // The child becomes ready, but then fails at the first file.
+        // The child sends its greeting and accepts the request, and then fails at the first file.
         ("READY; exit 7", "exited before it answered (exit status: 7)"),
         ("READY; say nonsense; exec cat", "its reply about a file cannot be understood"),
         ("READY; exec cat /dev/zero", "its reply about a file is too long"),
@@ -228,7 +228,7 @@ async fn a_child_that_floods_its_error_stream_is_heard_and_its_last_words_are_ke
 #[tokio::test]
 async fn a_child_that_does_not_listen_cannot_hold_up_the_server() {
     let stage = Stage::new();
-    // The request exceeds the buffer of a pipe.
+    // The request is larger than the buffer of a pipe, and the child does not read it.
     let many: Vec<String> = (0..20_000).map(|n| format!("file-{n}.py")).collect();
     let request = stage.request(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let what = read_failure(&stage.reader_with_script("hello; exec <&-; echo rubbish"), &request).await;
@@ -258,7 +258,8 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     let stage = Stage::new();
     let body = "hello; echo 'about to hang' >&2; sleep 99 & echo $! > $0.other; echo $$ > $0.pid
                 kill -STOP $$";
-    // On a busy machine the child may be killed too early; the test then repeats with more time.
+    // On a busy machine, the time limit may expire before the child hangs. The test then repeats the read
+    // with twice the limit.
     let mut time = Duration::from_millis(500);
     let what = loop {
         let what =
@@ -324,12 +325,13 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
     assert!(!stage.path("impostor.asked").exists());
     assert_eq!(read_failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
-    // Namespaces would not restrict a reader further, so they are not required.
+    // The reader does not need namespaces, so it also runs if the full sandbox is required.
     let strict = ChildProcessReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 
-/// The kernel restricts a reader to its tree for every request, even for a request with another tree.
+/// For every request, the kernel restricts a reader to the tree in its arguments, even if the request names
+/// another tree.
 #[test]
 fn a_child_opens_its_tree_and_nothing_else() {
     let stage = Stage::new();
@@ -375,12 +377,12 @@ fn a_child_opens_its_tree_and_nothing_else() {
     let refused = answered("tree", "other", "a.py");
     assert!(refused.contains("cannot be opened") && refused.contains("Permission denied"), "{refused}");
     assert!(!found(answered("other", "other", ".git/config")));
-    // Control: if the reader's tree is a git folder, the files of this folder can be read.
+    // In contrast, the reader can read the files of a git folder if this folder is its tree.
     assert!(found(answered("other/.git", "other/.git", "config")));
 }
 
-/// Tests that a child dies if its server is killed and cannot clean up. The test keeps the child's input open
-/// and suspends the child, so the child cannot exit on its own.
+/// Tests that a child is killed when its server is killed. The test keeps the child's input open and stops
+/// the child with SIGSTOP, so the child cannot exit on its own.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_child_dies_with_its_server() {
@@ -418,7 +420,7 @@ fn a_child_ends_in_the_middle_of_its_work_when_nobody_waits_for_it() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     serde_json::to_writer(&mut input, &request).unwrap();
-    // The work takes much longer than closing a pipe.
+    // The child needs much longer for these files than the parent needs to close the pipe.
     writeln!(input, "\n{{\"files\":[{}0]}}", "0,".repeat(400)).unwrap();
     drop(input);
     let mut said = String::new();
@@ -446,7 +448,7 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
     assert!(err.ends_with(hint), "{err}");
 }
 
-/// Returns a terminal without a user.
+/// Returns a terminal as standard input; nothing is typed there.
 fn open_terminal() -> Stdio {
     let Terminal { screen, line } = Terminal::open(80);
     std::mem::forget(screen); // the terminal must not hang up

@@ -1,5 +1,5 @@
-//! Tests of `truing report` on three months of a job that follows a package, and on converge runs: every
-//! format contains all runs, and foreign text cannot have an effect.
+//! Tests of `truing report` on converge runs, and on three months of a job that follows a package. Every
+//! format must contain all runs, and untrusted text must be escaped.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the report's rows are about some ends alone")]
 
@@ -26,7 +26,7 @@ use truing_store::Store;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 const DAY: i64 = 86_400_000;
-/// Hostile text from a forge, an index or a model.
+/// A hostile text, as a forge, a package index or a model could return it.
 const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</script> | @all\u{1b}[31m \
      ![x](https://evil.example/x.png)";
 /// Number of runs in the records.
@@ -121,7 +121,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
     }
 }
 
-/// Records three months of one job whose breaker is open at the end.
+/// Stores the records of three months of a job, whose circuit breaker is open at the end.
 async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
@@ -157,7 +157,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
     records
 }
 
-/// Runs a report in a folder. Returns the exit code, stdout and stderr.
+/// Runs `truing report` in a folder. Returns the exit code, standard output and standard error.
 fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let ran = Command::new(TRUING)
         .arg("report")
@@ -172,7 +172,7 @@ fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
 }
 
-/// Returns the report on all jobs in this format.
+/// Returns the report on all jobs in the folder's store, in this format.
 fn report_in_format(folder: &Path, format: &str) -> String {
     let (exit, out, err) = report(folder, &["--since", "120d", "--loop", "sync", "--format", format]);
     assert_eq!((exit, err.as_str()), (0, ""));
@@ -227,7 +227,7 @@ async fn programs_read_totals_trends_and_every_record() {
         (&"botocore".into(), &"open".into(), &RUNS.into())
     );
 
-    // Without `--loop`, the records of all loops are returned.
+    // Without `--loop`, the report covers the runs of all loops.
     let (_, both, _) = report(folder.path(), &["--since", "120d", "--format", "json", "--limit", "3"]);
     let both: Value = serde_json::from_str(&both).unwrap();
     assert_eq!((&both["totals"]["runs"], &both["truncated"]), (&RUNS.into(), &true.into()));
@@ -250,8 +250,8 @@ async fn people_read_it_in_eighty_columns() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "{text:?}");
-    // Without `--loop`, the text does not mention reviews, because the store has none. The next call reports
-    // on an empty store.
+    // The store contains no reviews, so the text report without `--loop` does not mention any. The next
+    // reports are on an empty store.
     let (_, all, _) = report(folder.path(), &["--since", "120d"]);
     assert!(all.starts_with("61 runs of jobs ended from ") && !all.contains("\n0 runs "), "{all}");
     let empty = tempfile::tempdir().unwrap();
@@ -273,7 +273,7 @@ async fn a_spreadsheet_gets_one_row_a_run_and_no_formula() {
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), records.len());
     let evil = rows.iter().find(|row| row[6].contains("<script>")).unwrap();
-    // Escape sequences of terminals are removed, as in all output.
+    // Escape sequences for terminals are removed from text, as in every output.
     assert!(evil[6].starts_with("'=HYPERLINK(\"https://evil.example\")"), "{evil:?}");
     assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
     let cost: u64 = rows.iter().map(|row| row[14].parse::<u64>().unwrap()).sum();
@@ -329,7 +329,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
         rects += usize::from(name == "rect" && found[1].is_empty() && attributes.contains("width=\"11.7\""));
     }
     assert!(open.is_empty() && body[end..].trim().is_empty(), "{open:?}");
-    // Every run is in the strip and in the table.
+    // The page has one bar and one table row per run.
     assert_eq!(rects, records.len());
     assert!(page.contains("<summary>All 61 runs</summary>"));
     let (_, rows) = page.split_once("<summary>All 61 runs</summary>").unwrap();
@@ -342,7 +342,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
     assert!(page.contains("<dt>Open breakers</dt><dd>1</dd>"));
 }
 
-/// Returns the record of a converge run on a pull request of this number, with these acts and this end.
+/// Returns the record of a converge run on the pull request with this number, with these steps and this end.
 fn sample_converge_record(
     number: u32,
     steps: &[converge::ConvergeStep],
@@ -381,8 +381,8 @@ fn sample_converge_record(
     serde_json::from_value(record).unwrap()
 }
 
-/// Stores the records of three runs: one has converged, one is stuck with a hostile reason, and one is still
-/// active.
+/// Stores the records of three runs: one that has converged, one that is stuck with a hostile reason, and one
+/// that has not ended.
 async fn store_converge_records(file: &Path) -> [converge::record::ConvergeRecord; 3] {
     use converge::ConvergeStep::{Audit, Check, Fix, Gate, Post, Publish, Reply};
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();

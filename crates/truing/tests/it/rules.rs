@@ -1,4 +1,4 @@
-//! Tests of `truing rules`: lists, findings in whole files, and the errors of invalid rules.
+//! Tests of `truing rules`: lists, findings in whole files, and errors for invalid rules.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::place::{Place, Ran};
 
-/// Runs the program in a folder without any configuration of this machine.
+/// Runs `truing` in a folder, without the configuration of this machine's user.
 fn run_truing(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_truing"))
         .args(arguments)
@@ -59,7 +59,7 @@ fn stderr_text(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Returns the findings as `path:line rule`.
+/// Returns each finding as `path:line rule`.
 fn finding_lines(output: &Output) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let one =
@@ -167,7 +167,7 @@ fn only_findings_of_p0_and_p1_and_unread_files_fail_a_check() {
     assert!(stderr_text(&output).contains("large.txt: not checked: too large"), "{}", stderr_text(&output));
 }
 
-/// Returns a private key in PEM format with a sufficiently random body.
+/// Returns a private key in PEM format whose body looks random enough for the rule.
 fn fake_private_key() -> String {
     let line =
         |number: u32| format!("{number:02}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\n");
@@ -292,7 +292,7 @@ fn an_operator_s_folder_adds_packs() {
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(told["untested"], serde_json::json!([]));
 
-    // A rule without examples is not accepted as tested.
+    // A rule without examples counts as untested, so the command fails.
     let untried = HOUSE_RULE
         .replace("no-eval", "untried")
         .replace("    valid: ['f(1)']\n    invalid: ['eval(x)']\n", "");
@@ -351,7 +351,7 @@ fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
     assert_eq!(finding_lines(&ran), ["a.py:3 core/python-bare-except-pass"]);
     let plain = "not checked: it is not a regular file";
     assert_eq!(stderr_text(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
-    // In folders, files that are not regular are skipped, as git skips them.
+    // `rules check` skips files in a folder that are not regular files, as git does.
     let ran = run_truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
     assert_eq!((finding_lines(&ran).len(), stderr_text(&ran).as_str()), (1, ""));
     let gone = run_truing(folder.path(), &["rules", "check", "a.py", "gone"]);
@@ -426,7 +426,7 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
         "1 rule, 4 examples: all with the expected result\n"
     );
 
-    // For a pack in another folder, the suggested command contains the path of the pack, quoted for a shell.
+    // For a pack in another folder, the suggested command contains the pack's path with shell quotes.
     let made = run_truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
     assert_eq!(String::from_utf8(made.stdout.clone()).unwrap(), "my packs/a/rules/b.yml\n");
     let told = stderr_text(&made);
@@ -533,7 +533,7 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
     let here = folder(&[]);
     let rules = json_lines(&run_truing(here.path(), &["rules", "list", "--format", "json"]));
     let names = rules.iter().map(|rule| rule["rule"].as_str().unwrap());
-    // The rules on secrets all have the same form, so the test skips them.
+    // The texts of all rules on secrets have the same structure, so the test skips these rules.
     let names = names.filter(|name| !name.ends_with("-token") && !name.ends_with("-key"));
     let mut fixed = 0;
     for name in names {

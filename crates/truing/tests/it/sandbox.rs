@@ -1,5 +1,5 @@
-//! Tests of `truing sandbox`. Each escape is really tried, with a control outside of a sandbox. Further tests
-//! cover commands in a sandbox, and the processes that remain after them.
+//! Tests of `truing sandbox`. Each escape is attempted in the sandbox and, as a control, outside of it.
+//! Further tests run commands in a sandbox and check that no process remains afterwards.
 
 #![cfg(target_os = "linux")]
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use crate::support::workspace::has_namespaces;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
-/// Maximum time of an event that is expected at once.
+/// Maximum wait for an event that is expected immediately.
 const SOON: Duration = crate::support::HANGS;
-/// Checks that concern resource use instead of access. Without namespaces, the sandbox does not measure all
-/// resource use.
+/// Checks of resource use; the other checks concern access. Without namespaces, the sandbox cannot limit
+/// every kind of resource use.
 const USES: [&str; 24] = [
     "fork_bomb",
     "memory",
@@ -63,7 +63,8 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Returns the exit code, the level, and the result of each check that was tried.
+/// Returns the exit code, the sandbox level, and for each performed check its name and whether the sandbox
+/// stopped the attempt.
 fn parse_check_results(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let tried = answer["checks"].as_array().unwrap().iter().filter(|check| !check["stopped"].is_null());
@@ -96,7 +97,7 @@ fn without_namespaces_whatever_is_outside_is_still_out_of_reach() {
     assert!(reached.is_empty(), "{reached:?}");
 }
 
-/// The controls: outside of a sandbox, the same attempts succeed.
+/// As a control, each attempted escape must succeed outside of a sandbox.
 #[test]
 fn without_a_sandbox_every_escape_works() {
     let here = folder();
@@ -132,13 +133,15 @@ fn the_text_of_a_check_fits_a_terminal_and_says_who_counts_memory() {
 #[test]
 fn a_command_that_uses_too_much_is_3_and_the_bound_is_named() {
     let here = folder();
-    // A script prints the sandbox's message here. `truing sandbox check` tests the real limit.
+    // A script prints the sandbox's message without a memory limit. `truing sandbox check` tests the actual
+    // limit.
     let says = "truing sandbox: memory limit exceeded by all processes together: 2 MiB of 1 MiB";
     let script = format!("echo said; echo '{says}' >&2; exit 137");
     let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", &script]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "said\n"), "{output:?}");
     assert!(text(&output.stderr).contains("exceeded the memory limit of the sandbox (2 MiB of 1 MiB)"));
-    // A program that another cause killed is reported by its exit code.
+    // If a program was killed for a reason other than the memory limit, the command returns that program's
+    // exit code.
     let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!(output.status.code(), Some(137), "{output:?}");
 }
@@ -156,7 +159,7 @@ fn what_cannot_be_a_tree_cannot_be_read_either() {
     assert_eq!(inside.status.code(), Some(0), "{inside:?}");
 }
 
-/// Runs the command at a terminal that the program `script` creates, if `script` is installed.
+/// The program `script` provides the terminal. Without `script`, the test is skipped.
 #[test]
 fn a_command_has_no_terminal_and_still_reads_what_is_typed() {
     let here = folder();
@@ -186,7 +189,7 @@ fn what_the_caller_has_left_open_does_not_come_inside() {
     command.args(["-c", &look]).env_clear().env("HOME", here.path()).env("PATH", "/usr/bin:/bin");
     let output = command.current_dir(here.path()).stdin(Stdio::null()).output().unwrap();
     let told = text(&output.stdout);
-    // The last descriptor is the folder that `ls` reads.
+    // Descriptor 3 is the folder that `ls` itself opens.
     assert_eq!(told, "0\n1\n2\n3\n", "{output:?}");
     assert_eq!(std::fs::read(here.path().join("written")).unwrap(), b"");
 }
@@ -217,8 +220,8 @@ fn a_program_that_is_not_there_is_127_and_the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox, no equally strong sandbox can be created. A weaker sandbox is refused unless the caller
-/// names the weaker level.
+/// In a sandbox, a second sandbox of the same level cannot be created. The command refuses to use a weaker
+/// level, unless a parameter names this level.
 #[test]
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     if !has_namespaces() {
@@ -238,7 +241,7 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     assert_eq!(accepted.status.code(), Some(0), "{accepted:?}");
 }
 
-/// Returns the number of processes with this word in their command line.
+/// Returns the number of processes whose command line contains this word.
 fn count_processes_with(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -253,14 +256,14 @@ fn wait_until(label: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Command with a child process that has left its session and its parent.
+/// Shell command that starts a child process in a new session, without a connection to its parent.
 const LINGERS: &str = "setsid sleep \"$0\" & echo started; sleep \"$0\"";
 
 #[test]
 fn what_takes_too_long_ends_with_everything_it_started() {
     let here = folder();
     let word = format!("8{:08}", std::process::id());
-    // On a busy machine, the command may be killed before it has started its child process. The test then
+    // On a busy machine, the timeout may kill the command before its child process has started. The test then
     // repeats the run with a longer timeout.
     for seconds in [1, 2, 4, 8, 16] {
         let time = format!("{seconds}s");

@@ -1,4 +1,4 @@
-//! Tests of completions and the manual in shells and `man`.
+//! Tests of the completions in shells, and of the manual page in `man`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn output_text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Returns true if the program is installed; otherwise prints that the test is skipped.
+/// Returns true if the program is installed, otherwise prints that the test is skipped and returns false.
 fn is_installed(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     if !found.status.success() {
@@ -24,12 +24,12 @@ fn is_installed(program: &str) -> bool {
     found.status.success()
 }
 
-/// Returns bash's completions of the last word.
+/// Returns bash's completions for the last of these words.
 fn completions(words: &[&str]) -> Vec<String> {
     completions_in(Path::new("."), words)
 }
 
-/// Returns the completions in a folder, with this program in the path.
+/// Returns bash's completions in a folder, with the built `truing` in `PATH`.
 fn completions_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let script = output_text(&run_truing(&["completions", "bash"]));
     let asked = format!(
@@ -40,7 +40,7 @@ fn completions_in(folder: &Path, words: &[&str]) -> Vec<String> {
         words.last().unwrap(),
         words.get(words.len().wrapping_sub(2)).unwrap_or(&""),
     );
-    // The script is passed in a file, since it is longer than an argument may be.
+    // The script is passed as a file, because it is longer than the maximum length of an argument.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(asked.as_bytes()).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap().to_owned();
@@ -86,7 +86,7 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
     git(&["branch", "fix/login"]);
     git(&["tag", "v1.0"]);
-    // A shell would execute this name if it were inserted without quotes.
+    // Without quotes, a shell would execute the command in this branch name.
     git(&["branch", "fix/$(touch${IFS}ran)"]);
     std::fs::write(
         folder.path().join("jobs.toml"),

@@ -1,9 +1,9 @@
 //! The storm test. Many pull requests receive repeated pushes. Webhooks are lost, repeated and delivered out
-//! of order, and the server is killed repeatedly with SIGKILL. Afterwards, every settled head must be
-//! reviewed, and at most two reviews must have been computed per storm. Nothing may have been posted twice,
-//! not even temporarily.
+//! of order, and the server is often killed with SIGKILL. Afterwards, the last head of every pull request
+//! must be reviewed, with at most two reviews for each storm of pushes. No comment may ever have been posted
+//! twice, not even temporarily.
 //!
-//! A small storm runs with the other tests; `cargo xtask soak` runs the size in [`SIZE`].
+//! A small storm runs with the other tests. `cargo xtask soak` runs a storm of the size in [`SIZE`].
 
 mod away;
 mod fleet;
@@ -32,8 +32,8 @@ use truing_store::{RunEntry, Store};
 
 use watch::Watched;
 
-/// Environment variable with the number of pull requests, pushes to each, and kills; the full size is
-/// `500,200,50`.
+/// Environment variable in the format `PULLS,PUSHES,KILLS`: the number of pull requests, of pushes to each,
+/// and of kills. The full size is `500,200,50`.
 const SIZE: &str = "TRUING_STORM";
 const SMALL: Size = Size { pulls: 12, pushes: 15, kills: 6, quiet: Duration::from_secs(10) };
 /// Number of pull requests per repository.
@@ -45,12 +45,13 @@ const LOGIN: &str = "truing[bot]";
 /// Network faults: the seed, the percentages of lost and repeated webhooks, and the maximum delay.
 const CHAOS: UnreliableNetwork =
     UnreliableNetwork { seed: 11, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
-/// Time without an event after which a storm is over, if [`SIZE`] sets the size. The value is the product's
-/// default. A round of pushes to all pull requests must take less time.
+/// Time without a webhook after which a storm has ended, for a storm whose size is set by [`SIZE`]. The value
+/// is the default of the configuration. A round of pushes to all pull requests must take less time than this.
 const QUIET: Duration = Duration::from_secs(60);
-/// Maximum length of a storm; it is the product's default.
+/// Maximum duration of a storm, after which the service starts a new one. The value is the default of the
+/// configuration.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// Time after which a step on a busy machine counts as stuck.
+/// Maximum wait for one step on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
 /// Number of webhooks that are sent at the same time.
@@ -61,7 +62,7 @@ struct Size {
     pulls: usize,
     pushes: usize,
     kills: usize,
-    /// Time without an event after which a storm is over.
+    /// Time without a webhook after which a storm has ended.
     quiet: Duration,
 }
 
@@ -84,13 +85,13 @@ struct Pull {
 }
 
 impl Pull {
-    /// Returns the pull request of this index before it is opened.
+    /// Creates the data of a pull request with this index, which is not opened yet.
     fn new(repo: &FakeRepo, at: usize) -> Self {
         Self { repo: repo.clone(), branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] }
     }
 }
 
-/// Waits until every head is reviewed.
+/// Waits until the last head of every pull request is reviewed.
 async fn wait_until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(LOOK);
@@ -102,17 +103,17 @@ async fn wait_until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
     }
 }
 
-/// A forge, and the folder of a service that is started and killed.
+/// A forge, and the home folder and port of a service that the test starts and kills.
 struct Site {
     forge: Watched,
     home: Home,
     port: u16,
-    /// Number of accepted webhooks.
+    /// Number of webhooks that the service has accepted.
     delivered: AtomicUsize,
 }
 
-/// Returns free ports outside of the system's range of ephemeral ports. No other program takes such a port
-/// while a service is down.
+/// Returns free ports outside of the system's range of ephemeral ports. The system does not assign such a
+/// port to another program while the service is down.
 fn stable_free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(u16::MAX);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
@@ -130,7 +131,8 @@ impl Site {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, LOGIN);
         let url = forge.base_url();
-        // The lease is short. The limit of attempts is high, because each kill uses up an attempt.
+        // The lease is short, so that a restarted service soon takes over the work. The maximum number of
+        // attempts is high, because each kill uses up an attempt.
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\nheartbeat \
              = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle \
@@ -151,7 +153,7 @@ impl Site {
         self.home.path().join("truing.db")
     }
 
-    /// Starts the service, whose output goes to `serve.log`.
+    /// Starts the service and appends its log to `serve.log`.
     fn serve(&self) -> Process {
         let log = File::options().create(true).append(true).open(self.home.file("serve.log")).unwrap();
         let listen = format!("127.0.0.1:{}", self.port);
@@ -159,15 +161,15 @@ impl Site {
         Process(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    /// Sends a webhook until the service accepts it, as a user who presses "redeliver" would. GitHub itself
-    /// sends a webhook only once, and a dead service cannot receive it.
+    /// Sends a webhook repeatedly until the service accepts it, as a user does with GitHub's "redeliver"
+    /// button. GitHub itself sends each webhook only once, and a killed service cannot receive it.
     async fn deliver_until_accepted(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
             match self.forge.deliver(delivery).await {
                 Ok(202) => break,
-                // The service is down, or dies before it responds.
+                // The service is down, or was killed before its response.
                 Err(_) => {}
                 Ok(status) => panic!("delivery {} got {status}", delivery.id),
             }
@@ -177,12 +179,12 @@ impl Site {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of calls that the forge has received.
+    /// Returns the number of requests that the forge has received.
     fn calls(&self) -> u64 {
         self.forge.call_counts().values().sum()
     }
 
-    /// Returns the end of the service's log.
+    /// Returns the last part of the service's log.
     fn log(&self) -> String {
         let text = std::fs::read_to_string(self.home.path().join("serve.log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -190,8 +192,9 @@ impl Site {
     }
 }
 
-/// Kills the service `kills` times at random calls of the forge. The first two thirds of the kills happen
-/// during `expected` webhooks, the others while the settled heads are reviewed.
+/// Kills and restarts the service `kills` times, each time after a random number of requests to the forge.
+/// The kills are spread over the first two thirds of the `expected` webhooks. If `settled` becomes true, the
+/// remaining kills follow without a wait.
 async fn kill_repeatedly(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
     let mut server = site.serve();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -215,7 +218,7 @@ async fn kill_repeatedly(site: &Site, kills: usize, expected: usize, settled: &A
     server
 }
 
-/// Pushes to every pull request in each round, and sends the webhooks.
+/// Pushes to every pull request in each of `pushes` rounds, and sends the webhooks of each round.
 async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
     for round in 0..pushes {
         let commits =
@@ -234,7 +237,8 @@ async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
                 pull.key = id.key().as_str().to_owned();
             }
         }
-        // The last webhooks must arrive; the sweep compensates for lost ones only later.
+        // The webhooks of the last round are all delivered, because the service would detect a lost one only
+        // in its next sweep.
         let lost_percent = if round + 1 == pushes { 0 } else { CHAOS.lost_percent };
         let deliveries = (UnreliableNetwork { seed: CHAOS.seed + round as u64, lost_percent, ..CHAOS })
             .apply(site.forge.take_deliveries());
@@ -260,11 +264,11 @@ async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
     }
 }
 
-/// Returns the maximum number of storms of a pull request, from the gaps between its webhooks and the maximum
-/// length of a storm.
+/// Returns the maximum number of storms that the service can have counted for a pull request. The times are
+/// those at which its webhooks were accepted.
 fn count_storms(accepted: &[Instant], quiet: Duration) -> usize {
-    // The service may have measured a longer gap than the test, so a gap of almost the quiet time counts as
-    // long enough.
+    // The service may measure a longer gap than the test, so the test already counts 80 % of the quiet time
+    // as the end of a storm.
     let long = quiet.mul_f32(0.8);
     let mut storms = 1;
     let mut began = accepted[0];
@@ -301,7 +305,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     run_storm(&site, &mut pulls, size.pushes).await;
     let pushed = began.elapsed();
 
-    // Every settled head is reviewed, and no slot remains.
+    // The last head of every pull request is reviewed, and the store contains no slot any more.
     let deadline = Instant::now() + PATIENCE;
     wait_until_reviewed(&pulls, || site.log()).await;
     settled.store(true, Ordering::Relaxed);
@@ -331,7 +335,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     );
 }
 
-/// The sums over all pull requests.
+/// Sums over all pull requests.
 #[derive(Default)]
 struct Sums {
     reviews: usize,
@@ -340,7 +344,8 @@ struct Sums {
     storms: usize,
 }
 
-/// Checks that every head is reviewed, nothing was posted twice, and no storm had more than two reviews.
+/// Checks that every last head is reviewed, that no comment was posted twice, and that no storm had more than
+/// two reviews. Returns the sums for the test's output.
 async fn assert_storm_results(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
     let mut sums = Sums::default();
     for pull in pulls {
@@ -362,8 +367,8 @@ async fn assert_storm_results(pulls: &[Pull], store: &Store, quiet: Duration) ->
     sums
 }
 
-/// Returns the number of reviews that these runs computed, newest first. A run that finds an unpublished
-/// result of the previous run for the same commits publishes that result and computes nothing.
+/// Returns the number of reviews that these runs computed; the newest run is first. If the previous run left
+/// an unpublished result for the same commits, a run publishes that result and computes no review.
 fn count_computed_reviews(runs: &[RunEntry]) -> usize {
     let is_computed = |run: &RunEntry| matches!(run.stage, RunStage::Computed | RunStage::Published);
     let before = runs.iter().skip(1).map(Some).chain([None]);
@@ -374,19 +379,19 @@ fn count_computed_reviews(runs: &[RunEntry]) -> usize {
     runs.iter().zip(before).filter(|(run, before)| is_computed(run) && !is_taken_over(run, *before)).count()
 }
 
-/// Returns true if the last commit has a status and the summary names it.
+/// Returns true if the last commit has a status and the summary comment names this commit.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view.summary_comments().any(|comment| comment.body.contains(&view.head[..10]))
 }
 
-/// Returns the texts of all comments by Truing.
+/// Returns the texts of all comments that Truing posted.
 fn truing_comments(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments.iter().filter(|comment| comment.author == LOGIN).map(|comment| comment.body.as_str())
 }
 
-/// Returns the commit of one of many consecutive pushes. Each push changes the line numbers of earlier
-/// findings, and some pushes add a problem.
+/// Returns the commit for push number `round` to a pull request. Each push adds a line to a file, and some
+/// pushes add a line with a problem.
 fn push_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

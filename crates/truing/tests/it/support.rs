@@ -23,5 +23,5 @@ pub(crate) mod threaded;
 pub(crate) mod watch;
 pub(crate) mod workspace;
 
-/// Maximum time for an event that should happen immediately. It is long enough for the slowest machine.
+/// Maximum wait for an event that should happen immediately. It is long enough for a slow machine.
 pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

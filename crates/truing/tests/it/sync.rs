@@ -1,5 +1,5 @@
-//! Tests of `truing sync decide` with an index on this machine: the decision on a release, in both formats,
-//! and the errors.
+//! Tests of `truing sync decide` with a package index on this machine: the decisions on releases, both output
+//! formats, and the errors.
 
 mod adverse;
 mod first;
@@ -21,10 +21,10 @@ use truing_fakes::registry::FakeRegistry;
 use crate::support::home::Home;
 use package::{PINNED, RELEASES, set_releases};
 
-/// A further release with another change.
+/// A release after those in [`RELEASES`], which changes `other` again.
 const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
 
-/// A release whose archive does not match its digest in the index.
+/// A release whose archive does not match the digest that the index gives for it.
 const OTHER: (&str, &str) = ("1.0.6", "");
 
 struct Site {
@@ -96,7 +96,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
         json!({
             "decision": "bump", "needs_classification": false, "from": "1.0.0", "to": "1.0.5",
             "spec_before": ">=0.9,<1.0.1",
-            // The new lower bound is the oldest release with the code for which the port is made.
+            // The new lower bound is the oldest release with the same pinned code as the target.
             "spec_after": ">=1.0.4,<1.0.6",
             "relax_up_to": "1.0.2",
             "changed": [{
@@ -126,8 +126,8 @@ fn it_is_told_up_to_where_a_range_can_be_widened() {
     {
         assert_eq!(site.run_json(&["--to", to]).0["relax_up_to"], up_to, "{to}");
     }
-    // If the next release already requires a change, `relax_up_to` is null. A release that the project
-    // excludes cannot be the limit.
+    // `relax_up_to` is null if already the next release requires a port. A release that the project excludes
+    // is never the value of `relax_up_to`.
     assert_eq!(site.run_json(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
     site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.2");
     assert_eq!(site.run_json(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
@@ -183,14 +183,14 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     let refused = site.decide(&["--to", "1.0.0"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
-    // A release that the project excludes is skipped. If a user requests such a release, the command refuses
-    // it.
+    // Without `--to`, the command skips releases that the project excludes. If a user requests such a release
+    // with `--to`, the command fails.
     site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
     assert_eq!(site.run_json(&[]).0["to"], "1.0.4");
     let refused = site.decide(&["--to", "1.0.5"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
-    // A range that cannot be parsed is not treated as missing.
+    // A range with a syntax error is an error, and does not count as a missing range.
     site.set_requirement("demo >= banana");
     let refused = site.decide(&[]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -207,7 +207,7 @@ fn a_job_may_follow_a_few_releases_at_a_time() {
         );
         assert_eq!(site.run_json(&[]).0["to"], to, "{target}");
     }
-    // The target is relative to the project's present release.
+    // The target `+2` is the second release after the one that the project uses now.
     site.set_requirement("demo >= 1.0.2, < 1.0.3");
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"+2\"\n");
     assert_eq!(site.run_json(&[]).0["to"], "1.0.4");

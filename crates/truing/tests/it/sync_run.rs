@@ -1,5 +1,5 @@
-//! Tests of `truing sync run` with a forge and an index: the result of a release, obstacles, and the promise
-//! of at most one pull request and one question.
+//! Tests of `truing sync run` with a forge and a package index: the results for releases, obstacles, and the
+//! guarantee of at most one pull request and one question.
 
 mod bitbucket;
 mod bump;
@@ -31,7 +31,7 @@ use truing_fakes::repo::CommitBuilder;
 use package::PINNED;
 use site::{BOT, BRANCH, Site};
 
-/// Sites that are tested at the same time.
+/// Number of sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
 fn expected_result(name: &str, exit: i32) -> (String, i32) {
@@ -100,7 +100,7 @@ async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     let outcome = &told.json[0]["outcomes"][0];
     assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(0)), "{told:?}");
     assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
-    // The failure leaves no lease, so the next run can start immediately.
+    // The failed run has returned its lease, so the next run can start immediately.
     site.replace_in_config("acme/nowhere", "acme/ours");
     assert_eq!(site.run_job().await, expected_result("up_to_date", 0));
 }
@@ -125,7 +125,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let site = Site::new().await;
     site.publish_release("1.0.1");
     assert_eq!(site.run_job().await, expected_result("relaxed", 0));
-    // The main branch has a new commit, and the text of the pinned definition changes.
+    // The main branch gets a new commit, and 1.0.2 changes only the text of the pinned definition.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     site.publish_release("1.0.2");
     assert_eq!(site.run_job().await, expected_result("relaxed", 0));
@@ -136,7 +136,8 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let pinned = site.file(BRANCH, "upstream.json").await;
     assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
 
-    // A user commits to the branch: new changes are added, and nothing is lost.
+    // A user has committed to the pull request's branch. Truing adds its new changes and keeps the user's
+    // commit.
     site.repo
         .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
         .await
@@ -146,8 +147,8 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // If a release needs code changes, the job waits for the users, and the pull request gets only one
-    // comment.
+    // This release needs a port. Since a user has committed to the branch, the job only waits, and comments
+    // once on the pull request.
     site.publish_release("1.0.4");
     for _ in 0..2 {
         assert_eq!(site.run_job().await, expected_result("blocked", 1));
@@ -158,7 +159,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert!(said[0].body.contains("1.0.4") && said[0].body.contains("person committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // After the pull request is merged, the job has nothing left to do.
+    // After the pull request is merged, the job has no work left.
     let number = site.pulls().await[0].0;
     site.publish_release("1.0.2");
     site.repo.merge_pull(number, "ann").await.unwrap();
@@ -213,7 +214,7 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
     assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
-    // A major release causes a question. A later release is added to the same issue.
+    // For a major release, the job asks a question in exactly one open issue.
     site.publish_release("2.0.0");
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
@@ -231,8 +232,8 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
         assert_eq!((&ran.json["result"], &ran.json["question"]), (&json!("asked"), &json!(null)), "{ran:?}");
         assert_eq!(site.questions().await.len(), 1, "not now");
     }
-    // A reopened issue is the current question again. After a change of the manifest, a new question is
-    // asked.
+    // If a user reopens the issue, it is the current question again. If the manifest changes after the issue
+    // was closed, the job asks a new question.
     site.repo.set_issue_open(first, true, "ann").await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
@@ -246,7 +247,7 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
-    // An answer in a closed issue is accepted, too.
+    // An answer in a closed issue also counts.
     site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
@@ -264,7 +265,7 @@ async fn a_release_that_needs_code_is_asked_about() {
     site.repo.delete_issue(question.number).await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
-    // The answer `relax` is not accepted for this release; the answer `skip` is accepted.
+    // This release needs a port, so the answer `relax` is not valid. The answer `skip` is valid.
     let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
     site.repo.comment(again, "ann", "relax").await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
@@ -328,7 +329,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert_eq!(site.run_job().await, expected_result("breaker", 4));
     let questions = site.questions().await;
     assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
-    // After the fix, the job still waits for a user's confirmation.
+    // The manifest is valid again, but the job waits until a user answers the question.
     site.repo.push("main", CommitBuilder::new("Mended").write("upstream.json", manifest)).await.unwrap();
     assert_eq!(site.run_job().await, expected_result("breaker", 4));
     site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
@@ -336,8 +337,8 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
-/// Runs the job with a failure or a kill at the nth write, and then once more. There must be exactly one pull
-/// request or one question, with the same content as without a failure.
+/// Runs the job with a failure or a kill at its n-th write, and then runs it again. There must be exactly one
+/// pull request or one question, with the same content as after an undisturbed run.
 async fn assert_same_end(release: &str, has_question: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.publish_release(release);
@@ -361,7 +362,7 @@ async fn assert_same_end(release: &str, has_question: bool, nth: u64, kind: Forg
     }
 }
 
-/// Tests each write with a failure before its effect, with a failure after its effect, and with a kill.
+/// For each write of the run, tests a failed request, a lost response, and a kill during the write.
 async fn test_each_write_failure(release: &str, has_question: bool, least: u64) {
     let writes = {
         let site = Site::new().await;
@@ -483,7 +484,7 @@ async fn what_is_missing_is_named() {
     assert!(record["exit_reason"].as_str().unwrap().contains("kill switch"), "{record}");
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
-    // If a user has pushed a branch with the job's branch name, Truing does not change the branch.
+    // A user has pushed a branch with the name of the job's branch. Truing must not change this branch.
     site.repo
         .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
         .await
@@ -500,7 +501,7 @@ async fn what_is_missing_is_named() {
 async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
     let site = Site::new().await;
     site.publish_release("1.0.1");
-    // The schedule fires every second, because the first of six fields is the optional field for seconds.
+    // The pattern has six fields, so the first field is for seconds. It matches every second.
     site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let status = site.run(&["sync", "status"]).await;
     assert!(status.json[0]["next"].is_string(), "{status:?}");
@@ -511,17 +512,18 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
         told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
     })
     .await;
-    // Nothing begins while the switch is on.
+    // While the kill switch is on, no run starts.
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
-    // A scheduled time just before the switch may leave the slot due, but no run may hold a lease.
+    // The slot may be due if a scheduled time came just before the switch was turned on. However, no run may
+    // hold a lease.
     let slots = site.run(&["slots", "list"]).await.json;
     let is_leased = |slot: &Value| slot["state"] == "leased";
     assert!(!slots.as_array().unwrap().iter().any(is_leased), "its lease is given back: {slots}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
 
-    // The next server repeats a killed run, regardless of the schedule.
+    // The next server continues the killed run without waiting for a scheduled time.
     site.replace_in_config("* * * * * *", "0 0 1 1 *");
     site.publish_release("1.0.2");
     site.forge.add_fault(ForgeFault::nth_write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
@@ -552,7 +554,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     }
 }
 
-/// Stops a server gracefully.
+/// Stops a server with SIGTERM, and checks that it exits with code 0.
 fn stop(server: &mut std::process::Child) {
     let pid = server.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -583,7 +585,8 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     site.repo.lock_issue(issue.number).await.unwrap();
     assert_eq!(site.run_job().await, expected_result("covered", 0));
     assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
-    // If a user deletes the issue, Truing creates no new issue, and the run succeeds.
+    // If a user has deleted the issue with the results, Truing does not create a new one, and the run still
+    // succeeds.
     site.repo.delete_issue(issue.number).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");

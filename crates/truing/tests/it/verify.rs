@@ -1,4 +1,4 @@
-//! Tests of `truing verify`: real git, the sandbox, and an index on this machine.
+//! Tests of `truing verify` with real git, the sandbox, and a package index on this machine.
 
 #![cfg(target_os = "linux")]
 use std::io::{Read as _, Write as _};
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::support::workspace::{CheckedRepository, has_namespaces};
 
-/// Maximum time until an event that should happen immediately.
+/// Maximum wait for an event that should happen immediately.
 const SOON: Duration = crate::support::HANGS;
-/// Script that reads an index address from a variable and requests it through the proxy, as a package
-/// installer does.
+/// Script that sends a request for the index through the proxy, as a package installer does. The address of
+/// the index is an argument or in `PIP_INDEX_URL`.
 const FETCH: &str = r#"
 proxy=${http_proxy#http://}
 exec 3<>/dev/tcp/${proxy%:*}/${proxy#*:}
@@ -27,7 +27,7 @@ cat <&3 | tee answer
 head -1 answer | grep -q ' 200 '
 "#;
 
-/// Starts an index that counts its requests.
+/// Starts an index. Returns its address and a counter of the requests that it has received.
 fn start_index() -> (SocketAddr, Arc<AtomicUsize>) {
     let (listener, asked) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
     let (address, counter) = (listener.local_addr().unwrap(), asked.clone());
@@ -47,7 +47,7 @@ fn start_index() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, asked)
 }
 
-/// A repository with a commit.
+/// A repository that has a commit.
 struct Site(CheckedRepository);
 
 impl Deref for Site {
@@ -81,7 +81,7 @@ impl Site {
         parse_answer(self.command(arguments).args(["--format", "json"]).output().unwrap())
     }
 
-    /// Returns all files of the repository, including those of git, with their contents.
+    /// Returns the paths and contents of all files of the repository, including the files in `.git`.
     fn read_all_files(&self) -> Vec<(String, Vec<u8>)> {
         let (mut all, mut folders) = (Vec::new(), vec![self.path("repository")]);
         while let Some(folder) = folders.pop() {
@@ -106,7 +106,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Returns a field of each check.
+/// Returns the value of one field for each check.
 fn check_fields(answer: &Value, field: &str) -> Vec<Value> {
     answer["checks"].as_array().unwrap().iter().map(|check| check[field].clone()).collect()
 }
@@ -125,7 +125,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     );
     site.write("repository/gone", "");
     site.commit();
-    // The working tree is verified, not the last commit.
+    // The command verifies the working tree with its uncommitted changes.
     std::fs::remove_file(site.path("repository/gone")).unwrap();
     site.write("repository/src", "new\n");
     site.write("repository/extra", "new\n");
@@ -148,7 +148,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     }
     assert_eq!(site.read_all_files(), before, "nothing of the repository is changed");
     assert_eq!(std::fs::read_dir(site.path(".cache/truing/verify")).unwrap().count(), 1);
-    // If the index changes, the setup runs again.
+    // Without `PIP_INDEX_URL`, the index differs, so the set-up commands run again, and fail.
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
@@ -189,7 +189,7 @@ fn what_failed_before_does_not_count_and_what_newly_fails_does() {
         "check fails, as before, exit code 7",
     ];
     assert_eq!(said, expected);
-    // The commit is verified, not the working tree.
+    // With `--head`, the command verifies a commit and ignores the working tree.
     assert_eq!(site.run(&["--head", "HEAD", "--base", "HEAD"]).status.code(), Some(0));
 }
 
@@ -235,8 +235,8 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said
     };
     refused(&site, 2, "no check is configured");
-    // A repository's own commands are run only if the operator allows this. Otherwise the output says that
-    // the commands are not used.
+    // The checks in a repository's own file are used only if the operator allows this. Otherwise, the error
+    // message says that they are not used.
     site.write("repository/.truing.toml", check);
     let said = refused(&site, 2, "`verify.check` of the repository's own file is not used");
     assert!(said.contains("from_repository = true"), "{said}");
@@ -252,7 +252,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    // `.npmrc` also contains a token.
+    // `.npmrc` also contains an access token.
     let npmrc = "registry=https://npm.example.org/\n//npm.example.org/:_authToken=hush\n";
     site.write(".npmrc", npmrc);
     let output = site.command(&[]).env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
@@ -261,7 +261,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains(".npmrc names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    // Without a setup, no secret is passed on.
+    // Without set-up commands, no process needs the index, so the token in `.npmrc` is no obstacle.
     site.write("repository/.truing.toml", check);
     if has_namespaces() {
         let mut command = site.command(&[]);
@@ -285,7 +285,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     }
 }
 
-/// Returns the number of processes with this word in their command line.
+/// Returns the number of processes that have this word as an argument.
 fn count_processes_with(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

@@ -1,5 +1,5 @@
 //! Requirements in JSON: an object of names and ranges, as in `package.json`. If an object contains a key
-//! twice, both entries are found.
+//! twice, the search returns both entries.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{RequirementText, span_within_quotes};
 
-/// The entries of an object, in order, each with its raw text.
+/// The entries of an object in the file's order: the key, and the raw text of the value.
 struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for ObjectEntries<'de> {
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for ObjectEntries<'de> {
 #[derive(Deserialize)]
 struct EntryKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Returns the keys of the file's top-level objects.
+/// Returns the top-level keys whose values are objects, except keys that contain a dot.
 pub(super) fn object_paths(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     root.iter()
@@ -47,7 +47,7 @@ pub(super) fn object_paths(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the names in the objects that require packages.
+/// Returns the names of the packages in the top-level objects whose keys end with `dependencies`.
 pub(super) fn required_packages(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     let lists = root.iter().filter(|(key, _)| key.to_lowercase().ends_with("dependencies"));
@@ -55,8 +55,8 @@ pub(super) fn required_packages(text: &str) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// Finds the entries of `package` in the object at `key_path`. If `is_copy` is set, finds the value at
-/// `key_path` itself.
+/// Finds the entries of `package` in the object at `key_path`. If `is_copy` is set, `key_path` is the path of
+/// a version, and the function finds the values at this path.
 pub(super) fn find_requirements(
     text: &str,
     key_path: &str,

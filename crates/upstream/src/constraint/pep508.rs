@@ -45,8 +45,8 @@ pub(super) fn parse_range(text: &str) -> Result<VersionRange, String> {
     }
 }
 
-/// Returns the requirement with another range. A new bound replaces the present bound on the same side, and
-/// white space is kept.
+/// Returns the requirement with another range. A new lower or upper bound replaces the present lower or upper
+/// bound; white space is kept.
 pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, String> {
     let (start, end) = bounds_span(text).ok_or("its bounds are ambiguous")?;
     let written = text.get(start..end).unwrap_or_default();
@@ -111,8 +111,8 @@ fn bound_side(specifier: &VersionSpecifier) -> BoundSide {
     }
 }
 
-/// Returns the start and the end of the version bounds. The bounds follow the name and the extras, and
-/// exclude the marker and surrounding parentheses.
+/// Returns the start and the end of the version bounds, which follow the name and the extras. The marker and
+/// surrounding parentheses are not included.
 fn bounds_span(text: &str) -> Option<(usize, usize)> {
     let end = text.find(';').unwrap_or(text.len());
     let head = text.get(..end)?;
@@ -123,12 +123,12 @@ fn bounds_span(text: &str) -> Option<(usize, usize)> {
     Some((start, start + bounds.len()))
 }
 
-/// Returns the name of the required package in the normalised form of indexes.
+/// Returns the name of the required package, normalised as package indexes do (PEP 503).
 pub(crate) fn package_name(text: &str) -> Option<String> {
     match parse_requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
-        // The name is derived even from an invalid requirement. The error is reported when the range of the
-        // requirement is read.
+        // The name is returned even if the rest of the requirement is invalid. The error is reported when the
+        // range is read.
         Err(_) => {
             let name = text.trim().split(|letter: char| !is_name_char(letter)).next()?;
             let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());

@@ -1,9 +1,9 @@
-//! A version in a Python module: a line that assigns one string to a name, such as `__version__ = "1.2.3"`.
-//! The module is read and never run.
+//! Finds a version in a Python module: a line that assigns one string to a name, such as `__version__ =
+//! "1.2.3"`. The module's code is never run.
 
 use super::RequirementText;
 
-/// Finds each string that is assigned to the name at the beginning of a line.
+/// Finds each string that a line assigns to the name. The name must be at the beginning of the line.
 pub(super) fn find_assignments(text: &str, name: &str) -> Vec<RequirementText> {
     let mut start = 0;
     let mut found = Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn find_assignments(text: &str, name: &str) -> Vec<RequirementText> {
     found
 }
 
-/// Returns the text between the quotes of `NAME = "…"` or `NAME: str = "…"`, and its position.
+/// Returns the position and the text of the string in `NAME = "…"` or `NAME: str = "…"`, without the quotes.
 fn parse_assignment<'a>(line: &'a str, name: &str) -> Option<(usize, &'a str)> {
     let rest = line.strip_prefix(name)?;
     let (kind, value) = rest.split_once('=')?;

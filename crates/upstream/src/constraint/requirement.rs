@@ -10,7 +10,7 @@ use truing_core::version::RangeStyle;
 #[derive(Clone, Copy, Debug)]
 pub struct RequirementPlace<'a> {
     pub file: &'a Path,
-    /// Keys of the list or table, with dots between them; empty for the whole file.
+    /// Keys of the list or table, with dots between them; empty if the file has no keys.
     pub key_path: &'a str,
     pub package: &'a str,
     /// The registry that publishes the package.
@@ -21,23 +21,23 @@ pub struct RequirementPlace<'a> {
 
 /// A requirement in a file's text.
 pub(super) struct RequirementText {
-    /// The position of the range or, in Python, of the whole requirement, in bytes.
+    /// The position, in bytes, of the version range; in Python files, of the whole requirement.
     pub(super) span: Span<usize>,
-    /// The text at this span.
+    /// The file's text at this span.
     pub(super) text: String,
 }
 
-/// The greatest depth of nested tables in which requirements are searched.
+/// The maximum depth of nested tables in which requirements are searched.
 pub(super) const MAX_TABLES: usize = 4;
 
-/// Returns true if each entry in the list is a whole requirement with the package's name, as in Python
-/// projects.
+/// Returns true if each entry contains the package's name and the range, as in Python projects. In other
+/// projects, an entry's value is only the range.
 pub(super) fn has_whole_requirements(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 
-/// Returns the position of a string's content within the quotes, or none if the content is written with
-/// escapes.
+/// Returns the position of a string's content without the quotes, or none if the content contains escape
+/// sequences.
 pub(super) fn span_within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
     let raw = text.get(span.clone())?;
     let at = raw.find(content).filter(|_| !content.is_empty())?;

@@ -307,7 +307,7 @@ fn a_name_or_an_extra_that_ends_in_a_sign_is_refused_before_the_parser_panics_at
 #[test]
 fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
-    // A sparse file: its zero bytes take no space on the disk.
+    // The file is sparse, so its size needs no space on the disk.
     let file = |name: &str, bytes: u64| {
         let path = folder.path().join(name);
         std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();

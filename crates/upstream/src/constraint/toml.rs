@@ -53,7 +53,7 @@ pub(crate) fn parse_document(text: &str) -> Result<Document<&str>, String> {
     Document::parse(text).map_err(|error| error.to_string())
 }
 
-/// Returns the strings of a list in a file; none if there is no such list.
+/// Returns the strings of a list in a file; an empty list if the file has no list with these keys.
 pub(super) fn read_string_list(text: &str, keys: &[&str]) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let list = keys.iter().try_fold(document.as_item(), |item, key| item.get(key));
@@ -61,7 +61,8 @@ pub(super) fn read_string_list(text: &str, keys: &[&str]) -> Vec<String> {
     values.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Returns the keys of all tables and lists of a file. Tables and lists with a dot in a key are omitted.
+/// Returns the key paths (keys with dots between them) of all tables and lists of a file. Tables and lists
+/// whose key contains a dot are omitted.
 pub(super) fn table_paths(text: &str) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -81,7 +82,7 @@ pub(super) fn table_paths(text: &str) -> Vec<String> {
     found
 }
 
-/// Returns the names in the lists and tables that require packages.
+/// Returns the names of the packages that the file's dependency lists and tables require.
 pub(super) fn required_packages(text: &str, registry: PackageRegistry) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -102,7 +103,7 @@ pub(super) fn required_packages(text: &str, registry: PackageRegistry) -> Vec<St
     found
 }
 
-/// Normalises a Python package's name, so names can be compared (PEP 503).
+/// Normalises a Python package's name as PEP 503 defines, so different spellings of one name are equal.
 pub(super) fn normalise_package_name(package: &str) -> String {
     package
         .split(['-', '_', '.'])
@@ -112,7 +113,7 @@ pub(super) fn normalise_package_name(package: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Returns true if a table of crates inherits the version of a crate from the workspace.
+/// Returns true if the crate's version in the table is inherited from the workspace.
 pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = parse_document(text) else { return false };
     let table = place.key_path.split('.').try_fold(document.as_item(), |item, key| item.get(key));
@@ -120,7 +121,8 @@ pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_
     workspace.and_then(Item::as_bool) == Some(true)
 }
 
-/// Finds the ranges of a crate, under its own name or another name (`name = { package = "crate" }`).
+/// Finds the version ranges of a crate in a table. The table may list the crate under another name (`name = {
+/// package = "crate" }`).
 fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
     let mut found = Vec::new();
     for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {

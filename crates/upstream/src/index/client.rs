@@ -38,12 +38,14 @@ enum IndexLogin {
 }
 
 impl PackageIndex {
-    /// Makes an index at this address, which may hold a login: `https://USER:PASSWORD@HOST/simple/`.
+    /// Creates the client of the index at this address. The address may contain a login:
+    /// `https://USER:PASSWORD@HOST/simple/`.
     ///
     /// # Errors
     /// [`IndexError::Address`]
     pub fn new(registry: PackageRegistry, address: &str) -> Result<Self, IndexError> {
-        // Error messages show only the part of the address after an `@`, so they never contain a password.
+        // Error messages show only the part of the address after the last `@`, so a message never contains a
+        // password.
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
         let mut base = Url::parse(address).map_err(|_| wrong())?;
@@ -67,7 +69,7 @@ impl PackageIndex {
         Ok(Self { registry, client, base, login })
     }
 
-    /// Adds a token, if there is one and the address holds no login.
+    /// Adds a token, if there is one and the address contains no login.
     #[must_use]
     pub fn with_token(mut self, token: Option<SecretString>) -> Self {
         self.login = self.login.or(token.map(IndexLogin::Token));
@@ -78,7 +80,7 @@ impl PackageIndex {
         self.registry
     }
 
-    /// Requests the page about a package, below the index's address.
+    /// Requests the index's page about a package.
     pub(super) async fn fetch_page(
         &self,
         path: &str,
@@ -95,8 +97,8 @@ impl PackageIndex {
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            // A package that was removed for legal reasons also counts as missing. A sparse index returns the
-            // last of these statuses for such a package.
+            // A package that was removed for legal reasons also counts as missing. A sparse index then
+            // returns the status 451.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
@@ -119,7 +121,7 @@ impl PackageIndex {
         Ok(IndexResponse { url: base, is_json, body })
     }
 
-    /// Begins to download an archive.
+    /// Starts the download of an archive.
     ///
     /// # Errors
     /// [`IndexError`] if the index does not send the archive.
@@ -137,7 +139,8 @@ impl PackageIndex {
         }
     }
 
-    /// Adds the login to a request, but only if the URL has the index's own origin.
+    /// Adds the login to a request if the URL has the same origin as the index. A request to any other origin
+    /// gets no login.
     fn add_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
             Some(_) if url.origin() != self.base.origin() => request,

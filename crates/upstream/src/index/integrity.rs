@@ -1,5 +1,5 @@
-//! The digest that an archive must have, computed by a hash function that is safe against forgeries. Digests
-//! of weaker functions are ignored.
+//! The digest that an archive must have. Only SHA-256 and SHA-512 digests are used; digests of weaker hash
+//! functions are ignored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +11,9 @@ const SHA512_BYTES: usize = 64;
 /// A digest of an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ArchiveDigest {
-    /// SHA-256, as PyPI and crates.io use it.
+    /// SHA-256, which PyPI and crates.io use.
     Sha256([u8; SHA256_BYTES]),
-    /// SHA-512, as npm uses it.
+    /// SHA-512, which npm uses.
     Sha512([u8; SHA512_BYTES]),
 }
 
@@ -23,7 +23,7 @@ impl ArchiveDigest {
         hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
     }
 
-    /// Parses Subresource Integrity in npm's form: `sha512-…`. Several digests are separated by blanks.
+    /// Parses a Subresource Integrity text as npm writes it: `sha512-…`. Spaces separate several digests.
     pub fn from_sri(text: &str) -> Option<Self> {
         let decoded = |prefix: &str| {
             let digest = text.split_whitespace().find_map(|one| one.strip_prefix(prefix))?;
@@ -41,7 +41,7 @@ impl ArchiveDigest {
         }
     }
 
-    /// Returns a hasher with the same hash function, for downloaded bytes.
+    /// Returns a hasher that computes the digest of downloaded bytes with the same hash function.
     pub(crate) fn hasher(&self) -> ArchiveHasher {
         match self {
             Self::Sha256(_) => ArchiveHasher::Sha256(Sha256::new()),

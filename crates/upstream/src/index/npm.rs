@@ -1,5 +1,5 @@
-//! npm's registry: one document for each package, whose versions name their archive and its digest. The short
-//! form of the document lacks the times of publication, so the whole document is requested.
+//! npm's registry: one document for each package. For each version, the document contains the archive's URL
+//! and digest. The short form of the document lacks the publication times, so the full form is requested.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ struct NpmPackument {
 #[derive(Deserialize)]
 struct NpmVersion {
     dist: NpmDist,
-    /// The message of a deprecated version; otherwise missing, empty or `false`.
+    /// The deprecation message of a deprecated version; for any other version, missing, empty or `false`.
     #[serde(default)]
     deprecated: Value,
 }
@@ -76,5 +76,5 @@ fn package_path(package: &str) -> Option<String> {
     is_name.then(|| scope.map_or(name.to_owned(), |scope| format!("@{scope}%2f{name}")))
 }
 
-/// npm's own limit for a name, in bytes.
+/// npm's limit for the length of a package name, in bytes.
 const MAX_NAME: usize = 214;

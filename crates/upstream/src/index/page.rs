@@ -31,7 +31,7 @@ struct SimpleApiFile {
     /// `false`, `true`, or a reason.
     #[serde(default)]
     yanked: Value,
-    /// Time of the upload, which PEP 700 added later; an invalid time counts as missing.
+    /// Time of the upload (PEP 700); an invalid time counts as missing.
     #[serde(default, rename = "upload-time")]
     published: Option<String>,
 }
@@ -63,7 +63,8 @@ pub(super) fn parse_html(body: &[u8]) -> Vec<IndexFile> {
         };
         let Some(href) = attribute(b"href").filter(|_| tag.name.as_slice() == b"a") else { continue };
         let (url, fragment) = href.split_once('#').unwrap_or((&href, ""));
-        // The file's name is the last part of the URL (PEP 503), because the displayed text may be shortened.
+        // The file's name is the last part of the URL (PEP 503). The anchor's text is not used, because an
+        // index may shorten the text.
         let name = url.rsplit('/').next().unwrap_or(url).to_owned();
         files.push(IndexFile {
             name,

@@ -26,7 +26,8 @@ pub(super) async fn fetch_releases(
     Ok(best_releases(&normal, &page, listed))
 }
 
-/// Returns the normalised name of a package, as indexes use it (PEP 503), or none if the name is invalid.
+/// Returns the normalised name of a package (PEP 503), which package indexes use, or none if the name is
+/// invalid.
 fn normalise_package_name(package: &str) -> Option<String> {
     let is_name = !package.is_empty()
         && package.len() <= 200
@@ -59,7 +60,8 @@ fn best_releases(
     best.into_iter().map(|(version, (_, release))| (version, release)).collect()
 }
 
-/// Parses a file's name into version, archive format, and rank of suitability.
+/// Parses a file's name. Returns the version, the archive format, and the rank by which one archive of the
+/// version is chosen.
 fn parse_archive_name(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
     let is_ours = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {

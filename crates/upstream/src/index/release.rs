@@ -1,4 +1,4 @@
-//! Releases, the response of an index that lists them, and the errors of an index.
+//! Types for a package's releases, for the response of an index, and for the errors of an index.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -41,7 +41,7 @@ pub enum IndexError {
     /// The package's name is not valid.
     #[error("`{0}` is not a name of a package")]
     Name(String),
-    /// The index does not have the package.
+    /// The index does not list the package.
     #[error("{index} has no package `{package}`")]
     Missing {
         /// Address of the index.

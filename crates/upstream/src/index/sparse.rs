@@ -1,5 +1,5 @@
-//! Cargo's sparse index: one file for each crate with a line for each version, and a `config.json` with the
-//! address of archives.
+//! Cargo's sparse index: one file for each crate, which contains a line for each version, and a `config.json`
+//! with the address of archives.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ struct SparseIndexConfig {
     dl: String,
 }
 
-/// Placeholders in the address of archives; an address without any of them is a folder.
+/// Placeholders in the address of archives; an address without placeholders is the address of a folder.
 const MARKERS: [&str; 5] = ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
 
 #[derive(Deserialize)]
@@ -47,7 +47,8 @@ pub(super) async fn fetch_releases(
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: SparseIndexLine =
             serde_json::from_slice(line).map_err(|error| page.malformed_error(error))?;
-        // The case of names is ignored, because no index has two names that differ only in case.
+        // Upper and lower case in names are not distinguished, because no index lists two names that differ
+        // only in case.
         if !line.name.eq_ignore_ascii_case(package) {
             return Err(page.malformed_error(format!("it describes `{}`", line.name)));
         }
@@ -72,7 +73,7 @@ pub(super) async fn fetch_releases(
     if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
 }
 
-/// Returns the folder of a crate's file: `1`, `2`, `3/a`, or `ab/cd`.
+/// Returns the folder of a crate's file in the index: `1`, `2`, `3/a` or `ab/cd`.
 fn crate_folder(package: &str) -> Option<String> {
     let is_name = package.len() <= MAX_NAME
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -86,7 +87,7 @@ fn crate_folder(package: &str) -> Option<String> {
     }
 }
 
-/// crates.io's own limit for a name, in bytes.
+/// crates.io's limit for the length of a crate name, in bytes.
 const MAX_NAME: usize = 64;
 
 /// Returns the address of an archive.

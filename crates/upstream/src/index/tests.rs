@@ -155,7 +155,7 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let right = archive(&url, Some(digest.to_uppercase()));
     let kept = archives.fetch(&index, &right).await.unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"content");
-    // The second request is served from the folder, without the index.
+    // The archive is already in the folder, so the second call does not need the index.
     let gone = ReleaseArchive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
     assert_eq!(archives.fetch(&index, &gone).await.unwrap(), kept);
 }
@@ -171,8 +171,8 @@ async fn a_page_is_read_up_to_its_bound() {
     assert!(told.contains("longer than 64 MiB"), "{told}");
 }
 
-/// Starts a server. Each response begins with these header lines, and the server ends the response by closing
-/// the connection.
+/// Starts a server that responds to each request with these header lines and a short body. The server closes
+/// the connection after each response.
 async fn start_raw_server(head: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -196,8 +196,9 @@ async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not
         let digest = hex::encode(Sha256::digest(b"content"));
         archives.fetch_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
     };
-    // The archive is one byte longer than the limit. In the first case, the length is announced and no data
-    // is sent; in the second case, the data is sent without an announced length.
+    // In both cases, the archive is one byte longer than the limit. In the first case, only the
+    // `content-length` header exceeds the limit; in the second case, there is no such header, and the body
+    // exceeds it.
     for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {
         let told = get(head, most).await.unwrap_err();
         assert!(matches!(told, ArchiveFetchError::TooLong(_)), "{told}");

@@ -1,6 +1,6 @@
 //! Makes a new range with the operators and the precision of the old range. The new upper bound has as many
-//! numbers as the old one: `<0.28` becomes `<0.29`, not `<1`. A lower bound is shortened only by removing
-//! zeros.
+//! numbers as the old upper bound: `<0.28` becomes `<0.29`, not `<1`. A lower bound is shortened only by
+//! removing zeros.
 
 use std::iter;
 
@@ -12,7 +12,7 @@ use truing_core::version::PackageVersion;
 use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound};
 
 /// Returns the new range of a Python project; `None` if the old range has no upper bound that determines the
-/// precision of the new one.
+/// precision of the new upper bound.
 pub(super) fn python_range(
     range: &VersionSpecifiers,
     release: &pep440_rs::Version,
@@ -33,8 +33,8 @@ pub(super) fn python_range(
     let upper = if bounds.iter().any(|one| matches!(*one.operator(), Operator::LessThanEqual)) {
         VersionSpecifier::from_version(Operator::LessThanEqual, release.clone().without_local())
     } else {
-        // Of several upper bounds, the one with the most numbers applies, because it admits the fewest
-        // versions.
+        // Of several upper bounds, the bound with the most numbers applies, because this bound allows the
+        // fewest versions.
         let count = bounds.iter().filter_map(|one| upper_bound_precision(one)).max()?;
         let numbers = bump_last(release.release().iter().copied(), count)?;
         let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -53,12 +53,13 @@ pub(super) fn python_range(
     Some(lower.into_iter().chain([upper.ok()?]).chain(rest).collect())
 }
 
-/// Returns the number of components of the upper bound that a specifier is or implies.
+/// Returns how many numbers the upper bound of a specifier has; none if the specifier has no such upper
+/// bound.
 fn upper_bound_precision(specifier: &VersionSpecifier) -> Option<usize> {
     let count = specifier.version().release().len();
     match *specifier.operator() {
         Operator::LessThan | Operator::EqualStar => Some(count),
-        // The specifier `~=1.2.0` ends before 1.3.
+        // The specifier `~=1.2.0` has the implied upper bound `<1.3`, which has one number less.
         Operator::TildeEqual => count.checked_sub(1),
         Operator::LessThanEqual
         | Operator::GreaterThan
@@ -70,7 +71,7 @@ fn upper_bound_precision(specifier: &VersionSpecifier) -> Option<usize> {
     }
 }
 
-/// Returns the first `count` numbers of a release, with the last of these numbers incremented.
+/// Returns the first `count` numbers of a release, the last of them incremented.
 fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
     let mut numbers: Vec<u64> = numbers.chain(iter::repeat(0)).take(count).collect();
     let last = numbers.last_mut()?;
@@ -78,8 +79,8 @@ fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64
     Some(numbers)
 }
 
-/// Returns the release with `count` numbers if only zeros have to be removed or added; otherwise returns the
-/// release unchanged.
+/// Returns the release with `count` numbers if this only removes or adds zeros at the end; otherwise returns
+/// the release unchanged.
 fn resize_release(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
     let numbers = resize_numbers(release.release().to_vec(), count);
     let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -140,8 +141,8 @@ pub(super) fn npm_range(
     VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
-/// Renders a semantic version with `count` numbers if only zeros have to be removed; otherwise renders the
-/// whole version.
+/// Renders a semantic version with `count` numbers if this removes only zeros at the end; otherwise renders
+/// the whole version.
 fn semver_text(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
         PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
@@ -183,8 +184,7 @@ mod tests {
             (Pypi, "==1.2.*", "1.3.4", Some("1.3.0"), ">=1.3,<1.4"),
             (Pypi, ">=1.2,<1.3", "1!2.0", None, ">=1.2,<1!2.1"),
             (Pypi, ">=1.2,<1.3", "1.3.post1", Some("1.3.post1"), ">=1.3.post1,<1.4"),
-            // These two ranges have no upper bound that determines a precision, so the next patch becomes the
-            // upper bound.
+            // These two ranges have no upper bound, so the next patch becomes the upper bound.
             (Pypi, ">=1.2", "1.3.4", None, ">=1.2,<1.3.5"),
             (Pypi, "==1.2.0,>=1", "1.3.4", None, ">=1.2.0,<1.3.5"),
             (Crates, ">=0.3, <0.4", "0.4.2", None, ">=0.3, <0.5"),

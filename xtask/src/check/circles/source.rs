@@ -1,11 +1,12 @@
-//! Reads the modules, imports and paths of one source file from its tokens. Code for tests alone is left out.
+//! Reads the modules, imports and paths of one source file from the file's tokens. Code that is compiled only
+//! for tests is left out.
 
 use std::collections::BTreeSet;
 
 use crate::check::code;
 
-/// First words of items. An item ends after its first block or semicolon; a field or variant, which begins
-/// with another word, may also end with a comma.
+/// First words of items. An item ends after its first block or semicolon. Code that begins with another word
+/// is a field or variant, which may also end with a comma.
 const ITEMS: &[&str] = &[
     "async",
     "const",
@@ -32,16 +33,16 @@ const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "t
 /// One source file after parsing.
 #[derive(Debug, Default)]
 pub(super) struct ParsedSource {
-    /// Modules whose text is in other files (`mod a;`).
+    /// Modules whose code is in other files (`mod a;`).
     pub(super) files: Vec<Vec<String>>,
-    /// Modules whose text is in this file; the module of the file itself is the empty path.
+    /// Modules whose code is in this file; the module of the file itself has the empty path.
     pub(super) modules: BTreeSet<Vec<String>>,
     /// Items, each with the module of this file that contains it.
     pub(super) items: BTreeSet<(Vec<String>, String)>,
     pub(super) imports: Vec<ImportedPath>,
     /// Paths of at least two names, each with the module of this file that contains it.
     pub(super) paths: BTreeSet<(Vec<String>, Vec<String>)>,
-    /// Every name outside of imports.
+    /// All names in the file outside of imports.
     pub(super) names: BTreeSet<String>,
 }
 
@@ -175,7 +176,7 @@ fn closing_bracket(words: &[&str], at: usize) -> usize {
     words.len()
 }
 
-/// Returns the position after the item (or field, or variant) that begins at `at`, which may have further
+/// Returns the position after the item, field or variant that begins at `at`. The item may begin with further
 /// attributes.
 fn end_of_item(words: &[&str], mut at: usize) -> usize {
     while words.get(at) == Some(&"#") {
@@ -196,7 +197,7 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
     at
 }
 
-/// Collects every name that an import tree brings into scope. `path` is the path before the tree.
+/// Collects every name that an import tree imports. `path` is the path that precedes the tree.
 fn collect_imports(
     tree: &[&str],
     path: &mut Vec<String>,

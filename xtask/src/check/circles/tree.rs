@@ -1,10 +1,11 @@
-//! The modules of one crate, and the files that each file uses.
+//! Builds the module tree of one crate, and determines the files that each file uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{self, ImportedPath, ParsedSource};
 
-/// Maximum number of steps to resolve a name. Each import that refers to another import takes a step.
+/// Maximum number of steps to resolve a name. If an import refers to another import, each of the imports
+/// takes a step.
 const MAX_STEPS: usize = 32;
 
 /// A module, identified by the names on the path from the crate's root to the module.
@@ -26,7 +27,7 @@ pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows 
     arrows
 }
 
-/// The target of a path.
+/// What a path refers to.
 #[derive(Clone, Debug)]
 enum PathTarget {
     Module(ModulePath),
@@ -73,8 +74,8 @@ impl ModuleTree {
                 None => module.globs.push(path.clone()),
             }
         }
-        // The modules of a crate's root are in the same folder; the modules of another file are in a folder
-        // with its name.
+        // The modules of a crate's root file are in the same folder as the root. The modules of another file
+        // are in a folder with this file's name.
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let folder = if module_path.is_empty() || name == "mod.rs" {
             folder.to_owned()
@@ -108,7 +109,8 @@ impl ModuleTree {
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
                     (!import.is_shown).then_some(module)
                 }
-                // To import a module is not a use. A path that begins with the module is a use.
+                // The import of a module does not count as a use; a path that begins with the module's name
+                // does.
                 (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
             }
         });
@@ -157,7 +159,8 @@ impl ModuleTree {
             return Some(PathTarget::Item(module.clone()));
         }
         if let Some(path) = here.aliases.get(name) {
-            // In `use log::log`, the first name refers to an external crate and not to the import itself.
+            // In `use log::log`, the first name refers to the external crate `log`, and not to the name that
+            // this import declares.
             let circular = path.first().is_some_and(|first| first == name);
             let target = if circular { None } else { self.resolve_path(module, path, steps) };
             return Some(target.unwrap_or(PathTarget::Outside));

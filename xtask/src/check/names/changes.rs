@@ -7,18 +7,18 @@ use std::process::Command;
 
 use crate::workspace;
 
-/// The commits that the work tree is compared with: the merge base with main, and the parent of the last
-/// commit, for work on main itself.
+/// The commits with which the working tree is compared: the merge base with main and, for work on main, the
+/// parent of the last commit.
 const COMPARED: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
 
-/// The lines that are added or changed according to one comparison.
+/// The lines that one comparison reports as added or changed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedLines {
     by_file: BTreeMap<String, Vec<Range<usize>>>,
 }
 
 impl ChangedLines {
-    /// Parses a diff without context and without prefixes of paths.
+    /// Parses a diff that has no context lines, and whose paths have no `a/` and `b/` prefixes.
     pub(super) fn from_diff(diff: &str) -> Self {
         let mut lines = Self::default();
         let mut file = "";
@@ -32,13 +32,14 @@ impl ChangedLines {
         lines
     }
 
-    /// True if this line of this file was changed.
+    /// Returns true if this line of this file was changed.
     pub(super) fn contains_line(&self, path: &str, line: usize) -> bool {
         self.by_file.get(path).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&line)))
     }
 }
 
-/// Returns the lines of the new side in a hunk's header: `-3,2 +4,5 @@`, where a count of one is omitted.
+/// Returns the line range of the new side from a hunk's header, such as `-3,2 +4,5 @@`. A count of 1 is
+/// omitted in the header.
 fn parse_new_lines(hunk: &str) -> Option<Range<usize>> {
     let new = hunk.split(' ').find_map(|part| part.strip_prefix('+'))?;
     let (first, count) = new.split_once(',').unwrap_or((new, "1"));
@@ -46,8 +47,8 @@ fn parse_new_lines(hunk: &str) -> Option<Range<usize>> {
     Some(first..first + count.parse::<usize>().ok()?)
 }
 
-/// Returns the lines of each comparison that git can make. A shallow clone may have neither commit. A missing
-/// commit is no error, because faults can be listed without a comparison.
+/// Returns the changed lines of each comparison that git can make. A shallow clone may lack both commits. A
+/// missing commit is not an error, because faults can be listed without a comparison.
 pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
     let trust = format!("safe.directory={}", root.display());
     let diff_from = |compared: &&[&str]| {

@@ -1,5 +1,5 @@
-//! Finds faults in the names and comments of sources. It reads the text of the sources without a parser, so a
-//! line that looks like a declaration counts as one.
+//! Finds faults in the names and comments of sources. The sources are searched as text, without a parser, so
+//! every line that looks like a declaration counts as a declaration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::prose::{ProseBlock, comment_blocks, find_long_sentences, find_phrases
 use crate::texts;
 use crate::workspace::TrackedFile;
 
-/// Number of types with the same name from which on the name counts as a fault.
+/// A type name counts as a fault if at least this number of types have the name.
 const SHARED_BY: usize = 5;
 
 /// Minimum number of words of a documentation comment.
@@ -45,7 +45,7 @@ const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots"
 /// A kind of fault, which is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamingFault {
-    /// The name of a type is one word, and not a usual name.
+    /// The name of a type is one word, and is not one of the `USUAL_NAMES`.
     OneWordType,
     /// At least [`SHARED_BY`] types have the same name.
     SharedType,
@@ -93,7 +93,7 @@ impl NamingFault {
         Self::PageSentence,
     ];
 
-    /// Returns the key under which the file of recorded numbers contains the number of this fault.
+    /// Returns the key of this fault's count in `names.toml`.
     pub(super) fn record_key(self) -> &'static str {
         match self {
             Self::OneWordType => "one-word-types",
@@ -138,7 +138,7 @@ pub(super) struct FaultPlace {
     pub(super) fault: NamingFault,
     pub(super) path: String,
     pub(super) line: usize,
-    /// The name or word that is the fault, or the first words of the comment.
+    /// The faulty name or word, or the first words of the faulty comment.
     pub(super) name: String,
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for FaultPlace {
 #[derive(Default)]
 pub(super) struct NamingFaults {
     places: Vec<FaultPlace>,
-    /// The number of all functions, including those without a fault.
+    /// The number of all functions, with and without a fault.
     functions: usize,
 }
 
@@ -172,8 +172,8 @@ impl NamingFaults {
     }
 
     /// Returns the number to record: the number of locations or, for functions, a percentage of all
-    /// functions. A percentage is used because traits require method names of one word (`fmt`, `from`), so
-    /// their number grows with every type.
+    /// functions. For functions, a percentage is recorded because traits require one-word method names
+    /// (`fmt`, `from`). The number of such methods grows with every new type.
     pub(super) fn recorded_number(&self, fault: NamingFault) -> usize {
         let places = self.fault_places(fault).len();
         if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
@@ -189,7 +189,7 @@ impl NamingFaults {
         self.add_prose(path, page_blocks(text), NamingFault::PagePhrase, NamingFault::PageSentence);
     }
 
-    /// Adds the faults of the texts that the program prints. A source that cannot be parsed adds none.
+    /// Adds the faults of the texts that the program prints. A source that cannot be parsed adds no faults.
     fn add_texts(&mut self, file: &TrackedFile) {
         for text in texts::read_program_texts(file).unwrap_or_default() {
             for phrase in find_phrases(&text.text) {
@@ -261,8 +261,8 @@ impl NamingFaults {
         }
     }
 
-    /// Removes the locations of type names that fewer than `SHARED_BY` types have. This is only possible
-    /// after all files were read.
+    /// Removes the locations of type names that fewer than `SHARED_BY` types have. Must be called after all
+    /// files were read.
     fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
         for place in self.fault_places(NamingFault::SharedType) {
@@ -281,7 +281,8 @@ pub(super) fn is_page(path: &str) -> bool {
     path.ends_with(".md") && is_below_docs
 }
 
-/// Returns true for the path of a Rust source file of the project that is not a test, benchmark or example.
+/// Returns true if the file at this path is a Rust source of the project, and not a test, benchmark or
+/// example.
 pub(super) fn is_measured(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let skipped = |folder: &str| folder.starts_with('.') || has_word(SKIPPED_FOLDERS, folder);
@@ -290,7 +291,7 @@ pub(super) fn is_measured(path: &str) -> bool {
     let test_file = |ending: &str| file == ending || file.ends_with(&format!("_{ending}"));
     file.ends_with(".rs")
         && !folders.split('/').any(|folder| skipped(folder) || of_tests(folder))
-        // A folder with such a name in the root, such as `examples/`, contains crates and is therefore
+        // In the root, a folder with such a name, such as `examples/`, contains crates and is therefore
         // measured.
         && !folders.split('/').skip(1).any(below_crate)
         && !["test.rs", "tests.rs"].into_iter().any(test_file)
@@ -342,9 +343,9 @@ fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     })
 }
 
-/// Returns the functions with a body, each with the text between its name and the body. If a comment mentions
-/// a function, the text up to the next body belongs to it. The function in this text is skipped, so no
-/// parameter counts twice.
+/// Returns the functions with a body, each with the text between its name and its body. If a comment mentions
+/// a function, the text from the comment to the next body is used. The function declared in this text is
+/// skipped, so no parameter counts twice.
 fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut heads = Vec::new();
     let mut last_end = 0;
@@ -521,8 +522,8 @@ mod tests {
                 assert_eq!(find_fault_places(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
             }
         }
-        // Only a module of tests inside the file ends the measured part; a test module in a separate file, or
-        // a single test item, does not.
+        // The measured part of a source ends at a test module inside the file. A declaration of a test module
+        // in another file, or a single test item, does not end it.
         for before in
             ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
         {

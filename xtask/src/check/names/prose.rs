@@ -1,4 +1,4 @@
-//! Finds sentences that are hard to read, by their length and by certain phrases.
+//! Finds sentences that are hard to read: long sentences, and sentences with certain phrases.
 
 /// Phrases that hide who does what, old words, and metaphors. Upper and lower case are not distinguished.
 const PHRASES: &[&str] = &[
@@ -39,7 +39,7 @@ pub(super) struct ProseBlock {
     pub(super) text: String,
 }
 
-/// Returns the comments of a source, with consecutive lines joined to one block. Code examples are left out.
+/// Returns the comments of a source; consecutive comment lines are one block. Code examples are left out.
 pub(super) fn comment_blocks(source: &str) -> Vec<ProseBlock> {
     collect_blocks(source.lines().map(|row| {
         let comment = row.trim_start().strip_prefix("//")?;
@@ -52,7 +52,7 @@ pub(super) fn page_blocks(page: &str) -> Vec<ProseBlock> {
     collect_blocks(page.lines().map(|row| Some(row.trim())))
 }
 
-/// Joins consecutive lines to blocks. A line that is not prose is `None` and ends a block.
+/// Joins consecutive lines to blocks. `None` stands for a line that is not prose, and ends a block.
 fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseBlock> {
     let mut blocks: Vec<ProseBlock> = Vec::new();
     let (mut is_inside, mut is_code) = (false, false);
@@ -78,7 +78,7 @@ fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseB
     blocks
 }
 
-/// Returns the [`PHRASES`] that occur in a text. A phrase that occurs several times is returned as often.
+/// Returns the [`PHRASES`] that occur in a text, each as often as it occurs.
 pub(super) fn find_phrases(text: &str) -> Vec<&'static str> {
     let lower = without_code(text).to_lowercase();
     let words: Vec<&str> =

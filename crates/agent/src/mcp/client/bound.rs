@@ -29,7 +29,7 @@ struct ServerByteCount {
 pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {
-    /// Adds `more` bytes to the count; `message` is the size of the current message until now. Returns an
+    /// Adds `added_bytes` to the count; `message` is the size of the current message until now. Returns an
     /// error if the message or the total exceeds its limit.
     pub(super) fn count(&self, added_bytes: usize, message: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);

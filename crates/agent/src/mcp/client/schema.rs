@@ -1,5 +1,6 @@
-//! Rewrites the schema of a tool's input and keeps only known keywords. If one schema is invalid, a provider
-//! rejects the whole request, and unknown keywords may be invalid. The server checks its input itself.
+//! Rewrites the schema of a tool's input and keeps only known keywords. Unknown keywords may make a schema
+//! invalid, and a provider rejects a whole request if one of its schemas is invalid. The server itself checks
+//! the input of each call.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +16,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_TEXT: usize = 1 << 10;
 /// Maximum number of bytes of a field's name.
 const MAX_NAME: usize = 64;
-/// The types of JSON.
+/// The type names of JSON Schema.
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
-/// The keywords that hold a schema's own definitions.
+/// The keywords under which a schema defines named subschemas.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
 /// Returns the rewritten schema of an object, without unknown keywords.
@@ -85,7 +86,7 @@ impl SchemaRewriter {
         }
     }
 
-    /// Rewrites the value of a keyword; `None` for an unknown keyword.
+    /// Rewrites the value of a keyword. Returns `None` for an unknown keyword.
     fn rewrite_keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
         let wrong = || format!("`{key}` in its schema is invalid");
         let deeper = depth.saturating_add(1);

@@ -24,7 +24,7 @@ pub struct McpServer {
     pub tools: BTreeSet<String>,
     /// Timeout of the server's start, and of each call.
     pub time: Duration,
-    /// Maximum number of bytes of one result that a model is shown.
+    /// Maximum number of bytes that a model receives of one result.
     pub max_result_bytes: usize,
 }
 
@@ -51,8 +51,8 @@ impl McpServer {
 /// The transport to a server.
 #[derive(Clone)]
 pub enum ServerTransport {
-    /// A program in the sandbox that communicates over its standard streams. The program reaches only these
-    /// hosts, and reads only the system's programs and these folders.
+    /// A program in the sandbox that communicates over its standard streams. The program can connect only to
+    /// `hosts`, and can read only the system's programs and the folders in `read`.
     Program {
         /// The program and its arguments.
         command: Vec<String>,

@@ -60,11 +60,11 @@ enum ServerHandle {
     Process(Box<ServerProcess>),
     /// A task of this process.
     Task(JoinHandle<()>),
-    /// Nothing: a remote server.
+    /// A remote server, which the session does not stop.
     Remote,
 }
 
-/// A program in the sandbox. Dropping it kills the program, with every process that it started.
+/// A program in the sandbox. Dropping the value kills the program and all processes that the program started.
 struct ServerProcess {
     child: Child,
     /// Reads the program's error stream.
@@ -140,7 +140,7 @@ impl McpSession {
         }
     }
 
-    /// Lists the server's tools until all of `wanted` are found or the list ends.
+    /// Lists the server's tools until all `tool_names` are found or the list ends.
     pub(super) async fn tools(&self, tool_names: &BTreeSet<String>) -> Result<Vec<Tool>, ServerFailure> {
         let (mut tools, mut missing) = (Vec::new(), tool_names.len());
         let mut cursor = None;
@@ -207,7 +207,8 @@ impl ServerHandle {
         }
     }
 
-    /// Stops the server. If the server exceeded its byte limit, this reason replaces any other reason.
+    /// Stops the server. If the server exceeded its byte limit, the returned reason is this limit instead of
+    /// `reason`.
     async fn stop_after_failure(self, reason: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let server_output = self.stop().await;
         let reason =
@@ -226,8 +227,8 @@ impl ServerProcess {
         Ok((process, input))
     }
 
-    /// Starts the program with a proxy as its only network access. Returns the stream over which the proxy's
-    /// socket was handed over; it is the program's standard input.
+    /// Starts the program with a proxy as its only network access. Returns the program's standard input, a
+    /// stream over which the sandbox first handed over the proxy's socket.
     async fn start_with(
         mut job: SandboxJob,
         proxy: EgressProxy,
@@ -262,7 +263,7 @@ impl ServerProcess {
                 write_limit: None,
                 keeps_whole_output: false,
             });
-            // If the error stream exceeds its limit, it is no longer read.
+            // If the error stream exceeds its limit, the rest is not read.
             let _ = heard.read_stream(stream).await;
             heard
         });
@@ -271,7 +272,7 @@ impl ServerProcess {
 
     /// Kills the program and returns its error output.
     async fn stop(mut self) -> String {
-        // The error is ignored: the program may already have ended.
+        // An error is ignored, because the program may already have exited.
         let _ = self.child.kill().await;
         let heard = timeout(LAST_WORDS, self.error_output).await;
         let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
@@ -290,13 +291,13 @@ fn server_job(
     read: &[PathBuf],
     variables: &[(String, truing_core::secret::SecretString)],
 ) -> Result<SandboxJob, String> {
-    // The folder is read-only in the job, so all servers may share it, and a killed server leaves no files in
-    // it.
+    // The folder is read-only for the program. All servers may therefore share it, and a killed server leaves
+    // no files in it.
     std::fs::create_dir_all(folder).map_err(not_started)?;
     let run = JobCommand::Program(command.iter().map(Into::into).collect());
-    // Only at this level does the program have a network of its own.
+    // The program gets its own network only at this sandbox level.
     let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(not_started)?;
-    // Event loops use sockets to wake themselves.
+    // Sockets are allowed, because event loops use them to wake themselves.
     job.sockets = true;
     for folder in read {
         let missing_folder_error = |error: std::io::Error| {
@@ -321,8 +322,8 @@ async fn connect_pipe(
     open_service(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
-/// Opens a session over streamable HTTP. If the server rejects the handshake, it may use the newest protocol,
-/// which has no handshake. The session is then opened with the newest protocol.
+/// Opens a session over streamable HTTP. If the server rejects the handshake, opens the session with the
+/// newest protocol, which has no handshake.
 async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
@@ -339,7 +340,7 @@ async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
 }
 
 /// Returns true if the server rejects the handshake itself (400 or 404). A server that requires other
-/// credentials uses another status.
+/// credentials responds with a different status.
 fn is_refusal(error: &ClientInitializeError) -> bool {
     if let ClientInitializeError::TransportError { error, .. } = error {
         let error = error.error.downcast_ref::<StreamableHttpError<WebError>>();

@@ -1,5 +1,5 @@
-//! The HTTP transport with server-sent events from before streamable HTTP: one request whose response never
-//! ends. The first event of the response gives the address for messages.
+//! The HTTP transport that preceded streamable HTTP: one request whose response is an endless stream of
+//! server-sent events. The first event of the response gives the address for messages.
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use reqwest::{Method, Url};

@@ -1,7 +1,7 @@
-//! Tests of the client of MCP servers, over a pipe in this process and over HTTP on this machine. The servers
-//! behave correctly or incorrectly.
+//! Tests of the client of MCP servers, over a pipe in this process and over HTTP on this machine. Some of the
+//! servers behave incorrectly.
 
-// long: one test for each kind of response of a server; the tests share their servers.
+// long: one test for each kind of server response; the tests share the servers.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -54,7 +54,7 @@ impl RunTools for OwnTestTools {
     }
 }
 
-/// Tools in this process: one repeats its input, and some change data.
+/// Tools in this process: one tool repeats its input, and some tools change data.
 struct EchoTools;
 
 #[async_trait]
@@ -105,7 +105,7 @@ fn told(problems: &[ServerProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.description.as_str()).collect()
 }
 
-/// The reaction of a scripted server to a request.
+/// What a scripted server does after a request.
 enum ScriptedReaction {
     Result(Value),
     Error(&'static str),
@@ -115,7 +115,8 @@ enum ScriptedReaction {
     Says(Vec<u8>),
 }
 
-/// Returns a server on a pipe. The function `does` decides how it reacts to a method and its parameters.
+/// Returns a server on a pipe. The function `does` returns the server's reaction to a method and the method's
+/// parameters.
 fn scripted(does: impl Fn(&str, &Value) -> ScriptedReaction + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
     ServerTransport::InProcess(InProcessServer(Arc::new(move |pipe| {
@@ -152,7 +153,7 @@ fn scripted(does: impl Fn(&str, &Value) -> ScriptedReaction + Send + Sync + 'sta
     })))
 }
 
-/// Returns the reaction of a valid server to this method.
+/// Returns the reaction of a correct server to this method.
 fn well(method: &str) -> ScriptedReaction {
     ScriptedReaction::Result(match method {
         "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
@@ -162,7 +163,8 @@ fn well(method: &str) -> ScriptedReaction {
     })
 }
 
-/// Starts a server, calls its tool, and ends it.
+/// Starts a server, calls the server's tool, and stops the server. Returns the output and the server's
+/// problems.
 async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
     let servers = McpServers::start(&[server(way, &["say"])]).await;
     let output = servers.combine_with(&OwnTestTools).call("mcp__docs__say", &json!({"word": "x"})).await;
@@ -418,8 +420,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
     truing_core::given_secrets::register_secret("a-word-of-the-operators");
-    // Input is also refused if it contains a secret without a known form, or a secret that was given to this
-    // process.
+    // Input is also refused if it contains a password without a recognisable format, or a registered secret.
     let password = ["hun", "ter2abc"].concat();
     for input in [
         json!({"a": token}),
@@ -442,7 +443,8 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     assert_eq!(servers.stop().await, []);
 }
 
-/// Starts a server on this machine, and returns its address.
+/// Starts an HTTP server on this machine that answers requests with the given function. Returns the server's
+/// address.
 async fn listens<F: Future<Output = McpResponse> + Send + 'static>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> String {
@@ -475,7 +477,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
     assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
 }
 
-/// A server that supports only the newest version of the protocol, which has no handshake.
+/// A server that supports only the newest protocol version, which has no handshake.
 struct NewestProtocolServer(ToolsetHandler);
 
 impl ServerHandler for NewestProtocolServer {
@@ -566,7 +568,8 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
 }
 
 /// Starts a server that sends its responses as an event stream, and returns its address. Every request must
-/// have this header. The first event contains the path to which the client must send its requests.
+/// have the header `header` with the value `opens`. The first event contains `place`, the path to which the
+/// client must send its requests.
 async fn with_events(place: &'static str, header: &'static str, opens: String) -> String {
     let (say, said) = tokio::sync::mpsc::channel::<String>(8);
     let said = Arc::new(Mutex::new(Some(said)));

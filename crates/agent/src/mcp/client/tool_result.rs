@@ -1,4 +1,5 @@
-//! Converts a server's result for the model: plain text within a bound, without secrets.
+//! Converts a server's result to plain text for the model. The text has a limited size and contains no
+//! secrets.
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use crate::native::CallOutput;
 /// shown text and end after it.
 const SECRET_SEARCH_MARGIN: usize = 4 << 10;
 
-/// Returns a result with at most this many bytes.
+/// Converts a result to a text of at most `max_bytes` bytes for the model.
 pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> CallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
@@ -41,7 +42,8 @@ pub(super) fn strip_invisible_chars(text: &str) -> String {
     text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_invisible_char(*char)).collect()
 }
 
-/// Returns at most this many bytes, without secrets, and with a note of the bytes left out.
+/// Removes secrets from a text and cuts the text to this many bytes. A note gives the number of bytes left
+/// out.
 pub(super) fn redact_and_truncate(text: &str, max_bytes: usize) -> String {
     let searched =
         text.get(..text.floor_char_boundary(max_bytes.saturating_add(SECRET_SEARCH_MARGIN))).unwrap_or(text);
@@ -62,7 +64,8 @@ pub(super) fn holds_a_secret(value: &Value) -> bool {
         Value::String(text) => contains_secret(text),
         Value::Array(items) => items.iter().any(holds_a_secret),
         Value::Object(fields) => {
-            // Some secrets are recognized only if the text also contains the name of the field.
+            // The name of the field is searched together with the value, because some secrets are recognized
+            // only after such a name.
             let named = |(name, value): (&String, &Value)| match value {
                 Value::String(text) => contains_secret(&format!("{name} = \"{text}\"")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,

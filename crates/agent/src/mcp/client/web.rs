@@ -1,4 +1,5 @@
-//! HTTP requests to a server: with its token and headers, within bounds, and to no other host.
+//! HTTP requests to one server. Requests contain the server's token and headers, are limited in time and
+//! size, and go to no other host.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,11 +20,11 @@ use truing_core::secret::SecretString;
 use super::ServerAddress;
 use super::bound::{ServerLimitExceeded, ServerMeter};
 
-/// Timeout of a connection.
+/// Timeout for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Timeout of the request that ends a session.
 const LEAVE: Duration = Duration::from_secs(2);
-/// The media types of responses.
+/// The media types of responses: JSON, and the event stream in the next constant.
 const JSON: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
 /// The header that names a session.
@@ -43,7 +44,7 @@ pub(super) enum WebError {
     /// There was no response.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// The status reports a failure.
+    /// The HTTP status of the response is an error.
     #[error("it answers {0}")]
     Status(StatusCode),
     /// The response is too long.
@@ -88,8 +89,8 @@ impl WebClient {
             .retry(reqwest::retry::never())
             .default_headers(address.headers.clone())
             .connect_timeout(CONNECT);
-        // The proxy from the environment is for the internet, so requests to a server on this machine do not
-        // use it.
+        // The environment's proxy is not used for a server on this machine, because the proxy serves only
+        // internet requests.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is not a URL: {error}"))?;
         if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
@@ -207,7 +208,7 @@ impl StreamableHttpClient for WebClient {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        // The status of the response is ignored, because the server decides how it ends its session.
+        // The response's status is ignored, because the server decides how to end its session.
         request.send().await.map_err(WebError::from)?;
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Toolset for ConformanceTools {
     }
 }
 
-/// A schema with keywords that the server must preserve.
+/// Returns a schema with keywords that the server must preserve.
 fn keyword_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -112,7 +112,7 @@ fn keyword_schema() -> Value {
     })
 }
 
-/// Truing's own handler of these tools, extended with the tested features that Truing lacks.
+/// Truing's own handler of these tools, extended with the features that the suite tests and Truing lacks.
 pub(super) struct ConformanceServer(pub(super) ToolsetHandler);
 
 /// Converts a result from JSON to the library's type.

@@ -28,7 +28,7 @@ are \
 
 ";
 
-/// Scenarios that need not pass: the beginning of their names, the revision (`None` for all), and the reason.
+/// A scenario that need not pass: the beginning of its name, the revision (`None` for all), and the reason.
 type ExemptScenario = (&'static str, Option<&'static str>, &'static str);
 
 const SERVER: &[ExemptScenario] = &[
@@ -116,7 +116,7 @@ impl ScenarioRow {
     }
 }
 
-/// One side of the protocol.
+/// The results of one side of the protocol: the server or the client.
 pub(super) struct ProtocolSide {
     title: &'static str,
     reasons: &'static [ExemptScenario],
@@ -156,7 +156,7 @@ impl ProtocolSide {
     }
 }
 
-/// Checks that the page matches the results, and that every scenario passes, except the exempt scenarios.
+/// Checks that the page matches the results, and that every scenario passes that is not exempt.
 pub(super) fn is_current(sides: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();

@@ -1,5 +1,5 @@
 //! Estimates the memory of kernel objects whose number is known but whose size is not. The growth of the
-//! machine's kernel memory shows whether they are large.
+//! machine's kernel memory shows whether these objects are large.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -8,22 +8,23 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
 use super::{CHUNK, JobWatcher, ProcessStatus, kib_field, open_files};
 
-/// Maximum number of bytes of kernel memory for a mapping, for a file lock, and for an `epoll` entry.
+/// Maximum number of bytes of kernel memory for a mapping; the next two constants are the same for a file
+/// lock and for an `epoll` entry.
 const MAPPING: u64 = 512;
 const LOCK: u64 = 512;
 const POLLED: u64 = 256;
-/// Maximum number of bytes of kernel memory for an open file of another kind than those below.
+/// Maximum number of bytes of kernel memory for an open file whose kind is not in `LARGE_FILES`.
 const SMALL_FILE: u64 = 64 << 10;
-/// Kinds of open files that can hold far more kernel memory, each as the beginning of the file's name and the
-/// maximum number of bytes. A file of `/proc` keeps the data that was read, a socket keeps whole pages for
-/// single bytes, and a Landlock ruleset can have a rule for every file.
+/// Kinds of open files that can hold much more kernel memory: the beginning of the file's name, and the
+/// maximum number of bytes. A file of `/proc` keeps the data that was read. A socket may keep a whole page
+/// for a single byte. A Landlock ruleset can contain a rule for every file.
 const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
 const EVENT_POLL: &str = "anon_inode:[eventpoll]";
 
 impl JobWatcher {
-    /// Returns the maximum number of bytes of all kernel objects of the job whose size is unknown. Stops
-    /// counting once the sum exceeds the limit.
+    /// Returns the maximum total size in bytes of those kernel objects of the job whose actual size is
+    /// unknown. Stops counting once the total exceeds the memory limit.
     pub(super) fn object_memory(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
         let mut all = self.count_lines("locks", limit / LOCK).saturating_mul(LOCK);
@@ -59,8 +60,8 @@ impl JobWatcher {
         }
     }
 
-    /// Counts the lines of a process's file in `/proc`. If the first thread has exited, reads the file
-    /// through other threads.
+    /// Counts the lines of a process's file in `/proc`. If the first thread has exited, counts the lines in
+    /// the files of the other threads, and returns the highest count.
     fn count_process_lines(&self, pid: u32, file: &str, max_lines: u64) -> u64 {
         let first = self.count_lines(&format!("{pid}/{file}"), max_lines);
         if first > 0 {
@@ -73,7 +74,7 @@ impl JobWatcher {
             .unwrap_or(0)
     }
 
-    /// Counts the lines of a file. Stops soon after the count exceeds the maximum.
+    /// Counts the lines of a file. Stops soon after the count exceeds `max_lines`.
     fn count_lines(&self, path: &str, max_lines: u64) -> u64 {
         let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return 0;
@@ -88,10 +89,10 @@ impl JobWatcher {
         lines
     }
 
-    /// Returns the memory of the machine's kernel that belongs to no process, in bytes, as two sums. The
-    /// first sum contains only kernel objects. The second sum contains all memory outside processes, files
-    /// and caches, so it also shows, for example, pages in flight through sockets. The second sum also
-    /// includes free pages that are reserved for each processor, so growth of that size may not show in it.
+    /// Returns two sums, in bytes, of the machine's kernel memory that belongs to no process. The first sum
+    /// contains only kernel objects. The second sum contains all memory outside processes, files and caches,
+    /// for example also pages in flight through sockets. It also includes free pages that are reserved for
+    /// each processor, which can hide growth of their size.
     pub(super) fn machine_kernel_memory(&self) -> Option<[u64; 2]> {
         self.read_proc("meminfo").map(|meminfo| {
             let sum = |names: &[&str]| names.iter().map(|name| kib_field(&meminfo, name)).sum::<u64>();

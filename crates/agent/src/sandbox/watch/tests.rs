@@ -3,8 +3,8 @@ use crate::sandbox::{EscapeProbe, JobCommand, JobLimits};
 
 const MIB: u64 = 1 << 20;
 
-/// Returns a watcher, and a process whose memory exceeds the limit if all of its shared memory counts as its
-/// own.
+/// Returns a watcher, and a process that exceeds the memory limit if all of the process's shared memory
+/// counts.
 fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
     let mut job =
         SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
@@ -39,7 +39,8 @@ fn what_is_not_read_in_time_counts_in_full() {
     assert_eq!(watch.file_memory(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
 }
 
-/// The mapped memory may overlap the files in memory. If there is no time to find out, the job is not killed.
+/// The mapped memory and the files in memory may overlap. If there is no time left to measure the overlap,
+/// the full overlap is assumed, so the job is not killed.
 #[test]
 fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -47,8 +48,8 @@ fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     watch.limits.memory = 5500 * MIB;
     let counted = 1500 * MIB;
     assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 5001 * MIB);
-    // If the shared memory of the machine has grown by more than the job's visible memory, this growth counts
-    // as the job's.
+    // If the machine's shared memory has grown by more than the job's visible memory, the whole growth counts
+    // as memory of the job.
     assert_eq!(watch.exact_memory(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
     if let Some(process) = processes.get_mut(&std::process::id()) {
         process.anonymous = 4000 * MIB;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::converge::exit::ConvergeExit;
 use crate::id::{ThreadId, UnixMillis};
 
-/// Feedback of others without a reply.
+/// Feedback of others to which Truing has not replied.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct UnansweredFeedback {
     pub threads: BTreeSet<ThreadId>,
-    /// Reviewers whose review itself is the feedback.
+    /// Reviewers whose feedback is the review itself, not a thread.
     pub reviews: BTreeSet<String>,
 }
 
@@ -22,14 +22,14 @@ impl UnansweredFeedback {
     }
 }
 
-/// The next step towards readiness.
+/// The next step until the pull request is ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadinessAction {
     /// Our own audit must clear the head, so the run continues. If the run had converged or does not know the
     /// head, it first gets a [`ConvergeEvent::HeadChanged`](crate::converge::ConvergeEvent::HeadChanged) or
     /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated)
-    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). When the
-    /// run has converged, the caller calls
+    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). After the
+    /// run has converged, the caller must call
     /// [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
     Internal,
     /// Request a review from this reviewer, then call
@@ -42,8 +42,8 @@ pub enum ReadinessAction {
         reason: ReadinessWaitReason,
     },
     /// Fix or answer this feedback: the run gets a
-    /// [`ConvergeEvent::FeedbackReceived`](crate::converge::ConvergeEvent::FeedbackReceived). The caller stores this state and the
-    /// run in one transaction, because feedback is handed over only once at each head.
+    /// [`ConvergeEvent::FeedbackReceived`](crate::converge::ConvergeEvent::FeedbackReceived). The caller must
+    /// store this state and the run in one transaction, because feedback is passed on only once at each head.
     Fix(UnansweredFeedback),
     /// Request the merge of the base into the branch, which creates the next head. Then call
     /// [`PullReadiness::record_push`](super::PullReadiness::record_push), or check again.
@@ -60,11 +60,11 @@ pub enum ReadinessAction {
     End(ConvergeExit),
 }
 
-/// The reason for a wait.
+/// The reason for which the run waits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", content = "of")]
 pub enum ReadinessWaitReason {
-    /// The forge has received this head very recently.
+    /// The head is so new that its state at the forge may be incomplete.
     Settling,
     /// This reviewer has not answered yet.
     Answer(String),

@@ -1,4 +1,4 @@
-//! Requirements for a ready pull request, from the configuration.
+//! The requirements that the configuration sets for a ready pull request.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use crate::id::TimeSpan;
 /// The requirements of `[converge]` and `[reviewer.NAME]`, as they were when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReadinessRules {
-    /// Reviewers that must find nothing, in this order.
+    /// Reviewers that must report no findings, in the order of their reviews.
     pub reviewers: Vec<RequiredReviewer>,
-    /// Poll interval for other reviewers.
+    /// Interval at which Truing checks external reviewers for a response.
     pub poll: TimeSpan,
     /// Delay between a request to a reviewer and the first check for its response.
     pub poll_after_trigger: TimeSpan,
@@ -21,11 +21,11 @@ pub struct ReadinessRules {
     pub allow_declined: bool,
     /// True if a draft is marked ready.
     pub mark_ready: bool,
-    /// True if the forge may merge the base branch into a branch that has fallen behind it.
+    /// True if the forge may merge the base branch into a pull request's branch that has fallen behind.
     pub auto_rebase: bool,
 }
 
-/// A reviewer that must find nothing.
+/// A reviewer that must report no findings.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequiredReviewer {
@@ -40,7 +40,7 @@ pub enum RequiredReviewer {
 pub struct ExternalReviewer {
     /// Name of the reviewer.
     pub name: String,
-    /// True if the run ends with an error when the reviewer does not respond in time.
+    /// True if the run fails when the reviewer does not respond in time.
     pub is_required: bool,
     /// Timeout for the reviewer's response, after each request.
     pub budget: TimeSpan,

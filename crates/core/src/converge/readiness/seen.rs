@@ -1,5 +1,5 @@
 //! The state of a pull request at the forge. The caller reads the head before and after all other data, and
-//! retries if the head has changed. The whole state is therefore about one commit.
+//! starts again if the head has changed. All data therefore describes the same commit.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::port::{PullState, ReviewState};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullSnapshot {
     pub head: Sha,
-    /// Commit time, as the commit records it.
+    /// Commit time according to the commit itself.
     pub committed: UnixMillis,
-    /// Branch into which the pull request is to be merged.
+    /// Name of the base branch.
     pub base: String,
-    /// State of the pull request: open, draft or ended.
+    /// State of the pull request: open, draft, closed or merged.
     pub state: PullState,
     /// Feedback of the configured reviewers, by name. A reviewer without an entry gave no feedback.
     pub views: BTreeMap<String, ReviewerFeedback>,
@@ -33,24 +33,25 @@ pub struct PullSnapshot {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerFeedback {
     pub review: Option<ObservedReview>,
-    /// Result of the reviewer's check run, if this check run proves that the reviewer has examined the head.
+    /// State of the reviewer's check run. Present only if the check run proves that the reviewer has examined
+    /// the head.
     pub check: Option<ReviewerCheck>,
-    /// True if the reviewer knows of the request. Either the reviewer reacted with eyes to the newest
-    /// trigger, or the forge lists the reviewer's review as requested.
+    /// True if the reviewer has received the request. Either the reviewer added an eyes reaction to the
+    /// newest trigger comment, or the forge lists the review as requested.
     pub is_queued: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ObservedReview {
-    /// Verdict of the review at the forge.
+    /// Verdict of the review, as the forge reports it.
     pub state: ReviewState,
-    /// Whether the text of the review mentions findings.
+    /// Mention of findings in the text of the review.
     pub text: ReviewTextSignal,
     /// Number of the review's comments on lines, resolved or not.
     pub inline: u32,
 }
 
-/// Whether the text of a review mentions findings, according to the configured patterns.
+/// The mention of findings in a review's text, according to the configured patterns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewTextSignal {
     /// The text does not mention findings.
@@ -66,16 +67,16 @@ pub enum ReviewTextSignal {
 pub enum ReviewerCheck {
     /// The check is still running.
     Running,
-    /// The check found nothing, or does not report findings.
+    /// The check found no problem, or does not report findings.
     Passed,
-    /// The check found something.
+    /// The check found a problem.
     Failed,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnresolvedThread {
     pub id: ThreadId,
-    /// Author of the thread; in a thread of ours, the author of the last comment.
+    /// Author of the thread. If Truing began the thread, the author of the last comment.
     pub author: ThreadAuthor,
     /// True if the thread's lines no longer exist at the head.
     pub is_outdated: bool,
@@ -83,12 +84,12 @@ pub struct UnresolvedThread {
     pub last_comment: LastComment,
 }
 
-/// The author of a thread.
+/// The author to whom a thread is attributed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ThreadAuthor {
     /// A configured reviewer, by name.
     Reviewer(String),
-    /// A program that is no configured reviewer.
+    /// A program that is not a configured reviewer.
     Bot,
     Person,
 }
@@ -96,17 +97,17 @@ pub enum ThreadAuthor {
 /// The last comment in a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastComment {
-    /// The last comment is not ours.
+    /// Another account wrote the last comment.
     Theirs,
-    /// Our last comment reports a fix.
+    /// Truing wrote the last comment, which reports a fix.
     ReportsFix,
-    /// Our last comment declines the finding.
+    /// Truing wrote the last comment, which declines the finding.
     Declined,
 }
 
 impl UnresolvedThread {
-    /// Returns true if the thread concerns the head. A thread that a program began on removed lines does not
-    /// concern the head.
+    /// Returns true if the thread concerns the head. A thread of a program on lines that no longer exist does
+    /// not concern the head.
     pub(super) fn is_relevant(&self) -> bool {
         match self.author {
             ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
@@ -136,18 +137,18 @@ pub enum MergeableState {
     Draft,
 }
 
-/// The verdict of a reviewer on the head. Threads are evaluated separately.
+/// The state of a reviewer's review of the head. Threads are evaluated separately.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReviewerVerdict {
     /// The reviewer has no objection, or no longer has one.
     Satisfied,
     /// The reviewer requests changes.
     ChangesRequested,
-    /// The reviewer reports findings, but their comments are not visible.
+    /// The reviewer reports findings, but has no visible comments on lines.
     CommentsMissing,
-    /// The reviewer is working.
+    /// The reviewer's check run is still running.
     Queued,
-    /// The reviewer knows of the request.
+    /// The reviewer has received the request.
     Acknowledged,
     /// The reviewer has not responded.
     Silent,

@@ -1,5 +1,5 @@
 //! Recognizes a definition that the change has moved to another file and fixed there. The definition is
-//! recognized by its name and by an unchanged statement that moved with it.
+//! recognized by its name and by an unchanged statement that moved together with it.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,9 @@ pub(super) struct MovedDefinition {
 }
 
 impl MovedDefinition {
-    /// Returns the definition that encloses the finding in the stored text. Returns `None` if that text lacks
-    /// the definition's heading, or all statements of the definition except the finding's own.
+    /// Returns the definition that encloses the finding in the stored text. Returns `None` if the text does
+    /// not contain the definition's heading, or contains no statement of its body other than the finding's
+    /// own.
     pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
@@ -44,7 +45,7 @@ impl MovedDefinition {
         })
     }
 
-    /// Returns true if the definition or the finding's own lines are still in the original file.
+    /// Returns true if the definition is still in the original file, or if the finding's lines still exist.
     pub(super) fn is_in_original_file<T: Fn(&RepoPath) -> Option<String>>(
         &self,
         path: &RepoPath,
@@ -60,8 +61,8 @@ impl MovedDefinition {
     }
 
     /// Returns true if the moved definition encloses this statement of another file. The change must have
-    /// added the definition's heading and at least one of its former statements to the file, and the file
-    /// must not contain the finding's own lines.
+    /// added the definition's heading and at least one of its former statements to this file. The file must
+    /// not contain the finding's own lines.
     pub(super) fn encloses_statement(
         &self,
         statement: &CodeStatement,
@@ -85,8 +86,8 @@ impl MovedDefinition {
     }
 }
 
-/// Returns the innermost definition that contains or begins with a statement: the index of the definition's
-/// heading, and the definition's name.
+/// Returns the innermost definition that contains this statement or begins with it, as the index of its
+/// heading and its name.
 fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
     if let Some(name) = defined_block_name(file, statement_index) {
         return Some((statement_index, name));
@@ -156,8 +157,8 @@ mod tests {
         }
     }
 
-    /// Returns the number of findings that a recheck of these files closes as fixed. `before` is the number
-    /// of lines of q.py that the change did not add.
+    /// Rechecks these files and returns the number of findings that become fixed. `before` is the number of
+    /// lines at the start of q.py that the change did not add.
     fn recheck_files(
         files: &[(&str, &str)],
         before: u32,
@@ -215,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Returns true if a `Fixed` verdict of a model is accepted when the verdict quotes this line of q.py.
+    /// Returns true if a model's verdict `Fixed` that quotes this line of q.py is accepted.
     fn is_fix_accepted((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
         let was: String =
             q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
@@ -240,8 +241,8 @@ mod tests {
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
         assert!(is_fix_accepted((&left, &moved), 0, FIX));
-        // In the first assertion, the function moves below existing code of q.py. In the second assertion,
-        // the change also deletes the original file.
+        // A fix in a moved function is accepted: first below existing code of q.py, then with the original
+        // file deleted.
         assert!(is_fix_accepted((&left, &moved), 2, FIX));
         assert!(is_fix_accepted(("", &moved), 0, FIX));
         for (what, p, q, quoted) in [
@@ -261,7 +262,8 @@ mod tests {
         assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{fixed}{LAST_FUNCTION}"), &moved), 0, FIX));
         // A fix is not accepted if the finding's lines are still in the original file.
         assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{PAY}{LAST_FUNCTION}"), &moved), 0, FIX));
-        // A fix is not accepted if q.py contained the heading of `pay` before the change (second assertion).
+        // The fix is accepted if the change added all of q.py. It is not accepted if q.py already contained
+        // the heading of `pay` before the change.
         assert!(is_fix_accepted((&left, &fixed), 0, FIX));
         assert!(!is_fix_accepted((&left, &fixed), 1, FIX));
     }

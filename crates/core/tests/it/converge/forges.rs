@@ -1,8 +1,8 @@
-//! Simulations of the work on whole pull requests. A real [`ConvergeRun`] reacts to simulated forges of every
-//! kind. The reviewers at these forges answer, answer late or do not answer. Users push, close the pull
+//! Simulations of converge runs on whole pull requests. A real [`ConvergeRun`] reacts to simulated forges of
+//! every kind. Reviewers at these forges answer, answer late or do not answer. Users push, close the pull
 //! request and comment.
 //!
-//! Each simulation ends within every limit. A pull request becomes ready only if one head meets all
+//! Each simulation ends within all limits. A pull request becomes ready only if one head meets all
 //! requirements.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +25,13 @@ use super::simulation::SeededGenerator;
 use super::{audited_event, candidate, p1_finding, sha, verdict_for_all};
 
 const FORGES: u64 = 1_000;
-/// Maximum number of polls of a simulation. With a minute between polls, this is far more than all timeouts
-/// of all heads together.
+/// Maximum number of polls of a simulation. With a minute between polls, this is far longer than the sum of
+/// all timeouts of all heads.
 const MAX_LOOKS: u32 = 5_000;
 
 struct ForgeSimulation {
     dice: SeededGenerator,
-    /// Average number of polls between two bad events.
+    /// Average number of polls between two adverse events, such as a failed check.
     calm: u64,
     /// Average number of polls between two answers of a reviewer.
     pace: u64,
@@ -40,9 +40,9 @@ struct ForgeSimulation {
     seen: PullSnapshot,
     run: ConvergeRun,
     ready: PullReadiness,
-    /// Head that our own audit has cleared.
+    /// Head that the run's own audit has cleared.
     cleared: Option<Sha>,
-    /// Times of the requests, by head and reviewer.
+    /// Times at which each reviewer was asked for a review of each head.
     asked: BTreeMap<(Sha, String), Vec<UnixMillis>>,
     handed: BTreeSet<(Sha, ThreadId)>,
     heads: u64,
@@ -167,7 +167,7 @@ impl ForgeSimulation {
                 1 => self.seen.state = PullState::Merged,
                 2 => self.seen.state = PullState::Draft,
                 3 => self.seen.state = PullState::Open,
-                // With a new base branch, the change is a different one, which no audit has cleared.
+                // A new base branch results in a different change, which no audit has cleared.
                 4 => (self.seen.base, self.cleared) = (format!("base-{}", self.dice.roll(1 << 40)), None),
                 _ => drop(self.push()),
             }
@@ -185,7 +185,7 @@ impl ForgeSimulation {
         });
     }
 
-    /// Returns the number of threads to which we have not replied, counted independently of the run.
+    /// Returns the number of threads without a reply of the run. The count does not use the run's own data.
     fn count_unanswered_threads(&self) -> usize {
         let mut threads = self
             .seen
@@ -200,7 +200,7 @@ impl ForgeSimulation {
             .count()
     }
 
-    /// Continues the run until it has ended or accepts findings of other reviewers.
+    /// Continues the run until the run has ended or accepts findings of other reviewers.
     fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next_action.clone() {
@@ -262,8 +262,8 @@ impl ForgeSimulation {
     fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
             self.simulate_forge_events();
-            // The stored state must lead to the same step, because a process may be killed between two polls
-            // and continue from it.
+            // A process may be killed between two polls and continue from the stored state. The stored state
+            // must therefore lead to the same next action.
             let kept = serde_json::to_string(&self.ready).unwrap();
             let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
             let want = self.ready.next_action(&self.rules, &self.seen, self.now);
@@ -314,7 +314,7 @@ impl ForgeSimulation {
                 ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
-                    // A notification may cause an earlier poll.
+                    // In one of four cases, a notification causes an earlier poll.
                     let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
                     self.now = self.now + TimeSpan(span.0 / early);
                 }

@@ -18,7 +18,7 @@ fn claims_event(claims: &[AuditorFinding]) -> ConvergeEvent {
     ConvergeEvent::FeedbackReceived { findings: claims.to_vec(), renames: FileRenames::default() }
 }
 
-/// Reports findings of other reviewers to a run, which may have converged, and returns the run.
+/// Reports findings of other reviewers to a run and returns the run. The run may already have converged.
 fn run_with_other_claims(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     run.apply_event(claims_event(claims)).unwrap();
     run
@@ -103,7 +103,7 @@ fn nothing_is_fixed_that_nobody_would_audit() {
         (Some(ConvergeExitCode::CapReached), 1, 0)
     );
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
-    // The number of rounds for findings of other reviewers is limited, even if no audit of our own follows.
+    // The number of rounds for other reviewers' findings is limited, even if no audit of the run follows.
     let mut run = new_run(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
     for seed in 2..4 {
         run = run_with_agreed_fix(

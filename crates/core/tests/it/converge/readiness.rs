@@ -1,6 +1,6 @@
-//! Tests of each rule that decides the next readiness step; `forges` tests whole pull requests.
+//! Tests of each rule that decides the next readiness step. The module `forges` tests whole pull requests.
 
-// long: the file has one test for each condition of readiness, and the tests share a pull request.
+// long: the file has one test for each condition of readiness; the tests share one pull request.
 
 use std::collections::BTreeMap;
 
@@ -88,8 +88,8 @@ fn seconds_at(seconds: i64) -> UnixMillis {
     START + TimeSpan::seconds(seconds)
 }
 
-/// Returns the readiness of a pull request whose head was committed long ago and was cleared by our own
-/// audit.
+/// Returns the readiness of a pull request whose head was committed long ago. The run's own audit has cleared
+/// the head.
 fn ready() -> PullReadiness {
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     ready.record_clearance(&sha(1), UnixMillis(0));
@@ -134,8 +134,8 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
         ready.next_action(&first, &draft_snapshot(2), seconds_at(90)),
         ReadinessAction::RequestReview("bugbot".into())
     );
-    // If the configuration lists the reviewers, they are asked in this order. After a clean answer, the next
-    // reviewer is asked in the same poll.
+    // The run asks the configured reviewers in the configured order. After a clean answer, the next reviewer
+    // is asked in the same poll.
     let listed = rules(&["bugbot", "internal"]);
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     assert_eq!(
@@ -187,8 +187,8 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
             ready.next_action(&rules, &queued, seconds_at(0)),
             wait_action(60, wait_for_answer("bugbot"))
         );
-        // Even if another user has requested the review, we request it once before the reviewer counts as
-        // silent.
+        // Even if another user has requested the review, the run requests the review once before the reviewer
+        // counts as silent.
         let mut late = ready.clone();
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(
@@ -238,7 +238,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
                 (ReadinessAction::MarkReady, ReadinessAction::Ready { notes })
             );
         }
-        // After a push, the review is requested again; a late answer to the first request still counts.
+        // After a push, the review is requested again. A late answer to the first request still counts.
         ready.record_clearance(&sha(2), seconds_at(5_400));
         assert_eq!(
             ready.next_action(&rules, &draft_snapshot(2), seconds_at(5_500)),
@@ -336,7 +336,7 @@ fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
             );
         }
         assert_eq!(ready.next_action(&rules, &said, seconds_at(180)), fix_action(&[], &["copilot"]));
-        // The fixer has made no change for the reviewer's findings.
+        // The fixer has handled the reviewer's findings without a change.
         let want = ready.next_action(&rules, &said, seconds_at(180));
         assert_eq!((code(&want), want == ReadinessAction::MarkReady), (expected, allow_declined));
     }
@@ -362,7 +362,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
         kept
     };
     assert_eq!(kept(&ready), kept(&PullReadiness::new(sha(2), "main", seconds_at(100))));
-    // A push of another user also removes the earlier state.
+    // A push of another user also resets the readiness.
     ready.record_clearance(&sha(2), seconds_at(200));
     assert_eq!(ready.next_action(&rules, &draft_snapshot(3), seconds_at(300)), ReadinessAction::Internal);
     assert_eq!(ready.head(), &sha(3));
@@ -379,8 +379,8 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
         // Copilot's text does not mention findings, but a thread is open.
         (ReviewState::Commented, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (ReviewState::Approved, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
-        // Copilot's text mentions findings. If a thread is open, its finding is fixed. If none is, the
-        // comments may still be delayed.
+        // Copilot's text mentions findings. If a thread is open, the fixer gets the thread's finding. If no
+        // thread is open, the comments may still be delayed.
         (ReviewState::Commented, ReviewTextSignal::AnyFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (
             ReviewState::Commented,
@@ -427,7 +427,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
             "{state:?} {text:?} {inline}"
         );
     }
-    // If Copilot's check has passed, no review of Copilot is needed.
+    // If Copilot's check has passed, no review by Copilot is needed.
     let passed = ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() };
     assert_eq!(
         ready().next_action(&rules, &with_feedback(draft_snapshot(1), "copilot", passed), seconds_at(0)),
@@ -480,7 +480,8 @@ fn threads_stay_open_as_the_configuration_says() {
         assert_eq!(code(&want), expected, "{last:?} {want:?}");
         assert_eq!(want == ReadinessAction::MarkReady, expected.is_none());
     }
-    // A thread needs a reply if its last comment is another user's, even if we have replied before.
+    // A thread needs a reply if its last comment is by another user, even if the run has replied before that
+    // comment.
     let (rules, mut ready) = (rules(&["internal"]), ready());
     let theirs = PullSnapshot { threads: person(LastComment::Theirs), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &theirs, seconds_at(0)), fix_action(&["a"], &[]));
@@ -516,8 +517,8 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
         wait_action(40, ReadinessWaitReason::Settling)
     );
     assert_eq!(ready.next_action(&rules, &young, seconds_at(40)), ReadinessAction::MarkReady);
-    // If a commit's time is in the future, the age of the commit is measured from the time at which we first
-    // saw it.
+    // If a commit's time is in the future, the age of the commit is measured from the time at which the run
+    // first saw the commit.
     let future = PullSnapshot { committed: seconds_at(1_000_000), ..young };
     assert_eq!(
         ready.next_action(&rules, &future, seconds_at(40)),
@@ -620,8 +621,8 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             let behind = PullSnapshot { merge: state, ..draft_snapshot(head) };
             assert_eq!(ready.next_action(&rebase, &behind, seconds_at(60)), ReadinessAction::UpdateBranch);
         }
-        // For the last head, the merge was already requested, so the run waits until the forge has merged the
-        // base. The number of requests to merge the base is limited.
+        // The run has already requested a merge of the base for the last head, so the run waits for the
+        // merge. The number of such requests is limited.
         let behind = PullSnapshot { merge: state, ..draft_snapshot(3) };
         assert!(matches!(
             ready.next_action(&rebase, &behind, seconds_at(60)),
@@ -631,7 +632,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGE_BUDGET)),
             Some(ConvergeExitCode::Mergeability)
         );
-        // The head that the forge creates by merging the base does not count as another user's push.
+        // The forge's merge of the base creates a new head. This head does not count as another user's push.
         let mut ready = self::ready();
         for head in 1..=3 {
             ready.record_clearance(&sha(head), seconds_at(0));
@@ -669,8 +670,8 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
             Some(ConvergeExitCode::Closed)
         );
     }
-    // If the pull request is not a draft, it is not marked as ready. If a user has made it a draft again, it
-    // stays a draft.
+    // A pull request that is not a draft is not marked as ready. A pull request that a user has made a draft
+    // again stays a draft.
     let mut open = ready();
     assert_eq!(
         open.next_action(&rules, &state(PullState::Open), seconds_at(0)),
@@ -686,7 +687,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
         ready().next_action(&unmarked, &draft_snapshot(1), seconds_at(0)),
         ReadinessAction::Ready { notes: vec![] }
     );
-    // With a new base branch, the change is a different one, which needs another audit.
+    // A new base branch results in a different change, which needs another audit.
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &base, seconds_at(0)), ReadinessAction::Internal);

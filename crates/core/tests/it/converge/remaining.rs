@@ -1,4 +1,4 @@
-//! Tests of findings that remain open and hooks that still block after a fix.
+//! Tests of a fix after which findings remain open, and of hooks that still block.
 
 use super::*;
 

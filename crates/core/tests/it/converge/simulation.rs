@@ -1,6 +1,6 @@
-//! Simulates whole converge runs, with a thousand pairs of an auditor and a fixer. Each pair is of a kind
-//! that determines its behaviour. Each run must stay within every limit, and end with the exit code that the
-//! kind requires.
+//! Simulates whole converge runs, with a thousand pairs of an auditor and a fixer. The kind of a pair
+//! determines the behaviour of the auditor and the fixer. Each run must stay within every limit, and end with
+//! the exit code that the kind requires.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
 
@@ -19,20 +19,22 @@ use super::{audited_event, claim, sha};
 
 const PAIRS: u64 = 1_000;
 
-/// The kinds of pairs. For each, `ALL` lists the required exit code.
+/// The kinds of pairs. `ALL` lists the required exit code for each kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum AgentPair {
-    /// Each fix resolves the findings. It may add new ones, but fewer each time.
+    /// Each fix resolves the findings. A fix may add new findings, but each fix adds fewer than the previous
+    /// fix.
     Converging,
     /// Fixes change files and resolve nothing.
     Plateauing,
-    /// The fix of one finding causes the other one again.
+    /// There are two findings; the fix of each finding causes the other finding again.
     Oscillating,
-    /// Each audit has a new finding.
+    /// Each audit reports a new finding.
     Endless,
     /// The fixer deletes the test that shows the defect.
     TestDeleting,
-    /// The first fix deletes a test. This is reported to the fixer, whose next fix deletes none.
+    /// The first fix deletes a test. The run reports the deletion to the fixer, and the next fix deletes no
+    /// test.
     TestDeletingOnce,
     /// A check fails with every fix.
     BreakingChecks,
@@ -47,8 +49,8 @@ enum AgentPair {
     /// Text in the code instructs the fixer to write to a forbidden path. None of the fixer's changes is
     /// accepted.
     InjectedFixer,
-    /// Text in the code instructs the auditor to report no findings. The auditor obeys, and its report is
-    /// therefore invalid.
+    /// Text in the code instructs the auditor to report no findings. The auditor obeys, and the auditor's
+    /// report is therefore invalid.
     InjectedAuditor,
     /// A hook blocks every commit.
     Hooked,
@@ -92,7 +94,8 @@ impl SeededGenerator {
     }
 }
 
-/// The state of a repository: its defective lines, and a number for all other content of its files.
+/// The state of a repository: the defective lines, and a number that stands for all other content of the
+/// files.
 #[derive(Clone, Hash)]
 struct World {
     defects: BTreeSet<u32>,
@@ -144,7 +147,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
     while run.exit.is_none() {
         steps += 1;
         assert!(steps < 1_000, "{pair:?} {seed} does not end: {:?}", run.log);
-        // Restores the run from its stored state, as a new process does after the old one was killed.
+        // Restores the run from its stored state, as a new process does after the old process was killed.
         if dice.roll(3) == 0 {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }

@@ -1,8 +1,9 @@
 //! Simulates ten thousand histories of findings, pushes and reviewers with the real decision functions. The
-//! simulation gives each line an identity that the decision functions never see, so it knows whether a defect
-//! still exists.
+//! simulation assigns an identity to each line and therefore knows whether a defect still exists. The
+//! decision functions never see these identities.
 
-// long: the simulated world, its edits, its reviewers and the checks are read together.
+// long: the simulated repository, the edits, the reviewers and the checks are easiest to understand in one
+// file.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +26,13 @@ use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
 /// Number of simulated histories.
 const HISTORIES: u64 = 10_000;
-/// Minimum share of the real fixes that are accepted when an honest model reports them.
+/// Minimum share of the actual fixes that are accepted when an honest model reports them.
 const RECOGNISED: f64 = 0.95;
-/// Maximum share of a lying reviewer's verdicts that are accepted, because the quoted lines happen to support
-/// them. In the first measurement, 245 of 12,994 were accepted.
+/// Maximum share of a lying reviewer's false verdicts that are accepted, because the quoted lines happen to
+/// support the verdict. In the first measurement, 245 of 12,994 verdicts were accepted.
 const BELIEVED: f64 = 0.025;
-/// Maximum number of histories in which the revert of a fix is not noticed. In the first measurement, there
-/// were 12. In reality, a later review could report the defect as a new finding.
+/// Maximum number of undetected reverts of a fix. The first measurement had 12. Outside the simulation, a
+/// later review could report the defect as a new finding.
 const REVERTS_UNSEEN: u32 = 14;
 
 /// Defects of different categories, each with a title and a description.
@@ -58,9 +59,9 @@ const DEFECTS: [(DefectCategory, &str, &str); 5] = [
     ),
     (DefectCategory::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
 ];
-/// Lines that occur in every file more than once.
+/// Lines that occur more than once in every file.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
-/// Function that the lines of every defect call. A defect may also be fixed in this function.
+/// Function that every defect's lines call. A change of this function may also fix a defect.
 const CALLED: &str = "def charge(order, key, amount):";
 
 struct SeededGenerator(u64);
@@ -90,19 +91,19 @@ type Snapshot = Rc<BTreeMap<u32, Rc<str>>>;
 #[derive(Clone, Debug)]
 struct Defect {
     kind: usize,
-    /// Identities of the lines of the defect; empty once the defect is fixed by replacing them.
+    /// Identities of the defect's lines; empty after a fix has replaced the lines.
     tags: BTreeSet<u32>,
     is_fixed: bool,
-    /// Identities of the lines that replaced or fixed the defect, and of the lines around the defect at the
-    /// time of the fix.
+    /// Identities of the lines that fixed the defect. `around` contains the identities of the lines around
+    /// the defect at the time of the fix.
     instead: Vec<u32>,
     around: Vec<u32>,
     id: Option<FindingId>,
-    /// True if the defect was fixed by a change of other lines, and its own lines are unchanged.
+    /// True if a change of other lines fixed the defect, and the defect's lines are unchanged.
     is_beside: bool,
     /// True if a single edit has moved the defect to another file and fixed it.
     is_moved: bool,
-    /// The lines at the head at which a reviewer last saw the defect.
+    /// All lines of the last head at which a reviewer saw the defect.
     seen: Snapshot,
     /// True if the fix of the defect was reverted.
     is_reverted: bool,
@@ -224,7 +225,8 @@ impl World {
         });
     }
 
-    /// Returns the file that contains a defect, and the defect's first and last line in it, counted from 0.
+    /// Returns the file that contains a defect, and the numbers of the defect's first and last line, counted
+    /// from 0.
     fn find_defect(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
         self.files.iter().find_map(|(name, lines)| {
             let first = lines.iter().position(|line| tags.contains(&line.tag))?;
@@ -286,8 +288,8 @@ impl World {
                 "reformatted"
             }
             3 if !is_shared => {
-                // Moves the defect and some lines around it to another place in the same file or in another
-                // file.
+                // Moves the defect and some lines around it to another position in the same file or to
+                // another file.
                 let margin = self.dice.roll(5);
                 let lines = self.files.get_mut(&name).unwrap();
                 let from = first.saturating_sub(margin);
@@ -412,8 +414,8 @@ impl World {
         self.files.get_mut(name).unwrap().splice(at..at, new);
     }
 
-    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if there
-    /// was such a fix.
+    /// Reverts a fix that left the defect's lines unchanged, so the defect exists again. Returns false if
+    /// there is no such fix.
     fn revert(&mut self) -> bool {
         let fixed =
             |at: &usize| self.defects[*at].is_beside && self.find_defect(&self.defects[*at].tags).is_some();
@@ -466,7 +468,7 @@ impl World {
         }
     }
 
-    /// Makes an edit that concerns no defect.
+    /// Makes an edit that changes no defect.
     fn edit_elsewhere(&mut self) -> &'static str {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = names[self.dice.roll(names.len())].clone();
@@ -539,7 +541,7 @@ impl World {
         })
     }
 
-    /// Returns the lines that show a fix, as a reviewer quotes them after reading the files.
+    /// Returns the lines that show a fix: their file, line numbers and text, as a reviewer quotes them.
     fn fix_evidence_lines(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
         defect.instead.iter().chain(&defect.around).find_map(|tag| {
             let (name, lines, at) = self.files.iter().find_map(|(name, lines)| {
@@ -591,15 +593,16 @@ struct Figures {
     lies_beside: u32,
     reverts_unseen: u32,
     reopened: u32,
-    /// Number of findings that were reported as fixed, and the number of those without evidence of the fix.
+    /// Number of findings that were reported as fixed. `fixed_unshown` is the number of these findings
+    /// without evidence of the fix.
     fixed: u32,
     fixed_unshown: u32,
-    /// Number of checks that the finding of an existing defect is still open, and the number of those that
-    /// failed.
+    /// Number of checks that the finding of an existing defect is still open. `standing_green` is the number
+    /// of these checks that failed.
     standing: u32,
     standing_green: u32,
-    /// Number of ids that were searched for among the known findings after the first review, and the number
-    /// of those that were not found.
+    /// Number of findings, after the first review, whose ids were searched for among the known findings.
+    /// `second_comments` is the number of these ids that were not found.
     looked_up: u32,
     second_comments: u32,
 }
@@ -732,8 +735,7 @@ fn review(
     let reviewers = match model {
         Model::Absent => vec![],
         Model::Honest if world.dice.roll_percent(20) => {
-            // A second reviewer that gives no verdicts must not change the effect of the first one's
-            // verdicts.
+            // A second reviewer without verdicts must not change the effect of the first reviewer's verdicts.
             let silent = ReviewerReport { viewed_paths: changed.iter().cloned().collect(), verdicts: vec![] };
             vec![silent, ReviewerReport { viewed_paths: seen, verdicts: verdicts.clone() }]
         }
@@ -768,8 +770,7 @@ fn review(
     };
     let sighted = |finding: &Finding| match model {
         Model::Repeats => {
-            // The reviewer reports a known defect as a new finding. It can only be a finding for which no
-            // verdict was requested.
+            // The reviewer reports a known defect again, as a new finding.
             let mut defects = world.defects.iter().filter(|_| owed.iter().any(|owed| owed.id == finding.id));
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
@@ -790,7 +791,7 @@ fn review(
             defect.seen = snapshot;
         }
     }
-    // Each finding has exactly one comment, because its id is unique and never changes.
+    // Ids are unique and never change, so each finding has exactly one comment.
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
     if round > 0 {
@@ -818,7 +819,7 @@ fn review(
             FindingStatus::Fixed(_) => {
                 let verdict = verdicts.iter().find(|verdict| verdict.finding == finding.id);
                 let Some(verdict) = verdict else { panic!("nobody says so: {}", context(&finding.id)) };
-                // The verdict of a reviewer that has read no file can only be right if the finding's file was
+                // If a reviewer has read no file, its verdict is accepted only if the finding's file was
                 // deleted.
                 let is_gone = !files.contains_key(&finding.raw.location.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
@@ -842,13 +843,13 @@ fn review(
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
         }
-        // The defect's return cannot be noticed, because its lines had changed and the new lines were
+        // The return of the defect cannot be detected: the defect's lines had changed, and the new lines were
         // accepted as evidence of the fix.
         let in_place = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_none());
         if defect.is_reverted && !defect.is_fixed && !finding.is_open() && in_place && !defect.is_lied_away {
             (defect.is_lied_away, figures.reverts_unseen) = (true, figures.reverts_unseen + 1);
         }
-        // A defect only counts as fixed if the texts contain evidence of the fix.
+        // The finding of an existing defect must be open, unless a lying reviewer's verdict was accepted.
         if !defect.is_fixed && !defect.is_lied_away {
             figures.standing += 1;
             figures.standing_green += u32::from(!finding.is_open());
@@ -879,8 +880,8 @@ fn review(
     *known = all;
 }
 
-/// Returns true if the texts of the files contain evidence of a fix. This check is independent of the real
-/// one. The text that a verdict quotes must be at the lines that the verdict names. In addition, the
+/// Returns true if the texts of the files contain evidence of a fix. This check is independent of the tested
+/// code. The text that a verdict quotes must be at the lines that the verdict names. In addition, the
 /// finding's recorded lines must occur less often in the file than before, or the quoted text must be newer
 /// than the reviewer's last view of the defect.
 fn is_fix_visible(
@@ -959,7 +960,7 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
-    // Checks that the simulation has covered enough cases.
+    // Checks that the simulation contained enough cases.
     assert!(fixed > 5000 && standing > 10_000 && looked_up > 20_000, "{fixed} {standing} {looked_up}");
     assert_eq!((fixed_unshown, standing_green, second_comments), (0, 0, 0));
     let believed = f64::from(lies_with_evidence) / f64::from(lies);

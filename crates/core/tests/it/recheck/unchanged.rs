@@ -1,5 +1,5 @@
-//! Tests of changes without effect: comments and formatting. After such a change, a model's verdict that a
-//! finding is fixed is never accepted, whichever lines the model quotes.
+//! Tests of changes without effect: comments and formatting. After such a change, a model's verdict `fixed`
+//! is never accepted, whichever lines the model quotes.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use truing_core::recheck::{
 const ABOVE: &str = "first = 1\nsecond(first)\n";
 const BELOW: &str = "third = second(3)\nlast(third)\n";
 
-/// Each case: the name of a file, the finding's lines before the change, and the lines after it.
+/// Each case contains a file name, the finding's lines before the change, and the lines after the change.
 const CASES: [(&str, &str, &str); 29] = [
     ("p.py", "y = a[0]", "y = a[0]  # checked"),
     ("p.py", "if a:\n    return x", "if a:\n    # checked\n    return x"),
@@ -57,7 +57,7 @@ const CASES: [(&str, &str, &str); 29] = [
     ("p.c", "y = a[0];", "y = a[0]; /* checked */"),
 ];
 
-/// Small changes that do fix the finding, in the form of `CASES`.
+/// Small changes that fix the finding; the tuples have the same form as in `CASES`.
 const FIXES: [(&str, &str, &str); 10] = [
     ("p.py", "y = a + b * c", "y = (a + b) * c"),
     ("p.py", "if not a or b:", "if not (a or b):"),
@@ -105,7 +105,7 @@ fn recheck_file(
     recheck(known, found, reviewers, &head, place_finding)
 }
 
-/// Returns a finding on these lines, as the first review records it.
+/// Returns a finding on these lines, as recorded by the first review.
 fn known_finding(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
     let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
@@ -138,7 +138,7 @@ fn known_finding(path: &str, own: &str) -> Finding {
     }
 }
 
-/// Returns all quotations of the new text with which a verdict that the finding is fixed is accepted.
+/// Returns all lines of the new text whose quotation makes the verdict `fixed` acceptable.
 fn accepted_quotes(path: &str, was: &str, own: &str) -> Vec<String> {
     let known = [known_finding(path, was)];
     let text = file(own);
@@ -172,7 +172,7 @@ fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
     }
 }
 
-/// Lines that existed before the change are no evidence of a fix, wherever they are now.
+/// Lines that existed before the change are not evidence of a fix, even if they have moved.
 #[test]
 fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     let was = "for i in range(len(items) - 1):\n    total += items[i]";
@@ -187,7 +187,7 @@ fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     assert!(by.contains(&"second(first)".to_owned()) && !by.contains(&"first = 1".to_owned()), "{by:?}");
 }
 
-/// The lines that fix one finding are no evidence that another finding near it is fixed.
+/// The lines that fix one finding are not evidence that another finding near it is fixed.
 #[test]
 fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
     let (one, other) = ("for i in range(len(items) - 1):", "    return total / count");

@@ -1,13 +1,13 @@
-//! A model of two workers, one forge and two pushes. `stateright` checks all its states, with the real
-//! [`Slot::step`]. Within these bounds, the model covers every order of pushes, repeated and lost deliveries,
-//! leases, missed heartbeats, crashes and finished steps.
+//! A model of two workers, one forge and two pushes. `stateright` checks all states of the model, with the
+//! real [`Slot::step`]. Within these bounds, the model covers every order of pushes, repeated and lost
+//! deliveries, leases, missed heartbeats, crashes and finished steps.
 
 use async_trait::async_trait;
 use stateright::{Checker, Model, Property};
 use truing_core::id::{FencingToken, PrId, SlotVersion, TimeSpan, UnixMillis};
 use truing_core::slot::{self, LoopKind, Slot, SlotCommand, SlotLimits, StepOutcome, WaitReason};
 
-/// Maximum numbers of the events in the model.
+/// Maximum numbers of pushes and other events in the model.
 const PUSHES: u8 = 2;
 const DEATHS: u8 = 1;
 const FAILURES: u8 = 1;
@@ -52,8 +52,8 @@ enum Act {
     Lose,
     /// The sweep marks a slot whose head is not reviewed.
     Sweep,
-    /// Advances the time to the slot's next due time. A waiting slot is then leased to this worker; a leased
-    /// slot misses a heartbeat.
+    /// Advances the time to the slot's next due time. This worker then leases a waiting slot; the holder of a
+    /// leased slot misses a heartbeat.
     Wake(usize),
     Work(usize),
     Fail(usize),
@@ -79,7 +79,7 @@ impl Machine {
         self.commit(state, SlotCommand::Event(LoopKind::Review));
     }
 
-    /// Makes one step of a worker: it reads the head, computes, publishes, or finishes.
+    /// Makes one step of a worker: the worker reads the head, computes, publishes, or finishes.
     fn step_worker(&self, state: &mut State, index: usize) {
         let Some(worker) = state.workers[index] else { return };
         state.workers[index] = None;
@@ -253,8 +253,8 @@ impl Model for Machine {
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
                     let resting = state.slot.state == slot::SlotState::Idle && state.in_flight == 0;
-                    // If an event was lost, only the sweep can find the head. Otherwise, the head of an idle
-                    // slot must be reviewed.
+                    // The head of an idle slot must be reviewed, unless an event was lost; then only the
+                    // sweep can find the head.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },
             ),

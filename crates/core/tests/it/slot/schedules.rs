@@ -1,9 +1,11 @@
-//! Property tests of the slot machine's guarantees under arbitrary schedules. A schedule has pushes,
-//! deliveries (late, repeated, reordered, lost), requests, crashes, failures and clock jumps.
+//! Property tests of the guarantees of the slot's state machine under arbitrary schedules. A schedule
+//! contains pushes, deliveries (late, repeated, reordered, lost), requests, crashes, failures and clock
+//! jumps.
 //!
-//! The tests simulate a forge whose head moves, workers that act like the review loop, and the records of the
-//! reviewed heads. The tests recognize storms independently of the slot. `SlotUnderTest` stores the slot: in
-//! memory in these tests, and in a real store where the tests of the stores include this file.
+//! The tests simulate a forge whose pull request gets new heads, workers that act like the review loop, and
+//! the records of the reviewed heads. The tests recognize storms independently of the slot. `SlotUnderTest`
+//! stores the slot: in memory in these tests. The tests of the stores include this file with a
+//! `SlotUnderTest` that uses a real store.
 
 use proptest::prelude::*;
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
@@ -25,16 +27,16 @@ enum Act {
     Pass(i64),
     /// The scheduler ends leases that have expired, and leases a due slot to worker `0` or `1`.
     Look(usize),
-    /// A worker makes one step: it reads the head, computes, publishes, or finishes.
+    /// A worker makes one step: the worker reads the head, computes, publishes, or finishes.
     Work(usize),
-    /// The time advances until the slot is due. Then the scheduler leases it to a worker, which makes this
-    /// many steps.
+    /// The time advances until the slot is due. Then the scheduler leases the slot to a worker, and the
+    /// worker makes this many steps.
     Run(usize, usize),
     /// A worker's step fails.
     Fail(usize),
     /// A worker exits without a report.
     Die(usize),
-    /// A worker hands its lease back.
+    /// A worker returns its lease before it expires.
     HandBack(usize),
     /// A worker sends a heartbeat.
     Beat(usize),
@@ -51,7 +53,7 @@ enum Act {
 enum WorkerProgress {
     /// The worker has a lease, and has not read the head yet.
     Leased,
-    /// The worker has seen this head.
+    /// The worker has read this head.
     Looked(u32),
     /// The worker has computed the review of this head and recorded it.
     Computed(u32),
@@ -65,16 +67,16 @@ struct World {
     head: u32,
     in_flight: Vec<UnixMillis>,
     workers: [Option<(FencingToken, WorkerProgress)>; 2],
-    /// The records: the head whose review was computed, the head whose review was published, and the greatest
-    /// fencing token.
+    /// The records: the head whose review was computed. The fields below are the head whose review was
+    /// published, and the greatest fencing token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
     last_token: FencingToken,
-    /// Storms, counted independently of the slot: time of the first event, time of the last event, and number
-    /// of reviews computed.
+    /// Storms, recorded independently of the slot: the time of the first event, the time of the last event,
+    /// and the number of computed reviews.
     storms: Vec<(UnixMillis, UnixMillis, u32)>,
     beaten: [UnixMillis; 2],
-    /// True if the last command of users was a pause.
+    /// True if a pause was the last pause or resume command.
     paused: bool,
 }
 
@@ -120,8 +122,8 @@ impl World {
         }
     }
 
-    /// Counts a computed review for the last storm. If that storm has ended and already has two reviews, the
-    /// review begins a new storm; an event was then lost.
+    /// Counts a computed review for the last storm. If this storm has ended and already has two reviews, an
+    /// event was lost; the review then counts for a new storm.
     fn note_computed(&mut self) {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
@@ -319,7 +321,7 @@ impl World {
     }
 
     /// Continues the simulation without pushes, failures or lost events, until the slot has no more work. If
-    /// an event was lost, the sweep adds it.
+    /// an event was lost, the sweep adds the event.
     fn settle(&mut self) {
         self.pass_time(10_000_000);
         self.act(&Act::Resume);
@@ -367,8 +369,8 @@ fn act_strategy() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Returns the number of schedules to try: `PROPTEST_CASES` if it is set, and otherwise a number that takes a
-/// few seconds.
+/// Returns the number of schedules to try: `PROPTEST_CASES` if it is set, otherwise a number that takes a few
+/// seconds.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES")
         .ok()
@@ -379,8 +381,8 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
-    /// Checks that there are never two valid leases and at most two computed reviews in a storm. In the end,
-    /// the head must be reviewed or the slot must be visibly parked.
+    /// Checks that there are never two valid leases and at most two computed reviews in a storm. At the end,
+    /// the head must be reviewed, or the slot must be parked.
     #[test]
     fn any_schedule_keeps_the_promises(acts in prop::collection::vec(act_strategy(), 0..120)) {
         let mut world = World::new();

@@ -1,6 +1,6 @@
-//! The behaviour of Bitbucket Cloud: `routes` has every call, `admission` checks permissions, `errors` has
-//! the error responses. `estate`, `pulls`, `comments` and `commits` answer calls, `page` pages lists filtered
-//! by `query`, `json` has Cloud's objects, `events` its webhooks.
+//! The behaviour of Bitbucket Cloud. `routes` lists all routes, `admission` checks permissions, and `errors`
+//! creates error responses. `estate`, `pulls`, `comments` and `commits` answer requests. `page` divides lists
+//! into pages, `query` filters lists, `json` creates Cloud's objects, and `events` creates webhooks.
 
 mod admission;
 mod comments;

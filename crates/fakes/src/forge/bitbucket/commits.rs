@@ -1,4 +1,4 @@
-//! Build statuses, reports and annotations of commits.
+//! Stores build statuses, reports and annotations of commits.
 
 use serde_json::Value;
 
@@ -16,7 +16,8 @@ pub(super) fn state_of(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns Bitbucket's name of a state. `stopped` is the forge's name for a build that a person stopped.
+/// Returns Bitbucket's name of a state. `stopped_name` is the forge's name for the state of a build that a
+/// person stopped.
 pub(super) fn word_of(state: &str, stopped_name: &'static str) -> &'static str {
     match state {
         "success" => "SUCCESSFUL",
@@ -57,7 +58,7 @@ pub(super) fn report_mut<'a>(
     repo.reports.iter_mut().find(|report| report.sha == sha && report.key == key)
 }
 
-/// Creates a report, or replaces the fields of an existing one, whose annotations stay.
+/// Creates a report, or replaces the fields of an existing report and keeps the report's annotations.
 pub(super) fn put_report(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,6 +1,7 @@
-//! The behaviour of Bitbucket Data Center: `routes` has every call, `admission` checks permissions, `errors`
-//! has the error responses. `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities`, `diff`
-//! and `commits` answer calls, `page` pages lists, `json` has its objects, `events` its webhooks.
+//! The behaviour of Bitbucket Data Center. `routes` lists all routes, `admission` checks permissions, and
+//! `errors` creates error responses. `estate`, `pulls`, `comments`, `activities`, `diff` and `commits` answer
+//! requests; `anchor` finds the lines of comments. `page` divides lists into pages, `json` creates Data
+//! Center's objects, and `events` creates webhooks.
 
 mod activities;
 mod admission;
@@ -19,13 +20,13 @@ mod routes;
 pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;
 
-/// First version that has drafts.
+/// First version that supports draft pull requests.
 const DRAFTS: (u32, u32) = (8, 18);
 /// First version that accepts comments on several lines.
 const SEVERAL_LINES: (u32, u32) = (9, 3);
 
-/// Returns true if a version such as `8.9.0` is at least `since`. An invalid version counts as older than
-/// every version.
+/// Returns true if a version such as `8.9.0` is at least `min_version`. An invalid version counts as older
+/// than every version.
 fn is_since(version: &str, min_version: (u32, u32)) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= min_version

@@ -1,5 +1,5 @@
-//! Changes of a pull request's description, title, branch, reviewers or draft state, and the permission to
-//! make them.
+//! Changes a pull request's description, title, base branch, reviewers or draft state, and checks the
+//! permission for these changes.
 
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::operations::reviewers::run_bots;
@@ -7,13 +7,13 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// A requested change. A field that is `None` is not changed.
+/// A requested change of a pull request. A property whose field is `None` is not changed.
 #[derive(Default)]
 pub(super) struct PullEdit {
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
     pub(super) draft: Option<bool>,
-    /// Complete list of the new reviewers.
+    /// Complete new list of reviewers.
     pub(super) reviewers: Option<Vec<String>>,
     /// New base branch of the pull request.
     pub(super) base: Option<String>,
@@ -24,13 +24,13 @@ pub(super) struct PullEdit {
 pub(super) enum EditRefusal {
     /// The caller may not change the pull request of another account.
     NotYours,
-    /// The author cannot be a reviewer.
+    /// The requested reviewer is the author of the pull request.
     Author(String),
-    /// The account may not see the repository.
+    /// The requested reviewer may not see the repository.
     NoMember(String),
     /// The base branch does not exist.
     NoBranch,
-    /// The script of a bot is invalid.
+    /// The script of a simulated bot is invalid.
     Script(String),
 }
 
@@ -62,7 +62,7 @@ pub(super) fn check_edit_permission(
     Ok(())
 }
 
-/// Checks that these accounts can review what the author opened.
+/// Checks that these accounts can review a pull request of this author.
 pub(super) fn check_reviewers(
     repo: &StoredRepository,
     author: &str,
@@ -80,8 +80,8 @@ pub(super) fn check_reviewers(
     Ok(())
 }
 
-/// Makes the change, and records an event for each property with a new value. Bots whose review is requested
-/// run the next step of their script.
+/// Makes the change, and records an event for each property with a new value. If a bot's review is requested,
+/// the bot runs the next step of its script.
 pub(super) fn apply_edit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

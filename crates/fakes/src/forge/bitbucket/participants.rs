@@ -1,4 +1,4 @@
-//! The participants of a pull request, and the verdict of each.
+//! Lists the participants of a pull request and changes their verdicts.
 
 use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull, StoredReview};
@@ -18,7 +18,8 @@ pub(super) struct PullParticipant {
     pub(super) last_comment_at: Option<i64>,
 }
 
-/// Returns reviewers first, then other accounts that gave a verdict or commented. The author is left out.
+/// Returns the reviewers, followed by the other accounts that gave a verdict or commented. The author is left
+/// out.
 pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.merge_conditions.reviewers.iter().map(String::as_str).collect();
     let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
@@ -74,8 +75,7 @@ pub(super) fn request_changes(
     world.record_change(repo, number, actor, PullChange::WantsChanges)
 }
 
-/// Withdraws the account's own verdict. An account that has become a reviewer at a Data Center remains a
-/// reviewer.
+/// Withdraws the account's own verdict. At a Data Center, the account remains a reviewer.
 pub(super) fn withdraw_verdict(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,5 +1,5 @@
-//! Scopes and permissions that each call needs, by kind of token. The documentation and the clients are
-//! checked against the same tables.
+//! Scopes and permissions that each call requires, by kind of token. Tests check the documentation and the
+//! clients against the same tables.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
 static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
-/// Permissions of HTTP access tokens. Each permission includes the ones before it.
+/// Permissions of HTTP access tokens. Each permission includes all permissions before it in this list.
 const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
 fn parse_rows(text: &str) -> Vec<BitbucketCallRow> {
@@ -25,7 +25,7 @@ struct BitbucketPermissions {
     calls: Vec<BitbucketCallRow>,
 }
 
-/// A call, and the scopes or permission that each kind of token needs for the call.
+/// A call, and the scopes or the permission that the call requires of each kind of token.
 #[derive(Deserialize)]
 struct BitbucketCallRow {
     call: String,
@@ -64,7 +64,7 @@ fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'stat
     }
 }
 
-/// Returns true if a token has this scope or permission, or has another that includes it.
+/// Returns true if a token has this scope or permission, or another scope or permission that includes it.
 fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, permission: &str) -> bool {
     match kind {
         // No scope of an API token includes another: "This scope does not imply the read:repository:bitbucket
@@ -80,8 +80,8 @@ fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, permi
     }
 }
 
-/// Returns true if a token of this kind with these permissions may make this call. This function allows a
-/// call that is missing from the table; another check reports the call.
+/// Returns true if a token of this kind with these permissions may make this call. A call that is missing
+/// from the table is permitted, because another check reports such a call.
 pub(crate) fn permits_call(
     kind: TokenKind,
     permissions: &BTreeMap<String, String>,
@@ -95,7 +95,8 @@ pub(crate) fn permits_call(
 }
 
 impl FakeTokenScope {
-    /// Returns the required scopes and the token's scopes, if the token lacks a scope for a call.
+    /// Returns the scopes that a call requires and the scopes that the token has, if the token lacks a
+    /// required scope.
     pub(crate) fn missing_scopes(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
             Self::Installation { kind, permissions, .. } if !permits_call(*kind, permissions, verb, path) => {

@@ -1,4 +1,5 @@
-//! Comments of a pull request: in its conversation, on files and on lines. All have ids from one sequence.
+//! Finds and adds comments of a pull request: in the conversation, on files and on lines. The ids of all
+//! comments are from one sequence.
 
 use crate::forge::operations::comments::{CommentCommits, add_reply};
 use crate::forge::operations::reviewers::trigger_bots;
@@ -6,7 +7,7 @@ use crate::forge::state::notes::{StoredComment, visible_ids};
 use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// A comment in the conversation, on a file or on lines.
+/// A reference to a comment in the conversation, on a file or on lines.
 #[derive(Clone, Copy)]
 pub(super) struct CommentRef<'a> {
     pub(super) note: &'a StoredComment,
@@ -23,23 +24,23 @@ pub(super) fn all_comments(pull: &StoredPull) -> Vec<CommentRef<'_>> {
     all
 }
 
-/// Returns a comment, deleted or not.
+/// Returns the comment with this id, even if it was deleted.
 pub(super) fn find_any_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     all_comments(pull).into_iter().find(|comment| comment.note.id == id)
 }
 
-/// Returns a comment that was not deleted.
+/// Returns the comment with this id, unless it was deleted.
 pub(super) fn find_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     find_any_comment(pull, id).filter(|comment| !comment.note.deleted)
 }
 
-/// Returns a comment that was not deleted, mutably.
+/// Returns the comment with this id for changes, unless it was deleted.
 pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     pull.summary.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
 }
 
-/// Returns the comment that a comment answers.
+/// Returns the id of the comment to which a comment replies.
 pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
     comment.note.parent.or_else(|| comment.inline?.in_reply_to)
 }
@@ -47,7 +48,7 @@ pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
 /// Returns the first comment of a comment's thread.
 pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
-    // A parent must have a smaller id than its reply, so the loop ends.
+    // The loop follows only parents with a smaller id than the reply, so the loop ends.
     while let Some(before) = find_any_comment(pull, at).and_then(parent_comment).filter(|before| *before < at)
     {
         at = before;
@@ -55,13 +56,13 @@ pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     at
 }
 
-/// Returns true if a comment was answered. Deleted answers do not count.
+/// Returns true if a comment has a reply. Deleted replies do not count.
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent_comment(comment) == Some(id))
 }
 
-/// Returns the ids of the comments that a list shows, oldest first. A test can hide a comment from a number
-/// of lists; each call of this function counts as one list.
+/// Returns the ids of the comments that a list shows, oldest first. A test can make a comment invisible in a
+/// number of lists; each call of this function counts as one list.
 pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible_ids(pull.summary.iter_mut().chain(inline));
@@ -69,9 +70,9 @@ pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     ids
 }
 
-/// Adds a comment on the pull request, or an answer to a comment in the conversation or on code. Returns the
-/// id of the new comment. Returns an error if a bot's script is invalid, and `None` if the comment to answer
-/// does not exist.
+/// Adds a comment on the pull request, or a reply to a comment in the conversation or on code. Returns the id
+/// of the new comment. Returns an error if a bot's script is invalid. Returns `None` if the comment to which
+/// to reply does not exist.
 pub(super) fn add_comment(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -111,8 +112,8 @@ fn answer_on_code(
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.inline.iter_mut().find(|comment| comment.note.id == first_comment)?;
-    // `add_reply` answers only comments that are not deleted, so the first comment is temporarily marked as
-    // not deleted.
+    // `add_reply` accepts only replies to comments that are not deleted, so the first comment is temporarily
+    // marked as not deleted.
     let was_deleted = std::mem::replace(&mut began.note.deleted, false);
     let id = add_reply(world, repo, number, author, first_comment, text);
     let pull = repo.pulls.get_mut(&number)?;
@@ -125,7 +126,7 @@ fn answer_on_code(
     id
 }
 
-/// Returns the commits that a new comment on the head refers to.
+/// Returns the commits to which a new comment on the head refers.
 pub(super) fn commits_at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
     CommentCommits::from_pull(repo, number, None)
 }

@@ -1,4 +1,4 @@
-//! Finds the repository and pull request that a call names, if its token may see and change them.
+//! Finds the repository and the pull request in a call's path, if the call's token may see and change them.
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns true if the caller may push and change what others wrote.
+    /// Returns true if the caller may push, and change comments and pull requests of other users.
     pub(crate) fn may_push(&self, call: &ApiCall) -> bool {
         match &call.pass {
             FakeTokenScope::Account | FakeTokenScope::Access => {

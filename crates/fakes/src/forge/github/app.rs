@@ -1,5 +1,6 @@
-//! GitHub Apps: their JSON Web Tokens (logins), their installations, and the tokens of installations. An
-//! installation's token is limited to some repositories and permissions, and expires after one hour.
+//! GitHub Apps: JSON Web Tokens, with which an App logs in, installations of Apps, and the tokens of
+//! installations. An installation's token is limited to some repositories and permissions, and expires after
+//! one hour.
 
 use std::collections::BTreeSet;
 
@@ -93,8 +94,8 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     Ok(ApiReply::json(200, world.installation_json(*id, one)))
 }
 
-/// Handles `POST /app/installations/{id}/access_tokens`. The token is for the whole installation, or for the
-/// repositories and permissions that the body names.
+/// Handles `POST /app/installations/{id}/access_tokens`. The token is valid for the whole installation, or
+/// only for the repositories and permissions in the request's body.
 pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (calling_app(call)?, call.require_number("id")?);
     let world = &state.world;

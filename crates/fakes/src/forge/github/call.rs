@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 pub(crate) use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::ForgeInstance;
 
-/// URL of the documentation that errors refer to.
+/// URL of the documentation to which errors refer.
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 
 /// Default and maximum number of items on a page.
@@ -39,7 +39,7 @@ impl ApiReply {
     }
 }
 
-/// The part of a list that is requested.
+/// The requested page of a list.
 pub(crate) struct PageRequest {
     number: usize,
     size: usize,
@@ -58,8 +58,8 @@ impl PageRequest {
         items.get(from..from.saturating_add(self.size).min(items.len())).unwrap_or_default()
     }
 
-    /// Returns the list with its `Link` header. The URLs of the other pages differ from the URL of the call
-    /// only in the page number.
+    /// Returns a page with its `Link` header, which contains the URLs of other pages. These URLs differ from
+    /// the call's URL only in the page number.
     pub(crate) fn reply(
         &self,
         world: &ForgeInstance,

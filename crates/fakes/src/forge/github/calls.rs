@@ -1,5 +1,5 @@
-//! The REST calls. Each handler checks in GitHub's order whether the object exists, whether the call is
-//! allowed, and whether the call is valid. It then performs the call.
+//! Handles REST calls. Each handler checks in GitHub's order whether the object exists, whether the call is
+//! allowed, and whether the call is valid. The handler then performs the call.
 
 use serde_json::Value;
 
@@ -18,7 +18,8 @@ pub const MAX_COMMENT: usize = 65_536;
 pub const MAX_DESCRIPTION: usize = 140;
 /// Maximum number of statuses of one context on one commit.
 const MAX_STATUSES: usize = 1_000;
-/// Fields that a comment inside a review may have. A review cannot contain a comment on a whole file.
+/// Fields that a comment in the body of a new review may have. A new review cannot contain a comment on a
+/// whole file.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
 pub(crate) const BODY_TOO_LONG_MESSAGE: &str = "Body is too long (maximum is 65536 characters)";
 
@@ -54,7 +55,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     numbers.sort_by_key(|number| {
         (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
     });
-    // The newest pull requests are first, unless the call names a direction other than `desc`.
+    // The newest pull requests are first, unless the call's `direction` is not `desc`.
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
@@ -233,7 +234,8 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     created_inline(world, repo, number, comment)
 }
 
-/// Handles `POST …/pulls/{number}/comments/{id}/replies`. The id must be that of a thread's first comment.
+/// Handles `POST …/pulls/{number}/comments/{id}/replies`. The id in the path must be the id of a thread's
+/// first comment.
 pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let first = call.require_number("id")?;
     reply_to(state, call, first)
@@ -257,14 +259,14 @@ fn created_inline(world: &ForgeInstance, repo: &mut StoredRepository, number: u6
     Ok(ApiReply::json(201, world.inline_json(repo, pull, comment, now)))
 }
 
-/// Returns the commit that a comment names; `None` means the head. For a value that is not text, the result
-/// is empty, so no commit is found.
+/// Returns the commit in a comment's fields; `None` means the head. If the value is not a text, returns an
+/// empty text, which matches no commit.
 fn commit_of(comment: &Value) -> Option<&str> {
     let commit = &comment["commit_id"];
     (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
 }
 
-/// Returns the file and lines that a comment's fields name.
+/// Returns the file and the lines in a comment's fields.
 fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
     let number = |field| {
@@ -334,7 +336,7 @@ pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(reply)
 }
 
-/// Handles `DELETE …/pulls/comments/{id}`. The answers to the comment are kept.
+/// Handles `DELETE …/pulls/comments/{id}`. The replies to the comment are kept.
 pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_inline_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
@@ -343,8 +345,8 @@ pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::no_content())
 }
 
-/// Returns the pull request and id of the comment on code that the path names. Only the author may change the
-/// comment.
+/// Returns the id of the comment on code in the path, and the comment's pull request. Returns an error if the
+/// caller is not the author of the comment.
 fn find_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;

@@ -1,5 +1,5 @@
-//! Check runs. Only GitHub Apps create and change them. A call can add up to 50 annotations; annotations
-//! cannot be removed.
+//! Handles calls about check runs. Only GitHub Apps can create and change check runs. A call can add up to 50
+//! annotations; annotations cannot be removed.
 
 use serde_json::{Value, json};
 
@@ -92,7 +92,8 @@ fn invalid_check_run(message: &str) -> ApiReply {
 }
 
 impl FakeCheckRun {
-    /// Sets the fields that the body contains, and adds its annotations. An invalid body changes nothing.
+    /// Sets the fields that the body contains, and adds the body's annotations. An invalid body changes
+    /// nothing.
     fn apply_body(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);

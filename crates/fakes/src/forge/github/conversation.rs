@@ -1,4 +1,4 @@
-//! Comments in the conversation of pull requests and issues, through the REST API.
+//! Handles REST calls about comments in the conversation of pull requests and issues.
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::calls::{BODY_TOO_LONG_MESSAGE, check_body};
@@ -82,8 +82,8 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::no_content())
 }
 
-/// Returns the number of the conversation, and the id of the comment that the path names. Only the author may
-/// change the comment.
+/// Returns the id of the comment in the path, and the number of the comment's pull request or issue. Returns
+/// an error if the caller is not the author of the comment.
 fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;

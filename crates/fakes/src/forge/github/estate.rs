@@ -1,4 +1,4 @@
-//! Calls about whole repositories: lists of them, all their comments, and permissions.
+//! Handles calls about repositories: lists of repositories, all comments of a repository, and permissions.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
     Ok(reply)
 }
 
-/// Returns one page of the repositories that are listed for the token, most recently pushed first.
+/// Returns one page of the repositories that the token may list, most recently pushed first.
 fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.includes(repo)).collect();
@@ -103,7 +103,7 @@ impl CommentListQuery {
         Ok(Self {
             since,
             by_update: asked("sort") == Some("updated"),
-            // The direction is ignored if the call contains no `sort`.
+            // GitHub ignores the direction if the call contains no `sort`.
             newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
         })
     }

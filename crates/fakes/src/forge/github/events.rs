@@ -1,4 +1,4 @@
-//! Webhook deliveries in GitHub's format.
+//! Creates webhook deliveries in GitHub's format.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub(crate) fn build_delivery(
         FakeForgeEvent::Inline { number, id, is_edit } => {
             inline_delivery(world, repo, *number, *id, comment_action(*is_edit), serial)
         }
-        // There is no delivery, because Truing does not subscribe to events of threads.
+        // The fake creates no delivery, because Truing does not subscribe to events of threads.
         FakeForgeEvent::Thread { .. } => Ok(None),
         FakeForgeEvent::Check { run, button: again, actor: by } => {
             let (name, of) = match again {

@@ -1,5 +1,5 @@
-//! The operations that only GraphQL has: review threads and their resolution, the state of a merge, and the
-//! draft state of a pull request. A query is not parsed. It is searched for the name of the operation and for
+//! Handles the operations that only GraphQL offers: reading and resolving review threads, the merge state and
+//! the draft state of a pull request. A query is not parsed, but searched for the operation's name and for
 //! arguments, which are literals or variables.
 
 mod select;
@@ -19,7 +19,7 @@ const MAX_NODES: usize = 100;
 const FORBIDDEN: &[&str] =
     &["mergePullRequest", "addPullRequestReview", "submitPullRequestReview", "closePullRequest", "deleteRef"];
 
-/// Operations that make a pull request a draft or ready.
+/// Operations that make a pull request a draft, or ready for review.
 const DRAFTS: &[(&str, bool)] =
     &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
 
@@ -33,7 +33,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("mutation", "markPullRequestReadyForReview"),
 ];
 
-/// Handles `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
+/// Handles `POST /graphql`. As at GitHub, responses with errors have the status 200 and contain the errors in
+/// the body.
 pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| texts_after_name(query, name).next().is_some();
@@ -153,7 +154,7 @@ fn review_threads(
                 comments,
                 viewer,
             );
-            // github.com returns false if the token may not call the mutation.
+            // github.com returns false if the token may not use the mutation.
             // https://github.com/derailed-dash/gemini-review-action/pull/47
             for field in ["viewerCanResolve", "viewerCanUnresolve"] {
                 shown[field] = (shown[field] == true && may_change).into();
@@ -229,7 +230,7 @@ fn thread_json(
     })
 }
 
-/// Resolves the thread that the query or its variables name.
+/// Resolves or reopens the thread whose id is in the query or in the query's variables.
 fn set_resolved(
     state: &mut FakeForgeState,
     call: &ApiCall,
@@ -259,7 +260,8 @@ fn set_resolved(
     error_json("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'."))
 }
 
-/// Makes the pull request that the query or its variables name a draft, or ready.
+/// Makes a pull request a draft, or ready for review. The pull request's id is in the query or in the query's
+/// variables.
 fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,
@@ -283,7 +285,7 @@ fn error_json(kind: &str, message: &str) -> Value {
     json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
 }
 
-/// Returns a login as GraphQL shows it: an app's login has no `[bot]`.
+/// Returns a login as GraphQL shows it: without the suffix `[bot]` of an app's login.
 fn bare_login(login: &str) -> &str {
     login.strip_suffix("[bot]").unwrap_or(login)
 }
@@ -293,8 +295,8 @@ fn after_field<'a>(query: &'a str, name: &str) -> &'a str {
     texts_after_name(query, name).next().unwrap_or_default()
 }
 
-/// Returns the rest of the query after each occurrence of `name` as a whole word. Variables of this name are
-/// skipped.
+/// For each occurrence of `name` as a whole word, returns the rest of the query after this occurrence.
+/// Variables of this name are skipped.
 fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     query.match_indices(name).filter_map(move |(at, found)| {
@@ -304,7 +306,8 @@ fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a 
     })
 }
 
-/// Returns the value of the first argument of this name: a literal, or the value of its variable.
+/// Returns the value of the first argument with this name. If the argument is a variable, returns the
+/// variable's value.
 fn argument_value(query: &str, variables: &Value, name: &str) -> Option<Value> {
     texts_after_name(query, name).find_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?.trim_start();

@@ -1,4 +1,4 @@
-//! Issues and labels, through the REST API.
+//! Handles REST calls about issues and labels.
 
 use serde_json::{Value, json};
 
@@ -49,8 +49,8 @@ fn label_names(value: &Value) -> Vec<String> {
     all.filter_map(|name| name.as_str().or_else(|| name["name"].as_str())).map(str::to_owned).collect()
 }
 
-/// Handles `GET …/issues`: lists issues and pull requests, newest first. They are filtered by `state`,
-/// `creator` and `labels`; each must have all of these labels.
+/// Handles `GET …/issues`: lists issues and pull requests, newest first. The list is filtered by `state`,
+/// `creator` and `labels`; a listed issue must have all of these labels.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
@@ -89,8 +89,8 @@ pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
 }
 
-/// Handles `POST …/issues`. Missing labels are created if the caller may create labels; otherwise, they are
-/// omitted.
+/// Handles `POST …/issues`. Labels that do not exist are created if the caller may create labels; otherwise,
+/// these labels are omitted.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let title = call.body["title"].as_str();
@@ -138,7 +138,8 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.own_issue_json(repo, issue)))
 }
 
-/// Handles `POST …/issues/{number}/labels` for an issue or a pull request; returns all of its labels.
+/// Handles `POST …/issues/{number}/labels`: adds labels to an issue or a pull request, and returns all labels
+/// of this issue or pull request.
 pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
@@ -188,8 +189,8 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, pull.labelled.len(), shown))
 }
 
-/// Returns true if the caller may add labels. Installations may (their access to issues is checked
-/// separately), and accounts with at least the role `triage`.
+/// Returns true if the caller may add labels. Installations may add labels (another check covers their access
+/// to issues), and so may accounts with at least the role `triage`.
 fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
     !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
 }

@@ -1,5 +1,5 @@
-//! The JSON objects that the fake uses, in GitHub's format. Each has every field that GitHub's OpenAPI
-//! document requires.
+//! Creates JSON objects in GitHub's format. Each object contains every field that GitHub's OpenAPI document
+//! requires.
 
 mod apps;
 mod checks;
@@ -77,7 +77,7 @@ pub(crate) fn format_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// Returns `base` with the fields of `more`, which replace fields of the same name.
+/// Returns `base` with the fields of `overrides`, which replace fields of the same name.
 fn merge_fields(mut base: Value, overrides: Value) -> Value {
     if let (Some(base), Value::Object(overrides)) = (base.as_object_mut(), overrides) {
         base.extend(overrides);
@@ -117,7 +117,7 @@ impl ForgeInstance {
         merge_fields(url_fields(USER_URLS, &format!("{base}/users/{login}")), fields)
     }
 
-    /// Returns the user that makes the call (`private-user`, limited to the fields that an app sees).
+    /// Returns the calling user (`private-user`), with only the fields that an App can see.
     pub(crate) fn viewer_json(&self, login: &str) -> Value {
         let more = json!({
             "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
@@ -130,8 +130,8 @@ impl ForgeInstance {
         merge_fields(self.user_json(login), more)
     }
 
-    /// Returns a repository as the response of its own call (`full-repository`). `push` is true if the caller
-    /// is an account that may push to the repository.
+    /// Returns a repository in the format of the call that returns a single repository (`full-repository`).
+    /// `push` is true if the caller is an account that may push to the repository.
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
         // For an installation, `push` is false, because an installation does not have the permissions of an
         // account.
@@ -143,7 +143,7 @@ impl ForgeInstance {
         merge_fields(self.repository_json(repo), more)
     }
 
-    /// Returns a repository as it appears inside other objects and in lists (`repository`).
+    /// Returns a repository in the format of lists and other objects (`repository`).
     pub(crate) fn repository_json(&self, repo: &StoredRepository) -> Value {
         self.named_repository_json(repo, &repo.owner, repo.id, false)
     }
@@ -177,7 +177,7 @@ impl ForgeInstance {
         merge_fields(url_fields(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
     }
 
-    /// Returns a pull request with this head. If its sizes are known, the result is a `pull-request`,
+    /// Returns a pull request with this head. Returns a `pull-request` if the pull request's sizes are known,
     /// otherwise a `pull-request-simple`.
     pub(crate) fn pull_json(
         &self,
@@ -246,7 +246,7 @@ impl ForgeInstance {
         merge_fields(merge_fields(simple, more), repo.rest_merge_json(pull))
     }
 
-    /// Returns a pull request in the format of an issue (`issue`), as comment events contain it.
+    /// Returns a pull request in the format of an issue (`issue`), which events about comments contain.
     pub(crate) fn issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
@@ -275,7 +275,7 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns the fields that every comment has.
+    /// Returns the fields that all kinds of comments have.
     fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
         json!({
             "url": url, "id": note.id, "node_id": node_id(kind, note.id),
@@ -300,8 +300,8 @@ impl ForgeInstance {
         merge_fields(self.note_json(repo, note, "IssueComment", url), more)
     }
 
-    /// Returns a comment on code without the fields about lines (`review-comment`), as in the list of a
-    /// single review's comments.
+    /// Returns a comment on code without the fields about lines (`review-comment`). This is the format of the
+    /// list of a single review's comments.
     pub(crate) fn review_comment_json(
         &self,
         repo: &StoredRepository,
@@ -313,8 +313,8 @@ impl ForgeInstance {
         let own = format!("{base}/repos/{name}/pulls/comments/{}", note.id);
         let page = format!("{base}/{name}/pull/{}#discussion_r{}", pull.number, note.id);
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
-        // Number of rows below the hunk's header. The number is correct only for the first hunk of a file.
-        // Clients should not use this field.
+        // The position is the number of rows below the hunk's header. The number is correct only for the
+        // first hunk of a file; clients should not use this field.
         let position = comment.place.line.map(|_| comment.diff_hunk.lines().count().saturating_sub(1));
         let current = lines.is_some() || comment.place.line.is_none();
         let mut fields = json!({

@@ -1,4 +1,4 @@
-//! Updates a branch with its base.
+//! Merges the base branch into the branch of a pull request.
 
 use serde_json::{Value, json};
 

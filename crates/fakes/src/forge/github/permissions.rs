@@ -1,5 +1,5 @@
-//! Permissions that each call needs, by kind of token. docs/github.md and the client are checked against the
-//! same table.
+//! Permissions that each call requires, by kind of token. Tests check docs/github.md and the client against
+//! the same table.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -40,8 +40,9 @@ impl GitHubCallRow {
     }
 }
 
-/// Returns the table row of a call. A call is `GET` and a path, `git` and its operation, or `query` or
-/// `mutation` and the requested field. If several rows match, returns the row with the most literal parts.
+/// Returns the table row of a call. `verb` and `path` are `GET` and a path, `git` and the operation, or
+/// `query` or `mutation` and the requested field. If several rows match, returns the row with the most
+/// literal parts.
 fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {
@@ -85,7 +86,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// Returns the message of GitHub's rejection.
+    /// Returns the message with which GitHub rejects the call.
     pub(crate) fn refusal_message(&self) -> &'static str {
         match self {
             Self::Account | Self::Access | Self::Installation { kind: TokenKind::FineGrained, .. } => {
@@ -95,7 +96,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// Returns the rejection as a response, with the permission that the call needs.
+    /// Returns the response that rejects the call, with the permission that the call requires.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
     pub(crate) fn forbidden_reply(&self, verb: &str, path: &str) -> ApiReply {
         let mut reply = ApiReply::error(403, self.refusal_message(), Value::Null);

@@ -1,4 +1,4 @@
-//! The calls with which loops open and change pull requests.
+//! Handles the calls with which loops open and change pull requests.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Maximum number of commits of a pull request that are listed.
+/// Maximum number of commits that a pull request's list of commits contains.
 const MAX_COMMITS: usize = 250;
 
-/// Converts an error of the fake to GitHub's response.
+/// Converts an error of the fake to a response in GitHub's format.
 pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
@@ -107,7 +107,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 200)
 }
 
-/// Handles `GET …/pulls/{number}/commits`, oldest first, 250 at most.
+/// Handles `GET …/pulls/{number}/commits`: lists at most 250 commits, oldest first.
 pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;

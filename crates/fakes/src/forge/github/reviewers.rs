@@ -1,4 +1,4 @@
-//! Requests for a review, and reactions to comments.
+//! Handles calls about review requests, and about reactions to comments.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The routes of GitHub's API, and what applies to every call: login, errors and headers.
+//! The routes of GitHub's API, and the login, errors and headers that all calls share.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::MethodFilter;
@@ -19,7 +19,7 @@ use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::FakeTokenScope;
 
-/// Primary rate limit that the headers contain by default. The fake does not enforce this default.
+/// Default of the primary rate limit in the headers. The fake does not enforce this limit.
 const RATE_LIMIT: u64 = 5_000;
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
@@ -94,7 +94,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// GitHub's behaviour for all calls.
+/// GitHub's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: authenticate_request,
@@ -161,21 +161,20 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
         None => (RATE_LIMIT, world.request_count % RATE_LIMIT),
     };
     let general = [
-        // The date is taken from the forge's clock, not from the clock of the machine.
+        // The date is the time of the forge's clock, not of the machine's clock.
         ("date", http_date(now)),
         ("x-github-request-id", format!("FAKE:{used:X}")),
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", (limit - in_hour).to_string()),
         ("x-ratelimit-used", in_hour.to_string()),
-        // The reset is at the next full hour. Two calls at almost the same time therefore get the same
-        // header.
+        // The rate limit is reset at the next full hour, so calls within the same hour get the same header.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
         ("x-ratelimit-resource", context.resource.to_owned()),
     ];
     with_headers(reply, general)
 }
 
-/// Returns the response that a simulated fault returns instead of handling the call.
+/// Returns the response of a simulated fault, which replaces the handling of the call.
 fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
     let retry = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
@@ -255,8 +254,8 @@ mod tests {
             (MethodFilter::DELETE, "DELETE"),
             (MethodFilter::PUT, "PUT"),
         ];
-        // The OpenAPI document does not describe GraphQL. For paths with a repository's id, the description
-        // of the path with the repository's name applies.
+        // The OpenAPI document does not describe GraphQL. For a path with a repository's id, the description
+        // of the path with the owner and the name applies.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
             matches!(action, RouteAction::RestCall(_))
                 && *path != "/graphql"

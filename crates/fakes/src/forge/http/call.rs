@@ -1,4 +1,4 @@
-//! A call and its response, for every kind of forge.
+//! The types of a call and of its response, for all kinds of forges.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::repo::FakeGitError;
 
 pub(crate) type CallResult = Result<ApiReply, ApiReply>;
 
-/// One call, with its path, query and body parsed.
+/// One call, with the parsed path, query and body.
 pub(crate) struct ApiCall {
     pub(crate) login: String,
     pub(crate) pass: FakeTokenScope,
@@ -26,17 +26,17 @@ pub(crate) struct ApiCall {
 }
 
 impl ApiCall {
-    /// Returns a part of the path.
+    /// Returns the value of a parameter in the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
 
-    /// Parses a part of the path as a number.
+    /// Parses the value of a parameter in the path as a number.
     pub(crate) fn number_param(&self, name: &str) -> Option<u64> {
         self.param(name).parse().ok()
     }
 
-    /// Returns a field of the query.
+    /// Returns the value of a field in the query.
     pub(crate) fn query_param(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
@@ -82,7 +82,7 @@ impl ApiReply {
         Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
     }
 
-    /// Returns 500 with a message: the fake itself failed.
+    /// Returns 500 with a message, because an operation of the fake itself has failed.
     pub(crate) fn internal_error(reason: impl std::fmt::Display) -> Self {
         Self::bytes(500, "text/plain", format!("the fake forge failed: {reason}\n"))
     }

@@ -1,4 +1,4 @@
-//! Parses calls of git: their token, body and repository.
+//! Parses git's requests: the token, the body and the repository.
 
 use std::io::Read;
 
@@ -11,11 +11,12 @@ use flate2::read::GzDecoder;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 
-/// Maximum size of an unpacked request, in bytes. A request is a list of wanted and known commits, with 50
-/// bytes each.
+/// Maximum size of an unpacked request, in bytes. A request is a list of wanted and known commits; each
+/// commit takes 50 bytes.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
 
-/// Returns the token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
+/// Returns the token of a request. The `Authorization` header is `Bearer`, GitHub's older `token`, or `Basic`
+/// with the token as the password.
 pub(crate) fn request_token(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
@@ -48,7 +49,7 @@ pub(crate) fn with_no_cache(mut reply: ApiReply) -> ApiReply {
     reply
 }
 
-/// Returns the rejection of an unknown caller.
+/// Returns the response that rejects a caller without a valid login.
 pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiReply {
     let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
     let mut refused = ApiReply::bytes(401, "text/plain", "a known token is needed\n");

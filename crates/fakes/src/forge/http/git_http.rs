@@ -1,8 +1,9 @@
-//! Git over HTTP. The two calls of the smart protocol run the real `git upload-pack`. Pushes are in `push`.
+//! Serves git over HTTP. The two requests of the smart protocol run the real `git upload-pack`. The module
+//! `push` handles pushes.
 //!
 //! A fork has no separate folder. Its branches are hidden refs of the original repository, and a client can
-//! fetch any commit by its id. Only Cloud has an address for each fork, and returns the commits of a fork
-//! only at this address.
+//! fetch any commit by its id. Only Bitbucket Cloud has a separate URL for each fork, and returns a fork's
+//! commits only at the fork's URL.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,10 @@ const SERVICE: &str = "git-upload-pack";
 /// The repository or fork at the URL of a call.
 struct ServedRepository {
     dir: PathBuf,
-    /// Owner of the fork; `None` if the URL is not that of a fork.
+    /// Owner of the fork; `None` if the URL does not refer to a fork.
     fork: Option<String>,
-    /// Commits of forks that have other URLs. Such a commit is available only if a branch at this URL
-    /// contains it.
+    /// Commits of forks with other URLs. Such a commit is available only if a branch at this URL contains the
+    /// commit.
     hidden_commits: BTreeSet<String>,
 }
 
@@ -81,7 +82,7 @@ pub(crate) async fn answer_upload_pack(
         Err(refused) => return refused,
     };
     let answer = match find_hidden_commit(&served, &body).await {
-        // The message has git's own wording.
+        // The message is the same as git's message.
         Ok(Some(commit)) => {
             Ok(push::packet_line(format!("ERR upload-pack: not our ref {commit}").as_bytes()))
         }
@@ -134,7 +135,7 @@ fn readable_repository(
 }
 
 /// Returns the original repository of the fork `owner/name`, and the owner of the fork. Returns `None` for a
-/// forge whose forks have no addresses.
+/// forge whose forks have no separate URLs.
 fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
     let (owner, name) = key.split_once('/')?;
     let is_origin = |repo: &&StoredRepository| {
@@ -148,8 +149,9 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
     })
 }
 
-/// Returns the first commit in a request that is available only at another address, because no branch at this
-/// address contains it. The check is needed because git returns any object by its id, even a hidden one.
+/// Returns the first requested commit that no branch at this URL contains, and that is therefore available
+/// only at another URL. The check is necessary because git returns any object by its id, even a hidden
+/// object.
 async fn find_hidden_commit(
     repository: &ServedRepository,
     request: &[u8],
@@ -168,12 +170,12 @@ async fn find_hidden_commit(
     Ok(None)
 }
 
-/// Returns the ids that a request wants.
+/// Returns the ids of the commits that a request wants.
 fn wanted_ids(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
     while let Some(digits) = rest.get(..push::LENGTH) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        // A length below the size of the length field marks a separator without content.
+        // A packet whose length is less than the size of the length field is a separator without content.
         let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
         let Some(line) = rest.get(push::LENGTH..end) else { break };
         let line = String::from_utf8_lossy(line);
@@ -184,7 +186,7 @@ fn wanted_ids(request: &[u8]) -> Vec<String> {
     wants
 }
 
-/// Returns a git command in a folder, without the environment of this process.
+/// Returns a git command that runs in a folder, without the environment of this process.
 fn async_git_command(dir: &Path) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(git_program());
     command.current_dir(dir).env_clear().envs(git_environment(dir));
@@ -211,15 +213,15 @@ async fn upload_pack(
     let stdin = child.stdin.take();
     let write = async move {
         if let Some(mut stdin) = stdin {
-            // Git may stop reading before the end of the input. The exit status of git shows whether an error
-            // has occurred.
+            // A write error is ignored, because git may stop reading before the end of the input. Git's exit
+            // status shows whether an error has occurred.
             let _ = stdin.write_all(&input).await;
         }
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
     let output = output?;
-    // If git rejects a request, it writes a response with the reason and exits with an error. This response
-    // is returned to the client.
+    // If git rejects a request, it exits with an error, but its output is a response with the reason. The
+    // fake returns this response to the client.
     if output.status.success() || !output.stdout.is_empty() {
         Ok(output.stdout)
     } else {

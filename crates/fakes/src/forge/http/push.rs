@@ -1,6 +1,6 @@
-//! Pushes over HTTP. The forge's rules decide who may push to which branch; the real `git receive-pack` then
-//! receives the push. A push updates the head of the branch's pull requests, and sends the same events as a
-//! push by a person.
+//! Handles pushes over HTTP. The forge's rules decide which account may push to which branch; the real `git
+//! receive-pack` then receives the push. A push updates the head of the branch's pull requests, and sends the
+//! same events as a push by a person.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Name of the service in the git protocol.
 pub(crate) const SERVICE: &str = "git-receive-pack";
-/// Number of digits of the length at the beginning of a packet.
+/// Number of digits of the length field at the beginning of a packet.
 pub(crate) const LENGTH: usize = 4;
 /// Maximum size of the data in one side-band packet, in bytes.
 const MAX_BAND: usize = 900;
@@ -44,7 +44,7 @@ pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiReply {
     }
 }
 
-/// Handles `POST /{owner}/{repo}.git/git-receive-pack` with the lock held.
+/// Handles `POST /{owner}/{repo}.git/git-receive-pack`. Holds the lock of the forge's state during the push.
 pub(crate) async fn answer_receive_pack(
     shared: &Arc<FakeForgeSharedState>,
     headers: &HeaderMap,
@@ -56,7 +56,7 @@ pub(crate) async fn answer_receive_pack(
         Err(refused) => return refused,
     };
     let shared = Arc::clone(shared);
-    // The lock is held while git runs, so pushes are processed one after another.
+    // The state is locked while git runs, so pushes are processed one after another.
     let done = tokio::task::spawn_blocking(move || receive_push(&mut shared.lock(), &call, &body)).await;
     match done {
         Ok(Ok(answer)) => {
@@ -73,7 +73,7 @@ fn writable_repository<'a>(
     call: &ApiCall,
 ) -> Result<&'a mut StoredRepository, ApiReply> {
     let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
-    // If the URL contains a token, git sends its first request without the token.
+    // Even if the URL contains a token, git sends its first request without the token.
     if call.login.is_empty() {
         return Err(unauthorized_reply(state.world.flavour));
     }
@@ -94,7 +94,7 @@ fn writable_repository<'a>(
     }
 }
 
-/// Accepts a push, or rejects all of it, and returns the report to git.
+/// Accepts the whole push or rejects it, and returns the report for git.
 fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
     let repo = writable_repository(state, call)?;
     let (commands, side_band) = parse_commands(body);
@@ -125,8 +125,8 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     Ok(answer)
 }
 
-/// Returns the reason for the report and the message for people, if a ref must not be moved. The flag is true
-/// if the attempt is a violation by Truing.
+/// If the ref must not be updated, returns the reason for git's report and the message for people. The flag
+/// is true if the attempt is a violation by Truing.
 fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
@@ -171,7 +171,7 @@ fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     (commands, side_band)
 }
 
-/// Returns the first packet and the rest; `None` at the end of a list.
+/// Returns the content of the first packet and the remaining bytes; `None` at the end of a list.
 fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = std::str::from_utf8(bytes.get(..LENGTH)?).ok()?;
     let length = usize::from_str_radix(length, 16).ok().filter(|length| *length > LENGTH)?;
@@ -184,7 +184,7 @@ pub(crate) fn packet_line(data: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// Returns the report of a push that was rejected.
+/// Returns git's report of a rejected push.
 fn rejected_push_report(commands: &[RefUpdate], side_band: bool, reason: &str, words: &str) -> Vec<u8> {
     let mut report = packet_line(b"unpack ok\n");
     for command in commands {

@@ -1,5 +1,5 @@
-//! Processes a call: applies faults, login and limits, runs the handler, informs the observer, and writes the
-//! log.
+//! Processes a call: applies faults, checks the login and limits, runs the handler, notifies the observer,
+//! and writes the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED}
 use crate::forge::witness::ApiExchange;
 use crate::server::ConnectionCloseMarker;
 
-/// Maximum size of a request body that is read, in bytes.
+/// Maximum size of a request's body, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
-/// Route of every call that is not in the table.
+/// Name of the route of every call that is not in the table of routes.
 const UNKNOWN: &str = "unknown";
-/// Resource of calls of git and of requests for web pages. Neither are calls of the API.
+/// Rate limit resource of git's requests and of requests for web pages, which are not calls of the API.
 pub(crate) const GIT: &str = "git";
 
 /// A function that answers a call of the API.
 pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiReply, ApiReply>;
 
-/// The way in which a call is answered.
+/// The kind of a route, which determines how a call is answered.
 #[derive(Clone, Copy)]
 pub(crate) enum RouteAction {
     RestCall(CallHandler),
@@ -43,8 +43,8 @@ pub(crate) enum RouteAction {
     GitRefs,
     GitPack,
     GitPush,
-    /// A request in git's old ("dumb") protocol, which git tries after an unexpected response to a request in
-    /// the new one.
+    /// A request in git's old ("dumb") protocol. Git tries this protocol after an unexpected response to a
+    /// request in the new protocol.
     GitFile,
     Unknown,
 }
@@ -56,17 +56,17 @@ pub(crate) type ApiRoute = (MethodFilter, &'static str, RouteAction);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum CallRefusal {
     TooLarge,
-    /// The login is not known.
+    /// The login is unknown.
     BadLogin,
     /// The login is missing.
     NoLogin,
-    /// There is no such call.
+    /// The API does not have the called route.
     NoSuchCall,
     /// The body is not JSON.
     BadJson,
 }
 
-/// The data that a response's headers depend on.
+/// The data on which a response's headers depend.
 pub(crate) struct HeaderContext<'a> {
     pub(crate) login: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
@@ -74,7 +74,7 @@ pub(crate) struct HeaderContext<'a> {
     pub(crate) resource: &'static str,
 }
 
-/// The behaviour that differs between kinds of forges and applies to all calls.
+/// The behaviour of a kind of forge that all its calls share.
 pub(crate) struct ForgeProtocol {
     pub(crate) routes: &'static [ApiRoute],
     /// Returns the account and the scope of a request's login; `None` if the login is unknown.
@@ -84,12 +84,13 @@ pub(crate) struct ForgeProtocol {
     pub(crate) refusal_response: fn(CallRefusal) -> ApiReply,
     /// Rejects a call that this kind of login may not make for any repository.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
-    /// Returns the response that a simulated fault returns instead of handling the call. The second argument
-    /// is the current time.
+    /// Returns the response of a simulated fault, which replaces the handling of the call. The second
+    /// argument is the current time.
     pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
-    /// Sets the address of the response's next page.
+    /// Sets the URL of the next page in the response.
     pub(crate) link_to_itself: fn(&mut ApiReply, &str),
-    /// Adds the headers of every response. The reply's own headers are placed last and override the others.
+    /// Adds the headers of every response. The reply's headers are placed last and override other headers of
+    /// the same name.
     pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn forge_router(shared: &Arc<FakeForgeSharedState>, protocol: &'stati
         .fallback(unknown)
 }
 
-/// Processes one call completely.
+/// Processes one call, from the request to the HTTP response.
 async fn answer_call(
     shared: Arc<FakeForgeSharedState>,
     protocol: &'static ForgeProtocol,
@@ -159,7 +160,8 @@ async fn answer_call(
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().world.now()));
-    // A response that a fault replaces is not compared with the forge's published description of the call.
+    // If a fault replaces the response, the observer does not get the response, so it is not compared with
+    // the forge's API description.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
     if fault == Some(ForgeFaultKind::HeldRequest) {
         shared.wait_until_released().await;
@@ -240,8 +242,8 @@ async fn answer_call(
     response
 }
 
-/// Returns true if a call may write to a repository. A GraphQL query and a call that issues an access token
-/// do not.
+/// Returns true if a call may write to a repository. Returns false for a GraphQL query, and for a call that
+/// issues an access token.
 fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     let is_query = || {
         let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
@@ -254,8 +256,7 @@ fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     !is_read
 }
 
-/// Returns true if the call is from Truing, by its User-Agent. The actions of people in a test use other
-/// clients.
+/// Returns true if the call's User-Agent is Truing's. Other clients perform the actions of people in tests.
 fn is_ours(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
@@ -315,7 +316,8 @@ async fn carry_out(
     run_handler(shared, handler, call).await
 }
 
-/// Returns the response of a handler. The handler may run git for a diff, so it runs on a blocking thread.
+/// Returns the response of a handler. The handler may run git for a diff, so the handler runs on a blocking
+/// thread.
 async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
@@ -324,7 +326,7 @@ async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, c
         .unwrap_or_else(ApiReply::internal_error)
 }
 
-/// Converts the reply for the wire.
+/// Converts a reply to an HTTP response.
 fn build_response(reply: ApiReply, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
@@ -339,7 +341,7 @@ fn build_response(reply: ApiReply, truncated: bool) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = kind.map(|kind| ("content-type", kind.to_owned()));
-    // A reply's own headers come last and override the others.
+    // A reply's headers are inserted last and override other headers of the same name.
     for (name, value) in kind.into_iter().chain(reply.headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -348,7 +350,7 @@ fn build_response(reply: ApiReply, truncated: bool) -> Response {
     response
 }
 
-/// Puts these headers before the headers of the reply, which override them.
+/// Adds these headers to a reply. The reply's own headers of the same name take precedence.
 pub(crate) fn with_headers(
     mut reply: ApiReply,
     general: impl IntoIterator<Item = (&'static str, String)>,
@@ -358,7 +360,7 @@ pub(crate) fn with_headers(
     reply
 }
 
-/// Formats an instant, in seconds since 1970, for a header.
+/// Formats an instant, in seconds since 1970, in the format of HTTP headers.
 pub(crate) fn http_date(seconds: i64) -> String {
     let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -1,4 +1,4 @@
-//! Pushes to branches, and the resulting updates of pull requests.
+//! Pushes to branches and updates the pull requests of these branches.
 
 use crate::forge::error::FakeError;
 use crate::forge::state::event::PullChange;

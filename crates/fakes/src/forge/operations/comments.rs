@@ -5,14 +5,14 @@ use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredReview};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// The commit that comments refer to, and its merge base with the base of the pull request.
+/// The commit to which comments refer, and the merge base of this commit and the pull request's base.
 pub(crate) struct CommentCommits {
     commit: String,
     merge_base: String,
 }
 
 impl CommentCommits {
-    /// Returns the named commit, or the head if none is named.
+    /// Returns the given commit, or the head if no commit is given, together with the merge base.
     pub(crate) fn from_pull(
         repo: &StoredRepository,
         number: u64,
@@ -25,8 +25,8 @@ impl CommentCommits {
         Ok(Self { commit: sha.to_owned(), merge_base })
     }
 
-    /// Checks that the file and lines are part of the diff, as GitHub does. Returns the hunk that is shown
-    /// with the comment.
+    /// Checks, as GitHub does, that the file and lines are part of the diff. Returns the hunk that a forge
+    /// shows with the comment.
     pub(crate) fn check_place(
         &self,
         repo: &mut StoredRepository,
@@ -50,7 +50,7 @@ impl CommentCommits {
         }
     }
 
-    /// Returns the named commit.
+    /// Returns the commit to which the comments refer.
     pub(crate) fn commit(&self) -> &str {
         &self.commit
     }
@@ -115,8 +115,8 @@ pub(crate) fn add_inline(
     id
 }
 
-/// Adds a reply to the thread of this first comment. Returns `None` if the comment is not the first of a
-/// thread.
+/// Adds a reply to the thread whose first comment has this id. Returns `None` if the comment is not the first
+/// comment of a thread.
 pub(crate) fn add_reply(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,4 +1,4 @@
-//! Opening of issues, and labels.
+//! Opens issues, and sets and removes labels.
 
 use crate::forge::state::issues::{LabelChange, StoredIssue};
 use crate::forge::state::pulls::StoredPull;

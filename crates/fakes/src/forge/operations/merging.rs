@@ -1,4 +1,5 @@
-//! The merge state of a pull request, which depends on checks and statuses unless a test has set it.
+//! Determines the merge state of a pull request: the state that a test has set, or else a state that depends
+//! on checks and statuses.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,8 @@ impl StoredRepository {
         if pull.draft {
             return MergeState::Draft;
         }
-        // Of several checks with the same name, only the newest counts. It overwrites the others, because
-        // checks are stored in order of time.
+        // Of several checks with the same name, only the newest check counts. Checks are stored in order of
+        // time, so the newest check overwrites earlier checks.
         let mut passed = BTreeMap::new();
         for run in self.checks.iter().filter(|run| run.sha == pull.head) {
             let good = run
@@ -36,7 +37,7 @@ impl StoredRepository {
         if unstable { MergeState::Unstable } else { MergeState::Clean }
     }
 
-    /// Returns true if a merge into the base would have conflicts.
+    /// Returns true if a merge of the pull request into its base would have conflicts.
     pub(crate) fn has_conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.merge_conditions.merge.front() {
             Some(forced_state) => Ok(*forced_state == MergeState::Dirty),
@@ -44,7 +45,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the merge state, and advances to the next scripted state.
+    /// Returns the merge state, and advances to the next merge state that a test has scripted.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let state = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.merge;

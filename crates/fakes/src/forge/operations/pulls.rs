@@ -1,4 +1,4 @@
-//! Opening and closing of pull requests.
+//! Opens and closes pull requests.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::branches::branch_tip;
@@ -14,7 +14,7 @@ pub struct NewPull {
     pub body: String,
     /// Account that opens the pull request.
     pub author: String,
-    /// Head as `branch`, or `owner:branch` in a fork.
+    /// Head branch as `branch`; as `owner:branch` if the branch is in a fork.
     pub head: String,
     /// Base branch, into which the pull request is to be merged.
     pub base: String,

@@ -1,4 +1,4 @@
-//! Reviews, reactions, and bots that are triggered.
+//! Adds reviews and reactions, and triggers bots.
 
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::flavour::ForgeFlavour;
@@ -114,7 +114,7 @@ pub(crate) fn post_review(
         pull.merge_conditions.reviewers.push(author.clone());
     }
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
-    // Neither kind of Bitbucket has reviews, so the text of the review is posted as a comment.
+    // Bitbucket has no reviews, so the text of the review is posted as a comment.
     if let Some(text) = text {
         let note = world.new_comment(reviewer, &text);
         pull.summary.push(note);
@@ -122,7 +122,7 @@ pub(crate) fn post_review(
     Ok(id)
 }
 
-/// Creates a check run, or a status at Bitbucket. A check without a conclusion is still running.
+/// Creates a check run or, at Bitbucket, a status. A check without a conclusion is still running.
 pub(crate) fn create_check_run(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -153,7 +153,7 @@ pub(crate) fn create_check_run(
     repo.checks.push(run);
 }
 
-/// Sets a status instead of a check run, because neither kind of Bitbucket has check runs.
+/// Sets a status instead of a check run, because Bitbucket has no check runs.
 fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,4 +1,4 @@
-//! Actions of an App's owner: registers and installs Apps, and changes their permissions.
+//! Simulates the actions of an App's owner: registers and installs Apps, and changes their permissions.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -12,7 +12,7 @@ use crate::forge::state::apps::{
     FakeInstallation, FakeTokenScope, GRANTED, IssuedToken, RegisteredApp, TokenKind,
 };
 
-/// Number of bytes before the PKCS #1 key in a PKCS #8 encoding of a 2048-bit RSA key.
+/// Number of bytes that precede the PKCS #1 key in the PKCS #8 encoding of a 2048-bit RSA key.
 const PKCS8_FRAME: usize = 26;
 
 /// A GitHub App with its private key.
@@ -93,7 +93,8 @@ impl FakeForge {
         world.apps.issued.insert(token.to_owned(), issued);
     }
 
-    /// Suspends an installation: no more tokens are issued for it, and its existing tokens are rejected.
+    /// Suspends an installation: the forge issues no more tokens for the installation, and rejects existing
+    /// tokens.
     pub fn suspend(&self, installation: u64) {
         let world = &mut self.shared.lock().world;
         let now = world.now();
@@ -103,7 +104,7 @@ impl FakeForge {
         world.apps.issued.clear();
     }
 
-    /// Expires all tokens of installations now.
+    /// Makes all tokens of installations expire now.
     pub fn expire_tokens(&self) {
         self.shared.lock().world.apps.issued.clear();
     }

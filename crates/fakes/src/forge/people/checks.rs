@@ -1,4 +1,4 @@
-//! Requests of people to rerun checks.
+//! Simulates requests of people to rerun checks.
 
 use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
@@ -6,7 +6,8 @@ use crate::forge::state::checks::RerunButton;
 use crate::forge::state::event::FakeForgeEvent;
 
 impl FakeRepo {
-    /// Requests a rerun of one check run, or of all check runs of its suite, as the given account.
+    /// As the given account, requests a rerun of one check run, or of all check runs of this check run's
+    /// suite.
     pub async fn rerun(&self, run: u64, actor: &str, button: RerunButton) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {

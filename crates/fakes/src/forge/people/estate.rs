@@ -6,8 +6,8 @@ use crate::forge::people::{FakeRepo, run_blocking};
 use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
-    /// Sets the primary rate limit and enforces it from now on. The limit is a number of calls per hour of
-    /// the forge's clock; further calls are rejected.
+    /// Sets the primary rate limit: the number of calls per hour of the forge's clock. From now on, the forge
+    /// rejects calls that exceed the limit.
     pub fn rate_limit(&self, calls: u64) {
         let world = &mut self.shared.lock().world;
         world.limit = Some(calls);
@@ -22,16 +22,17 @@ impl FakeForge {
         world.closed_accounts.insert(login.to_owned());
     }
 
-    /// Sets the secondary limit on comments and reviews created per minute of the forge's clock. Further
-    /// calls are rejected with the time to wait. GitHub's limit is 80. By default, the fake has no limit.
+    /// Sets the secondary rate limit: the number of comments and reviews that may be created per minute of
+    /// the forge's clock. Calls that exceed the limit are rejected with the time to wait. GitHub's limit is
+    /// 80. By default, the fake has no secondary limit.
     pub fn creation_limit(&self, a_minute: usize) {
         self.shared.lock().world.creations = Some((a_minute, Default::default()));
     }
 }
 
 impl FakeRepo {
-    /// Renames the repository, or moves it to another owner. The old name redirects until another repository
-    /// takes it.
+    /// Renames the repository, or moves it to another owner. The old name redirects to the repository until
+    /// another repository gets this name.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
         let new = self.with_name(owner, name);
         let (from, to) = (self.key.clone(), new.key.clone());
@@ -54,7 +55,7 @@ impl FakeRepo {
         Ok(new)
     }
 
-    /// Deletes the repository and frees its name.
+    /// Deletes the repository; another repository can then get its name.
     pub async fn delete(&self) -> Result<(), FakeError> {
         let key = self.key.clone();
         run_blocking(&self.shared, move |shared| {
@@ -73,7 +74,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets whether calls that list the caller's repositories return this repository.
+    /// Includes this repository in lists of the caller's repositories, or removes it from them.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             repo.listed = listed;

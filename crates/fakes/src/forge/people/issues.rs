@@ -1,4 +1,4 @@
-//! Actions of people on issues and labels.
+//! Simulates the actions of people on issues and labels.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::issues::{make_labels, open_issue, set_label};
@@ -70,7 +70,7 @@ impl FakeRepo {
         self.with_issue(number, |_, issue| issue.labels.clear()).await
     }
 
-    /// Deletes an issue, as an administrator can.
+    /// Deletes an issue as an administrator.
     pub async fn delete_issue(&self, number: u64) -> Result<(), FakeError> {
         let missing = move || FakeError::Missing(format!("issue {number}"));
         self.with_repository(move |_, repo| repo.issues.remove(&number).map(drop).ok_or_else(missing)).await

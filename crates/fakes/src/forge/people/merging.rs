@@ -7,8 +7,9 @@ use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
 
 impl FakeRepo {
-    /// Sets the merge states of a pull request. Each request for the merge state gets the next state, and the
-    /// last state is repeated. With an empty list, requests get the actual state.
+    /// Sets the merge states of a pull request. Each request for the merge state returns the next state;
+    /// after the list's end, the last state is repeated. With an empty list, requests return the state that
+    /// checks and statuses determine.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with_repository(move |_, repo| {
@@ -18,7 +19,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets the decision that the pull request's reviews lead to.
+    /// Sets the review decision of the pull request.
     pub async fn set_review_decision(
         &self,
         number: u64,
@@ -31,7 +32,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Allows or forbids accounts with write access to the repository to push to the branch of a fork.
+    /// Allows or forbids accounts with write access to the repository to push to a pull request's branch in a
+    /// fork.
     pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             pull_mut(repo, number)?.merge_conditions.modifiable = may;
@@ -40,7 +42,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets a status of a commit as an account.
+    /// As an account, sets a status of a commit.
     pub async fn set_status(
         &self,
         sha: &str,

@@ -1,4 +1,4 @@
-//! Functions with which a test sets rules for pushes.
+//! Functions with which a test sets the rules that decide on pushes.
 
 use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
@@ -25,7 +25,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a hook decline the next push with this message. Each further call declines one more push.
+    /// Makes a hook reject the next push with this message. Each further call of this function rejects one
+    /// more push.
     pub async fn decline_next_push(&self, words: &str) -> Result<(), FakeError> {
         let words = words.to_owned();
         self.with_repository(move |_, repo| {

@@ -1,4 +1,4 @@
-//! Reviews by people, and bots that review.
+//! Simulates reviews by people, and bots that review.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::pulls::pull_mut;

@@ -1,4 +1,5 @@
-//! Snapshots of a repository. A test can restore a snapshot several times, to start from the same state.
+//! Takes and restores snapshots of a repository. A test can restore a snapshot several times, to start from
+//! the same state each time.
 
 use std::collections::BTreeMap;
 
@@ -46,11 +47,11 @@ impl FakeRepo {
         .await
     }
 
-    /// Restores a snapshot without sending events. Ids, commits and the log of calls are not restored, so new
-    /// objects get ids that were never used.
+    /// Restores a snapshot without sending events. Commits, the counter of ids and the log of calls are not
+    /// restored, so new objects get ids that were never used.
     ///
     /// # Errors
-    /// There is no such repository, or its branches cannot be written.
+    /// Returns an error if the repository does not exist, or if its branches cannot be written.
     pub async fn restore_snapshot(&self, snapshot: &FakeRepoSnapshot) -> Result<(), FakeError> {
         let snapshot = snapshot.clone();
         self.with_repository(move |_, repo| {

@@ -1,6 +1,6 @@
-//! Access to a repository: determines how its calls are answered.
+//! The access to a repository, which determines how the forge answers calls about the repository.
 
-/// How a repository answers calls.
+/// The access to a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RepositoryAccess {
     #[default]

@@ -1,8 +1,8 @@
-//! GitHub Apps: their installations and their valid tokens.
+//! GitHub Apps, with their installations and valid tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Permissions that an installation has by default, which are those that reviews need.
+/// Default permissions of an installation: the permissions that reviews require.
 pub(crate) const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "read"),
@@ -54,18 +54,18 @@ pub(crate) enum FakeTokenScope {
     /// All permissions of the token's account.
     #[default]
     Account,
-    /// All permissions of the token's account, except for calls about the account itself. This is the scope
-    /// of an access token of Bitbucket Cloud.
+    /// All permissions of the token's account, except calls about the account itself. Access tokens of
+    /// Bitbucket Cloud have this scope.
     Access,
     /// The App itself, with this number.
     App(u64),
-    /// The scope of a token with limited permissions: a token of an installation or of a part of its
-    /// repositories, or another kind of such a token.
+    /// The scope of a token with limited permissions, such as the token of an App's installation or of some
+    /// of the installation's repositories.
     Installation {
         kind: TokenKind,
         /// Owner of the repositories.
         owner: String,
-        /// Ids of the repositories that the token is limited to.
+        /// Ids of the repositories to which the token is limited; `None` for all repositories of the owner.
         repository_ids: Option<BTreeSet<u64>>,
         permissions: BTreeMap<String, String>,
     },
@@ -80,16 +80,18 @@ pub enum TokenKind {
     FineGrained,
     /// A token of a GitHub Actions job.
     Actions,
-    /// A person's token at Bitbucket Cloud. Its permissions are scopes, and the levels of scopes are ignored.
+    /// A person's token at Bitbucket Cloud. The token's permissions are scopes, whose levels are ignored.
     ApiToken,
-    /// A token of a repository, a project or a workspace of Bitbucket Cloud. Its permissions are scopes, too.
+    /// A token of a repository, a project or a workspace at Bitbucket Cloud. The token's permissions are
+    /// scopes, as with `ApiToken`.
     AccessToken,
     /// A token of Bitbucket Data Center, with one of Data Center's permissions.
     HttpAccessToken,
 }
 
 impl FakeTokenScope {
-    /// Returns true for a token of a person, or of a bot account that is used like a person's account.
+    /// Returns true if the token belongs to a person, or to a bot account that is used like a person's
+    /// account.
     pub(crate) fn is_account(&self) -> bool {
         matches!(self, Self::Account)
     }

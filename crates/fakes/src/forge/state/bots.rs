@@ -1,16 +1,16 @@
-//! Bots that review, and their scripted steps.
+//! Simulated bots that review, and the scripted steps of these bots.
 
 use std::collections::VecDeque;
 
 use crate::forge::state::pulls::FakeReviewVerdict;
 
-/// A bot that reviews on request.
+/// A simulated bot that reviews on request.
 #[derive(Clone, Debug, Default)]
 pub struct FakeBot {
     /// Account of the bot, `…[bot]`.
     pub login: String,
-    /// Author of the bot's line comments, if it differs from `login`, as for Copilot. A request for a review
-    /// by this name succeeds, but has no effect.
+    /// Author of the bot's line comments, if the author differs from `login`, as for Copilot. A request for a
+    /// review by this name succeeds, but has no effect.
     pub alias: Option<String>,
     /// Complete text of a comment that triggers the bot. Other comments do not trigger the bot.
     pub trigger: Option<String>,
@@ -18,7 +18,7 @@ pub struct FakeBot {
     pub steps: VecDeque<BotStep>,
 }
 
-/// The actions of a bot when it is triggered. An empty step does nothing.
+/// The actions of a bot after one trigger. An empty step does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct BotStep {
     /// True if the bot adds the reaction `eyes` to the comment that triggered the bot.
@@ -36,6 +36,6 @@ pub struct BotReview {
     /// Verdict of the review.
     pub state: FakeReviewVerdict,
     pub body: String,
-    /// Comments of the review: file, line at the head, text.
+    /// Comments of the review: the file, the line at the head, and the text.
     pub comments: Vec<(String, u32, String)>,
 }

@@ -1,4 +1,4 @@
-//! Check runs of the fake, with their annotations and rerun requests.
+//! Check runs, as the fake stores them, with annotations and rerun requests.
 
 use serde_json::Value;
 
@@ -12,18 +12,18 @@ pub struct FakeCheckRun {
     pub external_id: Option<String>,
     /// Status as `queued`, `in_progress` or `completed`.
     pub status: String,
-    /// Conclusion, once the check run is completed.
+    /// Conclusion of the check run; `None` while the check run is not completed.
     pub conclusion: Option<String>,
     pub title: Option<String>,
     pub summary: Option<String>,
-    /// Annotations of lines, as the API received them.
+    /// Annotations of lines, with the JSON that the API received.
     pub annotations: Vec<Value>,
-    /// Account of the App that created it.
+    /// Account of the App that created the check run.
     pub creator: String,
     /// Time of creation, in seconds since 1970.
     pub created: i64,
-    /// True from the request for a rerun until the App updates the check run. During this time, the check
-    /// suite is shown as queued.
+    /// True from the request for a rerun until the App updates the check run. During this time, the forge
+    /// shows the check suite as queued.
     pub is_rerun_requested: bool,
 }
 

@@ -1,16 +1,16 @@
-//! Webhook deliveries that wait to be sent, and the count of failures at a Data Center.
+//! Queued webhook deliveries, and the count of failed deliveries at a Data Center.
 
 use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 
-/// Maximum number of queued deliveries. Above this number, the oldest delivery is dropped.
+/// Maximum number of queued deliveries. If this number is exceeded, the oldest delivery is dropped.
 pub const MAX_QUEUED: usize = 10_000;
 
-/// The webhook that deliveries are sent to.
+/// The webhook to which deliveries are sent.
 #[derive(Clone, Debug)]
 pub struct WebhookTarget {
-    /// Address to post to.
+    /// URL to which deliveries are posted.
     pub url: String,
     /// Key that signs the deliveries.
     pub secret: String,
@@ -19,10 +19,10 @@ pub struct WebhookTarget {
     pub automatic: bool,
 }
 
-/// One event as it is sent. A delivery that is sent again has the same id and the same bytes.
+/// The message about one event. A delivery that is sent again has the same id and the same bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FakeDelivery {
-    /// Kind of forge that sends the delivery. It determines the names of the headers.
+    /// Kind of forge that sends the delivery. The kind determines the names of the headers.
     pub flavour: ForgeFlavour,
     /// Id of the event: `X-GitHub-Delivery`, `X-Request-UUID` or `X-Request-Id`.
     pub id: String,
@@ -45,7 +45,7 @@ const SKIP_SECONDS: (i64, i64) = (10, 36_000);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HookBreaker {
     failures: u32,
-    /// Time until which nothing is sent, in seconds since 1970.
+    /// Time until which the webhook is skipped, in seconds since 1970.
     skipped_until: i64,
 }
 
@@ -55,7 +55,7 @@ impl HookBreaker {
         now < self.skipped_until
     }
 
-    /// Records that a delivery succeeded or failed.
+    /// Records the success or the failure of a delivery.
     pub(crate) fn record_delivery(&mut self, succeeded: bool, now: i64) {
         if succeeded {
             *self = Self::default();

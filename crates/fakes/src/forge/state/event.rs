@@ -1,4 +1,5 @@
-//! Events that webhooks report, independent of the forge. Each forge converts events to its own format.
+//! Events that webhooks report. The events have the same form for all forges; each forge converts events to
+//! its own format.
 
 use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 
@@ -11,9 +12,9 @@ pub(crate) enum FakeForgeEvent {
     Comment { number: u64, id: u64, is_edit: bool },
     /// A comment on the diff was created or edited by its author.
     Inline { number: u64, id: u64, is_edit: bool },
-    /// The thread whose first comment is this comment on the diff was resolved or reopened.
+    /// A thread on the diff was resolved or reopened; `id` is the id of the thread's first comment.
     Thread { number: u64, id: u64, resolved: bool, actor: String },
-    /// An account requests a rerun of a check run or of its suite.
+    /// An account requests a rerun of a check run, or of the suite of this check run.
     Check { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
 }
 
@@ -23,15 +24,15 @@ pub(crate) enum PullChange {
     Opened,
     Closed,
     Reopened,
-    /// The pull request was made a draft or ready.
+    /// The pull request was made a draft, or ready for review.
     Draft(bool),
     /// The base branch was changed. The fields are the previous base branch and its commit.
     Retargeted {
         branch: String,
         commit: String,
     },
-    /// The title or the description was changed. The fields contain the previous values; an unchanged one is
-    /// `None`.
+    /// The title or the description was changed. A field contains the previous value, or `None` if the value
+    /// was not changed.
     Edited {
         title: Option<String>,
         body: Option<String>,
@@ -41,14 +42,14 @@ pub(crate) enum PullChange {
         before: String,
         after: String,
     },
-    /// The reviewers of the pull request were changed, at Bitbucket.
+    /// The reviewers of the pull request were changed; only at Bitbucket.
     Reviewers {
         added: Vec<String>,
         removed: Vec<String>,
     },
-    /// An account requested changes, at Bitbucket.
+    /// An account requested changes; only at Bitbucket.
     WantsChanges,
-    /// An account withdrew its request for changes, at Bitbucket.
+    /// An account withdrew its request for changes; only at Bitbucket.
     WithdrewChanges,
     /// A label was added or removed.
     Labelled {

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-/// The current merge state of a pull request, with GitHub's names.
+/// The current merge state of a pull request; the variants are named as at GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MergeState {
     /// A merge is possible.
     Clean,
     /// A merge is possible, but a check that is not required has failed or is not complete.
     Unstable,
-    /// The same as `Clean`, but the server runs hooks before it accepts a change.
+    /// A merge is possible, and the server runs hooks before it accepts the merge.
     HasHooks,
     /// The branch is behind its base, and the rules require that the branch is up to date.
     Behind,
@@ -19,14 +19,14 @@ pub enum MergeState {
     Dirty,
     /// The pull request is a draft.
     Draft,
-    /// The state is not known yet.
+    /// The forge has not determined the state yet.
     Unknown,
 }
 
 /// The decision that a repository's rules derive from the reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewDecision {
-    /// A review is missing.
+    /// A required review is missing.
     ReviewRequired,
     /// The pull request may be merged.
     Approved,
@@ -34,17 +34,17 @@ pub enum ReviewDecision {
     ChangesRequested,
 }
 
-/// The conditions of a pull request's merge.
+/// The data that decide whether a pull request can be merged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MergeConditions {
     /// Accounts whose review was requested, but is still missing.
     pub(crate) requested: Vec<String>,
-    /// Accounts that are reviewers, whether or not they have reviewed. Only at Bitbucket.
+    /// All reviewers of the pull request, with or without a verdict; only at Bitbucket.
     pub(crate) reviewers: Vec<String>,
-    /// Scripted merge states. Each request gets the next state, and the last state is repeated. If the list
-    /// is empty, the actual state is returned.
+    /// Scripted merge states. Each request returns the next state; after the list's end, the last state is
+    /// repeated. If the list is empty, requests return the state that checks and statuses determine.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
-    /// True if accounts with write access to the repository may push to the branch of a fork.
+    /// True if accounts with write access to the repository may push to the pull request's branch in a fork.
     pub(crate) modifiable: bool,
 }

@@ -1,6 +1,6 @@
-//! Comments, and reactions to them.
+//! Comments, and reactions to comments.
 
-/// The fields of every comment.
+/// The fields that all kinds of comments have.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredComment {
     pub(crate) id: u64,
@@ -13,7 +13,7 @@ pub(crate) struct StoredComment {
     pub(crate) hidden_for: u32,
     /// Comment to which this comment is a reply, only at Bitbucket. The parent may itself be a reply.
     pub(crate) parent: Option<u64>,
-    /// Number of changes of the comment, at Data Center.
+    /// Number of changes of the comment; only at Bitbucket Data Center.
     pub(crate) version: u64,
     /// Account that resolved the thread that starts with this comment. Only for threads in a Data Center's
     /// conversation; threads on code have a separate field.
@@ -39,7 +39,7 @@ pub(crate) struct FakeReaction {
 }
 
 /// Returns the ids of the comments that a list request returns, without deleted and hidden comments. Each
-/// call decreases the number of lists from which a hidden comment is still omitted.
+/// call of this function decreases the number of lists in which a hidden comment is still missing.
 pub(crate) fn visible_ids<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {

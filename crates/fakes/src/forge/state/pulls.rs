@@ -12,7 +12,7 @@ pub(crate) struct StoredPull {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) author: String,
-    /// Head as `branch`, or `owner:branch` in a fork.
+    /// Head branch as `branch`; as `owner:branch` if the branch is in a fork.
     pub(crate) head_ref: String,
     pub(crate) head: String,
     pub(crate) base_ref: String,
@@ -25,10 +25,10 @@ pub(crate) struct StoredPull {
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
-    /// Number of changes of the pull request, at Data Center.
+    /// Number of changes of the pull request; only at Bitbucket Data Center.
     pub(crate) version: u64,
     pub(crate) closed: Option<i64>,
-    /// Previous head, and the number of further reads that still return it.
+    /// Previous head, and the number of further reads that return the previous head.
     pub(crate) stale: Option<(String, u32)>,
     /// Comments on the pull request itself.
     pub(crate) summary: Vec<StoredComment>,
@@ -42,8 +42,8 @@ pub(crate) struct StoredInlineComment {
     pub(crate) note: StoredComment,
     pub(crate) review: u64,
     pub(crate) place: InlinePlace,
-    /// Commit that the comment was created on. The next field is the merge base of this commit and the base
-    /// branch at that time.
+    /// Commit on which the comment was created. The next field is the merge base of this commit and the base
+    /// branch at the time of creation.
     pub(crate) commit: String,
     pub(crate) merge_base: String,
     pub(crate) diff_hunk: String,
@@ -84,12 +84,12 @@ pub enum FakeReviewVerdict {
     ChangesRequested,
 }
 
-/// Current last and first line of a comment. `None` for a comment that is outdated or is not on a line.
+/// Current last and first line of a comment; `None` if the comment is outdated or is not on a line.
 pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
 impl StoredPull {
-    /// Returns the head for a read of the pull request. This may be the previous head; each call counts as
-    /// one read.
+    /// Returns the head that a read of the pull request returns. After a push, this may be the previous head.
+    /// Each call of this function counts as one read.
     pub(crate) fn read_head(&mut self) -> String {
         match self.stale.take() {
             Some((old, left)) if left > 0 => {
@@ -105,12 +105,12 @@ impl StoredPull {
         self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
     }
 
-    /// Returns the id of the first comment of a comment's thread.
+    /// Returns the id of the first comment in the thread that contains a comment.
     pub(crate) fn thread_of(&self, id: u64) -> Option<u64> {
         self.inline.iter().find(|c| c.note.id == id).map(|c| c.in_reply_to.unwrap_or(c.note.id))
     }
 
-    /// Resolves or reopens a thread. Returns false if there is no such thread.
+    /// Resolves or reopens a thread. Returns false if the thread does not exist.
     pub(crate) fn set_resolved(&mut self, thread: u64, resolver: Option<&str>) -> bool {
         let there =
             self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);

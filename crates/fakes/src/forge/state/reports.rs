@@ -1,4 +1,4 @@
-//! Reports on commits, with annotations. Only the two kinds of Bitbucket have such reports.
+//! Reports on commits, with annotations. Only Bitbucket has such reports.
 
 use serde_json::Value;
 
@@ -8,11 +8,11 @@ pub struct CommitReport {
     pub id: u64,
     /// Commit that has the report, 40 digits.
     pub sha: String,
-    /// Key of the report in its address.
+    /// Key of the report in the report's URL.
     pub key: String,
-    /// Fields as the API received them: `title`, `details`, `result`, …
+    /// Fields that the API received: `title`, `details`, `result`, …
     pub fields: Value,
-    /// Annotations as the API received them, oldest first.
+    /// Annotations that the API received, oldest first.
     pub annotations: Vec<ReportAnnotation>,
     /// Account that created the report.
     pub creator: String,
@@ -26,7 +26,7 @@ pub struct CommitReport {
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReportAnnotation {
     pub id: u64,
-    /// Fields as the API received them.
+    /// Fields that the API received.
     pub fields: Value,
     /// Time of creation, in seconds since 1970.
     pub created: i64,

@@ -1,4 +1,5 @@
-//! Tests which logins and tokens of Apps are accepted, and which calls the tokens may make.
+//! Tests of the logins and tokens of Apps: the accepted logins and tokens, and the calls that a token may
+//! make.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

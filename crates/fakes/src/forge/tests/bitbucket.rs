@@ -1,5 +1,5 @@
-//! Tests both Bitbuckets over HTTP, with plain JSON and with git, as callers use them. The exchanges are
-//! compared with Atlassian's published descriptions.
+//! Tests both kinds of Bitbucket through HTTP with plain JSON, and through git. The exchanges are compared
+//! with Atlassian's published API descriptions.
 
 mod cloud;
 mod cloud_commits;
@@ -23,7 +23,7 @@ use crate::forge::{
 use crate::repo::CommitBuilder;
 
 pub(super) const TOKEN: &str = "bb_reviewer";
-/// Login of the account that calls.
+/// Login of the account that makes the calls.
 pub(super) const REVIEWER: &str = "truing";
 
 static CLOUD: LazyLock<Option<ForgeContract>> =
@@ -38,8 +38,8 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     contract
 }
 
-/// Compares every exchange with Atlassian's published description. Tests send invalid requests on purpose. If
-/// the forge rejects a request, only the JSON of its response is therefore checked.
+/// Compares every exchange with Atlassian's published description. Some tests send invalid requests. If the
+/// forge rejects a request, only the response's JSON is therefore checked.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -68,7 +68,7 @@ impl ExchangeObserver for Published {
 }
 
 /// A forge with the repository `acme/shop` and pull request 1. In the pull request, `src/a.py` has 40 lines;
-/// line 10 is changed and line 30 is new. The caller may write.
+/// line 10 is changed and line 30 is new. The caller has write access.
 pub(super) struct Site {
     pub(super) forge: FakeForge,
     pub(super) shop: FakeRepo,
@@ -117,12 +117,12 @@ impl Site {
         self.forge.flavour() == ForgeFlavour::Cloud
     }
 
-    /// Returns the address of pull request 1.
+    /// Returns the API URL of pull request 1.
     pub(super) fn pull(&self) -> String {
         format!("{}/{}/1", self.api, if self.is_cloud() { "pullrequests" } else { "pull-requests" })
     }
 
-    /// Returns the address that lists the comments of pull request 1.
+    /// Returns the API URL that lists the comments of pull request 1.
     pub(super) fn talk(&self) -> String {
         format!("{}/{}", self.pull(), if self.is_cloud() { "comments" } else { "activities" })
     }
@@ -154,7 +154,7 @@ impl Site {
         request.send().await
     }
 
-    /// Makes a call and returns its status and body.
+    /// Makes a call. Returns the response's status and body.
     pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let response = self.send(method, path, body).await.unwrap();
         let status = response.status().as_u16();
@@ -167,7 +167,7 @@ impl Site {
         body
     }
 
-    /// Makes a call that must succeed with this status, and returns its body.
+    /// Makes a call whose response must have this status. Returns the response's body.
     pub(super) async fn done(&self, status: u16, method: &str, path: &str, body: Value) -> Value {
         let (seen, answer) = self.ask(method, path, body).await;
         assert_eq!(seen, status, "{method} {path}: {answer}");

@@ -1,5 +1,5 @@
-//! Tests of renamed, blocked and deleted repositories, of permissions, and of 304 responses to callers that
-//! already have the current response.
+//! Tests of renamed, blocked and deleted repositories, of permissions, and of 304 responses to callers with a
+//! current ETag.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

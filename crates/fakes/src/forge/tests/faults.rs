@@ -1,4 +1,5 @@
-//! Tests of simulated faults: the response that the caller gets, and whether the call changed anything.
+//! Tests of simulated faults: the response to the caller, and the changes that the call makes or does not
+//! make.
 
 use std::time::{Duration, Instant};
 

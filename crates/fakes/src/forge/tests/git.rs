@@ -100,7 +100,7 @@ async fn faults_reach_git_too() {
     let stage = Stage::new().await;
     let url = with_token(stage.shop.clone_url());
     let dir = tempfile::tempdir().unwrap();
-    // The fault is a status and not a dropped connection, because git retries a request if a reused
+    // The fault is an error status instead of a dropped connection, because git retries a request if a reused
     // connection fails.
     stage.forge.add_fault(ForgeFault::on_call(
         "POST",

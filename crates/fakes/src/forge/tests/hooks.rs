@@ -1,4 +1,4 @@
-//! Tests which changes lead to webhook deliveries, and how the deliveries arrive.
+//! Tests of webhook deliveries: the changes that cause a delivery, and the arrival of deliveries.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,7 +9,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::forge::{UnreliableNetwork, WebhookTarget, sign_sha256};
 
-/// Starts a receiver of webhooks. Returns its address and the deliveries.
+/// Starts a receiver of webhooks. Returns the receiver's address, and the channel with the received
+/// deliveries.
 async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
     let (sender, arrived) = channel(100);
     let app = Router::new().route(

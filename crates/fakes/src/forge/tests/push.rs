@@ -50,8 +50,7 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     assert_eq!(told, [(number, "synchronize".to_owned())]);
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");
-    // After another person pushes to the branch, a push that does not contain that person's commit is
-    // rejected.
+    // Another person has pushed to the branch. A push that does not contain this person's commit is rejected.
     let theirs = stage
         .shop
         .push("ours-2", CommitBuilder::new("Theirs").write("t", "1").with_author("ann"))

@@ -1,4 +1,4 @@
-//! Tests that reads, writes and rejections of the REST API match GitHub's.
+//! Tests that reads, writes and rejections of the REST API behave as at GitHub.
 
 use serde_json::{Value, json};
 

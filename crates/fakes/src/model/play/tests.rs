@@ -38,7 +38,7 @@ fn prompts(role: PromptRole) -> (&'static str, &'static str) {
     (body_of(system), body_of(task))
 }
 
-/// A run with its messages so far.
+/// A run, with the messages so far.
 struct Run<'m> {
     model: &'m FakeModel,
     system: &'static str,
@@ -46,7 +46,7 @@ struct Run<'m> {
 }
 
 impl<'m> Run<'m> {
-    /// Begins a run. Its first message contains the text of the task and then these data, in the format of
+    /// Begins a run. The first message contains the text of the task, followed by these data in the format of
     /// the prompts.
     fn new(model: &'m FakeModel, role: PromptRole, data: &[(&str, &str)]) -> Self {
         let (system, task) = prompts(role);
@@ -107,7 +107,7 @@ fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
         let asked: Vec<PromptRole> =
             PromptRole::ALL.into_iter().filter(|role| role.matches_request(&body)).collect();
         assert_eq!(asked, [role]);
-        // Another role's text later in the prompt does not change the role.
+        // The text of another role after the beginning of the prompt does not change the role.
         let hostile = format!("{task}\n{}", prompts(PromptRole::Fix).1);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": hostile }] });
         assert!(
@@ -206,7 +206,7 @@ async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
 }
 
 /// In this script, the answer to the first auditor is cut off, the answer to the second is invalid, and the
-/// answer to the third is valid. Gate fixers get a separate answer.
+/// answer to the third is valid. A separate answer is for fixers of gate failures.
 #[tokio::test]
 async fn who_is_asked_and_how_often_decides_what_is_said() {
     let script = r#"

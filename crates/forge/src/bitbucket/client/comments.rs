@@ -1,5 +1,5 @@
-//! Our comments on a pull request: recognises them, and reads which item each comment shows. Creates, changes
-//! and deletes comments; each comment is created only once.
+//! Recognises Truing's comments on a pull request, and reads the subject of each comment. Creates, changes
+//! and deletes comments; no comment is created twice.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -29,7 +29,7 @@ pub(super) fn parse_comment_number(purpose: &str, comment: &CommentId) -> Result
     comment.as_str().parse().map_err(wrong)
 }
 
-/// Returns the number of the comment that began a thread, which is the id of the thread.
+/// Returns the number of the comment that began a thread. The id of the thread is this number.
 pub(super) fn first_comment_number(purpose: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
     parse_comment_number(purpose, &CommentId::new(thread.as_str()))
 }
@@ -42,7 +42,7 @@ fn forge_thread(
 ) -> ForgeThread {
     let state = match resolution {
         ThreadResolution::Open => ThreadState::Open,
-        // A thread that our former account resolved does not count as resolved by us.
+        // A thread that a former account of Truing resolved counts as resolved by others.
         ThreadResolution::ResolvedBy(Some(user))
             if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
         {
@@ -53,7 +53,7 @@ fn forge_thread(
     ForgeThread { id: ThreadId::new(first_comment.to_string()), state }
 }
 
-/// Returns true if a text that was read from the forge equals a text that we would send.
+/// Returns true if a text that was read from the forge equals a text to be sent.
 pub(super) fn is_same_text(read: &str, expected_text: &str) -> bool {
     normalize_text(read) == normalize_text(&disable_markers(expected_text))
 }
@@ -63,8 +63,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.list_notes(purpose, &self.repo, number).await
     }
 
-    /// Returns the item that a text shows, the text without its marker, and a flag. `None` unless the marker
-    /// is for this pull request and this producer. The flag is true if one of our keys signed the marker.
+    /// Returns the subject of a text according to its marker, the text without the marker, and a flag. The
+    /// flag is true if one of the configured keys signed the marker. Returns `None` unless the marker is for
+    /// this pull request and this producer.
     fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
@@ -109,7 +110,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (item, body, is_known) =
                 match (self.find_marked_subject(&note.text), recorded_comments.get(&note.id)) {
-                    // The records contain this comment, so its item is known even if an unknown key signed
+                    // The records contain this comment, so its subject is known even if an unknown key signed
                     // the marker.
                     (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
                     // An edit may have removed the marker of a known comment.
@@ -162,8 +163,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(self.group_into_threads(&accounts, &notes))
     }
 
-    /// Groups the comments on the diff into threads, in the order in which the threads began. If the first
-    /// comment of a thread was deleted, the thread begins with the next comment.
+    /// Groups the comments on the diff into threads, in the order in which the threads began. If a thread's
+    /// first comment was deleted, the next comment counts as the first.
     pub(super) fn group_into_threads(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -219,13 +220,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that contains
-    /// the comment; 0 means the description of a pull request.
+    /// Appends the marker of a topic to a text. `number` is the pull request that contains the comment; for
+    /// the description of a pull request, it is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
 
-    /// Returns a text with the marker of an item, ready to post.
+    /// Appends the marker of a subject to a text.
     fn add_subject_marker(&self, item: &CommentSubject, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
@@ -243,15 +244,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
     }
 
-    /// Returns our comment with exactly this text that was created at or after this time, by the forge's
-    /// clock.
+    /// Returns Truing's latest comment with exactly this text if it was created at or after `since` by the
+    /// forge's clock.
     pub(super) async fn find_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // `since` is rounded down to a second, because some forges report times in whole seconds and all
-        // forges must match alike.
+        // Some forges report times in whole seconds. `since` is rounded down to a second, so that all forges
+        // behave alike.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self.find_comments_with_text(text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
@@ -275,7 +276,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(conversation_comment(&accounts, &note))
     }
 
-    /// Returns our first comment on this topic in the conversation, if the comment has this text.
+    /// Returns Truing's first comment on this topic in the conversation, if the comment has this text;
+    /// otherwise `None`.
     pub(super) async fn find_topic_comment_with_text(
         &self,
         topic: &Topic,
@@ -286,8 +288,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(found.filter(|(_, text, _)| is_same_text(text, body)).map(|(id, ..)| comment_id(id)))
     }
 
-    /// Returns our first comment on a topic in a conversation, with its text. The last value says whether our
-    /// present or a former account wrote the comment.
+    /// Returns Truing's first comment on a topic in a conversation: its number, its text, and the kind of
+    /// account that wrote it (current or former).
     async fn find_own_comment(
         &self,
         purpose: &str,
@@ -317,7 +319,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment_id(id))
     }
 
-    /// Creates a comment in a conversation.
+    /// Creates a comment on a topic in the conversation of a pull request.
     async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
@@ -330,7 +332,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
     }
 
-    /// Returns our answer on this topic in the thread that this comment began.
+    /// Returns Truing's reply on this topic in the thread that begins with `first_comment`.
     pub(super) async fn find_answer(
         &self,
         purpose: &str,
@@ -377,9 +379,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
-    /// Creates the comments of findings, with one call for each comment. If a call fails after others
-    /// succeeded, the comments created so far are returned. The next plan then requests the missing comments
-    /// again.
+    /// Creates the comments of findings, with one call for each comment. If a call fails after an earlier
+    /// call succeeded, the comments that were created are returned. The next plan then contains the missing
+    /// comments again.
     pub(super) async fn create_finding_comments(
         &self,
         commit: &Sha,
@@ -418,7 +420,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
-    /// Returns our comments on these items; `None` if no such comment exists.
+    /// Returns Truing's comments on these subjects; `None` if there are none.
     pub(super) async fn find_item_comments(
         &self,
         items: &[&CommentSubject],
@@ -451,7 +453,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns true if this comment of ours has this text.
+    /// Returns true if this comment has this text, apart from the marker.
     pub(super) async fn comment_has_text(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
         Ok(self.text_of(comment).await?.is_some_and(|read| is_same_text(&split_marker(&read).0, text)))
     }
@@ -489,7 +491,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns our newest comment in a conversation, if that comment is on this topic and has this text.
+    /// Returns Truing's newest comment in a conversation if it has this topic and text; otherwise `None`.
     pub(super) async fn find_newest_if_matching(
         &self,
         number: u64,
@@ -509,7 +511,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(newest.map(|(id, ..)| comment_id(id)))
     }
 
-    /// Creates a comment, unless our newest comment already has the same topic and text.
+    /// Creates a comment, unless Truing's newest comment in the conversation already has this topic and text.
     pub(super) async fn ensure_newest_comment(
         &self,
         number: u64,
@@ -522,8 +524,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns the number of a comment; `None` if the comment no longer exists. The comment must be ours, and
-    /// its marker must name this conversation.
+    /// Returns the number of a comment; `None` if the comment no longer exists. Returns an error unless our
+    /// current account wrote the comment and its marker names this conversation.
     async fn own_comment_number(
         &self,
         purpose: &str,
@@ -538,7 +540,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             Err(ForgeError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // A comment of our former account cannot be changed by our present account.
+        // The current account cannot change a comment by a former account.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
         if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours_error(purpose)) }
@@ -554,7 +556,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.delete_note(&what, &self.repo, (number, id)).await
     }
 
-    /// Returns true if our comment no longer exists.
+    /// Returns true if this comment no longer exists. Returns an error if Truing did not write it.
     pub(super) async fn is_own_comment_deleted(
         &self,
         number: u64,
@@ -573,7 +575,7 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketCommen
     }
 }
 
-/// Returns the error for a change of a comment or pull request that is not ours.
+/// Returns the error for changing a comment or pull request that Truing did not create.
 pub(super) fn not_ours_error(purpose: &str) -> ForgeError {
     rejected_error(purpose, "Truing did not write it: it has another author or lacks our marker")
 }

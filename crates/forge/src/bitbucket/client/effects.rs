@@ -1,6 +1,5 @@
-//! The effects on a pull request and its repository at a Bitbucket. This module performs each effect, and
-//! checks whether an effect already exists. An effect that neither forge supports is rejected before any
-//! call.
+//! Performs effects on a pull request and its repository at a Bitbucket, and checks whether the result of an
+//! effect already exists. An effect that Bitbucket does not support is rejected before any call.
 
 use std::sync::Arc;
 
@@ -37,8 +36,8 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
-                // This call reads the server's version. While the version is unknown, the limits of the
-                // oldest version apply.
+                // This call also reads the server's version. Without it, the limits of the oldest version
+                // would apply.
                 client.calls.own_account().await?;
                 client.mark_ready().await.map(done_outcome)
             }

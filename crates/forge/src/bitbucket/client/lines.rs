@@ -1,5 +1,5 @@
-//! Comments on lines, by loops and tools. Each comment is created once for its topic, and only on a line of
-//! the commit that it was written for.
+//! Creates comments on lines, for loops and tools. Each topic has at most one comment, which is created only
+//! on the commit for which it was written.
 
 use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
@@ -19,7 +19,7 @@ fn head_moved_error(purpose: &str) -> ForgeError {
 }
 
 /// Converts an error that occurred after comments were created. The new error reports that a comment may
-/// still exist, on a line of another commit.
+/// exist on a line of another commit.
 fn unsure_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
@@ -38,14 +38,14 @@ fn unsure_of(purpose: &str, error: &ForgeError) -> ForgeError {
     unavailable_error(purpose, &format!("a comment was posted, but may be on another line: {error}"))
 }
 
-/// Returns our line comment on this topic, if the comment's lines still exist.
+/// Returns Truing's line comment on this topic, if the comment's lines still exist.
 fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
     let mut comments = threads.iter().flat_map(|thread| &thread.comments);
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
 
-/// Returns the comment by the earlier tool that Truing replaces. The comment must have the same text and
-/// line, and must be by our account.
+/// Returns the comment that the tool before Truing wrote with the same text on the same line. Truing's
+/// account must have written it.
 fn seeds_line<'a>(
     threads: &'a [ReviewThread],
     location: &CodeLocation,
@@ -62,7 +62,7 @@ fn seeds_line<'a>(
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns our line comment on this topic, if the comment has this text and its lines still exist.
+    /// Returns Truing's line comment on this topic, if the comment has this text and its lines still exist.
     pub(super) async fn find_line_comment_with_body(
         &self,
         topic: &Topic,
@@ -94,9 +94,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment.id)
     }
 
-    /// Creates comments on lines of this commit. The result contains, for each draft, the comment or the
-    /// forge's error for its place. Some forges always place comments on the current head. If this commit is
-    /// not the head before or after the calls, such comments are deleted, and each draft gets an error.
+    /// Creates comments on lines of this commit. For each draft, the result contains the comment, or the
+    /// error with which the forge rejected it. Some forges always attach comments to the current head. At
+    /// such a forge, this commit must be the head before and after the calls. Otherwise the created comments
+    /// are deleted, and the result contains errors.
     pub(super) async fn post_line_comments(
         &self,
         purpose: &str,
@@ -127,8 +128,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(placed)
     }
 
-    /// Returns true if this commit is the head. If the forge places comments on the commit that the call
-    /// names, returns true without a request.
+    /// Returns true if this commit is the head. If the forge attaches comments to the commit in the call, no
+    /// request is needed, and the result is always true.
     async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
         let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)

@@ -1,5 +1,5 @@
-//! Opens and declines pull requests, and changes their descriptions, titles, draft states and reviewers.
-//! Before a pull request is rewritten or declined, its author and its marker are checked: both must be ours.
+//! Opens and declines pull requests, and changes their descriptions, titles, draft states and reviewers. A
+//! pull request is rewritten or declined only if Truing opened it and its marker is present.
 
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
@@ -11,7 +11,7 @@ use super::comments::{is_same_text, not_ours_error};
 use crate::body::with_marker;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
-/// Maximum number of attempts for a change that conflicts with changes by other users.
+/// Maximum number of attempts to make a change that conflicts with other users' changes.
 const MAX_TRIES: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
@@ -21,8 +21,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
     }
 
-    /// Reads and changes a pull request. If the pull request was changed in between, the function tries
-    /// again. `plan` returns the change for the pull request that was read; `None` means no change.
+    /// Reads and changes a pull request. If another user changes it between the two calls, both calls are
+    /// repeated. `plan` returns the change for the pull request that was read; `None` means no change.
     async fn edit_pull_with_retry<'a>(
         &self,
         purpose: &str,
@@ -76,8 +76,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             if now != normalize_text(expected) {
                 return Ok(EffectOutcome::Superseded);
             }
-            // If the pull request is ours, its marker is kept, because a loop recognises its pull request by
-            // the marker. A marker in another account's text is not kept.
+            // If Truing opened the pull request, its marker is kept, because loops recognise their pull
+            // requests by the marker. A marker in another account's text is removed.
             let is_ours = accounts.is_ours(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
@@ -86,7 +86,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             tries += 1;
             let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
-                // The pull request was changed in between: read it again.
+                // Another user has changed the pull request, so it is read again.
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 changed => return changed.map(|()| EffectOutcome::Applied),
             }
@@ -99,7 +99,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
     }
 
-    /// Returns the open pull request from a branch to a base, no matter which account opened it.
+    /// Returns the open pull request from a branch to a base, regardless of the account that opened it.
     pub(super) async fn find_open_pull(
         &self,
         branch: &str,
@@ -115,32 +115,32 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&request, branch)?;
         self.check_branch(&request, base)?;
         if *is_draft {
-            // This call reads the server's version. While the version is unknown, the limits of the oldest
-            // version apply.
+            // This call also reads the server's version. Without it, the limits of the oldest version would
+            // apply.
             self.calls.own_account().await?;
             self.require_draft_support(&request)?;
         }
         let accounts = self.accounts().await?;
-        // Cloud's response to a second pull request from the same branch varies. Therefore an existing pull
-        // request is returned, not opened again.
+        // Cloud's response to a request for a second pull request from the same branch varies. An existing
+        // pull request is therefore returned without such a request.
         if let Some(there) = self.find_open_pull(branch, base).await? {
             return Ok(there);
         }
         let text = self.add_topic_marker(0, topic, body);
         let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
-            // `Stale` means that the pull request must be read again. This call creates a pull request, so
-            // the error becomes `Rejected`.
+            // `Stale` would instruct the caller to read the pull request again, but none was created. The
+            // error is therefore converted to `Rejected`.
             Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
-        // Only one pull request can exist from a branch to a base, so the call may have failed because one
-        // exists: look for it.
+        // A branch can have only one open pull request to a base. The call may have failed because this pull
+        // request already exists.
         self.find_open_pull(branch, base).await?.ok_or(refused)
     }
 
-    /// Reads a pull request; returns an error if the pull request is not ours.
+    /// Reads a pull request; returns an error if Truing did not open it.
     async fn read_own_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(purpose, number).await?;
@@ -166,7 +166,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.edit_pull_with_retry(&what, number, true, plan).await
     }
 
-    /// Returns true if our pull request has this title and this text.
+    /// Returns true if Truing's pull request `number` has this topic, title and text.
     pub(super) async fn pull_has_text(
         &self,
         number: u64,
@@ -183,8 +183,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
-        // This call reads the server's version. While the version is unknown, the limits of the oldest
-        // version apply.
+        // This call also reads the server's version. Without it, the limits of the oldest version would
+        // apply.
         self.calls.own_account().await?;
         self.require_draft_support(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
@@ -193,7 +193,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.edit_pull_with_retry(&what, number, true, plan).await
     }
 
-    /// Returns the state of our pull request.
+    /// Returns the state of Truing's pull request `number`.
     pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
         let what = self.what_of_repository(&format!("reading pull request {number}"));
         Ok(self.read_own_pull(&what, number).await?.state)
@@ -240,7 +240,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 }
 
-/// Returns true if this account is among the requested reviewers without a verdict. The account is compared
+/// Returns true if this account is a requested reviewer that has not given a verdict. The account is compared
 /// by its id, and also by its name if names are unique.
 fn is_requested_reviewer(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());

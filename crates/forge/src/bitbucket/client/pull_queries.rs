@@ -46,7 +46,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Returns the repository of a head; `None` if the repository no longer exists.
+    /// Returns the repository that contains a head; `None` if the repository no longer exists.
     fn head_repository(&self, head: &PullRequestRef) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
@@ -72,8 +72,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
-            // The head is in a fork. If we opened the pull request, the fork may be ours, so push access is
-            // unknown. Otherwise we cannot push.
+            // The head is in a fork. If Truing opened the pull request, it may own the fork, so push
+            // permission is unknown. Otherwise Truing cannot push.
             Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
@@ -101,12 +101,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
-        // Neither Bitbucket combines the reviews into one decision.
+        // Neither Cloud nor Data Center combines the reviews into one decision.
         Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
     }
 
-    /// Returns the reviews: each of our comments with the marker of an audit, and the verdict of every other
-    /// account. Reviews without a time come first; the others follow, oldest first.
+    /// Returns the reviews of a pull request. Each comment by Truing with the marker of an audit is a review,
+    /// and so is each other account's verdict. Reviews without a time are first, followed by the others,
+    /// oldest first.
     pub(super) fn reviews_of(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -150,8 +151,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
         let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
-        // The list is filtered again, because a forge ignores a filter that it does not understand, and forks
-        // may have branches with the same name.
+        // The list is filtered again: forges ignore filters that they do not support, and a fork may have a
+        // branch with the same name.
         pulls.retain(|pull| {
             let of_here = pull.head.repository.as_ref().is_some_and(|(id, _)| *id == self.id.repository);
             of_here && pull.head.branch == branch
@@ -206,9 +207,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
-        // If a response names no commit for a comment or verdict, the head is assumed, unless the comment or
-        // verdict is older than the head. The time of a commit comes from the committer's clock. If we
-        // committed, this clock is ours. If another user committed, the branch counts as theirs in any case.
+        // If the response gives no commit for a comment or verdict that is not older than the head, the head
+        // is assumed. The age of the head comes from the committer's clock. If Truing committed, this is
+        // Truing's clock. If another user committed, the branch has other users' work in any case.
         let no_commit = self.calls.capability_row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
@@ -247,7 +248,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
-        // Newer comments have greater numbers.
+        // Comments with greater numbers are newer.
         let after_comment = after_comment
             .map(|after_comment| parse_comment_number(&what, after_comment))
             .transpose()?
@@ -285,14 +286,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(replies)
     }
 
-    /// Returns the topic of a text by this producer, and the text without the marker. The topic is `None` if
-    /// none of our accounts wrote the text.
+    /// Returns the topic of a text by this producer, and the text without the marker. If `is_ours` is false,
+    /// the topic is `None`.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
-    /// Returns the topic and the text like `read_topic`, but accepts only a marker whose signature is valid.
+    /// Like `read_topic`, but accepts only a marker with a valid signature.
     pub(super) fn read_verified_topic(
         &self,
         number: u64,

@@ -1,6 +1,6 @@
-//! Our reviews: exactly one for each audit, even if a response was lost or a comment was rejected. Cloud and
-//! Data Center have no review object. A review consists of one comment for each finding, and of a final
-//! comment with the marker of the audit.
+//! Posts Truing's reviews: exactly one for each audit, even if a response was lost or a comment was rejected.
+//! Cloud and Data Center have no review object. A review consists of one comment for each finding, and of a
+//! final comment with the marker of the audit.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use super::super::login::{BitbucketAccountKind, BitbucketAccounts};
 use super::BitbucketClient;
 use super::comments::comment_id;
 
-/// A thread that we began.
+/// A thread that Truing began.
 struct BitbucketOwnThread {
     /// Comment that began the thread.
     id: CommentId,
@@ -25,7 +25,7 @@ struct BitbucketOwnThread {
     is_open: bool,
 }
 
-/// Returns our threads on the diff by topic. If a topic has several threads, the newest open thread is
+/// Returns Truing's threads on the diff by topic. If a topic has several threads, the newest open thread is
 /// chosen, or the newest thread if none is open.
 fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
@@ -44,8 +44,9 @@ fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// Returns the address of the open thread in which one of our reviews shows this finding on these lines. A
-/// thread on other lines is about another finding, because a file may contain the same text twice.
+/// Returns the address of the open thread in which Truing's review loop shows this finding on these lines. A
+/// thread on other lines does not count: a file may contain the same text twice, so it may concern another
+/// finding.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -57,7 +58,7 @@ fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Opt
     open.filter_map(|thread| thread.comments.first()).find(is_here).map(|first| first.url.as_str())
 }
 
-/// Returns the comments of a draft's findings, in the order of the draft.
+/// Returns the posted comments on a draft's findings, in the order of the draft.
 fn finding_comments(
     draft: &ReviewDraft,
     posted_comments: &HashMap<Topic, CommentId>,
@@ -78,20 +79,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if let Some(posted) = self.find_posted_review(&accounts, &notes, draft, &there) {
             return Ok(posted);
         }
-        // If a finding is found again after its thread was resolved, it gets a new comment. If its thread is
-        // open, it gets no new comment, because the discussion continues in that thread.
+        // If the thread of a finding is open, no new comment is posted, because the discussion continues in
+        // that thread. If its thread is resolved, a new comment is posted.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| open_thread_page(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
-        // Findings that got a comment before an interruption are not posted again, because their threads are
-        // in `own`.
+        // If the review was interrupted earlier, the findings already posted have threads in `own` and are
+        // not posted again.
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let places: Vec<_> =
             new.iter().map(|finding| (&finding.location, &finding.topic, finding.body.as_str())).collect();
-        // The text of the review contains the findings whose comments were rejected.
+        // Findings whose comments were rejected are listed in the text of the review.
         let mut refused = Vec::new();
         for (finding, said) in
             new.into_iter().zip(self.post_line_comments(&what, &draft.mark.commit, &places).await?)
@@ -112,8 +113,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Sets our verdict as the review requires: requests changes, withdraws an earlier request, or does
-    /// nothing. If the forge rejects the verdict, the review remains only a comment.
+    /// Sets Truing's verdict according to the review: requests changes, withdraws an earlier request, or does
+    /// nothing. If the forge rejects the verdict, the review is posted without one.
     async fn decide(
         &self,
         purpose: &str,
@@ -137,7 +138,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     one.state == Some(ReviewState::ChangesRequested)
                         && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
                 });
-                // There is no request for changes to withdraw, or the head is not the commit of this audit.
+                // Truing has not requested changes, or the audited commit is no longer the head.
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
@@ -145,13 +146,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
         };
         match decided {
-            // The head has changed, or the forge accepts no verdict. The findings are posted anyway.
+            // The head has changed, or the forge does not accept the verdict. The findings are posted without
+            // a verdict.
             Err(ForgeError::Rejected { .. } | ForgeError::Stale { .. }) => Ok(()),
             decided => decided,
         }
     }
 
-    /// Returns the review, if it exists.
+    /// Returns the posted review of this audit; `None` if it is not posted.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
@@ -182,13 +184,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Returns the comment that contains a complete review, or the review itself, if either exists.
+    /// Returns the posted review of this audit, or the single comment that contains the whole review; `None`
+    /// if neither exists.
     pub(super) async fn find_review_or_comment(
         &self,
         draft: &ReviewDraft,
     ) -> Result<Option<PostedReview>, ForgeError> {
-        // The marker of the audit is in the final comment of a review, and in a comment that contains a
-        // complete review. So one search finds either.
+        // One search finds both: the marker of the audit is in the final comment of a review and in a comment
+        // with the whole review.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
             PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {
@@ -210,7 +213,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(PostedReview::Comment(self.upsert_comment(&draft.mark.topic(), &text).await?))
     }
 
-    /// Returns the maximum length of a text.
+    /// Returns the maximum length of a comment without its marker.
     fn max_text_length(&self) -> usize {
         self.calls.capability_row().publish_limits(self.settle_delay()).max_body_length
     }

@@ -28,8 +28,8 @@ use super::{BitbucketCloud, CloudInner, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
 use crate::http::ForgeRequest;
 
-/// Returns the place of a comment. `to` and `start_to` are lines of the new side, `from` and `start_from` of
-/// the old side. The format has no field for a commit.
+/// Returns the JSON object for the position of a comment. `to` and `start_to` are lines of the new side,
+/// `from` and `start_from` are lines of the old side. The format has no field for a commit.
 fn inline_fields(purpose: &str, diff_place: DiffPlace<'_>) -> Result<Value, ForgeError> {
     let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = diff_place;
     let Some(path) = place.path.as_str() else {
@@ -50,8 +50,8 @@ fn inline_fields(purpose: &str, diff_place: DiffPlace<'_>) -> Result<Value, Forg
 }
 
 impl BitbucketCloud {
-    /// Returns an error if a write has shown that the token belongs to an account other than the configured
-    /// one.
+    /// Returns an error if a write has shown that the token does not belong to the configured account;
+    /// otherwise `None`.
     fn wrong_account_error(&self, purpose: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, configured_account, id) =
@@ -77,7 +77,7 @@ impl BitbucketCloud {
     }
 
     /// Returns true if a merge would have conflicts; `None` if the login may not make the call. The API
-    /// answers this call with a redirect.
+    /// responds to this call with a redirect.
     async fn has_conflicts(
         &self,
         purpose: &str,
@@ -111,7 +111,8 @@ impl BitbucketCloud {
         }
     }
 
-    /// Returns the address of our own request for changes. A request for changes is not tied to a commit.
+    /// Returns the address of Truing's own request for changes. A request for changes applies to the pull
+    /// request, not to a commit.
     fn changes_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         self.pull_url(purpose, repo, number, &["request-changes"])
     }
@@ -225,9 +226,9 @@ impl BitbucketApi for BitbucketCloud {
         if author.id.as_str().eq_ignore_ascii_case(configured_account) {
             return Ok(made);
         }
-        // The token belongs to an account other than the configured one, so our texts would not be recognised
-        // as ours. The comment is deleted, and later calls fail. Another call may have set the account
-        // already.
+        // The token does not belong to the configured account, so Truing would not recognise its own texts.
+        // The comment is deleted, and later calls fail. The call to `set` fails if another call has already
+        // set the account.
         drop(self.inner.learnt.other_account.set(author.id.clone()));
         self.delete_note(purpose, repo, (number, made.id)).await?;
         Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))
@@ -253,8 +254,8 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let url = self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
-            // The goal is that the comment does not exist. An earlier try whose response was lost may have
-            // deleted it.
+            // `NotFound` is a success: an earlier attempt whose response was lost may have deleted the
+            // comment.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -274,8 +275,8 @@ impl BitbucketApi for BitbucketCloud {
         match self.send(&ForgeRequest::set(purpose, method, url, None)).await {
             Ok(answer) => answer.check_body(),
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
-            // Either the thread is open already or the comment is gone. Loading the comment returns an error
-            // if it is gone.
+            // Either the thread is already open, or the comment no longer exists. In the second case, loading
+            // the comment returns an error.
             Err(ForgeError::NotFound { .. }) if !resolved => {
                 self.load_note(purpose, repo, (number, first_comment)).await.map(drop)
             }
@@ -320,7 +321,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
     ) -> Result<(), ForgeError> {
         let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
-        // The request is not retried: once the pull request is declined, a second try would be rejected.
+        // The request is not retried: after the pull request is declined, a second attempt would be rejected.
         self.send(&ForgeRequest::create(purpose, url, json!({})).without_body()).await?.check_body()
     }
 
@@ -359,8 +360,8 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let url = self.changes_url(purpose, repo, number)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
-            // The request for changes does not exist. An earlier try whose response was lost may have removed
-            // it.
+            // `NotFound` is a success: an earlier attempt whose response was lost may have removed the
+            // request for changes.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -408,7 +409,7 @@ impl BitbucketApi for BitbucketCloud {
         let url = self.url(purpose, repo, &["commit", commit.as_str(), "statuses"])?;
         let statuses: Vec<wire::CloudStatus> =
             self.get_all(purpose, with_query(url, &[("pagelen", "100")])).await?;
-        // Each key has only one status: a new status replaces the old one.
+        // Each key has only one status, because a new status replaces the old status.
         let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
             app: None,
@@ -468,8 +469,8 @@ impl BitbucketApi for BitbucketCloud {
             match self.get_all(&what, with_query(url, &[("q", &query)])).await {
                 Ok(listed) => listed,
                 Err(ForgeError::NotFound { .. }) => return Ok(false),
-                // Only an administrator of the repository can read the list of permissions. Without the list, no
-                // account may give commands.
+                // Only an administrator of the repository can read the list of permissions. Without the list,
+                // commands of all accounts are refused.
                 Err(ForgeError::Forbidden { .. }) => {
                     tracing::warn!(
                         repo,

@@ -1,5 +1,5 @@
-//! Resolves abbreviated hashes. Bitbucket Cloud gives twelve digits of a commit in pull requests and webhook
-//! deliveries; the response for a single commit has all digits.
+//! Resolves abbreviated hashes. In pull requests and webhook deliveries, Bitbucket Cloud returns only twelve
+//! digits of a commit's hash. The response for a single commit contains all digits.
 
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
@@ -9,17 +9,17 @@ use super::super::bounds::parse_sha;
 use super::{BitbucketCloud, parse_page, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 
-/// Minimum number of digits of a hash that is looked up. The API description requires at least 7 digits.
+/// Minimum number of digits of a hash that is looked up, as the API description requires.
 const MIN_DIGITS: usize = 7;
 
-/// Returns the key of a cached head. The key changes when the pull request changes.
+/// Returns the key under which a head is cached. The key changes when the pull request changes.
 fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
     format!("{repo}/{number}/{updated}/{digits}")
 }
 
 impl BitbucketCloud {
-    /// Returns the full hash of the commit whose hash begins with these digits. A commit that the repository
-    /// does not contain is requested from the fork.
+    /// Returns the full hash of the commit whose hash begins with these digits. If the repository does not
+    /// contain the commit, it is requested from the fork.
     pub(super) async fn full_hash(
         &self,
         purpose: &str,
@@ -50,9 +50,9 @@ impl BitbucketCloud {
         Ok(full)
     }
 
-    /// Returns the head of a pull request: its newest commit, whose hash must begin with these digits. The
-    /// digits alone do not identify the commit, because an attacker can create two commits with the same
-    /// first digits. The result is cached until the pull request changes.
+    /// Returns the full hash of a pull request's newest commit. Returns an error if the hash does not begin
+    /// with these digits. The digits alone do not identify the commit, because an attacker can create two
+    /// commits with the same first digits. The result is cached until the pull request changes.
     pub(super) async fn head_of(
         &self,
         purpose: &str,

@@ -11,8 +11,8 @@ use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, 
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
-    /// Reads a pull request from a response. With `with_base`, a call reads the full hash of the base if it
-    /// is not cached. Otherwise the hash is [`Sha::null`].
+    /// Converts a pull request from a response. If `with_base` is true, the full hash of the base is read
+    /// from the cache or with a call. If it is false, the hash is [`Sha::null`].
     pub(super) async fn read_pull(
         &self,
         purpose: &str,
@@ -55,9 +55,9 @@ impl BitbucketCloud {
         })
     }
 
-    /// Reads one pull request of a list. Logs a warning and returns `None` if the commits of an open pull
-    /// request are gone, or are in a fork that the token cannot read. So the other pull requests of the list
-    /// are still read.
+    /// Reads one pull request of a list. If the commits of an open pull request are gone or in a fork that
+    /// the token cannot read, logs a warning and returns `None`. The other pull requests of the list can then
+    /// still be read.
     pub(super) async fn read_listed(
         &self,
         purpose: &str,
@@ -76,7 +76,8 @@ impl BitbucketCloud {
         }
     }
 
-    /// Reads the head or the base. If the commit of a closed pull request is gone, its hash is `Sha::null`.
+    /// Converts the head or the base of a pull request. If the commit of a closed pull request is gone, the
+    /// hash is `Sha::null`.
     async fn read_end(
         &self,
         purpose: &str,
@@ -129,8 +130,8 @@ fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
     name.filter(|name| *name != repo && is_repository_name(name))
 }
 
-/// Returns the error for a commit in a fork. If the fork is missing, the error reports the missing fork and
-/// not a missing pull request.
+/// Converts an error for a commit in a fork. If the commit was not found, the new error reports a missing
+/// fork, because `NotFound` would mean a missing pull request.
 fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
         (ForgeError::NotFound { request }, Some(fork)) => {
@@ -141,7 +142,7 @@ fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     }
 }
 
-/// Assigns to each answer the first comment of its thread, and the lines of the first comment.
+/// Sets the thread's first comment, and the lines of that comment, in each reply.
 fn assign_threads(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();

@@ -1,5 +1,5 @@
-//! Changes a pull request of Bitbucket Cloud. The call must name all reviewers because it removes the
-//! reviewers that it omits. If one named reviewer has left the workspace, the whole call is rejected.
+//! Changes a pull request of Bitbucket Cloud. The call removes all reviewers that it does not name, so it
+//! must name all of them. If one of them has left the workspace, Bitbucket rejects the whole call.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,17 +10,17 @@ use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser
 use super::{BitbucketCloud, wire};
 use crate::http::ForgeRequest;
 
-/// Text that `http::classify` puts before a rejection message about reviewers. The message contains names
-/// that any account can choose, so the message is not parsed.
+/// Prefix that `http::classify` adds to a rejection message about reviewers. The message is not parsed,
+/// because it contains names that accounts can choose freely.
 const ABOUT_REVIEWERS: &str = "reviewers: ";
-/// Maximum number of reviewers of one pull request that are looked up. Reviewers beyond this maximum are not
+/// Maximum number of reviewers of one pull request that are checked. Reviewers beyond this number are never
 /// removed.
 const MAX_LOOKED_FOR: usize = 50;
 
 impl BitbucketCloud {
-    /// Changes a pull request. Every field that the call would otherwise clear is sent. If the call is
-    /// rejected because of its reviewers, it is sent once more without the reviewers who have certainly left.
-    /// All other reviewers stay, including a reviewer whom this change requests.
+    /// Changes a pull request. The call contains every field, because it clears omitted fields. If the call
+    /// is rejected because of its reviewers, it is sent once more without the reviewers who have certainly
+    /// left the workspace. All other reviewers stay, including a reviewer who is requested by this change.
     pub(super) async fn update_pull(
         &self,
         purpose: &str,
@@ -57,7 +57,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Sends the change with these reviewers and with the newly requested reviewer `asked`.
+    /// Sends the change with the existing reviewers and with `new_reviewer`, if there is one.
     async fn update_pull_with_reviewers(
         &self,
         purpose: &str,
@@ -90,7 +90,8 @@ impl BitbucketCloud {
     ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
         let (workspace, _) = split_repository_name(purpose, repo)?;
         let own = self.own_account().await?.user;
-        // If even our own membership is not visible, the absence of another account proves nothing.
+        // If the token cannot even see Truing's own membership, a missing membership of another account
+        // proves nothing.
         let tells = self.is_member(purpose, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
         for user in existing_reviewers.iter().take(MAX_LOOKED_FOR) {
@@ -132,8 +133,8 @@ impl BitbucketCloud {
     }
 }
 
-/// Returns the error for rejected reviewers when no reviewer is known to have left. If this change requests a
-/// reviewer, the error adds no advice to the forge's message.
+/// Returns the error for rejected reviewers when no reviewer is known to have left. The error adds advice to
+/// the forge's message, unless the change requests a new reviewer.
 fn rejected_reviewers_error(
     purpose: &str,
     rejection_message: &str,

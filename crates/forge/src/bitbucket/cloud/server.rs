@@ -1,5 +1,5 @@
-//! Bitbucket Cloud beyond one pull request: lists repositories, open pull requests and comments, and reads
-//! the permissions of their authors. It never writes.
+//! Reads data of Bitbucket Cloud beyond one pull request: lists of repositories, open pull requests and
+//! comments, and the permissions of authors. This module never writes.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, TimeSpan, UnixMillis};
@@ -33,11 +33,11 @@ const ACCESS_TOKEN: &str = "x-token-auth";
 /// Git user name that is sent with an API token as the password.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
-/// Time after the last change of a pull request until its list of comments is complete. A list that is
-/// requested earlier may lack some comments.
+/// Maximum time from a pull request's last change until its list of comments is complete. A list that is
+/// requested earlier may lack comments.
 const COMMENTS_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
-/// Filter for open pull requests, including drafts. Without this filter, the list once omitted drafts
-/// (BCLOUD-23659).
+/// Filter for open pull requests, including drafts. Without an explicit condition on drafts, the list may
+/// omit drafts (BCLOUD-23659).
 const OPEN_PULLS_FILTER: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
 fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
@@ -49,7 +49,7 @@ fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
 }
 
 impl BitbucketCloud {
-    /// Returns the address of the repository with this id; `{}` stands for its workspace.
+    /// Returns the address of the repository with this id. In the address, `{}` stands for the workspace.
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid>
     pub(super) fn repository_id_url(&self, id: &str) -> Url {
         self.root(["repositories", "{}", id])
@@ -67,8 +67,8 @@ impl BitbucketCloud {
         Ok(with_query(self.url(purpose, repo, &["pullrequests"])?, &query))
     }
 
-    /// Lists pull requests page by page, until the calls are used up or the list contains `most` items. The
-    /// flag is true if the list is complete.
+    /// Lists pull requests page by page, until the calls are used up or the list contains `max_pulls` items.
+    /// The flag is true if the list is complete.
     async fn list_pulls(
         &self,
         purpose: &str,
@@ -123,7 +123,7 @@ impl ForgeServer for BitbucketCloud {
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let request = format!("{repo}: asking for the repository");
         let seen = self.read_repository(&request, self.url(&request, repo, &[])?).await?;
-        // The forge may redirect the old name of a repository to its new name.
+        // If the repository was renamed, the forge may redirect the old name to the new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
@@ -146,7 +146,7 @@ impl ForgeServer for BitbucketCloud {
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
         let configured_workspaces = &self.inner.options.workspaces;
-        // The account of an access token has no role in the repositories that it may list, so the list is not
+        // An access token's account has no role in the repositories that it can list, so the list must not be
         // filtered by role.
         let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
@@ -196,8 +196,8 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
-            // The hashes of a pull request that is read now are cached, so the next call continues where this
-            // call stops.
+            // Hashes that are read now are cached. If the calls are used up, the next refresh therefore
+            // continues with the remaining pull requests.
             let cost = self.cost(repo, &body);
             if cost > *calls {
                 complete = false;
@@ -221,7 +221,7 @@ impl ForgeServer for BitbucketCloud {
         // A fork can have a branch with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
-            // The forge may have ignored the filter, so the branch is compared again.
+            // The forge may have ignored the filter, so the branch name is compared here, too.
             if is_from_own_branch(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
             }
@@ -276,8 +276,8 @@ impl ForgeServer for BitbucketCloud {
             let url = self.pull_url(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= COMMENTS_SETTLE_TIME;
-            // A pull request whose comments were read is read again only after a change. So the next run
-            // continues where this run stops.
+            // If the comments of a pull request were read, they are read again only after a change. If the
+            // calls are used up, the next refresh therefore continues with the remaining pull requests.
             if let Some(known) = listings[0].items_from(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
@@ -289,8 +289,8 @@ impl ForgeServer for BitbucketCloud {
             *calls -= 1;
             let notes = self.read_notes(&what, repo, number).await?;
             let comments = new_comments(number, &page, notes, since);
-            // A pull request that has just changed is read again the next time, because its list may be
-            // incomplete.
+            // The comment list of a pull request that has just changed may be incomplete, so it is read again
+            // next time.
             parts.push((if is_settled { part } else { url }, comments));
         }
         know_comments(listings, parts, complete);

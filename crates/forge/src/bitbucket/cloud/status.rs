@@ -1,6 +1,6 @@
-//! Output beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build
-//! status. A new report or status with the same key replaces the existing one, so no search is needed before
-//! the write.
+//! Sets the results on a commit at Bitbucket Cloud: first a report with annotations on lines (Code Insights),
+//! then a build status. A new report or status with the same key replaces the existing one, so no search is
+//! needed before the write.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::http::ForgeRequest;
 
 /// Maximum length of a report's text, in characters. Bitbucket's own limit is not published.
 const MAX_DETAILS: usize = 2_000;
-/// Maximum length of the summary of a note, in characters (observed).
+/// Maximum length of the summary of an annotation, in characters (observed).
 const MAX_SUMMARY: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
@@ -31,14 +31,14 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
     (state, truncate_text(&status.description, BITBUCKET_CLOUD.status_text, "…"))
 }
 
-/// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
+/// Builds an annotation. Returns `None` for lines on the old side, and for a path that JSON cannot represent.
 fn annotation_json(key: &str, index: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.location;
     if place.side == DiffSide::Old {
         return None;
     }
     let path = place.path.as_str()?;
-    // Equal notes have equal ids, so writing a note again replaces it.
+    // Equal annotations have equal ids, so sending an annotation again replaces the existing one.
     let mut hash = Sha256::new();
     for part in [path, &annotation.title, &annotation.message] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -64,7 +64,7 @@ impl BitbucketCloud {
     }
 
     /// Sets the report. If the login may not set reports, or the report is rejected, only the build status is
-    /// set. Merges depend only on the build status.
+    /// set. Only the build status can block a merge.
     pub(super) async fn set_report(
         &self,
         purpose: &str,
@@ -114,7 +114,7 @@ impl BitbucketCloud {
             "result": result,
         });
         let url = self.report_url(purpose, repo, commit, &[&key])?;
-        // Deleting the report also deletes the notes of an earlier report on this commit.
+        // Deleting the report also deletes the annotations of an earlier report on this commit.
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url.clone(), None)).await {
             Ok(_) | Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
@@ -127,7 +127,7 @@ impl BitbucketCloud {
             .collect();
         for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
             let url = self.report_url(purpose, repo, commit, &[&key, "annotations"])?;
-            // The request body is the list itself.
+            // The request body is a JSON array of annotations, without an enclosing object.
             let call = ForgeRequest::set(purpose, Method::POST, url, Some(batch.to_vec().into()));
             self.send(&call).await?.json::<serde::de::IgnoredAny>()?;
         }
@@ -153,7 +153,7 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
-    /// Returns true if the commit has this build status of ours.
+    /// Returns true if the commit has this build status, set by Truing.
     pub(super) async fn has_build(
         &self,
         purpose: &str,

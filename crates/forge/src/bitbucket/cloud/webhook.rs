@@ -1,6 +1,6 @@
-//! Webhook deliveries of Bitbucket Cloud: the fields that are read. Repositories are identified by their
-//! UUID, which stays the same through renames. Hashes in deliveries have only twelve digits, so the head is
-//! not read from a delivery. <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
+//! Parses webhook deliveries of Bitbucket Cloud. Repositories are identified by their UUID, which stays the
+//! same through renames. Hashes in deliveries have only twelve digits, which do not identify a commit, so the
+//! head is not read from a delivery. <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,8 +17,8 @@ use crate::webhook::{
 /// Maximum length of an accepted UUID, with its braces, in bytes.
 const MAX_UUID_BYTES: usize = 64;
 
-/// The fields that are read. Any field may be absent: the event decides which fields are required. Unknown
-/// fields are ignored.
+/// The fields of a delivery that are read. Any field may be missing; the event determines which fields are
+/// required. Unknown fields are ignored.
 #[derive(Deserialize)]
 struct CloudEventPayload {
     repository: Option<CloudRepositoryPayload>,
@@ -49,8 +49,8 @@ struct CloudHrefPayload {
     href: Option<String>,
 }
 
-/// The head or base in a delivery. The repository is not read, because this field is null when the fork is
-/// gone.
+/// The head or base in a delivery. The field `repository` is not read, because it is null if the fork no
+/// longer exists.
 #[derive(Deserialize)]
 struct CloudRefPayload {
     commit: Option<CloudCommitPayload>,
@@ -76,7 +76,7 @@ struct CloudContentPayload {
 /// Parses a delivery whose signature was verified.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
-        // The forge sends `updated` both for pushes and for edits.
+        // The forge sends the event `updated` both for pushes and for edits.
         "pullrequest:created"
         | "pullrequest:push"
         | "pullrequest:updated"

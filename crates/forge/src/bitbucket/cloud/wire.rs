@@ -30,12 +30,13 @@ pub(super) struct CloudAccount {
 }
 
 impl CloudAccount {
-    /// Returns true if the response says that the account is no longer in use.
+    /// Returns true if the response shows that the account is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.account_status.as_deref().is_some_and(|status| status != "active")
     }
 
-    /// Returns the account; `None` if the account is gone and the response contains no id.
+    /// Converts the account; returns `None` if the response contains no id because the account no longer
+    /// exists.
     pub(super) fn user(self) -> Option<BitbucketUser> {
         Some(BitbucketUser {
             id: account_id(self.uuid?),
@@ -70,7 +71,7 @@ pub(super) struct CloudRepository {
     /// Main branch; null while the repository is empty.
     #[serde(default)]
     pub(super) mainbranch: Option<CloudBranch>,
-    /// Present if the repository is a fork.
+    /// Repository from which this repository was forked; `None` if it is not a fork.
     #[serde(default)]
     pub(super) parent: Option<Value>,
 }
@@ -148,7 +149,8 @@ impl CloudPull {
     }
 }
 
-/// Returns the participants with their verdicts, and all requested reviewers, who are marked as requested.
+/// Returns all participants with their verdicts, and all requested reviewers. The field `is_asked` is true
+/// for requested reviewers.
 pub(super) fn merge_reviewers(
     purpose: &str,
     requested_reviewers: Vec<CloudAccount>,
@@ -221,14 +223,14 @@ pub(super) struct CloudComment {
     resolution: Option<CloudResolution>,
     #[serde(default)]
     deleted: bool,
-    /// True while only the author of the comment sees it.
+    /// True while only the author can see the comment.
     #[serde(default)]
     pub(super) pending: bool,
 }
 
 impl CloudComment {
-    /// Converts a comment that was read without its thread. The parent comment, if there is one, is assumed
-    /// to begin the thread.
+    /// Converts a comment that was read without its thread. If the comment has a parent, the parent is
+    /// assumed to be the first comment of the thread.
     pub(super) fn into_note(self, purpose: &str) -> Result<BitbucketComment, ForgeError> {
         let created = parse_instant(purpose, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);

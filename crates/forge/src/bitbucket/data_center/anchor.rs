@@ -1,5 +1,6 @@
-//! The place of a comment at a Data Center. The server requires the kind of each line (added, removed or
-//! context). Our location does not contain the kind, so it is read from the server's own diff of the file.
+//! Determines the position of a comment for a Data Center. The server requires the type of each line (added,
+//! removed or context). Truing's locations do not contain the type, so it is read from the server's own diff
+//! of the file.
 
 use std::sync::{Arc, PoisonError};
 
@@ -58,8 +59,9 @@ struct SegmentLine {
 }
 
 impl DataCenterFileDiff {
-    /// Returns true if this is the diff of the file with this path. A deleted file is found by its old path,
-    /// every other file by its new path. A diff without a path is of the requested file.
+    /// Returns true if this is the diff of the file with this path. The path is the old path for a deleted
+    /// file, and the new path for any other file. A diff without paths belongs to the file that was
+    /// requested.
     fn is_of(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
@@ -72,12 +74,12 @@ impl DataCenterFileDiff {
 }
 
 impl PullDiff {
-    /// Returns the diffs of a file: two diffs if the file became a link, otherwise at most one.
+    /// Returns the diffs of a file: two diffs if the file was replaced by a link, otherwise at most one.
     fn file_diffs(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
         self.diffs.iter().filter(move |file| file.is_of(path))
     }
 
-    /// Returns true if lines of the file may be missing.
+    /// Returns true if the diff may lack lines of the file because it is truncated.
     fn is_cut(&self, path: &str) -> bool {
         let mut files = self.file_diffs(path).peekable();
         match files.peek() {
@@ -86,8 +88,8 @@ impl PullDiff {
         }
     }
 
-    /// Returns the kind of a line. If the diff is truncated and does not contain the line, the line counts as
-    /// added or removed, depending on its side.
+    /// Returns the type of a line. A line that a truncated diff lacks counts as added on the new side, and as
+    /// removed on the old side.
     fn kind(
         &self,
         purpose: &str,
@@ -120,7 +122,7 @@ impl PullDiff {
         }
     }
 
-    /// Returns the previous path of the file, if it differs from `path`.
+    /// Returns the path of the file before the change; `None` if it equals `path`.
     fn source_path(&self, path: &str) -> Option<String> {
         let sources = self.file_diffs(path).filter_map(|file| file.source.as_ref()).map(path_text);
         let mut other = sources.filter(|source| !source.is_empty() && source != path);
@@ -129,7 +131,8 @@ impl PullDiff {
 }
 
 impl BitbucketDataCenter {
-    /// Returns the anchor of a comment on this place. The commit of the place must be the head.
+    /// Returns the JSON object for the position of a comment. Returns an error if the commit of `diff_place`
+    /// is not the head.
     pub(super) async fn anchor(
         &self,
         purpose: &str,
@@ -162,8 +165,8 @@ impl BitbucketDataCenter {
         Ok(anchor)
     }
 
-    /// Adds the lines to an anchor. Servers before 9.3 accept only one line, so the comment is then on the
-    /// last line.
+    /// Adds the lines to an anchor. Servers before version 9.3 accept only one line. At such a server, only
+    /// the last line is added.
     fn set_anchor_lines(
         &self,
         purpose: &str,
@@ -191,8 +194,8 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    /// Returns the server's diff of the pull request, which is read once for each head. If this diff does not
-    /// contain the file completely, returns the server's diff of the file alone.
+    /// Returns the server's diff of the pull request, which is read once for each head. If this diff is
+    /// truncated for the file, returns the server's diff of the file alone.
     async fn diff_of(
         &self,
         purpose: &str,
@@ -224,12 +227,13 @@ impl BitbucketDataCenter {
         if !whole.is_cut(path) {
             return Ok(whole);
         }
-        // For a renamed file the server needs both paths; with the new path alone, it shows a new file.
+        // For a renamed file, the request needs both paths. With the new path alone, the server returns the
+        // diff of a new file.
         Ok(Arc::new(self.get(purpose, url(Some(path), whole.source_path(path).as_deref())?).await?))
     }
 
-    /// Logs a warning if the server placed a comment on other lines than requested. This can happen because
-    /// the server ignores unknown field names without an error.
+    /// Logs a warning if the server attached a comment to other lines than requested. This is possible
+    /// because the server ignores unknown field names without an error.
     pub(super) fn check_place(
         &self,
         repo: &str,

@@ -1,6 +1,7 @@
 //! The calls of a Data Center. Each write is one request with a fixed address and method. No write approves,
-//! merges or changes code. Comments and pull requests have a version, which each change must name. The server
-//! rejects a stale version; then the object is read again and the change is decided again.
+//! merges or changes code. Comments and pull requests have a version, which each change must contain. If the
+//! version is stale, the server rejects the change. The object is then read again, and the change is decided
+//! again.
 
 use std::sync::Arc;
 
@@ -30,16 +31,16 @@ use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable_error};
 
-/// Maximum number of tries of a change that conflicts with changes by other accounts.
+/// Maximum number of attempts to make a change that conflicts with other accounts' changes.
 const MAX_TRIES: u32 = 3;
 
-/// The verdicts that we can give. The server's third verdict, approval, is left out.
+/// The verdicts that Truing can give. The server's third verdict, approval, is intentionally missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ParticipantStatus {
     /// The pull request needs changes before it is merged.
     NeedsWork,
-    /// No verdict: withdraws any earlier one.
+    /// Withdraws an earlier verdict, so the account has no verdict.
     Unapproved,
 }
 
@@ -48,7 +49,7 @@ impl BitbucketDataCenter {
         self.pull_url(purpose, repo, number, &["comments", &id.to_string()])
     }
 
-    /// Sets our verdict on this commit. If the commit is not the head, the server rejects the verdict.
+    /// Sets Truing's verdict on this commit. If the commit is not the head, the server rejects the verdict.
     async fn set_verdict(
         &self,
         purpose: &str,
@@ -63,7 +64,8 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    /// Returns true if the server lists the repository among the repositories that this login may push to.
+    /// Returns true if the server's list of repositories with push permission for this login contains the
+    /// repository.
     async fn may_push(&self, purpose: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
@@ -71,7 +73,7 @@ impl BitbucketDataCenter {
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
-    /// Returns the branch that pull requests are merged into; an empty text while the repository is empty.
+    /// Returns the default branch; an empty text if the repository is empty.
     async fn default_branch(&self, purpose: &str, repo: &str) -> Result<String, ForgeError> {
         match self.get::<wire::DataCenterBranch>(purpose, self.url(purpose, repo, &["default-branch"])?).await
         {
@@ -190,7 +192,7 @@ impl BitbucketApi for BitbucketDataCenter {
             };
             let now = self.load_note(purpose, repo, pull_and_comment).await?;
             if now.text == text {
-                // An earlier try whose response was lost has made this change.
+                // An earlier attempt whose response was lost has made this change.
                 return Ok(());
             }
             // The text has changed since the caller decided on this edit, so the caller must decide again.
@@ -220,12 +222,12 @@ impl BitbucketApi for BitbucketDataCenter {
             );
             tries += 1;
             match self.send(&ForgeRequest::set(request, Method::DELETE, url, None)).await {
-                // The goal is that the comment does not exist. An earlier try whose response was lost may
-                // have deleted it.
+                // `NotFound` is a success: an earlier attempt whose response was lost may have deleted the
+                // comment.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(ForgeError::Stale { request, message }) if tries == MAX_TRIES => {
-                    // The current version was rejected each time, so the comment has answers and cannot be
-                    // deleted.
+                    // The server has rejected the current version each time. The reason must be that the
+                    // comment has replies and cannot be deleted.
                     return Err(ForgeError::Rejected { request, message });
                 }
                 Err(ForgeError::Stale { .. }) => {}
@@ -249,7 +251,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 return Ok(());
             }
             let url = self.comment_url(purpose, repo, number, first_comment)?;
-            // The body omits the text because only the author of the comment may change it.
+            // The body omits the text, because only the comment's author may change the text.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
             match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
@@ -257,7 +259,8 @@ impl BitbucketApi for BitbucketDataCenter {
                 Ok(answer) if answer.json::<wire::DataCenterComment>()?.thread_resolved == resolved => {
                     return Ok(());
                 }
-                // Older versions of the server ignore the field `threadResolved`.
+                // The response shows that the state has not changed: older versions of the server ignore the
+                // field `threadResolved`.
                 Ok(_) => {
                     return Err(unavailable_error(
                         purpose,
@@ -276,8 +279,8 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        // The call clears the reviewers if they are omitted, and may clear other omitted fields, so all
-        // fields are sent.
+        // The call clears the list of reviewers if it is omitted, and may clear other omitted fields. All
+        // fields are therefore sent.
         let there = pull.reviewers.iter().filter(|one| one.is_asked);
         let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
         let mut body = json!({
@@ -329,7 +332,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let version = pull.version.to_string();
         let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
-        // The request is not retried: once the pull request is declined, a second try would be rejected.
+        // The request is not retried: after the pull request is declined, a second attempt would be rejected.
         let call = ForgeRequest::create(purpose, url, json!({ "version": pull.version }));
         self.send(&call).await?.check_body()
     }
@@ -396,7 +399,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let url = self.pull_url(purpose, repo, pull.number, &["merge"])?;
         let mergeability: wire::DataCenterMergeability = match self.get(purpose, url).await {
             Ok(mergeability) => mergeability,
-            // The pull request is not open, so there is nothing to merge.
+            // The server rejects the call because the pull request is not open.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
                 return Ok(MergePreview { conflicts: None, state: Mergeable::Unknown });
             }
@@ -439,8 +442,8 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        // A status does not need our account, but reading the account also checks that the server's version
-        // is supported.
+        // Setting a status does not need the account, but reading the account also checks that the server's
+        // version is supported.
         self.load_own_account().await?;
         self.set_report(purpose, repo, number, status).await?;
         self.set_build_status(purpose, repo, number, status).await
@@ -486,7 +489,7 @@ impl BitbucketApi for BitbucketDataCenter {
         ];
         let url = with_query(self.root(["api", "latest", "users"]), &query);
         let listed: Vec<wire::DataCenterUser> = self.get_all(&what, url).await?;
-        // The filter matches parts of names, so the id must match too.
+        // The filter also matches parts of names, so the ids are compared here.
         Ok(listed.into_iter().filter_map(wire::DataCenterUser::user).any(|user| user.id == author.id))
     }
 }

@@ -16,7 +16,7 @@ use super::{BitbucketDataCenter, wire};
 const COMMENTED: &str = "COMMENTED";
 /// Comment action of an activity whose comment was deleted.
 const DELETED: &str = "DELETED";
-/// State of a comment that only the author of the comment sees.
+/// State of a comment that only its author can see.
 const PENDING: &str = "PENDING";
 
 impl BitbucketDataCenter {
@@ -59,8 +59,8 @@ impl BitbucketDataCenter {
         let activities: Vec<DataCenterActivity> =
             self.get_all(purpose, self.pull_url(purpose, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
-        // Activities are listed newest first, so the first activity about a comment contains its current
-        // state.
+        // Activities are listed newest first. The first activity about a comment therefore contains the
+        // comment's current state.
         for activity in activities {
             let DataCenterActivity { action, comment_action, comment: Some(comment), comment_anchor } =
                 activity
@@ -77,12 +77,12 @@ impl BitbucketDataCenter {
                 .map(wire::DataCenterAnchor::to_comment_lines);
             collect_comments(&mut notes, &page, comment, on, is_gone);
         }
-        // Deleted comments appear in activities but no longer exist.
+        // Deleted comments still appear in activities.
         notes.retain(|_, note| !note.is_deleted);
         Ok(notes.into_values().collect())
     }
 
-    /// Parses a comment that the server returned without its thread.
+    /// Converts a comment that the server returned without its thread.
     pub(super) fn read_note(
         &self,
         purpose: &str,
@@ -98,7 +98,8 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Parses the head or the base. If the commit of a closed pull request is gone, its hash is `Sha::null`.
+/// Converts the head or the base of a pull request. If the commit of a closed pull request is gone, the hash
+/// is `Sha::null`.
 fn parse_end(
     purpose: &str,
     body: wire::DataCenterPullRef,
@@ -112,7 +113,7 @@ fn parse_end(
     Ok(PullRequestRef { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 
-/// Collects a comment and all answers below it. Each answer gets the lines of the first comment.
+/// Collects a comment and all replies in its thread. Each reply gets the lines of the first comment.
 fn collect_comments(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,

@@ -1,5 +1,5 @@
-//! A Data Center beyond one pull request: lists repositories, open pull requests and comments, and reads the
-//! permissions of their authors. It never writes.
+//! Reads data of a Data Center beyond one pull request: lists of repositories, open pull requests and
+//! comments, and the permissions of authors. This module never writes.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, UnixMillis};
@@ -33,7 +33,7 @@ fn convert_repository(body: &wire::DataCenterRepository) -> Option<ForgeReposito
 }
 
 impl BitbucketDataCenter {
-    /// Reads the repository with this id, whose last known name is `repo`.
+    /// Reads the repository with this id. `repo` is its last known name.
     pub(super) async fn repository_with(
         &self,
         purpose: &str,
@@ -141,7 +141,7 @@ impl ForgeServer for BitbucketDataCenter {
         let (key, slug) = split_repository_name("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [key, &format!("{slug}.git")]);
-        // The token of a project or a repository is sent without a user name.
+        // A token of a project or a repository has no user, so it is sent without a user name.
         git_remote(&url, None, &options.token)
     }
 
@@ -149,7 +149,7 @@ impl ForgeServer for BitbucketDataCenter {
         let request = format!("{repo}: asking for the repository");
         let body: wire::DataCenterRepository = self.get(&request, self.url(&request, repo, &[])?).await?;
         let seen = self.cache_repository(&request, &body)?;
-        // The server may redirect the old name of a repository to its new name.
+        // If the repository was renamed, the server may redirect the old name to the new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
@@ -175,7 +175,7 @@ impl ForgeServer for BitbucketDataCenter {
             let next = page.next_start().map(|start| page_url(&url, start));
             Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
-        // A Data Center has a single list of repositories, which is cached under the empty name.
+        // A Data Center has only one list of repositories. It is cached under an empty name.
         let list = listing.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
         list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
@@ -223,8 +223,8 @@ impl ForgeServer for BitbucketDataCenter {
 
     /// Lists comments. The server has no list of a repository's comments, so the comments of each open pull
     /// request are read. Pull requests are not selected by date, because a new comment does not always change
-    /// the date of its pull request. All activities are read, because an answer appears with the comment that
-    /// began its thread, and this comment may be old.
+    /// the date of its pull request. A reply appears in the activity of its thread's first comment, which may
+    /// be old, so all activities are read.
     async fn refresh_comments_since(
         &self,
         (repo, number): (&str, Option<u64>),

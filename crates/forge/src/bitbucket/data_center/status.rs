@@ -1,10 +1,10 @@
-//! Output beside a commit at a Data Center: a report with notes on lines (Code Insights), then a build
-//! status. A new report or status with the same key replaces the old one. Notes have no key, so the old notes
-//! are deleted before new notes are posted.
+//! Sets the results on a commit at a Data Center: first a report with annotations on lines (Code Insights),
+//! then a build status. A new report or status with the same key replaces the old one. Annotations have no
+//! key, so the old annotations are deleted before new annotations are posted.
 //!
-//! The settings of a repository can require a report by its key, and a build by the key of its parent. Both
-//! keys are the same for all pull requests. A commit has one report but may be in several pull requests, so
-//! the report shows the worst result of these pull requests.
+//! The settings of a repository can require a report by its key, and a build by its parent's key. Truing uses
+//! the same two keys for all pull requests. A commit has only one report, but may be the head of several pull
+//! requests. The report therefore shows the worst result of these pull requests.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,13 +20,14 @@ use crate::body::truncate_text;
 use crate::capability::BITBUCKET_DC;
 use crate::http::ForgeRequest;
 
-/// Key of our report, and of the parent of our build statuses.
+/// Key of Truing's report, and parent key of Truing's build statuses.
 const REQUIRED_KEY: &str = "truing-review";
 /// Maximum length of a report's text, in characters.
 const MAX_DETAILS: usize = 2_000;
-/// Maximum length of the message of a note, in characters.
+/// Maximum length of the message of an annotation, in characters.
 const MAX_MESSAGE: usize = 2_000;
-/// Maximum length of the address of a build status, in characters. The address is required.
+/// Maximum length of the web address in a build status, in characters. A build status without an address is
+/// rejected.
 const MAX_URL: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
@@ -39,7 +40,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
     (state, truncate_text(&status.description, BITBUCKET_DC.status_text, "…"))
 }
 
-/// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
+/// Builds an annotation. Returns `None` for lines on the old side, and for a path that JSON cannot represent.
 fn annotation_json(index: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.location;
     if place.side == DiffSide::Old {
@@ -57,7 +58,7 @@ fn annotation_json(index: usize, annotation: &CheckAnnotation) -> Option<Value> 
 }
 
 impl BitbucketDataCenter {
-    /// Returns an address below that of our report on a commit.
+    /// Returns the address of Truing's report on a commit, with these segments appended.
     fn report_url(
         &self,
         purpose: &str,
@@ -111,7 +112,7 @@ impl BitbucketDataCenter {
             "link": self.page_of(purpose, repo, number)?.as_str(),
             "data": [],
         });
-        // The API has no value for a neutral result, so the result is omitted.
+        // The API has no value for a neutral result, so the field is omitted in this case.
         match self.worst_conclusion(purpose, repo, numbered_status.0, numbered_status.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
@@ -124,20 +125,20 @@ impl BitbucketDataCenter {
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(at, annotation))
-            // If there is one annotation too many, the server rejects all annotations.
+            // If there are more annotations than the limit, the server rejects all of them.
             .take(BITBUCKET_DC.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
-            // A retry may post the annotations twice; the next status deletes them all.
+            // A retry may post annotations a second time. The next status deletes all of them.
             let call = ForgeRequest::create(purpose, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.check_body()?;
         }
         Ok(())
     }
 
-    /// Returns the worst conclusion of the repository's pull requests that have this commit. With its own
-    /// conclusion alone, a second pull request with this commit could make the first one pass: it need only
-    /// target a branch that already has the changes.
+    /// Returns the worst conclusion of the repository's pull requests with this commit. If only one pull
+    /// request's conclusion counted, another pull request with the same commit could replace a failure. For
+    /// example, it could target a branch that already contains the changes, and pass.
     async fn worst_conclusion(
         &self,
         purpose: &str,
@@ -151,8 +152,8 @@ impl BitbucketDataCenter {
         }
         for build in self.list_build_statuses(purpose, &status.sha).await? {
             let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
-            // A fork can have the same commit and pull request number, so the status must link to a pull
-            // request of this repository.
+            // A fork can have the same commit and the same pull request number. Only statuses that link to a
+            // pull request of this repository count.
             if build.url != Some(self.build_page_url(purpose, repo, other)?) {
                 continue;
             }
@@ -165,8 +166,8 @@ impl BitbucketDataCenter {
         Ok(worst)
     }
 
-    /// Lists the build statuses of a commit, in all repositories. The newer API call is not used because it
-    /// returns the status of only one key.
+    /// Lists the build statuses of a commit, in all repositories. The newer API call is not used, because it
+    /// returns only the status of one key.
     pub(super) async fn list_build_statuses(
         &self,
         purpose: &str,
@@ -175,7 +176,8 @@ impl BitbucketDataCenter {
         self.get_all(purpose, self.root(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
-    /// Returns the address that a build status links to.
+    /// Returns the web address for a build status: that of the pull request, or that of the server if the
+    /// address would be too long.
     fn build_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
         let page = self.page_of(purpose, repo, number)?.to_string();
         Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
@@ -205,7 +207,7 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
-    /// Returns true if the commit has this build status of ours.
+    /// Returns true if the commit has this build status, set by Truing.
     pub(super) async fn has_build_status(
         &self,
         purpose: &str,

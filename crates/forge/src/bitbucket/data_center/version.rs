@@ -1,4 +1,4 @@
-//! The version of a Data Center, and our account on it. One call returns both.
+//! Reads the version of a Data Center and Truing's account on it. One call returns both.
 
 use std::fmt;
 
@@ -11,11 +11,12 @@ use super::{BitbucketDataCenter, wire};
 use crate::capability::{ForgeCapability, data_center};
 use crate::http::ForgeRequest;
 
-/// Oldest supported version: the first that returns a single build status (`GET …/commits/{commitId}/builds`,
-/// "since 7.14" in the REST reference). Reports exist since 5.15, build statuses with a parent since 7.4.
+/// Oldest supported version: the first version that can return a single build status (`GET
+/// …/commits/{commitId}/builds`, "since 7.14" in the REST reference). Reports exist since 5.15, build
+/// statuses with a parent since 7.4.
 const OLDEST: DataCenterVersion = DataCenterVersion(7, 14);
 
-/// Header with the account name of the caller.
+/// Response header with the account name of the caller.
 pub(super) const ACCOUNT: &str = "x-ausername";
 
 /// The first two numbers of a version.
@@ -23,7 +24,7 @@ pub(super) const ACCOUNT: &str = "x-ausername";
 pub(super) struct DataCenterVersion(pub(super) u32, pub(super) u32);
 
 impl DataCenterVersion {
-    /// Parses `9.3.2`; `None` for an invalid version.
+    /// Parses a version such as `9.3.2`; returns `None` if it is invalid.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().split(['.', '-', ' ']);
         Some(Self(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -60,7 +61,8 @@ impl BitbucketDataCenter {
                 );
                 return Err(rejected_error(what, &message));
             }
-            // Another caller may have set the version already; both callers have read the same value.
+            // The call fails if another caller has already set the version. Both callers have read the same
+            // value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {
                 tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
@@ -68,16 +70,17 @@ impl BitbucketDataCenter {
         }
         let what = "asking who the token belongs to";
         let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
-            // The server returns its version even to a caller that is not logged in, so the token may be
-            // invalid.
+            // The server also returns its version to callers that are not logged in. A missing account name
+            // means that the token is invalid.
             return Err(ForgeError::Unauthorized { request: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
         user.map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
     }
 
-    /// Finds the account with this name. The address of an account contains the slug of its name. The slug is
-    /// guessed first; if the guess fails, the list of accounts is searched for the name.
+    /// Finds the account with this name. The address of an account contains the slug of its name. A slug is
+    /// derived from the name first. If there is no such account, the list of accounts is searched for the
+    /// name.
     async fn user_named(&self, purpose: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
@@ -96,7 +99,7 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Percent-decodes the name in the header; `None` if it is empty.
+/// Percent-decodes the account name in the header; returns `None` if the name is empty.
 fn decode_name(value: &str) -> Option<String> {
     let value = value.replace('+', "%2B");
     let (name, _) = url::form_urlencoded::parse(value.as_bytes()).next()?;

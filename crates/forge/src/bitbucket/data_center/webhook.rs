@@ -1,6 +1,5 @@
-//! Webhook deliveries of a Data Center: the fields that are read. Repositories are identified by their
-//! number, which stays the same through renames.
-//! <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
+//! Parses webhook deliveries of a Data Center. Repositories are identified by their number, which stays the
+//! same through renames. <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,8 +13,8 @@ use crate::webhook::{
     parse_body,
 };
 
-/// The fields that are read. Any field may be absent: the event decides which fields are required. Unknown
-/// fields are ignored.
+/// The fields of a delivery that are read. Any field may be missing; the event determines which fields are
+/// required. Unknown fields are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DataCenterEventPayload {
@@ -55,7 +54,7 @@ struct DataCenterProjectPayload {
     key: Option<String>,
 }
 
-/// The links of an object. The list may contain null in place of an address.
+/// The links of an object. The list may contain null instead of an address.
 #[derive(Deserialize)]
 struct DataCenterLinksPayload {
     #[serde(rename = "self")]
@@ -97,8 +96,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let links = pull.links.and_then(|links| links.self_links).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
-    // A delivery may lack the address of the page, because the pull request is read before anything is posted
-    // on it.
+    // An empty address is accepted, because the pull request is read again before Truing posts anything on
+    // it.
     if !url.is_empty() && !is_page(&url) {
         return Err(invalid_field("pullRequest.links.self", "is not the address of a page"));
     }
@@ -125,8 +124,8 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
     let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
-    // Most deliveries do not contain the place of the comment. The place is known when the comment itself is
-    // read later.
+    // Most deliveries do not contain the position of the comment. The position is read later, together with
+    // the comment itself.
     let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };

@@ -21,7 +21,7 @@ pub(super) struct DataCenterPage<T> {
 }
 
 impl<T> DataCenterPage<T> {
-    /// Returns the start of the next page.
+    /// Returns the index of the first item of the next page; `None` if there is no next page.
     pub(super) fn next_start(&self) -> Option<u64> {
         self.next_page_start.filter(|_| !self.is_last_page)
     }
@@ -46,8 +46,8 @@ pub(super) struct DataCenterUser {
 }
 
 impl DataCenterUser {
-    /// Returns the account; `None` if there is no account, as for the author of a commit whose e-mail address
-    /// is not known.
+    /// Converts the account. Returns `None` if there is no account, for example for a commit's author whose
+    /// e-mail address is unknown.
     pub(super) fn user(self) -> Option<Account> {
         Some(Account {
             id: account_id(self.id?),
@@ -67,13 +67,13 @@ pub(super) struct DataCenterProject {
 pub(super) struct DataCenterRepository {
     id: u64,
     slug: String,
-    /// Display name of the repository, which the filter of the list of repositories compares.
+    /// Display name of the repository. The filter for the list of repositories is compared with this name.
     #[serde(default)]
     pub(super) name: String,
     project: DataCenterProject,
     #[serde(default)]
     pub(super) archived: bool,
-    /// Present if the repository is a fork.
+    /// Repository from which this repository was forked; `None` if it is not a fork.
     #[serde(default)]
     pub(super) origin: Option<Value>,
 }
@@ -159,7 +159,7 @@ impl DataCenterPull {
     }
 }
 
-/// An activity on a pull request. Unknown kinds are ignored.
+/// An activity on a pull request. Activities of unknown types are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterActivity {
@@ -170,8 +170,7 @@ pub(super) struct DataCenterActivity {
     pub(super) comment_anchor: Option<DataCenterAnchor>,
 }
 
-/// The place of a comment. The path is a string, although the published description says that it is an
-/// object.
+/// The position of a comment. The path is a string, although the API description defines it as an object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterAnchor {
@@ -195,7 +194,7 @@ impl DataCenterAnchor {
     }
 }
 
-/// Returns a path as text, from a string or an object.
+/// Converts a path from a string or an object to text.
 pub(super) fn path_text(path: &Value) -> String {
     if let Some(text) = path.as_str() {
         return text.to_owned();
@@ -225,7 +224,7 @@ pub(super) struct DataCenterComment {
     #[serde(default)]
     pub(super) thread_resolved: bool,
     pub(super) thread_resolver: Option<DataCenterUser>,
-    /// `PENDING` while only the author of the comment sees it.
+    /// `PENDING` while only the author can see the comment.
     pub(super) state: Option<String>,
     pub(super) anchor: Option<DataCenterAnchor>,
 }
@@ -244,7 +243,8 @@ pub(super) struct DataCenterCommit {
     pub(super) committer_timestamp: i64,
 }
 
-/// The author of a commit: an account, if the server knows the e-mail address.
+/// The author of a commit. The author is an account if the server knows the e-mail address, otherwise only a
+/// name and an address.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterCommitAuthor {
@@ -262,7 +262,7 @@ impl DataCenterCommitAuthor {
     }
 }
 
-/// The result that a merge would have.
+/// The server's prediction of a merge.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterMergeability {

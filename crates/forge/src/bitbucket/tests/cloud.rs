@@ -1,4 +1,4 @@
-//! Tests of Bitbucket Cloud: addresses, bodies, twelve-digit hashes, pages, threads, statuses.
+//! Tests of Bitbucket Cloud: URLs, bodies, twelve-digit commit hashes, pages, threads and statuses.
 
 use super::*;
 
@@ -317,7 +317,7 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
 async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
-    // The name of an account is rejected, even if the account is already a requested reviewer.
+    // A reviewer's account name is rejected, even if the account is already a requested reviewer.
     let server = Server::new(read()).await;
     let refused = pull(&server).perform(&ask("somebody"), &open_gate_permit()).await.unwrap_err();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
@@ -465,8 +465,9 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     let more = page(&json!([]), Some("/base/more"));
     let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
     let (cloud, mut list) = (cloud(&server), CachedListing::default());
-    // Each round has a different limit of calls. In round 1, no call is left for the second page; in round 2,
-    // none for the hashes. Round 3 has enough calls, and in round 4, both hashes are already known.
+    // Each round has a different maximum number of calls. In round 1, no call remains for the second page; in
+    // round 2, no call remains for the hashes. Round 3 has enough calls. In round 4, both hashes are already
+    // known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
         cloud.refresh_open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
@@ -541,7 +542,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
     let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
     let id = |id: &str| CommentId::new(id);
     assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
-    // The approval has the same time as the head commit, so it counts as an approval of the head.
+    // The approval and the head commit have the same time, so the approval counts for the head.
     assert_eq!(activity.reviews.into_iter().map(|review| review.commit).collect::<Vec<_>>(), [Some(head())]);
 }
 
@@ -571,7 +572,7 @@ async fn a_comment_that_is_served_says_its_kind() {
     let read = cloud(&server).comment(&pr(UUID), "acme/demo", CommentKind::Conversation, 21).await;
     let read = read.unwrap().unwrap();
     assert_eq!((read.kind, read.number, read.body.as_str()), (CommentKind::Diff, 7, "/review"));
-    // For a reply to a reply, the server names the first comment of the thread as the parent.
+    // For a reply to a reply, the server returns the thread's first comment as the parent.
     let answer = |id: u64, to: u64| {
         let mut answer = comment(id, Some("{9}"), "/dismiss it");
         answer["parent"] = json!({ "id": to });

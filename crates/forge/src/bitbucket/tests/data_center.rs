@@ -1,4 +1,4 @@
-//! Tests of Bitbucket Data Center: addresses below a server's own path, versions, anchors, pages, statuses.
+//! Tests of Bitbucket Data Center: URLs below a server's context path, versions, anchors, pages and statuses.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn user(id: u64) -> Value {
     json!({ "id": id, "name": format!("user{id}"), "slug": format!("user{id}"), "type": "NORMAL" })
 }
 
-/// Returns the responses about our own account.
+/// Returns the responses about Truing's account.
 fn me(version: &str) -> [ScriptedHttpReply; 2] {
     [ok(&json!({ "version": version })).header("x-ausername", "user42"), ok(&user(ME_DC))]
 }
@@ -345,7 +345,7 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
         )
     );
     assert_eq!(sent[4].json(), json!({ "status": "NEEDS_WORK", "lastReviewedCommit": HEAD }));
-    // On our own pull request, the review is posted as a comment, without a verdict.
+    // On Truing's own pull request, the review is posted as a comment, without a verdict.
     let [who, account] = me("9.3.2");
     let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;

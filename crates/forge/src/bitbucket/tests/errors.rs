@@ -1,9 +1,9 @@
-//! Tests of the error for each rejection, with bodies as the servers send them.
+//! Tests of the error for each rejection. The bodies of the rejections are the same as from real servers.
 
 use super::*;
 
-/// Returns the errors of Cloud and of Data Center if the server answers the read of a pull request with this
-/// reply.
+/// Returns the errors of the Cloud client and the Data Center client if the server answers the read of a pull
+/// request with this reply.
 async fn both(reply: &ScriptedHttpReply) -> [ForgeError; 2] {
     let always = reply.clone().repeat_always();
     let server = Server::new([always]).await;

@@ -1,5 +1,5 @@
-//! Tests of the tables that list the permission for each call: their sources, the documentation pages that
-//! contain them, and the names in errors.
+//! Tests of the tables that list the permissions for each call: the sources of the tables, the documentation
+//! pages that contain the tables, and the permission names in errors.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::super::data_center::required_permission;
 
-/// A table of either kind. Its rows have Cloud's columns or Data Center's single permission.
+/// The permission table of Bitbucket Cloud or Data Center. A row has Cloud's columns or Data Center's single
+/// permission.
 #[derive(Deserialize)]
 struct PermissionTable {
     sources: HashMap<String, String>,
@@ -61,7 +62,7 @@ fn an_error_at_a_data_center_names_the_permission_of_the_table() {
     }
 }
 
-/// Formats a permission as it appears in the tables of the documentation.
+/// Formats a permission in the format of the tables in the documentation.
 fn shown(need: &str) -> String {
     if ["any", "open", "never"].contains(&need) {
         return need.to_owned();

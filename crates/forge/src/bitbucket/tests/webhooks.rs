@@ -1,5 +1,5 @@
-//! Tests of webhook deliveries of both Bitbuckets: headers, signatures, events, and ids that stay the same
-//! after a rename.
+//! Tests of webhook deliveries from both kinds of Bitbucket: headers, signatures, events, and ids that do not
+//! change with a rename.
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use truing_core::port::ForgeKind;

@@ -19,7 +19,8 @@ const VIEWER: &str = "query { viewer { login } }";
 pub enum GitHubAccountKind {
     /// The account that we write as now.
     Present,
-    /// A former account of ours: its texts are ours but can no longer be changed.
+    /// A former account of ours. Its comments are recognised as ours, but the current account cannot change
+    /// them.
     Former,
 }
 
@@ -31,7 +32,7 @@ pub(in crate::github) struct GitHubAccounts<'a> {
 }
 
 impl GitHubAccounts<'_> {
-    /// Returns whether this is our current or a former account; `None` if the account is not ours.
+    /// Returns the kind of an account of ours; `None` if the account is not ours.
     pub(in crate::github) fn account_kind(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own_id {
             return Some(GitHubAccountKind::Present);
@@ -66,7 +67,8 @@ struct Viewer {
 }
 
 impl GitHub {
-    /// Returns our accounts, as seen with the credentials of this scope.
+    /// Returns our accounts. If the current account is not known yet, it is requested with the credentials of
+    /// this scope.
     pub(in crate::github) async fn accounts(
         &self,
         scope: TokenScope<'_>,
@@ -108,7 +110,8 @@ impl GitHub {
             Ok(answer) => {
                 Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, installation: false })
             }
-            // The token of an installation may not make this request.
+            // GitHub rejects this request if the token is for an installation, so the account is requested
+            // with GraphQL.
             Err(ForgeError::Forbidden { .. }) => {
                 let body = json!({ "query": VIEWER });
                 let url = graphql_url(&self.inner.auth.api);

@@ -15,22 +15,22 @@ use serde_json::json;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_git::SecretString;
 
-/// Time before now at which a login becomes valid: the forge's clock may be behind ours.
+/// A login becomes valid this long before the present time, because the forge's clock may be behind ours.
 const BACKDATED: TimeSpan = TimeSpan::seconds(60);
-/// Time after now at which a login expires. GitHub accepts at most ten minutes, by its own clock.
+/// A login expires this long after the present time. GitHub accepts at most ten minutes, by its own clock.
 const LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
 /// The private key of a GitHub App. Cheap to clone.
 #[derive(Clone)]
 pub struct AppKey(Arc<KeyPair>);
 
-/// The error of a text that is not a private key. The message contains no part of the text.
+/// The error of parsing a private key or of signing with it. The message contains no part of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
     /// The text contains no PEM block.
     #[error("this text is not a complete private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`)")]
     NoPem,
-    /// The key is encrypted, or for another algorithm.
+    /// The key is encrypted, or is not an RSA key.
     #[error("cannot use this private key: it must be an unencrypted RSA key of 2048 bits or more")]
     NotRsa,
     /// The cryptography library failed to sign.
@@ -39,8 +39,8 @@ pub enum AppKeyError {
 }
 
 impl AppKey {
-    /// Parses the file that GitHub issues (PKCS #1), or a key in PKCS #8. `\n` written as two characters
-    /// counts as a line end, because some variables cannot contain a line end.
+    /// Parses the file that GitHub issues (PKCS #1), or a key in PKCS #8. The two characters `\n` count as a
+    /// line end, because some environment variables cannot contain a line end.
     ///
     /// # Errors
     /// [`AppKeyError`]

@@ -21,7 +21,8 @@ pub const fn loop_permissions(loop_kind: LoopKind) -> &'static [AppPermission] {
             ("pull_requests", "write"),
             ("statuses", "write"),
         ],
-        // These loops push. A push cannot change a workflow without a separate permission.
+        // These loops push. GitHub rejects a push that changes a workflow file, because that change requires
+        // another permission.
         LoopKind::Converge | LoopKind::Sync => &[
             ("checks", "read"),
             ("contents", "write"),
@@ -33,8 +34,8 @@ pub const fn loop_permissions(loop_kind: LoopKind) -> &'static [AppPermission] {
     }
 }
 
-/// Permissions to push a branch. The loops that push do everything else with the permissions of a review. A
-/// push cannot change a workflow without a separate permission.
+/// Permissions to push a branch. For all other calls, the loops that push use the permissions of a review.
+/// GitHub rejects a push that changes a workflow file, because that change requires another permission.
 pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
 /// Permissions to change the draft state of a pull request, and to resolve or reopen a thread. With fewer
@@ -50,8 +51,8 @@ pub(super) const EXTRA: &[(OptionalWrite, &[AppPermission])] = &[
     (OptionalWrite::Statuses, &[("statuses", "write")]),
 ];
 
-/// Permissions that are requested only if the installation grants them. Without `issues`, `pull_requests` is
-/// enough for comments. [`EXTRA`] lists the writes that need `checks` and `statuses`.
+/// Permissions that are requested only if the installation grants them. If `issues` is missing,
+/// `pull_requests` is enough to write comments. [`EXTRA`] lists the writes that need `checks` and `statuses`.
 const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
 
 /// Returns true if an installation grants this permission.
@@ -133,7 +134,8 @@ mod tests {
         toml::from_str(include_str!("../../../../contract/data/github-permissions.toml")).unwrap()
     }
 
-    /// Returns true if these permissions are enough for `need`, an entry of the table of calls.
+    /// Returns true if these permissions are enough for `need`, which lists the permissions of one call in
+    /// the table of calls.
     fn fulfilled(need: &str, permissions: &[AppPermission]) -> bool {
         let granted: HashMap<String, String> =
             permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(select_granted(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
     }
 
-    /// Formats `need`, an entry of the table of calls, for people.
+    /// Formats `need`, the permissions of one call in the table of calls, as Markdown.
     fn format_need(need: &str) -> String {
         if ["any", "login", "never"].contains(&need) {
             return need.to_owned();

@@ -1,5 +1,5 @@
-//! Records, for each repository, the effects that the forge rejects for our login, and when each effect is
-//! tried again. Only effects that a review can do without are recorded.
+//! Records the writes that the forge rejected for our login, by repository, and the time of each rejection.
+//! Only effects that a review can do without are recorded.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use truing_core::id::{TimeSpan, UnixMillis};
 
 /// Maximum number of recorded refusals. When this number is reached, all refusals are dropped.
 const MAX_HELD: usize = 1024;
-/// Time after a refusal at which the write is tried again. GitHub does not always show that the permissions
-/// of a token have changed.
+/// Time after a refusal at which the write is tried again. The retry finds out whether the login now has the
+/// permission, which GitHub does not always report.
 const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
 /// A kind of write that a review can do without.
@@ -24,7 +24,7 @@ pub(in crate::github) enum OptionalWrite {
 }
 
 impl OptionalWrite {
-    /// Returns the text for the summary that explains why this write was not made.
+    /// Returns the reason why this write was not made, as text for the summary.
     pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
             Self::Threads => {
@@ -40,14 +40,14 @@ impl OptionalWrite {
     }
 }
 
-/// The known refusals, each with its time.
+/// The writes that the forge is known to reject, each with the time of the rejection.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
     refusal_times: Mutex<HashMap<(String, OptionalWrite), UnixMillis>>,
 }
 
 impl KnownRefusals {
-    /// Records whether the forge allows the write, as reported by the forge.
+    /// Records the forge's report that it allows or rejects the write.
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,
@@ -73,7 +73,7 @@ impl KnownRefusals {
         self.lock_refusals().contains_key(&(repository.to_owned(), extra))
     }
 
-    /// Returns true if the write may be tried at the forge.
+    /// Returns true unless the forge rejected the write within the last 24 hours.
     pub(in crate::github) fn may_try(&self, repository: &str, extra: OptionalWrite, now: UnixMillis) -> bool {
         let since = self.lock_refusals().get(&(repository.to_owned(), extra)).copied();
         since.is_none_or(|since| since + TRY_AGAIN <= now)

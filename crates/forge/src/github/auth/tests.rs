@@ -1,4 +1,4 @@
-//! Tests which token each call uses, and when a token is replaced.
+//! Tests of the token that each call uses, and of the replacement of tokens.
 
 use std::sync::{Arc, OnceLock};
 
@@ -146,7 +146,7 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
 
 #[tokio::test]
 async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
-    // The forge's clock is two hours behind ours.
+    // The forge's clock is two hours behind the client's clock.
     let clock = ManualClock::new(NOW + TimeSpan::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
@@ -176,7 +176,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         ok(&json!([])),
         pull_body(5),
         ok(&json!([])),
-        // The repository's name is not found, so the next call looks up its installation again.
+        // The repository's name is not found, so the next call looks up the repository's installation again.
         ScriptedHttpReply::new(404, ""),
         installed(9),
         minted("ghs_two", 6),
@@ -236,7 +236,8 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         ok(&json!([{ "id": 11 }])),
         page(6, "hexa/demo"),
-        // Installation 7 has just been suspended. It is still listed, but gets no token.
+        // Installation 7 was just suspended. The list still contains this installation, but the forge issues
+        // no token for it.
         ok(&json!([{ "id": 7 }, { "id": 11 }])),
         ScriptedHttpReply::new(403, r#"{"message":"This installation has been suspended"}"#),
         page(8, "hexa/new"),

@@ -1,4 +1,4 @@
-//! The fields of GitHub's responses that are read here. Unknown fields are ignored.
+//! The fields of GitHub's responses that the client for a pull request reads. Unknown fields are ignored.
 
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ pub(super) struct PullRefRepository {
     pub(super) full_name: String,
 }
 
-/// GraphQL data about a merge.
+/// The response to the GraphQL query about merging a pull request.
 #[derive(Deserialize)]
 pub(super) struct MergeData {
     pub(super) repository: Option<MergeRepository>,
@@ -113,7 +113,7 @@ pub(super) struct LineComment {
     pub(super) line: Option<u32>,
     pub(super) original_commit_id: Option<String>,
     pub(super) pull_request_review_id: Option<u64>,
-    /// Comment that began the thread, for replies.
+    /// Comment that began the thread; null if this comment is not a reply.
     pub(super) in_reply_to_id: Option<u64>,
 }
 

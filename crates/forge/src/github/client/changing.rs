@@ -23,7 +23,8 @@ impl GitHubClient {
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
         let what = self.what_of_pull("merging its base into its branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
-        // GitHub rejects the call if the head has changed, so commits that others have pushed are kept.
+        // GitHub rejects the call if `head` is no longer the head, so the base is not merged into commits
+        // that the loop has not seen.
         let call = ForgeRequest::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
         self.send_ready(&call).await
     }

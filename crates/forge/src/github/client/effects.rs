@@ -190,8 +190,8 @@ impl ForgeWrite for GitHubClient {
 }
 
 impl GitHubClient {
-    /// Returns the optional writes that perform effects of this kind. If the forge allows one of these
-    /// writes, the effect can be performed.
+    /// Returns the optional writes that can perform an effect of this kind; empty if the effect needs none.
+    /// One allowed write is enough.
     fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
             &[OptionalWrite::Threads]
@@ -204,7 +204,7 @@ impl GitHubClient {
         }
     }
 
-    /// Returns our comments on these items; `None` if none of them exists.
+    /// Returns our comments that show these items; `None` if there are none.
     async fn find_item_comments(
         &self,
         items: &[&CommentSubject],

@@ -80,8 +80,8 @@ impl GitHubClient {
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => self.can_push_repository().await?,
-            // The token of an installation is for the repositories of one owner, and a fork belongs to
-            // another owner.
+            // An installation's token is valid only for the repositories of one owner. A fork belongs to
+            // another owner, so the App cannot push to the fork.
             Some(_) if self.github.app().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.can_push_repository().await?,
             // If we opened the pull request, the fork may be ours, so the permission is unknown.
@@ -91,7 +91,7 @@ impl GitHubClient {
         Ok(PullHead { sha, branch, repository, push })
     }
 
-    /// Returns true if we may push to the repository itself.
+    /// Returns true if we may push to the pull request's own repository; `None` if the permission is unknown.
     async fn can_push_repository(&self) -> Result<Option<bool>, ForgeError> {
         let writable = self.read_repository().await?.writable;
         Ok(if writable.archived { Some(false) } else { writable.push })

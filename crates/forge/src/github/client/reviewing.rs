@@ -45,14 +45,14 @@ fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThr
     own
 }
 
-/// Returns true if a thread is open. GitHub may not list the thread of a new comment yet, so a thread without
-/// a known state counts as open.
+/// Returns true if a thread is open. A thread without a known state counts as open, because GitHub may not
+/// list the thread of a new comment yet.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
 /// Returns the address of the open thread in which one of our reviews shows this finding on these lines. A
-/// thread on other lines is about another finding, because a file may contain the same text twice.
+/// thread on other lines is about another occurrence of the same text in the file.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -94,9 +94,9 @@ impl GitHubClient {
         if new.is_empty() {
             return Err(rejected_findings);
         }
-        // If one place is invalid, GitHub rejects the whole review without naming the place. So each finding
-        // is posted separately, and the review lists the rejected findings. After an interruption, the next
-        // try finds the comments that were already posted.
+        // If one location is invalid, GitHub rejects the whole review without naming the location. So each
+        // finding is posted separately, and the review lists the rejected findings. After an interruption,
+        // the next try finds the comments that were already posted.
         let mut bad = Vec::new();
         for finding in new {
             let LineDraft { location: place, topic, body, .. } = finding;
@@ -112,14 +112,15 @@ impl GitHubClient {
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
-    /// Returns the review, if it exists.
+    /// Returns the review of the draft's audit, if the review was posted.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = first_comments(&own_threads_by_topic(&self.list_threads().await?));
         self.find_posted_review(&what, draft, &there).await
     }
 
-    /// Returns the review, or the comment that contains the complete review; `None` if neither exists.
+    /// Returns the review of the draft's audit, or our comment that contains the complete review; `None` if
+    /// neither exists.
     pub(super) async fn find_review_or_comment(
         &self,
         draft: &ReviewDraft,
@@ -142,7 +143,7 @@ impl GitHubClient {
         Ok(PostedReview::Comment(self.upsert_comment(&draft.mark.topic(), &text).await?))
     }
 
-    /// Returns the maximum length of a text.
+    /// Returns the maximum length of the text of a review or comment.
     fn max_text_length(&self) -> usize {
         crate::capability::GITHUB.publish_limits(self.github.inner.options.settle).max_body_length
     }
@@ -163,11 +164,12 @@ impl GitHubClient {
         }))
     }
 
-    /// Returns the event of a review. On our own pull request, the event is only a comment, because GitHub
-    /// rejects a verdict by the author.
+    /// Returns GitHub's name for the event of a review. On our own pull request, the event is `COMMENT`,
+    /// because GitHub does not let authors request changes on their own pull request.
     async fn event(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
-            // Withdrawing the verdict of a review means dismissing the review, which this client cannot do.
+            // A verdict is withdrawn by dismissing its review. This client cannot dismiss a review, so it
+            // posts only a comment.
             ReviewEvent::Comment | ReviewEvent::Withdraw => true,
             ReviewEvent::RequestChanges => {
                 let accounts = self.accounts().await?;
@@ -203,7 +205,7 @@ impl GitHubClient {
         Ok(ReviewId::new(made.id.to_string()))
     }
 
-    /// Creates a single comment on lines.
+    /// Creates a single comment on lines of the diff.
     pub(super) async fn create_line(
         &self,
         purpose: &str,
@@ -232,8 +234,8 @@ impl GitHubClient {
         Ok(comment)
     }
 
-    /// Returns a new review with its comments. A comment that cannot be listed now is found by its topic
-    /// later, so errors are ignored.
+    /// Adds the comments of a new review to the posted comments, and returns the review with them. A comment
+    /// that cannot be listed now is found by its topic later, so errors are ignored.
     async fn with_comments(
         &self,
         purpose: &str,
@@ -255,7 +257,8 @@ impl GitHubClient {
     }
 }
 
-/// Returns the comments of the findings of a draft, in the order of the draft.
+/// Returns the posted comment of each finding, in the order of the draft. Findings without a posted comment
+/// are omitted.
 fn finding_comments(
     draft: &ReviewDraft,
     posted_comments: &HashMap<Topic, CommentId>,

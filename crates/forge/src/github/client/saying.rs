@@ -38,7 +38,7 @@ impl GitHubClient {
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
-    /// Returns our answer on this topic in the thread that this comment began.
+    /// Returns our answer on this topic in the thread that `first_comment` began.
     pub(super) async fn find_answer(
         &self,
         purpose: &str,
@@ -94,7 +94,7 @@ impl GitHubClient {
             if about.as_ref() != Some(topic) {
                 continue;
             }
-            // No other account can edit the comment of a former account of ours.
+            // A comment of a former account of ours stays unchanged, because no other account can edit it.
             if whose == Some(GitHubAccountKind::Present) && text != normalize_text(&with_marker(body, "")) {
                 let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;

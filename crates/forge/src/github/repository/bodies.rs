@@ -1,4 +1,4 @@
-//! The fields of GitHub's responses that are read here. Unknown fields are ignored.
+//! The fields of GitHub's responses that the calls on a repository read. Unknown fields are ignored.
 
 use serde::Deserialize;
 
@@ -53,7 +53,7 @@ pub(super) struct GitHubCommit {
     pub(super) author: Option<CommitAccount>,
 }
 
-/// Git's own data of a commit.
+/// The author and the committer that git recorded in a commit.
 #[derive(Deserialize)]
 pub(super) struct GitCommit {
     pub(super) author: Option<GitCommitIdentity>,
@@ -70,7 +70,7 @@ pub(super) struct GitCommitIdentity {
     pub(super) date: Option<String>,
 }
 
-/// An account, or an empty object in place of one.
+/// An account, or the empty object that GitHub can return instead.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum CommitAccount {

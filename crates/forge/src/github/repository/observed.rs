@@ -21,7 +21,7 @@ impl GitHubClient {
         Ok(there.into_iter().find(|pull| pull.is_open() && pull.base == base))
     }
 
-    /// Returns true if our pull request has this title and this text.
+    /// Returns true if our pull request has this topic, this title and this text.
     pub(in crate::github) async fn pull_has_text(
         &self,
         number: u64,
@@ -75,7 +75,7 @@ impl GitHubClient {
         Ok(there.into_iter().find(|issue| issue.open && issue.topic == *topic))
     }
 
-    /// Returns true if our issue has this title and this text.
+    /// Returns true if our issue has this topic, this title and this text.
     pub(in crate::github) async fn issue_has_text(
         &self,
         number: u64,

@@ -1,4 +1,5 @@
-//! Pull requests from branches of the repository: opened once, and changed only if they are ours.
+//! Opens pull requests from branches of the repository, each only once, and changes only our own pull
+//! requests.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -55,7 +56,8 @@ impl GitHubClient {
         let url = self.list_url(&what, &["pulls"], &query)?;
         let mut pulls = Vec::new();
         self.github.read_pages(self.scope(), &what, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
-        // An owner may have forks of the repository, with branches of the same name.
+        // The query names only the owner and the branch, so it also finds branches of this name in the
+        // owner's forks.
         let of_here = |pull: &GitHubPullItem| {
             let repo = pull.head.repo.as_ref().map(|repo| repo.id.to_string());
             repo.as_deref() == Some(&self.id.repository) && pull.head.branch == branch

@@ -128,8 +128,8 @@ impl GitHubClient {
         };
         let url = self.url(&what, &["issues", "comments", &id])?;
         match self.send_set(what, Method::DELETE, url, None).await {
-            // The goal is that the comment does not exist. An earlier try whose response was lost may have
-            // deleted it.
+            // A comment that does not exist counts as deleted: an earlier try, whose response was lost, may
+            // have deleted it.
             Ok(()) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }

@@ -27,7 +27,7 @@ fn client(server: &Server) -> GitHubClient {
     github(server).client(&place, "octo/demo", CommentProducer::Sync).with_permit(&open_gate_permit())
 }
 
-/// Returns a pull request of ours from a branch of this repository.
+/// Returns a pull request by Truing from a branch of this repository.
 fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
     let marker = client(server).markers().sign_topic(&place, CommentProducer::Sync, &Topic::new("t"));

@@ -1,4 +1,4 @@
-//! Tests that reading an unchanged list does not count against the rate limit, and tests of the permission to
+//! Tests that reads of an unchanged list do not count towards the rate limit, and tests of the permission to
 //! give commands.
 
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
         ScriptedHttpReply::new(304, ""),
         ScriptedHttpReply::new(304, ""),
         ScriptedHttpReply::new(304, ""),
-        // The list has become shorter and now ends with the second page.
+        // The list has become shorter; its last page is now the second page.
         ScriptedHttpReply::new(304, ""),
         page(&[3], None, "\"d\""),
     ])
@@ -123,7 +123,7 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
         listed(vec![me, ok(&repositories)]).await,
         ["GET /user", "GET /user/repos?sort=pushed&per_page=100"]
     );
-    // A token from GitHub Actions cannot request its own account.
+    // A token from GitHub Actions cannot read its own account.
     let forbidden =
         ScriptedHttpReply::new(403, json!({"message": "Resource not accessible by integration"}).to_string());
     let viewer = ok(&json!({"data": {"viewer": {"login": "github-actions[bot]"}}}));

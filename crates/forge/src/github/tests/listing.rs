@@ -1,4 +1,4 @@
-//! Tests of lists of comments and threads, and of the account whose comments count as ours.
+//! Tests of lists of comments and threads, and of the account whose comments count as Truing's comments.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A rejected write is not tried repeatedly.
+//! Tests that a rejected write is not sent again and again.
 
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::port::ForgeWrite as _;

@@ -1,5 +1,5 @@
-//! The known limits of one `RateLimitOwner`: pure functions that take the time as an argument. Each process
-//! has its own state. All processes also share one state, which is stored as text.
+//! The known limits of one `RateLimitOwner`; its functions are pure and take the time as an argument. Each
+//! process has its own state. Processes that share state also have one common state, which is stored as text.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,19 +15,19 @@ pub(in crate::http) const DEFAULT_WAIT: TimeSpan = TimeSpan::seconds(60);
 pub(in crate::http) const MIN_WAIT: TimeSpan = TimeSpan::seconds(1);
 pub(in crate::http) const MAX_WAIT: TimeSpan = TimeSpan::minutes(60);
 
-/// Maximum number of calls that create something in a time span; empty for no limit.
+/// Maximum number of calls that create something within each time span; empty if there is no limit.
 pub(super) type CreationLimits = [(usize, TimeSpan)];
 
 /// The kind of secondary limit that was hit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::http) enum SecondaryLimit {
-    /// The forge names the wait.
+    /// The response contains the time to wait.
     WithWait,
-    /// The forge names no wait, so the wait gets longer each time.
+    /// The response contains no time to wait, so each consecutive limit doubles the wait.
     WithoutWait,
 }
 
-/// The kinds of calls that are counted separately.
+/// The kinds of calls that the forge counts separately.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RateResource {
@@ -47,17 +47,17 @@ impl RateResource {
 pub(super) struct OwnerLimitState {
     /// Time before which no call is sent.
     paused: Option<UnixMillis>,
-    /// Number of consecutive secondary limits that named no wait.
+    /// Number of consecutive secondary limits whose responses contained no wait.
     strikes: u32,
     /// For each kind of call with no calls left, the time at which calls are available again.
     spent: BTreeMap<RateResource, UnixMillis>,
-    /// Times at which something was created within the longest window, oldest first.
+    /// Times of the calls that created something within the longest window, oldest first.
     created: VecDeque<UnixMillis>,
 }
 
 impl OwnerLimitState {
-    /// Returns the time to wait if the call must not be sent now; otherwise `None`. A call that creates
-    /// something (`creations` is given) is counted if it may be sent.
+    /// Returns the time to wait if the call must not be sent now, and `None` if it may be sent. A call with
+    /// `creations` creates something; it is counted if it may be sent.
     pub(super) fn admit(
         &mut self,
         resource: RateResource,
@@ -69,7 +69,7 @@ impl OwnerLimitState {
         wait.or_else(|| creations.and_then(|creations| self.count_creation(creations, now)))
     }
 
-    /// Removes the last counted creation, because it was not sent.
+    /// Removes the last counted creation, because the call was not sent.
     pub(super) fn not_created(&mut self) {
         self.created.pop_back();
     }
@@ -97,7 +97,7 @@ impl OwnerLimitState {
         wait
     }
 
-    /// Records a successful call. Returns true if this call has cleared the strikes.
+    /// Records a successful call. Returns true if the success has reset the number of strikes.
     pub(super) fn record_success(&mut self, now: UnixMillis) -> bool {
         let ends = self.strikes > 0 && self.pause(now).is_none();
         if ends {
@@ -114,7 +114,8 @@ impl OwnerLimitState {
         };
     }
 
-    /// Copies the pauses from another state, whose clock is ahead by `ahead`.
+    /// Copies the waits and strikes from another state. The other state's clock is ahead of ours by
+    /// `clock_skew`.
     pub(super) fn merge_pauses(&mut self, other: &Self, clock_skew: TimeSpan) {
         let here = |until: UnixMillis| until + TimeSpan(clock_skew.0.saturating_neg());
         self.strikes = other.strikes;
@@ -141,8 +142,8 @@ impl OwnerLimitState {
         let longest = creations.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
         let waits = creations.iter().filter_map(|(most, window)| {
-            // A window may contain `most` creations, so the creation `most` places before the new one must be
-            // older than the window.
+            // A window may contain `most` creations. A new creation is allowed only if the `most`th creation
+            // before it is older than the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;
             remaining_wait(*oldest + *window, now)
         });
@@ -154,7 +155,7 @@ impl OwnerLimitState {
     }
 }
 
-/// Returns the remaining time of a wait. A remaining time longer than `MAX_WAIT` means that the clock was set
+/// Returns the remaining time of a wait. If the remaining time is longer than `MAX_WAIT`, the clock was set
 /// back, so the wait is ignored.
 fn remaining_wait(until: UnixMillis, now: UnixMillis) -> Option<TimeSpan> {
     Some(until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))

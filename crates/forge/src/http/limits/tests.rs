@@ -1,4 +1,5 @@
-//! Tests of the rate limits: which calls have to wait, for how long, and for which owner of the limit.
+//! Tests of the rate limits: the calls that have to wait, the duration of the wait, and the owner of the
+//! limit.
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -38,7 +39,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter().map(pair).collect()
 }
 
-/// Returns how long a call has to wait; `None` if the call may be sent.
+/// Returns the time that a call has to wait; `None` if the call may be sent now.
 async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
@@ -54,7 +55,8 @@ async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -
 async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
     let (limits, clock) = limits("https://api.github.com");
     let (one, other) = (RateLimitOwner::Installation(1), RateLimitOwner::Installation(2));
-    // The window ends in ten minutes by the forge's clock, which is an hour ahead of ours.
+    // The window ends in ten minutes. The forge's clock, which defines the window, is an hour ahead of the
+    // client's clock.
     let spent = [
         ("x-ratelimit-limit", "5000"),
         ("x-ratelimit-remaining", "0"),
@@ -109,7 +111,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 
     let mut waits = Vec::new();
     for _ in 0..8 {
-        // If two simultaneous calls hit the limit, this counts as one hit.
+        // Two simultaneous calls that exceed the limit count as one hit.
         let hit = limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await;
         assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await, hit);
         limits.record_success(one).await; // a third call, sent earlier
@@ -122,7 +124,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
         limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
     );
-    // If our clock is set back by a day, the wait is not extended by a day.
+    // If the client's clock is set back by a day, the wait is not extended by a day.
     clock.pass(TimeSpan::minutes(-24 * 60));
     assert_eq!(wait(&limits, one, &read()).await, None);
 }
@@ -202,8 +204,8 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
-/// Returns two processes with one login, their shared state, and the clocks of both. The clock of the shared
-/// state is an hour ahead of the clock of the processes.
+/// Returns the rate limits of two processes with one login, the shared state, and the clocks of the
+/// processes. The clock of the shared state is an hour ahead of these clocks.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
     let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
@@ -233,8 +235,8 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
         assert_eq!(wait(limits, RateLimitOwner::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
-    // Each process has counted only its own 40 creations, without the creations that had to wait. It may
-    // therefore create 40 more.
+    // Each process has counted only its own 40 creations, without the creations that had to wait. Each
+    // process may therefore create 40 more comments.
     for _ in 0..40 {
         assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, None);
     }
@@ -253,7 +255,7 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     // A second hit with a shorter wait does not shorten the wait.
     other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
-    // The other process has already read the limit, so it needs no shared state.
+    // The other process has already read the limit, so this process no longer needs the shared state.
     common.set_gone(true);
     pass(&clocks, TimeSpan::seconds(30));
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(60)));

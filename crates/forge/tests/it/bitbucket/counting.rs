@@ -1,4 +1,4 @@
-//! Tests of the number of calls that a review takes. Cloud limits calls to a thousand an hour.
+//! Tests of the number of calls that a review requires. Cloud allows a thousand calls per hour.
 
 use truing_core::effect::Effect;
 use truing_core::port::{EffectOutcome, ForgeRead as _};
@@ -45,14 +45,14 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         let rest = calls(&site);
         set_status(&site, &open).await;
         let status = calls(&site) - rest;
-        // The calls at Cloud read the pull request, both hashes, our account and the comments. The calls at
-        // Data Center read the pull request, the version, our account and the activities.
+        // The calls at Cloud read the pull request, both hashes, Truing's account and the comments. The calls
+        // at Data Center read the pull request, the version, Truing's account and the activities.
         assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
         // Data Center requires the kind of each line. The client reads the kind from Data Center's diff, with
         // one more call.
         assert_eq!(placed, if site.is_cloud() { 30 } else { 31 });
-        // The old report is deleted; the new one, its notes and the build status are set. Data Center first
-        // reads the build statuses of other pull requests with this commit.
+        // The calls delete the old report, and create the new report, its annotations and the build status.
+        // At Data Center, the client first reads the build statuses of other pull requests with this commit.
         assert_eq!(status, if site.is_cloud() { 4 } else { 5 });
         assert_eq!(calls(&site) - before, if site.is_cloud() { 40 } else { 41 });
         let view = site.shop.pull(number).await.unwrap();
@@ -79,8 +79,8 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
         assert!(moved.iter().zip(32..).all(|(seen, line)| seen.line == Some(line)), "the forge moves them");
         moved.iter_mut().zip(&first).for_each(|(seen, before)| seen.line = before.line);
         assert_eq!(moved, first, "each keeps its comment");
-        // The calls read the pull request and the comments. At Cloud they also read the full hash of the new
-        // head and, the first time, of the base.
+        // The calls read the pull request and the comments. At Cloud, the calls also read the full hash of
+        // the new head and, the first time, of the base.
         assert_eq!(calls(&site) - before, if site.is_cloud() { 4 } else { 2 });
         let there: Vec<_> =
             open.threads().await.unwrap().iter().map(|thread| thread.comments[0].line).collect();

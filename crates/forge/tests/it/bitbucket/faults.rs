@@ -1,4 +1,4 @@
-//! Tests of faults at both Bitbuckets, and of the resulting errors.
+//! Tests of faults at both kinds of Bitbucket, and of the resulting errors.
 
 use truing_core::effect::Effect;
 use truing_core::id::{PrId, TimeSpan};
@@ -107,7 +107,8 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         let summary = Effect::Summary { body: "x".repeat(40_000) };
         let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
-        // A text of the maximum length that a plan may use is accepted, together with its marker.
+        // The forge accepts a text of the maximum length that a plan may use, together with the text's
+        // marker.
         make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().max_body_length) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summary_comments().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
@@ -156,7 +157,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
     assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
-    // A description that another account has changed is not overwritten.
+    // The client does not overwrite a description that another account has changed.
     site.shop.set_description(number, "Theirs.").await.unwrap();
     let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
     make(&open, describe).await;
@@ -205,7 +206,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
         let status = DesiredStatus { sha, state, description, check: CheckContent::default() };
         let set = open.make(&Effect::Status(status)).await;
-        // A plan starts by reading the existing comments, so this call must fail at old versions, too.
+        // A plan starts with a read of the existing comments, so this read must fail at old versions, too.
         let read = open.threads().await;
         for error in [set.err(), read.err()] {
             let Some(words) = refused else {
@@ -255,7 +256,7 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     let amid = performed_amid_a_push((&site, &open), &comment).await;
     assert!(matches!(amid, Err(ForgeError::Rejected { .. })), "{amid:?}");
     assert_eq!(lines().await, 0);
-    // The comment is also rejected if the head changed before the call.
+    // The client also rejects the comment if the head changed before the call.
     assert!(matches!(open.make(&comment).await, Err(ForgeError::Rejected { .. })));
     assert_eq!(lines().await, 0);
 

@@ -1,4 +1,4 @@
-//! Tests of reading one pull request and its repository at both Bitbuckets.
+//! Tests of reading one pull request and its repository at both kinds of Bitbucket.
 
 use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::effect::Effect;
@@ -108,7 +108,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         let view = site.shop.pull(number).await.unwrap();
         let marked = view.summary_comments().next().unwrap().body.clone();
         assert!(marked.contains("[//]: # ("), "{marked}");
-        // A person posts a comment with a copy of our marker, and replies to a finding.
+        // A person posts a comment with a copy of Truing's marker, and replies to a finding.
         site.shop.comment(number, "ann", &marked).await.unwrap();
         let first = view.inline_comments().next().unwrap().id;
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
@@ -134,7 +134,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
             threads.iter().map(|thread| (thread.path.as_str(), thread.comments.len())).collect();
         assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
         assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
-        // If a person deletes our comment, the comment is no longer listed.
+        // If a person deletes a comment by Truing, the list no longer contains the comment.
         site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
         assert_eq!(open.producer_comments(&known).await.unwrap().len(), 2);
@@ -190,8 +190,8 @@ async fn verdicts_of_people_are_reviews() {
         assert_eq!((activity.commits.len(), activity.reviews.len()), (1, 1));
         assert_eq!(activity.commits[0].sha, tip(&site).await);
         assert_eq!(activity.reviews[0].commit, head);
-        // If an account has requested changes and has commented on the diff after the head was committed, its
-        // verdict applies to the head.
+        // The account has requested changes, and has commented after the head was committed. The account's
+        // verdict therefore applies to the head.
         site.shop.comment(number, "ann", "See above.").await.unwrap();
         site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
         let activity = site.hub.activity(number).await.unwrap();
@@ -223,8 +223,8 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
     }
 }
 
-/// Two pull requests have the same head and different base branches. Whichever pull request is reported last,
-/// the report of the head shows the worse of the two results.
+/// Two pull requests have the same head and different base branches. The report of the head shows the worse
+/// of the two results, in either order of the reports.
 #[tokio::test]
 async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
     use CheckConclusion::{Failure, Neutral, Success};

@@ -1,5 +1,5 @@
-//! Tests of both Bitbuckets beyond one pull request: repositories, open pull requests, comments, and
-//! permissions.
+//! Tests of calls at both kinds of Bitbucket that are not about a single pull request: repositories, open
+//! pull requests, comments and permissions.
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, PrId, UnixMillis};
@@ -31,7 +31,7 @@ async fn repositories_are_found_by_name_and_by_id_and_listed() {
         let mut listed = RepositoryListing::default();
         let mut calls = 10;
         site.server.refresh_repositories(&mut listed, &mut calls).await.unwrap();
-        // Only repositories that we may write to are listed.
+        // The list contains only repositories to which Truing may write.
         let names: Vec<_> = listed.items().map(|seen| seen.name.clone()).collect();
         assert_eq!(names, ["acme/shop"]);
         assert_eq!(10 - calls, if site.is_cloud() { 2 } else { 1 });
@@ -60,7 +60,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert!(listed.is_complete());
         let sent = u64::try_from(site.forge.request_log().len() - before).unwrap();
         assert_eq!((listed.items().count(), 100 - calls), (56, sent));
-        // The calls read two pages. At Cloud they also read the full hash of each head.
+        // The calls read two pages. At Cloud, the calls also read the full hash of each head.
         assert!(if site.is_cloud() { sent > 55 } else { sent == 2 }, "{sent}");
         let first = listed.items().find(|pull| pull.number == number).unwrap();
         assert_eq!(
@@ -76,7 +76,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert_eq!((lines.len(), is_all), (10, false));
         let of = site.server.open_pulls_from_branch("acme/shop", "feature").await.unwrap();
         assert_eq!(of.iter().map(|pull| pull.number).collect::<Vec<_>>(), [number]);
-        // Another account opens a pull request from a branch of that name in a fork.
+        // No pull request is open from a branch with this name.
         assert_eq!(site.server.open_pulls_from_branch("acme/shop", "none").await.unwrap(), []);
     }
 }
@@ -99,7 +99,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
             let seen: Vec<_> =
                 comments.map(|comment| (comment.id, comment.kind, comment.first_comment.is_some())).collect();
             assert_eq!(seen, [(said, talk, false), (line, diff, false), (answer, diff, true)]);
-            // Nothing is newer than the year 2100.
+            // No comment is newer than the year 2100.
             let late = UnixMillis(4_102_444_800_000);
             site.server.refresh_comments_since(of, late, &mut lists, &mut calls).await.unwrap();
             assert_eq!(lists.iter().flat_map(CachedListing::items).count(), 0);
@@ -119,11 +119,11 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
 async fn who_may_write_is_asked_as_each_forge_tells_it() {
     for (site, ..) in Site::bitbuckets().await {
         site.shop.set_role("ann", "write").await.unwrap();
-        // This login, which may only read, is a prefix of the login that may write.
+        // This account may only read. Its login is a prefix of the login of an account that may write.
         site.shop.set_role("an", "read").await.unwrap();
         let may =
             async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
-        // Cloud lets only administrators read permissions.
+        // At Cloud, only administrators can read permissions.
         assert_eq!(may("ann").await, !site.is_cloud());
         site.shop.set_role(BOT, "admin").await.unwrap();
         assert!(may("ann").await && !may("an").await);
@@ -154,8 +154,8 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", CommentProducer::Review);
 
-    // An access token may read neither its account nor its workspaces. Both must be configured; if they are
-    // missing, the errors name the configuration keys.
+    // An access token may read neither its account nor its workspaces. The account and the workspaces must be
+    // configured. If they are missing, the errors name the configuration keys.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).producer_comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
@@ -177,7 +177,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let ours = client.producer_comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::CurrentAccount));
     // If the configured account is not the token's account, a comment by the token's account does not count
-    // as ours, even with our marker.
+    // as Truing's comment, even with Truing's marker.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).producer_comments(&[]).await.unwrap(), []);
     // If the token belongs to another account than configured, the author of the first comment reveals the

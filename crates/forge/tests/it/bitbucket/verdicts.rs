@@ -1,4 +1,4 @@
-//! Tests of our verdict on another account's pull request: a review sets the verdict, a later review
+//! Tests of Truing's verdict on another account's pull request: a review sets the verdict, a later review
 //! withdraws it, and no verdict approves.
 
 use truing_core::port::ReviewEvent;
@@ -33,7 +33,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         open.post_review(&dirty).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann", BOT]);
 
-        // The verdict is not changed by a review that only comments, or by a review of a former head.
+        // A review that only comments, or a review of a previous head, does not change the verdict.
         let mut silent = draft_of(&site, &[]).await;
         silent.mark.audit = 2;
         open.post_review(&silent).await.unwrap();

@@ -1,14 +1,14 @@
-//! The call that makes each kind of effect at each forge, and how often the client sends the call if there is
-//! no response.
+//! Lists the call that makes each kind of effect at each forge, and the number of times that the client sends
+//! the call without a response.
 
 use truing_core::effect::EffectKind;
 use truing_fakes::forge::ForgeFlavour;
 
-/// Number of times that a repeatable call is sent.
+/// Number of times that the client sends a repeatable call.
 const SENT: u32 = 3;
 
-/// Returns the method of the call, its path or path prefix, and how often it is sent. There is no call if the
-/// forge cannot make the effect.
+/// Returns the call's method, its path or path prefix, and the number of times that the client sends it. Must
+/// not be called for an effect that the forge cannot make.
 pub(super) fn call(flavour: ForgeFlavour, kind: EffectKind) -> (&'static str, String, u32) {
     match flavour {
         ForgeFlavour::GitHub => github(kind),
@@ -82,8 +82,9 @@ fn github(kind: EffectKind) -> (&'static str, String, u32) {
     }
 }
 
-/// Returns the call of a kind of effect at either Bitbucket. Most calls differ only in the address of pull
-/// requests. The array contains the others: resolving, reopening, requesting a review, a status and a push.
+/// Returns the call of a kind of effect at either Bitbucket. Most calls differ only in the path of pull
+/// requests. The array contains the other calls: resolving, reopening, requesting a review, a status and a
+/// push.
 fn bitbucket(
     kind: EffectKind,
     pulls: &str,

@@ -1,5 +1,5 @@
-//! Effects of a review, with the objects that must exist before an effect and the results that are counted
-//! after it.
+//! Effects of a review. For each effect, creates the required objects before the effect and counts the
+//! results after the effect.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are of other loops")]
 
@@ -27,7 +27,7 @@ async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
     comments[0].1.clone()
 }
 
-/// Returns an effect of this kind. Comments are placed on this commit, at most `batch` of them in one call.
+/// Returns an effect of this kind. Comments are posted on this commit, at most `batch` comments in one call.
 pub(super) async fn effect(
     kind: EffectKind,
     open: &RepositoryClient,
@@ -76,7 +76,7 @@ pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
         }
         EffectKind::DeleteDuplicate => usize::from(view.summary_comments().count() == 0),
         EffectKind::Reopen => view.inline_comments().filter(|comment| !comment.resolved).count(),
-        // Each call adds a status to the history of the commit, so the number of statuses is not compared.
+        // Each call adds a status to the commit's history, so any number of statuses counts as one result.
         EffectKind::Status => usize::from(view.statuses.values().flatten().count() > 0),
         other => panic!("{other:?}"),
     }

@@ -12,7 +12,7 @@ use truing_core::port::{
     HaltReason, StoreError, WriteGate,
 };
 
-/// A gate that a test closes.
+/// A gate that a test can close.
 #[derive(Debug, Default)]
 pub(super) struct ClosableGate(pub(super) AtomicBool);
 
@@ -24,7 +24,7 @@ impl WriteGate for ClosableGate {
     }
 }
 
-/// A clock that a test moves.
+/// A clock that a test can set.
 pub(super) struct ManualTestClock(pub(super) AtomicI64);
 
 impl Clock for ManualTestClock {
@@ -38,7 +38,7 @@ impl Clock for ManualTestClock {
 pub(super) struct Log {
     entries: Mutex<HashMap<Topic, EffectEntry>>,
     pub(super) is_fenced: AtomicBool,
-    /// True if every attempt to record a result fails, to simulate a killed process.
+    /// True if every attempt to record a result fails, which simulates a killed process.
     pub(super) dies: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Log {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
     }
 
-    /// Marks the entries of these comments as done, as the real store does when it stores a comment.
+    /// Marks the log entries of these comments as done, as the real store does when it stores a comment.
     pub(super) fn shown(&self, made: &EffectOutcome) -> Result<(), StoreError> {
         let EffectOutcome::Comments(made) = made else { return Ok(()) };
         if self.dies.load(Ordering::SeqCst) {

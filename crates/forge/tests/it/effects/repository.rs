@@ -1,5 +1,5 @@
-//! Effects on a repository, with the objects that must exist before an effect and the results that are
-//! counted after it.
+//! Effects on a repository. For each effect, creates the required objects before the effect and counts the
+//! results after the effect.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
@@ -16,7 +16,7 @@ use crate::repository::site::{BOT, Calls as _, Site, draft, topic};
 const OURS: &str = "ours";
 const LABEL: &str = "truing";
 
-/// Opens a pull request of ours.
+/// Opens a pull request as Truing.
 async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
     site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").with_author(BOT)).await.unwrap();
     let performed = open.make(&Effect::OpenPull(draft(OURS))).await.unwrap();
@@ -29,21 +29,21 @@ fn question() -> Effect {
     Effect::OpenIssue { topic: topic("question"), title, body, label: LABEL.into() }
 }
 
-/// Opens an issue of ours.
+/// Opens an issue as Truing.
 async fn issue(open: &RepositoryClient) -> OwnIssue {
     let performed = open.make(&question()).await.unwrap();
     let EffectOutcome::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
 }
 
-/// Returns the number of a conversation on the repository: of a new issue of ours or, at a forge without
-/// issues, of the given pull request.
+/// Returns the number of a conversation: of a new issue by Truing or, at a forge without issues, of the pull
+/// request `somebodys`.
 async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u64 {
     if site.row().issues { issue(open).await.number } else { somebodys }
 }
 
 /// Returns an effect of this kind, and the number of the object that it changes. `somebodys` is the number of
-/// a pull request that is not ours.
+/// another account's pull request.
 pub(super) async fn effect(
     kind: EffectKind,
     site: &Site,
@@ -154,8 +154,8 @@ async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
     let effects = scene.effects();
     let EffectOutcome::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
     assert_eq!(effects.perform(&question()).await.unwrap(), EffectOutcome::Issue(issue.clone()));
-    // After a person has closed the issue, the list does not contain it. The client cannot distinguish this
-    // from a list that does not show a new issue yet.
+    // After a person has closed the issue, the list does not contain the issue. The client cannot distinguish
+    // this list from a list that does not yet contain a new issue.
     scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
     let early = effects.perform(&question()).await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");

@@ -1,5 +1,5 @@
-//! Tests of the settle delay with clocks that were ahead, lost responses, a second text for the same topic,
-//! and rate limits.
+//! Tests of the settle delay: with clocks that were ahead, with lost responses, with a second text for the
+//! same topic, and with rate limits.
 
 use truing_core::effect::{Effect, EffectKind, IntentPart};
 use truing_core::id::{TimeSpan, UnixMillis};
@@ -24,7 +24,7 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     assert_eq!(scene.count(EffectKind::Comment).await, 1);
-    // A recorded result with a time in the far future does not cause a longer wait, either.
+    // A recorded result whose time is in the far future does not cause a longer wait, either.
     let mut done = scene.log.get(&topic).unwrap();
     done.last_event_at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);

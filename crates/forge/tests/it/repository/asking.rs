@@ -1,4 +1,4 @@
-//! Tests of questions in issues, and of their answers.
+//! Tests of questions that Truing asks in issues, and of the answers.
 
 use truing_core::id::CommentId;
 use truing_core::port::{ForgeError, ForgeRead};
@@ -17,7 +17,7 @@ async fn a_question_lives_from_its_opening_to_its_closing() {
     let made = hub.open_issue(&topic("sync/a"), "Which?", "One or two.", LABEL).await.unwrap();
     assert_eq!((made.topic.clone(), made.body.as_str(), made.open), (topic("sync/a"), "One or two.", true));
     let other = hub.open_issue(&topic("sync/b"), "What?", "x", LABEL).await.unwrap();
-    // Neither a person's issue with a copied marker nor our issue with another label is listed.
+    // The list contains neither a person's issue with a copied marker nor Truing's issue with another label.
     let copied = shop.issue(made.number).await.unwrap().body;
     shop.open_issue("ann", "Mine", &copied, LABEL).await.unwrap();
     hub.open_issue(&topic("sync/a"), "Elsewhere", "x", "else").await.unwrap();
@@ -103,12 +103,12 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     assert_eq!((all[0].topic.clone(), all[1].topic.clone()), (Some(topic("q1")), None));
     assert!(all[0].author.as_ref().unwrap().ours);
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
-    // The replies after the first comment are found even if that comment was deleted.
+    // The replies after the first comment are found, even if the first comment was deleted.
     hub.delete_comment(made.number, &first).await.unwrap();
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
     refused(hub.replies(made.number, Some(&CommentId::new("review:1"))).await);
     assert!(matches!(hub.replies(99, None).await, Err(ForgeError::NotFound { .. })));
-    // Each person is looked up once per call.
+    // The permission of each person is looked up once per call.
     let route = "GET /repos/{owner}/{repo}/collaborators/{login}/permission";
     let before = site.forge.call_counts()[route];
     hub.replies(made.number, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the reads and changes that a loop makes on the pull request that it works on.
+//! Tests of a loop's reads and changes of its pull request.
 
 use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::{CommentId, Sha, UnixMillis};
@@ -220,8 +220,8 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     assert_eq!(newest.comments[0].review.as_ref().unwrap().as_str(), last.to_string());
     assert_eq!(newest.comments[0].commit, Some(sha(&second)));
 
-    // The thread names the accounts that wrote its first and last comment and that resolved it, even if the
-    // first comment was deleted.
+    // The thread contains the authors of its first and its last comment, and the account that resolved it,
+    // even if the first comment was deleted.
     let id: u64 = newest.comments[0].id.as_str().strip_prefix("review:").unwrap().parse().unwrap();
     shop.reply(number, "ann", id, "Why?").await.unwrap();
     pull.reply(&newest.comments[0].id, &topic("answer/1"), "So.").await.unwrap();
@@ -254,7 +254,8 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let trigger = Some("bugbot run".to_owned());
     let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
-    // A comment counts as a trigger only if our account wrote it and it contains only the trigger words.
+    // A comment counts as a trigger only if Truing's account wrote the comment and the comment contains only
+    // the trigger words.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.matching_comments("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
@@ -357,8 +358,8 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
-    // Our pull request is recognised by its marker, even if its description was changed. A marker in another
-    // account's pull request has no effect.
+    // Truing's pull request is recognised by its marker, even if other text of the description was changed. A
+    // marker in another account's pull request has no effect.
     site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);

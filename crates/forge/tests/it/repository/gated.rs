@@ -1,5 +1,5 @@
-//! Tests of the gate, which is checked immediately before each write. While the gate is closed, no call
-//! writes. If the gate closes between two writes of one call, the second write is not sent.
+//! Tests of the gate, which is checked immediately before each write. While the gate is closed, the client
+//! sends no write. If the gate closes between two writes of one effect, the second write is not sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,15 +32,16 @@ fn few(many: usize) -> Arc<dyn WriteGate> {
     Arc::new(LimitedGate(AtomicUsize::new(many)))
 }
 
-/// Returns our clients of the forge, whose writes require the permission of the gate.
+/// Returns the forge clients of Truing's account. Each write of these clients requires the permission of the
+/// gate.
 fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, RepositoryEffects) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
     let client = site.server.client(&id, "acme/shop", CommentProducer::Converge);
     (GatedClient { client, gate: gate.clone() }, RepositoryEffects::new(&site.server, &site.id, gate))
 }
 
-/// Returns the number of calls that wrote. GraphQL calls are not counted, because most are queries. The
-/// effects of mutations are part of the state that `seen` returns.
+/// Returns the number of calls that wrote. GraphQL calls are not counted, because most are queries. The state
+/// that `seen` returns shows the effects of mutations.
 fn writes(site: &Site) -> usize {
     let log = site.forge.request_log();
     log.iter().filter(|call| call.method != "GET" && call.path != "/graphql").count()
@@ -143,7 +144,7 @@ async fn a_call_that_writes_several_times_asks_each_time() {
     for many in 0.. {
         let (site, number, _) = Site::with_pull().await;
         let (pull, _) = behind(&site, number, &few(many));
-        // Line 90 is not in the diff, so each finding is posted alone.
+        // Line 90 is not in the diff, so the client posts each finding in a separate call.
         let draft = review(&site, &[3, 90, 5]).await;
         let posted = pull.post_review(&draft).await;
         if posted.is_ok() {
@@ -151,8 +152,8 @@ async fn a_call_that_writes_several_times_asks_each_time() {
             break;
         }
         withheld("review", posted);
-        // The first check of the gate is for the permit, before the search for existing comments, so no write
-        // belongs to it.
+        // The first check of the gate precedes the search for existing comments and is not followed by a
+        // write, so there is one write less than checks.
         assert_eq!(writes(&site), many.saturating_sub(1));
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of our pull requests. A pull request is opened only once, the client changes only our own pull
-//! requests, and people may take them over.
+//! Tests of Truing's pull requests. A pull request is opened only once, the client changes only Truing's own
+//! pull requests, and people may take over a pull request.
 
 use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
 use truing_fakes::forge::{FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull, RepositoryAccess};
@@ -82,7 +82,7 @@ async fn what_is_not_ours_is_not_touched() {
     site.shop.push("theirs", CommitBuilder::new("x").write("x", "1").with_author("ann")).await.unwrap();
     let theirs = NewPull { author: "ann".into(), ..NewPull::from_branch("theirs") };
     let theirs = site.shop.open_pull(theirs).await.unwrap();
-    // The account is ours, but the text no longer has our marker.
+    // The author is Truing's account, but the text no longer contains Truing's marker.
     let ours = site.open("ours").await;
     site.shop.set_description(ours.number, "Rewritten by hand.").await.unwrap();
     for number in [theirs, ours.number] {
@@ -94,7 +94,7 @@ async fn what_is_not_ours_is_not_touched() {
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
     assert!(site.hub.pulls_from("ours").await.unwrap()[0].topic.is_none());
-    // A pull request of another account does not become ours by a copy of our marker.
+    // A copy of Truing's marker does not make another account's pull request count as Truing's.
     let copied = format!("x\n\n{}", site.shop.pull(site.open("ours").await.number).await.unwrap().body);
     site.shop.set_description(theirs, &copied).await.unwrap();
     refused(site.hub.close_pull(theirs).await);
@@ -165,7 +165,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
     let last = &seen.commits[2];
     assert_eq!((last.name.as_str(), last.email.as_str()), ("nobody known", "nobody known@example.invalid"));
     assert!(seen.commits.is_sorted_by_key(|commit| commit.committed));
-    // GitHub lists a comment on a line as a separate review without a text.
+    // GitHub lists each comment on a line as a separate review without a text.
     let reviews: Vec<_> = seen.reviews.iter().map(|review| (review.state, review.body.as_str())).collect();
     assert_eq!(reviews, [(ReviewState::ChangesRequested, "Not so."), (ReviewState::Commented, "")]);
     assert!(seen.reviews.iter().all(|review| review.commit.as_ref().unwrap().as_str() == odd));

@@ -1,4 +1,4 @@
-//! Tests of pushes of our branches, which git sends to the forge.
+//! Tests of pushes of Truing's branches, which git sends to the forge.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use super::site::{BOT, RepositoryEffects, Site, github, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
-/// A mirror with commits that a test pushes to a site.
+/// A mirror repository with commits that a test pushes to the fake forge.
 pub(crate) struct Pusher {
     folder: tempfile::TempDir,
     mirror: Mirror,
@@ -120,7 +120,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
-    // The first fault prevents the push; the second one loses the response after the push.
+    // The first fault prevents the push; with the second fault, the response is lost after the push.
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
@@ -163,7 +163,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let hub = RepositoryEffects::new(&as_app, &site.id, &open());
     let push = async || hub.repository().await.unwrap().writable.push;
 
-    // The installation was granted only the permissions of reviews.
+    // The installation has only the permissions that reviews require.
     assert_eq!(push().await, Some(false));
     let error = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! Tests that each review, reply and comment of a loop is posted once, even if responses are lost, calls are
+//! Tests that each review, reply and comment is posted only once, even if responses are lost, calls are
 //! rejected or markers are forged.
 
 use truing_core::converge::AuditScopeDigest;
@@ -46,7 +46,8 @@ fn topics(posted: &PostedReview) -> Vec<String> {
     comments.iter().map(|(topic, _)| topic.to_string()).collect()
 }
 
-/// Posts a review repeatedly until the forge responds. A loop does the same, but waits before each attempt.
+/// Posts a review repeatedly until the forge responds. A loop also repeats the call, but waits before each
+/// attempt.
 async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     for _ in 0..5 {
         match pull.post_review(draft).await {
@@ -58,7 +59,7 @@ async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     panic!("no answer");
 }
 
-/// Returns the number of our reviews with a text, and the number of our comments on lines.
+/// Returns the number of our account's reviews that have a text, and the number of its comments on lines.
 async fn ours(site: &Site, number: u64) -> (usize, usize) {
     let view = site.shop.pull(number).await.unwrap();
     let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
@@ -85,8 +86,8 @@ async fn a_review_is_posted_once_and_found_again() {
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 
-    // The next audit posts its findings. If a finding already has an open thread, no second thread is
-    // created, and the review links to the existing one.
+    // The next audit reports the same findings and a new one. No second thread is created for a finding with
+    // an open thread; the review links to the open thread instead.
     let mut next = draft.clone();
     next.mark.audit = 2;
     next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
@@ -122,8 +123,8 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     assert!(draft.mark.clean);
     pull.post_review(&draft).await.unwrap();
     let text = site.shop.pull(number).await.unwrap().reviews[0].body.clone();
-    // These markers do not count: one that another account copied, one on another pull request, and one
-    // signed with another key.
+    // The client ignores markers that another account posted, markers that were copied to another pull
+    // request, and markers whose commit is not the commit of the review.
     let copied = site.shop.open_pull(truing_fakes::forge::NewPull {
         base: "other".into(),
         ..truing_fakes::forge::NewPull::from_branch("feature")
@@ -217,7 +218,7 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
             view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
         assert_eq!(texts.len(), 1, "{fault:?}");
         assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
-        // If an earlier attempt has already posted a finding, the review links to the finding's open thread.
+        // If a failed attempt has already posted the comments, the review links to their open threads.
         let (unplaced, open) =
             texts[0].split_once("\n\n### Findings already on this pull request").unwrap_or((texts[0], ""));
         assert!(!unplaced.contains("Wrong on 3"), "{unplaced}");

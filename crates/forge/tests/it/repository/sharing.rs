@@ -1,5 +1,5 @@
-//! Tests of two processes with the same login at the same forge. If one process hits a rate limit, the other
-//! process sends no call until the limit ends.
+//! Tests two processes that call the same forge with the same login. If one process hits a rate limit, the
+//! other process sends no call until the limit ends.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use truing_forge::ForgeServer as _;
 
 use super::site::{Site, SystemTestClock, TOKEN, server};
 
-/// Returns true if the error states a wait that can be the rest of the 90 s.
+/// Returns true if the error is a rate limit with a remaining wait of 30 to 90 seconds.
 fn is_limited(error: &ForgeError) -> bool {
     matches!(error, ForgeError::RateLimited { wait, .. } if (30_000..=90_000).contains(&wait.0))
 }
@@ -32,7 +32,8 @@ async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_witho
         let met = other.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
         assert_eq!(site.forge.request_log().len(), calls, "{flavour:?}");
-        // The call of another login is sent; its response does not matter.
+        // The limit does not apply to another login, so its call is sent; the response to that call does not
+        // matter.
         let _ = stranger.repository("acme/shop").await;
         assert!(site.forge.request_log().len() > calls, "{flavour:?}");
         let names = common.names();

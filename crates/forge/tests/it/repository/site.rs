@@ -1,4 +1,4 @@
-//! A fake forge of some kind with the repository `acme/shop`, and our clients of it.
+//! A fake forge with the repository `acme/shop`, and Truing's clients for this forge.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -27,7 +27,7 @@ use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{HttpTimeouts, SecretString};
 
-/// Token of our account [`BOT`].
+/// Token of our account, whose login is [`BOT`].
 pub(crate) const TOKEN: &str = "ghs_canary_hub";
 /// Login of our account.
 pub(crate) const BOT: &str = "truing[bot]";
@@ -39,8 +39,9 @@ static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
-/// Compares every exchange with the published description of this kind of forge. The descriptions of both
-/// Bitbuckets are not part of the checkout. If they are missing, exchanges with a Bitbucket are not compared.
+/// Compares each request and response with the published API description of the forge. The checkout does not
+/// contain the descriptions of Bitbucket Cloud and Bitbucket Data Center. A forge without a description is
+/// not checked.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -55,8 +56,8 @@ impl ExchangeObserver for Published {
         let found = contract
             .check(&truing_contract::WireExchange { method, target, request_body: request, response: answer })
             .into_iter();
-        // A Bitbucket may reject a call with a body or status that its description does not contain. For such
-        // a response, only the request is checked.
+        // Bitbucket may reject a call with a body or status that the description does not contain. For such a
+        // response, only the request is checked.
         let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
         let counts = |violation: &truing_contract::ContractViolation| {
             !is_refused || matches!(violation.part, truing_contract::ExchangePart::Request)
@@ -103,7 +104,8 @@ pub(crate) struct Site {
 }
 
 impl Drop for Site {
-    /// Checks that Truing took no forbidden action, and made no call that the real forge would not accept.
+    /// Checks that Truing performed no forbidden action, and sent no request that the real forge would
+    /// reject.
     fn drop(&mut self) {
         let wrong = self.forge.violations();
         assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
@@ -140,7 +142,8 @@ impl Site {
         self.forge.flavour() == ForgeFlavour::Cloud
     }
 
-    /// Returns the capability row of the newest version of the forge, which the fake implements.
+    /// Returns the capabilities of the newest version of the forge, which is the version that the fake
+    /// implements.
     pub(crate) fn row(&self) -> &'static ForgeCapability {
         match self.forge.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::Cloud => self.server.capability(),
@@ -203,7 +206,8 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     server.for_review(RUN)
 }
 
-/// Returns a client of Cloud with an access token. Such a token may not read its own account.
+/// Returns a client of Cloud with an access token. With such a token, the client cannot query the account
+/// that the token belongs to.
 pub(crate) fn with_access_token(
     forge: &FakeForge,
     account: Option<String>,
@@ -217,7 +221,7 @@ pub(crate) fn with_access_token(
     server.for_review(RUN)
 }
 
-/// Returns the options of either Bitbucket.
+/// Returns the options for Bitbucket Cloud or Bitbucket Data Center.
 fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
     let (root, is_cloud) = (forge.base_url(), forge.flavour() == ForgeFlavour::Cloud);
     let (api, git) = if is_cloud { ("/2.0", "") } else { ("", "/scm") };
@@ -284,7 +288,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     );
 }
 
-/// The repository as sync uses it: reads, and one method per effect.
+/// A repository with the reads of the client, and with one method for each effect of sync.
 pub(crate) struct RepositoryEffects {
     read: RepositoryClient,
     write: GatedClient,
@@ -401,7 +405,7 @@ fn comment(performed: EffectOutcome) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-/// One method per effect, for tests that use only the client.
+/// One method per effect on a pull request, for tests that need only a client.
 pub(crate) trait Calls {
     async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError>;
 

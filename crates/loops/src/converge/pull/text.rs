@@ -1,4 +1,5 @@
-//! The texts of comments about a finding. A model's text in these comments is data.
+//! Renders the comments about a finding, and the answers to it. The texts of the model in these comments are
+//! untrusted data.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeLogLine, FixerVerdict};
@@ -49,8 +50,8 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
-    // The pushed commit with the fixes of these findings. None if this loop pushed no fix, because the last
-    // log line is then not a fix.
+    // The pushed commit with the fixes of these findings. `None` if this loop pushed no fix: in this case,
+    // the last log line does not report a fix.
     let pushed = match state.log.last() {
         Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
         Some(

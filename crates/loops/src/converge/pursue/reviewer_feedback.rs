@@ -15,7 +15,7 @@ use truing_core::publish::ThreadState;
 use super::super::pull::{ANSWER, FINDING, FIX_REPORT_PREFIX};
 use super::{is_relevant_comment, is_reviewer_account};
 
-/// Summarises a reviewer's feedback on the head.
+/// Summarises the feedback of a reviewer on the head.
 pub(super) fn summarise_feedback(
     reviewer: &ReviewerConfig,
     review: Option<&PullReview>,
@@ -28,7 +28,7 @@ pub(super) fn summarise_feedback(
         let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
         u32::try_from(many).unwrap_or(u32::MAX)
     };
-    // The pattern is valid, because it was already compiled when the configuration was loaded.
+    // The pattern is valid, because loading the configuration has already compiled it.
     let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
         Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
@@ -56,9 +56,9 @@ pub(super) fn summarise_feedback(
     }
 }
 
-/// True if this is one of our own open threads, and it needs no further answer. This is the case if a person
-/// has dismissed its finding. It is also the case if the finding is no longer reported and our comment is the
-/// last.
+/// True if the thread is open, Truing began it, and it needs no further answer. Such a thread needs no answer
+/// if a person has dismissed its finding. A thread also needs no answer if its finding is no longer reported
+/// and the last comment is ours.
 pub(super) fn should_resolve_thread(
     thread: &ReviewThread,
     standing_topics: &BTreeSet<Topic>,
@@ -76,7 +76,7 @@ pub(super) fn is_ours(comment: &LineComment) -> bool {
     comment.author.as_ref().is_some_and(|author| author.ours)
 }
 
-/// Converts an unresolved thread.
+/// Converts a thread to the input of the readiness check; `None` if the thread is resolved.
 pub(super) fn unresolved_thread(
     thread: &ReviewThread,
     reviewers: &[&ReviewerConfig],
@@ -84,22 +84,22 @@ pub(super) fn unresolved_thread(
 ) -> Option<UnresolvedThread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    // In our own threads, the author of the last comment decides, because our account always writes the first
-    // comment.
+    // For our own threads, the author of the last comment counts as the author of the thread, because our
+    // account always writes the first comment.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
         Some(author) => {
             match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
                 Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
-                // If Truing uses a person's token, its own account does not count as a person.
+                // Truing may use a person's token. Its own account therefore does not count as a person.
                 None if author.person && !author.ours => ThreadAuthor::Person,
                 None => ThreadAuthor::Bot,
             }
         }
         None => ThreadAuthor::Person,
     };
-    // The last comment by Truing or a configured reviewer decides. Comments by other accounts are addressed
-    // to people and are ignored.
+    // The state of the thread depends on the last comment by Truing or by a configured reviewer. Comments by
+    // other accounts are ignored, because they are addressed to people.
     let last = thread
         .comments
         .iter()
@@ -109,7 +109,8 @@ pub(super) fn unresolved_thread(
     let last_comment = match (is_ours(last), is_answer) {
         (false, _) => LastComment::Theirs,
         (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,
-        // The thread shows one of our own findings, which no audit reports any more.
+        // The last comment is ours: it reports a fix, or shows one of our findings that no audit reports any
+        // more.
         (true, _) => LastComment::ReportsFix,
     };
     Some(UnresolvedThread {

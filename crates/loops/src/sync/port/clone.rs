@@ -1,5 +1,5 @@
-//! The files of a port: the files that may change, the files that did change, and their copies in a clean
-//! clone. Symbolic links are not followed, because a model's commands may have created them.
+//! The files of a port: which files may change, which files did change, and how the changes are copied to a
+//! clean clone. Symbolic links are not followed, because a model's commands may have created them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::sync::news;
 pub(in crate::sync) struct MigrationPathPolicy {
     globs: GlobSet,
     policy: Arc<AgentPolicy>,
-    /// Files that the server writes itself.
+    /// Files that Truing writes without the model.
     server_written: Vec<RepoPath>,
-    /// Files that lock commands write.
+    /// Globs of the files that lock commands write.
     locks: GlobSet,
 }
 
@@ -40,7 +40,7 @@ impl MigrationPathPolicy {
         })
     }
 
-    /// True if this file may be changed.
+    /// True if the port may change this file.
     pub(super) fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_own = self.server_written.contains(path) || self.locks.is_match(text);
@@ -68,9 +68,9 @@ pub(super) async fn collect_changes(
     Ok(read_changes(folder, staged.paths).await?)
 }
 
-/// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files whose
-/// saved changes conflict with later changes of the base branch. These files keep the content of the base
-/// branch.
+/// Applies the changes that an earlier run has saved at `head` to a clone of `tip`, which is the newest
+/// commit of the base branch. Returns the files for which the saved changes conflict with newer changes in
+/// the base branch. These files keep the content of the base branch.
 pub(super) async fn apply_saved_changes(
     mirror: &Mirror,
     tip: &Sha,
@@ -83,8 +83,8 @@ pub(super) async fn apply_saved_changes(
     let theirs = PrivateFolder::new()?;
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
-    // Files that a port may not change, such as the files with the range and the digests, are omitted,
-    // because this run writes them again.
+    // Files that a port must not change are omitted. Some of them, such as the files with the range and the
+    // digests, are written again by this run.
     staged.paths.retain(|(path, _)| path_policy.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {

@@ -1,5 +1,5 @@
-//! The prompt of a port. Content of the package and the project is data. The prompt encloses this data in
-//! marks that the data cannot contain.
+//! Builds the prompt of a port. The content of the package and of the project is untrusted data. The prompt
+//! encloses this data in marks that the data cannot contain.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ pub(super) async fn build_port_prompt(
     Ok(agent.build_prompt(SYNC_BUMP.system, &system, SYNC_BUMP.task, &values)?)
 }
 
-/// Lists the definitions that changed, and the changes of the files that contain them.
+/// Lists the changed definitions, and the changes in the files that contain these definitions.
 async fn render_definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
     let decided = port.decision;
     let mut text = String::new();

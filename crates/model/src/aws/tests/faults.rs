@@ -101,7 +101,7 @@ async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most(
     assert_eq!(asked, 2);
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
     assert_says(&outage(&place).await.0, &["AWS STS (http://127.0.0.1:9) cannot be reached"]);
-    // Nothing secret is sent to a remote address without encryption.
+    // The chain sends no secret over plain HTTP to a remote address.
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://sts.example.org");
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 

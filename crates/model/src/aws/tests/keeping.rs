@@ -1,5 +1,5 @@
-//! Tests that keys are kept while they are valid, fetched early by one call at a time, and replaced if a
-//! service refuses them.
+//! Tests that valid keys are kept and are renewed early by one call at a time. Also tests that keys are
+//! replaced after a service refuses them.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,12 +34,12 @@ async fn many_calls_at_once_fetch_once() {
         calls.join_all()
     };
     assert_eq!(ask(now).await, vec![Ok(given(1)); 20]);
-    // While one call renews the keys early, the other calls use the current keys.
+    // While one call renews the keys early, the other calls may still use the current keys.
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 120));
     let all = ask(later(now, 56)).await;
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
     assert_eq!(place.aws.request_log(), [STS_LOGGED; 2]);
-    // If the service fails, simultaneous calls also send only one request.
+    // If the service refuses the request, simultaneous calls together send only one request.
     place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     assert!(ask(later(now, 121)).await.iter().all(Result::is_err));
     assert_eq!(place.aws.request_log().len(), 3);
@@ -83,13 +83,13 @@ async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    // The first token is replaced in its file, by an expired token and then by a valid one.
+    // The token's file is overwritten with an expired token, and then with a valid token.
     let path = place.write("token", &web_identity_token("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 180));
     assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
-    // The file is then removed.
+    // Without the token's file, the chain sends no request.
     std::fs::remove_file(&path).unwrap();
     let fault = keys(&chain, later(now, 181)).await.unwrap_err();
     assert!(fault.message.contains(path.to_str().unwrap()), "{fault:?}");
@@ -102,10 +102,10 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
     let (chain, now) = (place.chain(), SystemTime::now());
     let first = keys(&chain, now).await.unwrap();
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
-    // Another call that used the first keys gets the second ones.
+    // Another call that used the first keys gets the keys that already replaced them.
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     assert_eq!(place.aws.request_log().len(), 2);
-    // If the chain returns the same keys again, a retry is useless, so `None` is returned.
+    // If the chain can return only the same keys, it returns `None`, because a retry would fail again.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
     let fixed = keys(&chain, now).await.unwrap();
@@ -128,7 +128,8 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     let late = || if place.aws.request_log().is_empty() { now } else { later(now, 56) };
-    // The second call waits for the first one, and gets keys that must be renewed.
+    // The first call fetches keys. The second call waits for these keys, which must then be renewed because
+    // `late` is 56 minutes later.
     let (first, second) = tokio::join!(keys(&chain, now), chain.keys(&late));
     assert_eq!((first, second), (Ok(given(1)), Ok(given(2))));
 
@@ -160,8 +161,8 @@ async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
     drop(aws);
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
     assert!(fault.is_transient && fault.message.contains("an instance's metadata at"), "{fault:?}");
-    // If no metadata service ever returned keys, the machine may not be an EC2 instance, so the fault is
-    // permanent.
+    // If the metadata service has never returned keys to this chain, the machine may not be an EC2 instance,
+    // so the fault is permanent.
     let fault = keys(&others.chain(), now).await.unwrap_err();
     assert!(!fault.is_transient, "{fault:?}");
 }

@@ -45,7 +45,8 @@ fn signed(login: &AwsLogin, headers: &[(&'static str, &'static str)], body: &[u8
 }
 
 /// Uses cases of AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
-/// `post-x-www-form-urlencoded`. The last one is used without the header for the digest of the body.
+/// `post-x-www-form-urlencoded`. The case `post-x-www-form-urlencoded` is used without the header for the
+/// digest of the body.
 #[test]
 fn signatures_are_those_of_awss_examples() {
     for (headers, signed_headers, signature) in [
@@ -85,7 +86,7 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
     );
     let shown = format!("{headers:?} {login:?}");
     assert!(!shown.contains("canary") && !shown.contains("wJalr"), "{shown}");
-    // Another body gets another signature.
+    // A different body results in a different signature.
     let mut other = HeaderMap::new();
     login.authorize_headers(keys(&login), &url, &mut other, b"[]", then()).unwrap();
     assert_ne!(other["authorization"], headers["authorization"]);

@@ -30,7 +30,7 @@ async fn a_web_identity_is_exchanged_for_keys() {
     let chain = place.chain();
     assert!(keys(&chain, SystemTime::now()).await.is_ok());
     assert_eq!(place.aws.request_log(), [STS_LOGGED]);
-    // The fetched secrets are registered for redaction in all texts, and are never shown.
+    // The fetched secrets are registered for redaction, and do not occur in debug output.
     assert!(given_secrets::secret_values().contains("web-canary-1"));
     assert!(chain.secrets().iter().any(|secret| secret.expose() == "web-canary-1"));
     assert_clean(&format!("{chain:?}"));
@@ -82,7 +82,7 @@ async fn a_profile_gives_keys_as_it_says() {
     let place = place.with("AWS_PROFILE", "program");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
     assert_eq!(place.aws.request_log(), [""; 0]);
-    // The request for the role is signed with the keys of the other profile.
+    // The keys of the source profile sign the request for the role.
     let place = place.with("AWS_PROFILE", "role");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let place = place.with("AWS_PROFILE", "web");

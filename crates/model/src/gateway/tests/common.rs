@@ -23,7 +23,7 @@ struct TwoProcesses {
 impl TwoProcesses {
     async fn new(says: Says) -> Self {
         let stage = Stage::new(ModelScript::from_answers([says.times(0)])).await;
-        // The shared clock is an hour ahead of ours.
+        // The clock of the shared state is an hour ahead of the clock of the two processes.
         let theirs = SettableTestClock::at(stage.wall.now().0 + 3_600_000);
         let common = FakeSharedState::new(theirs.clone());
         let [one, other] = [(); 2].map(|()| stage.process(Arc::new(common.clone())));
@@ -97,7 +97,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
         } => {}
     }
     fleet.stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
-    // The process reports the result of the cancelled call before it exits.
+    // The process records the cancelled call's result in the shared state before it exits.
     fleet.one.wait_until_idle().await;
     fleet.ask(&fleet.other).await.unwrap();
 }
@@ -112,7 +112,8 @@ async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() 
     assert_eq!(fleet.stage.requests(), 3);
     assert!(is_down(&fleet.ask(&fleet.other).await));
     assert_eq!(fleet.stage.requests(), 4);
-    // Once the state can be reached, all processes share it again.
+    // As soon as the shared state is reachable again, the processes use it instead of their separate circuit
+    // breakers.
     fleet.common.set_gone(false);
     assert!(is_down(&fleet.ask(&fleet.one).await));
     assert_eq!(fleet.stage.requests(), 5);

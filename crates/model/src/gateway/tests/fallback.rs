@@ -1,5 +1,5 @@
-//! Tests of the fallback, which is called while the first provider is unavailable. Both share one budget,
-//! with one reservation at a time. The response names the provider that answered.
+//! Tests of the fallback, which is called while the first provider is unavailable. The first provider and the
+//! fallback share one budget, with one reservation at a time. The response names the provider that answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,12 +85,13 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
             "{}",
             answer.serving_model()
         );
-        // The cost is calculated with the price of the model and provider that answered.
+        // The cost is calculated with the price of the model and provider that returned the response.
         let wire = way.to(&two.second);
         let price = wire.wire().price(&prices(), OTHER).unwrap().clone();
         assert_eq!((answer.cost, two.first.book.spent()), (price.cost(&answer.usage), answer.cost.0));
         assert_eq!(session.cost().await, answer.cost);
-        // The session continues to use the fallback, because a conversation keeps its provider if possible.
+        // The session continues to use the fallback, because a session keeps the provider of a conversation
+        // if possible.
         session.request_answer(&request(&[user("and?")])).await.unwrap();
         assert_eq!(two.requests(), (1, 2));
         two.check();
@@ -117,7 +118,7 @@ async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_think
     let sent = &two.second.request_log()[0].body;
     assert_eq!((&sent["model"], sent["messages"].as_array().unwrap().len()), (&json!(OTHER), 3));
     assert!(!sent.to_string().contains("c2ln"), "{sent}");
-    // The interrupted call was settled, too, before the fallback was called.
+    // The interrupted call to the first provider was settled before the gateway called the fallback.
     assert_eq!(two.first.book.settled().len(), 3);
     assert_eq!(session.cost().await.0, two.first.book.spent());
     two.check();

@@ -52,7 +52,7 @@ fn tool(fault: ModelFault) -> Says {
     Says { fault: Some(fault), ..Says::tool("read", json!({"path": "src/long/enough.py"})) }
 }
 
-/// Asks once, with at most three requests, and returns the result.
+/// Sends one request through the gateway, which makes at most three attempts, and returns the result.
 async fn ask(
     way: ProviderCallMethod,
     says: Says,
@@ -145,7 +145,8 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
             observed.push(format!("{} ({})", seen.0, seen.1));
         }
     }
-    // The page is checked only in builds with Amazon's providers, because other builds lack their columns.
+    // The documentation page is checked only in builds with Amazon's providers, because its table has columns
+    // for these providers.
     if cfg!(feature = "aws") {
         let faults = rows.iter().map(|(fault, ..)| *fault).zip(&observed);
         check_page(
@@ -156,7 +157,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
     }
 }
 
-/// Compares the documentation page with the observed outcomes, or writes the page.
+/// Compares the documentation page with the observed outcomes. With `UPDATE_DOCS`, first rewrites the page.
 fn check_page(rows: &str) {
     let ways: Vec<String> = ProviderCallMethod::ALL.iter().map(|way| way.to_string()).collect();
     let page = format!(
@@ -180,7 +181,7 @@ fn check_page(rows: &str) {
     assert!(kept == page, "{} is out of date: write it anew with UPDATE_DOCS=1", path.display());
 }
 
-/// Bedrock is not tested, because it names its errors in a header.
+/// Bedrock is not tested, because Bedrock sends the name of an error in a header.
 #[tokio::test]
 async fn an_error_with_the_status_of_a_success_is_read() {
     for way in [ProviderCallMethod::Messages, ProviderCallMethod::Chat] {
@@ -296,7 +297,8 @@ async fn thinking_comes_back_as_it_was_signed() {
         let (_, answer) = ask(*way, says.clone(), patience()).await;
         let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
         if *way == ProviderCallMethod::Chat {
-            // Thinking blocks are not kept, because Chat Completions does not accept them in a request.
+            // The answer contains no thinking blocks, because the client could not send them back in a Chat
+            // Completions request.
             assert_eq!(content, json!([]));
             continue;
         }
@@ -371,7 +373,7 @@ async fn only_allowed_models_with_a_price_are_asked() {
     assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
 }
 
-/// A kill switch that turns on after this many checks.
+/// A kill switch that allows this many checks and then turns on.
 #[derive(Debug)]
 struct DelayedSwitch(Arc<AtomicU32>);
 
@@ -399,7 +401,8 @@ async fn the_kill_switch_is_asked_before_each_try() {
 #[tokio::test]
 async fn a_key_is_in_no_error_and_no_debug_output() {
     let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
-    // Signed requests are not tested, because they do not contain the secret, so no server can echo it.
+    // Signed requests are not tested, because they do not contain the secret, so a server cannot return the
+    // secret in an error.
     for way in ProviderCallMethod::ALL.iter().filter(|way| way.sends_its_key()) {
         for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
             let (stage, result) = ask(*way, says.clone(), patience()).await;

@@ -1,5 +1,6 @@
-//! Tests of a provider with keys from AWS's credential chain. The first call fetches the keys. They are
-//! replaced if the provider reports them as expired. Without keys, the call fails with the reason.
+//! Tests of a provider with keys from AWS's credential chain. The first call fetches the keys. The gateway
+//! replaces the keys if the provider reports them as expired. Without keys, the call fails with the reason
+//! why no keys were found.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ async fn process(
     (stage, gateway, folder)
 }
 
-/// Sends one request through such a gateway.
+/// Sends one request through a gateway with an AWS role.
 async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, ModelGateway, Result<ModelAnswer, ModelError>) {
     let (stage, gateway, _folder) = process(aws, says, patience()).await;
     let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
@@ -92,7 +93,7 @@ async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     let words = result.unwrap_err().to_string();
     assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
     assert!(words.contains(ROLE), "{words}");
-    // Another session gets the same error, without another request to STS.
+    // A second session of the gateway gets the same error without another request to STS.
     assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_err());
     assert_eq!((stage.requests(), aws.request_log().len(), stage.book.spent()), (0, 1, 0));
 }

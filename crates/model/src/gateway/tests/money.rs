@@ -27,7 +27,7 @@ async fn whole_answers_cost_what_is_billed(way: ProviderCallMethod) {
         Says { usage: Some(counted), ..Says::text("one") },
         Says::tool("read", json!({"path": "a"})).usage(7, 3),
         Says::text("three"),
-        // Responses with unknown stop reasons are errors, but they are billed.
+        // Responses with unknown stop reasons are errors, but the provider bills them.
         Says::text("four").with_stop_reason("lunch"),
         Says::text("five").usage(10, 999_999),
     ]);
@@ -48,8 +48,8 @@ async fn whole_answers_cost_what_is_billed(way: ProviderCallMethod) {
     assert!(0 < cost && cost < whole);
 }
 
-/// The provider bills every token that it generated. A response that exceeds its limit is not retried,
-/// because the provider may then exceed any limit.
+/// The provider bills every token that it generates, even beyond the requested limit. The gateway does not
+/// retry a response that exceeds the limit, because a second response could exceed the limit, too.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
     let stage =
@@ -88,8 +88,8 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
-    // The request has a few hundred bytes, but is estimated as at most a few thousand tokens, at a price of 8
-    // millionths of a dollar each.
+    // The request has a few hundred bytes. Its estimate is at most a few thousand tokens, each at 8
+    // millionths of a dollar.
     let stage =
         Stage::with(ModelScript::from_answers([Says::text("x").usage(100, 90_000)]), 50_000, patience())
             .await;
@@ -118,7 +118,7 @@ async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
         let answer = stage.session().request_answer(&request(&[user(&"long ".repeat(20_000))])).await;
         let paths: Vec<String> = stage.model.request_log().into_iter().map(|logged| logged.path).collect();
         if *way != ProviderCallMethod::Messages {
-            // This service does not count the tokens of this model.
+            // This API has no method that counts the tokens of this model.
             assert!(
                 matches!(answer, Err(ModelError::Budget { .. })) && paths.is_empty(),
                 "{way:?}: {paths:?}"
@@ -150,8 +150,8 @@ async fn what_was_counted_is_not_set_aside_twice() {
     session.request_answer(&request(&said)).await.unwrap();
     let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.max_amount.0).collect());
     let answer = 4000 * OUTPUT;
-    // The first reservation is for 10,000 bytes at 8 millionths of a dollar each. The second one is for the
-    // 2,500 counted tokens, and for the new bytes.
+    // The first reservation is for 10,000 bytes at 8 millionths of a dollar each. The second reservation is
+    // for the 2,500 tokens that the provider reported, and for the new bytes.
     assert!(most[0] - answer > 80_000, "{most:?}");
     assert!((20_000..24_000).contains(&(most[1] - answer)), "{most:?}");
 }
@@ -193,8 +193,8 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     };
     leave(&stage, has_read).await;
     stage.gateway.wait_until_idle().await;
-    // The cost covers the reported prompt, one token of the response, and the tokens that a model generates
-    // in a second.
+    // The cost covers the reported prompt, one token of the response, and an estimate of the tokens that the
+    // model generates within a second.
     let cost = 300 * 4 + (1 + 300) * OUTPUT;
     assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, CostBasis::Estimated)], 0));
 }
@@ -205,8 +205,8 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
     let stage = Stage::new(ModelScript::from_answers([says])).await;
     leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
     stage.gateway.wait_until_idle().await;
-    // The cost covers only the prompt, at the price of one-hour cache writes. The prompt is estimated as one
-    // token per three bytes, plus the frame.
+    // The cost covers only the prompt, at the price per token of one-hour cache writes. The number of prompt
+    // tokens is estimated as one per three bytes, plus an allowance for the request's other parts.
     let settled = stage.book.settled();
     assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);

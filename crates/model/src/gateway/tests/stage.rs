@@ -124,7 +124,7 @@ pub(super) fn prices() -> ModelPrices {
     prices
 }
 
-/// A ledger of one level.
+/// A ledger with one budget level.
 #[derive(Clone)]
 pub(super) struct OneLevelLedger(Arc<Mutex<LedgerState>>);
 
@@ -253,7 +253,7 @@ pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
         tries: 3,
         retry_delay: Duration::from_millis(1),
-        // This is less than the shortest `retry-after` in the tests after which a call must fail without a
+        // This timeout is less than the shortest `retry-after` in tests of calls that must fail without a
         // wait.
         begin: Duration::from_secs(40),
         ..ProviderTimeouts::default()
@@ -261,7 +261,7 @@ pub(super) fn patience() -> ProviderTimeouts {
 }
 
 impl Stage {
-    /// Returns a stage whose provider follows this script, with a budget of ten dollars.
+    /// Returns a stage with a budget of ten dollars, and with a provider that plays this script.
     pub(super) async fn new(script: ModelScript) -> Self {
         Self::with(script, 10_000_000, patience()).await
     }
@@ -318,7 +318,7 @@ impl Stage {
         )
     }
 
-    /// Returns the sum of the provider's bills for complete responses, and the sum for incomplete ones, at
+    /// Returns the amounts that the provider bills for complete responses and for incomplete responses, at
     /// the rates of the price table.
     pub(super) fn billed(&self) -> (u64, u64) {
         let prices = prices();

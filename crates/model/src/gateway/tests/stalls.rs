@@ -1,4 +1,4 @@
-//! Tests of all timeouts of a response, with a clock that the tests move.
+//! Tests all timeouts for the parts of a response, with simulated time.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tests of streams in the different formats that servers of Chat Completions send.
+//! Tests streams in the formats that different Chat Completions servers send.
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
@@ -8,7 +8,7 @@ use crate::stream::{
     AnswerAccumulator, CompleteAnswer, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
 };
 
-/// Returns chunks with these deltas, followed by the end of a stream.
+/// Returns a stream of chunks with these deltas, an end reason and the usage.
 fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
     let mut text = String::new();
     let mut say = |choice: Value, usage: &Value| {
@@ -83,8 +83,8 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
     assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
 
-    // Each chunk contains a complete tool call with a deviation from OpenAI's format: the same index or id
-    // for all, a missing index or id, arguments as an object, or the reason `stop`.
+    // Each chunk contains a complete tool call that deviates from OpenAI's format. For example, both calls
+    // have the same index or id, or no id, or the arguments are an object.
     let object = json!({"path": "x"});
     for (first, second, ids) in [
         (json!({"index": 0, "id": "a"}), json!({"index": 0, "id": "b"}), ["a", "b"]),

@@ -97,8 +97,9 @@ impl RustcSpan {
 }
 
 /// Parses the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`, which has one
-/// object on each line. Only compiler messages are used. If Cargo builds a file twice, the repeated messages
-/// about the file count once. A suggestion becomes a fix if all its parts are marked as machine-applicable.
+/// object on each line. Only compiler messages are used. If Cargo builds a file several times, repeated
+/// messages are used only once. A suggestion becomes a fix only if all its parts are marked as
+/// machine-applicable.
 pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -172,8 +173,8 @@ fn read_message(
     reading.collected.push(diagnostic);
 }
 
-/// Returns a location in the tree. If the reported location is in a macro of another crate, returns the
-/// location of the macro call.
+/// Returns a location in the tree to which a diagnostic can be assigned. If the reported location is in
+/// another crate's macro, this is the location of the macro call.
 fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {

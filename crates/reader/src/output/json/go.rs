@@ -13,7 +13,7 @@ use crate::output::level::parse_level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Maximum number of golangci-lint's warnings about its run that are used.
+/// Maximum number of golangci-lint's warnings about its own run that are recorded.
 const MAX_WARNINGS: usize = 20;
 
 #[derive(Deserialize)]
@@ -64,8 +64,8 @@ struct GoLines {
 }
 
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are
-/// bytes from 1, and 0 means no column. Fixes are ignored, because in version 2 their positions are not
-/// offsets in one file: they are counted across all files.
+/// bytes from 1, and 0 means no column. Fixes are ignored, because their positions in version 2 are counted
+/// across all files and are not offsets in one file.
 pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
     let text = reading.extract_document(bytes);
@@ -90,7 +90,8 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
-        // Findings of the linter `typecheck` are errors, because it reports code that does not compile.
+        // If no severity is reported, findings of `typecheck` are errors, because `typecheck` reports code
+        // that does not compile.
         let unnamed =
             if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(parse_level).unwrap_or(unnamed);
@@ -100,8 +101,8 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     reading.finish()
 }
 
-/// Returns true for JSON of golangci-lint. JSON without findings is recognised by the names of the linters
-/// that ran.
+/// Returns true if the output is JSON of golangci-lint. If it contains no findings, the list of the linters
+/// identifies the format.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
     ["\"FromLinter\"", "\"Linters\""]
         .iter()
@@ -122,9 +123,9 @@ struct VetDiagnostic {
     message: String,
 }
 
-/// Parses the output of `go vet -json`, which is on standard error before Go 1.25. The output has a JSON
-/// object for each package. Before each object, a line names the package. Columns are bytes from 1. If a
-/// package does not compile, the output has the compiler's lines instead of the object.
+/// Parses the output of `go vet -json`, which is on standard error before Go 1.25. The output contains a JSON
+/// object for each package, after a line with the package's name. Columns are bytes from 1. If a package does
+/// not compile, the lines of the compiler replace the object.
 pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
     let text = reading.extract_document(bytes);
@@ -148,7 +149,7 @@ pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     reading.finish()
 }
 
-/// Returns true for output of `go vet -json`. Lines that name packages may precede the JSON.
+/// Returns true if the output was printed by `go vet -json`. Lines that name packages may precede the JSON.
 pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while rest.starts_with(b"#") {

@@ -12,7 +12,7 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Rules of Bandit and Ruff whose messages may contain the password that was found.
+/// Rules of Bandit and Ruff whose messages may contain a password from the code.
 const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
 
 /// Position reported by Ruff: line and column from 1, the column in characters.
@@ -62,8 +62,8 @@ impl RuffPosition {
 }
 
 /// Parses the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff marks as
-/// safe are used. A diagnostic in a notebook is reported for the whole notebook, because Ruff counts lines
-/// within a cell.
+/// safe are used. For a notebook, the diagnostic refers to the whole file, because Ruff's line numbers refer
+/// to a cell.
 pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
     let text = reading.extract_document(bytes);
@@ -102,7 +102,7 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
-/// Returns a message of this rule. If the rule's messages contain passwords, the password is removed.
+/// Returns the message of a diagnostic. If messages of this rule contain a password, the password is removed.
 fn strip_secret_from_message<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
     if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { strip_secret_value(message) } else { message }
 }
@@ -124,10 +124,10 @@ struct MypyDiagnostic {
 
 /// Parses the output of `mypy --output json`, which has one object on each line. Columns are bytes from 0,
 /// and -1 means no column. With `--show-error-end`, objects contain an exclusive end. An end on another line
-/// is ignored, because it is the end of a whole definition, while the diagnostic is about the first line.
+/// is ignored, because it is the end of a whole definition and the diagnostic concerns the first line.
 ///
-/// Mypy 2.4 with its own parser reports columns that are too small after non-ASCII characters. Its columns
-/// are therefore exact only in ASCII lines.
+/// For lines with non-ASCII characters, Mypy 2.4 with its own parser reports columns that are too small.
+/// Columns are therefore exact only in lines that are ASCII.
 pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -329,8 +329,8 @@ struct BanditWeakness {
     id: Option<WholeNumber>,
 }
 
-/// Reads the output of `bandit -f json`. Columns are bytes from 0. The exclusive end column is on the last
-/// line of the range. The code that Bandit quotes and passwords in its messages are left out.
+/// Reads the output of `bandit -f json`. Columns are bytes from 0. The end column is exclusive and refers to
+/// the last line of the range. The quoted code, and passwords in messages, are left out.
 pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
     let text = reading.extract_document(bytes);

@@ -1,4 +1,4 @@
-//! Helpers that all JSON readers use: for paths, for entries, and for problems with skipped parts.
+//! Contains helpers for all JSON parsers: for paths, for entries, and for reports about skipped parts.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -34,9 +34,9 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Returns the JSON document in an output. Some tools print lines before the document, so it begins at
-    /// the first line that begins with a bracket. If the output is too large, adds a problem and returns an
-    /// empty text.
+    /// Returns the JSON document in an output. Some tools print lines before the document, so the document is
+    /// assumed to start at the first line that begins with a bracket. If the output is too large, records a
+    /// problem and returns an empty text.
     pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
         match decode::decode_document(bytes, &mut self.collected) {
             Some(Cow::Borrowed(text)) => Cow::Borrowed(skip_to_json(text)),
@@ -51,8 +51,8 @@ impl<'a> OutputReader<'a> {
         read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
-    /// Passes the well-formed entries of a JSON array to `take`; `null` is an empty array. `entry_label` is
-    /// the word for an entry in the texts of problems.
+    /// Passes the well-formed entries of a JSON array to `take`. `null` is treated as an empty array.
+    /// `entry_label` is the word for an entry in the descriptions of problems.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
@@ -64,7 +64,8 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Passes the well-formed entries of a JSON array to `take`. `text` begins with the array.
+    /// Passes the well-formed entries of a JSON array to `take`. `text` begins with the array and may
+    /// continue after it.
     pub(crate) fn for_each_array_entry<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
@@ -121,7 +122,7 @@ impl<'a> OutputReader<'a> {
         Some(ToolEdit { path: self.paths.resolve(path).ok()?, range: range?, new_text: new_text.to_owned() })
     }
 
-    /// Adds a problem for a malformed entry.
+    /// Records a problem for a malformed entry.
     pub(crate) fn add_malformed_entry(&mut self, text: &str) {
         self.collected.add_skipped_entry(ProblemKind::Entry, text);
     }
@@ -135,7 +136,7 @@ impl<'a> OutputReader<'a> {
         self.finish()
     }
 
-    /// Adds a problem for a failure that the tool reports about itself.
+    /// Records a failure that the tool reports about itself.
     pub(crate) fn add_tool_failure(&mut self, text: &str) {
         self.collected.add_problem(ProblemKind::Tool, text);
     }
@@ -174,16 +175,16 @@ pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> b
         && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())
 }
 
-/// Returns the tag for an entry of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89`
-/// for `CWE-89: …` or `89`.
+/// Returns the tag for a weakness in the Common Weakness Enumeration, in SARIF's notation:
+/// `external/cwe/cwe-89` for `CWE-89: …` or `89`.
 pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
     let digits: String = digits.chars().take_while(char::is_ascii_digit).take(6).collect();
     (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
 }
 
-/// Returns the beginning of a message, without the secret that some tools put at its end. For example,
-/// `Possible hardcoded password: '…'` is cut before the colon.
+/// Returns a message without the secret that some tools append to it. For example, `Possible hardcoded
+/// password: '…'` is cut before the colon.
 pub(crate) fn strip_secret_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()

@@ -76,8 +76,7 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     let end = place.last_line.zip(place.last_column);
     let end = end.map(|(line, column)| (line.to_count(), column.to_count().saturating_add(1)));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
-    // With one of its options, RuboCop puts the rule's name at the beginning of each message. The name is
-    // removed.
+    // With one of its options, RuboCop puts the rule's name before each message. This name is removed.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
     let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
@@ -87,7 +86,7 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     reading.collected.push(diagnostic);
 }
 
-/// Returns the URL of a rule's page: that of `Style/NilComparison` ends with
+/// Returns the URL of a rule's page. For `Style/NilComparison`, the URL ends with
 /// `cops_style.html#stylenilcomparison`.
 fn rule_page_url(rule: &str) -> Option<String> {
     let (department, name) = rule.split_once('/')?;

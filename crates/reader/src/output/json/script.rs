@@ -14,8 +14,8 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of messages that are read from one file.
 const MAX_MESSAGES: usize = 20_000;
-/// Beginning of ESLint's messages for files that the configuration excludes: by a pattern, by the folder, or
-/// because no entry of the configuration matches the file.
+/// Beginning of ESLint's messages about files that its configuration excludes by a pattern or a folder, or
+/// does not include.
 const ESLINT_IGNORED: &str = "File ignored ";
 
 #[derive(Deserialize)]
@@ -60,8 +60,9 @@ impl OffsetFix {
     }
 }
 
-/// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive. A
-/// message's `fix` is read. Its `suggestions` are not read, because ESLint never applies them by itself.
+/// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive.
+/// The `fix` of a message is used. Its `suggestions` are not used, because ESLint never applies them
+/// automatically.
 pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("eslint", input);
     let text = reading.extract_document(bytes);
@@ -115,7 +116,8 @@ fn read_eslint_message(
     reading.collected.push(diagnostic);
 }
 
-/// Returns the URL of the page of a rule that belongs to ESLint itself, or to a plugin with known pages.
+/// Returns the URL of a rule's page. Such pages are known for ESLint's own rules and for the rules of some
+/// plugins.
 fn eslint_page_url(rule: &str) -> Option<String> {
     const PLUGINS: &[(&str, &str, &str)] = &[
         ("@typescript-eslint/", "https://typescript-eslint.io/rules/", "/"),
@@ -222,8 +224,8 @@ struct BiomeDiagnostic {
     location: Option<BiomeLocation>,
 }
 
-/// Message of a diagnostic. Since version 2.4, the message is text. In earlier versions, the message is
-/// markup, and the field `description` contains its text.
+/// The message of a Biome diagnostic. Since version 2.4, the message is text. In earlier versions, the
+/// message is markup, and the field `description` contains its text.
 #[derive(Deserialize, Default)]
 #[serde(untagged)]
 enum BiomeText {
@@ -309,7 +311,7 @@ fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
     }
 }
 
-/// Returns the URL of a rule's page: that of `lint/style/useConst` ends with `use-const`.
+/// Returns the URL of a rule's page. For `lint/style/useConst`, the URL ends with `use-const`.
 fn biome_page_url(category: &str) -> Option<String> {
     let name = category.strip_prefix("lint/")?.rsplit('/').next()?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -354,8 +356,8 @@ struct OxlintSpan {
     length: WholeNumber,
 }
 
-/// Reads the output of `oxlint --format json`. The first label of a diagnostic is its location; its offset
-/// and length are bytes.
+/// Reads the output of `oxlint --format json`. The first label of a diagnostic is its location, with an
+/// offset and a length in bytes.
 pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("oxlint", input);
     let text = reading.extract_document(bytes);

@@ -81,7 +81,7 @@ enum OneOrMore {
 }
 
 /// Reads the output of `semgrep scan --json` and of Opengrep. Columns are bytes from 1, and ends are
-/// exclusive. A rule's `fix` is the text that `--autofix` would write in place of the whole match.
+/// exclusive. The `fix` of a rule is the text with which `--autofix` replaces the whole match.
 pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("semgrep", input);
     let text = reading.extract_document(bytes);
@@ -149,9 +149,9 @@ impl StartEnd {
     }
 }
 
-/// Reads the output of `ast-grep scan --json=stream`, which has one object per line, and of `--json=compact`,
-/// which is an array of the same objects. Locations are offsets in bytes. A replacement is the text that
-/// ast-grep would write with `--update-all`.
+/// Reads the output of `ast-grep scan --json=stream` (one object per line) and of `--json=compact` (an array
+/// of the same objects). Locations are offsets in bytes. A replacement is the text that `--update-all` would
+/// write.
 pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ast-grep", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);

@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticReport, ProblemKind};
 
-/// Maximum number of files that are read. The same maximum applies to the secrets of each file.
+/// Maximum number of files that are read from a report. The same maximum applies to the secrets of each file.
 const MAX_LISTED: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -30,11 +30,11 @@ struct GitleaksFinding {
     tags: Vec<String>,
 }
 
-/// Reads a JSON report of Gitleaks. Only the line of a finding is used, because Gitleaks reports inexact
-/// locations. After the first line of a file, columns are one too large, and an end can be one line too far.
-/// A secret in a commit is left out, because its line number refers to that commit. To scan the tree itself,
-/// use the command `gitleaks dir`. The fingerprint of a finding is not used, because it may also refer to a
-/// commit.
+/// Reads a JSON report of Gitleaks. Only the line number of a finding is used, because Gitleaks reports
+/// inexact columns. After the first line of a file, columns are too large by one, and the end may be on the
+/// following line. Findings in commits are left out, because their line numbers refer to the commit.
+/// `gitleaks dir` reports findings in the tree itself. The fingerprint of a finding is not used, because it
+/// may include a commit.
 pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.extract_document(bytes);

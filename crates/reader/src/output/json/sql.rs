@@ -11,7 +11,7 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of violations that are read from one file.
 const MAX_VIOLATIONS: usize = 20_000;
-/// Codes of violations that report that SQLFluff could not split, template or parse a file.
+/// Codes of violations that report a file which SQLFluff could not split, template or parse.
 const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
 
 #[derive(Deserialize)]
@@ -48,8 +48,8 @@ struct SqlfluffEdit {
 }
 
 /// Reads the output of `sqlfluff lint --format json`. Positions are characters from 1, and ends are
-/// exclusive. All edits of a violation together are one fix. For a file that SQLFluff could not parse, no fix
-/// is used, because SQLFluff does not fix such files.
+/// exclusive. All edits of a violation form one fix. Fixes are ignored if SQLFluff could not parse the file,
+/// because SQLFluff does not fix such a file either.
 pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", input);
     let text = reading.extract_document(bytes);
@@ -86,7 +86,7 @@ fn read_violation(
     if is_parsed {
         diagnostic.fixes = violation_fix(reading, path, &violation.fixes).into_iter().collect();
     }
-    // Each group of rules has a page. The part of a rule's name before the dot is its group.
+    // Each group of rules has one page. The group is the part of the rule's name before the dot.
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
     let group =
         group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));

@@ -1,6 +1,6 @@
 //! Finds the files that a project's configuration excludes from a tool. Some tools apply their exclusions
-//! only to files that they find themselves, and not to files in their arguments. For such tools, Truing
-//! applies the exclusions.
+//! only to files that they find themselves, and not to files that are passed as arguments. For such tools,
+//! Truing itself applies the exclusions.
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -16,7 +16,7 @@ const MAX_PATTERNS: usize = 500;
 /// Maximum memory of a compiled expression, in bytes.
 const MAX_EXPRESSION: usize = 1 << 20;
 
-/// Part of a configuration file that lists the files to exclude.
+/// A list of excluded files in a configuration file.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExcludeRule {
@@ -40,10 +40,10 @@ pub enum ExcludeForm {
     /// Regular expressions, which may match any part of a path from the root. For the match, a slash is added
     /// to the path of a folder.
     Regex,
-    /// Globs. A glob with a slash is compared with paths from the root; a glob without a slash is compared
+    /// Globs. A glob with a slash is compared with paths relative to the root, and a glob without a slash
     /// with the names of files and folders. A `*` also matches slashes.
     Paths,
-    /// Globs that match a name, or a path from the root with or without a leading `./`.
+    /// Globs that match a name, or a path relative to the root. The path may begin with `./`.
     Globs,
     /// Globs that begin with `!` and are compared with paths from the root. A `*` does not match a slash.
     Negated,
@@ -51,8 +51,8 @@ pub enum ExcludeForm {
     Gitignore,
 }
 
-/// Returns the files that the lists in these configuration files exclude. A tool reads only one configuration
-/// file: the first file that contains the section or the table.
+/// Returns the files that the lists in these configuration files exclude. Like the tools, uses only one
+/// configuration file: the first file that contains the section or the table.
 pub fn select_excluded<'a>(
     exclude_rules: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,

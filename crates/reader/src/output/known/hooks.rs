@@ -1,9 +1,9 @@
-//! Reads the hooks of pre-commit. A hook shows how a project runs a tool: with which arguments, and without
-//! which files.
+//! Reads the hooks of pre-commit. A hook shows with which arguments a project runs a tool, and which files
+//! the project excludes from the tool.
 //!
-//! Only arguments in an allow-list are used ([`filter_args`]). Allowed arguments select rules, words,
-//! severities, lengths and configuration files. Other arguments are not used, because they change files,
-//! change the output format, or load code.
+//! Only arguments in an allow-list are used ([`filter_args`]). The allow-list contains arguments that select
+//! rules, words, severities, lengths and configuration files. Other arguments are not used, because they
+//! change files, change the output format, or load code.
 
 use std::collections::BTreeSet;
 
@@ -48,15 +48,15 @@ struct PreCommitHook {
     args: Vec<String>,
     files: Option<String>,
     exclude: Option<String>,
-    /// False if the hook gets no file names. The tool then chooses the files, and the patterns have no
-    /// effect.
+    /// False if the hook receives no file names. The tool then selects its files itself, and the hook's
+    /// patterns have no effect.
     pass_filenames: Option<bool>,
 }
 
-/// How a project's hooks run a tool.
+/// The arguments and excluded files with which a project's hooks run a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HookUsage {
-    /// Arguments that are in the allow-list.
+    /// Arguments of the hooks that the allow-list contains.
     pub args: Vec<String>,
     /// Files that pre-commit does not pass to any of the tool's hooks.
     pub left_out: Vec<String>,
@@ -81,9 +81,9 @@ impl PreCommitHooks {
         self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
     }
 
-    /// Returns how the hooks with these ids run a tool on these files: the allowed arguments that all these
-    /// hooks share, and the files that none of these hooks receives. If no hook has one of the ids, both
-    /// lists are empty.
+    /// Determines how the hooks with these ids run a tool on these files. Returns the allowed arguments that
+    /// all these hooks share, and the files that no hook receives. If no hook has one of the ids, both lists
+    /// are empty.
     pub fn hook_usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
@@ -131,9 +131,9 @@ impl HookFilter {
     }
 }
 
-/// Returns the arguments that the allow-list `keeps` contains. An entry of the list that ends with `=` allows
-/// an option with a value; the value may be the next argument. Any other entry allows an option without a
-/// value. Filtering the result again does not change it.
+/// Returns the arguments that the allow-list `keeps` permits. An entry of the allow-list that ends with `=`
+/// permits an option with a value, which may be the next argument. Any other entry permits an option without
+/// a value. Filtering the returned arguments again does not change them.
 pub fn filter_args(keeps: &[String], args: &[String]) -> Vec<String> {
     allowed_options(keeps, args).concat()
 }
@@ -163,13 +163,13 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// The meanings that a word on a command line can have for the allow-list.
+/// The classes of words on a command line that the allow-list distinguishes.
 enum OptionWordKind {
-    /// Complete option that is kept.
+    /// An option that is permitted, together with any value in the same word.
     Complete,
-    /// Option that is kept and whose value follows.
+    /// An option that is permitted and whose value is the next word.
     Valued,
-    /// Word that is not kept.
+    /// A word that is not permitted.
     Omitted,
 }
 
@@ -193,7 +193,7 @@ fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
     OptionWordKind::Omitted
 }
 
-/// Returns true if the word is short enough for a program's argument, and contains no control characters.
+/// Returns true if the word is not too long for an argument and contains no control characters.
 fn is_safe_argument(word: &str) -> bool {
     word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control)
 }

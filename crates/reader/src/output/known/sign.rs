@@ -1,5 +1,5 @@
-//! Finds signs in a repository that it uses a tool. A sign is, for example, a configuration file or a table
-//! in one.
+//! Searches a repository for signs that it uses a tool. A sign is, for example, a configuration file or a
+//! table in a configuration file.
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
@@ -19,14 +19,14 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "SignEntry")]
 pub enum ToolSign {
-    /// Tracked file, by a glob from the root of the tree.
+    /// Tracked file whose path matches this glob. The glob begins at the root of the tree.
     File(String),
     /// Folder that contains at least one tracked file.
     Folder(String),
     /// Entry within a tracked file.
     #[serde(rename = "Within")]
     FileEntry {
-        /// Glob of the file, from the root of the tree.
+        /// Glob that the path of the file matches. The glob begins at the root of the tree.
         file: String,
         /// Entry that the file must contain.
         #[serde(rename = "what")]
@@ -43,16 +43,16 @@ pub enum SignTarget {
     Section(String),
     /// Option in a section of an INI file: the section, the option.
     Option(String, String),
-    /// Key in a TOML file (by its ending `.toml`) or in a JSON file, as names separated by dots.
+    /// Key as names separated by dots, in a TOML file (if the name ends with `.toml`) or else in a JSON file.
     Key(String),
-    /// Word, or several words.
+    /// A text of one or more words that the file must contain.
     Word(String),
     /// Hook of pre-commit, by its id.
     Hook(String),
 }
 
-/// Sign as `tools.toml` writes it. A sign has only `folder`, only `hook`, or `file` with at most one of
-/// `table`, `section`, `key` and `word`. `option` requires `section`.
+/// Sign in the notation of `tools.toml`. A sign has only `folder`, or only `hook`, or `file` with at most one
+/// of `table`, `section`, `key` and `word`. `option` requires `section`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignEntry {
@@ -121,7 +121,7 @@ impl ToolSign {
         }
     }
 
-    /// Returns the sign's glob for files, unless the sign is a folder.
+    /// Returns the glob of the sign's file. Returns `None` if the sign is a folder.
     pub fn glob(&self) -> Option<&str> {
         match self {
             Self::File(file) | Self::FileEntry { file, .. } => Some(file),
@@ -129,7 +129,7 @@ impl ToolSign {
         }
     }
 
-    /// Returns the id of the hook, if the sign is a hook.
+    /// Returns the id of the hook. Returns `None` if the sign is not a hook.
     pub fn hook(&self) -> Option<&str> {
         match self {
             Self::FileEntry { target: SignTarget::Hook(id), .. } => Some(id),
@@ -177,7 +177,7 @@ fn matching_paths<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item 
     })
 }
 
-/// Compiles a glob in which `*` stays within a folder. Returns `None` if the glob is malformed or too large.
+/// Compiles a glob in which `*` does not match `/`. Returns `None` if the glob is malformed or too large.
 pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
     check_bounds(glob).ok()?;
     let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
@@ -193,8 +193,8 @@ pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
     name.split('.').try_fold(&table, |value, name| value.as_table()?.get(name)).cloned()
 }
 
-/// Returns true if a section has this option. A line that begins with a space or a tab continues the option
-/// before it, so it does not begin an option.
+/// Returns true if a section has this option. Lines that begin with a space or a tab are skipped, because
+/// they continue the value of the previous option.
 fn has_option(text: &str, section: &str, option: &str) -> bool {
     let head = format!("[{section}]");
     let mut is_within = false;
@@ -221,7 +221,7 @@ fn has_json_key(text: &str, name: &str) -> bool {
 /// Returns a JSON text without comments and without trailing commas. Configuration files may contain both.
 pub(super) fn strip_json_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    // Position of the last comma, if only whitespace has followed the comma so far.
+    // Position of the last comma. `None` if a character other than whitespace has followed this comma.
     let mut comma = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
@@ -268,7 +268,7 @@ fn json_string_length(text: &str) -> usize {
     text.len()
 }
 
-/// Returns true if the text contains `word` as one or more whole words, not as a part of longer words.
+/// Returns true if the text contains `word`, and `word` neither begins nor ends within a longer word.
 fn contains_whole_words(text: &str, word: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
     text.match_indices(word).any(|(at, _)| {
@@ -279,7 +279,7 @@ fn contains_whole_words(text: &str, word: &str) -> bool {
 }
 
 /// Returns true if a hooks file lists this hook. If the file cannot be parsed, a line that looks like the
-/// hook is enough: the tool is then run, and the reason for the parse failure is reported.
+/// hook is sufficient. The tool is then run, and the parse failure is reported.
 fn has_hook(text: &str, id: &str) -> bool {
     if !text.contains(id) {
         return false;

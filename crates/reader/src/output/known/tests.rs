@@ -52,7 +52,8 @@ fn each_tool_is_whole() {
         for page in tool.page.values() {
             assert!(page.starts_with("https://"), "{name}: {page}");
         }
-        // If the command contains the placeholder `SIGN`, all signs of the tool must be files or folders.
+        // If the command contains the placeholder `SIGN`, each sign that identifies the tool must be a file
+        // or a folder.
         if tool.command.iter().any(|part| part == SIGN) {
             let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");
@@ -132,7 +133,8 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         let mut names = tool.config_file_names.iter().chain(&tool.related_folders);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
-            // Some files only show that a project uses the tool, and are not its configuration.
+            // A file under `.github/` or named `build.*` may show that a project uses the tool without being
+            // the tool's configuration.
             let is_known =
                 tool.config_file_names.iter().any(|name| compile_glob(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");

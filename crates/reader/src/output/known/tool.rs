@@ -38,52 +38,54 @@ pub struct KnownTool {
     /// line names one of these interpreters.
     #[serde(default)]
     pub shebang: Vec<String>,
-    /// Signs that a repository uses the tool. One sign is enough; if there are several, the first one in this
-    /// list applies.
+    /// Signs that a repository uses the tool. One of these signs is sufficient; if several are found, the
+    /// first one in this list is used.
     pub recognised: Vec<ToolSign>,
     pub program: String,
-    /// Paths at which a project installs the program, from the root of the tree. These paths are tried before
-    /// the search path.
+    /// Paths at which a project installs the program, relative to the root of the tree. The program is
+    /// searched at these paths before it is searched in `PATH`.
     pub installed: Vec<String>,
     /// Command with which a person can install the tool; `None` if the command depends on the system.
     #[serde(default)]
     pub install: Option<String>,
     /// Arguments of the command, with [`FILES`] and [`SIGN`] as placeholders.
     pub command: Vec<String>,
-    /// Options that are added if the file in which the tool's sign was found also contains a further sign.
+    /// Options that are added if the file that is the tool's sign contains another sign.
     #[serde(default)]
     pub options: Vec<SignOptions>,
-    /// A table in a configuration file that contains the tool's options. The tool does not read the table by
-    /// itself, so the options are passed as arguments.
+    /// A table in a configuration file that contains the tool's options. The options are passed as arguments,
+    /// because the tool does not read this table itself.
     #[serde(default)]
     pub table: Option<OptionTable>,
-    /// Signs that the tool's configuration selects the files to check. One sign is enough. They are searched
-    /// only in the file in which the tool's sign was found.
+    /// Signs that the tool's configuration selects the files to check. One of these signs is sufficient. They
+    /// are searched only in the file that is the tool's sign.
     #[serde(default)]
     pub selects: Vec<ToolSign>,
     /// Arguments that replace `command` if the configuration selects the files.
     #[serde(default)]
     #[serde(rename = "whole")]
     pub project_command: Vec<String>,
-    /// Parts of configuration files that list excluded files. The list is set for a tool that checks every
-    /// file in its arguments, even an excluded file. Only the first configuration file that contains its part
-    /// applies.
+    /// Lists of excluded files in configuration files. The lists are set only if the tool also checks
+    /// excluded files that are passed as arguments. Only the first configuration file that contains such a
+    /// list is used.
     #[serde(default)]
     pub excludes: Vec<ExcludeRule>,
-    /// Ids of pre-commit hooks that run the tool, in addition to hooks that are signs of the tool.
+    /// Ids of pre-commit hooks that run the tool. The tool's signs may contain further hooks.
     #[serde(default)]
     pub hooks: Vec<String>,
-    /// Options that may be copied from the arguments of a hook. An option that has a value ends with `=`.
+    /// Options that Truing may take from the arguments of a hook. An entry for an option with a value ends
+    /// with `=`.
     #[serde(default)]
     pub keeps: Vec<String>,
     /// Arguments with which the tool prints its version.
     pub version: Vec<String>,
-    /// Oldest version that accepts the arguments in this table; `None` if every version accepts them.
+    /// Oldest version that accepts the arguments in this table. `None` if there is no such limit.
     #[serde(default)]
     pub oldest: Option<String>,
     /// Name of the format of the tool's output.
     pub format: String,
-    /// Name of the line format that the tool prints if it is configured to, and that other tools also print.
+    /// Name of the line format that the tool can be configured to print. Other tools may print the same
+    /// format.
     #[serde(default)]
     pub lines: String,
     /// The stream to which the tool prints its diagnostics.
@@ -97,28 +99,27 @@ pub struct KnownTool {
     pub severity: BTreeMap<String, Severity>,
     /// Defect category, by the beginning of the rule's name.
     pub category: BTreeMap<String, DefectCategory>,
-    /// Page of a rule, by the beginning of the rule's name.
+    /// URLs of the pages about rules. The key is the beginning of the rule's name.
     #[serde(default)]
     pub page: BTreeMap<String, String>,
     /// True if a run may be limited to the changed files. If false, the tool checks the whole project.
     #[serde(default)]
     pub per_file: bool,
-    /// Names of the tool's configuration files, which are in the folder of a checked file or in a folder
-    /// above. The list is set only if the tool's findings on a file depend on nothing except that file and
-    /// its configuration.
+    /// Names of the tool's configuration files, which are in a checked file's folder or in a parent folder.
+    /// This list is empty if findings on a file depend on anything except the file and its configuration.
     #[serde(default)]
     #[serde(rename = "alone")]
     pub config_file_names: Vec<String>,
-    /// For a tool with `alone`: further folders whose file names affect the findings, in addition to the
-    /// file's folder and the folders above. The list is empty if file names do not affect the findings.
+    /// For a tool with `config_file_names`: further folders whose file names affect the findings, in addition
+    /// to a file's folder and its parent folders. The list is empty if file names do not affect the findings.
     #[serde(default)]
     #[serde(rename = "beside")]
     pub related_folders: Vec<String>,
-    /// Regular expression for exceptions from `alone`. If a file or its configuration contains a match, the
-    /// findings on the file depend on other files, too.
+    /// Regular expression for exceptions from `config_file_names`. If a file or its configuration contains a
+    /// match, the findings on this file also depend on other files.
     #[serde(default)]
     pub together: Option<String>,
-    /// True if the configuration is code, or loads code that the repository names.
+    /// True if the configuration is code, or can load code from the repository.
     #[serde(default)]
     pub code_configuration: bool,
     /// Globs of files that configure the tool by code, in addition to the files that are signs of the tool.
@@ -130,10 +131,10 @@ pub struct KnownTool {
     /// True if the tool needs the project's dependencies.
     #[serde(default)]
     pub needs_setup: bool,
-    /// Other programs that the tool starts if they are installed.
+    /// Other programs that the tool starts if they exist.
     #[serde(default)]
     pub starts: Vec<String>,
-    /// Environment variables that set the folders in which the tool keeps its build output for the next run.
+    /// Environment variables that set the folders for build output, which the tool reuses in the next run.
     #[serde(default)]
     pub builds: Vec<String>,
     /// Folders in a person's home folder that contain data fetched for projects.
@@ -142,31 +143,31 @@ pub struct KnownTool {
     /// Command that fetches the data in `fetched`, for people.
     #[serde(default)]
     pub fetch: Option<String>,
-    /// Texts in the tool's error messages. If a message contains one of them, the data in `fetched` is
-    /// missing.
+    /// Texts in the tool's error messages. A message with one of these texts means that the data in `fetched`
+    /// is missing.
     #[serde(default)]
     pub unfetched: Vec<String>,
-    /// Rules about file permissions. Their findings are dropped for a copy of a commit, which does not have
-    /// the permissions.
+    /// Rules that check the permissions of files. Findings of these rules are dropped in a copy of a commit,
+    /// because the copy does not have the original permissions.
     #[serde(default)]
     pub of_permissions: Vec<String>,
-    /// For rules that other tools also have: the beginning of the rule's name in this tool, mapped to the
-    /// beginning of its name in the other tools.
+    /// Names for rules that other tools also have: the beginning of the name in this tool, mapped to the
+    /// beginning of the common name.
     #[serde(default)]
     #[serde(rename = "same")]
     pub canonical_prefixes: BTreeMap<String, String>,
-    /// Truing's own rules that the tool covers better, even without a configuration. Their findings are
-    /// dropped in files that the tool has checked.
+    /// Truing's own rules that the tool implements better, even without configuration. Findings of these
+    /// rules are dropped in files that the tool has checked.
     #[serde(default)]
     pub replaces: Vec<String>,
-    /// Formats in which the tool does not mark which fixes are unsafe.
+    /// Formats in which the tool does not distinguish safe fixes from unsafe fixes.
     #[serde(default)]
     pub unsafe_fixes_in: Vec<String>,
     /// The tool's comment with which people can suppress a rule.
     pub ignore_comment: String,
 }
 
-/// Options that are passed to a tool if a file contains a sign, because the tool does not read that file by
+/// Options that are passed to the tool if a file contains a sign, because the tool does not read this file
 /// itself.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -195,8 +196,8 @@ pub struct FetchedFolder {
     pub variable: String,
     /// The folder that is used if the variable is not set, relative to the home folder.
     pub folder: String,
-    /// The only parts of the folder that the sandbox shows to a run. Other parts, such as a file with a
-    /// person's passwords, remain hidden.
+    /// The parts of the folder that the sandbox shows to the tool. All other parts remain hidden, for example
+    /// a file with passwords.
     pub parts: Vec<String>,
 }
 
@@ -208,7 +209,8 @@ pub enum OutputStream {
     Stdout,
     /// Standard error of the program.
     Stderr,
-    /// Standard output; if it is empty, standard error. Which one the tool uses depends on its version.
+    /// Standard output, or standard error if standard output is empty. The tool's version determines which
+    /// stream is used.
     Either,
 }
 
@@ -234,14 +236,14 @@ impl KnownTool {
         self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked, read)?)))
     }
 
-    /// Returns the options that apply to `sign`, the file in which the tool's sign was found.
+    /// Returns the options that apply because of a sign in the file `sign`.
     pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.sign.find_path(&[sign], read).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
-    /// Returns the options from the table that the tool does not read by itself. Only options that a hook may
-    /// also pass, with a value, are returned.
+    /// Returns the tool's options from `table`, which the tool does not read itself. Only options with a
+    /// value that `keeps` also permits are returned.
     pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
@@ -281,7 +283,7 @@ impl KnownTool {
         longest_prefix_value(&self.category, rule).copied().unwrap_or(DefectCategory::J)
     }
 
-    /// Returns the common name of a rule, which is the same for all tools that have this rule.
+    /// Returns the common name of a rule. Tools that have the same rule share this name.
     pub fn canonical_rule(&self, rule: &str) -> String {
         let begins = self
             .canonical_prefixes
@@ -306,23 +308,23 @@ impl KnownTool {
     }
 }
 
-/// Returns true if a run without findings may print nothing in this format. Text formats and a few JSON
-/// formats allow that; in all other JSON formats, the output is at least an empty list.
+/// Returns true if a run without findings may print nothing in this format. All text formats and a few JSON
+/// formats permit this; in all other JSON formats, such a run prints at least an empty list.
 pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || SILENT.contains(&format)
 }
 
 /// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of [`SIGN`]. A
-/// path that begins with `-` or `@` gets the prefix `./`. `more` is inserted before the first [`FILES`] or
-/// `--`, or at the end if the template has neither.
+/// path that begins with `-` or `@` gets the prefix `./`. `extra_arguments` are inserted before the first
+/// [`FILES`] or `--`, or at the end if the template contains neither.
 pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],
     files: &[&str],
     sign: &str,
 ) -> Vec<String> {
-    // Without the prefix `./`, programs would read an argument that begins with `-` as an option. Some
-    // programs would read one that begins with `@` as the name of a file with arguments.
+    // Without the prefix `./`, a program would interpret a path that begins with `-` as an option. Some
+    // programs would interpret a path that begins with `@` as a file with arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
         FILES => files.iter().map(|file| path(file)).collect(),
@@ -335,8 +337,8 @@ pub fn fill_arguments(
     before.iter().flat_map(part).chain(extra_arguments).chain(after.iter().flat_map(part)).collect()
 }
 
-/// Returns a TOML value as the value of a command-line option, on one line. Returns `None` for a value of a
-/// type that options do not have.
+/// Converts a TOML value to one line of text for the value of a command-line option. Returns `None` for types
+/// that have no such text.
 fn to_option_value(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
@@ -351,8 +353,8 @@ fn to_option_value(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// Returns the value for a rule: that of the longest key with which the rule's name begins. The empty key
-/// matches every rule, and also a diagnostic without a rule.
+/// Returns the value of the longest key with which the rule's name begins. The empty key matches every rule
+/// and also diagnostics without a rule.
 fn longest_prefix_value<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
     let rule = rule.unwrap_or_default();
     let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));

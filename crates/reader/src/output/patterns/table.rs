@@ -7,7 +7,7 @@ use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::patterns::LinePattern;
 use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 
-/// Expands to an expression for a path up to a colon. The colon of a drive belongs to the path.
+/// Expands to an expression for a path up to a colon. The colon after a drive letter is part of the path.
 macro_rules! path {
     ($($rest:literal),+) => {
         concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $($rest),+)
@@ -41,9 +41,9 @@ const fn line_pattern(
 /// gcc`).
 ///
 /// Clang and Cppcheck count bytes. GCC counts bytes with `-fdiagnostics-column-unit=byte`. Without this
-/// option, GCC 11 and later count columns as a terminal shows them, including the width of tabs. ShellCheck
-/// counts characters. Lines with the line number 0 do not match, because Cppcheck prints them for messages
-/// about its own run.
+/// option, GCC 11 and later count the columns of a terminal, in which tabs and wide characters take several
+/// columns. ShellCheck counts characters. Lines with the line number 0 do not match, because Cppcheck prints
+/// them for messages about its own run.
 pub static GCC: LinePattern = LinePattern {
     summary_expressions: &[
         r"^In file included from ",
@@ -113,7 +113,8 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
     )
 };
 
-/// TypeScript compiler, with `--pretty` or without. Indented lines after a message explain that message.
+/// Messages of the TypeScript compiler, with or without `--pretty`. Indented lines after a message explain
+/// that message.
 pub static TSC: LinePattern = LinePattern {
     summary_expressions: &[
         r"^(?P<none>Found 0 errors)\b",
@@ -141,8 +142,8 @@ pub static TSC: LinePattern = LinePattern {
     )
 };
 
-/// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a location is not
-/// read, because these tools count it in different ways.
+/// MSBuild and the .NET compilers. The project's name is removed from the end of a message. The end of a
+/// location is ignored, because these tools count it in different ways.
 pub static MSBUILD: LinePattern = LinePattern {
     summary_expressions: &[
         r"^Build (?:started|succeeded|FAILED)\b",
@@ -163,8 +164,8 @@ pub static MSBUILD: LinePattern = LinePattern {
     )
 };
 
-/// Flake8's default format. Flake8's own checks count characters. Checks that use the syntax tree (Pyflakes
-/// and most plugins) report the tree's columns, which are bytes.
+/// Flake8's default format. The checks of Flake8 itself count characters. Checks based on the syntax tree
+/// (Pyflakes and most plugins) use the columns of the tree, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units_by_rule_prefix: &[("E", CodePoint), ("W", CodePoint)],
@@ -340,8 +341,8 @@ pub static HADOLINT: LinePattern = line_pattern(
     CodePoint,
 );
 
-/// `php -l`, which reports only lines and stops at the first error of a file. If PHP both displays and logs
-/// errors, each error is printed twice. The line that begins with `PHP ` is from the log.
+/// `php -l`, which reports only line numbers and stops at the first error in a file. If PHP displays errors
+/// and also logs them, each error is printed twice. The line with the prefix `PHP ` comes from the log.
 pub static PHP: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..line_pattern(

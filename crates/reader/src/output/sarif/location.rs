@@ -1,5 +1,5 @@
-//! Resolves SARIF locations: the URIs of files with their base URIs, and the regions in files (SARIF 2.1.0,
-//! 3.4, 3.14.14 and 3.30).
+//! Resolves locations in SARIF logs: the URIs of files with their base URIs, and regions in files (SARIF
+//! 2.1.0, 3.4, 3.14.14 and 3.30).
 
 use truing_diff::RepoPath;
 
@@ -9,18 +9,18 @@ use crate::output::format::OutputContext;
 use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decode};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
-/// Maximum number of URIs that are followed from a file's URI through its base URIs.
+/// Maximum number of base URIs that are followed for the URI of a file.
 const MAX_CHAIN: usize = 20;
 
 /// Resolver of the locations in one run.
 pub(super) struct SarifPlaces<'a> {
     run: &'a SarifRun<'a>,
     paths: PathResolver,
-    /// Unit of the run's columns, and of its offsets in characters.
+    /// Unit of columns and of character offsets in the run.
     pub(super) unit: ColumnUnit,
 }
 
-/// Path of a URI after its base URIs have been followed as far as possible.
+/// The path of a URI after all known base URIs have been applied.
 #[derive(Debug)]
 enum UriBase {
     Absolute(AbsolutePath),
@@ -44,8 +44,8 @@ impl<'a> SarifPlaces<'a> {
         places
     }
 
-    /// Returns the root of the tree according to the log. This is the folder to which the log's only
-    /// repository is mapped, or else the deepest folder that contains all absolute base URIs.
+    /// Returns the root of the tree if the log determines it. This is the folder to which the only repository
+    /// in the log is mapped, or else the deepest folder that contains all absolute base URIs.
     fn tree_root(&self) -> Option<AbsolutePath> {
         let absolute = |location: &ArtifactLocation| match self.resolve_address(location)? {
             UriBase::Absolute(path) => Some(path),
@@ -62,8 +62,8 @@ impl<'a> SarifPlaces<'a> {
         bases.try_fold(first, |common, base| common.common_prefix(&base))
     }
 
-    /// Resolves a URI through its base URIs. Returns `None` if there are too many base URIs, or if the path
-    /// is too long.
+    /// Applies the base URIs of a URI. Returns `None` if there are too many base URIs, or if the path is too
+    /// long.
     fn resolve_address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
@@ -87,11 +87,11 @@ impl<'a> SarifPlaces<'a> {
         None
     }
 
-    /// Returns the file that a location's URI identifies.
+    /// Returns the file to which a location's URI refers.
     ///
     /// # Errors
     ///
-    /// The URI does not identify a file of the tree.
+    /// The URI does not refer to a file of the tree.
     pub(super) fn resolve_path(&self, location: &ArtifactLocation) -> Result<RepoPath, PathError> {
         let location = match &location.uri {
             Some(_) => location,
@@ -147,9 +147,8 @@ impl<'a> SarifPlaces<'a> {
         exact.or_else(|| (line > 0).then(|| DiagnosticRange::from_lines(line, count(region.end_line))))
     }
 
-    /// Returns the range of a region as the standard defines it: lines take precedence over offsets in
-    /// characters, and offsets in characters take precedence over offsets in bytes. Returns `None` for a
-    /// malformed region.
+    /// Returns the range of a region according to the standard: lines take precedence over character offsets,
+    /// and character offsets over byte offsets. Returns `None` for a malformed region.
     pub(super) fn exact_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::to_count);
         let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::to_offset);

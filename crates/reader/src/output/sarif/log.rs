@@ -1,7 +1,6 @@
-//! Objects of a SARIF log, as far as they are read (SARIF 2.1.0, section 3).
+//! The objects of a SARIF log, with only those fields that are used (SARIF 2.1.0, section 3).
 //!
-//! An index is -1 if it is not set. A value that may be malformed even in a valid log is kept as unparsed
-//! JSON text.
+//! An index is -1 if it is not set. A value that may be malformed in a valid log is kept as unparsed JSON.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,7 +9,7 @@ use crate::output::entries::{BoundedFields, BoundedList, WholeNumber};
 
 /// Maximum number of rules of a tool component.
 pub(super) const MAX_RULES: usize = 20_000;
-/// Maximum number of components of a tool besides its driver.
+/// Maximum number of extensions of a tool.
 const MAX_EXTENSIONS: usize = 200;
 /// Maximum number of artifacts of a run.
 const MAX_ARTIFACTS: usize = 200_000;
@@ -103,7 +102,7 @@ pub(super) struct SarifText {
     pub(super) markdown: Option<String>,
 }
 
-/// Fields of property bags (3.8) that tools agree on. `security-severity` is GitHub's.
+/// Fields of property bags (section 3.8) that several tools use. GitHub defines `security-severity`.
 #[derive(Deserialize)]
 pub(super) struct SarifProperties {
     #[serde(default)]
@@ -255,8 +254,8 @@ pub(super) struct SarifRegion {
     pub(super) byte_length: Option<WholeNumber>,
 }
 
-/// SARIF object `fix` (section 3.55). If one change of a fix cannot be read, the whole fix is rejected,
-/// because an incomplete fix must not be applied.
+/// SARIF object `fix` (section 3.55). If one change of the fix is malformed, the whole fix is rejected,
+/// because a fix must not be applied in part.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifFix {

@@ -1,12 +1,12 @@
 //! Renders SARIF messages: inserts the arguments into placeholders, and replaces links to other locations in
 //! the log (SARIF 2.1.0, 3.11).
 
-/// Maximum length of a message after its arguments are inserted, in bytes. The text is bounded again when it
-/// is stored.
+/// Maximum length of a message after its arguments are inserted, in bytes. The text is shortened again when
+/// it is stored.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Returns a message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single
-/// braces. Without arguments, the text is unchanged, because many tools write single braces as plain text.
+/// Returns a message in which arguments replace `{0}`, `{1}` and so on, and single braces replace `{{` and
+/// `}}`. If there are no arguments, the text is not changed, because many tools write single braces as text.
 pub(super) fn substitute_arguments(text: &str, arguments: &[Option<String>]) -> String {
     let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
     if arguments.is_empty() {

@@ -1,5 +1,5 @@
-//! Finds the rules of SARIF results by their index, their GUID or their name, in the tool's driver or one of
-//! its extensions (SARIF 2.1.0, 3.52.3 and 3.54.2).
+//! Finds the rules of SARIF results by index, GUID or name. The rules belong to the tool's driver or to one
+//! of its extensions (SARIF 2.1.0, 3.52.3 and 3.54.2).
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub(super) struct SarifRules<'a> {
     by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
 }
 
-/// Rule, and the component that it belongs to.
+/// A rule, and the tool component to which it belongs.
 #[derive(Clone, Copy)]
 pub(super) struct SarifRule<'a> {
     pub(super) component: &'a SarifComponent,
@@ -38,9 +38,9 @@ impl<'a> SarifRules<'a> {
         Self { run, by_name: named, by_guid }
     }
 
-    /// Returns the rule of a result. The rule at the result's index is used if the result has no rule name,
-    /// or if the result's rule name belongs to that rule. Otherwise the index is ignored, because indices in
-    /// merged logs can be wrong, and the rule is found by its GUID or its name.
+    /// Returns the rule of a result. The index in the result is used if the result has no rule name, or if
+    /// the name belongs to the rule at this index. Otherwise, the rule is found by its GUID or its name,
+    /// because indices in merged logs can be wrong.
     pub(super) fn rule_for(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.find_component(reference.and_then(|rule| rule.tool_component.as_ref()));
@@ -87,12 +87,12 @@ const MAX_NAME_BYTES: usize = 1 << 10;
 /// Returns the name of a result's rule.
 pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
-    // A longer name is ignored, because each of its parts would have to be looked up.
+    // A longer name is ignored, because every prefix of a name is looked up.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
 }
 
-/// Returns true if a result's rule name belongs to the rule: it is equal to the rule's name, or continues it
-/// with a `/` and further words.
+/// Returns true if a result's rule name belongs to the rule: it equals the rule's name, or begins with this
+/// name and a `/`.
 fn belongs_to_rule(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -104,8 +104,8 @@ impl<'a> SarifRule<'a> {
         own.or_else(|| self.component.global_message_strings.get(id))?.text.as_deref()
     }
 
-    /// Returns the rule's description in Markdown: its help text if there is one, or else its description of
-    /// the defect.
+    /// Returns the rule's description as Markdown: the rule's help if there is one, or else the description
+    /// of the defect.
     pub(super) fn help_text(&self) -> Option<String> {
         let rule = self.descriptor?;
         let some = |text: &'a Option<SarifText>| {

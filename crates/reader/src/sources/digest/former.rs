@@ -1,7 +1,6 @@
-//! Computes the digest of a Python tree in the old form, which manifests contained before the present form
-//! was introduced. In the old form, some different code has equal digests, for example code with two
-//! different format specifications. The old form is kept because existing manifests still contain such
-//! digests.
+//! Computes the digest of a Python tree in the old format. In the old format, some different code has the
+//! same digest, for example code that differs only in a format specification. The old format is supported
+//! because existing manifests still contain such digests.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
@@ -9,14 +8,14 @@ use tree_sitter::Node;
 use super::python::{EQUIVALENT_NODE_KINDS, LAYOUT};
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Computes the digest in the old form.
+/// Computes the digest of a tree in the old format.
 pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
     let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
     tree.add_node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// Hasher of a tree in the old form.
+/// Hasher for the old format.
 struct FormerTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
@@ -85,7 +84,7 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds a string by its content. Adjacent strings count as one string.
+    /// Adds a string by its content. Adjacent strings are treated as one string.
     fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         self.add_piece("(");
         let mut so_far = String::new();
@@ -125,8 +124,8 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds the text between quotes. Escapes of quotes and line ends are decoded, and so are `\n` and `\t`.
-    /// Other escapes are added as they are written. A backslash in a raw string is doubled.
+    /// Adds the text between the quotes of a string. Escaped quotes, escaped line ends, `\n` and `\t` are
+    /// decoded. All other escapes are added without decoding. A backslash in a raw string is doubled.
     fn append_content(&self, node: Node<'_>, is_raw: bool, content: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {

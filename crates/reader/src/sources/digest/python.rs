@@ -1,8 +1,9 @@
-//! Computes the digest of a Python tree. The digests of two texts are equal if and only if Python's own
-//! parser returns the same tree for both, apart from docstrings.
+//! Computes the digest of a Python tree. Two texts have equal digests if and only if Python's own parser
+//! returns equal trees for them, apart from docstrings.
 //!
-//! Differences between the tree-sitter grammar and Python's own are normalised here: the spelling of numbers,
-//! strings and tuples, `elif`, positional arguments after named ones, and omitted parts of a slice.
+//! The grammar of tree-sitter differs from Python's own grammar. The following differences are compensated
+//! here: the spelling of numbers, strings and tuples, `elif`, positional arguments after named arguments, and
+//! omitted parts of a slice.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
@@ -11,7 +12,7 @@ use truing_core::sync::TREE_FORM;
 use super::text;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Tokens that are left out of the digest, because the kinds of the surrounding nodes already express their
+/// Tokens that are left out of the digest, because the kinds of the nodes around them already express their
 /// meaning.
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
@@ -24,8 +25,8 @@ pub(super) const EQUIVALENT_NODE_KINDS: [(&str, &str); 5] = [
     ("as_pattern_target", "target"),
 ];
 
-/// Computes the digest of nodes. Before the nodes, the digest's input contains words that describe their
-/// context.
+/// Computes the digest of nodes. Words that describe the context of the nodes precede the nodes in the
+/// digest's input.
 pub(in crate::sources) fn digest_tree(
     context_words: &[&str],
     nodes: &[Node<'_>],
@@ -41,7 +42,7 @@ pub(in crate::sources) fn digest_tree(
     Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
 }
 
-/// Kind of a piece of a digest's input. Each piece is preceded by its kind and its length, so two different
+/// Kind of a piece of a digest's input. The kind and the length of a piece precede the piece, so different
 /// trees never have the same input.
 #[derive(Clone, Copy)]
 enum DigestPiece {
@@ -164,8 +165,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a call. A generator that is the only argument has the same digest with or without brackets of its
-    /// own.
+    /// Adds a call. If a generator expression is the only argument, its own brackets do not affect the
+    /// digest.
     fn add_call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
@@ -203,8 +204,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a slice such as `a[1:]`, with all three bounds, even omitted ones. If the step is omitted, its
-    /// colon does not affect the digest.
+    /// Adds a slice such as `a[1:]` with all three bounds, including omitted bounds. If the step is omitted,
+    /// its colon does not affect the digest.
     fn add_slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut bounds = [None; 3];
         let mut at = 0;
@@ -240,8 +241,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a deletion. The digests of `del a, b`, which deletes two values, and of `del (a, b)`, which
-    /// deletes a tuple, differ.
+    /// Adds a deletion. `del a, b`, which deletes two values, and `del (a, b)`, which deletes a tuple, have
+    /// different digests.
     fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.add_enclosed("delete_statement", |tree| tree.add_children(list.unwrap_or(node), depth))
@@ -267,7 +268,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a string by its content. Adjacent strings count as one string.
+    /// Adds a string by its content. Adjacent strings are treated as one string.
     fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let prefixes = string_prefixes(node, self.text);
         let kind = match () {
@@ -341,7 +342,7 @@ impl<'a> PythonTreeHasher<'a> {
             let Some(specifier) = specifier else { return Ok(()) };
             tree.add_enclosed("format", |tree| {
                 let mut text = String::new();
-                // The text between interpolations has no node of its own.
+                // The text between interpolations is not in a node.
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {

@@ -10,14 +10,15 @@ pub(super) struct StringPrefix {
 }
 
 impl StringPrefix {
-    /// Parses the opening quotes and the prefix before them.
+    /// Parses the beginning of a string: its prefix and its opening quotes.
     pub(super) fn parse(start: &str) -> Self {
         let has = |letter: char| start.to_lowercase().contains(letter);
         Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
     }
 
-    /// Decodes the text between quotes. A literal backslash becomes two backslashes. An escape that cannot be
-    /// decoded here (`\N{…}`, half of a surrogate pair) keeps its single backslash, so the two always differ.
+    /// Decodes the text between quotes. A backslash that is part of the value becomes two backslashes. An
+    /// escape that cannot be decoded (`\N{…}`, half of a surrogate pair) keeps its single backslash, so it
+    /// never equals a literal backslash.
     pub(super) fn decode(self, text: &str, output: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
@@ -64,7 +65,7 @@ impl StringPrefix {
             'u' if !self.is_bytes => escape_value(after, 1, 4, 16),
             'U' if !self.is_bytes => escape_value(after, 1, 8, 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
-            // The backslash does not begin an escape, so it is a literal backslash.
+            // The backslash does not begin an escape, so it is part of the value.
             _ => (0, "\\\\".to_owned()),
         }
     }
@@ -81,7 +82,7 @@ fn escape_value(after: &str, prefix_length: usize, digits: usize, radix: u32) ->
     let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
         Some(letter) => letter.to_string(),
-        // Half of a surrogate pair is not a character.
+        // Half of a surrogate pair is not a character, so the escape is kept.
         None => format!("\\u{text}"),
     };
     (prefix_length + digits, escaped)

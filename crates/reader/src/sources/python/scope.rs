@@ -1,4 +1,4 @@
-//! Names of a Python module or class, with all of their bindings.
+//! Contains the names of a Python module or class, with all bindings of each name.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::super::digest::join_digests;
 
 #[derive(Default)]
 pub(super) struct PythonScope {
-    /// Prefix of the names of definitions in this scope: in a class, the class's name and a dot.
+    /// Text before the names of definitions in this scope: for a class, the name of the class and a dot.
     pub(super) prefix: String,
     /// Bindings of each name, in the order of the text.
     pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
@@ -23,7 +23,7 @@ pub(super) struct ScopeBinding {
     pub(super) branch: StatementBranch,
 }
 
-/// Branch of a statement.
+/// The conditions under which a statement runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StatementBranch {
     /// The statement runs whenever its scope runs.
@@ -101,7 +101,8 @@ impl PythonScope {
         usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
     }
 
-    /// Adds all definitions of a qualified name, even if a class in the name is defined more than once.
+    /// Adds all definitions of a qualified name. Follows every definition of a class in the name if there are
+    /// several.
     pub(super) fn collect_same_name_definitions(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);

@@ -1,4 +1,5 @@
-//! Tests that hostile output is read within limits, and that omitted parts are reported.
+//! Tests that the reader obeys its limits for hostile output, and that it reports the parts of an output that
+//! it omits.
 
 use proptest::prelude::*;
 use truing_reader::output::report::{
@@ -136,7 +137,7 @@ fn html_markers_and_mentions_are_kept_as_text() {
     assert_eq!(report.diagnostics[0].message, "<img src=x onerror=alert(1)> <!-- truing --> @ally");
 }
 
-/// Generates text from fragments of the formats.
+/// Generates text that consists of fragments of the output formats.
 fn output_strategy() -> impl Strategy<Value = String> {
     let parts = [
         "{",
@@ -270,8 +271,8 @@ proptest! {
     }
 }
 
-/// Returns the number of bytes that the reader allocates per entry. The number is measured between a text
-/// with 100 entries and one with 200.
+/// Returns the number of bytes that the reader allocates per entry. The number is the difference between
+/// texts with 100 and 200 entries, divided by 100.
 fn allocated_per_entry(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);

@@ -1,5 +1,5 @@
-//! Tests with outputs that were written according to the tools' documentation. They are outputs of tools that
-//! could not be run, and outputs in older or rarer formats.
+//! Tests with outputs that were written according to the tools' documentation. Some tools could not be run
+//! for these tests; other outputs are in older or rarer formats.
 
 use truing_reader::output::{
     Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose_format,
@@ -203,7 +203,7 @@ fn phpstan_is_read_with_rules_and_without() {
 
 #[test]
 fn other_forms_of_tools_are_read() {
-    // This is the output of TypeScript in a terminal, with its escapes.
+    // TypeScript prints this output in a terminal, with escape sequences for colours.
     let pretty = "\x1b[96mshop.ts\x1b[0m:\x1b[93m2\x1b[0m:\x1b[93m7\x1b[0m - \x1b[91merror\x1b[0m\x1b[90m \
          TS2322: \x1b[0mType 'string' is not assignable.\n\n\x1b[7m2\x1b[0m const a\n";
     assert_eq!(
@@ -327,7 +327,7 @@ fn nothing_found_is_no_problem() {
     ] {
         assert_eq!(read_completely(format, text), [""; 0], "{format}");
     }
-    // An empty output is a problem, because the tool may have failed.
+    // An empty output is reported as a problem, because the tool may have failed.
     for format in ["ruff-json", "eslint-json", "pyright-json", "semgrep-json", "shellcheck-json"] {
         let report = read_in("x", format, b"");
         assert_eq!(report.problems[0].kind, ProblemKind::Unreadable, "{format}");
@@ -342,13 +342,13 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
         )
     };
     for message in [
-        // ESLint 9 prints this message.
+        // This message and the next three are from ESLint 9.
         "File ignored because of a matching ignore pattern. Use \\\"--no-ignore\\\" to disable file ignore \
          settings.",
         "File ignored because no matching configuration was supplied.",
         "File ignored because outside of base path.",
         "File ignored by default because it is located under the node_modules directory.",
-        // ESLint 8 prints this message.
+        // This message is from ESLint 8.
         "File ignored by default. Use \\\"--ignore-pattern '!node_modules/*'\\\" to override.",
     ] {
         assert_eq!(read_completely("eslint-json", &file(message)), [""; 0], "{message}");

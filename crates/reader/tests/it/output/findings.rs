@@ -12,11 +12,11 @@ fn diagnostic(range: DiagnosticRange) -> Diagnostic {
     Diagnostic { rule: Some("R1".to_owned()), ..Diagnostic::new("Lint", "a.py".into(), range, "wrong") }
 }
 
-/// Start and end of an edit as lines and columns, and its text.
+/// The start and the end of an edit, each as a line and a column, and the new text.
 type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 
-/// Returns the suggestion that results from some edits. `lines` are the first and last line of the finding,
-/// and `text` is the text of the file.
+/// Returns the suggestion that the finding of a diagnostic with these edits has. `lines` are the first and
+/// last line of the finding, and `text` is the text of the file.
 fn suggestion_for(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
@@ -152,7 +152,7 @@ fn a_fix_within_the_lines_is_their_replacement() {
         Some("x = 1\ny\nz = 2")
     );
     assert_eq!(suggestion_for((3, 3), text, &[((3, 6), (3, 6), "\n")]).as_deref(), Some("c = 3\n"));
-    // If all lines are deleted, the suggestion is empty.
+    // If the edits delete all lines of the finding, the suggestion is empty.
     assert_eq!(suggestion_for((2, 2), text, &[((2, 1), (3, 1), "")]).as_deref(), Some(""));
     assert_eq!(suggestion_for((1, 1), "\u{feff}a\nb\n", &[((1, 1), (1, 2), "c")]).as_deref(), Some("c"));
 }

@@ -11,10 +11,10 @@ use truing_reader::output::{
 
 use super::real::{OUTPUTS, bytes};
 
-/// Maximum size in bytes of an output that the tests damage. Larger outputs would take too long.
+/// Maximum size in bytes of the outputs that the tests damage. Larger outputs would take too long.
 const MAX_BYTES: usize = 200_000;
 
-/// Generates values of unexpected types.
+/// Generates JSON values of types that the formats do not expect.
 fn odd_value_strategy() -> impl Strategy<Value = Value> {
     prop_oneof![
         prop::sample::select(vec![
@@ -40,7 +40,7 @@ fn odd_value_strategy() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Returns the number of values in a value, including itself.
+/// Returns the number of JSON values in `value`, including `value` itself.
 fn count_values(value: &Value) -> usize {
     1 + match value {
         Value::Array(all) => all.iter().map(count_values).sum(),
@@ -68,7 +68,7 @@ fn replace_value(value: Value, at: &mut usize, new: &Value) -> Value {
     }
 }
 
-/// Checks the bounds of a report.
+/// Checks that a report is within the limits, and that its texts contain no control characters.
 fn check_bounds(report: &DiagnosticReport) {
     assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
     let (file, mapping) = (FileText::new("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
@@ -102,7 +102,7 @@ fn most_outputs_are_damaged_and_each_is_read_as_it_is() {
     assert!(small_outputs().len() * 10 >= OUTPUTS.len() * 8, "{}", small_outputs().len());
     for (format, bytes) in small_outputs() {
         read_damaged(format, &bytes);
-        // The output is truncated at many offsets.
+        // The output is cut at 39 offsets.
         for part in 1..40 {
             read_damaged(format, &bytes[..bytes.len() * part / 40]);
         }

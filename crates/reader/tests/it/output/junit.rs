@@ -39,7 +39,7 @@ fn a_place_in_the_text_counts_more_if_it_is_in_the_tests_own_file() {
         render_diagnostics(&case(r#"file="tests/test_a.py" line="9""#)),
         ["tests/test_a.py:12: t fails: m"]
     );
-    // Pytest counts lines from 0.
+    // The line numbers in pytest's reports start at 0.
     assert_eq!(
         render_diagnostics(&case(r#"file="tests/test_b.py" line="9""#)),
         ["tests/test_b.py:10: t fails: m"]
@@ -112,7 +112,7 @@ fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
 
 #[test]
 fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
-    // These outputs have the formats of ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15.
+    // These outputs are examples of the formats of ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15.
     let ruff = r#"<testsuites name="ruff"><testsuite name="/build/t/src/a.py" package="org.ruff"><testcase name="org.ruff.F401"
         classname="/build/t/src/a" line="1" column="8"><properties><property name="severity" value="error"/></properties>
         <failure message="`os` imported but unused">line 1, col 8, `os` imported but unused</failure></testcase></testsuite></testsuites>"#;
@@ -130,7 +130,8 @@ fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
     for (text, places, tool, rule) in [
         (ruff, &["src/a.py:1: `os` imported but unused"][..], "ruff", "F401"),
         (rumdl, &["src/R.md:1: Expected 1 blank line", "src/R.md:2: No space"], "junit", "MD022"),
-        // The package `org.eslint` does not identify the tool, because other tools have copied it.
+        // The package `org.eslint` does not identify the tool, because other tools also use this package
+        // name.
         (eslint, &["src/a.js:2: Expected '==='."], "junit", "eqeqeq"),
         (biome, &["src/a.js:2: A debugger."], "biome", "lint.suspicious.noDebugger"),
         (textlint, &["src/R.md:4: Found TODO"], "junit", "no-todo"),
@@ -180,7 +181,7 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     );
     let report = read_with(&files, &java("com.acme.CartTest$Inner"));
     assert_eq!(report.diagnostics[0].path, RepoPath::from_text(files[1]));
-    // Two modules contain the class, so the stack frame matches files of both modules.
+    // The class is in several modules, so the file of the stack frame is ambiguous.
     let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
     assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
 

@@ -1,5 +1,5 @@
-//! Tests of outputs that the reader can parse only in part. The reader accepts none of them as complete,
-//! because the tool may have reported more findings.
+//! Tests of outputs that the reader can parse only in part. A review must not treat such an output as
+//! complete, because the tool may have reported more findings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::real::{OUTPUTS, bytes};
 
-/// Tree with the files that the outputs are about.
+/// A tree with the files to which the outputs refer.
 pub(super) struct Tree {
     folder: tempfile::TempDir,
     files: Vec<ChangedFile>,
@@ -50,7 +50,7 @@ impl Tree {
     }
 }
 
-/// Returns an output printed by a run outside of Truing.
+/// Returns an output of a tool that another program than Truing ran.
 pub(super) fn foreign_output(format: &str, folder: &str, text: &str) -> ToolOutput {
     ToolOutput {
         format: Some(format.to_owned()),
@@ -66,8 +66,8 @@ fn count_findings(tool_findings: &ToolFindings) -> u64 {
     tool_findings.findings.len() as u64 + tool_findings.outside_count + tool_findings.suppressed
 }
 
-/// Returns true if a review would trust these findings as complete. It would then pass, or resolve earlier
-/// findings that are now missing.
+/// Returns true if a review would treat these findings as the complete output of the tool. The review would
+/// then pass, or resolve earlier findings that are missing in the output.
 fn is_trusted(tool_findings: &ToolFindings) -> bool {
     tool_findings.problems.is_empty() && tool_findings.keeps_open.is_none()
 }
@@ -85,7 +85,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
         for other in OutputFormat::all_formats().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(foreign_output(other, folder, &text)) else { continue };
-            // The notes of GCC and of Mypy have the same format.
+            // Notes of GCC and notes of Mypy have the same format.
             let is_alike = (*format, other) == ("gcc", "mypy");
             if is_trusted(&found) && count_findings(&found) < count_findings(&right) && !is_alike {
                 wrong.push(format!(
@@ -110,8 +110,8 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
             .map(|tenth| {
                 (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
             })
-            // Cuts between two lines are excluded, because they cannot be detected in a text of independent
-            // lines.
+            // Truncation at the end of a line is excluded, because a reader cannot detect it in a text of
+            // independent lines.
             .filter(|(_, cut): &(String, String)| !cut.is_empty() && !cut.ends_with('\n'))
             .collect();
         let prefixed =
@@ -157,7 +157,7 @@ fn colors_change_nothing() {
     }
 }
 
-/// Reads the output of failed programs in each line-based format.
+/// Reads output of programs that failed, in each line-based format.
 #[test]
 fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
     let tree = Tree::from_real_files();
@@ -169,8 +169,9 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         for format in OutputFormat::all_formats().filter(|format| format.is_line_based()) {
             let found = tree.read(foreign_output(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
-            // Some formats parse a word before a colon and a number as a file. The text is then not reported
-            // as unreadable, but it must not be trusted.
+            // Some line-based formats parse text of the form `word: 1` as a file with a line number. For such
+            // a text, there is no problem that calls the text unreadable, but the findings must not be
+            // trusted.
             assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
         }
         let clean = ToolOutput { is_clean: true, foreign: None, ..foreign_output("flake8", "", text) };
@@ -254,7 +255,7 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let found = tree.read(foreign_output("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
         assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
     }
-    // Two folders contain a file with this name, so each path matches both files.
+    // Several folders contain a file with this name, so both paths are ambiguous.
     let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
     let found = tree.read(foreign_output("flake8", "", text)).unwrap();
     assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");

@@ -1,5 +1,5 @@
-//! Tests of file names that could be mistaken for quoted or encoded paths. The outputs have the formats in
-//! which Truing itself writes them.
+//! Tests of file names that a reader could mistake for quoted or encoded paths. The outputs are in the
+//! formats that Truing itself writes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +11,7 @@ use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::misread::foreign_output;
 
-/// Names of one file each.
+/// File names; each test uses one file per name.
 const NAMES: &[&[u8]] = &[
     b"plain.py",
     b"sp ace.py",

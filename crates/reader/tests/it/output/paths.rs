@@ -1,4 +1,4 @@
-//! Tests that the different paths that tools write lead to the file.
+//! Tests that the reader resolves every form in which tools write a path.
 
 use proptest::prelude::*;
 use truing_diff::RepoPath;

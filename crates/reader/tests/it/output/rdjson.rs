@@ -25,7 +25,7 @@ fn position_at(line: u32, column: u32) -> Value {
 
 #[test]
 fn a_range_is_the_text_that_the_format_says() {
-    // These are the ranges of the format's own description.
+    // These ranges are examples from the format's description.
     for (text, range, bytes) in [
         ("haya14busa\n", json!({ "start": position_at(1, 5), "end": position_at(1, 7) }), "14"),
         ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 } }), "def"),

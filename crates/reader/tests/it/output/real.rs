@@ -1,6 +1,6 @@
 //! Tests with complete outputs of real tools. For each output, `expected/NAME.txt` lists the byte range of
-//! each diagnostic. The expected ranges were compared with the code that the tool marks in its output for
-//! people.
+//! each diagnostic. The expected ranges were compared with the code that the tool marks in its human-readable
+//! output.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -58,17 +58,17 @@ pub(super) const OUTPUTS: &[(&str, &str, &str)] = &[
     ("yamllint.txt", "yamllint", "yaml"),
 ];
 
-/// Returns the path of a file beside the outputs.
+/// Returns the path of a file in the folder of the recorded outputs.
 fn sibling_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/output/real").join(name)
 }
 
-/// Returns the bytes of an output.
+/// Returns the content of a recorded output.
 pub(super) fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(sibling_path(name)).unwrap()
 }
 
-/// Returns the files that the tools examined.
+/// Returns the path and text of each file that the tools examined.
 fn tree() -> BTreeMap<String, String> {
     serde_json::from_slice(&bytes("tree.json")).unwrap()
 }
@@ -86,8 +86,7 @@ fn read_real(name: &str) -> DiagnosticReport {
     read_in(folder, format, &bytes(name))
 }
 
-/// Renders a diagnostic: its level and rule, the path, line and column in bytes at which it starts, the text
-/// of its range, and its fixes.
+/// Renders a diagnostic: level, rule, path, line and byte column of its start, text of its range, and fixes.
 fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match diagnostic.level {
         DiagnosticLevel::Error => "error",
@@ -101,7 +100,7 @@ fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
-            // For an empty range, the text after its start is shown instead.
+            // For an empty range, the rendered text is the code that follows the start of the range.
             let rest = text[range.start..].lines().next().unwrap_or_default();
             let at = if range.is_empty() {
                 rest.chars().take(10).collect()
@@ -144,7 +143,7 @@ fn every_output_is_read_whole_and_exactly() {
     }
 }
 
-/// Returns the path, the offset of the first byte and the rule of each diagnostic of an output.
+/// Returns the start of each diagnostic of an output: path, offset of the first byte, and rule.
 fn diagnostic_starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
     let start = |found: &Diagnostic| {
         let path = found.path.to_string();
@@ -176,8 +175,8 @@ fn two_formats_of_a_tool_tell_the_same_places() {
 
 #[test]
 fn places_agree_with_another_tool_that_found_the_same() {
-    // Different tools found the same defects on lines with non-ASCII characters. Although they count columns
-    // in different units, the offsets must be equal.
+    // Several tools report the same defects on lines with non-ASCII characters. Although the tools count
+    // columns in different units, the byte offsets must be equal.
     let tree = tree();
     let place = |name: &str, rule: &str, path: &str| {
         let all = diagnostic_starts(name, &tree);
@@ -208,7 +207,8 @@ fn outputs_in_a_format_of_their_own_are_recognised() {
 
 #[test]
 fn known_tools_print_formats_that_were_read() {
-    // Each tool-specific JSON format in `OUTPUTS` is the format that the table lists for its tool.
+    // For each JSON format of one tool in `OUTPUTS`, the table of known tools must list this format for that
+    // tool.
     for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
         let tool = OutputFormat::parse(format).unwrap();
         let OutputFormat::Named(named) = tool else { panic!("{name}") };
@@ -237,8 +237,8 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for part in 1..40 {
             let cut = &bytes[..bytes.len() * part / 40];
             let report = read_in(folder, format, cut);
-            // In a text output, the cut may damage the last line. Every other diagnostic must equal a
-            // diagnostic of the complete output.
+            // If a text output is cut, the last line may be damaged. Every diagnostic before the last one
+            // must equal a diagnostic of the complete output.
             let sure = report.diagnostics.len().saturating_sub(usize::from(name.ends_with(".txt")));
             for found in &report.diagnostics[..sure] {
                 assert!(whole.diagnostics.contains(found), "{name} up to {}: {found:?}", cut.len());
@@ -256,7 +256,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
                 cut.len()
             );
         }
-        // A byte is replaced by one that is invalid in UTF-8, at many offsets.
+        // At many offsets, a byte is replaced by 0xFF, which is invalid in UTF-8.
         for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;

@@ -70,7 +70,7 @@ fn what_is_of_many_formats_or_of_none_is_not_recognised() {
     ] {
         assert_eq!(format_name(content), None, "{content}");
     }
-    // This document of another tool has the same field `diagnostics`.
+    // Another tool's document may also have a field `diagnostics`.
     assert_ne!(format_name(r#"{"diagnostics": [], "errors": [], "version": 1}"#), Some("rdjson"));
 }
 

@@ -1,4 +1,4 @@
-//! Tests of SARIF: places, rules, levels, messages, fixes, and failures that a tool reports itself.
+//! Tests of SARIF: locations, rules, levels, messages, fixes, and tool failures that the log reports.
 
 use serde_json::{Value, json};
 use truing_reader::output::{
@@ -8,7 +8,7 @@ use truing_reader::output::{
 
 use super::{problems, render_diagnostics, report, report_at};
 
-/// Returns a log of one run with these results; the other fields of the run are merged in.
+/// Returns a log of one run with these results; `run` contains additional fields of the run.
 fn log(run: Value, results: Value) -> String {
     let mut whole = json!({ "tool": { "driver": { "name": "Lint" } }, "results": results });
     if let (Some(whole), Value::Object(run)) = (whole.as_object_mut(), run) {
@@ -83,7 +83,7 @@ fn every_run_is_read_and_each_has_its_own_tool() {
 
 #[test]
 fn a_region_is_the_text_that_the_standard_says() {
-    // This is the file of section 3.30.2, with its regions.
+    // This is the example file of section 3.30.2 of the SARIF standard, with its regions.
     let text = "abcd\r\nefg\r\nhijk\r\nlmn\r\n";
     let cases = [
         (json!({ "startLine": 1, "startColumn": 2, "endLine": 1, "endColumn": 4 }), "bc", (1, 1)),
@@ -179,7 +179,7 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
     let run = json!({ "originalUriBaseIds": bases, "versionControlProvenance": checked_out });
     assert_eq!(read(run.clone()), ["a.py:2: wrong"]);
     assert_eq!(read(json!({})), [""; 0]);
-    // A root that is known from the context takes precedence over the roots in the log.
+    // A root that the context passes takes precedence over the roots in the log.
     let known = report_at(OutputFormat::Sarif, r"C:\build", &log(run, json!([result(uri, 2)])));
     assert_eq!(render_diagnostics(&known), ["project/src/a.py:2: wrong"]);
     let far = json!({ "A": { "uri": "file:///a/" }, "B": { "uri": "file:///b/" } });

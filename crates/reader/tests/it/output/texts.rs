@@ -1,4 +1,4 @@
-//! Tests of the cleaning and bounding of tools' texts.
+//! Tests that the reader cleans and shortens the texts of tools.
 
 use proptest::prelude::*;
 use truing_reader::output::diagnostic::{

@@ -1,5 +1,4 @@
-//! Tests, for each format, that a fix does not become a suggestion if its tool does not call the fix safe or
-//! does not apply it by default.
+//! For each format, tests that only safe fixes, which the tool applies by default, become suggestions.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,8 @@ use truing_reader::WithheldFix;
 
 use super::misread::{Tree, foreign_output};
 
-/// Returns the suggestions on a file of one line.
+/// Returns the suggestion of the only finding in a file of one line, or `None` if the finding has no
+/// suggestion.
 fn suggestions(path: &str, text: &str, format: &str, output: &Value) -> Vec<Option<String>> {
     let tree = Tree::from_files(&BTreeMap::from([(path.to_owned(), text.to_owned())]));
     let found: ToolFindings = tree.read(foreign_output(format, "", &output.to_string())).unwrap();
@@ -34,7 +34,7 @@ fn rdjson_suggests_nothing_of_tools_whose_unsafe_fixes_it_does_not_tell_apart() 
         .map(|tool| (tool, true))
         .into_iter()
         .chain(["eslint", "truing", "my-linter"].map(|tool| (tool, false)));
-    // The formatter of ESLint writes only `fix`, never `suggestions`.
+    // ESLint's fixes are accepted, because its formatter writes only `fix`, never `suggestions`.
     for (tool, is_held_back) in tools {
         let entry = json!({
             "message": "Comparison to `None` should be `cond is None`",

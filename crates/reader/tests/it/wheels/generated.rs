@@ -1,8 +1,9 @@
-//! Generates wheels of one distribution. Each wheel has some valid or invalid variations.
+//! Generates wheels of one distribution. Each wheel is the plain wheel with up to three random variations,
+//! some of them invalid.
 
 use std::path::{Path, PathBuf};
 
-/// Files of the plain wheel.
+/// Contents of files in the plain wheel.
 pub(super) const CORE: &str = "try:\n    from ._speed import fast\nexcept ImportError:\n    fast = \
      None\n\n\ndef turn(a):\n    return a\n";
 pub(super) const EXTRA: &str = "def pinned(a):\n    return a + 1\n";
@@ -19,8 +20,8 @@ const PLAIN: [(&str, &str); 7] = [
     ("rimx-1.0.dist-info/RECORD", ""),
 ];
 const TARGETS: [&str; 4] = ["rimx/__init__.py", "rimx/core.py", "rimx/extra.py", "rimx/table.json"];
-/// Alternative entry names for a file in a folder. Some are installed as the same file, others as a different
-/// file.
+/// Alternative names for the entry of a file in a folder. pip installs an entry with such a name either as
+/// the same file or as a different file.
 const ALIASES: [&str; 12] = [
     "./FOLDER/FILE",
     "FOLDER//FILE",
@@ -60,7 +61,7 @@ const OTHERS: [&str; 20] = [
 ];
 const STARTS: [&str; 5] =
     ["rimx.pth", "a.pth", "sitecustomize.py", "usercustomize/__init__.py", "rimx/in.pth"];
-/// Entries that are installed outside of the import path.
+/// Entries that pip installs outside of the package.
 const ELSEWHERE: [&str; 7] = [
     "rimx-1.0.data/scripts/go",
     "rimx-1.0.data/scripts/run",
@@ -138,8 +139,8 @@ impl Wheel {
         for _ in 0..chance.random_below(4) {
             wheel = wheel.vary(chance);
         }
-        // In some wheels, the order of the entries is reversed, because the order matters for two entries
-        // with the same path.
+        // In a quarter of the wheels, the entries are in reverse order, because the order decides between two
+        // entries with the same path.
         if chance.random_below(4) == 0 {
             wheel.0.reverse();
         }
@@ -211,8 +212,8 @@ impl Wheel {
         self.zip(0)
     }
 
-    /// Returns the bytes of a zip file. They are written by hand, because zip libraries refuse duplicate
-    /// names and names that lead out of the folder.
+    /// Returns the bytes of a zip file. This function writes the bytes itself, because zip libraries refuse
+    /// duplicate names and names that lead out of the folder.
     fn zip(&self, flags: u16) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();

@@ -1,6 +1,6 @@
-//! Builds HTML and SVG in which text is always escaped. A text from another source becomes part of
-//! [`HtmlMarkup`] only as escaped text or as an escaped attribute value. Every element is closed, so the page
-//! is well-formed XML as well.
+//! Builds HTML and SVG whose text is always escaped. Untrusted text becomes part of [`HtmlMarkup`] only as
+//! escaped text, or as an escaped attribute value. Every element is closed, so the page is also well-formed
+//! XML.
 
 use std::fmt::{Display, Write as _};
 
@@ -10,10 +10,10 @@ use crate::report::run::parse_web_url;
 #[derive(Clone, Default, Debug)]
 pub(super) struct HtmlMarkup(String);
 
-/// Attributes of an element. The names are constants; the values are arbitrary and are escaped.
+/// Attributes of an element. The names are constants. The values may be any text, and are escaped.
 pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
-/// Escapes a text as markup.
+/// Escapes a text, and returns it as markup.
 pub(super) fn text(text: impl Display) -> HtmlMarkup {
     HtmlMarkup(escape_html(&text.to_string()))
 }
@@ -38,12 +38,12 @@ pub(super) fn void(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMa
     HtmlMarkup(open_tag(name, attributes) + "/>")
 }
 
-/// Makes the style rules of a page, which are part of the program.
+/// Creates a `<style>` element. The rules are part of the program, so they are not escaped.
 pub(super) fn style(rules: &'static str) -> HtmlMarkup {
     HtmlMarkup(format!("<style>{rules}</style>"))
 }
 
-/// Makes a link if the address is a web address. Otherwise returns only `content`.
+/// Creates a link to a web address. If the address is not a web address, returns only `content`.
 pub(super) fn link(address: &str, content: HtmlMarkup) -> HtmlMarkup {
     match parse_web_url(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [content]),
@@ -76,8 +76,8 @@ fn escape_html(text: &str) -> String {
             '"' => markup.push_str("&quot;"),
             '\'' => markup.push_str("&#39;"),
             '\n' | '\t' => markup.push(letter),
-            // HTML forbids control characters. Characters that change the direction of text could hide the
-            // text's meaning.
+            // HTML forbids control characters. Characters that change the direction of text could hide its
+            // meaning.
             letter if letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter) => {
                 markup.push('\u{fffd}');
             }

@@ -1,6 +1,6 @@
-//! Draws the plots of a report as SVG. The plots are only a few hundred units wide, so their labels are
-//! legible in columns on a desktop and in one column on a phone. The style sheet of the page defines the
-//! colours by class.
+//! Draws the plots of a report as SVG. A plot is at most a few hundred units wide. Its labels are therefore
+//! legible on a phone, and in a column of a desktop page. The style sheet of the page defines the colours by
+//! class.
 
 use truing_core::line::format_count;
 use truing_core::run::RunOutcome;
@@ -26,9 +26,9 @@ const HEIGHT: f64 = 190.0;
 const WIDEST: f64 = 60.0;
 /// Largest number of labels along the time axis.
 const LABELS: usize = 6;
-/// Number of prompt changes that are marked by a line. The last changes are marked.
+/// Largest number of prompt changes that are marked by a line. The last changes are marked.
 const MARKS: usize = 12;
-/// Number of cells in the strip of the last runs, and the number of cells in a row.
+/// Number of cells in the strip that shows the last runs, and number of cells in each row of the strip.
 const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
@@ -87,7 +87,7 @@ fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
-/// Returns a round number of at least `max_value`. Half of this number is also round, so both are suitable as
+/// Returns a round number of at least `max_value`. Half of this number is round as well, so both can be
 /// labels.
 fn round_up_scale(max_value: u64) -> u64 {
     let mut unit = 1_u64;
@@ -102,7 +102,7 @@ fn round_up_scale(max_value: u64) -> u64 {
     }
 }
 
-/// A plot over time: periods side by side, between two axes.
+/// A plot over time. The periods are side by side, between two axes.
 struct TimePlot<'a> {
     figures: &'a LoopFigures,
     max_value: u64,
@@ -114,18 +114,18 @@ impl TimePlot<'_> {
         (WIDTH - LEFT_MARGIN - RIGHT_MARGIN) / index_to_f64(self.figures.periods.len().max(1))
     }
 
-    /// Returns the width of a period's bars. The width is limited because otherwise the bars of a few days
-    /// would fill the plot.
+    /// Returns the width of a period's bars. Without a limit, the bars of a few days would fill the whole
+    /// plot.
     fn bar_width(&self) -> f64 {
         (self.period_width() * 0.76).min(WIDEST)
     }
 
-    /// Returns the position at which a period begins.
+    /// Returns the horizontal position at which a period begins.
     fn x(&self, period: usize) -> f64 {
         LEFT_MARGIN + index_to_f64(period) * self.period_width()
     }
 
-    /// Returns the height of a value in SVG units.
+    /// Returns the height in SVG units of a bar for this value.
     fn bar_height(&self, value: u64) -> f64 {
         (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.max_value.max(1))
     }
@@ -279,7 +279,7 @@ pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> Htm
         let y = index_to_f64(place) * ROW + 4.0;
         let width = (TOTAL_WIDTH - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
         parts.push(draw_label("strong", "end", NAMES - 8.0, y + 11.5, name));
-        // A value of zero gets a thin bar, so its row is visible.
+        // A value of zero gets a thin bar, so the row does not look empty.
         parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
         parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
@@ -318,7 +318,7 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     )
 }
 
-/// Draws a symbol for an end. Readers therefore do not have to distinguish colours.
+/// Draws the symbol of an outcome. Because of the symbols, readers need not distinguish colours.
 fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| {
         format!("{} {}", format_coordinate(x + across * size), format_coordinate(y + down * size))
@@ -339,7 +339,7 @@ fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     void("path", &[("class", &"glyph"), ("d", &path)])
 }
 
-/// Draws a swatch for an end, for legends and tables.
+/// Draws the colour swatch of an outcome, for legends and tables.
 pub(super) fn draw_swatch(kind: RunOutcome) -> HtmlMarkup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),

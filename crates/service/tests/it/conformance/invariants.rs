@@ -1,4 +1,4 @@
-//! The invariants that must hold whenever the service has no work left. All scenarios use the same function.
+//! The invariants that must hold for every scenario whenever the service has no work left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use crate::conformance::tree::FindingPlace;
 /// The parts of our review that a pull request shows.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct VisibleReview {
-    /// Number of open findings that have a comment on their lines (`inline`), have one on the file (`files`),
-    /// or are only in the summary (`folded`).
+    /// Number of open findings with a comment on lines (`inline`), with a comment on a file (`files`), and
+    /// only in the summary (`folded`).
     pub(crate) inline: usize,
     pub(crate) files: usize,
     pub(crate) folded: usize,
-    /// Our threads that are resolved.
+    /// Number of our comment threads that are resolved.
     pub(crate) resolved: usize,
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<VisibleReview, String> {
     if wrong.is_empty() { Ok(shown) } else { Err(wrong.join("\n")) }
 }
 
-/// Checks that the open findings in the records are exactly the findings of the head.
+/// Checks that the open findings in the records are exactly the findings that the head adds to the base.
 fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = stage.head.found_beyond(&stage.base);
     let open: BTreeSet<FindingPlace> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
@@ -63,8 +63,8 @@ fn at(finding: &Finding) -> FindingPlace {
     (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
 }
 
-/// Checks that each open finding is shown exactly once: on its lines, on its file or, beyond the limit of
-/// comments, in the only summary. Also checks that the threads of fixed findings are resolved.
+/// Checks that each open finding is shown exactly once: in a comment on its lines or file, or in the summary
+/// if the limit of comments is reached. Also checks that the threads of fixed findings are resolved.
 fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> VisibleReview {
     let ours: Vec<&CommentView> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
     let summaries: Vec<_> =
@@ -73,7 +73,8 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         wrong.push(format!("{} summaries", summaries.len()));
     }
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
-    // If a forge places comments on the current head, Truing deletes a comment that it posted during a push.
+    // If the forge anchors comments to the current head, Truing deletes comments that it posted while a
+    // commit was pushed, so these deletions are allowed.
     let is_taken_back = stage.is_amid && stage.forge.row.anchored == AnchorCommit::Head;
     let deleted = |comment: &CommentView| comment.deleted && !stage.deleted.contains(&comment.id);
     for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
@@ -136,7 +137,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
 fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
-    // A forge shows the name of a status instead of its key, if the status has a name.
+    // If a status has a name, the forge shows the name instead of the key.
     let is_ours = |status: &&CommitStatus| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
     let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
@@ -154,8 +155,8 @@ async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
 
 /// Checks that no comment of another account was changed.
 fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
-    // For replies, the state of the thread is not compared, because Truing may resolve the thread that a
-    // person replied to.
+    // The resolved flag of a reply is not compared, because Truing may resolve the thread with a person's
+    // reply.
     let plain = |comment: &CommentView| {
         (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
     };
@@ -167,10 +168,10 @@ fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     }
 }
 
-/// Checks the number of calls, unless faults were injected. A run reads the pull request twice, reads the
-/// lists of comments, summaries and threads page by page, and sets the status. Each batch of new comments
-/// takes one call to post it and one to read it back. Each changed comment takes one call to rewrite it and
-/// one to resolve its thread.
+/// Checks that the service made at most the allowed number of calls, unless faults were injected. A run reads
+/// the pull request twice, reads the lists of comments, summaries and threads page by page, and sets the
+/// status. Each batch of new comments takes one call that posts the batch, and one call that reads it back.
+/// Each changed comment takes one call that rewrites the comment, and one call that resolves the thread.
 fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     if stage.faulty {
         return;
@@ -184,7 +185,8 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
     let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
-    // The limit includes one additional run, because a lease may find nothing to do.
+    // The allowed number includes one additional run, because the service may lease the slot once more and
+    // find nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
         + 2 * lines.len().div_ceil(stage.forge.row.batch)
         + files.len()

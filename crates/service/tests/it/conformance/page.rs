@@ -1,4 +1,4 @@
-//! The documentation page with the scenarios and their cost.
+//! The documentation page that shows the cost of each scenario on each forge.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,14 +46,14 @@ repairs everything. The cell of such a scenario has no \
 
 ";
 
-/// The hint for a page that is not current.
+/// The hint in the message of a test that finds an outdated page.
 const HINT: &str = "update it: UPDATE_DOCS=1 cargo test -p truing-service --test it conformance::";
-/// The cell of a scenario that was played, but whose numbers vary between runs.
+/// The cell of a scenario that was played, but whose number of calls varies between runs.
 pub(crate) const HOLDS: &str = "holds";
-/// Lock for writing the page in one test at a time.
+/// Ensures that only one test at a time reads or writes the page.
 static PAGE: Mutex<()> = Mutex::new(());
 
-/// Checks that the page has this cell for a scenario on a forge.
+/// Checks that the page has this cell for a scenario on a forge. With `UPDATE_DOCS`, first writes the cell.
 pub(crate) fn tells(forge: Forge, name: &str, cell: &str) {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut cells = cells(&read());
@@ -65,8 +65,8 @@ pub(crate) fn tells(forge: Forge, name: &str, cell: &str) {
     assert_eq!(written.map(String::as_str), Some(cell), "{name} on {}: {HINT}", forge.row.name);
 }
 
-/// Checks that the page contains exactly a row per scenario with a cell per forge, in the order of both
-/// lists.
+/// Checks that the page has one row per scenario and one cell per forge, in the order of the lists
+/// `scenarios` and `PLAYED`, and nothing else.
 pub(crate) fn is_whole() {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let whole = whole(&cells(&read()));

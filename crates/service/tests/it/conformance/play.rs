@@ -1,4 +1,4 @@
-//! Plays one scenario: the acts of people on the pull request, and the work of the service.
+//! Plays one scenario: performs the acts of people on the pull request, and runs the service.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -29,23 +29,23 @@ const FORK: &str = "guest:change";
 const FORKER: &str = "guest";
 /// The account that copies our comments.
 const FORGER: &str = "mallory";
-/// A person with an account.
+/// The account of a person.
 const PERSON: &str = "ada";
 /// Another GitHub App's account.
 const OTHER: &str = "other[bot]";
-/// Deliveries of a storm: some lost, some duplicated, out of order.
+/// Network conditions of a storm: some deliveries are lost, some are repeated, and the order varies.
 const STORM: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
-/// Limit of the number of writing calls between two `Act::Rest`. No scenario needs as many.
+/// Limit of the writing calls in a review; no scenario reaches this limit.
 const MAX_WRITES: u32 = 60;
-/// Limit of the number of all calls, including those of git. No scenario needs as many.
+/// Limit of all calls in a review, including calls of git; no scenario reaches this limit.
 const MAX_CALLS: u32 = 60;
-/// Number of events to read. It exceeds the number of events that the store keeps.
+/// Number of events to request from the store, which is more than the store keeps.
 const MAX_EVENTS: usize = 200;
-/// Number of runs to read. It exceeds the number of runs in any scenario.
+/// Number of runs to request from the store, which is more than any scenario has.
 const MAX_RUNS: usize = 100;
 
-/// The figures of a scenario that the table of the documentation contains.
+/// The figures of a scenario in the documentation's table.
 pub(crate) struct ScenarioFigures {
     /// Number of API calls, without the calls of git.
     pub(crate) calls: u64,
@@ -65,22 +65,23 @@ pub(crate) struct Stage {
     pub(crate) head: Tree,
     /// Comments of ours that a person deleted.
     pub(crate) deleted: BTreeSet<u64>,
-    /// Comments whose thread a person resolved.
+    /// Comments in threads that a person resolved.
     pub(crate) resolved: BTreeSet<u64>,
-    /// Deliveries that are still to arrive.
+    /// Webhook deliveries that the service has not received yet.
     queue: Vec<FakeDelivery>,
-    /// The comments, calls and runs before the service last started to work.
+    /// The comments on the pull request, and the numbers of calls and runs, at the time when the service last
+    /// started to work.
     pub(crate) before: Vec<CommentView>,
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
     pub(crate) faulty: bool,
-    /// True if a commit was pushed during a writing call of the service.
+    /// True if the test pushed a commit while a writing call of the service was held.
     pub(crate) is_amid: bool,
     pub(crate) open: bool,
 }
 
-/// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated: with
-/// a fault at the first writing call, then at the second, and so on, until there is no such call. The figures
+/// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated with a
+/// fault at the first writing call, then at the second, and so on, until no such call is left. The figures
 /// are those of the last repetition.
 pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<ScenarioFigures, String> {
     for nth in 1..MAX_WRITES {
@@ -124,8 +125,8 @@ impl Stage {
         let mut site = Site::of(forge.flavour, forge.row.settle).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
         if is_interrupted && forge.row.batch == 1 {
-            // At this forge, each comment is a separate writing call. Each would be interrupted in a separate
-            // repetition, so the number of comments is limited.
+            // This forge accepts one comment per call, and the scenario is repeated for each call. The number
+            // of comments is limited, so that few repetitions suffice.
             site.max_inline = 5;
         }
         let base = Tree::of(scenario.files);
@@ -181,8 +182,8 @@ impl Stage {
             .sum()
     }
 
-    /// Starts a service that does all due work. If a fault kills the service, the next service continues.
-    /// Returns true if the fault occurred.
+    /// Runs the service until all due work is done. If a call fails and the process would be killed, a new
+    /// process continues the work. Returns true if the fault occurred.
     async fn rest(&mut self, fault: Option<ForgeFault>) -> Result<bool, String> {
         self.before = self.view().await.comments;
         (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
@@ -221,8 +222,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes a commit while the n-th writing call of a review is held, and lets the service review that
-    /// commit, too. Returns true if the review has an n-th writing call.
+    /// Pushes a commit while the n-th writing call of a review is held. The service then also reviews that
+    /// commit. Returns true if the review has an n-th writing call.
     async fn pushed_amid(&mut self, nth: u32, change: fn(&mut Tree)) -> Result<bool, String> {
         let mut head = self.head.clone();
         change(&mut head);
@@ -245,8 +246,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes repeatedly, each time with a wrong response to one call: first to call 1, then to a call that
-    /// is `step` calls later. Checks every invariant after each push.
+    /// Pushes several commits. At the first push, the first call gets a wrong response; at each further push,
+    /// a call that is `step` calls later. Checks every invariant after each push.
     async fn answered(
         &mut self,
         by: fn(&str) -> ForgeFaultKind,
@@ -272,13 +273,13 @@ impl Stage {
         Err(format!("a review has {MAX_CALLS} calls"))
     }
 
-    /// Returns the history of the pull request.
+    /// Returns the descriptions of the events in the pull request's history.
     pub(crate) async fn history(&self) -> Vec<String> {
         let events = self.store().events(&self.key().await, MAX_EVENTS).await.unwrap();
         events.into_iter().map(|event| event.description).collect()
     }
 
-    /// Returns our existing comments on code, oldest first.
+    /// Returns our comments on code that still exist, oldest first.
     async fn ours(&self) -> Vec<CommentView> {
         self.view().await.inline_comments().filter(|comment| comment.author == BOT).cloned().collect()
     }
@@ -290,14 +291,14 @@ impl Stage {
         self.repo.push(self.branch, self.head.commit_after(&before, "Change")).await.unwrap();
     }
 
-    /// Force-pushes the branch as one new commit on the commit on which it is based.
+    /// Replaces the branch by one new commit on top of its base commit with a forced push.
     async fn make_anew(&mut self) {
         let (onto, tree) = &self.began;
         let commit = self.head.commit_after(tree, "Change, made anew");
         self.repo.force_push(self.branch, onto, commit).await.unwrap();
     }
 
-    /// Performs one act of people.
+    /// Performs one act of a person.
     async fn happen(&mut self, act: &Act) {
         match *act {
             Act::Rest | Act::Answered { .. } | Act::Interrupted(_) | Act::PushedAmid(_) => {}

@@ -1,5 +1,5 @@
-//! The scenarios, as data: the events of one pull request. [`Act::Rest`] lets the service do all due work.
-//! Afterwards, every invariant must hold.
+//! The scenarios as data: each scenario lists the events of one pull request. [`Act::Rest`] lets the service
+//! do all due work. After this act, every invariant must hold.
 
 use truing_fakes::forge::ForgeFaultKind::{
     self, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SelfLink, SingleSignOn, Status, Truncated,
@@ -10,15 +10,15 @@ use crate::conformance::tree::Tree;
 
 /// One scenario of one pull request.
 pub(crate) struct Scenario {
-    /// Its name, of one or several words with hyphens.
+    /// Name of the scenario: words with hyphens between them.
     pub(crate) name: &'static str,
-    /// Number of files of the base.
+    /// Number of files in the base commit.
     pub(crate) files: u32,
     pub(crate) acts: &'static [Act],
 }
 
-/// Names of scenarios whose response only GitHub sends, each with the reason why the other forges do not send
-/// it.
+/// Names of scenarios with a response that only GitHub sends, each with the reason why no other forge sends
+/// this response.
 const OF_GITHUB: &[(&str, &str)] = &[
     ("403-single-sign-on", "it has no single sign-on for tokens"),
     ("403-secondary-limit", "it answers every rate limit with 429"),
@@ -30,13 +30,14 @@ const OF_GITHUB: &[(&str, &str)] = &[
 ];
 
 impl Scenario {
-    /// Returns true if the scenario injects a response. Reads run in parallel, so the load of the machine
-    /// decides which call gets the response, and how many calls and pushes follow.
+    /// Returns true if the scenario injects a response of the forge. Reads run in parallel, so the load of
+    /// the machine decides which call gets the response, and how many calls and pushes follow.
     pub(crate) fn injects_an_answer(&self) -> bool {
         self.acts.iter().any(|act| matches!(act, Act::Answered { .. }))
     }
 
-    /// Returns the reason why this forge never sends the scenario's response, or `None` if it does.
+    /// Returns the reason why this forge never sends the scenario's response, or `None` if the forge can send
+    /// it.
     pub(crate) fn absent_at(&self, flavour: ForgeFlavour) -> Option<&'static str> {
         match flavour {
             ForgeFlavour::GitHub => None,
@@ -55,33 +56,35 @@ pub(crate) enum Act {
     OpenFromFork(fn(&mut Tree)),
     /// This change is pushed on top.
     Push(fn(&mut Tree)),
-    /// The branch is recreated with this change on the commit that it began at.
+    /// The branch is replaced by one commit with this change, on top of the same base commit.
     ForcePush(fn(&mut Tree)),
-    /// The base gets this change.
+    /// The base branch gets a commit with this change.
     PushToBase(fn(&mut Tree)),
-    /// The branch is recreated, with all its changes, on the base's newest commit.
+    /// The branch is replaced by one commit with all its changes, on top of the newest commit of the base
+    /// branch.
     Rebase,
-    /// The pull request gets another target branch, which has this change.
+    /// The pull request gets another target branch, which contains this change.
     Retarget(fn(&mut Tree)),
-    /// A number of pushes, each with one more finding; webhooks are lost, duplicated and out of order.
+    /// This number of pushes, each with one more finding, with lost, duplicated and reordered webhooks.
     Storm(u32),
     /// The service does all due work; then every invariant holds.
     Rest,
-    /// A commit with one more finding is pushed again and again. Each time, one call of the review, possibly
-    /// a call of git, gets this response: the first, then every `step`-th. The act ends when a review has no
-    /// such call. After each push, the service does all due work.
+    /// Commits are pushed, each with one more finding. During the review of each commit, one call to the API
+    /// or to the git server gets this response: first call 1, and then a call `step` calls later. The act
+    /// ends when a review has fewer calls than that. After each push, the service does all due work.
     Answered {
-        /// Builds the response. It gets the address of another server, which must never be called.
+        /// Builds the response. The argument is the address of another server, which the service must never
+        /// call.
         by: fn(&str) -> ForgeFaultKind,
-        /// Text that an entry in the pull request's history must contain. It is empty if the response causes
-        /// no failure that people see.
+        /// Text that an entry in the pull request's history must contain, or an empty text if people see no
+        /// failure.
         told: &'static str,
         step: usize,
     },
-    /// A finding is pushed, and a new service gets this fault at its n-th writing call. The scenario is
-    /// repeated for each n, until a review has no such call.
+    /// The service is interrupted by this fault at its n-th writing call. The scenario is repeated for each
+    /// n, until a review has no such call.
     Interrupted(ForgeFaultKind),
-    /// A finding is pushed. While the n-th writing call of its review is held, this change is also pushed.
+    /// While the n-th writing call of a review is held, a commit with this change is pushed.
     PushedAmid(fn(&mut Tree)),
     /// Another account copies our comments, including their markers.
     Forge,
@@ -99,11 +102,11 @@ pub(crate) enum Act {
     DeleteBase,
     /// The fork is deleted by its owner.
     DeleteFork,
-    /// The service signs with a new key, and still knows the old one.
+    /// The service signs markers with a new key, and still accepts the old key.
     RotateKey,
-    /// The records of the service are lost.
+    /// The service loses all its records.
     Forget,
-    /// The forge accepts no more new comments and reviews than this in a minute.
+    /// The forge accepts at most this number of new comments and reviews per minute.
     Limit(usize),
 }
 
@@ -172,12 +175,12 @@ fn fix_ten(tree: &mut Tree) {
     }
 }
 
-/// Adds one finding in every fiftieth of 300 files, and a line in each.
+/// Adds a line to each of 300 files, and a finding to every fiftieth of them.
 fn three_hundred(tree: &mut Tree) {
     many(tree, 300);
 }
 
-/// Adds one finding in every fiftieth of 3,000 files, and a line in each.
+/// Adds a line to each of 3,000 files, and a finding to every fiftieth of them.
 fn three_thousand(tree: &mut Tree) {
     many(tree, 3_000);
 }
@@ -191,7 +194,8 @@ fn many(tree: &mut Tree, files: u32) {
     }
 }
 
-/// Scenarios with wrong responses of the fake, and the resulting messages for people.
+/// Scenarios in which the fake sends a wrong response, each with the text that people then see in the
+/// history.
 const WRONG: &[Scenario] = &[
     Scenario {
         name: "400",
@@ -366,12 +370,12 @@ const WRONG: &[Scenario] = &[
     },
 ];
 
-/// Returns all scenarios of both lists.
+/// Returns the scenarios of `WRONG` and `SCENARIOS`.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     SCENARIOS.iter().chain(WRONG)
 }
 
-/// Scenarios with acts of people, and with a forge that limits calls or closes connections.
+/// Scenarios with acts of people, and with a forge that limits the number of calls or closes connections.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "storm", files: 3, acts: &[Open(three), Storm(12), Rest] },
     Scenario {

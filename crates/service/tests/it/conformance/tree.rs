@@ -1,13 +1,13 @@
-//! The files of the scenarios: their content, their findings, and the commits between them.
+//! The files of the scenarios: their content, the findings in them, and the commits between two trees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_fakes::repo::CommitBuilder;
 
-/// A line that a rule finds wherever it is added.
+/// A line for which a rule reports a finding in every file.
 const FOUND: &str = "breakpoint()";
 
-/// Files with their lines.
+/// Lines of each file, by path.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<String>>);
 
@@ -15,7 +15,7 @@ pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<String>>);
 pub(crate) type FindingPlace = (String, u32);
 
 impl Tree {
-    /// Makes a number of files of four lines.
+    /// Returns a tree with this number of files of four lines each.
     pub(crate) fn of(files: u32) -> Self {
         let text = |file| {
             [format!("def f{file}():"), "    begin()".into(), "    work()".into(), "    end()".into()]
@@ -24,7 +24,7 @@ impl Tree {
         Self((0..files).map(|file| (format!("src/f{file:04}.py"), text(file))).collect())
     }
 
-    /// Returns the file of this number.
+    /// Returns the lines of the file with this number.
     pub(crate) fn file(&mut self, file: u32) -> &mut Vec<String> {
         self.0.entry(format!("src/f{file:04}.py")).or_default()
     }
@@ -48,7 +48,7 @@ impl Tree {
         }
     }
 
-    /// Returns the findings that the base does not have.
+    /// Returns the findings in lines that the base does not contain.
     pub(crate) fn found_beyond(&self, base: &Self) -> BTreeSet<FindingPlace> {
         let known: BTreeSet<&String> = base.0.values().flatten().collect();
         let mut found = BTreeSet::new();
@@ -62,7 +62,7 @@ impl Tree {
         found
     }
 
-    /// Makes the commit from another tree to this one.
+    /// Returns a commit that changes the tree `before` to this tree.
     pub(crate) fn commit_after(&self, before: &Self, message: &str) -> CommitBuilder {
         let mut commit = CommitBuilder::new(message);
         for path in before.0.keys().filter(|path| !self.0.contains_key(*path)) {

@@ -10,7 +10,7 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use crate::service::site::{Site, limits};
 use crate::service::{REVIEWS, assert_first, assert_second_with, no_violations};
 
-/// Limits with which one failure parks the pull request.
+/// Returns limits with which a single failure parks the pull request.
 fn once() -> SlotLimits {
     SlotLimits { attempts: 1, ..limits() }
 }
@@ -71,7 +71,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         site.forge.clear_faults();
         pulls.push(opened);
     }
-    // All tokens expire now, and their successors expire an hour later.
+    // All tokens are expired now. After each skip of the clock, the newer tokens are expired, too.
     site.forge.expire_tokens();
     for pull in &mut pulls {
         site.push_second(pull).await;
@@ -95,7 +95,7 @@ async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
     site.log_in_as_app("truing");
     let first = site.open("first").await;
     let service = site.serve_sweeping(Duration::from_millis(50)).await;
-    // The delivery is never sent, so the sweep has to find the pull request.
+    // The forge does not send the delivery, so the sweep has to find the pull request.
     let key = site.key(first.number).await;
     crate::service::site::until("the sweep finds it", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&first).await);
@@ -142,7 +142,7 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.stop().await;
 
     site.log_in_as_app("truing-acme");
-    // The records are lost as well: only the markers remain.
+    // The service also loses its records, so only the markers in comments remain.
     site.forget();
     let service = site.serve_with(once()).await;
     site.push_second(&mut opened).await;
@@ -160,8 +160,8 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.stop().await;
 }
 
-/// Returns responses of the forge, each with the resulting message for people, and whether the review
-/// recovers without a retry by a person.
+/// Returns faults of the forge, each with the text that people see, and with true if the review succeeds
+/// later without a retry by a person.
 fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     let elsewhere = "https://elsewhere.example/repos".to_owned();
     vec![

@@ -1,5 +1,4 @@
-//! The check run that a GitHub App shows beside the commit, with every finding on its lines, even after lost
-//! calls.
+//! Tests of the check run of a GitHub App: it contains every finding on its lines, even after lost calls.
 
 use truing_core::port::SweepStore as _;
 use truing_fakes::forge::{FakeCheckRun, ForgeFault, ForgeFaultKind, NewPull, PullView, RerunButton};
@@ -9,10 +8,11 @@ use crate::service::site::{FORGE, Opened, Running, Site, limits};
 
 const CREATE: (&str, &str) = ("POST", "/repos/{owner}/{repo}/check-runs$");
 const APPEND: (&str, &str) = ("PATCH", "/repos/{owner}/{repo}/check-runs/{id}");
-/// Findings in each of two files: together more than two calls can hold.
+/// Number of findings in each of two files. Two calls are not enough to send all of them.
 const MANY: usize = 60;
 
-/// Makes two files with this number of findings each; `first` distinguishes them.
+/// Returns a commit with two files with this number of findings each; `first` makes the contents of two
+/// commits differ.
 fn file(first: &str, count: usize) -> CommitBuilder {
     let text = format!("{first} = 1\n{}", "breakpoint()\n".repeat(count));
     CommitBuilder::new(first).write("many.py", text.as_str()).write("more.py", text)
@@ -113,7 +113,7 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
     service.stop().await;
 }
 
-/// Presses a button of the head's check, and delivers the event to the service.
+/// Presses a button of the check run on the head, and delivers the resulting event to the service.
 async fn press(site: &Site, opened: &Opened, by: &str, again: RerunButton) {
     let view = site.view(opened).await;
     site.repo.rerun(only(&view).id, by, again).await.unwrap();
@@ -155,8 +155,8 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     let history = service.history(&key).await;
     assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
 
-    // These buttons start no review: pressed by a user without write permission, on a check of another App,
-    // or for a closed pull request.
+    // No review starts if the user lacks write permission, if the check belongs to another App, or if the
+    // pull request is closed.
     press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
     site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();

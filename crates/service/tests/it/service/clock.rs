@@ -1,5 +1,5 @@
-//! Tests that set the machine's clock back and forward while slots wait or run. Each pull request is finally
-//! reviewed exactly once.
+//! Tests that set the clock back or forward while slots wait or run. Finally, each pull request has exactly
+//! one review.
 
 use std::time::Duration;
 
@@ -18,12 +18,13 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     let opened = site.open("change").await;
     let service = site.serve().await;
     site.clock.skip(HOUR);
-    // The slot gets its due time from the clock that is later set back.
+    // The slot's due time is computed before the clock is set back.
     service.slot(&site.key(opened.number).await).await;
     let delivery = site.deliver().await;
     site.clock.skip(TimeSpan(-HOUR.0));
     let key = site.key(opened.number).await;
-    // A repeated delivery, as the sweep would cause it, gives the slot a due time by the corrected clock.
+    // The forge repeats the delivery, as the sweep would. The slot then gets a due time that the corrected
+    // clock determines.
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     until("it is due soon, or done", async || {
         let wakes = service.slot(&key).await.wake_time();
@@ -44,14 +45,15 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     let late = site.deliver().await;
     service.rest(&site.clock).await;
     site.clock.skip(HOUR);
-    // The write makes the store record the clock that is an hour ahead.
+    // With this delivery, the store records a time that is an hour ahead.
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
     service.rest(&site.clock).await;
     site.push_second(&mut opened).await;
     site.forge.take_deliveries();
     site.clock.skip(TimeSpan(-HOUR.0));
-    // The store's clock now stands still, a minute ahead. The next write reads the recorded hour, and the
-    // clock is again a minute ahead.
+    // The wall clock was set back by an hour, so the store's clock is now a minute ahead of the wall clock.
+    // The next write reads the recorded time, which is an hour ahead, and again limits the store's clock to a
+    // minute ahead.
     service.store.now().await.unwrap();
     site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);

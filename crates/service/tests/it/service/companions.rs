@@ -1,4 +1,5 @@
-//! Rules about files that change together, in the service: unchanged files are exported as well.
+//! Tests of rules about files that must change together. For these rules, the service also exports unchanged
+//! files.
 
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;

@@ -1,5 +1,5 @@
-//! Tests of the distribution of leases. No repository and no owner delays the others, and a new mark wakes
-//! the scheduler.
+//! Tests how the scheduler distributes leases. One repository or owner does not delay the others, and a newly
+//! marked pull request wakes the scheduler.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use truing_service::scheduler::Scheduler;
 use crate::service::assert_first;
 use crate::service::site::{Site, limits, pace, settings};
 
-/// Marks a number of pull requests of a repository.
+/// Marks this number of pull requests of a repository for review.
 async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: usize) {
     let mark = |number: usize| SlotMark {
         key: SlotKey::new(format!("pr/fake/{repository}/{number}")),
@@ -84,14 +84,14 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_between_two_looks_is_looked_at_then() {
     let site = Site::new().await;
-    // The scheduler's own interval is longer than this test.
+    // The poll interval of the scheduler is longer than this test.
     let pace = ServiceSettings { poll: Duration::from_secs(3600), ..pace() };
     let store = site.store();
     let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
     let opened = site.open("change").await;
     site.deliver().await;
-    // The slots are also removed without the interval, because the end of the storm wakes the scheduler, too.
+    // The slots are forgotten before the next poll, because the end of the storm also wakes the scheduler.
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     service.stop().await;

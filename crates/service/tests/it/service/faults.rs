@@ -1,4 +1,4 @@
-//! Tests with a forge that fails. Each finding is finally shown exactly once.
+//! Tests with a forge that fails. Finally, each finding must be shown exactly once.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::slot::{LoopKind, SlotLimits};
@@ -15,8 +15,8 @@ const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
 const STATUS: &str = "/repos/{owner}/{repo}/statuses/{sha}$";
 const GIT: &str = "/{owner}/{repo}/info/refs";
 
-/// Returns faults of the forge, except rate limits. They occur before the call is performed, or replace its
-/// response.
+/// Returns faults of the forge, except rate limits. A fault prevents the call or replaces the response of the
+/// call.
 fn misbehaviour() -> Vec<ForgeFaultKind> {
     vec![
         ForgeFaultKind::Status(401, None),
@@ -38,7 +38,8 @@ fn misbehaviour() -> Vec<ForgeFaultKind> {
 async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
     let site = Site::new().await;
     let service = site.serve().await;
-    // Calls that are safe to repeat get three faults, because the client immediately repeats them twice.
+    // For calls that are safe to repeat, each fault occurs three times, because the client repeats these
+    // calls twice without a delay.
     let routes = [
         ("GET", "pulls/{}$", 3),
         ("GET", "issues/{}/comments$", 3),
@@ -87,7 +88,8 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
         ("POST", REVIEWS, 1),
     ];
     for (method, path, times) in routes {
-        // The statuses 404 and 410 mean that a person deleted the comment, which is respected.
+        // Faults with the status 404 are left out, because 404 means that a person deleted the comment, and
+        // Truing does not post it again.
         let kinds = misbehaviour()
             .into_iter()
             .filter(|kind| *kind != ForgeFaultKind::Status(404, None) || method == "POST");
@@ -110,7 +112,8 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
     let site = Site::new().await;
-    // One failure would park the pull request.
+    // With this limit, a single failure parks the pull request, so the test shows that a rate limit is not a
+    // failure.
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     for (index, (method, path, kind)) in [
         ("GET", PULL, ForgeFaultKind::Status(429, None)),
@@ -187,7 +190,8 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     let service = site.serve().await;
     site.forge.stale_lists(1);
     let opened = site.open("change").await;
-    // The call gets no response, and the comment is still missing from the lists after the settle delay.
+    // The responses of these calls are lost, and the created comments are not yet in the forge's lists after
+    // the settle delay.
     site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::LostAnswer));
     site.deliver().await;
@@ -210,7 +214,7 @@ async fn a_head_that_the_forge_does_not_show_yet_is_reviewed_all_the_same() {
     service.rest(&site.clock).await;
     assert_second(&site.picture(&reviewed).await);
 
-    // The former head is seen when the review begins, and again when it ends.
+    // The forge returns the old head at the start of the review, and again at the end.
     let mut fresh = site.open("fresh").await;
     site.forge.stale_heads(2);
     site.push_second(&mut fresh).await;
@@ -244,7 +248,7 @@ async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
 async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
     let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
-    // Two attempts cannot reach the forge. During the third, its API works again, but not its git server.
+    // In the first two attempts, the API of the forge fails. In the third attempt, only the git server fails.
     site.forge.add_fault(ForgeFault::on_call("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
     site.forge.add_fault(ForgeFault::on_call("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
     let opened = site.open("change").await;
@@ -259,7 +263,7 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
     assert_eq!(state, "pending");
     assert!(description.starts_with("review temporarily unavailable"), "{description}");
 
-    // The pull request is parked a second time. Its summary is not posted a second time.
+    // The pull request is parked again, but the summary is not posted again.
     service.retry(&key).await;
     until("parked again", async || {
         let history = service.history(&key).await;
@@ -304,7 +308,7 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     site.forge.add_fault(ForgeFault::on_call("", "/", ForgeFaultKind::Drop).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
-    // The failures and their number are visible without the log.
+    // The store and the metrics show the failures and their number.
     let ended = service.store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge sent an invalid answer", 2)]);

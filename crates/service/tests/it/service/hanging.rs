@@ -1,5 +1,5 @@
-//! Tests in which a dependency of a run hangs: git, the reader, or the store. The run is stopped together
-//! with every process that it started, and the next run does the work.
+//! Tests in which a dependency of a run hangs: git, the reader, or the store. The service stops the run and
+//! every process that the run has started; the next run does the work.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use truing_service::worker::drive_lease;
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
 
-/// The first timeout of a step. On a busy machine, the timeout may end a step before the program hangs. The
-/// next step then gets twice the time.
+/// The initial time limit of a step. On a busy machine, a step may exceed the limit before the program hangs.
+/// The test then repeats the step with twice the limit.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Creates a program that starts a child, writes the child's id to `pid`, and hangs. `but` passes some calls
-/// on to the real program.
+/// Creates a program that starts a child, writes the child's id to `pid`, and hangs. The shell code in `but`
+/// may pass some calls on to the real program.
 fn hanging(folder: &Path, name: &str, but: &str) -> PathBuf {
     let (path, here) = (folder.join(name), folder.display());
     let script = format!(
@@ -39,7 +39,8 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-/// Lets workers process pull requests until a step times out because the program in this folder hangs.
+/// Runs a step on new pull requests, with a growing time limit, until the step times out because the program
+/// in this folder hangs.
 async fn held_up(site: &Site, folder: &Path, context: impl Fn(Duration) -> ServiceContext) {
     let mut step_time = SHORT;
     loop {
@@ -51,7 +52,7 @@ async fn held_up(site: &Site, folder: &Path, context: impl Fn(Duration) -> Servi
     }
 }
 
-/// Lets a worker take a pull request to the end of its step; returns its slot.
+/// Opens a pull request and runs one step for it to the end; returns the slot afterwards.
 async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let opened = site.open(branch).await;
     let key = site.key(opened.number).await;
@@ -128,7 +129,7 @@ async fn a_worker_stops_by_itself_when_the_store_hangs_and_the_service_can_be_st
     assert_eq!(script.calls().len(), calls, "nothing was done meanwhile");
     drop(passage);
 
-    // The next run continues the work.
+    // The next run does the work that the stopped run did not finish.
     let service = site.serve().await;
     service.rest(&site.clock).await;
     crate::service::assert_first(&site.picture(&opened).await);

@@ -1,9 +1,9 @@
-//! The service's health endpoints while its store fails or hangs.
+//! Tests of the service's health endpoints while the store fails or hangs.
 
 use super::*;
 use crate::service::site::{Running, until};
 
-/// Sends `GET` for a path; returns the whole response.
+/// Sends a `GET` request for a path; returns the whole response.
 pub(crate) async fn get(url: &str, path: &str) -> String {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_store_that_fails_or_hangs_stops_the_scheduler_and_health_says_so() {
     let told = get(&service.url, "/metrics").await;
     let age = told.lines().find_map(|line| line.strip_prefix("truing_scheduler_age_seconds "));
     assert!(age.unwrap().parse::<f64>().unwrap() > 30.0, "{told}");
-    // A clock that is set back does not make it healthy.
+    // If the clock is set back, the service remains unhealthy.
     site.clock.skip(TimeSpan::minutes(-60));
     comes_to(&service, "/healthz", 503).await;
     assert!(told.contains("truing_kill_switch_on 1"), "a switch that cannot be read may be on: {told}");

@@ -1,5 +1,5 @@
-//! Tests that a posted comment stays the only comment of its finding, despite fixes and regressions, acts of
-//! people, lost and restored records, and changed keys.
+//! Tests that a finding never gets a second comment, despite fixes and regressions, acts of people, lost and
+//! restored records, and changed keys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::service::site::{KEY, Site, limits};
 use crate::service::{assert_first, assert_second, no_violations};
 
-/// Returns the calls that change something, except statuses.
+/// Returns the calls that write comments or reviews, with the number of each.
 fn writes(site: &Site) -> BTreeMap<String, u64> {
     let mut calls = site.forge.call_counts();
     calls.retain(|route, _| {
@@ -41,7 +41,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         let record = store.last_outcome(&key).await.unwrap().unwrap();
         PullRevision { head: record.detail.head.unwrap(), base: record.detail.base }
     };
-    // The first run has to rewrite a text and to set the status. Before that, a second run begins.
+    // The old run stores a new summary and a status that it still has to write. Then a newer run begins.
     let old = of("old", store.fresh_token().await.unwrap());
     store.begin_run(&old, &revision, Clock::now(&site.clock)).await.unwrap();
     let status = DesiredStatus {
@@ -87,7 +87,8 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let mut opened = site.open("change").await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    // A person resolves one finding that will be fixed, and one that will not.
+    // A person resolves two threads: one of a finding that the next push fixes, and one of a finding that the
+    // push keeps.
     let view = site.view(&opened).await;
     let on = |line: u32| {
         let at = |comment: &&truing_fakes::forge::CommentView| {
@@ -107,7 +108,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.open()), (FOUND + NEW, STAY + NEW - 1), "{picture:#?}");
 
-    // All of the first findings are back.
+    // This push restores all findings of the first review.
     let again = change::first().write("note.txt", "again");
     site.repo.push(&opened.branch, again).await.unwrap();
     site.deliver().await;
@@ -122,7 +123,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
 
-    // A further run makes no call for any of these threads.
+    // Another run does not resolve or reopen any of these threads.
     let before = site.forge.call_counts();
     service.retry(&site.key(opened.number).await).await;
     service.rest(&site.clock).await;
@@ -244,7 +245,8 @@ async fn a_rotated_key_recognises_what_the_former_one_signed() {
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    // The records lack the first review's findings; the comments on findings that still exist are adopted.
+    // The service has lost the records of the first review. It adopts the existing comments of findings that
+    // are still there.
     let picture = site.picture(&opened).await;
     assert_eq!((picture.summaries.len(), picture.comments.len(), picture.deleted), (1, FOUND + NEW, 0));
     assert!(picture.summaries[0].contains("Reviewed commit `SECOND`"), "{picture:#?}");
@@ -262,7 +264,7 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
     service.stop().await;
     let before = site.view(&opened).await;
 
-    // Records and key are lost.
+    // The service loses its records, and no longer knows the key that signed its markers.
     site.forget();
     site.sign_with(MarkerKeys::new(b"a new key", &[]));
     let service = site.serve().await;
@@ -278,8 +280,8 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
         after.comments.iter().filter(|now| before.comments.iter().all(|was| was.id != now.id)).collect();
     assert_eq!(made.len(), NEW, "what was never said is said: {made:#?}");
 
-    // The push fixes findings with new and with earlier comments. The new comments say so, and the threads of
-    // both are resolved.
+    // The push fixes findings with new comments and findings with comments that the lost key signed. The new
+    // comments say that the finding is fixed. The threads of all these comments are resolved.
     let third =
         change::second().write("src/fresh.py", "def fresh():\n    pass\n").write("src/lib.rs", "fn a() {}\n");
     site.repo.push(&opened.branch, third).await.unwrap();

@@ -1,5 +1,6 @@
-//! Tests of reviews with a login that lacks a permission. Such a review does without the permission and
-//! reports this, or is parked with the permission's name. It does not repeat rejected calls for ever.
+//! Tests of reviews with a login that lacks a permission. The review either works without the permission and
+//! reports this in the summary, or is parked with the name of the permission. The service does not repeat
+//! rejected calls without end.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -10,7 +11,7 @@ use crate::service::change::{BOT, FIXED, FOUND, NEW, STAY};
 use crate::service::site::{Site, TOKEN, limits};
 use crate::service::{assert_first, assert_second, assert_second_with, no_violations};
 
-/// Limits with which one failure parks the pull request.
+/// Returns limits with which a single failure parks the pull request.
 fn once() -> SlotLimits {
     SlotLimits { attempts: 1, ..limits() }
 }
@@ -38,7 +39,7 @@ async fn where_threads_may_not_be_resolved_comments_say_fixed_and_the_summary_sa
     let mints = "POST /app/installations/{id}/access_tokens";
     assert_eq!(site.forge.call_counts().get(mints), Some(&1), "no token is asked for that cannot be had");
 
-    // The permission changes: findings that are fixed from then on are resolved.
+    // After the permission is granted, the service resolves the threads of findings that are fixed later.
     site.forge.grant(installation, "contents", "write");
     site.clock.skip(TimeSpan::minutes(61));
     site.repo
@@ -77,7 +78,7 @@ async fn an_app_that_may_write_contents_resolves_what_is_fixed() {
     service.stop().await;
 }
 
-/// The permissions of docs/github.md, in the API's names.
+/// The permissions that `docs/github.md` lists, with the names of GitHub's API.
 const ASKED: &[(&str, &str)] = &[
     ("contents", "read"),
     ("issues", "write"),
@@ -86,7 +87,7 @@ const ASKED: &[(&str, &str)] = &[
     ("statuses", "write"),
 ];
 
-/// Limits the login to a token without one permission.
+/// Limits the service's token to all permissions of `ASKED` except one.
 fn limit(site: &Site, kind: TokenKind, without: &str) {
     let held: Vec<(&str, &str)> = ASKED.iter().copied().filter(|(name, _)| *name != without).collect();
     site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
@@ -95,15 +96,16 @@ fn limit(site: &Site, kind: TokenKind, without: &str) {
 /// The result of a review without one permission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum MissingPermissionResult {
-    /// The same as with the permission.
+    /// The review is the same as with the permission.
     Whole,
-    /// The review lacks only the status of the commit, and the summary reports this.
+    /// The review is complete except for the commit's status, and the summary reports that there is none.
     NoStatus,
-    /// No review: it is parked, and the permission is named.
+    /// The review is parked, and the history contains this text, which names the permission.
     Stopped(&'static str),
 }
 
-/// Reviews two heads, and checks the pull request and the calls.
+/// Reviews two heads of a pull request without one permission. Checks the result and the number of rejected
+/// calls.
 async fn assert_without(site: Site, what: &str, expected: MissingPermissionResult) {
     let service = site.serve_with(once()).await;
     let mut opened = site.open("change").await;
@@ -138,7 +140,7 @@ async fn assert_without(site: Site, what: &str, expected: MissingPermissionResul
     }
     let log = site.forge.request_log();
     let refused = log.iter().filter(|call| call.status == Some(403)).count();
-    // When the failed review is reported on the pull request, the client repeats rejected calls.
+    // If the review fails, reporting the failure on the pull request causes a few more rejected calls.
     let most = if matches!(expected, MissingPermissionResult::Stopped(_)) { 4 } else { 1 };
     assert!(refused <= most, "{what}: {refused} refused calls: {log:#?}");
     service.stop().await;

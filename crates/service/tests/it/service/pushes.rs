@@ -1,5 +1,6 @@
 //! Tests of one pull request with many pushes. A new finding is posted once, a moved finding keeps its
-//! comment, and a fixed finding is marked only if the fix was observed. Texts by people are not changed.
+//! comment, and a fixed finding is marked only if the service saw the fixed code. Texts by people are not
+//! changed.
 
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::increment::{BranchHistory, FindingTally};
@@ -12,7 +13,7 @@ use truing_fakes::repo::CommitBuilder;
 use crate::service::change::BOT;
 use crate::service::site::{Opened, Running, Site};
 
-/// A pull request with one file, whose text changes with every push.
+/// A pull request whose branch starts with the file `a.py`.
 struct PushedPull<'a> {
     site: &'a Site,
     service: Running,
@@ -58,7 +59,7 @@ impl<'a> PushedPull<'a> {
         summaries[0].body.clone()
     }
 
-    /// Returns our comments on code, in the order in which they were made.
+    /// Returns our comments on code, oldest first.
     async fn ours(&self) -> Vec<CommentView> {
         let view = self.view().await;
         view.inline_comments().filter(|comment| comment.author == BOT).cloned().collect()
@@ -87,21 +88,21 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     let pushed = PushedPull::open(&site, ONE).await;
     assert_eq!(pushed.record().await.detail.increment, None, "there was nothing before");
     let first = pushed.opened.first.get(..10).unwrap().to_owned();
-    // The first finding moves, and there is a second one.
+    // This push moves the first finding and adds a second one.
     let two = format!("import os\n\n\n{ONE}\n\ndef b():\n    pdb.set_trace()\n");
     let second = pushed.push(CommitBuilder::new("Two").write("a.py", two.as_str())).await;
     assert_eq!(pushed.tally().await, FindingTally { new: 1, still_open: 1, ..FindingTally::default() });
     let summary = pushed.summary().await;
     let told = format!("Since `{first}`: 1 new, 1 still open.\n1 commit, 7 new lines in 1 file.");
     assert!(summary.contains(&told), "{summary}");
-    // The first finding is fixed.
+    // This push fixes the first finding.
     pushed.push(CommitBuilder::new("Three").write("a.py", two.replace("breakpoint()", "pass"))).await;
     let told = format!("Since `{}`: 1 fixed, 1 still open.", &second[..10]);
     assert!(pushed.summary().await.contains(&told), "{}", pushed.summary().await);
     let ours = pushed.ours().await;
     assert_eq!(ours.iter().map(|comment| comment.resolved).collect::<Vec<_>>(), [true, false]);
     assert!(ours[0].body.contains("**Fixed in"), "{}", ours[0].body);
-    // The first finding comes back.
+    // This push restores the first finding.
     pushed.push(CommitBuilder::new("Four").write("a.py", two.as_str())).await;
     assert_eq!(pushed.tally().await, FindingTally { reopened: 1, still_open: 1, ..FindingTally::default() });
     assert!(pushed.summary().await.contains(": 1 open again, 1 still open."));
@@ -134,7 +135,7 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
     assert_eq!(status(&site.repo.tip("change").await.unwrap()).await, "failure");
 
     let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\" }\n";
-    // The configuration file in the pull request itself does not count.
+    // The configuration in the pull request's own branch has no effect.
     pushed.push(CommitBuilder::new("Own").write(".truing.toml", file)).await;
     assert_eq!(known().await, [open(&debugger, Severity::P1), open(&dbg, Severity::P1)]);
 
@@ -179,7 +180,7 @@ async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     let before = site.repo.tip("change").await.unwrap();
     let base =
         site.repo.push("main", CommitBuilder::new("Base").write("base.py", "breakpoint()\n")).await.unwrap();
-    // The same two commits are on the new base, the second one changed.
+    // A forced push puts the same two commits on the new base, with a change in the second commit.
     site.repo.force_push("change", &base, CommitBuilder::new("One").write("a.py", ONE)).await.unwrap();
     let head = pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\nw = 4\n")).await;
     let since = pushed.record().await.detail.increment.unwrap();
@@ -224,7 +225,7 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
     pushed.push(CommitBuilder::new("Rename").rename("a.py", "b.py")).await;
     assert_eq!(shown().await, first);
     assert_eq!(pushed.tally().await, FindingTally { still_open: 1, ..FindingTally::default() });
-    // The file is renamed again, and too large to be read now.
+    // This push renames the file again and makes it larger than the size limit for reading.
     let large = format!("{text}breakpoint()\n{}", "# padding\n".repeat(150_000));
     pushed.push(CommitBuilder::new("Grow").delete("b.py").write("c.py", large)).await;
     let summary = pushed.summary().await;
@@ -275,7 +276,7 @@ async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_
     let pushed = PushedPull::open(&site, ONE).await;
     let number = pushed.opened.number;
     pushed.push(CommitBuilder::new("Two").write("b.py", "x = 1\n")).await;
-    // The target of the pull request becomes a branch that contains the first commit, and then `main` again.
+    // The target branch first becomes a branch that already contains the first commit, and then `main` again.
     site.repo.reset_branch("stack", &pushed.opened.first).await.unwrap();
     site.repo.retarget(number, "stack").await.unwrap();
     pushed.settle().await;

@@ -1,5 +1,5 @@
-//! Tests of reviews with a Bitbucket token that lacks a scope or a permission. A review is complete, or is
-//! parked with the name of the missing scope. It does not repeat rejected calls.
+//! Tests of reviews with a Bitbucket token that lacks a scope or a permission. The review is either complete,
+//! or parked with the name of the missing scope. It does not repeat rejected calls.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -9,7 +9,7 @@ use crate::service::assert_first;
 use crate::service::change::BOT;
 use crate::service::site::{Site, TOKEN, limits};
 
-/// The scopes of docs/bitbucket.md for an API token that pushes no branch.
+/// The scopes that `docs/bitbucket.md` lists for an API token that does not push branches.
 const SCOPES: &[&str] = &[
     "read:user:bitbucket",
     "read:workspace:bitbucket",
@@ -39,7 +39,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
     }
     let log = site.forge.request_log();
     let refused = log.iter().filter(|call| matches!(call.status, Some(401 | 403))).count();
-    // When the failed review is reported on the pull request, the client repeats rejected calls.
+    // If the review fails, reporting the failure on the pull request causes a few more rejected calls.
     let most = if stopped.is_some() { 4 } else { 1 };
     assert!(refused <= most, "{held:?}: {refused} refused calls: {log:#?}");
     service.stop().await;

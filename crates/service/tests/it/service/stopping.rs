@@ -1,4 +1,5 @@
-//! Tests that stop or kill the service and start it again. No work is lost, duplicated, or counted as failed.
+//! Tests that stop or kill the service and start it again. No work may be lost or done twice, and an
+//! interruption does not count as a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::service::ports::{FaultyForges, FaultyStore, ForgeManner, Script, Stil
 use crate::service::site::{Opened, Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-/// Starts a service and waits until it posts the review. The fake forge delays the response.
+/// Starts a service and waits until it sends the review to the forge, which delays the response.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
@@ -34,7 +35,7 @@ async fn in_the_middle(site: &Site) -> (Running, Opened) {
     (service, opened)
 }
 
-/// Checks that no attempt was counted, and the review is there.
+/// Checks that the review is on the pull request, and that no attempt failed.
 async fn ended_well(site: &Site, service: &Running, opened: &Opened) {
     service.rest(&site.clock).await;
     assert_first(&site.picture(opened).await);
@@ -88,8 +89,9 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from
     tokio::time::timeout(crate::support::HANGS, service.stop()).await.expect("it waits for the client");
 }
 
-/// Lets a worker work on a lease while the forge does not respond, until the worker gives up. The reason is a
-/// stop, or a dead store that acknowledges no heartbeat. Returns the slot afterwards.
+/// Lets a worker run a step whose call to the forge gets no response, until the worker gives up. The worker
+/// gives up because of `because`: either the service is stopped (`told`), or the store fails and acknowledges
+/// no heartbeat (`dead`). Returns the slot afterwards.
 async fn worked_in_vain(because: &str) -> Slot {
     let site = Site::new().await;
     let inner = Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
@@ -101,7 +103,7 @@ async fn worked_in_vain(because: &str) -> Slot {
         clock: StillTestClock::at(site.clock.now()),
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    // The lease is short only if the store is dead, so it expires only then.
+    // Only the case of a failed store needs a lease that expires during the test.
     let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease };
     let context = site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease, ..limits() });
     let key = site.key(1).await;

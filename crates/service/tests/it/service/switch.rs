@@ -1,5 +1,5 @@
-//! Tests of the kill switch, which another process turns on while the service works. No run begins, and
-//! active runs finish or stop. After the switch is turned off, all work continues.
+//! Tests of the kill switch, which another process turns on while the service works. While the switch is on,
+//! no run starts, and active runs finish or stop. After the switch is turned off, all work continues.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ fn on(mode: HaltMode) -> SwitchRequest {
     SwitchRequest::TurnOn { reason: Some("a storm".into()), mode: Some(mode) }
 }
 
-/// Opens another process's handle on the same file.
+/// Opens the service's database as another process would.
 fn operator(site: &Site) -> Store {
     Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap()
 }
 
-/// Returns the history entries about the switch.
+/// Returns the entries about the switch in the history of the pull request.
 async fn told(service: &Running, key: &SlotKey) -> Vec<String> {
     let mut history = service.history(key).await;
     history.retain(|line| line.starts_with("KillSwitchEngaged"));
     history
 }
 
-/// Makes a slot that is due, as a webhook leaves it.
+/// Makes a slot that is due, as a webhook would.
 async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
     let key = site.key(number).await;
     let name = format!("acme/shop#{number}");
@@ -60,7 +60,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     }
     let said = told(&service, &keys[0]).await;
     assert_eq!(said, ["KillSwitchEngaged: held back (mode finish, by ada: a storm)"]);
-    // The service is restarted meanwhile, as after a crash: the switch is still on.
+    // The service crashes and restarts while the switch is on.
     service.kill().await;
     let service = site.serve().await;
     until("it is told again", async || told(&service, &keys[0]).await.len() == 2).await;
@@ -98,7 +98,8 @@ async fn a_run_in_flight_completes_in_mode_finish() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
-    // One failure would park the pull request.
+    // With this limit, a single failure parks the pull request, so the test shows that the stop is not a
+    // failure.
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
@@ -142,7 +143,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
          acme/shop` (mode stop, by ada: a storm)";
     assert_eq!(told(&service, &key).await, [said]);
 
-    // The switch of another repository stays on.
+    // The switch of `acme/shop` is off now; the switch of another repository stays on.
     operator.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
@@ -150,9 +151,9 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     service.stop().await;
 }
 
-/// For each call of a process, turns the switch to stop before that call. After the process next reads the
-/// switch, it writes nothing to the forge, and gives the lease back without counting an attempt. The review
-/// completes after the switch is off.
+/// For each call of a process to the store or the forge, sets the switch to stop before that call. After the
+/// process reads the switch again, the process must not write to the forge. It must give back the lease, and
+/// must not count the attempt as failed. The review completes after the switch is off.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     let site = Site::new().await;
@@ -166,8 +167,8 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let calls = turned_at(&site, opened.number, Some(call)).await;
         let read = (call..calls.len()).find(|at| calls[*at] == "kill_switches");
         let Some(read) = read else {
-            // The process did not read the switch again, or got no lease. The slot is dropped so that it does
-            // not affect the next round.
+            // In this round, the process did not read the switch after the call, or it got no lease. The test
+            // drops the slot, so the next rounds do not lease it.
             let key = site.key(opened.number).await;
             apply_slot_command(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
@@ -177,7 +178,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let key = site.key(opened.number).await;
         let slot = operator.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
-        // The slot is dropped so that it does not affect the next round.
+        // The test drops the slot, so the next rounds do not lease it.
         apply_slot_command(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
         stopped.push(opened);
     }
@@ -223,8 +224,8 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     assert_eq!(look(None).await.0, 1);
 }
 
-/// Reviews a pull request in a process, and turns the switch to stop before call number `call`. Returns the
-/// calls of the process.
+/// Reviews a pull request in a separate context. If `call` is given, sets the switch to stop before the call
+/// with this index. Returns the names of the calls that the context made.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
     inner.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();

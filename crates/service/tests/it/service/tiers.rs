@@ -1,6 +1,6 @@
-//! Tests of the tier of a pull request, which rules in the default branch's file determine. A head that is
-//! not reviewed is marked as such, and its status is never success. The comments on the head that was
-//! reviewed stay.
+//! Tests of a pull request's tier, which rules in the configuration file of the default branch determine. If
+//! a head is not reviewed, its status says so and is never a success. The comments on the reviewed head are
+//! kept.
 
 use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::tier::Tier;
@@ -12,7 +12,7 @@ use crate::service::site::{Opened, Running, Site, until};
 
 const DEBUGGER: &str = "def a():\n    breakpoint()\n";
 
-/// A served repository whose own file holds these rules, and a pull request to it.
+/// A repository whose configuration file contains these rules, a service, and a pull request.
 struct TierStage {
     site: Site,
     service: Running,
@@ -49,7 +49,7 @@ impl TierStage {
         self.site.view(&self.opened).await
     }
 
-    /// Returns the state and the text of a commit's status.
+    /// Returns the state and the description of a commit's newest status.
     async fn status(&self, sha: &str) -> Option<(String, String)> {
         let view = self.view().await;
         let status = view.statuses.get(sha)?.last()?;

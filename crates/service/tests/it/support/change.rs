@@ -1,4 +1,5 @@
-//! The change that the tests review, and a comparable picture of our review on the pull request.
+//! The changes that the tests review, and a snapshot of our review that can be compared between pull
+//! requests.
 
 use std::path::PathBuf;
 
@@ -10,9 +11,9 @@ use truing_fakes::forge::{FakeCheckRun, PullView};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::checkout::OperatorRules;
 
-/// The login of the token that reviews.
+/// The login of the service's account.
 pub(crate) const BOT: &str = "truing[bot]";
-/// The context of its statuses.
+/// The context of the service's commit statuses.
 pub(crate) const CONTEXT: &str = "truing/review";
 /// Number of findings of the first review.
 pub(crate) const FOUND: usize = 12;
@@ -21,11 +22,12 @@ pub(crate) const STAY: usize = 8;
 pub(crate) const FIXED: usize = 4;
 pub(crate) const NEW: usize = 2;
 
-/// The labels of a pull request that gets one review, and of one that gets none.
+/// The label of a pull request that gets only one review; the next constant is the label of a pull request
+/// that gets none.
 pub(crate) const ONCE: &str = "once";
 pub(crate) const OFF: &str = "no-review";
 
-/// Makes the rules of these packs, and tiers by label.
+/// Returns operator rules with these rule packs, and with a tier for each of the two labels.
 pub(crate) fn rules(packs: &[&str]) -> OperatorRules {
     let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
     let packs = KeyFlag { name: "--pack", key: "rules.packs", values };
@@ -36,13 +38,13 @@ pub(crate) fn rules(packs: &[&str]) -> OperatorRules {
     OperatorRules::new(config, LinesKey::default()).unwrap()
 }
 
-/// Makes the base that changes are made on.
+/// Returns the first commit of `main`.
 pub(crate) fn base() -> CommitBuilder {
     CommitBuilder::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
 }
 
-/// Returns a head with twelve findings in three files. All are calls of a debugger, so only one kind of rule
-/// reports them.
+/// Returns a head with twelve findings in three files. All of them are calls of a debugger, so all findings
+/// have the same category.
 pub(crate) fn first() -> CommitBuilder {
     CommitBuilder::new("Change")
         .write(
@@ -58,12 +60,12 @@ pub(crate) fn first() -> CommitBuilder {
         .write("src/lib.rs", LIB)
 }
 
-/// The content of one file, which both heads share.
+/// The content of `src/lib.rs`, which both heads share.
 pub(crate) const LIB: &str =
     "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n";
 
 /// Returns a head that moves the lines of one file, fixes four findings and adds two. One of the fixed
-/// findings had an identical second one.
+/// findings was on a line with the same text as another finding.
 pub(crate) fn second() -> CommitBuilder {
     CommitBuilder::new("Mend some")
         .write(
@@ -76,11 +78,12 @@ pub(crate) fn second() -> CommitBuilder {
         .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")
 }
 
-/// Number of findings in [`forty`], more than get a comment of their own.
+/// Number of findings in [`forty`], which exceeds the limit of comments on findings.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) const FORTY: usize = 40;
 
-/// Returns a head with forty findings in three files. Two of the files begin with `above` other lines.
+/// Returns a head with forty findings in three files. In two of the files, `above` additional lines precede
+/// the findings.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) fn forty(above: usize) -> CommitBuilder {
     let calls = |count: usize, call: &str| -> String {
@@ -97,26 +100,28 @@ pub(crate) fn forty(above: usize) -> CommitBuilder {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct VisibleComment {
     pub(crate) path: String,
-    /// Its line when it was made; none for a comment on the file.
+    /// The line at which the comment was posted, or `None` for a comment on the file.
     pub(crate) line: Option<u32>,
     pub(crate) body: String,
     pub(crate) resolved: bool,
 }
 
-/// Our review as a pull request shows it, without details that differ between pull requests.
+/// The visible parts of our review, without details that differ between pull requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ReviewPicture {
     pub(crate) summaries: Vec<String>,
     pub(crate) comments: Vec<VisibleComment>,
-    /// Number of comments that were made and deleted again.
+    /// Number of our comments that were posted and later deleted.
     pub(crate) deleted: usize,
-    /// State and text of the head's newest status, if it is newer than the status `before`.
+    /// State and description of the newest status of the head, or `None` if there is no status newer than
+    /// `before`.
     pub(crate) status: Option<(String, String)>,
 }
 
 impl ReviewPicture {
-    /// Builds the picture. `names` maps commits to the names that replace them. Statuses up to the id
-    /// `before` are ignored, because they belong to another pull request.
+    /// Builds the picture of a pull request. `names` maps commit ids to names that replace the ids in the
+    /// texts. Statuses with an id up to `before` are ignored, because they were set for another pull request
+    /// or earlier.
     pub(crate) fn of(view: &PullView, names: &[(&String, &str)], before: u64) -> Self {
         let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
         let mut comments: Vec<VisibleComment> = ours()
@@ -132,7 +137,7 @@ impl ReviewPicture {
             })
             .collect();
         comments.sort();
-        // At Bitbucket the context has the number of the pull request.
+        // On Bitbucket, the context of our status contains the number of the pull request.
         let is_ours = |context: &str| context == CONTEXT || context.starts_with("truing-review-");
         let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
         Self {
@@ -156,14 +161,14 @@ impl ReviewPicture {
     }
 }
 
-/// Returns state and text of an App's check run.
+/// Returns the conclusion and the title of the App's newest check run on the head.
 fn checked(view: &PullView, before: u64) -> Option<(String, String)> {
     let ours = |run: &&FakeCheckRun| run.sha == view.head && run.name == CONTEXT && run.id > before;
     let run = view.checks.iter().rfind(ours)?;
     Some((run.conclusion.clone()?, run.title.clone().unwrap_or_default()))
 }
 
-/// Returns a comment without its marker, with names in place of commits.
+/// Returns a comment's text without the marker, with names in place of commit ids.
 fn plain(body: &str, names: &[(&String, &str)]) -> String {
     let lines: Vec<&str> = body.lines().filter(|line| !line.starts_with("<!-- truing")).collect();
     let text = lines.join("\n").trim_end().to_owned();

@@ -1,4 +1,4 @@
-//! Deliveries without a network: passed to the routes of a service whose loops do not run.
+//! Passes deliveries, without a network, to the routes of a service whose background loops do not run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use truing_fakes::forge::FakeDelivery;
 use truing_forge::webhook::HookSecret;
 use truing_service::{ServiceContext, ingress};
 
-/// Passes a delivery to the service's own routes.
+/// Passes a delivery to the routes of the service.
 pub(crate) async fn hand_over(
     context: &Arc<ServiceContext>,
     (forge, secret): (&str, &str),

@@ -1,4 +1,4 @@
-//! The location of a store in either deployment, and copies of stores from which tests start.
+//! The location of a store in a file or on servers, and copies of stores from which tests start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,23 +9,24 @@ use truing_store::{NulPolicy, Store};
 use super::postgres::Server;
 use super::valkey::SlotServer;
 
-/// The deployments of a store that tests use.
+/// The kinds of servers or files in which a store keeps its data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deployment {
-    /// One file of SQLite.
+    /// One SQLite file.
     File,
     /// Valkey (or Redis) with PostgreSQL.
     Servers,
 }
 
-/// The place of a store.
+/// The location of a store.
 pub(crate) enum Home {
     File(PathBuf),
     Servers { slots: String, records: String },
 }
 
 impl Home {
-    /// Returns the location of a new store. In the deployment with a file, it is `file`.
+    /// Returns the location of a new store. For a store in a file, this is `file`; for a store on servers,
+    /// new databases are created.
     pub(crate) fn new(deployment: Deployment, file: PathBuf) -> Self {
         match deployment {
             Deployment::File => Self::File(file),
@@ -38,7 +39,7 @@ impl Home {
         }
     }
 
-    /// Makes a place with the content of a copy.
+    /// Returns the location of a new store into which the content of `copy` was copied.
     pub(crate) async fn of_copy(deployment: Deployment, file: PathBuf, copy: &Path) -> Self {
         let home = Self::new(deployment, file);
         match &home {
@@ -53,7 +54,7 @@ impl Home {
         home
     }
 
-    /// Opens the store, as one more process would.
+    /// Opens the store, as another process would.
     pub(crate) async fn open(&self, clock: Arc<dyn Clock>) -> Store {
         match self {
             Self::File(file) => Store::open(file, clock).unwrap(),
@@ -62,7 +63,7 @@ impl Home {
     }
 }
 
-/// Writes everything of a store to a new file.
+/// Copies the whole content of a store to a new file.
 pub(crate) async fn copy(store: &Store, file: &Path, clock: Arc<dyn Clock>) {
     if store.path().is_some() {
         return store.backup(file).await.unwrap();

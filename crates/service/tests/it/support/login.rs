@@ -14,10 +14,10 @@ use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
 
 use crate::support::watch::{EMAIL, Watched};
 
-/// The identity of a client at any forge.
+/// The identity with which a client logs in to any kind of forge.
 #[derive(Clone)]
 pub(crate) struct Login {
-    /// The `NAME` of `[forge.NAME]`.
+    /// The name of the forge: `NAME` in `[forge.NAME]`.
     pub(crate) name: &'static str,
     pub(crate) token: &'static str,
     pub(crate) markers: MarkerKeys,

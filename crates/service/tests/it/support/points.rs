@@ -1,32 +1,33 @@
-//! Selects the calls at which an enumeration interrupts a process: some of them by their names, or all
-//! (`cargo xtask test --full`).
+//! Selects the calls at which a test interrupts a process: by default some calls, chosen by name and
+//! position, or all with `cargo xtask test --full`.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-/// The variable that requests every point.
+/// The environment variable that requests all points.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The variable that names a file. Every enumeration appends a line with the number of selected calls and of
-/// all calls.
+/// The environment variable with the path of a file for counts. Every test of interruptions appends a line
+/// with the numbers of selected calls and of all calls.
 const COUNTS: &str = "TRUING_TEST_POINTS";
-/// Of the calls whose name has occurred before, every sixth one is selected.
+/// Every sixth call is selected, even if its name has occurred before.
 const STRIDE: usize = 6;
 
-/// Returns true if all points are to be played.
+/// Returns true if the tests interrupt processes at all calls.
 pub(crate) fn is_full() -> bool {
     std::env::var_os(FULL).is_some()
 }
 
-/// Returns the indices of `calls` at which to interrupt: the first call of each name, and every [`STRIDE`]-th
-/// call, beginning at `offset`, which differs between the ways of interrupting.
+/// Returns the indices of the calls to interrupt: the first call of each name, and every [`STRIDE`]-th call
+/// from `offset` on. The ways of interrupting use different offsets.
 pub(crate) fn select(calls: &[&str], offset: usize) -> Vec<usize> {
     let mut names = BTreeSet::new();
     let mut is_selected = |index, name| names.insert(name) || index % STRIDE == offset % STRIDE;
     (0..).zip(calls).filter(|(index, name)| is_selected(*index, **name)).map(|(index, _)| index).collect()
 }
 
-/// Returns the indices at which to interrupt: all in a full run, otherwise those that [`select`] returns.
-/// Prints them with both counts, and passes the counts to `cargo xtask test`.
+/// Returns the indices of the calls to interrupt: all calls in a full run, otherwise the calls that
+/// [`select`] returns. Prints the indices and both counts, and writes the counts to the file for `cargo xtask
+/// test`.
 pub(crate) fn to_play(test: &str, calls: &[&str], offset: usize) -> Vec<usize> {
     let chosen = if is_full() { (0..calls.len()).collect() } else { select(calls, offset) };
     println!("{test}: {} of {} points: {chosen:?}", chosen.len(), calls.len());

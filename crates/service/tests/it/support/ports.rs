@@ -1,6 +1,6 @@
-//! Wraps the ports to inject a fault at one call. All calls of a process are counted. The selected call
-//! crashes the process before or after it is performed, or loses its response. A crashed process has no
-//! further effect: all of its later calls fail.
+//! Wraps the store, the forge and the reader of a process, in order to inject a fault at one call. The calls
+//! of the process to all three are counted together. The selected call crashes the process before or after it
+//! is performed, or loses its response. A crashed process has no further effect: all of its later calls fail.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -47,7 +47,7 @@ use truing_store::Store;
 
 use crate::support::reader::ThreadedReader;
 
-/// A clock that stands still until it is moved. Clones are the same clock.
+/// A clock that stands still until it is moved. All clones share the same time.
 #[derive(Clone, Debug)]
 pub(crate) struct StillTestClock(Arc<AtomicI64>);
 
@@ -56,12 +56,13 @@ impl StillTestClock {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
-    /// Sets the clock to this instant, also back: a test restarts from an earlier state.
+    /// Sets the clock to this instant, which may be in the past, because a test can restart from an earlier
+    /// state.
     pub(crate) fn set(&self, instant: UnixMillis) {
         self.0.store(instant.0, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward to this instant; never back.
+    /// Moves the clock forward to this instant. If the clock is already later, nothing changes.
     pub(crate) fn reach(&self, instant: UnixMillis) {
         self.0.fetch_max(instant.0, Ordering::SeqCst);
     }
@@ -75,25 +76,25 @@ impl Clock for StillTestClock {
 
 // ---------------------------------------------------------------------------------------------- faults
 
-/// The ways in which a call goes wrong.
+/// The ways in which a call can fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
-    /// The process dies before the call is done.
+    /// The process crashes before the call is performed.
     CrashBefore,
-    /// The call is done, and the process dies before it gets the result.
+    /// The call is performed, and the process crashes before it gets the result.
     CrashAfter,
-    /// The call is done, and the surviving process gets an error.
+    /// The call is performed, and the process, which does not crash, gets an error instead of the result.
     AnswerLost,
 }
 
-/// The call that goes wrong, counted from 1, and the way.
+/// The number of the call that fails, counted from 1, and how it fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fault {
     pub(crate) call: usize,
     pub(crate) mode: Mode,
 }
 
-/// The fate of one call.
+/// The three fates of a call: performed, performed without a result for the caller, and not performed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallResultKind {
     Done,
@@ -101,17 +102,18 @@ enum CallResultKind {
     NotDone,
 }
 
-/// The calls of one process so far, and the fault that one call will get.
+/// The calls that a process has made so far, and the fault for one of its calls.
 #[derive(Default)]
 pub(crate) struct Script {
     fault: Option<Fault>,
     dead: AtomicBool,
-    /// While a test holds this lock for writing, all calls hang.
+    /// While a test holds this lock for writing, all calls wait.
     pub(crate) passage: RwLock<()>,
     calls: Mutex<Vec<&'static str>>,
-    /// Number of reads by the reader, the expensive part of a review.
+    /// Number of reads by the reader, which are the expensive part of a review.
     reads: AtomicU32,
-    /// The call, counted from 0, before which an operator turns the kill switch.
+    /// The index of a call before which an operator changes the kill switch, the operator's store, and the
+    /// change.
     turn: Mutex<Option<(usize, Store, SwitchRequest)>>,
 }
 
@@ -120,7 +122,7 @@ impl Script {
         Arc::new(Self { fault, ..Self::default() })
     }
 
-    /// Lets an operator turn the kill switch before a call, counted from 0.
+    /// Changes the kill switch as an operator before the call with the index `call`.
     #[allow(dead_code, reason = "not every test with these ports is about the switch")]
     pub(crate) fn turn_before(&self, call: usize, operator: Store, turn: SwitchRequest) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, operator, turn));
@@ -141,7 +143,7 @@ impl Script {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets all calls fail from now on, or none.
+    /// Sets whether all later calls fail, as in a crashed process.
     pub(crate) fn set_dead(&self, dead: bool) {
         self.dead.store(dead, Ordering::SeqCst);
     }
@@ -176,14 +178,16 @@ impl Script {
         }
     }
 
-    /// Makes one call. If the call gets the fault, it returns the error `lost`.
+    /// Performs one call, with the fault if the fault is for this call. A call that fails returns the error
+    /// `lost`.
     async fn call<T, E>(
         &self,
         name: &'static str,
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        // A call is either counted before a test locks `passage`, or waits until the test unlocks it.
+        // A call that does not hold `passage` yet waits as long as a test has locked it. All other calls are
+        // already counted.
         let passing = self.passage.read().await;
         self.turned().await;
         let fate = self.fate(name);
@@ -199,7 +203,7 @@ impl Script {
     }
 }
 
-/// Implements a port by passing each call to `inner` through the script.
+/// Implements a port for a wrapper that passes each call through the script to `inner`.
 macro_rules! through {
     ($port:ident for $double:ty, $lost:expr, $error:ty;
      $($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)* $({ $($rest:tt)* })?) => {
@@ -215,7 +219,7 @@ macro_rules! through {
 
 // ---------------------------------------------------------------------------------------------- store
 
-/// The real store, behind the script.
+/// The real store; each call passes through the script.
 #[derive(Clone)]
 pub(crate) struct FaultyStore {
     pub(crate) inner: Store,
@@ -317,13 +321,13 @@ through! { SweepStore for FaultyStore, no_store, StoreError;
 pub(crate) enum ForgeManner {
     /// The forge shows new comments immediately.
     Prompt,
-    /// For the time [`LAG`], no list contains a new comment. That time is shorter than the settle delay, as
-    /// the forge guarantees.
+    /// No list contains a new comment during the time [`LAG`] after its creation. `LAG` is shorter than the
+    /// settle delay, within which a forge must show new comments.
     Lagging,
-    /// The forge never responds to a request for the pull request.
+    /// The forge never responds to a read of the pull request.
     Silent,
-    /// The forge rejects inline comments on [`REFUSED`]. For the second of these lines, it also rejects the
-    /// comment on the file.
+    /// The forge rejects inline comments on [`REFUSED`]. For the second of these lines, the forge also
+    /// rejects a comment on the file.
     Fussy,
 }
 
@@ -332,7 +336,7 @@ pub(crate) const LAG: TimeSpan = TimeSpan::seconds(20);
 /// The file and lines that a fussy forge refuses.
 pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 
-/// The real client, behind the script.
+/// The real clients; each call passes through the script.
 pub(crate) struct FaultyForges {
     pub(crate) inner: ConfiguredForges,
     pub(crate) script: Arc<Script>,
@@ -358,13 +362,13 @@ impl ForgeClients for FaultyForges {
     }
 }
 
-/// One pull request of that client.
+/// The client of one pull request, whose calls pass through the script.
 pub(crate) struct FaultyPull {
     inner: MannerPull,
     script: Arc<Script>,
 }
 
-/// The calls of a review that people see, by the names of their effects.
+/// The names of effects that people can see on the pull request.
 pub(crate) const WRITES: [&str; 7] =
     ["summary", "findings", "file_finding", "edit_comment", "resolve", "delete_duplicate", "status"];
 
@@ -413,7 +417,8 @@ impl ForgeWrite for FaultyPull {
     }
 }
 
-/// The real client with the behaviour `ForgeManner`. Calls that no behaviour affects are passed on unchanged.
+/// A client of one pull request with a behaviour. Calls that the behaviour does not affect are passed on
+/// unchanged.
 struct MannerPull {
     inner: Box<dyn ForgePull>,
     manner: ForgeManner,
@@ -481,13 +486,13 @@ fn refused() -> ForgeError {
 
 // ---------------------------------------------------------------------------------------------- reader
 
-/// The real reader, behind the script.
+/// The real reader; each read passes through the script.
 pub(crate) struct FaultyReader {
     pub(crate) inner: BreakableReader,
     pub(crate) script: Arc<Script>,
 }
 
-/// The real reader, which can fail for a while.
+/// The real reader; it fails while `broken` is true.
 pub(crate) struct BreakableReader {
     pub(crate) inner: ThreadedReader,
     pub(crate) broken: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! Runs a service without its own loops: does due work until nothing is due, with a clock that moves directly
-//! to the next due time.
+//! Runs a service without its background loops. Does all due work until nothing is due; the clock moves
+//! directly to the next due time.
 
 use truing_core::fair::LeaseLimits;
 use truing_core::id::UnixMillis;
@@ -11,11 +11,11 @@ use truing_service::scheduler::Scheduler;
 use truing_service::worker::run_step;
 use truing_store::Store;
 
-/// Limit of steps, more than pull requests need to come to rest.
+/// Maximum number of steps within which all pull requests must come to rest.
 const MAX_STEPS: usize = 60;
 
-/// Does all due work and moves the clock to the next due time, until nothing is due (slots may be parked or
-/// cancelled) or the process is dead.
+/// Does all due work and moves the clock to the next due time. Ends when all remaining slots are parked or
+/// cancelled, or when the process has crashed.
 pub(crate) async fn settle(
     context: &ServiceContext,
     store: &Store,
@@ -27,7 +27,7 @@ pub(crate) async fn settle(
         let idle = leases.is_empty();
         for lease in leases {
             let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-            // If the end of a step could not be recorded, the next lease repeats the step.
+            // If the result of a step could not be recorded, the next lease repeats the step.
             let _ = run_step(context, &lease, &run).await;
         }
         if is_dead() {
@@ -44,7 +44,7 @@ pub(crate) async fn settle(
     Err(format!("not at rest after {MAX_STEPS} steps, at {:?}", context.clock.now()))
 }
 
-/// Returns true if the state waits for nothing.
+/// Returns true if a slot in this state has no work until a person acts.
 fn rests(state: &SlotState) -> bool {
     matches!(state, SlotState::Held { reason: HoldReason::Parked | HoldReason::Cancelled })
 }

@@ -1,4 +1,4 @@
-//! A reader without child processes, for tests of its surroundings.
+//! A reader that runs without a child process, for tests of other parts of the service.
 
 use async_trait::async_trait;
 use truing_core::port::{
@@ -8,12 +8,12 @@ use truing_core::port::{
 use truing_diff::RepoPath;
 use truing_reader::InProcessReader;
 
-/// The in-process reader, on a thread for blocking work.
+/// The in-process reader, which runs on a thread for blocking work.
 #[derive(Clone, Debug)]
 pub(crate) struct ThreadedReader(InProcessReader);
 
 impl ThreadedReader {
-    /// Makes a reader with the embedded packs.
+    /// Creates a reader with the embedded rule packs.
     pub(crate) fn new() -> Result<Self, ReaderError> {
         Ok(Self(InProcessReader::new()?))
     }

@@ -1,5 +1,5 @@
-//! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short
-//! limits.
+//! A forge with one repository, and the service that reviews its pull requests. HTTP and git are real, the
+//! clock runs, and limits are short.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,19 +40,19 @@ use crate::support::login::{Login, patience};
 use crate::support::reader::ThreadedReader;
 use crate::support::watch::Watched;
 
-/// The `NAME` of `[forge.NAME]`.
+/// The name of the forge: `NAME` in `[forge.NAME]`.
 pub(crate) const FORGE: &str = "fake";
-/// The webhook's secret in tests.
+/// The secret that signs webhooks in tests.
 pub(crate) const SECRET: &str = "webhook secret";
 pub(crate) const TOKEN: &str = "ghs_reviewer";
 /// The key that signs markers.
 pub(crate) const KEY: &[u8] = b"a key of the tests";
-/// Time that a condition may take to come true on a busy machine.
+/// Maximum wait for a condition, which is long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// If the next due time is further away than this, the clock is moved instead of waiting.
+/// If the next due time is later than this, the test moves the clock instead of waiting.
 const WORTH_A_SKIP: TimeSpan = TimeSpan::seconds(2);
 
-/// The machine's clock, with the time by which it was moved.
+/// A clock that adds the time by which a test has moved it to the system time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShiftedClock(Arc<AtomicI64>);
 
@@ -78,7 +78,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Limits with which a whole review takes less than a second.
+/// Limits with which a complete review takes less than a second.
 pub(crate) fn limits() -> SlotLimits {
     SlotLimits {
         debounce: TimeSpan(50),
@@ -92,7 +92,7 @@ pub(crate) fn limits() -> SlotLimits {
     }
 }
 
-/// The default pace of a service in tests.
+/// Returns the default settings of a service in tests.
 pub(crate) fn pace() -> ServiceSettings {
     ServiceSettings {
         role: ProcessRole::All,
@@ -103,8 +103,8 @@ pub(crate) fn pace() -> ServiceSettings {
     }
 }
 
-/// Texts that no log, error or comment may contain: both keys, and the token, also in the forms that git
-/// sends to GitHub and to Bitbucket Cloud.
+/// Returns the texts that must not occur in any log, error or comment. They are both keys and the token, also
+/// in the encodings that git sends to GitHub and Bitbucket.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();
     let sent = [
@@ -115,7 +115,7 @@ pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     [TOKEN, SECRET, key].into_iter().chain(sent)
 }
 
-/// The default settings of webhooks in tests.
+/// Returns the default settings for webhooks in tests.
 pub(crate) fn settings() -> IngressSettings {
     IngressSettings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
 }
@@ -125,7 +125,7 @@ pub(crate) struct Site {
     pub(crate) forge: Arc<Watched>,
     pub(crate) repo: FakeRepo,
     pub(crate) clock: ShiftedClock,
-    /// Limit of findings with a comment of their own.
+    /// Maximum number of findings that get a separate comment.
     pub(crate) max_inline: usize,
     base: String,
     login: Login,
@@ -135,7 +135,7 @@ pub(crate) struct Site {
     folder: TempDir,
 }
 
-/// A pull request with names for its commits.
+/// A pull request, with the ids of its first and second head.
 pub(crate) struct Opened {
     pub(crate) number: u64,
     pub(crate) branch: String,
@@ -145,7 +145,7 @@ pub(crate) struct Opened {
 
 /// A service that is running.
 pub(crate) struct Running {
-    /// Base address of webhooks: `{url}/webhooks/{forge}`.
+    /// Base URL of the service; the forge's webhooks are sent to `{url}/webhooks/{forge}`.
     pub(crate) url: String,
     pub(crate) store: Store,
     stop: oneshot::Sender<()>,
@@ -157,12 +157,12 @@ impl Site {
         Self::settling(TimeSpan(300)).await
     }
 
-    /// Creates a site with a GitHub whose settle delay is this long.
+    /// Creates a site with a GitHub that has this settle delay.
     pub(crate) async fn settling(settle: TimeSpan) -> Self {
         Self::of(ForgeFlavour::GitHub, settle).await
     }
 
-    /// Makes a site with a forge of this kind.
+    /// Creates a site with a forge of this kind and this settle delay.
     pub(crate) async fn of(flavour: ForgeFlavour, settle: TimeSpan) -> Self {
         let clock = ShiftedClock::default();
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
@@ -184,15 +184,15 @@ impl Site {
         }
     }
 
-    /// Lets services that start from now on sign with another key.
+    /// Sets the keys with which services that start later sign markers.
     pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
         self.login.markers = markers;
         self.server = self.forge.client(&self.login, Arc::new(self.clock.clone()));
     }
 
-    /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of
-    /// `acme`. The token is revoked, and its account counts as a former one. Returns the App and the
-    /// installation.
+    /// Makes services that start later log in as a GitHub App, which is installed for all repositories of
+    /// `acme`. Revokes the token, whose account then counts as a former account of the service. Returns the
+    /// App and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
         self.forge.revoke(TOKEN);
         let app = self.forge.register_app(slug).unwrap();
@@ -208,14 +208,14 @@ impl Site {
         (app, installation)
     }
 
-    /// Deletes the records. No service may be running.
+    /// Deletes the store's files. No service may be running.
     pub(crate) fn forget(&self) {
         for file in self.records() {
             std::fs::remove_file(file).unwrap();
         }
     }
 
-    /// Copies the records. No service may be running.
+    /// Copies the store's files. No service may be running.
     pub(crate) fn back_up(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
         for file in self.records() {
@@ -224,7 +224,7 @@ impl Site {
         copy
     }
 
-    /// Restores the records. No service may be running.
+    /// Restores the store's files from a copy. No service may be running.
     pub(crate) fn restore(&self, copy: &TempDir) {
         self.forget();
         for file in std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap) {
@@ -232,7 +232,7 @@ impl Site {
         }
     }
 
-    /// Returns the store's files.
+    /// Returns the existing files of the store.
     fn records(&self) -> Vec<PathBuf> {
         let database = self.database().into_os_string().into_string().unwrap();
         let names = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{database}{end}")));
@@ -244,7 +244,7 @@ impl Site {
         self.folder.path().join("truing.db")
     }
 
-    /// Starts a service with the limits above, and sends the forge's webhooks to it.
+    /// Starts a service with the limits of [`limits`], and makes the forge send its webhooks to the service.
     pub(crate) async fn serve(&self) -> Running {
         self.serve_with(limits()).await
     }
@@ -277,7 +277,7 @@ impl Site {
         Store::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
     }
 
-    /// Starts a service on `store`, which wraps `inner`.
+    /// Starts a service on `store`, which is `inner` or wraps it.
     pub(crate) async fn serve_from(
         &self,
         store: impl RecordStore + 'static,
@@ -287,7 +287,7 @@ impl Site {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
 
-    /// Starts a service with this pace.
+    /// Starts a service with these settings.
     pub(crate) async fn serve_paced(
         &self,
         store: impl RecordStore + 'static,
@@ -299,7 +299,7 @@ impl Site {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
 
-    /// Starts a service with this context, whose store wraps `inner`.
+    /// Starts a service with this context, whose store is `inner` or wraps it.
     pub(crate) async fn serve_context(
         &self,
         context: ServiceContext,
@@ -318,12 +318,12 @@ impl Site {
         Running { url, store: inner, stop, task }
     }
 
-    /// Returns the clients of the forge.
+    /// Returns the service's clients for the forge.
     pub(crate) fn forges(&self) -> ConfiguredForges {
         ConfiguredForges(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]))
     }
 
-    /// Makes a worker's context.
+    /// Returns a context for a service or a worker.
     pub(crate) fn context(
         &self,
         store: impl RecordStore + 'static,
@@ -371,7 +371,7 @@ impl Site {
         Opened { number, branch, first, second: None }
     }
 
-    /// Fixes some findings of a pull request, and adds some.
+    /// Pushes a commit that fixes some findings of a pull request and adds others.
     pub(crate) async fn push_second(&self, opened: &mut Opened) {
         let commit = own(change::second(), &opened.branch);
         opened.second = Some(self.repo.push(&opened.branch, commit).await.unwrap());
@@ -386,7 +386,8 @@ impl Site {
         deliveries.last().unwrap().clone()
     }
 
-    /// Sends the pending deliveries through a bad network; those that arrive must be accepted.
+    /// Sends the pending deliveries over an unreliable network. The service must accept every delivery that
+    /// arrives.
     pub(crate) async fn deliver_through(&self, chaos: UnreliableNetwork) {
         for status in self.forge.deliver_all(chaos).await.unwrap() {
             assert_eq!(status, 202);
@@ -397,7 +398,7 @@ impl Site {
         self.repo.pull(opened.number).await.unwrap()
     }
 
-    /// Returns the pull request's picture of our review.
+    /// Returns the visible parts of our review on the pull request.
     pub(crate) async fn picture(&self, opened: &Opened) -> ReviewPicture {
         let mut names = vec![(&self.base, "BASE"), (&opened.first, "FIRST")];
         names.extend(opened.second.as_ref().map(|second| (second, "SECOND")));
@@ -410,7 +411,7 @@ impl Site {
     }
 }
 
-/// Adds a file that is specific to this pull request, so that the commit's id is as well.
+/// Adds a file with the name of the branch, so that each pull request has commits with different ids.
 fn own(commit: CommitBuilder, branch: &str) -> CommitBuilder {
     commit.write("note.txt", branch)
 }
@@ -420,12 +421,13 @@ impl Running {
         self.store.load_slots(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
-    /// Waits until nothing is left to do, and all slots are removed. Later due times are skipped.
+    /// Waits until the service has done all work and forgotten all slots. Moves the clock if the next due
+    /// time is far away.
     pub(crate) async fn rest(&self, clock: &ShiftedClock) {
         self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
     }
 
-    /// Waits until no worker is active and nothing is due; slots may rest.
+    /// Waits until no slot has a due time or a lease. Slots that only a person can wake may remain.
     pub(crate) async fn rest_as_it_is(&self) {
         until("nothing is due", async || {
             self.store.list_slots().await.unwrap().iter().all(|slot| slot.wake_time().is_none())
@@ -433,7 +435,7 @@ impl Running {
         .await;
     }
 
-    /// Waits until `wanted` returns true for the slots.
+    /// Waits until `wanted` returns true for all slots together.
     pub(crate) async fn come_to(&self, what: &str, clock: &ShiftedClock, wanted: impl Fn(&[Slot]) -> bool) {
         let told = std::cell::RefCell::new(Vec::new());
         let reached = until(what, async || {
@@ -457,12 +459,12 @@ impl Running {
         }
     }
 
-    /// Waits until the slot is in a state that people see as `state`.
+    /// Waits until the slot is in the state with this name.
     pub(crate) async fn state(&self, key: &SlotKey, state: &str) {
         until(state, async || self.slot(key).await.state.to_string() == state).await;
     }
 
-    /// Retries a slot as an operator.
+    /// Retries a slot, as an operator would.
     pub(crate) async fn retry(&self, key: &SlotKey) {
         apply_slot_command(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
     }
@@ -473,25 +475,25 @@ impl Running {
         runs.iter().filter(|run| run.stage == RunStage::Published).count()
     }
 
-    /// Returns the whole history of a pull request, oldest first.
+    /// Returns the descriptions of all events in the pull request's history, oldest first.
     pub(crate) async fn history(&self, key: &SlotKey) -> Vec<String> {
         let mut events = self.store.events(key, 200).await.unwrap();
         events.reverse();
         events.into_iter().map(|event| event.description).collect()
     }
 
-    /// Returns true if a worker has a lease on it.
+    /// Returns true if a worker has a lease on the slot.
     pub(crate) async fn is_leased(&self, key: &SlotKey) -> bool {
         matches!(self.slot(key).await.state, SlotState::Leased { .. })
     }
 
-    /// Stops the service as SIGTERM does; it must end well.
+    /// Stops the service as SIGTERM would. The service must stop without an error.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         self.task.await.unwrap().unwrap();
     }
 
-    /// Ends the service as SIGKILL does.
+    /// Kills the service, as SIGKILL would.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());

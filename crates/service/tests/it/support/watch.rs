@@ -1,5 +1,5 @@
-//! Compares every exchange with the fake forge against the published contract of the real forge. A difference
-//! fails the test. A write without the id of a run also fails it.
+//! Compares each request to the fake forge, and each response, with the published API description of the real
+//! forge. A difference fails the test. A write without the id of a review run also fails the test.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -7,21 +7,22 @@ use std::sync::{Arc, LazyLock};
 use truing_contract::{ExchangePart, ForgeContract};
 use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, ForgeFlavour};
 
-/// Prefix of violations that are differences.
+/// Prefix of violations that report a difference from the published API description.
 const UNLIKE: &str = "unlike what is published: ";
-/// Suffix of violations that are writes outside a run.
+/// Suffix of violations that report a write without the id of a run.
 const UNNAMED: &str = " without X-Review-Id";
 
-/// The contract that GitHub publishes.
+/// GitHub's published API description.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
-/// The contracts that Atlassian publishes for each Bitbucket; none if its documents are missing.
+/// The published API descriptions of Bitbucket Cloud and Bitbucket Data Center, or `None` if the file is
+/// missing.
 static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::bitbucket_cloud().unwrap());
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
 struct Published {
     flavour: ForgeFlavour,
-    /// Another observer of the exchanges.
+    /// Another observer that also checks each exchange.
     also: Option<Arc<dyn ExchangeObserver>>,
 }
 
@@ -40,7 +41,8 @@ impl Published {
             request_body: request,
             response: answer,
         });
-        // Atlassian describes few of its rejections, so for a rejection only a JSON body is checked.
+        // Atlassian's description contains few rejections. For a rejection, only the body is checked, and
+        // only if it is JSON.
         let is_refused =
             self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
         let is_json = answer.and_then(|(_, json)| json).is_some();
@@ -60,10 +62,10 @@ impl ExchangeObserver for Published {
     }
 }
 
-/// The address of our account at Bitbucket Cloud, whose API token tests log in with.
+/// The email address of our Bitbucket Cloud account, with whose API token the tests log in.
 pub(crate) const EMAIL: &str = "truing@example.com";
 
-/// A forge whose exchanges are compared.
+/// A fake forge whose exchanges are compared with the published API description.
 pub(crate) struct Watched(FakeForge);
 
 impl Watched {

@@ -1,4 +1,4 @@
-//! The operator's choice of repositories, of all that a token can see.
+//! Tests of an operator's filter for the repositories that the token can see.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ async fn only_the_operators_repositories_are_swept() {
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
 
-    // A repository whose new name the operator does not admit is not swept in any round.
+    // The filter does not accept the new name, so later sweeps do not include the repository.
     site.repo = site.repo.rename("ada", "store").await.unwrap();
     site.repo.push("more", CommitBuilder::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
     site.repo.open_pull(NewPull::from_branch("more")).await.unwrap();
@@ -55,7 +55,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     service.stop().await;
-    // The slot is marked before the operator excludes the repository.
+    // The slot of the pull request is marked before the filter excludes the repository.
     let mut swept = SweepStage::of(&site);
     site.repo
         .push(&opened.branch, CommitBuilder::new("More").write("more.py", "breakpoint()\n"))

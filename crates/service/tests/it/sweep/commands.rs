@@ -1,4 +1,4 @@
-//! Permission and repetition of commands.
+//! Tests of the permission that a command requires, and of commands that the service sees repeatedly.
 
 use truing_core::id::TimeSpan;
 use truing_core::port::SweepStore as _;
@@ -10,7 +10,7 @@ use crate::sweep::{SweepStage, reviewed};
 
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 
-/// Returns the acts that comments led to, oldest first.
+/// Returns the actor and the action of each audit entry, oldest first.
 pub(crate) async fn acts(service: &Running) -> Vec<String> {
     let mut acts = service.store.audit_entries(100).await.unwrap();
     acts.reverse();
@@ -109,7 +109,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "idle", "an edit makes no new command");
     assert_eq!(swept.store.audit_entries(9).await.unwrap().len(), 1);
-    // A new comment is a command, found by the sweep alone.
+    // A new comment is a command; here, only the sweep finds it.
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
@@ -173,11 +173,11 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     })
     .await;
     assert_eq!(service.published(&key).await, 1, "no answer is no permission");
-    // The service is stopped and restarted. The store keeps the command.
+    // The service restarts. The command is still in the store.
     service.stop().await;
     let service = site.serve().await;
     crate::sweep::site::until("it is reviewed again", async || {
-        // The clock is not moved while there is a lease, because the lease could expire.
+        // The clock must not move during a lease, because the lease could expire.
         if !service.is_leased(&key).await {
             site.clock.skip(TimeSpan::seconds(1));
         }
@@ -188,7 +188,7 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     service.stop().await;
 }
 
-/// Posts a command on each pull request, in their order, and lets a sweep find them.
+/// Posts the command `/review` on each pull request, in this order, and runs a sweep that finds the commands.
 async fn heard(site: &Site, pulls: &[&Opened]) -> SweepStage {
     let mut swept = SweepStage::of(site);
     swept.look().await;

@@ -15,7 +15,7 @@ use crate::sweep::commands::{acts, all_served};
 use crate::sweep::site::{FORGE, Opened, Running, Site};
 use crate::sweep::{SweepStage, reviewed, shown};
 
-/// The file with a finding that stays through the second push.
+/// A file with findings that the second push does not change.
 const PATH: &str = "src/lib.rs";
 
 async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
@@ -23,7 +23,7 @@ async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
     reviewed(site).await
 }
 
-/// Returns our comment on a line.
+/// Returns our comment on this line of the file.
 async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView {
     let view = site.view(opened).await;
     let is_there = |comment: &&CommentView| {
@@ -34,7 +34,7 @@ async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView 
     view.inline_comments().find(is_there).unwrap().clone()
 }
 
-/// Returns the finding on a line, by the records.
+/// Returns the id of the finding on this line of [`PATH`], from the records.
 async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) -> FindingId {
     let findings = service.store.findings(&site.key(opened.number).await).await.unwrap();
     let at = |path: &str| path == PATH;
@@ -44,7 +44,8 @@ async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) 
     found.unwrap().id.clone()
 }
 
-/// Replies to a comment of ours, delivers the event, and waits until all effects are done.
+/// Replies to our comment on this line of [`PATH`], delivers the event, and waits until the service has no
+/// work left.
 async fn answer(site: &Site, service: &Running, opened: &Opened, who: &str, line: u32, body: &str) -> u64 {
     let first = on(site, opened, PATH, line).await.id;
     let id = site.repo.reply(opened.number, who, first, body).await.unwrap();
@@ -86,7 +87,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     site.deliver().await;
     service.rest(&site.clock).await;
     assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
-    // The code of the finding changes, so the finding is open again in the same thread.
+    // If the code of the finding changes, the finding is open again, in the same thread.
     let before = site.view(&opened).await.inline_comments().count();
     let changed = LIB.replace("dbg!(x);", "dbg!(x, 7);");
     site.repo.push(&opened.branch, CommitBuilder::new("Change it").write(PATH, changed)).await.unwrap();
@@ -143,7 +144,8 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     let deleted = site.repo.comment(opened.number, "ada", "/dismiss gone").await.unwrap();
     site.repo.delete_comment(opened.number, deleted).await.unwrap();
     site.deliver().await;
-    // The forge may show a comment late, so the service waits before it gives up the missing comment.
+    // A new comment may not be visible yet. The service therefore waits before it treats the comment as
+    // deleted.
     crate::sweep::site::until("all comments are served", async || {
         site.clock.skip(TimeSpan::seconds(1));
         service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty()
@@ -182,7 +184,7 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
     settle(&site, &service).await;
     site.repo.delete_comment(opened.number, id).await.unwrap();
     assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "in between (ada)"));
-    // After a second dismissal the last one counts.
+    // After another dismissal, the comment shows the newest reason.
     answer(&site, &service, &opened, "ada", 3, "/dismiss for another reason").await;
     assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "for another reason (ada)"));
     service.stop().await;
@@ -215,7 +217,7 @@ async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_wri
     let told = |what: &str| history.iter().filter(|line| line.as_str() == what).count();
     assert_eq!(told(&format!("`/undismiss` by ada@{FORGE} was not run: that finding is not dismissed")), 1);
     assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short_id(&id))), 2, "{history:#?}");
-    // The finding stays open.
+    // After the next push, the finding is still open.
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;

@@ -15,7 +15,7 @@ fn leaving() -> RepositoryFilter {
     RepositoryFilter::new(BTreeMap::new()).leaving_existing()
 }
 
-/// Counts the slots that have work.
+/// Counts the slots that are not idle.
 async fn at_work(swept: &SweepStage) -> usize {
     swept.store.list_slots().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
 }
@@ -35,8 +35,8 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
 
-    // Pull requests that were open before do not count as new after all slots are lost, or after the base has
-    // new commits.
+    // After the loss of all slots and a push to the base, pull requests that were open before the first sweep
+    // are still not reviewed.
     drop(swept);
     let file = rusqlite::Connection::open(site.database()).unwrap();
     file.execute("DELETE FROM slot", []).unwrap();
@@ -48,7 +48,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
 
-    // Changed pull requests are reviewed, and those that are opened since.
+    // Pull requests are reviewed if they were changed or opened after the first sweep.
     site.repo.push("two", CommitBuilder::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
     let third = site.open("five").await;
     swept.round(&site).await;

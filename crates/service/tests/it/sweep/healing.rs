@@ -1,4 +1,4 @@
-//! Tests that the sweep finds changes whose events were lost while no service was running.
+//! Tests that the sweep finds changes that were made while no service was running.
 
 use truing_core::port::OperatorStore as _;
 use truing_core::switch::SwitchRequest;
@@ -8,13 +8,13 @@ use crate::sweep::change;
 use crate::sweep::site::{Opened, Running, Site};
 use crate::sweep::{EVERY, FOUND, SweepStage, reviewed, second, shown};
 
-/// Drops the forge's pending deliveries.
+/// Discards the forge's pending deliveries.
 fn lose(site: &Site) {
     assert!(!site.forge.take_deliveries().is_empty(), "something happened");
 }
 
-/// Starts a service without sweeps, which misses the lost events, and checks that with `missed`. Then starts
-/// a service with sweeps and returns it.
+/// Discards the pending deliveries, and starts a service without sweeps. Checks with `missed` that this
+/// service does not notice the changes. Then starts a service with sweeps and returns it.
 async fn come_back(site: &Site, missed: impl AsyncFn(&Running)) -> Running {
     lose(site);
     let deaf = site.serve().await;
@@ -102,7 +102,7 @@ async fn a_command_while_the_server_was_down() {
     site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    // An earlier sweep has recorded the repository.
+    // An earlier sweep has recorded the repository, so later sweeps do not treat it as new.
     SweepStage::of(&site).look().await;
     site.clock.skip(truing_core::id::TimeSpan::minutes(24 * 60));
     site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();

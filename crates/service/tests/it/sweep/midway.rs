@@ -1,6 +1,7 @@
-//! Tests with slots that are lost in the middle of their work. For each state and each kind of loss, two
-//! sweeps later the head is settled or its slot has work. Finally the head is reviewed. Both kinds of stores
-//! are tested.
+//! Tests that lose slots while a pull request's review is in some state. For each state and each kind of
+//! loss, after two sweeps the head either counts as settled, or its slot has work. When all work is done,
+//! each head that needs a review is reviewed. The tests run with a store in a file and with a store on
+//! servers.
 
 use std::path::PathBuf;
 use std::process::Command as Program;
@@ -26,24 +27,24 @@ use crate::sweep::{EVERY, FOUND, SweepStage, shown};
 
 const DAY: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// The state in which a slot is lost.
+/// The state of a slot at the time of the loss.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SlotLossPoint {
     Debouncing,
     /// Waiting for the forge's rate limit.
     Waiting,
     Leased,
-    /// Under a lease, and another head was pushed meanwhile.
+    /// Leased, while another head is pushed.
     Pushed,
     BackingOff,
-    /// Backing off, and only publishing is left.
+    /// Backing off after a review that still has to be published.
     Computed,
-    /// Waiting for its budget.
+    /// Waiting until the budget allows a run.
     Deferred,
     Parked,
-    /// Done: its head was published.
+    /// Idle, because the review of the head was published.
     Published,
-    /// Dropped by an operator, without work.
+    /// Idle, because an operator dropped the slot.
     Dropped,
 }
 
@@ -66,25 +67,25 @@ impl SlotLossPoint {
     }
 }
 
-/// The ways in which slots are lost.
+/// The kinds of losses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SlotLossKind {
-    /// All slots are lost, and also the counter of the tokens.
+    /// All slots are lost; on servers, also the counter of fencing tokens.
     Flush,
-    /// No slot: the service is restarted.
+    /// No slot is lost, but the service is restarted.
     Restart,
-    /// The slots are as they were when the heads were marked.
+    /// The slots are replaced by a copy from before the runs began.
     OldCopy,
-    /// The slots are as they were when the runs had begun.
+    /// The slots are replaced by a copy from after the runs began.
     CopyOfLeases,
 }
 
-/// A forge with the place of its store.
+/// A forge, and the location of a store that loses slots.
 struct LossyStoreForge {
     site: Site,
     deployment: Deployment,
     home: Home,
-    /// The database of the slots, and that of their copy.
+    /// The numbers of the Valkey databases for the slots and for their copy.
     databases: (u32, u32),
 }
 
@@ -103,14 +104,14 @@ impl LossyStoreForge {
         SweepStage::on(&self.site, self.home.open(Arc::new(self.site.clock.clone())).await)
     }
 
-    /// Starts a service that sweeps.
+    /// Starts a service that also sweeps.
     async fn serve(&self) -> Running {
         let store = self.home.open(Arc::new(self.site.clock.clone())).await;
         let pace = ServiceSettings { sweep: Some(EVERY), ..pace() };
         self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
     }
 
-    /// Makes a copy of the slots.
+    /// Copies the slots, so that `lose` can restore them.
     async fn keep(&self, swept: &SweepStage) {
         match self.deployment {
             Deployment::File => {
@@ -127,7 +128,7 @@ impl LossyStoreForge {
         }
     }
 
-    /// Loses slots while no process has the store open.
+    /// Performs the loss while no process has the store open.
     fn lose(&self, loss: SlotLossKind) {
         let (slots, kept) = self.databases;
         match (loss, self.deployment) {
@@ -154,7 +155,7 @@ impl LossyStoreForge {
         self.site.database().with_file_name("kept.db")
     }
 
-    /// Returns the revision that the forge shows.
+    /// Returns the head and base of the pull request at the forge.
     async fn revision(&self, opened: &Opened) -> PullRevision {
         let view = self.site.view(opened).await;
         PullRevision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
@@ -175,7 +176,7 @@ impl LossyStoreForge {
     }
 }
 
-/// Sends a command to the server of the slots.
+/// Sends a command to the Valkey server with the slots.
 fn by_hand(database: u32, arguments: &[&str]) {
     let port = SlotServer::shared_server().port.to_string();
     let mut client = Program::new("redis-cli");
@@ -193,7 +194,7 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     }
 }
 
-/// The work of a worker, which the test does step by step.
+/// A run of a worker, which a test performs step by step.
 struct Work<'a> {
     swept: &'a SweepStage,
     run: RunReference,
@@ -201,7 +202,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Leases the slot as soon as it is due, and begins a run.
+    /// Leases the slot at its due time, and begins a run.
     async fn begin(lossy: &LossyStoreForge, swept: &'a SweepStage, key: &SlotKey, opened: &Opened) -> Self {
         lossy.site.clock.skip(TimeSpan::seconds(1));
         let slot = apply_slot_command(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
@@ -238,7 +239,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Continues from a lease to the state in which the slot is lost.
+/// Changes the slot and the run so that they are in the state `midway`.
 async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint, opened: &mut Opened) {
     let (store, now) = (&work.swept.store, work.now().await);
     match midway {
@@ -337,7 +338,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: SlotLossKind) {
     }
     drop(swept);
 
-    // The remaining work is done, and nothing is done twice.
+    // A service does the remaining work. It must not review a head again that was published or dropped.
     let service = lossy.serve().await;
     let is_parked = |state: &SlotState| state.to_string() == "held (parked)";
     let what = "all that is not parked is done";

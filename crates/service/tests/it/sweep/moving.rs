@@ -1,5 +1,5 @@
 //! Tests with repositories that are renamed, transferred, recreated and deleted. The id identifies a
-//! repository; names are only displayed.
+//! repository; the name is only displayed.
 
 use truing_core::id::{PrId, TimeSpan};
 use truing_core::port::{RunReference, RunStore as _, SlotDescription, SweepStore as _};
@@ -43,7 +43,8 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
     let told_before = site.forge.take_deliveries().remove(0);
     let old = site.repo.clone();
     site.repo = site.repo.rename("mega", "store").await.unwrap();
-    // Another owner takes the old name, and opens a pull request with the same number.
+    // Another owner creates a repository with the old name, and opens a pull request with the same number
+    // there.
     let other = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
     other.push("feature", CommitBuilder::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
     other.open_pull(NewPull::from_branch("feature")).await.unwrap();
@@ -132,7 +133,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
-    // The repository is renamed, and in no list: it is found by its id.
+    // The repository gets another name and is still missing in lists. The sweep finds it by the id.
     let store = site.repo.rename("mega", "store").await.unwrap();
     swept.round(&site).await;
     let known = swept.store.repositories(FORGE).await.unwrap();

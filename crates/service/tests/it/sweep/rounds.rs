@@ -1,4 +1,5 @@
-//! Rounds of the sweep: their cost, their writes, and the reasons that stop them.
+//! Tests of repeated sweeps: the number of calls, the writes to the store, and the reasons for which sweeps
+//! pause.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,12 +13,12 @@ use truing_fakes::repo::CommitBuilder;
 use crate::sweep::site::{FORGE, Site};
 use crate::sweep::{SweepStage, reviewed};
 
-/// Counts the calls whose response had new content.
+/// Counts the calls whose response was not `304 Not Modified`.
 fn paid(site: &Site) -> usize {
     site.forge.request_log().iter().filter(|call| call.status != Some(304)).count()
 }
 
-/// Captures the log while the guard from `listen` exists.
+/// Contains the log lines of the current thread while the guard from `listen` exists.
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
@@ -34,8 +35,8 @@ impl io::Write for CapturedLog {
 
 impl CapturedLog {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        // If there were only one subscriber, a thread without one could disable a log line for all threads by
-        // reaching that line first.
+        // With only one subscriber, a thread without a subscriber could be the first to reach a log line, and
+        // would disable this line for all threads.
         static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
         ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
         let (told, max) = (self.clone(), tracing::Level::INFO);
@@ -43,7 +44,7 @@ impl CapturedLog {
         tracing::subscriber::set_default(subscriber.with_writer(move || told.clone()).finish())
     }
 
-    /// Returns the lines since the last time.
+    /// Returns the log lines since the previous call.
     fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(|line| line.trim().to_owned()).collect()
@@ -69,14 +70,15 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     assert_eq!(paid(&site), cost, "every answer was that nothing has changed");
     let period = swept.context.sweep_results.swept_repositories()[0].period.unwrap();
     assert!((300_000..310_000).contains(&period.0), "{period:?}");
-    // A change is noticed by all of these checks.
+    // After a change, all these values differ.
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_ne!(watcher(), before);
     assert!(paid(&site) > cost);
 }
 
-/// Returns a function that reads the version of the store's file as another connection sees it.
+/// Returns a function that queries the version of the store's file. The version changes if another connection
+/// writes.
 fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
     let watcher = rusqlite::Connection::open(site.database()).unwrap();
     move || watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
@@ -89,7 +91,7 @@ async fn a_clock_that_is_set_back_stops_no_sweep() {
     let day = TimeSpan::minutes(24 * 60);
     site.clock.skip(day);
     swept.look().await;
-    // The wait after an outage of the forge also survives the clock change.
+    // The pause after an outage must also end although the clock is set back.
     site.forge
         .add_fault(ForgeFault::on_call("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
     swept.round(&site).await;
@@ -113,7 +115,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     let mut rounds = 0;
     while swept.context.sweep_results.swept_repositories().len() < 13 {
         let before = paid(&site);
-        // The loop covers an hour of sweeps.
+        // Twelve sweeps take an hour of the forge's clock.
         for _ in 0..12 {
             swept.round(&site).await;
         }
@@ -121,7 +123,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
         rounds += 1;
         assert!(rounds < 10, "never done: {spent:?}");
     }
-    // Twelve sweeps may touch two windows of the forge's clock.
+    // The twelve sweeps may take calls from two windows of the rate limit.
     assert!(spent.iter().all(|calls| *calls <= 20) && spent.len() >= 2, "{spent:?}");
     let refused = site.forge.request_log().iter().filter(|call| call.status == Some(403)).count();
     assert_eq!(refused, 0, "the limit was never met");
@@ -133,7 +135,7 @@ async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
     let mut swept = SweepStage::of(&site);
     site.forge.rate_limit(100);
     swept.look().await;
-    // Another client uses the token as well.
+    // Another client with the same token uses most of the calls.
     for _ in 0..88 {
         truing_forge::ForgeServer::repository(&site.forges().0[FORGE], "acme/shop").await.unwrap();
     }

@@ -53,8 +53,8 @@ pub(super) fn pending_notices(
         .collect()
 }
 
-/// Returns the oldest unsent notices. A notice about a parked slot is returned with its slot, which must be
-/// parked before the notice is sent.
+/// Returns the oldest unsent notices. A notice about a parked slot is returned with the slot's key, because
+/// the caller must check that the slot is parked.
 pub(super) fn unsent_notices(
     connection: &SqlTransaction,
     limit: usize,
@@ -71,14 +71,14 @@ pub(super) fn unsent_notices(
     rows.collect()
 }
 
-/// Marks a notice as sent. A later call does not change the time of the first call.
+/// Marks a notice as sent. The time of the first call is kept if the function is called again.
 pub(super) fn finish_notice(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "UPDATE notice SET sent = ?2 WHERE id = ?1 AND sent IS NULL";
     connection.sql(sql).execute((id, now.0))?;
     Ok(())
 }
 
-/// Deletes at most `limit` old notices that were sent or that report a parked slot. Returns the number of
+/// Deletes at most `limit` old notices that were sent, or that are about a parked slot. Returns the number of
 /// deleted rows.
 pub(super) fn delete_old_notices(
     connection: &SqlTransaction,

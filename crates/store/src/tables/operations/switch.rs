@@ -1,4 +1,4 @@
-//! The row of the kill switches.
+//! The row that contains the kill switches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use truing_core::switch::{KillSwitch, KillSwitches, RepositoryRef, RepositorySwi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Reads all switches. A switch may be turned on for a name before a repository with this name is known. So
-/// it also covers the repositories that have the name now.
+/// Reads all switches. A kill switch may be turned on for a name before any repository with that name is
+/// known. Each switch therefore also covers the repositories that now have its name.
 pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
@@ -24,8 +24,7 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
 }
 
 /// Finds the repositories with this name, and returns their key prefixes. On each forge, these are the
-/// repositories that the sweep has listed, and the repository of the last described pull request with such a
-/// name.
+/// repositories that the sweep has listed, and the repository of the newest description with that name.
 pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::from_name(name);
     let mut keys = known_key_prefixes(connection, &named.name)?;
@@ -47,8 +46,8 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
     Ok(RepositoryRef { keys, ..named })
 }
 
-/// Adds newly seen repositories to the switches that are on for their names, so a switch still covers a
-/// repository after it is renamed.
+/// Adds newly seen repositories to the kill switches of their names. A switch then still covers a repository
+/// after the repository is renamed.
 pub(crate) fn add_repositories_to_switches<'a>(
     connection: &SqlTransaction,
     repositories: impl Iterator<Item = (&'a str, RepositoryRef)>,
@@ -69,8 +68,8 @@ pub(crate) fn add_repositories_to_switches<'a>(
         }
     }
     if is_new {
-        // If a switch was turned after the switches were read, nothing is written. The next event of the
-        // repository then adds the repository.
+        // If a kill switch was turned since the switches were read, nothing is written. The repository is
+        // then added at its next event.
         connection
             .sql("UPDATE switch SET repositories = ?1 WHERE repositories = ?2")
             .execute((to_json(&switches)?, before))?;
@@ -78,8 +77,8 @@ pub(crate) fn add_repositories_to_switches<'a>(
     Ok(())
 }
 
-/// Returns the key prefixes of the repositories that have this name: those that the sweep has listed, and the
-/// repository of the last described pull request with such a name.
+/// Returns the key prefixes of the repositories with this name. These are repositories that the sweep has
+/// listed, and the repository of the newest description with that name.
 fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
     // In SQLite, comparisons of these columns already ignore case, because the tables define it.
     let dialect = connection.dialect();
@@ -91,7 +90,8 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     let swept = swept.query([name], |row| Ok(RepositoryRef::from_id(row.text(0), row.text(1)).keys))?;
     let mut keys: BTreeSet<String> =
         swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
-    // In ASCII, `$` follows `#`, so the range contains every name that begins with the repository and `#`.
+    // In ASCII, `$` is the next character after `#`. The range therefore contains every name that begins with
+    // the repository's name and `#`.
     let heard = dialect.choose(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id \
@@ -103,8 +103,7 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     Ok(keys)
 }
 
-/// Writes the switches. If a switch was turned off, requests a sweep, because webhooks were refused while the
-/// switch was on.
+/// Writes the switches. If a switch was turned off, requests a sweep to find the changes of refused webhooks.
 pub(super) fn write(
     connection: &SqlTransaction,
     before: &KillSwitches,

@@ -1,4 +1,4 @@
-//! Runs of the converge loop. Of all runs on one key only the one with the greatest token may write.
+//! Runs of the converge loop. Of all runs on one key, only the run with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use truing_core::converge::record::ConvergeRecord;
@@ -20,8 +20,8 @@ pub(super) fn last_converge(
     let row = connection.sql(sql).first_row((key.as_str(), Sha::null().as_str()), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
     })?;
-    // An unreadable record counts as missing. A new run then begins, and finds the changes of the earlier
-    // run.
+    // An unreadable record is treated as if no record existed. A new run then begins, and finds the changes
+    // of the earlier run.
     let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
     Ok(skip_unreadable(read.into_iter())?.into_iter().next())
 }

@@ -1,5 +1,6 @@
-//! Findings, the rows of desired comments, and the status. Publishing reads these rows. Before a caller
-//! writes with these functions, it must check that its run is the newest of the key.
+//! Stores findings, the comments that a review should show, and the status of the head. The publisher reads
+//! these rows. Before a caller writes with these functions, it must check that its run is the newest of the
+//! key.
 
 use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
@@ -9,7 +10,8 @@ use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, Desi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces the key's findings, the producer's desired rows and the status by those of the computed review.
+/// Replaces the key's findings and status, and the producer's desired comments, by those of the computed
+/// review.
 pub(super) fn replace(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -59,7 +61,7 @@ fn replace_rows(
     upsert_rows(connection, key, producer, desired)
 }
 
-/// Writes only the summary's text and the status.
+/// Writes only the text of the summary, and the status.
 pub(super) fn store_announcement(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -90,8 +92,9 @@ fn upsert_rows(
         let id = (key.as_str(), producer.as_str(), row.subject.as_str());
         let stored: Option<(String, Option<String>)> =
             find.first_row(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        // If the forge has refused the comment's place, the replacement kind of place is kept. If the new row
-        // has a different place, that place is tried.
+        // If the forge refused the anchor of a comment, the replacement kind of anchor is kept for the same
+        // location. If the new row has a different location, the forge has not refused it, so the original
+        // anchor is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
                 let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
@@ -107,8 +110,8 @@ fn upsert_rows(
     Ok(())
 }
 
-/// Deletes the producer's rows that are not in `desired`. Keeps a row whose comment is or may be on the
-/// forge, because a comment without a row would never be updated.
+/// Deletes the producer's rows that are not in `desired`. Keeps a row whose comment may be at the forge,
+/// because a comment without a row would never be updated.
 fn delete_obsolete_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -120,7 +123,7 @@ fn delete_obsolete_rows(
     let known = find.query((key.as_str(), producer.as_str()), |row| row.get::<String>(0))?;
     let known: Vec<CommentSubject> =
         known.map(|word| word.map(|word| CommentSubject::from_word(&word))).collect::<Result<_, _>>()?;
-    // An announced effect means that a comment on the item may exist.
+    // If an effect was announced, the comment of the item may exist.
     let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -160,7 +163,7 @@ fn row_name(key: &SlotKey, item: &str) -> String {
     format!("desired row {item} of {key}")
 }
 
-/// Stores the comments that show these items, and ends the open effects on the items.
+/// Stores the ids of the comments that show these items, and ends the announced effects of these items.
 pub(super) fn store_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -197,7 +200,7 @@ pub(super) fn remove_comments(
     Ok(())
 }
 
-/// Sets another kind of place for these rows, because the forge refuses their present places.
+/// Sets another kind of anchor for these rows, because the forge refuses the present anchors.
 pub(super) fn replace_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -212,7 +215,7 @@ pub(super) fn replace_anchors(
     Ok(())
 }
 
-/// Sets the wanted status of the head. A status that the forge already has is not set again.
+/// Sets the desired status of the head. If the forge already has this status, the status is not set again.
 fn set_desired_status(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -228,7 +231,7 @@ fn set_desired_status(
     Ok(())
 }
 
-/// Marks the status as not set, because a user requested the check again.
+/// Marks the status as not yet set, because a user requested a rerun of the check.
 pub(in super::super) fn mark_status_unset(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -237,7 +240,7 @@ pub(in super::super) fn mark_status_unset(
     Ok(())
 }
 
-/// Returns the status that is still to be set.
+/// Returns the status that has not been set at the forge yet.
 pub(super) fn pending_status(
     connection: &SqlTransaction,
     key: &SlotKey,

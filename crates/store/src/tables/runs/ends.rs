@@ -1,8 +1,8 @@
-//! The columns of a run that are filled from its record after the run has ended.
+//! The columns that a run gets from its record when it ends.
 
 use truing_core::run::{RunDetail, RunRecord};
 
-/// The columns about a run's end. With these columns, runs can be counted without reading their records.
+/// The columns about the end of a run. With these columns, runs can be counted without reading their records.
 pub(crate) struct RunEndColumns<'a> {
     pub(crate) ended_at: Option<i64>,
     pub(crate) kind: Option<&'static str>,

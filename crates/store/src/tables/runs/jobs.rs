@@ -1,4 +1,4 @@
-//! The state of each job. Of all runs of a job only the one with the greatest token may write.
+//! The state of each job. Of all runs of a job, only the run with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use truing_core::id::{FencingToken, SlotKey};
@@ -9,7 +9,7 @@ use super::super::slots::raise_counter;
 use super::row::fenced_fault;
 use crate::fault::{StoreFault, from_json, skip_unreadable, to_json};
 
-/// Returns every job that ever ran and whose row can be read.
+/// Returns every job that has a readable row. Each job that ever ran has a row.
 pub(super) fn all_jobs(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)>, StoreFault> {
     let select = connection.sql("SELECT key, body FROM job ORDER BY key");
     let rows = select.query((), |row| {

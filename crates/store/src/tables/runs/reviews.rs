@@ -1,5 +1,4 @@
-//! Reviews, their stages, and the fence: of all reviews of a key, only the review with the greatest token may
-//! write.
+//! Reviews and their stages. The fence allows only the review with the greatest token of a key to write.
 
 use crate::sql::{self, SqlTransaction};
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
@@ -30,7 +29,7 @@ struct ReviewRunRow {
     has_recorded_end: bool,
 }
 
-/// Begins `run`, unless a run with a greater or the same token has begun before.
+/// Begins `run`. Returns an error if another run with the same or a greater token has begun on the key.
 pub(super) fn begin_run(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -46,8 +45,8 @@ pub(super) fn begin_run(
     {
         return Err(fenced_fault(&run.key, newest.token));
     }
-    // If the newest run computed a review for the same revision, this run takes over that review. The
-    // findings and the desired comments belong to the key, not to the run, so only the record must be copied.
+    // If the newest run computed a review for the same revision, this run takes over that review. Only the
+    // record must be copied, because findings and desired comments belong to the key, not to a run.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
         record_cut_off_end(connection, &run.key, newest, "cut off: another run continues", now)?;
@@ -58,8 +57,8 @@ pub(super) fn begin_run(
     if !untouched {
         let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
         write_run(connection, run, revision, now, stage, computed.as_deref())?;
-        // If the same run recorded an end under a smaller token, that end is deleted, because the run records
-        // its end again.
+        // If the same run recorded an end under a smaller token, that end is deleted, because the run will
+        // record a new end.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
         connection.sql(sql).execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
@@ -69,15 +68,15 @@ pub(super) fn begin_run(
     let (reviewed, json) = last_published(connection, &run.key)?.unzip();
     let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
     let is_same = reviewed.as_ref() == Some(revision);
-    // If the last published record is unreadable, this is an error only if it is about the same revision.
+    // An unreadable last published record is an error only if that record is about the same revision.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
     Ok(RunStart { reviewed, last_computed, last_review: last, returns_to_reviewed, computed, dismissals })
 }
 
-/// Gives the key's newest computed or published review this token, which is greater than the tokens of the
-/// key's other reviews.
+/// Assigns `token` to the key's newest computed or published review. The token must be greater than all
+/// tokens of the key's runs.
 pub(super) fn take_over_review(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -151,7 +150,7 @@ fn is_same_run(row: &ReviewRunRow, run: &RunReference) -> bool {
     row.token == run.token && row.id == run.id
 }
 
-/// Stores the run's computed review. Writes nothing and returns false if the run is already published.
+/// Stores the run's computed review. If the run is already published, writes nothing and returns false.
 pub(super) fn store_computed_review(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -215,7 +214,7 @@ fn write_end(
     Ok(())
 }
 
-/// Ends the run without publishing. Its computed review stays, and the next run publishes it.
+/// Ends the run without publishing. Its computed review is kept, and the next run publishes that review.
 pub(super) fn end_run(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -226,7 +225,7 @@ pub(super) fn end_run(
     end_unpublished(connection, &run.key, row, outcome, now)
 }
 
-/// Records a failed attempt, even if the run never began.
+/// Records a failed attempt of a run, even if the run never began.
 pub(super) fn mark_failed(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -244,7 +243,7 @@ pub(super) fn mark_failed(
     end_run(connection, run, outcome, now)
 }
 
-/// Records the end of an interrupted run if the run has a cost.
+/// Records the end of an interrupted run. Does nothing if the run has no cost.
 pub(super) fn mark_interrupted(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -258,8 +257,8 @@ pub(super) fn mark_interrupted(
     }
 }
 
-/// Records the end of a run that stopped before it recorded its end. Does so only if the run failed or has a
-/// cost. Returns the cost.
+/// Records the end of a run that stopped before it recorded its end. Does nothing if the run neither failed
+/// nor has a cost. Returns the cost.
 pub(super) fn record_unfinished_end(
     connection: &SqlTransaction,
     id: &RunId,
@@ -278,7 +277,7 @@ pub(super) fn record_unfinished_end(
     Ok(cost)
 }
 
-/// Records the end of a run that has a cost, but has recorded neither its end nor its cost.
+/// Records the end of a run that stopped without recording its end. Does nothing if the run has no cost.
 fn record_cut_off_end(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -305,7 +304,7 @@ fn record_cut_off_end(
     end_unpublished(connection, key, row, outcome, now)
 }
 
-/// Writes the end of a run that has published nothing.
+/// Writes the end of a run that was not published.
 fn end_unpublished(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -324,8 +323,8 @@ fn end_unpublished(
     let record = match computed {
         Some(computed) => {
             let computed = assign_computed_review(connection, key, &row.id, computed)?;
-            // The assigned review is also stored as the row's computed review, because a later run takes over
-            // the computed review from this row.
+            // The assigned review is also stored as the computed review of the row, from which a later run
+            // would take it over.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.with_end_time(now);
@@ -346,15 +345,15 @@ fn end_unpublished(
     write_end(connection, key, token, stage, record)
 }
 
-/// Returns the cost of a run in the ledger. Reservations that are not settled count in full.
+/// Returns the cost of a run in the ledger. A reservation that is not settled counts with its full amount.
 pub(super) fn run_cost(connection: &SqlTransaction, run: &RunId) -> Result<MicroUsd, StoreFault> {
     let sql =
         "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation WHERE run = ?1";
     Ok(MicroUsd(connection.sql(sql).single_row([run.as_str()], |row| row.get(0))?))
 }
 
-/// Assigns a computed review, which may be from another run, to this run. The review's cost is recorded only
-/// once, in the last run that records the review.
+/// Assigns a computed review to `run`. An earlier run may have computed the review. The cost of the review is
+/// recorded only in the last run that takes it over.
 fn assign_computed_review(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -366,8 +365,8 @@ fn assign_computed_review(
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let computed: Option<String> =
             connection.sql(sql).first_row((key.as_str(), record.run.as_str()), |row| row.get(0))?;
-        // The calls of the earlier run are assigned to this run. If the earlier run has a record, its
-        // recorded cost is removed.
+        // The model calls of the earlier run are assigned to `run`. If the earlier run has a record, the cost
+        // is removed from that record.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
         connection.sql(sql).execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());
@@ -413,7 +412,7 @@ fn parse_run_row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
     })
 }
 
-/// Returns the revision that was published last, and the record of that run as JSON.
+/// Returns the last published revision, and the record of the run that published it, as JSON.
 fn last_published(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -428,7 +427,7 @@ fn last_published(
     found.map(read).transpose()
 }
 
-/// Returns true if a run after the newest published run was about another revision.
+/// Returns true if a run on another revision followed the newest published run.
 fn was_other_revision_since(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -450,7 +449,7 @@ pub(super) fn known_revision(
     newest_revision_at_stages(connection, key, "stage IN ('computed', 'published')")
 }
 
-/// Records that the newest run's revision is skipped, unless a run has settled that revision.
+/// Records that the newest run's revision is skipped. Does nothing if a run has settled that revision.
 pub(super) fn skip_newest_revision(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -467,7 +466,7 @@ pub(super) fn skip_newest_revision(
     }
 }
 
-/// Begins and ends a run that skips this revision.
+/// Begins a run that skips this revision, and ends it.
 pub(super) fn end_without_review(
     connection: &SqlTransaction,
     run: &RunReference,

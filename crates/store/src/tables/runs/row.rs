@@ -1,4 +1,4 @@
-//! A row of the table of runs: its columns, and the writes and deletions that all loops share.
+//! A row of the table of runs: its columns, and the statements that all loops share.
 
 use crate::sql::{SqlTransaction, values};
 use truing_core::id::{FencingToken, Sha, SlotKey, UnixMillis};
@@ -8,7 +8,8 @@ use truing_core::run::{RunDetail, RunRecord, RunStage};
 use super::ends::RunEndColumns;
 use crate::fault::{StoreFault, to_json};
 
-/// Makes the error for a run that is refused because a run with the token `last` has begun on the key.
+/// Creates the error for a run that is refused because a run with the token `greatest_token` has begun on the
+/// key.
 pub(in crate::tables) fn fenced_fault(key: &SlotKey, greatest_token: FencingToken) -> StoreFault {
     StoreError::Fenced { key: key.clone(), greatest_token: greatest_token }.into()
 }
@@ -24,7 +25,7 @@ pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault>
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
 }
 
-/// Replaces the row of a run of `converge` or `sync`.
+/// Writes the row of a converge or sync run. Replaces an earlier row with the same run id.
 pub(super) fn write_run<D: RunDetail>(
     connection: &SqlTransaction,
     token: FencingToken,
@@ -59,7 +60,7 @@ pub(super) fn write_run<D: RunDetail>(
     Ok(())
 }
 
-/// Deletes at most `limit` of the runs of `converge` and `sync` that were last written before the given time.
+/// Deletes at most `limit` of the converge and sync runs that were last written before the given time.
 /// Returns the number of deleted rows.
 pub(in crate::tables) fn delete_old_loop_runs(
     connection: &SqlTransaction,

@@ -1,4 +1,4 @@
-//! A store with rows in every table, as services and commands leave them.
+//! A store with rows in every table, with contents as the service and commands write them.
 
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::AnchorKind;
@@ -20,7 +20,7 @@ pub(super) fn pull_request_id(number: u64) -> PrId {
     PrId { forge: "github".into(), repository: "1".into(), number }
 }
 
-/// Fills every table, with every state of a slot, and the kill switch on.
+/// Adds rows to every table: slots in several states, and an enabled kill switch.
 pub(super) async fn fill(store: &Store) {
     let limits = SlotLimits::default();
     let mark = |number| {
@@ -110,7 +110,7 @@ pub(super) async fn fill(store: &Store) {
     store.turn_repository_switch("acme/other", &on, "ada").await.unwrap();
 }
 
-/// Adds enough rows that several parts have more than one page.
+/// Adds so many rows that several tables have more than one page.
 pub(super) async fn fill_many(store: &Store) {
     let event = |number: i64| {
         let key = SlotKey::new(format!("pr/github/2/{}", number / 100));

@@ -1,4 +1,4 @@
-//! Tests of targets, sources and rows that a transfer rejects; each error names the next step.
+//! Tests of targets, sources and rows that a copy refuses. Each error says what to do next.
 
 use truing_core::id::SlotVersion;
 use truing_core::switch::SwitchRequest;
@@ -6,7 +6,7 @@ use truing_store::{CommandLock, ServeLock};
 
 use super::*;
 
-/// Returns the error of a refused copy.
+/// Returns the error of a copy that must fail.
 async fn copy_refused(from: &Store, to: &Home, zeros: NulPolicy) -> TransferError {
     let target = to.open_target().await;
     from.copy_to(&target, zeros, |_| ()).await.unwrap_err()
@@ -40,8 +40,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     SlotServer::shared_server().send_command(*slots, &["SET", "bot:killswitch:enabled", "true"]);
     let said = copy_refused(&source, &to, NulPolicy::Refuse).await.to_string();
     assert!(said.contains("the kill switch that was set manually"), "{said}");
-    // A program that only reads leaves nothing behind that prevents a copy. A kill switch prevents a copy
-    // only while it is on.
+    // A target that was only opened and read is accepted. A target with an enabled kill switch is refused.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
         let store = to.open().await;
         store.kill_switches().await.unwrap();
@@ -77,7 +76,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         drop(target);
         let said = to.open_error().await;
         assert!(said.contains(&name) && said.contains("To start over"), "{said}");
-        // The copy is rejected if it was begun with the slots in another database.
+        // An unfinished copy is refused if it continues with another database for the slots.
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };
             let error = copy_refused(&first, &other, NulPolicy::Refuse).await;
@@ -114,7 +113,8 @@ async fn a_store_is_not_copied_to_itself_nor_while_others_are_at_work() {
 #[tokio::test]
 async fn a_table_or_a_column_that_is_not_listed_stops_the_copying() {
     for change in ["CREATE TABLE later (at BIGINT)", "ALTER TABLE event ADD COLUMN later TEXT"] {
-        // Both engines accept the type `BIGINT`; SQLite does because the table is not strict.
+        // Both SQLite and PostgreSQL accept the type `BIGINT`; SQLite accepts it because the table is not
+        // `STRICT`.
         for home in [new_file_home(), new_servers()] {
             let (home, store) = filled_store(home).await;
             home.change_rows(change);
@@ -134,7 +134,7 @@ async fn a_text_that_postgresql_cannot_hold_is_named_or_replaced_if_that_is_aske
     let said = error.to_string();
     assert!(matches!(error, TransferError::UnfitValue { table: "event", column: "what", .. }), "{said}");
     assert!(said.contains("where id = 900") && said.contains("--replace-zeros"), "{said}");
-    // The replacement is requested, and the copy continues.
+    // With the option to replace zero characters, the copy continues.
     let target = to.open_target().await;
     assert_equal_tables(&source.copy_to(&target, NulPolicy::Replace, |_| ()).await.unwrap());
     drop(target);
@@ -183,7 +183,7 @@ async fn keys_with_zeros_broken_texts_and_slots_that_cannot_be_read_are_named() 
 async fn a_row_that_the_target_does_not_take_is_named_among_all_of_its_page() {
     let ((home, source), to) = (filled_store(new_file_home()).await, new_servers());
     fill_many(&source).await;
-    // An entry of PostgreSQL's index cannot be as long, and this one cannot be compressed.
+    // This value is too long for an entry in PostgreSQL's index, and too random to be compressed.
     let mut state = 1_u64;
     let long: String = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,4 @@
-//! The steps of one worker with one lease, as `loops/review.rs` does them.
+//! The steps of a worker during one lease, in the order of `loops/review.rs`.
 
 use truing_core::finding::Finding;
 use truing_core::id::{CommentId, SlotKey};
@@ -15,12 +15,12 @@ use super::{Pull, Work, commit_id};
 
 /// The result of a worker's step.
 pub(super) enum WorkerStepResult {
-    /// The worker has checked the head, and computes a review of this head.
+    /// The worker has checked the head and may compute the review of this head.
     Looked(u64),
     Computed,
     Published,
     Ended,
-    /// Another worker holds the slot by now.
+    /// Another worker has the lease now.
     Lost,
     Failed,
 }
@@ -42,7 +42,7 @@ pub(super) async fn apply_command(
     }
 }
 
-/// Ends a lease with this outcome, if the worker still holds the lease.
+/// Ends the lease with this outcome if the worker still has the lease.
 async fn end_lease(
     store: &Store,
     work: &Work,
@@ -64,7 +64,7 @@ fn accepted_result<T>(answer: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// Checks the head, and decides whether a review of this head is needed and whether the storm allows one.
+/// Checks whether the head needs a review, and whether a review may be computed in the current storm.
 pub(super) async fn check_head(
     store: &Store,
     work: &Work,
@@ -91,8 +91,8 @@ pub(super) async fn check_head(
     }
 }
 
-/// Computes the review. If another run has already computed the review, this run only publishes that review,
-/// so no second review is paid for.
+/// Computes the review. If another run has already computed the review, publishes that review instead, so no
+/// second review is paid for.
 pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> WorkerStepResult {
     let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
@@ -172,7 +172,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
     }
 }
 
-/// Looks at the head once more, and ends the lease.
+/// Compares the reviewed head with the newest head, and ends the lease.
 pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> WorkerStepResult {
     let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::DueAgain };
     end_lease(store, work, then, limits).await

@@ -20,7 +20,8 @@ use super::super::{CommandContext, runtime};
 /// Money spent for one repository, or by one job, in the JSON output.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 struct RepositorySpend {
-    /// `forge/id`, a local repository or `sync/JOB`; empty for runs without a record.
+    /// The repository: `forge/id`, the key of a local repository, or `sync/JOB`. Empty for runs without a
+    /// record.
     repository: String,
     /// Display name of the repository.
     name: String,
@@ -74,8 +75,8 @@ fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     rows
 }
 
-/// Returns the repository of a pull request's key, with or without a head. The key of a local repository is
-/// returned as it is.
+/// Returns the repository's part of the key of a pull request. The key may also contain a head. The key of a
+/// local repository is returned unchanged.
 fn repository_from_key(key: &str) -> String {
     let pull = key.rsplit_once('@').map_or(key, |(pull, _)| pull);
     match pull.strip_prefix("pr/") {

@@ -1,5 +1,5 @@
-//! The command `truing config check --live`: asks each configured model for one word. This checks the
-//! address, key, role, name and price before a run needs them.
+//! The command `truing config check --live`: asks each configured model for one word. The check finds an
+//! invalid address, key, role, name or price before a run fails because of it.
 
 use serde::Serialize;
 use serde_json::json;
@@ -24,7 +24,7 @@ use crate::wiring::role::ModelRole;
 
 /// Maximum cost of one question in micro-dollars.
 const MAX_QUESTION_COST: MicroUsd = MicroUsd(50_000);
-/// Maximum tokens of an answer: some models think before they write a word.
+/// Maximum number of tokens in an answer. The number is large, because some models think before they answer.
 const ANSWER_TOKENS: u32 = 1024;
 /// Question that is sent to each model.
 const QUESTION: &str = "Answer with the one word: yes";
@@ -77,8 +77,8 @@ fn has_model_settings(config: &Config) -> bool {
     config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
 
-/// Asks the model of `[model]`. The request includes a tool, like the requests of reviews, so a server that
-/// does not support tool calls is detected.
+/// Asks the model of `[model]`. Like the requests of reviews, the request includes a tool. This detects a
+/// server that does not support tool calls.
 async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {
@@ -127,7 +127,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
     }
 }
 
-/// Returns the result of one model as a line of text.
+/// Formats the result for one model as a line of text.
 fn render_model_check(row: &ModelCheck) -> String {
     let ModelCheck { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
     let name = format!("[{section}] {model} by {provider}: ");

@@ -13,10 +13,10 @@ use crate::cli::error::{CliError, CommandExit};
 /// Audit and fix a branch or a pull request until a fresh audit finds nothing
 ///
 /// A model audits the whole change. A model fixes what was found, on a private copy in the sandbox. The
-/// repository's own checks and the gate test the fix, and Truing commits it. This repeats until an audit
-/// finds nothing, or a limit or an obstacle stops it. Fixes of a local branch go to a new branch,
-/// `truing/run/ID`; your checkout stays as it is. It costs money, at most `budget.converge_usd`. If it was
-/// interrupted, run it again: it continues where it was.
+/// repository's own checks and the gate test the fix, and Truing commits it. These steps are repeated until
+/// an audit finds nothing, or until a limit or an obstacle ends the run. Fixes of a local branch go to a new
+/// branch, `truing/run/ID`; your checkout stays as it is. A run costs at most `budget.converge_usd`. To
+/// continue an interrupted run, call the same command again.
 #[derive(clap::Args, Default, Debug)]
 pub struct ConvergeArgs {
     /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a
@@ -26,7 +26,7 @@ pub struct ConvergeArgs {
     pub(super) targets: Vec<String>,
     #[command(flatten)]
     pub(super) run_args: ConvergeRunArgs,
-    /// Lead the team, join the run that leads it, or join only if another run leads it
+    /// Lead the team, join the run that leads the team, or lead only if no other run does
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) lifecycle: Option<team::LifecycleFlag>,
     /// The name of the team to lead or join [default: BUGTEAM_TEAM_NAME]
@@ -35,7 +35,7 @@ pub struct ConvergeArgs {
     /// Show what would be worked on, and call no model
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// It is an audit alone
+    /// True for `truing audit`, which runs only an audit
     #[arg(skip)]
     pub(super) is_audit: bool,
 }
@@ -94,7 +94,7 @@ pub(super) fn parse_severity(name: &str) -> Result<Severity, String> {
 /// Message for a branch that does not differ from the default branch (R1).
 pub(in crate::cli) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
 
-/// Message for uncommitted changes, which an audit would not see (R2).
+/// Message for uncommitted changes, which an audit would not include (R2).
 pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 

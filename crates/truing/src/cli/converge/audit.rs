@@ -27,15 +27,15 @@ use crate::wiring;
 
 /// Maximum characters of a line in the output.
 const MAX_CHARS: usize = 300;
-/// Timeout for an interrupted audit to settle and record the cost of its requests.
+/// Time for an interrupted audit to settle its requests and to record their cost.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
 ///
 /// For each category, a model reports the defects of the whole change, or evidence that there are none.
-/// Nothing is posted. `truing converge` fixes what was found without a second audit of the same commit. It
-/// costs money, at most `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave
-/// no valid answer.
+/// Nothing is posted. `truing converge` fixes what was found without a second audit of the same commit. An
+/// audit costs at most `budget.converge_usd`. Exit codes: 0 if nothing was found, 1 if something was found, 3
+/// if the model gave no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct AuditArgs {
     /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the
@@ -60,7 +60,8 @@ async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Re
         heard = runtime::wait_for_stop_signal() => {
             heard?;
             stop_sender.send_replace(true);
-            // The audit gets some time to settle and record the cost of its requests.
+            // After an interruption, the audit has a short time to settle its requests and to record their
+            // cost.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
                      finished")
@@ -145,7 +146,7 @@ fn print_audit(
     })
 }
 
-/// Returns the failure if an auditor gave no valid answer.
+/// Returns an error if an auditor gave no valid answer.
 fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, reason) =
         match (&record.detail.state.exit, &record.detail.state.next_action, record.detail.state.silent) {
@@ -180,8 +181,8 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
         "see what is missing: `truing preflight`; then run it again"
     };
     let exit = match &record.detail.state.exit {
-        // The pull request is closed, so there is nothing to audit. Exit code 1 would mean that the audit
-        // found something.
+        // The pull request is closed, so there is nothing to audit. Exit code 1 would wrongly report that the
+        // audit found something.
         Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
         Some(_) => converge_exit(record),
         None => CommandExit::Failure,
@@ -224,7 +225,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
     })
 }
 
-/// Returns the audit as text of at most 80 columns, unless a quoted word is longer.
+/// Formats the audit as text with at most 80 columns, unless a quoted word is longer.
 fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.severity_counts();
     if let Some(exit) = &record.detail.state.exit {
@@ -269,8 +270,8 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     text
 }
 
-/// Returns the end of the sentence about cleared categories: the number and the categories of dismissed
-/// findings; empty if there are none.
+/// Returns the end of the sentence about cleared categories, with the number and the categories of dismissed
+/// findings. Returns an empty text if none was dismissed.
 fn render_dismissed_suffix(record: &ConvergeRecord) -> String {
     let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_findings().collect();
     let kinds: std::collections::BTreeSet<String> =

@@ -47,7 +47,7 @@ struct BranchCheckout {
     head: Sha,
 }
 
-/// A run and everything that it needs.
+/// A run that is ready to start, with the values that it needs.
 pub(super) struct PreparedRun {
     checkout: BranchCheckout,
     agents: ConvergeAgents,
@@ -56,14 +56,14 @@ pub(super) struct PreparedRun {
     store: Store,
     gate: Arc<dyn WriteGate>,
     record: ConvergeRecord,
-    /// Message about an earlier run, if there was an earlier run.
+    /// Message about an earlier run on this branch; `None` if there is no message.
     earlier: Option<String>,
     /// Lock that prevents other runs from working on this branch.
     lock: RunLock,
 }
 
 impl PreparedRun {
-    /// Resumes the run that was interrupted on this branch, or begins a new run.
+    /// Prepares the interrupted run of this branch, or a new run.
     ///
     /// # Errors
     /// Returns the refusals R1 to R3, and an error if another run works on the branch. Also returns an error
@@ -94,7 +94,7 @@ impl PreparedRun {
             Ok(looks) => looks,
             Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };
-        // The linters for the user's own files are used, because the branch belongs to the user.
+        // The user's local linters are used, because the checked-out branch belongs to the user.
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
@@ -164,7 +164,7 @@ impl PreparedRun {
         Ok((record, self.checkout.mirror))
     }
 
-    /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
+    /// Audits the checked-out commit once. Findings and branches of earlier runs have no effect.
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { checkout, inspection_tools, config, store, record, .. } = &*self;
         let tree = checkout.mirror.tree_id(&checkout.head).await.map_err(wiring::git_error)?;
@@ -173,8 +173,8 @@ impl PreparedRun {
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         let Self { checkout, store, .. } = &*self;
-        // This record only keeps the cost if the process is killed. Its key prevents a later run from
-        // resuming it.
+        // This record preserves the cost if the process is killed. Because of its special key, no later run
+        // resumes it.
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = self.converge_context(&workspace, name.as_deref());
@@ -197,7 +197,7 @@ impl PreparedRun {
     }
 }
 
-/// Continues the run until it ends. When the run has to wait, this function sleeps.
+/// Continues the run until it ends. Sleeps whenever the run has to wait.
 async fn run_to_end(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
@@ -232,7 +232,7 @@ impl RunObserver for RunLogPrinter<'_> {
     }
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
-        // If the log entries cannot be rendered, nothing is printed, because the step itself is done.
+        // An error in rendering the log entries is ignored, because the step itself succeeded.
         for line in words::render_progress(self.mirror, record, before).await.unwrap_or_default() {
             self.target_run.print_note(line);
         }
@@ -270,7 +270,7 @@ pub(super) async fn run(
 /// Time for which the unmerged branch of a run is kept after the end of the run (30 days).
 const BRANCH_RETENTION_TIME: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
-/// Returns a warning that the clone's hooks are not run on a model's fixes; none if the clone has no hooks.
+/// Returns a warning that the clone's hooks are not run on fixes. Returns `None` if the clone has no hooks.
 fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     if hooks.is_empty() {
         return None;
@@ -324,7 +324,7 @@ impl BranchCheckout {
         Ok(Self { repository, mirror, branch, base, head })
     }
 
-    /// Checks that the run's branch can be written, before anything costs money.
+    /// Checks that the run's branch can be written. The check is done before the run costs money.
     ///
     /// # Errors
     /// Returns exit 3 with git's message.
@@ -336,8 +336,9 @@ impl BranchCheckout {
         }
     }
 
-    /// Deletes branches of earlier runs that have ended. A branch is deleted only if its tip is still the
-    /// run's last commit, and if it is merged or old. If this cannot be determined, the branch is kept.
+    /// Deletes branches of earlier runs that have ended. A branch is deleted only if its tip is the run's
+    /// last commit, and if the branch is also merged or old. If this cannot be determined, the branch is
+    /// kept.
     async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.list_branches_in(RUNS).await else { return };
         let now = SystemClock.now();
@@ -358,19 +359,17 @@ impl BranchCheckout {
         }
     }
 
-    /// Returns the tip of the branch if the branch moved to a commit that is not part of the run. The
-    /// starting commit, `head` and the ancestors of `head` are part of the run.
+    /// Returns the branch's tip if it is a commit that is not part of the run. The starting commit, `head`
+    /// and the ancestors of `head` are part of the run.
     async fn moved_tip(&self, head: &Sha) -> Option<Sha> {
-        // If the tip cannot be read, the branch counts as not moved, because the tip is only used for a
-        // warning.
+        // An unreadable tip is treated as not moved, because this function is used only for a warning.
         let tip =
             self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();
         (common.as_ref() != Some(&tip)).then_some(tip)
     }
 
-    /// Records a failure before the run began as a failed run (ADR 56), unless it was a usage error or a
-    /// refusal.
+    /// Records a failure before the start of a run as a failed run (ADR 56). `error` is returned unchanged.
     async fn record_failure(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
         record_failed_start(store, key, self.branch.clone(), is_audit, &error).await;
@@ -390,7 +389,7 @@ impl BranchCheckout {
         branch_runs_key(&self.repository, &self.branch)
     }
 
-    /// Returns the run that was interrupted on this branch, with a message about it, or a new run.
+    /// Returns the record of the run to continue, with a message about that run, or a new record.
     async fn load_or_new_record(
         &self,
         config: &Config,
@@ -404,7 +403,7 @@ impl BranchCheckout {
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
         let dismissals = store.dismissals(&key).await.map_err(store_error)?;
-        // The audit is used only if it is later than the last run, and that run is finished.
+        // The audit is used only if no run is unfinished, and no run began after the audit.
         let audit = audit.filter(|audit| {
             audit.is_audit_of(&self.head, &self.base, inspection_digest, &dismissals)
                 && last
@@ -437,7 +436,7 @@ impl BranchCheckout {
                 return Ok((record, Some(earlier)));
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
-            // If the last run used another gate or other checks, the present gate and checks have not checked
+            // If the gate or the checks have changed since the last run, that run's result does not count for
             // this commit.
             let is_same = last.detail.setup_id == inspection_digest
                 && last.detail.state.dismissals_still_hold(&dismissals);
@@ -446,8 +445,8 @@ impl BranchCheckout {
                 return Ok((last.clone(), Some(earlier)));
             }
         }
-        // A user who starts a run again on the same commit wants a new audit. The message reports that
-        // everything is audited again, because that costs money.
+        // A user who starts a finished run again on the same commit wants a new audit. The message warns that
+        // everything is audited again, because the new audit costs money.
         let before = last.as_ref().filter(|last| {
             last.detail.state.starting == self.head && last.detail.setup_id == inspection_digest
         });
@@ -465,8 +464,8 @@ impl BranchCheckout {
             last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &dismissals));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
-        // The warnings of the last run are kept, because they name the parts that its audit skipped. These
-        // parts are not known to be clean.
+        // The warnings of the last run are kept, because they name the parts of the change that its audit
+        // skipped. These parts are not known to be clean.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
         let mut record = self.new_record(key, state, inspection_digest);
         record.detail.warnings = warnings.unwrap_or_default();
@@ -486,8 +485,7 @@ impl BranchCheckout {
     }
 }
 
-/// Records a run that failed before its commits were known. If the record cannot be written, the failure is
-/// only logged.
+/// Records a run that failed before its commits were known. A failure to store the record is only logged.
 pub(super) async fn record_failed_start(
     store: &Store,
     key: SlotKey,
@@ -512,7 +510,7 @@ pub(super) async fn record_failed_start(
 pub(in crate::cli) const SHALLOW: &str =
     "this clone is shallow, and the whole history is needed: `git fetch --unshallow origin` fetches the rest";
 
-/// Maximum bytes of a mirror's name: half of the limit of file systems.
+/// Maximum length of a mirror's name in bytes, which is half of the file systems' limit.
 const MAX_NAME: usize = 120;
 
 fn no_target_error() -> CliError {

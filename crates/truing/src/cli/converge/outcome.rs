@@ -38,9 +38,9 @@ pub(super) struct TargetOutcome {
     pub(super) cost: MicroUsd,
 }
 
-/// Prints the result of a target: the run that has ended, or the error that prevented a run. If `is_named` is
-/// set, the text names the target. `folder` is the clone whose branch the run worked on, if the target is not
-/// at a forge.
+/// Prints the result of a target: the ended run, or the error because of which no run was begun. If
+/// `is_named` is true, the text contains the name of the target. `folder` is the clone of a run on a local
+/// branch. It is `None` for a run at a forge.
 pub(super) async fn print_outcome(
     name: Option<&str>,
     folder: Option<&Path>,
@@ -142,8 +142,7 @@ fn end_hint(exit: &End) -> &'static str {
     }
 }
 
-/// Returns true if the run's branch exists. If the run has its own branch, that branch is created with the
-/// first fix.
+/// Returns true if the run's branch exists. A separate branch for the run is created only with the first fix.
 fn branch_exists(record: &ConvergeRecord) -> bool {
     record.detail.branch != run_branch(&record.run) || !record.detail.state.commits.is_empty()
 }
@@ -163,19 +162,19 @@ async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<Stri
     ))
 }
 
-/// How the user can get a run's fixes into the branch on which the run began.
+/// The steps by which the user can merge a run's fixes into the branch on which the run began.
 pub(super) enum MergeAdvice {
-    /// The branch has not moved, or is at one of the run's commits.
+    /// The branch has not moved, or has moved to a commit of the run.
     FastForward,
-    /// The branch has all fixes already.
+    /// The branch already contains all fixes.
     AlreadyMerged,
     /// The branch has moved to this commit, which is not part of the run. `audit` is the command that audits
     /// the result of a merge.
     BranchMoved { tip: Sha, audit: String },
 }
 
-/// Returns how the user can get the fixes into the present state of the branch. If the branch cannot be read,
-/// returns a fast-forward.
+/// Returns the steps by which the user can merge the fixes into the branch. If the branch cannot be read,
+/// returns `FastForward`.
 async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
     let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
@@ -200,7 +199,7 @@ pub(super) async fn render_text(
     let report = words::render_report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.paid_before > MicroUsd(0) {
-        // The line about the money paid now follows the line with the total cost of the run.
+        // The line about the money paid now is inserted below the line with the run's total cost.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(
             &cost,
@@ -208,8 +207,7 @@ pub(super) async fn render_text(
             1,
         );
     }
-    // No advice is printed for fixes to a pull request, because they are on the pull request's own branch,
-    // where the author expects them.
+    // For a pull request, no advice is printed, because the fixes are already on the pull request's branch.
     if !record.detail.state.commits.is_empty() && record.detail.branch == run_branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
@@ -232,7 +230,7 @@ pub(super) async fn render_text(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p \
                  HEAD..{branch}\n  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
-            // The report before this text already lists the findings that are still open.
+            // The report above this text already lists the open findings.
             (false, _) => format!(
                 "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it \
                  is.\nTo see or discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
@@ -242,7 +240,7 @@ pub(super) async fn render_text(
     Ok(text)
 }
 
-/// Wraps a line of the report to the columns of a terminal: continuation lines begin below the text after the
+/// Wraps a line of the report to the terminal's width. Continuation lines begin below the text after the
 /// label.
 fn fold_report_line(line: &str) -> String {
     let begin = line.find(": ").map_or(0, |at| at + 2);
@@ -282,7 +280,7 @@ fn record_json(record: &ConvergeRecord) -> Value {
         "exit": state.exit.as_ref().map(|exit| exit.kind().as_str()),
         "code": state.exit.as_ref().map(|exit| exit.code.as_str()),
         "reason": state.exit.as_ref().map(|exit| exit.reason.as_str()),
-        // An audit that started but returned no answer is not counted.
+        // An audit without an answer is not counted.
         "loops": audit_counts(record).len(),
         "audits": audit_counts(record),
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
@@ -303,8 +301,8 @@ fn record_json(record: &ConvergeRecord) -> Value {
     })
 }
 
-/// Returns the JSON object for a run that was not begun. The object also has the fields of every command's
-/// error.
+/// Returns the JSON object for a run that was not begun. The object also contains the error fields that every
+/// command prints.
 pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value {
     let kind = unstarted_exit_kind(error.exit);
     let code =

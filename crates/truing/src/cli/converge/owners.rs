@@ -1,4 +1,4 @@
-//! The command `truing watch`: sweeps once over every open pull request in the repositories of some owners.
+//! The command `truing watch`: converges all open pull requests in the repositories of some owners, once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,10 +21,11 @@ use crate::wiring;
 
 /// Converge every open pull request of these owners, once
 ///
-/// Runs `truing converge` on each open pull request in the repositories of these users and organisations, as
-/// far as the forge's token or App can see them and `forge.NAME.repositories` allows them, and ends with a
-/// summary. It opens, merges and closes none. It costs money, at most `budget.converge_usd` for each. The
-/// exit code is the highest of all; 0 if nothing is open.
+/// Runs `truing converge` on each open pull request in the repositories of these users and organisations, and
+/// prints a summary. Includes only repositories that the forge's token or App can read and that
+/// `forge.NAME.repositories` allows. The command opens, merges and closes no pull request. Each pull request
+/// costs at most `budget.converge_usd`. The exit code is the highest of all runs, or 0 if no pull request is
+/// open.
 #[derive(clap::Args, Debug)]
 pub struct WatchArgs {
     /// Users and organisations, by name or by the URL of their page
@@ -70,8 +71,8 @@ impl WatchArgs {
         Ok(turn::highest_exit(&summary.outcomes))
     }
 
-    /// Finds all open pull requests. A repository that cannot be listed is included as a target with an
-    /// error.
+    /// Finds all open pull requests. If a repository's pull requests cannot be listed, the repository becomes
+    /// a target with an error.
     async fn discover_pulls(
         &self,
         context: &CommandContext,
@@ -102,7 +103,7 @@ impl WatchArgs {
     }
 }
 
-/// Lists all repositories at the owner's forge that the account can see, including those of other owners.
+/// Lists all repositories at the forge that the account can read, including repositories of other owners.
 async fn list_repositories(
     owner: &OwnerTarget,
     context: &CommandContext,

@@ -43,7 +43,7 @@ pub(super) async fn run(
     let act = OperatorAction::new(&actor_name(&turn.context.environment), "converge", &name, &name);
     store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = acquire_command_lock(store, &place.limits).await?;
-    // If the run is interrupted, it releases its lease, and the requests that it started end with the run.
+    // An interrupted run releases its lease, and its requests end with it.
     let stop_receiver = turn.interrupt.clone();
     let records = store.as_record_store();
     let ended = Box::pin(place.run_context().run_by_operator(
@@ -109,7 +109,8 @@ impl<'a> PullRunContext<'a> {
         })
     }
 
-    /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
+    /// Records a failure that occurred before the run had a record (ADR 56). Does nothing if the pull request
+    /// is unknown.
     async fn record_early_failure<T>(
         &self,
         result: Result<T, RunFailure>,
@@ -120,7 +121,7 @@ impl<'a> PullRunContext<'a> {
             Ok(result) => return Ok(result),
             Err(error) => error,
         };
-        // These errors can also occur after the run has a record. In that case, no second record is written.
+        // These errors may occur after the run already has a record. No second record is written for them.
         let may_have_one = matches!(error, RunFailure::Store(_) | RunFailure::NotLeased(LeaseError::Step(_)));
         let error = run_error(&name, error);
         if may_have_one {

@@ -26,15 +26,15 @@ pub(in crate::cli) enum ConvergeTarget {
 pub(super) struct RequestedTarget {
     /// Name of the target in messages; none if the call names no target.
     pub(super) name: Option<String>,
-    /// The resolved target, or the reason why a run cannot work on the target.
+    /// The resolved target, or the error that prevents a run on the target.
     pub(super) workspace: Result<ConvergeTarget, CliError>,
 }
 
 impl RequestedTarget {
-    /// Returns a text that is equal for equal targets.
+    /// Returns a text that is the same for two targets if they are the same pull request or branch.
     fn identity(&self) -> String {
         match &self.workspace {
-            // Names at forges are not case-sensitive.
+            // Names at forges do not distinguish upper and lower case.
             Ok(ConvergeTarget::Pull(pull)) => {
                 format!("pull {} {} {}", pull.forge, pull.repo.to_ascii_lowercase(), pull.number)
             }
@@ -94,21 +94,21 @@ pub(in crate::cli) async fn resolve_workspace(
     Ok(ConvergeTarget::Pull(Box::new(pull)))
 }
 
-/// Returns true if the text can only be a folder. `a/b` may be a repository, but a text that begins like a
-/// path, such as `./a`, is not a repository.
+/// Returns true if the text can only be the path of a folder. For example, `./a` can only be a path, while
+/// `a/b` may also be the name of a repository.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
     let is_named = target.contains(['#', ':']) || is_pull_name(target) || is_slot_key(target);
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 
-/// Resolves a call without a target: the open pull request of the current branch if the forge of `origin` can
-/// be asked, else the branch itself. Prints the choice.
+/// Resolves a call without a target to the open pull request of the current branch. If there is none, or the
+/// forge of `origin` cannot be asked, resolves it to the branch itself. Prints the choice.
 async fn current_target(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
     let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
-    // If there is a problem with the folder, the run that works on it reports the problem.
+    // Problems with the folder are reported later, by the run that works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
     let Some(branch) = repository.current_branch().await.map_err(wiring::git_error)? else {
@@ -163,7 +163,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     }
 }
 
-/// Returns true if a login is configured. A variable that is unset or empty counts as no login.
+/// Returns true if a login is configured. A login in a variable that is unset or empty does not count.
 fn has_login(repository: &RepositoryTarget, context: &CommandContext) -> bool {
     let Some(forge) = repository.config.forges.get(&repository.forge) else { return false };
     let (ForgeLogin::Token(secret) | ForgeLogin::App { key: secret, .. }) = &forge.login;

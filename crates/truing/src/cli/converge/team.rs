@@ -12,14 +12,14 @@ use super::{ConvergeArgs, refusal_error};
 use crate::cli::CommandContext;
 use crate::cli::error::CliError;
 
-/// The owner of the workspace in which a run works, as a value of `--lifecycle`.
+/// The run that owns the team's workspace, as a value of `--lifecycle`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum LifecycleFlag {
-    /// This run: it leads the team, and removes the workspace at the end.
+    /// This run owns the workspace: it leads the team, and removes the workspace at the end.
     Owned,
-    /// Another run, which this one joins.
+    /// Another run owns the workspace, and this run joins the team.
     Attach,
-    /// Another run, if one leads the team; else this run.
+    /// Another run owns the workspace if it already leads the team. Otherwise this run owns it.
     Auto,
 }
 
@@ -33,13 +33,13 @@ impl From<LifecycleFlag> for WorkspaceOwnership {
     }
 }
 
-/// The right to use a team's name. The right ends when this value is dropped, or when the process exits.
+/// The right to use a team's name. The right ends when this value is dropped or the process exits.
 pub(super) struct TeamMembership {
     _lead: Option<RunLock>,
 }
 
 impl TeamMembership {
-    /// Leads or joins the team, according to flags and variables.
+    /// Leads or joins the team, as the flags and variables request.
     ///
     /// # Errors
     /// Returns the refusals R4 and R5.
@@ -91,7 +91,7 @@ impl TeamMembership {
     }
 }
 
-/// Message for a call that would join a team that does not exist (R5).
+/// Message for a call that would join a team without a leader (R5).
 const NO_TEAM: &str = "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
 /// Maximum characters of a name.
 const MAX_NAME: usize = 100;

@@ -1,4 +1,5 @@
-//! Runs the targets of one call concurrently. Each run is independent and identified by its name.
+//! Runs the targets of one call concurrently. Each run is independent. Its output is identified by the run's
+//! name.
 
 use std::fmt::Display;
 
@@ -16,16 +17,16 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::ProgressDisplay;
 use crate::cli::{CommandContext, runtime};
 
-/// Maximum number of concurrent runs of one call. There is a limit, because each run has its own processes,
-/// connections and copies.
+/// Maximum number of concurrent runs of one call. The number is limited because each run has separate
+/// processes, connections and copies.
 const MAX_AT_ONCE: usize = 20;
 
-/// One run of a call.
+/// A run for one of the call's targets.
 pub(super) struct TargetRun<'a> {
     pub(super) context: &'a CommandContext,
     /// Name of the run, if the call has several runs.
     pub(super) name: Option<&'a str>,
-    /// Becomes true when the call is interrupted.
+    /// True after the call was interrupted.
     pub(super) interrupt: watch::Receiver<bool>,
     /// Display for the run's steps; none if progress is not shown.
     pub(super) bar: Option<&'a ProgressDisplay>,
@@ -68,7 +69,7 @@ impl<'a> TargetRun<'a> {
         self.name.map_or_else(|| text.to_string(), |name| format!("{name}: {text}"))
     }
 
-    /// Completes when the call is interrupted.
+    /// Completes after the call was interrupted.
     pub(super) async fn wait_for_stop(&self) {
         if self.interrupt.clone().wait_for(|is_stopped| *is_stopped).await.is_err() {
             std::future::pending::<()>().await;
@@ -89,12 +90,12 @@ impl<'a> TargetRun<'a> {
 }
 
 /// Runs all targets and prints their results in the order of the request. A failed run does not stop the
-/// other runs. A signal stops all runs, and each of them can be resumed. If `is_named` is set, the text names
-/// each target.
+/// other runs. A signal stops all runs. Each stopped run can be resumed. If `is_named` is true, the text
+/// contains the name of each target.
 ///
 /// # Errors
-/// Returns an error if signals cannot be handled or nothing can be printed. Runs that were begun are stopped
-/// first.
+/// Returns an error if signals cannot be handled or nothing can be printed. The runs are stopped before an
+/// error is returned.
 pub(super) async fn run_all(
     args: &ConvergeArgs,
     targets: &[RequestedTarget],

@@ -13,7 +13,7 @@ use crate::demo::converge::{
 use crate::demo::{WRITER, pulls_page};
 use crate::wiring::converge::check_fixer_sandbox;
 
-/// Prefix of a line of the report. The constant below is the prefix of a quoted line.
+/// Prefix of an unquoted line of the report. The constant below is the prefix of a quoted line.
 const INDENT: &str = "   ";
 const QUOTE_INDENT: &str = "     | ";
 /// Number of digits of an abbreviated commit id, as in git.
@@ -98,14 +98,14 @@ fn render_location(thread: &PublishedThread) -> String {
     format!("{}{line}", thread.path)
 }
 
-/// Returns a comment as quoted lines, without markers for programs.
+/// Formats a comment as quoted lines. Markers for programs are left out.
 fn quote_body(body: &str) -> String {
     let lines = body.lines().filter(|line| !line.starts_with("<!--") && !line.is_empty());
     lines.map(|line| fold_line(QUOTE_INDENT, line)).collect()
 }
 
 fn indent_report(report: &str) -> String {
-    // The report is not wrapped again, since its last line is a command to copy.
+    // The report's lines are not wrapped again, because the last line is a command that users copy.
     let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
     report.lines().map(line).collect()
 }

@@ -12,8 +12,8 @@ use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
 use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;
 
-/// Indentation of a line about a run. The constant below is the indentation of a continuation line or a
-/// person's act.
+/// Indentation of a line about a run. The constant below is the indentation of a continuation line, and of a
+/// line about a person's action.
 const INDENT: &str = "   ";
 const CONTINUATION_INDENT: &str = "                   ";
 /// Commands that show more of the demonstration while `--stay` keeps it running.
@@ -40,7 +40,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     if !output.is_json() {
         output.print_data(intro)?;
     }
-    // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
+    // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
     let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
     let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(demo_error)?;
     let (mut scene, mut before) = (0, String::new());
@@ -73,7 +73,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
-/// The reason that the demonstration stopped early.
+/// The reason why the demonstration stopped early.
 enum DemoFailure {
     Demo(DemoError),
     Cli(CliError),
@@ -85,7 +85,7 @@ impl From<DemoError> for DemoFailure {
     }
 }
 
-/// Formats one run. A reason that equals the reason of the previous run is shortened.
+/// Formats one run. A reason is shortened if it equals `previous_reason`.
 fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
     let begun = if run.scheduled { "cron" } else { "run" };
     let label = format!("{INDENT}{begun:<5} {:<9} ", run.result.as_str().replace('_', " "));
@@ -95,7 +95,7 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
         }
         None => String::new(),
     };
-    // For these two results, the title contains all information, so no reason is printed.
+    // For these two results, the title already contains the reason.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
         let reason = if run.reason == previous_reason {
             "as before"

@@ -1,4 +1,4 @@
-//! Compares two commits, and reports malformed diffs.
+//! Compares two commits of a repository, and creates the error for a malformed diff.
 
 use std::path::Path;
 

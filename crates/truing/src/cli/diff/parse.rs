@@ -10,8 +10,8 @@ use super::malformed_diff_error;
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 
-/// Bytes of a diff that are read at once. A diff may have any size. [`OutlineReader`] documents how much of
-/// the diff is kept in memory.
+/// Number of bytes of a diff that are read at a time. A diff may have any size. [`OutlineReader`] documents
+/// how much of the diff is kept in memory.
 const PIECE_BYTES: usize = 64 << 10;
 
 pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -30,13 +30,13 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
     }
 }
 
-/// Reads a diff lazily, as its files are requested.
+/// Reads a diff in pieces, only as far as the caller requests files.
 struct DiffReader {
     name: String,
     source: Box<dyn Read>,
     piece: Vec<u8>,
     outlines: OutlineReader,
-    /// Result of reading the input. It is set when the end of the input, or an error, is reached.
+    /// Result of reading the input. The result is set at the end of the input, or at an error.
     end: Option<Result<(), CliError>>,
 }
 
@@ -59,7 +59,7 @@ impl Iterator for DiffReader {
 }
 
 impl DiffReader {
-    /// Reads the next piece. Files before an unreadable part are still returned.
+    /// Reads the next piece. If a part is unreadable, the files before that part are still returned.
     fn read(&mut self) {
         match self.source.read(&mut self.piece) {
             Ok(0) => {
@@ -84,7 +84,7 @@ struct DiffStream {
     size: u64,
 }
 
-/// Opens a file. None and `-` mean standard input.
+/// Opens a file. `None` and `-` mean standard input.
 fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
     let name = input_name(file.unwrap_or(Path::new("-")));
     match file.filter(|file| *file != Path::new("-")) {
@@ -98,7 +98,7 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
     }
 }
 
-/// Returns the name and the bytes of a file, or of standard input for none and `-`. An input of more than
+/// Returns the name and the bytes of a file. `None` and `-` mean standard input. An input of more than
 /// `max_bytes` bytes is an error.
 pub(in crate::cli) fn read_input(
     file: Option<&Path>,
@@ -115,13 +115,13 @@ pub(in crate::cli) fn input_name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-/// Opens a file. For a folder, returns an error here and not at the first read.
+/// Opens a file. Returns an error for a folder, which would otherwise fail only at the first read.
 fn open_file(path: &Path) -> std::io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
-/// Reads everything from a source of about `size` bytes.
+/// Reads a source to its end. `size` is the expected size in bytes.
 fn read_bounded(name: &str, source: impl Read, size: u64, max_bytes: u64) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(max_bytes)).unwrap_or_default() + 1);
     source

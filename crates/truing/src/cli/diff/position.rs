@@ -1,5 +1,4 @@
-//! Reads positions from standard input. For `truing diff anchor`, finds where a comment on each position can
-//! be placed.
+//! Reads positions from standard input. For `truing diff anchor`, places a comment on each position.
 
 use std::path::Path;
 
@@ -59,7 +58,7 @@ pub(super) fn run_anchor(
     error.map_or(Ok(CommandExit::Success), Err)
 }
 
-/// Checks that the line numbers of a position are at least 1 and in order.
+/// Returns an error if the line numbers are less than 1 or out of order.
 pub(super) fn check_lines(start_line: u32, end_line: u32) -> Result<(), &'static str> {
     if 1 <= start_line && start_line <= end_line {
         return Ok(());

@@ -26,7 +26,7 @@ struct TrackRequest {
     #[serde(default)]
     id: Value,
     path: RepoPath,
-    /// Side of the position; it is only validated, since all positions are in the first commit.
+    /// Side of the position. The value is only validated, because all positions are in the first commit.
     #[serde(default, rename = "side")]
     _side: Option<DiffSide>,
     start_line: u32,
@@ -52,7 +52,7 @@ pub(super) fn run(
     if let Some(error) = &parsed.error {
         return Err(malformed_diff_error("the answer of `git diff`", error));
     }
-    // All positions are read before the first answer, because the positions determine which files are needed.
+    // All positions are read before the first answer, because they determine which files must be read.
     let mut error = None;
     let has_lines = |position: &TrackRequest| check_lines(position.start_line, position.end_line);
     let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
@@ -90,7 +90,7 @@ pub(super) fn run(
     error.map_or(Ok(CommandExit::Success), Err)
 }
 
-/// Returns the name of a changed file before the change.
+/// Returns the old name of a changed file.
 fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
     match file.status {
         FileStatus::Added => None,
@@ -105,8 +105,8 @@ fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
 struct CommitFiles(Vec<(RepoPath, Option<Vec<u8>>)>);
 
 impl CommitFiles {
-    /// Reads the files of `paths` that exist in the commit. A file that must not or cannot be read is
-    /// included without content.
+    /// Reads those files of `paths` that exist in the commit. A file that the export omits, or that exceeds
+    /// `remaining_bytes`, is included without content.
     ///
     /// `remaining_bytes` is the number of bytes that may still be kept in memory.
     async fn read(
@@ -134,7 +134,7 @@ impl CommitFiles {
                 files.push((path, None));
                 continue;
             }
-            // A file that is not in the commit was not exported, and a path outside the folder is never
+            // A file that the commit does not contain was not exported. A path outside the folder is never
             // exported.
             let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
             if path.stays_within_folder() && file.is_file() {

@@ -1,5 +1,5 @@
-//! Writes log lines for a person, with invisible characters escaped. The library itself escapes control
-//! characters, but not characters that change the direction of a line or have no width.
+//! Writes log lines for a person, with invisible characters escaped. The logging library escapes control
+//! characters, but not invisible characters such as direction marks.
 
 use std::io::{self, Write};
 
@@ -25,8 +25,8 @@ impl<W: Write> Write for EscapedLogWriter<W> {
     }
 }
 
-/// Returns true for an invisible character that is not a control character. The only control characters in a
-/// line are the line ends and colours that the library itself writes.
+/// Returns true for an invisible character that is not a control character. A line contains only control
+/// characters that the library wrote: line breaks and colours.
 fn is_misleading(char: char) -> bool {
     is_invisible_char(char) && !char.is_control()
 }

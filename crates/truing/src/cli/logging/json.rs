@@ -1,5 +1,5 @@
-//! Formats a log line as one JSON object: the event, and at the top level the fields of every enclosing span.
-//! One id (`review_id`) thus finds all lines of a run, from any part of the program.
+//! Formats a log line as one JSON object. Its top level contains the fields of the event and of every
+//! enclosing span. A search for a run's `review_id` therefore finds all lines of the run.
 
 use std::fmt;
 
@@ -35,8 +35,8 @@ where
         JsonFields::new().format_fields(Writer::new(&mut own), event)?;
         add_fields(&mut line, &own);
         line.entry("target").or_insert_with(|| metadata.target().into());
-        // The fields of the innermost span are added first, since they are more specific and later fields do
-        // not replace them.
+        // The fields of the innermost span are added first. They are the most specific, and fields that are
+        // added later do not replace them.
         for span in context.lookup_current().iter().flat_map(|span| span.scope()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 add_fields(&mut line, fields);

@@ -1,5 +1,5 @@
-//! Writes the log of a service to stderr in a separate thread, since a reader that stops reading must not
-//! block the service.
+//! Writes a service's log to stderr in a separate thread. If the reader of stderr stops reading, only that
+//! thread is blocked.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::LogStyle;
 
-/// Maximum number of lines that wait to be written. Further lines are dropped and counted.
+/// Maximum number of queued lines. Further lines are dropped and counted.
 const LINES: usize = 4096;
-/// Time for which an exiting process waits until its last lines are read.
+/// Maximum time that an exiting process waits until its last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A message to the thread.
+/// A message to the writing thread.
 enum LogMessage {
     Line(Vec<u8>),
-    /// Requests a signal when all lines before it are written.
+    /// Requests a signal after all earlier lines have been written.
     End(SyncSender<()>),
 }
 
@@ -32,7 +32,7 @@ pub(super) struct BackgroundLogWriter {
 }
 
 impl BackgroundLogWriter {
-    /// Starts the thread, which writes lines of this style to `out`.
+    /// Starts the thread, which writes log lines to `out` in the given style.
     ///
     /// # Errors
     /// Returns an error if the system cannot start a thread.
@@ -85,7 +85,7 @@ fn write_lines(
     style: LogStyle,
 ) {
     for message in messages {
-        // A failed write cannot be reported anywhere.
+        // There is no place to report a failed write.
         match message {
             LogMessage::Line(line) => drop(out.write_all(&line)),
             LogMessage::End(end) => drop(end.send(())),

@@ -1,9 +1,9 @@
-//! The command `truing policy hook`: judges one tool call by a profile, as a `PreToolUse` hook of Claude Code
-//! receives it.
+//! The command `truing policy hook`: a `PreToolUse` hook of Claude Code that judges one tool call by a
+//! profile.
 //!
 //! If a hook fails with an exit code other than 2, Claude Code still executes the call. The hook therefore
-//! prints one object and exits with 0 for every judged call. For a call that cannot be judged, the hook
-//! prints nothing on standard output and exits with 2. See <https://code.claude.com/docs/en/hooks>.
+//! prints one JSON object and exits with 0 for every judged call. If a call cannot be judged, the hook prints
+//! nothing on standard output and exits with 2. See <https://code.claude.com/docs/en/hooks>.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -26,8 +26,8 @@ use crate::wiring;
 const MAX_CALL_BYTES: u64 = 64 << 20;
 /// Hook event whose calls are judged.
 const EVENT: &str = "PreToolUse";
-/// Tools that affect only the conversation. This hook does not judge them, so the permissions of Claude Code
-/// apply.
+/// Tools that affect only the conversation. This hook does not judge such tools, so Claude Code's own
+/// permissions apply.
 const OF_CONVERSATION: [&str; 11] = [
     "TodoWrite",
     "TaskCreate",
@@ -51,13 +51,13 @@ pub(super) struct PolicyHookArgs {
     /// contains `.git`]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// State that all of Claude Code runs in a sandbox without network, so commands may run code of the
+    /// State that Claude Code itself runs in a sandbox without network, so commands may run code of the
     /// repository
     #[arg(long)]
     sandboxed: bool,
 }
 
-/// The judged fields of a call. Newer versions may send further fields.
+/// The fields of a call that are judged. Newer versions of Claude Code may send further fields.
 #[derive(Deserialize)]
 struct HookCall {
     hook_event_name: String,
@@ -70,13 +70,14 @@ struct HookCall {
 enum HookAnswer {
     Allow(String),
     Deny(String),
-    /// The tool is not judged, so the permissions of Claude Code apply.
+    /// The hook does not judge the tool, so Claude Code's own permissions apply.
     Abstain,
 }
 
 impl PolicyHookArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        // Claude Code blocks a call only if the hook exits with 2, so every error gets this exit code.
+        // Claude Code blocks a call only if the hook exits with 2, so every error is converted to this exit
+        // code.
         self.answer_call(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
     }
 
@@ -103,9 +104,9 @@ impl PolicyHookArgs {
             HookAnswer::Allow(reason) => decision_json("allow", &reason),
             HookAnswer::Deny(reason) => decision_json("deny", &reason),
         };
-        // Without an answer, Claude Code would execute the call, so a closed reader is an error here. A
-        // closed standard output is also an error. Rust replaces a closed standard output with the null
-        // device before the program begins.
+        // Claude Code executes a call without an answer, so it is an error here if no program reads the
+        // answer. It is also an error if standard output is closed. Rust replaces a closed standard output by
+        // the null device before `main`.
         if is_stdout_null_device().unwrap_or(true) {
             return Err(wrong("standard output is closed, or the null device".to_owned()));
         }
@@ -115,7 +116,7 @@ impl PolicyHookArgs {
         Ok(CommandExit::Success)
     }
 
-    /// Returns the folder of the repository with links resolved.
+    /// Returns the folder of the repository, after links are resolved.
     fn repository_root(&self, cwd: &Path, environment: &Environment) -> Result<PathBuf, CliError> {
         let named = self.root.clone().or_else(|| environment.get("CLAUDE_PROJECT_DIR").map(PathBuf::from));
         let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
@@ -143,7 +144,7 @@ fn decision_json(word: &str, reason: &str) -> Value {
     }})
 }
 
-/// The policy and the folders by which a call is judged.
+/// The policy, and the folders to which the paths of a call refer.
 struct HookCallPolicy<'a> {
     policy: &'a AgentPolicy,
     root: &'a Path,
@@ -174,8 +175,8 @@ impl HookCallPolicy<'_> {
         }
         let words = plain_words(command).map_err(|error| error.to_string())?;
         let cwd = self.working_folder()?;
-        // Git treats any folder with the right files as a repository, and runs programs that its
-        // configuration names.
+        // Git treats any folder with certain files as a repository, and runs programs from that folder's
+        // configuration.
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git may run only in the root of the repository".to_owned());
         }
@@ -197,7 +198,7 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Returns the working folder of a command with links resolved.
+    /// Returns the working folder of a command, after links are resolved.
     fn working_folder(&self) -> Result<PathBuf, String> {
         let opened = self.cwd.canonicalize();
         let cwd = opened.map_err(|error| format!("the working folder cannot be opened: {error}"))?;
@@ -205,7 +206,7 @@ impl HookCallPolicy<'_> {
         let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
         let is_root = inner.as_os_str().is_empty();
         let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
-        // The `.git` folder does not belong to the working tree, and a file cannot be a working folder.
+        // The `.git` folder is not part of the working tree, and a file cannot be a working folder.
         if !self.cwd.is_absolute()
             || !cwd.is_dir()
             || !is_root && !RepoPath::from_bytes(inner).is_safe_to_write()
@@ -237,11 +238,11 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Judges a search in a folder. The search is allowed if the profile may read a file of an arbitrary name
-    /// in the folder.
+    /// Judges a search in a folder. The search is allowed if the profile may read a file with any name in the
+    /// folder.
     fn judge_folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
-            // The pattern of Grep matches text, not paths.
+            // In a call of Grep, `pattern` matches text, not paths.
             let is_path = (tool, field) != ("Grep", "pattern");
             let pattern = optional_text_field(input, field)?;
             if is_path
@@ -275,8 +276,8 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Resolves a name to a path relative to the root of the repository. The flag is true if the path leads
-    /// through a link.
+    /// Resolves a name to a path relative to the root of the repository. The boolean is true if the path
+    /// leads through a link.
     fn resolve_relative(&self, named_path: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named_path) {
             return Err(format!("{named_path:?} is not a plain path"));
@@ -285,7 +286,7 @@ impl HookCallPolicy<'_> {
         if whole.components().any(|part| part == Component::ParentDir) {
             return Err(format!("{named_path:?} contains `..`"));
         }
-        // The existing part of the path is resolved. The remaining parts do not exist yet.
+        // The longest existing part of the path is resolved. The rest of the path does not exist yet.
         let mut rest = Vec::new();
         let mut there = whole.as_path();
         let resolved = loop {
@@ -307,7 +308,7 @@ impl HookCallPolicy<'_> {
         let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
         let outside = || format!("{named_path:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
-        // A link above the root of the repository does not count as a link in the path.
+        // A link above the root of the repository is not part of the path, so it does not count.
         let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);
         let top = whole.ancestors().filter(is_root).last();
         let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());
@@ -330,8 +331,8 @@ fn optional_text_field<'a>(input: &'a Value, field: &str) -> Result<Option<&'a s
     }
 }
 
-/// Returns true if a path has no `~` at its start and no blanks at its ends, which a tool could expand or
-/// trim.
+/// Returns true if a path does not begin with `~`, and has no blanks at its ends. A tool could expand `~` or
+/// remove blanks.
 fn is_plain_path(path: &str) -> bool {
     let is_blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
     !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)

@@ -61,7 +61,7 @@ fn file_row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
     PolicyFileRow { name: &file.name, from: &file.display_path, text: has_text.then_some(file.text.as_str()) }
 }
 
-/// Returns the name of a file without its folder and extension.
+/// Returns the name of a policy file without folder and extension.
 fn policy_name(file: &PolicyFile) -> &str {
     let name = file.name.rsplit('/').next().unwrap_or(&file.name);
     name.trim_end_matches(".toml")

@@ -22,8 +22,8 @@ use stage::{CASE_MONEY, CaseResult, CaseRunner};
 /// The arguments.
 #[derive(clap::Args, Debug)]
 pub(super) struct PromptsTestArgs {
-    /// A folder of prompts and cases, instead of the configured one; a prompt or case in it replaces the
-    /// built-in one of the same name
+    /// A folder of prompts and cases, instead of the configured one. A prompt or case in this folder replaces
+    /// the built-in one with the same name
     dir: Option<PathBuf>,
     /// Run only this case; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -55,7 +55,7 @@ struct PromptCaseJson<'a> {
     cost_micro_usd: MicroUsd,
 }
 
-/// Counts of deliberate mutations, by the test that detected them first.
+/// Numbers of deliberate mutations, by the test that detected the mutation first.
 #[derive(Serialize, Default)]
 struct MutationResults {
     #[serde(rename = "made")]
@@ -123,7 +123,7 @@ fn select_cases(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCa
     Ok(cases.into_iter().filter(|case| names.is_empty() || names.contains(&case.name)).collect())
 }
 
-/// Returns the modules that a case's request is composed of.
+/// Returns the modules from which the request of a case is composed.
 fn case_modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
     [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
 }

@@ -19,7 +19,7 @@ use truing_service::report::loops::{format_day, utc_day};
 use truing_service::report::run::to_plain_words;
 use truing_service::report::section::{JobStatus, LoopSection};
 
-/// Number of most frequent reasons that are shown.
+/// Maximum number of reasons that are shown, the most frequent first.
 const REASONS: usize = 8;
 /// Maximum characters of a reason.
 const REASON_CHARS: usize = 200;
@@ -82,8 +82,8 @@ fn render_counts(title: &str, counts: &[LabelCount]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    // The number of runs is printed first. After `found 3 findings`, readers would take the number for a part
-    // of that text.
+    // The number of runs is printed before the result. After a result such as `found 3 findings`, the number
+    // would look like a part of the result.
     let words: Vec<String> =
         counts.iter().map(|count| format!("{} {}", count.runs, to_plain_words(&count.id))).collect();
     format!("\n{title}\n{}", fold_line("  ", &words.join(", ")))

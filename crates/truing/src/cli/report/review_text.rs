@@ -20,7 +20,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::columns::{COLUMNS, wrap_line};
 
-/// Number of most frequent reasons that are shown.
+/// Maximum number of reasons that are shown, the most frequent first.
 const REASONS: usize = 8;
 /// Number of latest days that are shown.
 const DAYS: usize = 31;
@@ -59,7 +59,7 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
     text + &render_days(&reviews.end_counts)
 }
 
-/// Formats the outcome of findings: the total, and tables by common properties.
+/// Formats the outcome of findings: the total, and a table for each property such as the rule.
 fn render_findings(findings: &FindingReport) -> String {
     let mut text = render_column_heads("Findings") + &render_row("all", &findings.total_counts);
     for groups in findings.tables() {
@@ -84,7 +84,7 @@ fn render_column_heads(title: &str) -> String {
     )
 }
 
-/// Formats a name and its counts; a long name has its own line.
+/// Formats a name and its counts. A long name is on a separate line.
 fn render_row(name: &str, counts: &FindingCounts) -> String {
     let name = format!("  {}", line::clean_line(name, NAME_CHARS));
     let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
@@ -97,12 +97,12 @@ fn render_row(name: &str, counts: &FindingCounts) -> String {
     }
 }
 
-/// Fills the text up to the column of numbers.
+/// Pads the text with blanks to the column in which numbers begin.
 fn pad_to_columns(text: &str) -> String {
     format!("{text}{:1$}", "", LABEL.saturating_sub(text.width()))
 }
 
-/// Returns the width of a column of numbers with this head.
+/// Returns the width of the column of numbers with the heading `head`.
 fn column_width(head: &str) -> usize {
     head.len().max(5) + 2
 }
@@ -124,7 +124,7 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
     }
     text += "\nWhy\n";
     for reason in totals.reasons.iter().take(REASONS) {
-        // Line breaks are removed, because text from other sources must stay on one line.
+        // Line breaks are removed, because untrusted text must stay on one line.
         let words = line::clean_line(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
         text += &format!("  {:>8}  {words}\n", reason.runs);
     }

@@ -1,4 +1,4 @@
-//! Tests of the report on ended runs.
+//! Tests of the report on runs that have ended.
 
 use truing_service::report::loops::DAY;
 

@@ -1,4 +1,4 @@
-//! Checks the names of rules and repositories against those of posted comments, to detect typing errors.
+//! Compares the given names of rules and repositories with those of posted comments, to detect typing errors.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 use crate::cli::target::store_error;
 use crate::wiring;
 
-/// The rules and repositories that have comments.
+/// The rules and repositories to which posted comments belong.
 #[derive(Debug, Default)]
 struct CommentNames {
     rules: BTreeSet<String>,
@@ -24,7 +24,7 @@ struct CommentNames {
 }
 
 impl CommentNames {
-    /// Returns the rules and repositories of the comments that were posted since the given time.
+    /// Returns the rules and repositories to which the comments since the given time belong.
     async fn load_since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
         let mut names = Self::default();
         let posted = store.posted_findings(since).await.map_err(store_error)?;
@@ -88,8 +88,8 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
     names.iter().any(|name| glob.is_match(name))
 }
 
-/// Formats the names of rules or repositories that have comments. `plural` is the word for these names, such
-/// as `rules`.
+/// Formats the names of rules or repositories to which comments belong. `plural` is the word for these names,
+/// such as `rules`.
 fn render_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> String {
     let since = format_instant(since);
     if names.is_empty() {

@@ -51,7 +51,7 @@ pub(super) fn render_github(findings: &[&Finding]) -> String {
             Severity::P2 => "warning",
         };
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
-        // GitHub compares the path with the names in the change, so the path is not quoted.
+        // GitHub compares the path with the paths in the change, so the path must not be quoted.
         let name = String::from_utf8_lossy(raw.location.path.as_bytes());
         let (file, title) = (escape_property(&name), escape_property(&title));
         let (first, last) = (raw.location.start_line, raw.location.end_line);
@@ -61,7 +61,7 @@ pub(super) fn render_github(findings: &[&Finding]) -> String {
     text
 }
 
-/// Returns the report on one line.
+/// Returns GitLab's code quality report on one line.
 pub(super) fn render_gitlab(findings: &[&Finding]) -> Result<String, CliError> {
     let entry = |finding: &&Finding| {
         let raw = &finding.raw;
@@ -73,7 +73,7 @@ pub(super) fn render_gitlab(findings: &[&Finding]) -> Result<String, CliError> {
         json!({
             "description": raw.title,
             "check_name": raw.rule,
-            // GitLab would merge two findings with the same fingerprint.
+            // The fingerprint must be unique, because GitLab merges findings with equal fingerprints.
             "fingerprint": finding.id,
             "severity": severity,
             "location": {

@@ -33,7 +33,7 @@ impl RuntimeFlag {
     }
 }
 
-/// The findings that block.
+/// The severities at which a finding makes the exit code 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum FailOnFlag {
     /// P0 only
@@ -60,13 +60,13 @@ impl FailOnFlag {
     }
 }
 
-/// The meaning of the positional argument.
+/// The target that the positional argument names.
 pub(super) enum NamedTarget {
     Folder,
     PullRequest,
     /// A commit, or a range of commits.
     Commits {
-        /// Commit to compare with; none without a range.
+        /// Commit to compare with. `None` if the argument is a single commit.
         base: Option<String>,
         /// Commit that is to be reviewed.
         head: String,
@@ -74,8 +74,8 @@ pub(super) enum NamedTarget {
 }
 
 impl NamedTarget {
-    /// Interprets `text`. A text is a path if a folder or file of this name exists, or if it begins like a
-    /// path: `/`, `./`, `../` or `~`.
+    /// Interprets `text`. `text` is a path if it begins with `/`, `./`, `../` or `~`, or if a folder or file
+    /// of this name exists.
     fn from_text(text: &str, folder: &Path) -> Self {
         let is_there = !text.contains("://") && folder.join(text).exists();
         let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
@@ -91,8 +91,8 @@ impl NamedTarget {
         Self::Commits { base: base.map(of), head: of(head) }
     }
 
-    /// Resolves the text of the positional argument. A text such as `owner/name/7` names a commit, not a pull
-    /// request, if git resolves it to a commit.
+    /// Resolves the text of the positional argument. A text such as `owner/name/7` may name a pull request or
+    /// a commit. If git resolves the text to a commit, it names that commit.
     pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
         match Self::from_text(text, environment.directory()) {
             Self::PullRequest if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
@@ -103,7 +103,7 @@ impl NamedTarget {
     }
 }
 
-/// Rejects a file, with a hint on the command that reviews only this file.
+/// Returns an error if the text names a file. The error's hint is the command that reviews only this file.
 ///
 /// # Errors
 /// Returns exit 2 for a file.
@@ -127,7 +127,8 @@ fn may_be_ref(text: &str) -> bool {
     !is_number && !text.contains("://")
 }
 
-/// Returns true if the text names a commit in the current folder's repository, if there is one.
+/// Returns true if the text names a commit in the repository of the current folder. Returns false if there is
+/// no repository.
 pub(super) async fn is_commit(name: &str, environment: &Environment) -> bool {
     let Ok(git) = wiring::open_git(environment).await else { return false };
     let Ok(repository) = git.open_without_commits(environment.directory()).await else { return false };

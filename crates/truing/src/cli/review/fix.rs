@@ -16,9 +16,10 @@ use super::text::visible_text;
 use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
 
-/// Context lines around a change in the kept patch, as in git's own diffs.
+/// Number of context lines around a change in the undo patch, as in git's own diffs.
 const CONTEXT: usize = 3;
-/// Context lines in the shown diff: none, since the lines beside the fixed lines may contain a secret.
+/// Number of context lines in the shown diff. There are none, because lines beside a fix may contain a
+/// secret.
 const NO_CONTEXT: usize = 0;
 /// Name of the folder of patches, beside the database.
 const FOLDER: &str = "undo";
@@ -27,7 +28,7 @@ const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
 const ADDED_STYLE: Style = AnsiColor::Green.on_default();
 const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
 
-/// The result of `--fix`.
+/// The result of `truing review --fix`.
 #[derive(Debug, Default)]
 pub(super) struct FixOutcome {
     /// True if a file was changed.
@@ -36,7 +37,7 @@ pub(super) struct FixOutcome {
     pub(super) unfixed: Vec<UnappliedSuggestion>,
 }
 
-/// A lock on a working tree that allows `--fix` to change its files, with the printer of the results.
+/// The exclusive right to change files of a working tree, and the printer for the results.
 pub(super) struct FixSession<'a> {
     root: PathBuf,
     tree: WritableTree,
@@ -48,8 +49,8 @@ pub(super) struct FixSession<'a> {
 }
 
 impl<'a> FixSession<'a> {
-    /// Acquires the lock on the working tree, and cleans up after an earlier run that was killed. Files may
-    /// be changed until `stop` is set.
+    /// Locks the working tree, and cleans up after an earlier run that was killed. Files may be changed only
+    /// until `stop` is true.
     ///
     /// # Errors
     /// Returns an error if another run holds the lock, or if the folder of patches cannot be used.
@@ -83,7 +84,8 @@ impl<'a> FixSession<'a> {
         let done = killed.completed_files(&self.tree);
         let files = done.iter().filter(|done| **done).count();
         match undo::trim_patch(&killed.patch, &done) {
-            // A missing patch is no error: a later run has removed it as one of the oldest patches.
+            // A missing patch is no error, because a later run may have deleted it as one of the oldest
+            // patches.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
@@ -112,7 +114,7 @@ impl<'a> FixSession<'a> {
             if !matches!(held, Err(ReplaceError::ContentChanged)) {
                 return held;
             }
-            // Git may have checked out the file with line ends that differ from the stored line ends.
+            // Git may have checked out the file with other line endings than the stored ones.
             let converted = change.with_crlf();
             tree.check_content(&converted.path, &converted.old)?;
             *change = converted;
@@ -166,8 +168,7 @@ impl<'a> FixSession<'a> {
         Ok(FixOutcome { has_changed: true, unfixed: plan.unapplied })
     }
 
-    /// Writes the undo patch to the folder of patches, even with `--no-record`, because changes must be easy
-    /// to undo.
+    /// Saves the undo patch, even with `--no-record`, because a user must be able to undo the changes.
     fn save_undo_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
@@ -187,8 +188,8 @@ fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
 pub(super) fn render_plan(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
-    // A changed line may look like a file header of a diff. Real file headers occur only before the first
-    // hunk of a file.
+    // The changed lines may look like the header of a file in a diff. Real file headers occur only before the
+    // first hunk of a file.
     let mut in_names = false;
     for line in String::from_utf8_lossy(&patch).split_terminator('\n') {
         let style = match line.as_bytes() {
@@ -205,7 +206,7 @@ pub(super) fn render_plan(plan: &FixPlan) -> String {
             [b'+', ..] => ADDED_STYLE,
             _ => Style::new(),
         };
-        // Every line of a file with CRLF ends with a CR, which is not shown.
+        // In a file with CRLF line endings, every line ends with a CR. The CR is not shown.
         let line = visible_text(line.strip_suffix('\r').unwrap_or(line));
         let _ = writeln!(text, "{style}{line}{style:#}");
     }

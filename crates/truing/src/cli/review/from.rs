@@ -1,4 +1,4 @@
-//! The flag `--from`: adds findings that other programs have printed about the head to the review.
+//! The flag `--from`: adds findings about the head to the review, from the output of other programs.
 
 use std::path::{Path, PathBuf};
 
@@ -25,9 +25,9 @@ pub(super) struct ToolOutputArgs {
 #[derive(Clone, Debug, Default)]
 struct ToolOutputOptions {
     file: PathBuf,
-    /// Name of a format or a tool; none to detect it from the content.
+    /// Name of a format or a tool. `None` if the format is to be detected from the content.
     format: Option<String>,
-    /// Name of the tool, which overrides the name in the output.
+    /// Name of the tool that the user gave. It overrides the name in the output.
     tool: Option<String>,
     /// Prefix of the absolute paths in the output.
     root: Option<String>,
@@ -41,7 +41,7 @@ const TOOL: &str = "tool";
 const ROOT: &str = "root";
 const FOLDER: &str = "folder";
 
-/// Returns an option that applies to one `--from` and requires it.
+/// Returns an option that belongs to one `--from`, and is invalid without it.
 fn from_option_arg(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
 }
@@ -163,7 +163,7 @@ pub(super) struct ReviewStart<'a> {
     pub(super) root: &'a Path,
     /// Folder in which the review was started.
     pub(super) folder: &'a Path,
-    /// True if every file of the head is known; false if only the files of a diff are known.
+    /// True if all files of the head are available. False if only the files in a diff are available.
     pub(super) knows_files: bool,
 }
 
@@ -201,8 +201,8 @@ impl ToolOutputArgs {
         !self.outputs.is_empty()
     }
 
-    /// Reads the given outputs. A child process detects the format of each output without `--format-in`. The
-    /// program that writes an output may be slow, so an interruption is handled while this function waits.
+    /// Reads the given outputs. If an output has no `--format-in`, a child process detects its format. The
+    /// program that writes an output may be slow. The command can therefore be interrupted during the wait.
     pub(super) async fn read(
         &self,
         folder: &Path,
@@ -219,8 +219,8 @@ impl ToolOutputArgs {
             Err(CliError::failure("internal", format!("the output of a tool cannot be read: {stopped}")))
         })?;
         for (mut given, name, text) in texts {
-            // A format that the user named is used without detection. The format of an empty output must be
-            // named, because detection finds none.
+            // A format that the user named is not detected. The format of an empty output cannot be detected,
+            // so the user must name it.
             if given.format.is_none() {
                 given.format = Some(recognise_format(&name, &text, folder, reader).await?);
             }

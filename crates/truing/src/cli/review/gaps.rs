@@ -1,5 +1,4 @@
-//! Lists the changed files that a local review has not read, and the files with more findings than the
-//! maximum for one file.
+//! Lists the changed files that a local review did not read, and the files with too many findings.
 
 use truing_config::REPOSITORY_FILE;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
@@ -7,7 +6,7 @@ use truing_git::options::MAX_FILE_BYTES;
 
 use crate::cli::review::text::visible_text;
 
-/// Maximum unread files that are listed; the rest is counted.
+/// Maximum number of unread files that are listed. Further files are only counted.
 const MAX_GAPS: usize = 5;
 
 /// Returns the lines that name the unread files and the files with too many findings.
@@ -46,7 +45,8 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
         .then(|| format!("only the worst findings are shown for files with too many: {listed}{more}"))
 }
 
-/// Returns a hint for files that are too large. Such files make a review incomplete although nothing failed.
+/// Returns a hint for files that are too large. Such files make a review incomplete, although no error
+/// occurred.
 fn too_large_hint(gaps: &[UnreviewedFile]) -> Option<String> {
     let is_too_much =
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);

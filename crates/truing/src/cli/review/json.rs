@@ -23,7 +23,7 @@ use super::publish::PublishJson;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
-/// A review in the JSON output. The fields' meaning and order are a contract.
+/// A review in the JSON output. Programs rely on the meaning and the order of the fields.
 #[derive(Serialize)]
 struct ReviewJson<'a> {
     schema: &'static str,
@@ -75,7 +75,7 @@ struct ReviewJson<'a> {
 struct OutcomeJson<'a> {
     kind: ReviewOutcomeKind,
     reason: Option<&'a str>,
-    /// Time of the retry in RFC 3339.
+    /// Time at which the review is retried, in RFC 3339.
     #[serde(rename = "until")]
     next_attempt_at: Option<String>,
     runtime: ReviewRuntime,
@@ -93,7 +93,7 @@ pub(in crate::cli) struct FindingJson<'a> {
     end_line: u32,
     severity: Severity,
     category: DefectCategory,
-    /// Rule of the finding; for a tool's finding, the tool's own rule.
+    /// Rule of the finding. For a finding of a tool, the tool's own name of the rule.
     rule: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
@@ -106,11 +106,11 @@ pub(in crate::cli) struct FindingJson<'a> {
     /// Reason why the review could not verify that the finding is still present.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<UnverifiedReason>,
-    /// Reason that the suppressing comment, or the person who dismissed the finding, gave.
+    /// The reason in the suppressing comment, or the reason of the person who dismissed the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// Evidence that the finding is fixed. A model's finding has lines as evidence. A rule's finding has no
-    /// evidence, since the rule no longer matches.
+    /// Evidence that the finding is fixed. The evidence for a model's finding consists of lines. A rule's
+    /// finding has no evidence, because the rule no longer matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<EvidenceJson<'a>>,
 }
@@ -133,7 +133,7 @@ impl<'a> From<&'a FixEvidence> for EvidenceJson<'a> {
     }
 }
 
-/// Returns the object and a line end.
+/// Returns the JSON object with a line break.
 pub(super) fn render_json(
     review: &LocalReviewOutcome,
     publish: Option<&PublishJson>,
@@ -226,7 +226,7 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
     }
 }
 
-/// Formats an instant in RFC 3339; none if it is out of range.
+/// Formats a time in RFC 3339. Returns `None` if the time is out of range.
 pub(super) fn try_format_instant(instant: UnixMillis) -> Option<String> {
     jiff::Timestamp::from_millisecond(instant.0).ok().map(|instant| instant.to_string())
 }

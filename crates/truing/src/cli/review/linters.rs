@@ -36,8 +36,8 @@ impl ReviewCommand {
         toolbox
     }
 
-    /// Prints the available linters if no linter is enabled. With `--explain --tools`, prints the paths that
-    /// each linter may read instead.
+    /// Prints the available linters if no linter is enabled. With `--explain --tools`, prints for each linter
+    /// the paths that the linter may read.
     pub(super) async fn suggest_linters(
         &self,
         review: &LocalReviewOutcome,
@@ -66,7 +66,7 @@ impl ReviewCommand {
         }
         let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
-        // The list of available linters is only a hint, so errors are ignored.
+        // Errors are ignored, because the list of available linters is only a hint.
         let tools = running.available_tools(repository.root(), reviewed, &config.linters, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
@@ -109,8 +109,8 @@ impl ReviewCommand {
         let toolbox = self.linter_sources(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
-        // Linters need the whole project. The exported index contains only the files with findings, so no
-        // linters run on it.
+        // Linters need all files of the project. The exported index contains only the files with findings, so
+        // no linters run on it.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.findings.open, &config.rules.packs);
         let (offers, mut unfixed) = truing_loops::fix::propose_fixes(open, tree, reader).await?;

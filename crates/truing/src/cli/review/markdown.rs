@@ -1,8 +1,9 @@
 //! Formats findings as Markdown for a comment or a job summary: the findings with their code, the gaps, and
 //! the compared commits.
 //!
-//! All text from a repository is code or escaped, so it cannot become markup, a link, an image or a mention.
-//! The code is the finding's snippet, in which secrets are cut, never the file.
+//! All text from a repository is shown as code or escaped. It therefore cannot become markup, a link, an
+//! image or a mention. The shown code is the finding's snippet, from which secrets were removed, and never
+//! the file.
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{code_block, code_span, escape_text, render_title, sanitize_markdown};
@@ -15,19 +16,20 @@ use super::text::{
     self, is_snippet_complete, render_comparison, render_counts, render_file_counts, visible_text,
 };
 
-/// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, and the step may also write
-/// other text.
+/// Maximum bytes of the text. GitHub accepts a job summary of 1 MiB from a step, and the step may write other
+/// text as well.
 const MAX_BYTES: usize = 1_000_000;
-/// Maximum bytes of the text after the findings; this space is reserved.
+/// Maximum bytes of the text after the findings. This much of `MAX_BYTES` is reserved.
 const MAX_END_BYTES: usize = 100_000;
-/// Maximum unread files that are listed; the rest is counted.
+/// Maximum number of unread files that are listed. Further files are only counted.
 const MAX_GAPS: usize = 50;
 
 /// The parts of a Markdown report.
 pub(in crate::cli) struct MarkdownReport<'a> {
-    /// Result in a few words.
+    /// The result of the review in a few words.
     pub(in crate::cli) headline: String,
-    /// Remarks on the review, such as the compared commits, each in lower case and without a full stop.
+    /// Remarks on the review, such as the compared commits. A remark begins in lower case and has no full
+    /// stop.
     pub(in crate::cli) remarks: Vec<String>,
     /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
@@ -131,8 +133,8 @@ fn render_section(finding: &Finding) -> String {
     text
 }
 
-/// Renders the difference between two texts, with the unchanged lines before and after it. If the new text is
-/// empty, every old line is deleted.
+/// Renders the difference between two texts, with the unchanged lines before and after it. If `new` is empty,
+/// all old lines are shown as deleted.
 fn render_change(old: &str, new: &str) -> String {
     let old: Vec<&str> = old.split('\n').collect();
     let new: Vec<&str> = new.split('\n').filter(|_| !new.is_empty()).collect();
@@ -161,7 +163,7 @@ fn format_location(finding: &Finding) -> String {
 }
 
 /// Renders the walkthrough, the files that were not reviewed, and the reviewer. Files that should have been
-/// reviewed come first.
+/// reviewed are listed first.
 fn render_footer(report: &MarkdownReport<'_>) -> String {
     let mut text = String::new();
     if !report.walkthrough.is_empty() {

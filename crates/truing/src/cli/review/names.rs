@@ -1,4 +1,4 @@
-//! Adds hints to the errors for unknown names: a name may mean a branch, a folder, a pull request or a
+//! Adds hints to the errors for unknown names. A name may mean a branch, a folder, a pull request or a
 //! commit.
 
 use truing_git::GitError;
@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl ReviewCommand {
-    /// Adds a hint to the error if a branch is named like the number. A bare number always means a pull
+    /// Adds a hint to the error if a branch has the number as its name. A bare number always means a pull
     /// request.
     pub(super) async fn with_branch_hint(&self, number: &str, error: CliError) -> CliError {
         let branch = format!("refs/heads/{number}");

@@ -1,5 +1,5 @@
-//! Handles fixes that a model proposes, after each fix was verified to apply. These fixes are separate from
-//! the fixes of rules and linters. Each fix is shown with its diff and applied only if a person agrees.
+//! Handles fixes that a model proposes, after a check that each fix can be applied. These fixes are separate
+//! from the fixes of rules and linters. Each fix is shown as a diff, and is applied only if a person agrees.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -11,17 +11,17 @@ use super::fix::render_plan;
 use super::text::visible_text;
 use crate::cli::output::OutputPrinter;
 
-/// Maximum bytes of an answer; a longer one is never valid.
+/// Maximum size of an answer in bytes. Longer answers are never valid.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
 /// The user's consent to fixes of a model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FixConsent {
-    /// All fixes are applied, since `--yes` was given.
+    /// All fixes are applied, because `--yes` was given.
     Always,
     /// A person at a terminal is asked about each fix.
     Interactive,
-    /// No fix is applied, since there is no terminal to ask at.
+    /// No fix is applied, because there is no terminal on which to ask.
     Never,
 }
 
@@ -46,12 +46,12 @@ impl FixConsent {
 enum ConsentAnswer {
     Yes,
     No,
-    /// No to this fix and to all later fixes.
+    /// Rejects this fix and all later fixes.
     Quit,
 }
 
 impl ConsentAnswer {
-    /// Parses a line of input. The end of the input (none) means quit, and an unknown answer means no.
+    /// Parses a line of input. The end of the input (`None`) means quit. An unknown answer means no.
     fn from_line(line: Option<&str>) -> Self {
         match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
             Some("y" | "yes") => Self::Yes,
@@ -80,8 +80,8 @@ pub(super) async fn ask_consent(
         ));
         return Vec::new();
     }
-    // The user may answer late. The answer is read in a blocking thread, so an interruption is handled during
-    // the wait.
+    // The user may take long to answer. The answer is therefore read in a blocking thread, so that the
+    // command can be interrupted during the wait.
     let deciding = tokio::task::spawn_blocking(move || {
         let read = || {
             let mut line = String::new();
@@ -104,7 +104,7 @@ pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
     }
 }
 
-/// Prints each proposal. Asks whether to apply the proposal, if the consent is interactive.
+/// Prints each proposal. If the consent is interactive, asks whether to apply each proposal.
 fn decide_offers(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
@@ -151,7 +151,8 @@ mod tests {
         ProposedFix { finding: sample_finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
 
-    /// Returns the lines of the findings whose fixes are applied, and the number of questions.
+    /// Returns the lines of the findings whose fixes are applied, and the number of questions that were
+    /// asked.
     fn decide_with_answers(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
         let agreed = decide_offers(

@@ -1,5 +1,6 @@
-//! The command `truing review --pr URL --publish`: reviews one pull request as the server does, while the
-//! user waits. With `--dry-run`, the command works on a copy of the records and writes nothing to the forge.
+//! The command `truing review --pr URL --publish`: reviews one pull request as the server does. The command
+//! waits for the result. With `--dry-run`, the command works on a copy of the records and writes nothing to
+//! the forge.
 
 use std::time::Duration;
 
@@ -42,12 +43,12 @@ use crate::cli::output::OutputPrinter;
 use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, dry_run_store, store_error};
 use crate::wiring;
 
-/// Maximum number of times that one command leases the slot. The command leases the slot again if the head
-/// moved, or if the records contain a newer run.
+/// Maximum number of times that one command leases the slot. A further lease is needed if the head moved, or
+/// if the records contain a newer run.
 const MAX_ROUNDS: u32 = 3;
 /// Maximum total time that one command waits, for example until the forge's rate limit resets.
 const MAX_WAIT: Duration = Duration::from_mins(2);
-/// Maximum comments that are listed; the rest is counted.
+/// Maximum number of comments that are listed. Further comments are only counted.
 const MAX_LISTED: usize = 20;
 
 /// The pull request to review and the options of publishing.
@@ -62,7 +63,7 @@ pub(super) struct PublishRequest<'a> {
     /// Pull request as the forge describes it now.
     pub(super) pull: &'a PullRequest,
     pub(super) dry_run: bool,
-    /// Registry of the reviews in progress, from which the cost of a stopped review is reported.
+    /// Registry of the reviews in progress. It provides the cost of an interrupted review.
     pub(super) attempts: &'a AttemptRegistry,
     /// Becomes true when the command is interrupted.
     pub(super) interrupt: watch::Receiver<bool>,
@@ -76,7 +77,7 @@ pub(super) struct PublishJson {
     dry_run: bool,
     url: String,
     steps: Vec<ReviewWrite>,
-    /// Cost of this call; 0 if the commit was reviewed before.
+    /// Cost of this call. The cost is 0 if the commit was reviewed before.
     paid_now_micro_usd: MicroUsd,
     #[serde(skip)]
     name: String,
@@ -106,7 +107,7 @@ impl PublishRequest<'_> {
         store: Store,
         recording: &EffectRecording,
     ) -> Result<(LocalReviewOutcome, MicroUsd), CliError> {
-        // The folder is deleted at the end, also after an error.
+        // The folder is deleted when the function returns, even with an error.
         let temp =
             truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = self.id.key();
@@ -139,21 +140,21 @@ impl PublishRequest<'_> {
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
         self.record_request(&store, &key).await?;
-        // The command lock is held until the command has ended its last lease. Without this lock, a server
-        // that starts in the meantime would reclaim the lease as abandoned.
+        // The command lock is held until the command's last lease has ended. Without this lock, a server that
+        // starts during the command would treat the lease as abandoned.
         let _at_work = acquire_command_lock(&store, &limits).await?;
         let before = load_total_cost(&real, &key).await?;
         let held = Box::pin(self.run_until_published(&context, &store, &key, &limits)).await?;
         let after = load_total_cost(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
-            // The dry run has added costs to the real ledger. The real store needs the name of the pull
-            // request to show these costs.
+            // The costs of the dry run are in the real ledger. To show these costs, the real store needs the
+            // name of the pull request.
             self.store_description(&real, &key).await?;
         }
         if before > MicroUsd(0) {
-            // The printed review shows the total cost of its commit, including earlier runs of the command,
-            // so the cost of this run is printed as a note.
+            // The printed cost includes earlier runs of the command, so the cost of this run is printed
+            // separately.
             let name = &self.pull.name;
             self.output.print_note(format_args!(
                 "{name}: this run has cost {now}; all reviews of the pull request have cost {after}"
@@ -184,8 +185,8 @@ impl PublishRequest<'_> {
         store.store_descriptions(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
-    /// Leases the slot until the review of the pull request is published. If the slot is held, returns the
-    /// reason of the hold.
+    /// Leases the slot repeatedly until the review of the pull request is published. If the slot is held,
+    /// returns the reason.
     async fn run_until_published(
         &self,
         context: &ServiceContext,
@@ -270,7 +271,7 @@ impl PublishRequest<'_> {
             .hint("run it again when the pushes stop"))
     }
 
-    /// Waits until the given time. Returns an error instead if the wait would exceed the remaining time.
+    /// Waits until the given time. Returns an error if the wait would take longer than the remaining time.
     async fn wait_until(
         &self,
         until: UnixMillis,
@@ -310,7 +311,7 @@ impl PublishRequest<'_> {
         Ok(LocalReviewOutcome { record, reviewed, base_origin: against, findings: kept, unrecorded: None })
     }
 
-    /// Returns the outcome of a pull request whose state prevents a review.
+    /// Returns the outcome for a pull request that cannot be reviewed in its present state.
     fn skipped_outcome(&self, hold: HoldReason) -> LocalReviewOutcome {
         let reason = match hold {
             HoldReason::Draft => "the pull request is a draft",
@@ -342,8 +343,8 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
         LeaseError::Leased(until) => {
             let leased = store.load_slots(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
-            // Just after a lease is granted, its run is not recorded yet. The latest run then belongs to an
-            // earlier lease.
+            // Just after a lease is granted, its run is not recorded yet. In that case, the latest run
+            // belongs to an earlier lease.
             let run = store.review_entries(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
             let since = run
@@ -381,7 +382,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
 }
 
 impl PublishJson {
-    /// Formats the steps as text, one per line.
+    /// Formats the writes as text, with one line for each write.
     pub(super) fn text(&self) -> String {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
@@ -397,7 +398,7 @@ impl PublishJson {
     }
 }
 
-/// Formats a step and the locations of its comments.
+/// Formats a write, and the locations of its comments.
 fn render_step(step: &ReviewWrite) -> String {
     let about = |item: &str| if item == "summary" { "the summary" } else { "a finding's comment" }.to_owned();
     match step {

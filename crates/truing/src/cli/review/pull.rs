@@ -41,7 +41,7 @@ impl ReviewCommand {
             folder: here,
             knows_files: true,
         });
-        // The other forges are not used and may have no token.
+        // The other forges are removed, because they are not used and may have no token.
         config.forges.retain(|name, _| *name == forge);
         let place = StoreLocation::from_config(&config, &self.environment)?;
         let store =
@@ -62,8 +62,8 @@ impl ReviewCommand {
         let client = client.for_review(new_run_id().as_str());
         let (id, pull) = fetch_pull(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
-            // A repository whose kill switch is on may have been renamed, so the switch is checked again by
-            // the repository's id.
+            // The repository may have been renamed after its kill switch was turned on, so the switches are
+            // checked again by the repository's id.
             check_kill_switches(store, &RepositoryRef::from_key(&id.key()).with_name(&repo)).await?;
         }
         let git = wiring::open_git(&self.environment).await?;
@@ -108,7 +108,8 @@ impl ReviewCommand {
             store => {
                 let records = store.filter(|_| !self.args.no_record);
                 if let Some(records) = &records {
-                    // The description lets `truing why` find this review by the name of the pull request.
+                    // Because of this description, `truing why` can find the review by the name of the pull
+                    // request.
                     let described =
                         SlotDescription { name: pull.name.clone(), url: pull.url.clone(), head: None };
                     records.store_descriptions(&[(id.key(), described)]).await.map_err(store_error)?;
@@ -160,8 +161,7 @@ impl ReviewCommand {
     }
 }
 
-/// Returns the URL of a pull request without a request to the forge: from the records or, if the user typed a
-/// URL, from this URL.
+/// Returns the URL of a pull request from the records or from the user's text. Sends no request to the forge.
 async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.find_key(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
@@ -178,7 +178,7 @@ async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<S
     Ok(["/pull/", "/pull-requests/"].into_iter().find_map(page))
 }
 
-/// Reads the pull request from the forge, with the permanent id of its repository.
+/// Reads the pull request and the permanent id of its repository from the forge.
 async fn fetch_pull(
     client: &AnyForgeServer,
     forge: &str,
@@ -205,8 +205,8 @@ impl From<CheckoutError> for CliError {
     }
 }
 
-/// Returns the root of the checkout that contains the folder, or the folder itself if it is in no checkout.
-/// The absolute paths in a linter's output are resolved below this root.
+/// Returns the root of the checkout that contains the folder. If there is no checkout, returns the folder
+/// itself. Absolute paths in a linter's output are interpreted relative to this root.
 fn checkout_root(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

@@ -28,18 +28,19 @@ use super::json::try_format_instant;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
-/// Maximum results of a run; GitHub rejects more.
+/// Maximum number of results in a run. GitHub rejects a run with more results.
 const MAX_RESULTS: usize = 25_000;
-/// Maximum rules of a run; GitHub rejects more.
+/// Maximum number of rules in a run. GitHub rejects a run with more rules.
 const MAX_RULES: usize = 25_000;
 /// Maximum total bytes of the paths, snippets and suggestions of all results. GitHub accepts 10 MB after
-/// compression; the other fields of a result are repetitive and compress well.
+/// compression. The other fields of a result are repetitive, so they compress well.
 const MAX_OWN_BYTES: usize = 6 << 20;
-/// Maximum unread files that are named; the rest is counted.
+/// Maximum number of unread files that are named. Further files are only counted.
 const MAX_GAPS: usize = 1_000;
 /// Maximum total bytes of the paths of unread files.
 const MAX_GAP_BYTES: usize = 1 << 20;
-/// Maximum number of suppressed findings, and of dismissed findings, that are named; the rest is counted.
+/// Maximum number of suppressed findings, and of dismissed findings, that are named. Further findings are
+/// only counted.
 const MAX_LEFT_OUT: usize = 1_000;
 /// Maximum characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
@@ -52,12 +53,12 @@ const ROOT: &str = "%SRCROOT%";
 
 /// One run of a command that checks code, for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
-    /// Name of the command, which is the category of the upload at GitHub. Uploads of different categories do
-    /// not replace each other.
+    /// Name of the command. It becomes the category of the upload at GitHub. Uploads of different categories
+    /// do not replace each other.
     pub(in crate::cli) category: &'static str,
     /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
-    /// Description of the folder that paths are relative to.
+    /// Description of the folder to which paths are relative.
     pub(in crate::cli) root: &'static str,
     /// Rules that were used.
     pub(in crate::cli) rules: &'a [ListedRule<'a>],
@@ -69,7 +70,7 @@ pub(in crate::cli) struct SarifReport<'a> {
     pub(in crate::cli) dismissed: &'a [Finding],
     /// Files that were reviewed, and those that were not.
     pub(in crate::cli) coverage: &'a ReviewCoverage,
-    /// True if nothing was skipped that should have been reviewed.
+    /// True if the review skipped no file that it should have read.
     pub(in crate::cli) complete: bool,
     /// Start and end of the run.
     pub(in crate::cli) time: Option<(UnixMillis, UnixMillis)>,
@@ -81,9 +82,9 @@ pub(in crate::cli) struct SarifReport<'a> {
 pub(in crate::cli) struct SarifComparison<'a> {
     /// Commit to compare with.
     pub(in crate::cli) base: &'a Sha,
-    /// Reviewed commit; none for a working tree, an index or a diff.
+    /// Reviewed commit. `None` if a working tree, an index or a diff was reviewed.
     pub(in crate::cli) head: Option<&'a Sha>,
-    /// URL that the repository was cloned from.
+    /// URL from which the repository was cloned.
     pub(in crate::cli) remote: Option<&'a str>,
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
@@ -164,7 +165,7 @@ struct SarifDocument {
     runs: [Value; 1],
 }
 
-/// Returns the first findings, as many as GitHub accepts.
+/// Returns the first findings, at most as many as GitHub accepts.
 fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let mut bytes = 0_usize;
     let fits = |finding: &&&Finding| {
@@ -181,11 +182,11 @@ fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
-    // Rules with many false positives are disabled, and only enabled rules are listed, so the precision is
-    // always high.
+    // The precision of every listed rule is high. Rules with many false positives are disabled, and only
+    // enabled rules are listed.
     let mut properties = json!({ "tags": [category_tag(rule.category)], "precision": "high" });
     match rule.category {
-        // A score makes the finding a security alert.
+        // Because of the score, GitHub shows the finding as a security alert.
         DefectCategory::H => properties["security-severity"] = json!(security_score(rule.severity)),
         DefectCategory::A
         | DefectCategory::B
@@ -236,7 +237,8 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
     sarif_result
 }
 
-/// Returns the replacement of a finding's lines. An empty text deletes these lines including their line ends.
+/// Returns the replacement of a finding's lines. An empty text deletes these lines, including their line
+/// endings.
 fn replacement_json(location: &CodeLocation, text: &str) -> Value {
     let (first, last) = (location.start_line, location.end_line);
     if text.is_empty() {
@@ -274,7 +276,7 @@ fn security_score(severity: Severity) -> &'static str {
     }
 }
 
-/// Returns the category of a defect as a word to filter by.
+/// Returns the category of a defect as a tag by which users can filter.
 fn category_tag(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "api-contract",
@@ -307,7 +309,7 @@ fn region_json(location: &CodeLocation, snippet: &str) -> Value {
     })
 }
 
-/// Returns a file below the root, or a `file:` URI for an absolute path.
+/// Returns the location of a file relative to the root. For an absolute path, returns a `file:` URI.
 fn artifact_json(path: &RepoPath) -> Value {
     match path.as_bytes().starts_with(b"/") {
         true => json!({ "uri": format!("file://{}", encode_path(path)) }),
@@ -315,8 +317,9 @@ fn artifact_json(path: &RepoPath) -> Value {
     }
 }
 
-/// Encodes the path's bytes for a URI. Bytes that RFC 3986 allows in a segment are kept, others become `%`
-/// and two digits. A `:` is encoded, too, since the text before a `:` would be read as a scheme.
+/// Encodes the path's bytes for a URI. Bytes that RFC 3986 allows in a segment are kept. Other bytes become
+/// `%` and two hexadecimal digits. A `:` is encoded as well, because the text before a `:` could be
+/// interpreted as a scheme.
 fn encode_path(path: &RepoPath) -> String {
     path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
         match byte {
@@ -335,7 +338,7 @@ fn encode_path(path: &RepoPath) -> String {
 }
 
 /// Converts a git remote to a URI: the short form `user@host:path` becomes `ssh://user@host/path`. Returns
-/// none if the remote is a folder on this machine.
+/// `None` if the remote is a folder on this machine.
 fn repository_uri(remote: &str) -> Option<String> {
     let short = || {
         let (host, path) = remote.split_once(':')?;
@@ -360,7 +363,8 @@ fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
     invocation
 }
 
-/// Returns notifications on files that were not reviewed and findings that are left out.
+/// Returns notifications about files that were not reviewed, and about findings that are not among the
+/// results.
 fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
@@ -403,7 +407,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     all
 }
 
-/// Returns the notification of a suppressed or dismissed finding with the reason, or none for any other
+/// Returns a notification with the reason of a suppressed or dismissed finding. Returns `None` for any other
 /// finding.
 fn left_out_notification(finding: &Finding) -> Option<Value> {
     let raw = &finding.raw;
@@ -500,7 +504,7 @@ mod tests {
         gzip.finish().unwrap().len()
     }
 
-    /// Returns a text of this many bytes with a low compression ratio.
+    /// Returns a text of `bytes` bytes that can hardly be compressed.
     fn incompressible_text(seed: u64, bytes: usize) -> String {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut letter = || {

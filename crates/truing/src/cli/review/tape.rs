@@ -1,5 +1,5 @@
-//! The flags `--record` and `--replay`: record the model's part of a review in a folder, and replay it
-//! without a key.
+//! The flags `--record` and `--replay`: record the model's answers in a folder, and replay them without a
+//! key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) struct RecordedAgent {
 }
 
 impl RecordedAgent {
-    /// Returns a warning after the review if the recording is incomplete.
+    /// Returns a warning if the recording is incomplete, to be printed after the review.
     pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_complete());
         damaged.then_some("the recording is incomplete: an answer could not be written; record it again")
@@ -44,8 +44,8 @@ impl RecordedAgent {
 }
 
 impl ReviewCommand {
-    /// Returns the model for the review, if a model is configured. A model costs money, so the kill switch is
-    /// checked first.
+    /// Returns the model for the review, if a model is configured. The kill switch is checked before, because
+    /// a model costs money.
     pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
         if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {
@@ -57,7 +57,7 @@ impl ReviewCommand {
                 }
             };
         }
-        // Errors of the configuration are reported before any file is created.
+        // Errors in the configuration must be reported before any file is created.
         wiring::ensure_machine_folder(&self.config)?;
         let ledger = wiring::open_store(&self.config, &self.environment).await?;
         crate::cli::target::check_kill_switches(&ledger, &RepositoryRef::default()).await?;

@@ -1,6 +1,6 @@
 //! Resolves names of pull requests, owners and repositories at a configured forge, at github.com or at
-//! bitbucket.org. A pull request is named by its page, `owner/name#7`, `owner/name/7` or its key in the
-//! queue.
+//! bitbucket.org. A pull request can be given as the URL of its page, `owner/name#7`, `owner/name/7` or its
+//! key in the queue.
 
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
@@ -14,8 +14,8 @@ use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
 use crate::wiring;
 
-/// Forges that need no configuration, with their default names and hosts. If no forge is configured, the
-/// first forge of this list is used for names that are not URLs.
+/// Forges that need no configuration, with their default names and hosts. If no forge is configured, a name
+/// that is not a URL belongs to the first forge of this list.
 const KNOWN_FORGES: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
 /// A pull request that the user named.
@@ -57,8 +57,8 @@ impl PullTarget {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// Resolves a URL, a name, a number in the current folder's repository, or a key of the queue. A key of
-    /// the queue is known only if the store has a record of the pull request.
+    /// Resolves a URL, a name, a number of a pull request in the current folder's repository, or a key of the
+    /// queue. A key of the queue is known only if the store has a record of the pull request.
     ///
     /// # Errors
     /// Returns the errors of [`PullTarget::find`], and an error if the store or the repository cannot be
@@ -83,7 +83,7 @@ impl PullTarget {
         Self::find(&known.ok_or_else(|| not_a_pull_error(text))?.url, config, environment)
     }
 
-    /// Resolves a bare number as a pull request of the repository that the current folder was cloned from.
+    /// Resolves a bare number as a pull request in the repository from which the current folder was cloned.
     async fn find_in_origin(
         number: u64,
         config: &Config,
@@ -110,7 +110,7 @@ impl PullTarget {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// Resolves `owner/name#7` or `owner/name/7` on the only forge.
+    /// Resolves `owner/name#7` or `owner/name/7` at the only configured forge.
     fn find_by_name(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let parts = text.split_once('#').or_else(|| text.rsplit_once('/'));
         let parts = parts.filter(|(repo, _)| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
@@ -181,7 +181,8 @@ pub(in crate::cli) struct RepositoryTarget {
 }
 
 impl RepositoryTarget {
-    /// Resolves a git remote in URL or ssh form. Returns none if the remote is not at a known forge.
+    /// Resolves a git remote, which may be a URL or a short ssh address. Returns none if the remote is not at
+    /// a known forge.
     pub(in crate::cli) fn from_remote(
         remote: &str,
         config: &Config,
@@ -192,8 +193,8 @@ impl RepositoryTarget {
         let (config, forge, tail) = if is_web {
             find_forge(&url, ForgeBaseAddress::Git, config, environment).ok()?
         } else {
-            // An ssh address contains only the forge's host and the repository, so only the host is compared
-            // with the forge's base address.
+            // An ssh address contains no other part of the forge's base address than the host, so only the
+            // host is compared.
             let host = url.host_str()?;
             let is_there = |forge: &ForgeConfig| {
                 Url::parse(&forge.git_url)
@@ -216,11 +217,11 @@ impl RepositoryTarget {
     }
 }
 
-/// Parses a remote in URL or ssh form as a URL.
+/// Parses a remote, which may be a URL or a short ssh address, as a URL.
 fn parse_remote_url(remote: &str) -> Option<Url> {
     match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
         Some(url) => Some(url),
-        // This is the short form of ssh: `git@host:owner/name.git`.
+        // Short ssh address: `git@host:owner/name.git`.
         None => {
             let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
             Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
@@ -228,13 +229,13 @@ fn parse_remote_url(remote: &str) -> Option<Url> {
     }
 }
 
-/// Returns a message that suggests an alternative if the remote looks like an unsupported forge, or none
-/// otherwise.
+/// Returns a message with an alternative if the remote seems to be at an unsupported forge. Otherwise returns
+/// `None`.
 pub(in crate::cli) fn unsupported_origin_text(remote: &str) -> Option<String> {
     parse_remote_url(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
 }
 
-/// Returns the name of the unsupported kind of forge that the address suggests, or none.
+/// Returns the name of the unsupported kind of forge to which the address seems to belong, or `None`.
 fn unsupported_forge(url: &Url) -> Option<&'static str> {
     let host = url.host_str()?.to_ascii_lowercase();
     let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
@@ -249,7 +250,7 @@ fn unsupported_forge(url: &Url) -> Option<&'static str> {
     }
 }
 
-/// Returns the message on the alternatives for an unsupported kind of forge.
+/// Returns a message with the alternatives for an unsupported kind of forge.
 fn unsupported_hint(kind: &str) -> String {
     format!(
         "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch \
@@ -257,7 +258,7 @@ fn unsupported_hint(kind: &str) -> String {
     )
 }
 
-/// Selects the base address of a forge that a URL is compared with.
+/// Selects the base address of a forge with which a URL is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ForgeBaseAddress {
     /// Base address of the web pages.
@@ -270,8 +271,8 @@ fn forge_capability(forge: &ForgeConfig) -> &'static ForgeCapability {
     capability::forge_capability(forge.kind)
 }
 
-/// Finds the forge at a URL's address. Returns the configuration with this forge, its name, and the segments
-/// of the URL's path below the forge's root.
+/// Finds the forge to whose base address a URL belongs. Returns the configuration with this forge, its name,
+/// and the segments of the URL's path below the forge's root.
 fn find_forge(
     url: &Url,
     root_kind: ForgeBaseAddress,
@@ -306,14 +307,14 @@ fn find_forge(
     Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 
-/// Guesses the kind of a forge from the URL of a page: GitHub, unless the URL matches the page layout of
-/// another kind. Also returns the path of the server.
+/// Guesses the kind of a forge from the URL of a page. The kind is GitHub, unless the page layout of another
+/// kind matches the URL. Also returns the part of the URL's path that belongs to the server.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
     for row in others {
-        // The URL of a self-hosted server can contain a path, and the path of the page follows this path. The
-        // URLs of other forges contain no server path.
+        // The URL of a self-hosted server may contain a path, which precedes the path of the page. The URLs
+        // of other forges contain no server path.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
@@ -325,7 +326,7 @@ fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     (&capability::GITHUB, String::new())
 }
 
-/// Returns the error for a forge that is not configured, with the lines that configure it.
+/// Returns the error for a forge that is not configured. The error contains the configuration to add.
 fn unconfigured_forge_error(
     message: String,
     name: &str,
@@ -347,7 +348,7 @@ fn unconfigured_forge_error(
         ))
 }
 
-/// Returns a name for the forge at a host that no configured forge has.
+/// Returns a name for the forge at a host. No configured forge has this name.
 fn unused_forge_name(host: &str, config: &Config) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = host.chars().map(plain).collect();
@@ -373,7 +374,8 @@ pub(in crate::cli) fn is_slot_key(text: &str) -> bool {
     )
 }
 
-/// Returns true if the text looks like the name of a pull request. The caller has to exclude folders first.
+/// Returns true if the text looks like a reference to a pull request. The caller has to exclude folders
+/// first.
 pub(super) fn is_pull_reference(text: &str) -> bool {
     let number = text.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -412,7 +414,8 @@ fn not_a_pull_error(text: &str) -> CliError {
     )
 }
 
-/// Returns the segments of a page's path below a forge's root, or none if the page is not below the root.
+/// Returns the segments of a page's path below the root of a forge. Returns `None` if the page is not below
+/// the root.
 fn path_below_root(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
@@ -434,8 +437,8 @@ fn add_known_forge(
 ) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
         let message = format!("[forge.{name}] is another server than {host}");
-        // The suggested section has another name, but the default addresses of the known forge are correct in
-        // it, too.
+        // The suggested section has another name, but the default addresses of the known forge are also
+        // correct for that section.
         let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));

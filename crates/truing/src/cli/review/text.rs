@@ -1,8 +1,8 @@
-//! Formats a review as text: each finding below its code, as a compiler prints it, and then the scope of the
+//! Formats a review as text: each finding with its code, as a compiler prints it, and then the scope of the
 //! review.
 //!
 //! All text from a repository is shown without characters that control a terminal ([`visible_text`]). The
-//! code is the finding's snippet, in which secrets are cut, never the file.
+//! shown code is the finding's snippet, from which secrets were removed, and never the file.
 
 use std::ops::Range;
 
@@ -24,13 +24,13 @@ use crate::cli::columns::fold_line;
 
 /// Width of text in columns.
 const WIDTH: usize = 80;
-/// Maximum width before a note's text: six digits of a line number, and ` = note: `.
+/// Maximum number of columns before the text of a note: six digits of a line number, and ` = note: `.
 const NOTE_INDENT: usize = 15;
-/// Maximum width before code: six digits of a line number, and ` | | `.
+/// Maximum number of columns before code: six digits of a line number, and ` | | `.
 const CODE_INDENT: usize = 11;
-/// Number of characters to keep before the first secret in a line that is too long.
+/// Number of characters that are kept before the first secret in a line that must be cut.
 const LEAD: usize = 40;
-/// Maximum fixed findings that are listed; the rest is counted.
+/// Maximum number of fixed findings that are listed. Further findings are only counted.
 const MAX_FIXED: usize = 10;
 
 /// Character that stands for omitted text, here and in snippets.
@@ -48,13 +48,13 @@ pub(super) struct SuggestedCommands {
     pub(super) fix: String,
     /// Command that lists dismissals.
     pub(super) list: String,
-    /// Maximum price of a review by a model, and the command that starts one; none if this suggestion is not
-    /// shown.
+    /// Maximum price of a review by a model, and the command for such a review. `None` if this is not
+    /// suggested.
     pub(super) model: Option<String>,
 }
 
-/// Renders the whole text. `head` is the user's name for the reviewed commit. `configured` describes where
-/// the repository's own configuration file was read from, if the file was used.
+/// Renders the whole text. `head` is the user's name for the reviewed commit. `configured` is the source of
+/// the repository's own configuration file, if that file was used.
 pub(super) fn render_report(
     review: &LocalReviewOutcome,
     head: Option<&str>,
@@ -93,8 +93,8 @@ pub(super) fn render_report(
         text += &fill_paragraph(&visible_text(&remark));
     }
     let by = reviewer_line(record);
-    // The user pastes the suggested command, so the command is printed on one line, or omitted if the line is
-    // too long.
+    // Users paste the suggested command, so it must be on one line. If the line is too long, the command is
+    // omitted.
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
@@ -194,8 +194,8 @@ pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
-/// Lists the most severe dismissed findings, one per line, so the output of a git hook shows which findings
-/// did not block it.
+/// Lists the most severe dismissed findings, one on each line. The output of a git hook therefore shows which
+/// findings were ignored.
 fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
@@ -208,8 +208,8 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }
 
-/// Formats how many findings `--fix` would fix, and how many it would ask about. Returns no lines if anything
-/// but the working tree was reviewed.
+/// Formats the number of findings that `--fix` would fix, and the number about which it would ask. Returns no
+/// lines unless the working tree was reviewed.
 fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
@@ -293,7 +293,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         Severity::P2 => Level::WARNING,
     };
     let (whole, rule) = (visible_text(&raw.title), visible_text(&raw.rule));
-    // A tool's message may be too long for the title. The note then contains the whole message.
+    // The message of a tool may be too long for a title. The note then contains the whole message.
     let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
     let shown = line::truncate_text(whole.clone(), room.max(LEAD) - 1);
     let is_cut = shown != whole;
@@ -302,7 +302,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let path = visible_text(&raw.location.path.to_string());
     let first = usize::try_from(raw.location.start_line).unwrap_or(usize::MAX);
     let code = render_snippet(finding);
-    // The code of an unverified finding may have changed, so it is not shown.
+    // If the finding is unverified, its code may have changed, so the code is not shown.
     let group = match text_span(&code).filter(|_| finding.unverified.is_none()) {
         Some(span) => title.element(
             Snippet::source(code).path(path).line_start(first).annotation(AnnotationKind::Primary.span(span)),
@@ -322,11 +322,13 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible_text(&dismissal::short_id(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(suggestion_group(finding)).collect();
-    // The lines are already cut to `WIDTH`. The larger width prevents the renderer from cutting them again.
+    // The lines are already cut to at most `WIDTH` columns. The larger width prevents the renderer from
+    // cutting them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
 }
 
-/// Returns the suggested change, if there is one and it can be shown completely.
+/// Returns the suggested change. Returns `None` if there is none, or if the change cannot be shown
+/// completely.
 fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
     let old = visible_text(&raw.snippet);
@@ -342,7 +344,7 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }
 
-/// Returns true if the snippet contains all lines of the finding, uncut.
+/// Returns true if the snippet contains all lines of the finding, and no line is cut.
 pub(super) fn is_snippet_complete(finding: &Finding) -> bool {
     has_expected_line_count(finding) && !finding.raw.snippet.contains(OMISSION_MARK)
 }
@@ -354,11 +356,11 @@ fn has_expected_line_count(finding: &Finding) -> bool {
     usize::try_from(expected).is_ok_and(|expected| expected == finding.raw.snippet.split('\n').count())
 }
 
-/// Returns the snippet's lines with known line numbers, cut to fit.
+/// Returns the lines of the snippet whose line numbers are known, cut to the maximum width.
 ///
-/// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both kinds of gaps begin
-/// after a line that ends with `…`, or after the last line. Only the lines before the first gap have known,
-/// consecutive numbers.
+/// Lines within a secret and lines beyond the maximum are omitted from a snippet. The line before such a gap
+/// ends with `…`, unless the gap is at the end of the snippet. Only the lines before the first gap have known
+/// line numbers, which are consecutive.
 fn render_snippet(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
@@ -375,22 +377,22 @@ fn render_snippet(finding: &Finding) -> String {
     shown.join("\n")
 }
 
-/// Returns the range from the first to the last non-blank character, or none if all characters are blank.
+/// Returns the range from the first to the last character that is not blank. Returns `None` if all characters
+/// are blank.
 fn text_span(code: &str) -> Option<Range<usize>> {
     let start = code.find(|c: char| !c.is_whitespace())?;
     Some(start..code.trim_end().len())
 }
 
-/// Cuts a line to the maximum width. Keeps the beginning of the line, or the text around the first secret if
-/// the secret lies further right.
+/// Cuts a line to the maximum width. Keeps the beginning of the line. If the first secret is beyond the
+/// maximum width, keeps the text around that secret.
 fn fit_line(line: &str) -> String {
     let most = WIDTH - CODE_INDENT;
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= most {
         return line.to_owned();
     }
-    // A `…` as the first character only shows that the beginning of the line was cut, so the search for a
-    // secret skips it.
+    // The first character is skipped, because a `…` there only shows that the beginning of the line was cut.
     let focus = letters.iter().skip(1).position(|letter| *letter == OMISSION_MARK).map_or(0, |at| at + 1);
     let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
     let mut cut = String::new();
@@ -406,12 +408,12 @@ fn fit_line(line: &str) -> String {
 
 // ---------------------------------------------------------------------------------------------- text
 
-/// Wraps one paragraph and adds a line end; lines after the first are indented.
+/// Wraps a paragraph, and adds a line break at its end. Lines after the first are indented.
 pub(super) fn fill_paragraph(paragraph: &str) -> String {
     wrap_words(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
 }
 
-/// Wraps text to lines of at most `width` characters, unless a word is longer.
+/// Wraps text to lines of at most `width` characters. A longer word is not broken.
 fn wrap_words(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
@@ -435,8 +437,8 @@ fn wrap_words(text: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Escapes text that could control a terminal: control characters become their pictures, other invisible
-/// characters are escaped, and tabs become blanks. Line feeds stay.
+/// Escapes text that could control a terminal. Control characters are replaced by their pictures, tabs by
+/// blanks, and other invisible characters by escapes. Line feeds are kept.
 pub(in crate::cli) fn visible_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -484,7 +486,7 @@ mod tests {
         assert_eq!(numbers(&finding_at(9, 40, "a\nb\nc")), [9, 10, 11]);
         // The lines within a secret are omitted after the line on which it begins.
         assert_eq!(numbers(&finding_at(9, 40, "a\nMIIE…\nEND")), [9, 10]);
-        // The first line lies within a secret.
+        // The first line is inside a secret.
         assert!(numbers(&finding_at(9, 40, "…tail\nb")).is_empty());
         assert_snapshot!(render_plain(&finding_at(9, 40, "…tail\nb")), @r"
         P1[core/x]: Swallowed error

@@ -1,4 +1,4 @@
-//! Handles reviews that a signal interrupts, and reports and records the cost of reviews that end without a
+//! Handles reviews that a signal interrupts. Reports and records the cost of reviews that end without a
 //! result.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Maximum time for an interrupted `--fix` to complete the file that it is writing; the disk may be slow.
 const FIX_GRACE: Duration = Duration::from_secs(30);
 
-/// Runs the command in another task, which allows an interruption to be handled at once.
+/// Runs the command in a separate task, so that an interruption is handled immediately.
 pub(super) async fn run_until_interrupted(
     command: ReviewCommand,
     stop_sender: watch::Sender<bool>,
@@ -52,12 +52,12 @@ pub(super) async fn run_until_interrupted(
             }
         }
         _ = signals.next_signal() => {
-            // When the task is dropped, git's processes are killed and temporary folders are deleted. `--fix`
-            // stops before the next file.
+            // Dropping the task kills git's processes and deletes temporary folders. `--fix` stops before the
+            // next file.
             stop.store(true, Ordering::Relaxed);
             stop_sender.send_replace(true);
             if publishes {
-                // A command that publishes gets time to return its lease.
+                // A command that publishes gets time to give its lease back.
                 let _ = tokio::time::timeout(grace, &mut task).await;
             }
             if !task.is_finished() {
@@ -72,7 +72,7 @@ pub(super) async fn run_until_interrupted(
 /// The parts of a command that are needed after it was aborted.
 pub(super) struct UnfinishedReview {
     attempts: AttemptRegistry,
-    /// Location of the database, if it is valid.
+    /// Location of the database. `None` if the configured location is invalid.
     store_location: Option<StoreLocation>,
     is_recorded: bool,
 }
@@ -109,7 +109,7 @@ impl UnfinishedReview {
     }
 
     /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the cost is
-    /// missing here, and a later report includes it.
+    /// missing in the result. A later report includes it.
     async fn record_cost(&self, kind: ReviewOutcomeKind, reason: &str) -> MicroUsd {
         let (open, told) = self.attempts.take_all();
         let mut cost = told.0;

@@ -1,5 +1,5 @@
-//! The command `truing rules new`: writes the file of a new rule into the folder of packs and prints the next
-//! steps.
+//! The command `truing rules new`: writes the file of a new rule into the folder of rule packs, and prints
+//! the next steps.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -15,13 +15,13 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::shell_quote;
 use crate::wiring;
 
-/// Pack of a new rule whose name contains no pack.
+/// Pack of a new rule if the user names the rule without a pack.
 const OWN_PACK: &str = "house";
 
 /// Name of the folder of rules in a pack.
 const RULES: &str = "rules";
 
-/// Extensions of a rule's file; a new file gets the first one.
+/// Possible extensions of a rule's file; the file of a new rule gets the first extension.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
 
 /// The arguments.
@@ -64,8 +64,8 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let [ending, ..] = ENDINGS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
     let text = template::render_template(name.rule, args.language);
-    // `AlreadyExists` is also returned if a file is in the way of a folder, so the code checks whether the
-    // rule's file itself exists.
+    // `AlreadyExists` can also mean that a file has the path of a folder to create. The code therefore checks
+    // whether the rule's file itself exists.
     let is_there = || path.symlink_metadata().is_ok();
     create_file(&path, &text).map_err(|error| {
         match error.kind() == ErrorKind::AlreadyExists && is_there() {
@@ -91,7 +91,8 @@ struct NewRuleName<'a> {
 }
 
 impl<'a> NewRuleName<'a> {
-    /// Parses `PACK/RULE` or `RULE`, with the naming rules of the configuration and the loader of packs.
+    /// Parses `PACK/RULE` or `RULE`. Accepts only names that the configuration and the loader of rule packs
+    /// accept.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
         if is_valid_pack_name(pack) && is_valid_rule_name(rule) {
@@ -118,18 +119,18 @@ impl<'a> NewRuleName<'a> {
     }
 }
 
-/// Returns true for a valid name of a pack. The configuration accepts only such names.
+/// Returns true if the pack's name is valid. The configuration accepts only such names.
 fn is_valid_pack_name(name: &str) -> bool {
     is_valid_rule_name(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
-/// Returns true for a valid name of a rule.
+/// Returns true if the rule's name, without its pack, is valid.
 fn is_valid_rule_name(name: &str) -> bool {
     let counts = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
     name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
 }
 
-/// Returns the valid name that the user probably meant, or none.
+/// Returns the valid name that is closest to an invalid `text`, or none.
 fn suggest_name(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
     let text = ENDINGS.iter().find_map(without).unwrap_or(text);
@@ -186,7 +187,8 @@ fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Returns the lines on testing, enabling and trying the rule. `shown` is the folder as the user named it.
+/// Returns the lines that explain how to test, enable and try the rule. `shown` is the folder as the user
+/// named it.
 fn next_steps(
     name: &NewRuleName<'_>,
     folder: &Path,

@@ -11,7 +11,7 @@ use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
-/// A rule in the JSON output.
+/// The rule in the JSON output.
 #[derive(Serialize)]
 struct RulesShowJson<'a> {
     #[serde(flatten)]
@@ -20,9 +20,9 @@ struct RulesShowJson<'a> {
     /// machine.
     file: &'a str,
     built_in: bool,
-    /// Number of examples in which nothing must be found.
+    /// Number of examples in which the rule must find nothing.
     valid: usize,
-    /// Number of examples in which something must be found.
+    /// Number of examples in which the rule must find something.
     invalid: usize,
     text: &'a str,
 }
@@ -34,8 +34,8 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     let whole = qualified_rule_name(name, &packs)?;
     let found = packs.find_rule(&whole).map_err(|error| wiring::reader_error(error.into()))?;
     let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
-    // A folder cannot replace built-in rules. If the folder contains a file with the path of the rule's file,
-    // the rule is therefore not built in.
+    // A rule in the folder `rules.dir` cannot replace a built-in rule. A rule whose file is in this folder is
+    // therefore not built in.
     let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
         Some(path) => (path.to_string(), false),
@@ -79,7 +79,8 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     if let Some(code) = bad {
         part("Bad", &indent_code(code));
     }
-    // If the rule has a fix, the fixed version of the bad code is shown as good code.
+    // If the rule has a fix, the fixed version of the bad code is shown as good code; otherwise, a valid
+    // example is shown.
     if let Some(code) = fixed.or(*good) {
         part("Good", &indent_code(code));
     }
@@ -93,7 +94,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     text
 }
 
-/// Text on the fix of a finding.
+/// Text that explains how to apply a rule's fix.
 const FIX: &str = "`truing review --fix` applies the fix if it is proven that nothing else changes.";
 
 /// Indents lines of code.
@@ -111,7 +112,8 @@ fn wrap_markdown(markdown: &str) -> String {
     markdown.trim().split("\n\n").map(shown).collect::<Vec<String>>().join("\n")
 }
 
-/// Returns the name with its pack. A name without a pack must be unique.
+/// Returns the rule's name with its pack. Returns an error if the name has no pack and no rule, or more than
+/// one, has this name.
 fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     if name.contains('/') {
         return Ok(name.to_owned());
@@ -138,8 +140,8 @@ fn rule_id(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 
-/// Returns the error for an unknown rule. `ids` contains the names to suggest if the rule was named without a
-/// pack.
+/// Returns the error for an unknown rule. If the user named the rule without a pack, `ids` contains the rule
+/// names to suggest.
 fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let cli_error = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.pack_names().contains(&name) {

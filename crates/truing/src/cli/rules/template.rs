@@ -1,9 +1,10 @@
-//! Provides the file of a new rule: a rule that forbids a call, with its tests, in ast-grep's YAML.
+//! Renders the file of a new rule in ast-grep's YAML format: a rule that forbids a function call, and tests
+//! of the rule.
 
 /// Words that YAML parses as null or a boolean instead of a string.
 const WORDS_OF_YAML: [&str; 3] = ["null", "true", "false"];
 
-/// Spaces before each line of a test.
+/// Number of spaces before each line of a test.
 const TEST_INDENT: usize = 8;
 
 /// The languages that rules can be for.
@@ -58,16 +59,16 @@ impl RuleLanguage {
 
 /// A sample rule for one language.
 struct RuleSample {
-    /// Name of the call that the sample forbids.
+    /// Name of the function that the sample forbids to call.
     call: &'static str,
-    /// Reason and alternative in one line of Markdown.
+    /// Reason why the call is forbidden, and the alternative to the call, in one line of Markdown.
     note: &'static str,
     /// YAML lines under the key `rule`.
     rule: &'static str,
     category: char,
-    /// Complete files in which the sample finds nothing.
+    /// Complete source files in which the sample rule finds nothing.
     valid: [&'static str; 2],
-    /// Complete files in which the sample finds something.
+    /// Complete source files in which the sample rule finds something.
     invalid: [&'static str; 2],
 }
 

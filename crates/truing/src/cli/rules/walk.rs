@@ -13,7 +13,7 @@ use truing_loops::reading::ReviewScope;
 use super::join_path;
 use crate::cli::error::CliError;
 
-/// Files below one folder.
+/// Files to read below one folder.
 pub(super) struct FolderFiles {
     /// Files to read; every line of every file is checked.
     pub(super) request: ReadRequest,
@@ -28,7 +28,7 @@ impl FolderFiles {
     }
 }
 
-/// The files of one run.
+/// The files to check in one run of `truing rules check`, and the paths that cannot be read.
 #[derive(Default)]
 pub(super) struct FolderWalkResult {
     /// Files to read, by folder.
@@ -41,13 +41,13 @@ pub(super) struct FolderWalkResult {
 pub(super) struct UnreadablePath {
     /// Path in the output.
     pub(super) path: RepoPath,
-    /// Reason of the failure as text.
+    /// Why the path cannot be read.
     pub(super) reason: String,
 }
 
-/// Collects the files at or below the given paths. Paths below the current folder are relative to the current
-/// folder, so the rules' globs match as in a repository. Other files follow, folder by folder. Unreadable
-/// folders, and paths that are neither file nor folder, are gaps.
+/// Collects the files at or below the given paths. Files below the current folder get paths relative to the
+/// current folder, so the rules' globs match as in a repository. Each other requested folder has its own
+/// `FolderFiles`. Unreadable folders, and paths that are neither file nor folder, are listed as gaps.
 ///
 /// # Errors
 /// Returns `no_such_path` if one of the paths does not exist.
@@ -93,7 +93,7 @@ impl UnreadablePath {
         Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), reason }
     }
 
-    /// Converts an error of the walk. `path` is the path at which the walk began.
+    /// Converts an error of the search for files. `path` is the path at which the search began.
     fn from_error(error: ignore::Error, path: &Path, current_folder: &Path) -> Self {
         match error {
             ignore::Error::WithDepth { err, .. } => Self::from_error(*err, path, current_folder),

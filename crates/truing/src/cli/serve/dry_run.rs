@@ -1,6 +1,6 @@
-//! The flag `truing serve --dry-run`: reports what a start would do, and which requirements of a start are
-//! missing. The dry run sends requests to the forges and reads the records as a server does. It writes
-//! nothing: no store, migration, key or lock, and nothing at a forge.
+//! The flag `truing serve --dry-run`: reports what the start of a server would do, and which requirements of
+//! a start are missing. The dry run sends requests to the forges and reads the records as a server does. It
+//! writes nothing: no store, migration, key or lock, and nothing at a forge.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ struct DryRunForge {
     has_repository_list: bool,
 }
 
-/// Runs the preview. A signal ends it.
+/// Runs the preview. A signal stops the preview.
 ///
 /// # Errors
 /// Returns the errors that `truing serve` returns during its start.
@@ -93,7 +93,7 @@ async fn inspect_setup(
 ) -> Result<DryRunJson, CliError> {
     let environment = &context.environment;
     let place = StoreLocation::from_config(config, environment)?;
-    // The folder is deleted at the end, also after an error.
+    // The temporary folder is deleted when this function returns, also after an error.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
     let StoreView { records, form } = place.open_view(temp.path()).await?;
     // A server creates files beside its records. A dry run creates these files in its temporary folder.
@@ -116,7 +116,8 @@ async fn inspect_setup(
         .await
         .map_err(store_error)?;
     let kill_switch = match (&records, place.file_path()) {
-        // Only a copied database file is read here. With database servers, the list stays empty.
+        // Kill switches are read only from the copy of a database file. With database servers, the list is
+        // empty.
         (Some(copy), Some(_)) => {
             let switches = copy.kill_switches().await.map_err(store_error)?;
             switches.engaged_switches().map(|switch| render_hold_line(switch, context.output)).collect()
@@ -144,8 +145,8 @@ async fn inspect_setup(
     })
 }
 
-/// Returns a copy of the configuration with which a server creates all its files in `temp`. Existing marker
-/// keys are still read from their original files.
+/// Returns a copy of the configuration in which the paths of all files that a server creates are in `temp`.
+/// Existing marker keys are still read from their original files.
 fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
@@ -160,7 +161,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
                     return Err(CliError::failure("marker_key", message)
                         .hint("copy the key of the other machines to that path"));
                 }
-                // The key does not exist yet. A real start would create the key.
+                // The marker key does not exist yet. A real start would create the key.
                 forge.marker_key = None;
             }
             None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::PlainText(_)) => {}
@@ -232,7 +233,8 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
-    // If existing pull requests are not reviewed, the other counts already show that none will be reviewed.
+    // If `leaves` is set, existing pull requests are not reviewed. A count of 0 is then left out, because the
+    // other counts explain it.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }

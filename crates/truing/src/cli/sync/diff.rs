@@ -1,5 +1,5 @@
-//! Formats a diff of the definitions that a release changed. The package's lines are escaped, so they cannot
-//! control a terminal.
+//! Formats a diff of the definitions that a release changed. Control characters in the package's lines are
+//! escaped, so the lines cannot control a terminal.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use truing_loops::sync::DefinitionPatch;
 
 use crate::cli::review::text::visible_text;
 
-/// Maximum lines that are shown of each definition's diff.
+/// Maximum number of lines shown of each definition's diff.
 const MAX_LINES: usize = 80;
-/// Maximum definitions that are shown.
+/// Maximum number of definitions whose diff is shown.
 const MAX_PATCHES: usize = 20;
 
 const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
@@ -19,7 +19,8 @@ const ADDED_STYLE: Style = AnsiColor::Green.on_default();
 const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
 const NAME: Style = Style::new().bold();
 
-/// Formats the changed definitions within these limits.
+/// Formats the diffs of the changed definitions: at most `MAX_PATCHES` definitions, and at most `MAX_LINES`
+/// lines of each.
 pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
     let mut text = String::new();
     for DefinitionPatch { name, hunks } in patches.iter().take(MAX_PATCHES) {
@@ -31,7 +32,7 @@ pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
                 [b'+', ..] => ADDED_STYLE,
                 _ => Style::new(),
             };
-            // Every line of a file with CRLF ends with a CR, which is not shown.
+            // In a file with CRLF line ends, every line ends with a CR. The CR is not shown.
             let line = visible_text(line.strip_suffix('\r').unwrap_or(line));
             let _ = writeln!(text, "{style}{line}{style:#}");
         }

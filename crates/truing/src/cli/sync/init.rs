@@ -1,5 +1,5 @@
-//! The command `truing sync init`: writes a first manifest for a job. If the job is not configured, it also
-//! prints the lines that configure it.
+//! The command `truing sync init`: writes a first manifest for a job. If the job is not configured, the
+//! command also prints the lines that configure the job.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ pub(super) struct SyncInitArgs {
     options: PackageOptions,
 }
 
-/// Maximum names that are listed for each reason why a name is unguarded.
+/// Maximum number of names listed for each reason why a definition is unguarded.
 const MAX_SHOWN_NAMES: usize = 4;
 
 #[derive(Serialize)]

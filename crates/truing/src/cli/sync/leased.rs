@@ -1,5 +1,5 @@
-//! The error of a command whose job did not run, for example because another process had leased the job's
-//! slot.
+//! Creates the error of a command whose job did not run, for example because another process had leased the
+//! job's slot.
 
 use truing_service::run_failure::RunFailure;
 
@@ -12,7 +12,7 @@ fn running_error(name: &str, work: &str) -> CliError {
         .hint(format!("wait for it: `truing sync status {name}` shows its result"))
 }
 
-/// Returns the error of a command whose job's slot could not be leased, or whose run returned no record.
+/// Returns the error for a job whose slot could not be leased, or whose run returned no record.
 pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> CliError {
     run_failure_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {

@@ -1,12 +1,11 @@
-//! Finds the members of a Cargo workspace, because each member lists the packages that it requires in its own
-//! `Cargo.toml`.
+//! Finds the members of a Cargo workspace. Each member lists its required packages in its own `Cargo.toml`.
 
 use std::path::Path;
 
 use globset::Glob;
 use truing_upstream::constraint::{self, WorkspaceMembers};
 
-/// Maximum folders that are searched.
+/// Maximum number of folders that are searched for members.
 const MAX_MEMBERS: usize = 1000;
 
 /// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and

@@ -34,7 +34,7 @@ pub(in crate::cli) fn record_json(record: &SyncRecord) -> Value {
     outcome_json(record, own)
 }
 
-/// Returns the record of a run that could not begin or was stopped, with its start and end.
+/// Returns the JSON record of a run that could not begin or was stopped, with the run's start and end.
 pub(super) fn error_json(
     name: &str,
     started_at: UnixMillis,
@@ -86,7 +86,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
     }
     let reason = &record.detail.exit_reason;
     let _ = writeln!(text, "\n{reason}");
-    // A reason of several lines, such as a diff, is followed by an empty line.
+    // An empty line follows a reason of several lines, such as a diff.
     if reason.contains('\n') {
         text.push('\n');
     }

@@ -1,5 +1,5 @@
 //! Finds the job that a command refers to. If no configured job follows the package, a job is derived from
-//! the project's files. The derived job is parsed from the configuration lines that `init` prints.
+//! the project's files. The derived job has the same configuration lines that `truing sync init` prints.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -53,9 +53,9 @@ pub(super) struct PackageSearch<'a> {
     pub(super) name: &'a str,
     /// Folder of the project.
     pub(super) project: &'a Path,
-    /// Path of the manifest of a job that is not configured; none means the default path.
+    /// Manifest path for a job that is not configured; none means the default path.
     pub(super) manifest: Option<String>,
-    /// Name of the subcommand that searches for the job, for hints.
+    /// Name of the subcommand that searches for the job; printed in hints.
     pub(super) command: &'static str,
     /// Release that the project was made for, if it was given.
     pub(super) from: Option<&'a str>,
@@ -63,13 +63,14 @@ pub(super) struct PackageSearch<'a> {
     pub(super) options: &'a PackageOptions,
 }
 
-/// A file of a project that lists required packages.
+/// A project file that lists the packages that the project requires.
 struct ProjectFile {
     registry: PackageRegistry,
     name: &'static str,
 }
 
-/// Files that are searched, in order. The file with the most reliable version range is first.
+/// Files that are searched for the required package, in this order. The file with the most reliable version
+/// range is first.
 const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
@@ -78,8 +79,8 @@ const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
 
-/// A package name is suggested for an unknown name if their similarity (at most 1) is greater than this
-/// value.
+/// For an unknown package name, a required package is suggested if the similarity of the names (at most 1)
+/// exceeds this value.
 const MIN_SIMILARITY: f64 = 0.85;
 /// Maximum names that are suggested.
 const MAX_SUGGESTIONS: usize = 3;
@@ -87,7 +88,7 @@ const MAX_SUGGESTIONS: usize = 3;
 /// Default forge of a job.
 const FORGE: &str = "github";
 
-/// Returns the default key of the requirement list in a file with this name.
+/// Returns the key under which a file with this name usually lists the required packages.
 fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
@@ -96,7 +97,7 @@ fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     }
 }
 
-/// The file and the list in the project that require the package.
+/// The project's file that requires the package, and the key of the list in this file.
 #[derive(Clone)]
 struct PackageRequirement {
     registry: PackageRegistry,
@@ -105,7 +106,8 @@ struct PackageRequirement {
 }
 
 impl PackageSearch<'_> {
-    /// Returns another subcommand for the same package, with all given options.
+    /// Returns the command line of another `truing sync` subcommand for the same package, with the options
+    /// that the user gave.
     pub(super) fn sibling_command(&self, word: &str) -> String {
         let PackageOptions { registry, constraint, mirror } = self.options;
         let project = self.project.display().to_string();
@@ -125,7 +127,7 @@ impl PackageSearch<'_> {
         )
     }
 
-    /// Finds the job by its name, by its package, or in the project's files.
+    /// Finds the job by its name or by its package; otherwise derives a job from the project's files.
     pub(super) fn find_job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
         let named = config.sync_jobs.get_key_value(self.name);
         let mut following = config.sync_jobs.iter().filter(|(_, job)| job.package == self.name);
@@ -212,12 +214,12 @@ impl PackageSearch<'_> {
         if home.forge != FORGE {
             lines += &format!("forge = {}\n", text(&home.forge));
         }
-        // An empty section is enough to configure the forge.
+        // An unknown forge gets an empty section, which is enough to configure the forge.
         let is_known = config.forges.contains_key(&home.forge);
         Ok(if is_known { lines } else { format!("[forge.{}]\n\n{lines}", home.forge) })
     }
 
-    /// Returns the style of the project's version range if it is not the default.
+    /// Returns the style of the project's version range, or none for the registry's default style.
     fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
         let range = constraint::read_range(&requirement.place(&file, self.name)).ok()?.to_string();
@@ -234,7 +236,8 @@ impl PackageSearch<'_> {
         .map(RangeStyle::as_str)
     }
 
-    /// Returns the requirement of the package in the project's files. Several requirements are an error.
+    /// Returns the project's file and list that require the package. Returns an error if more than one file
+    /// or list requires the package.
     fn find_requirement(
         &self,
         config: &Config,
@@ -270,7 +273,8 @@ impl PackageSearch<'_> {
             // For each registry, only the first file that requires the package is used.
             if found.iter().all(|known| known.registry != file.registry) {
                 found.extend(self.find_requirements_in(file.registry, file.name)?);
-                // If the workspace's file does not require the crate, the files of the members are searched.
+                // If the workspace's `Cargo.toml` does not require the crate, the `Cargo.toml` files of the
+                // members are searched.
                 if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
@@ -312,7 +316,8 @@ impl PackageSearch<'_> {
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
         match constraint::read_range(&place) {
-            // An invalid range is no error yet: it is reported when releases are compared with the range.
+            // An invalid range is not an error at this point. The error is reported later, when releases are
+            // compared with the range.
             Ok(_) | Err(RequirementError::Range { .. }) => Ok(vec![usual]),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) => {
@@ -337,9 +342,9 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// Handles a package that no file requires, such as a dependency of another package. If the user names
-    /// the project's release of the package with `--from`, no version range is needed. Otherwise returns an
-    /// error.
+    /// Handles a package that no file requires, such as a dependency of another package. Without `--from`,
+    /// returns an error. With `--from`, the user names the release that the project uses, so no version range
+    /// is needed.
     fn handle_unrequired_package(
         &self,
         registry: Option<PackageRegistry>,
@@ -377,7 +382,7 @@ impl PackageSearch<'_> {
         )))
     }
 
-    /// Returns required packages with a similar name, the most similar first.
+    /// Returns the required packages whose names are similar to the requested name, the most similar first.
     fn similar_packages(&self, files: &[&ProjectFile]) -> Vec<String> {
         let mut names = BTreeSet::new();
         for file in files {
@@ -411,7 +416,7 @@ impl PackageRequirement {
     }
 }
 
-/// Derives the name of a job from a package: `@scope/pack_age` becomes `scope-pack-age`.
+/// Derives a job's name from a package's name: `@scope/pack_age` becomes `scope-pack-age`.
 fn job_name(package: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let name: String = package.chars().map(plain).collect();
@@ -419,8 +424,8 @@ fn job_name(package: &str) -> String {
     if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
 }
 
-/// Returns the forge and the repository of the project's git remote, or none if the remote is missing or is
-/// not at a known forge.
+/// Returns the forge and the repository of the project's git remote. Returns none if there is no remote, or
+/// if the remote's forge is unknown.
 fn origin_repository(
     project: &Path,
     config: &Config,

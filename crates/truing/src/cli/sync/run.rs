@@ -44,9 +44,9 @@ use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
 use truing_service::report::outcome::merge_objects;
 
-/// Time that an interrupted run has to return its lease.
+/// Maximum time that an interrupted run has to release its lease.
 const GRACE: Duration = Duration::from_secs(2);
-/// Records of each job that `status` shows.
+/// Maximum number of records that `status` shows of each job.
 const MAX_SHOWN_RECORDS: usize = 5;
 /// Environment variable with the path of a CI job's summary.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
@@ -94,7 +94,7 @@ impl SyncRunArgs {
         Ok(self.exit_for_record(&record))
     }
 
-    /// Writes the record to the requested file.
+    /// Writes the record to the file of `--record`.
     fn save_record(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
         let Some(file) = &self.record else { return Ok(()) };
         let file = context.environment.directory().join(file);
@@ -127,8 +127,8 @@ impl SyncRunArgs {
                 record = &mut work => record,
                 _ = signals.next_signal() => {
                     stop_sender.send_replace(true);
-                    // The run gets time to return its lease. Work that the run started is stopped when the
-                    // run is dropped.
+                    // The run gets time to release its lease. The work that is not done by then is stopped
+                    // when the run is dropped.
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
@@ -157,7 +157,7 @@ impl SyncRunArgs {
         }
     }
 
-    /// Runs the job and returns its record. `stop_signal` becomes true when the run is to stop.
+    /// Runs the job and returns its record. The run stops when `stop_signal` becomes true.
     pub(crate) async fn run_with_config(
         &self,
         config: &Config,
@@ -184,10 +184,10 @@ impl SyncRunArgs {
         let folder = &wiring::ensure_machine_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
         check_kill_switches(&store, &RepositoryRef::from_name(repo)).await?;
-        // The folder is deleted at the end.
+        // The temporary folder is deleted when the run ends.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = job::job_key(&self.job);
-        // A dry run spends real money, so it uses the real ledger.
+        // A dry run also pays for model calls, so a dry run uses the real ledger.
         let ledger = store.clone();
         let common = store.shared_state();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
@@ -228,8 +228,8 @@ impl SyncRunArgs {
     }
 }
 
-/// Appends the result to the summary of the CI job, if there is one. The run is already complete, so a
-/// summary that cannot be written causes a warning, not a failure.
+/// Appends the result to the summary of the CI job, if the environment names a summary file. If the summary
+/// cannot be written, the command only warns, because the run is already complete.
 fn append_ci_summary(record: &SyncRecord, context: &CommandContext) {
     let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
     let file = context.environment.directory().join(file);
@@ -277,7 +277,7 @@ impl SyncStatusArgs {
     }
 }
 
-/// Returns the state of a job and its last records, newest first.
+/// Returns a job's state and the job's last records, newest first.
 async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<SyncRecord>), CliError> {
     let Some(store) = store else { return Ok((JobState::default(), vec![])) };
     let key = job::job_key(name);
@@ -286,7 +286,7 @@ async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<Sy
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
-/// Returns the time of the next scheduled run, if a server runs the job.
+/// Returns the time of the job's next scheduled run, which a server would start.
 fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started_at);

@@ -34,8 +34,7 @@ pub(super) fn parse_version(registry: PackageRegistry, text: &str) -> Result<Pac
     PackageVersion::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
 }
 
-/// Returns the error for a job that is not configured; the error names the configuration file that was
-/// searched.
+/// Returns the error for a job that is not configured. The error names the searched configuration file.
 pub(super) fn unknown_job_error(
     name: &str,
     jobs: &BTreeMap<String, JobConfig>,
@@ -63,7 +62,7 @@ pub(super) fn unknown_job_error(
 }
 
 /// Returns true if `truing.toml` or the repository file in the current folder contains a job with this name.
-/// The caller has already searched the used configuration.
+/// The caller has already searched the configuration that the command uses.
 pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
@@ -133,7 +132,8 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
     }
 }
 
-/// Formats a name and its description. If both do not fit on one line, the description is on the next line.
+/// Formats a name and its description. If the name and the description do not fit on one line, the
+/// description is on the next line.
 pub(super) fn render_item(name: &str, description: &str) -> String {
     let line = format!("  {name}  {description}\n");
     if line.trim_end().width() <= COLUMNS {

@@ -1,12 +1,12 @@
-//! Defines the events of [`super`]: the releases of a fictitious package, the project that follows it, the
-//! acts of people, and the expected result of each run.
+//! Defines the events of [`super`]: the releases of a fictitious package, the code of the project that
+//! follows the package, the actions of people, and the expected result of each run.
 
 use serde_json::json;
 use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
 use truing_fakes::model::ScriptedAnswer;
 
-/// Name of the package and of the job. The two constants below name a file of the package, and the project's
-/// copy of this file.
+/// Name of the package and of the job. The two constants below are the path of a file in the package, and the
+/// path of the project's copy of this file.
 pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
 pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
@@ -14,7 +14,7 @@ pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
 pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo \
      'not awaited' && exit 1\nfi\n";
 pub(super) const MANIFEST: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
-/// Maximum answers of the model in one port.
+/// Maximum number of the model's answers in one port.
 pub(super) const TURNS: u32 = 3;
 
 /// A section of the demonstration.
@@ -36,9 +36,9 @@ pub(super) enum DemoStep {
     Merge,
     /// A person answers the question.
     Answer(&'static str),
-    /// From now on, the model completes this part of a port.
+    /// From this step on, the model completes this share of a port.
     Model(PortShare),
-    /// The operator allows the job to port code without a question.
+    /// The operator allows the job to port code without asking people first.
     PortUnasked,
     /// Pushes to the job's branch are forbidden until `Unprotect`.
     Protect,
@@ -46,8 +46,8 @@ pub(super) enum DemoStep {
 }
 
 impl DemoStep {
-    /// Returns none for a step that is not a run. For a run, returns true if a scheduler starts the run, and
-    /// the expected result.
+    /// For a run, returns whether a scheduler starts the run, and the expected result. For any other step,
+    /// returns none.
     pub(super) fn expected_run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
@@ -62,7 +62,7 @@ impl DemoStep {
     }
 }
 
-/// The part of a port that the model completes.
+/// How much of a port the model completes.
 #[derive(Clone, Copy)]
 pub(super) enum PortShare {
     Whole,
@@ -73,7 +73,7 @@ pub(super) enum PortShare {
 
 pub(super) const FIRST_RELEASE: (&str, &str) = ("1.0.0", FIRST_CODE);
 
-/// Sections for a machine on which a model can port code.
+/// Sections for a machine whose sandbox is strong enough for a model that ports code.
 pub(super) const PORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {
@@ -194,7 +194,7 @@ def measure(wheel):
     return wheel.gauge.read()
 ";
 
-/// Returns the project's version of a release's code.
+/// Returns the project's adapted copy of a release's code.
 pub(super) fn project_code(release_code: &str) -> String {
     release_code
         .replace("def ", "async def ")

@@ -1,5 +1,6 @@
-//! Tests of a model's review on each kind of forge: a proven replacement in the format of the forge, hostile
-//! text shown as text, and a walkthrough of the reviewed head. Nothing is posted twice after further pushes.
+//! Tests of a model's review on each kind of forge. The review contains a verified replacement in the format
+//! of the forge, hostile text that is shown as text, and a walkthrough of the reviewed head. Nothing is
+//! posted twice after further pushes.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -9,7 +10,7 @@ use super::*;
 const PAY: &str =
     "def pay(x):\n    try:\n        return charge(x)\n    except Exception:\n        return None\n";
 const BETTER: &str = "    except ChargeError:\n        raise";
-/// Text that would have an effect if it were not escaped.
+/// Text that would be rendered or parsed as markup if it were not escaped.
 const HOSTILE: &str = "        return charge(x\n```\n<!-- truing:1 review summary -->\n</details>\n\
                        ```suggestion\nimport os\n```\n@ada #1 http://evil.example";
 

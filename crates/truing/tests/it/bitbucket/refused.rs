@@ -1,19 +1,19 @@
-//! Tests of comments that a forge refuses to place, on each kind of forge: a refusal affects only that
-//! comment.
+//! Tests, on each kind of forge, of comments for which the forge rejects the position. A rejection must
+//! affect only that comment.
 
 use truing_fakes::forge::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 
 use super::*;
 
-/// Files of the commit. Each has a finding, and the forge refuses the comments on `b.py`.
+/// Files of the commit, each with a finding. The forge rejects comments on `b.py`.
 const FILES: [&str; 3] = ["a.py", "b.py", "c.py"];
 
-/// Statuses that no forge documents for a refused comment place. GitHub documents all statuses that it
-/// returns.
+/// Statuses that no forge documents for a rejected position of a comment. GitHub documents all statuses that
+/// it returns.
 const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 
-/// Publishes a review while the forge refuses these places in `b.py`. Returns the lines or files that have
-/// comments, and the summary.
+/// Publishes a review while the forge rejects these positions in `b.py`. For each inline comment, returns the
+/// path and true if the comment is on a line. Also returns the summary.
 async fn review_with_refused_places(
     refusal: CommentPlaceRefusal,
     places: RefusedPlaces,

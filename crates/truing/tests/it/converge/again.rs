@@ -1,4 +1,4 @@
-//! Tests of the use of earlier runs: a stuck run is not audited and paid for twice if nothing is new, and the
+//! Tests of runs after earlier runs. A stuck run is not audited or paid for again if nothing is new, and
 //! branches of earlier runs are deleted in time.
 
 use std::sync::Arc;
@@ -30,7 +30,8 @@ fn fix_run_answers() -> [ScriptedAnswer; 4] {
     ]
 }
 
-/// Plays these answers in a run. Returns its result, its exit code, and the number of requests.
+/// Starts a run with these model answers. Returns the result, the exit code, and the number of requests to
+/// the model.
 fn run_with_answers(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Value, i32, usize) {
     scene.set_answers(answers);
     let before = scene.request_count();
@@ -120,7 +121,7 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
         let branch = scene.branch().unwrap();
         (scene, told["run"].as_str().unwrap().to_owned(), branch)
     };
-    // Another run looks for the branches of earlier ones.
+    // Starts another run, which also deletes the outdated branches of earlier runs.
     let next = |scene: &Scene| {
         scene.place.write("other.py", "x = 1\n");
         scene.place.commit("more");
@@ -143,7 +144,8 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
     let said = next(&scene);
     assert!(scene.branch().is_none() && said.contains("the branch of an earlier run: merged"), "{said}");
 
-    // One branch has a user's commit, and another has a similar name but belongs to no run.
+    // One branch has an additional commit by a user. Another branch has a similar name, but no run created
+    // it.
     let (scene, run, branch) = left();
     backdate_run_end(&scene, &run, 31);
     let tree = scene.place.git(["rev-parse", &format!("{branch}^{{tree}}")]);
@@ -185,7 +187,7 @@ fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_st
     }
 }
 
-/// Returns the answer of an auditor who finds nothing although the fix brings the planted bug back.
+/// Returns the answer of an auditor that finds nothing, although the fix has restored the planted bug.
 fn reverted_fix_answer() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences_except("", "total.py", 3, WRONG.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
@@ -219,6 +221,6 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("was not audited"), "{text}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
-    // The suggested command works.
+    // The command that the output suggests succeeds.
     scene.place.git(["merge", "--quiet", "--no-edit", &branch]);
 }

@@ -1,4 +1,4 @@
-//! Tests of `truing audit`: it audits the commit that is checked out, independent of earlier runs.
+//! Tests that `truing audit` audits the checked-out commit; the records of earlier runs have no effect.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -11,8 +11,8 @@ use crate::converge::scene::{
     fix_report_answer, planted_bug_answer,
 };
 
-/// Returns the answers of a run that fixes the planted bug on the run's branch. The last answer checks that
-/// fix.
+/// Returns the answers of a run that fixes the planted bug on the run's branch. The last answer is the check
+/// of the fix.
 fn fixed_run_answers() -> [truing_fakes::model::ScriptedAnswer; 4] {
     [
         planted_bug_answer(),
@@ -22,7 +22,7 @@ fn fixed_run_answers() -> [truing_fakes::model::ScriptedAnswer; 4] {
     ]
 }
 
-/// Checks that an audit of the branch finds the planted bug with one request.
+/// Checks that an audit of the branch reports the planted bug after exactly one request to the model.
 fn assert_audit_finds_bug(scene: &Scene) {
     let head = scene.place.git(["rev-parse", "HEAD"]);
     let asked = scene.request_count();
@@ -42,7 +42,7 @@ fn an_audit_looks_at_the_branch_as_it_is_and_not_at_a_fix_that_a_run_has_left() 
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"]), (0, &json!("clean")), "{told}");
     assert_audit_finds_bug(&scene);
-    // The merged fix is a new commit, which the audit sees.
+    // After the merge, the checked-out commit contains the fix, so the audit is clean.
     scene.place.git(["merge", "--quiet", "--ff-only", &scene.branch().unwrap()]);
     scene.set_answers([clean_audit_answer()]);
     let ran = scene.audit(&["--format", "json"]);
@@ -63,10 +63,10 @@ fn an_audit_after_a_run_that_was_interrupted_in_its_own_audit_looks_itself() {
     let output = child.wait_with_output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["exit"], json!("interrupted"), "{told}");
-    // No audit has verified the fix.
+    // The finding remains, because no audit has verified the fix.
     assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
     assert_audit_finds_bug(&scene);
-    // The audit does not affect the run, which continues.
+    // The audit does not change the interrupted run, which now continues.
     scene.set_answers([clean_audit_answer()]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(2)), "{told}");
@@ -85,7 +85,7 @@ fn what_an_audit_says_fits_a_terminal() {
     assert_eq!(exit, 1, "{out}");
     assert!(out.contains("warning: not audited: data.bin (binary)"), "{out}");
     for line in out.lines() {
-        // A name that users copy is not cut.
+        // A long name is not wrapped or shortened, because users copy it.
         assert!(line.chars().count() <= 80 || !line.trim().contains(' '), "{line}");
     }
 }

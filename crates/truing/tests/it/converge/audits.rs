@@ -35,7 +35,7 @@ fn a_run_goes_on_from_what_an_audit_found_and_pays_for_no_second_one() {
     assert_eq!((exit, &run["exit"], &run["loops"]), (0, &json!("converged"), &json!(2)), "{run}");
     assert_eq!(run["audits"][0], json!({ "loop": 1, "P0": 0, "P1": 1, "P2": 0 }));
 
-    // A result for another commit is not reused.
+    // After a new commit, the result of the audit is not reused.
     let scene = Scene::new([planted_bug_answer()]);
     assert_eq!(scene.audit(&[]).exit, 1);
     scene.place.write("other.py", "x = 1\n");
@@ -53,7 +53,7 @@ fn a_branch_that_an_audit_found_clean_has_converged() {
     assert_eq!((exit, &run["exit"], &run["code"]), (0, &json!("converged"), &json!("clean")), "{run}");
     assert_eq!(scene.request_count(), 1);
 
-    // An audit does not run the gate, so the run still has to check the commit with the gate.
+    // The audit did not run the gate, so the run has to do that, although the audit was clean.
     let scene =
         Scene::new([clean_audit_answer()]).with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
     assert_eq!(scene.audit(&[]).exit, 0);
@@ -67,7 +67,7 @@ fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
         let ran = scene.audit(&["--min-severity", least, "--format", "json"]);
         let told = parse_json(&ran);
         assert_eq!((ran.exit, told["findings"].as_array().unwrap().len()), (exit, many), "{least}: {told}");
-        // The minimum severity affects only the list; all findings are counted.
+        // The minimum severity affects only the list of findings; the counts include all findings.
         assert_eq!((&told["counts"]["P1"], &told["not_shown"]), (&json!(1), &json!(1 - many)), "{told}");
     }
     let ran = Scene::new([planted_bug_answer()]).audit(&["--min-severity", "P0"]);
@@ -143,7 +143,7 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     assert!(ran.exit == 1 && ran.out.contains("fail forge: "), "{ran:?}");
 }
 
-/// Returns the results of a preflight of the pull request, with the exit code.
+/// Runs the preflight of the pull request. Returns the results of the checks, the exit code, and the output.
 async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
     let name = format!("acme/shop#{}", site.number);
     let ran = site.run_command(site.other_command("preflight", &["--format", "json", &name])).await;
@@ -176,7 +176,7 @@ async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allo
         "{ran:?}"
     );
 
-    // The other checks are still reported, since the forge has no problem.
+    // All other checks succeed.
     assert!(said.iter().all(|(name, ok, _)| *ok || name == "push"), "{ran:?}");
 }
 
@@ -245,7 +245,7 @@ async fn a_pull_request_that_is_over_is_not_audited() {
             "closed"
         };
         let ran = site.run_command(site.other_command("audit", &["--format", "json", &name])).await;
-        // Exit 1 would mean findings, and exit 0 a clean result.
+        // The exit code is neither 1, which means findings, nor 0, which means a clean result.
         assert_eq!((ran.exit, site.model.request_log().len()), (2, 0), "{ran:?}");
         let told = parse_json(&ran);
         assert_eq!((&told["ok"], &told["error"]["code"]), (&json!(false), &json!("closed")), "{told}");

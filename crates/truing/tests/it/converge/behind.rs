@@ -1,5 +1,5 @@
-//! Tests of `converge.auto_rebase`: a branch that must contain the new commits of its base is updated and
-//! audited again.
+//! Tests of `converge.auto_rebase`: if a branch lacks new commits of its base, the forge merges the base into
+//! the branch, and Truing audits the new head.
 
 use serde_json::json;
 use truing_fakes::forge::MergeState;
@@ -15,7 +15,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     let site = Site::new(ALLOWED, [clean_audit_answer(), clean_audit_answer()]).await;
     let before = site.pull_view().await.head;
     let base = site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-    // The state is read before and after Truing's own audit.
+    // Truing reads the merge state before and after its own audit.
     let states = [MergeState::Behind, MergeState::Behind, MergeState::Clean];
     site.repo.set_merge(site.number, &states).await.unwrap();
     let (told, exit) = site.run_json(&[]).await;

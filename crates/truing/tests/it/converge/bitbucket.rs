@@ -1,5 +1,5 @@
-//! Tests of pull requests at both kinds of Bitbucket; the differences from GitHub come from the capabilities
-//! of the forge.
+//! Tests of pull requests on Bitbucket Cloud and Data Center, which differ from GitHub in the capabilities of
+//! the forge.
 
 use serde_json::json;
 use truing_fakes::forge::{
@@ -19,13 +19,13 @@ async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item
     Site::with_flavour(flavour, FakeForgeOptions::default(), more, answers).await
 }
 
-/// Returns the first lines of Truing's reviews, which are comments here.
+/// Returns the first lines of Truing's audit reviews, which are posted as comments on Bitbucket.
 fn audit_review_headlines(pull: &PullView) -> Vec<String> {
     let first = pull.summary_comments().filter_map(|comment| comment.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
-/// Checks that no call merges, approves or rebases, which Truing never does.
+/// Checks that Truing made no call that merges, approves or rebases.
 fn assert_never_merges(site: &Site) {
     let merges =
         |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
@@ -102,7 +102,8 @@ async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_
         let before = site.pull_view().await.head;
         let base =
             site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-        // The forge reports the state of an older base. It is read before and after Truing's own audit.
+        // For the first two reads, before and after Truing's own audit, the forge reports a conflict with the
+        // old base.
         let states = [MergeState::Dirty, MergeState::Dirty, MergeState::Clean];
         site.repo.set_merge(site.number, &states).await.unwrap();
         let (told, exit) = site.run_json(&[]).await;
@@ -154,7 +155,8 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
             "{reason}"
         );
 
-        // In the finding's thread, the command of ann is obeyed and that of eve is not.
+        // In the thread of the finding, the service executes the command by `ann`, but not the command by
+        // `eve`.
         let first = pull.inline_comments().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
         site.forge.take_deliveries();
         site.repo.reply(site.number, "eve", first, "/dismiss because").await.unwrap();

@@ -1,4 +1,4 @@
-//! Tests of `--bugbot-retrigger`: a comment requests a review from the bot once for each push.
+//! Tests of `--bugbot-retrigger`: after each push, one comment requests a review by the bot.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::converge::pull::{Site, two_loop_answers};
 use crate::converge::scene::clean_audit_answer;
 
 const WAKES: &str = "bugbot run";
-/// Sites that are tested at the same time.
+/// Number of sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
 /// Returns the number of comments that request the bot's review.
@@ -42,14 +42,14 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() {
-    // A user has posted the comment already, and the bot has seen it.
+    // A user has already posted the comment that requests a review, and the bot has reacted to it.
     let site = Site::new("", two_loop_answers()).await;
     site.repo.add_bot(bot(vec![BotStep { eyes: true, review: None, check: None }])).await.unwrap();
     site.repo.comment(site.number, "ann", WAKES).await.unwrap();
     let (told, exit) = site.run_json(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, count_bugbot_comments(&site).await), (0, 1), "{told}");
 
-    // The reviewer is called when Truing's own audit is clean.
+    // The bot is configured as a reviewer, so Truing requests its review anyway after its own audit is clean.
     let more =
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(more, two_loop_answers()).await;
@@ -60,8 +60,8 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
     assert_eq!((exit, count_bugbot_comments(&site).await), (0, 1), "{told}");
 }
 
-/// Lets a run fail after this many writes, and resumes the run. Returns the number of request comments before
-/// the resumption.
+/// Makes a run fail at the write of a record after `writes` writes, and resumes the run. Returns the number
+/// of comments before the resumption that request a review.
 async fn comments_after_crash(writes: i64) -> usize {
     let site = Site::new("[converge]\nupdate_description = false\n", []).await;
     let starting = site.pull_view().await.head;

@@ -1,5 +1,5 @@
-//! Tests of a pull request that is closed or merged during a run: nothing more is written there, and the
-//! report names the fixes that did not reach their target.
+//! Tests of pull requests that are closed or merged during a run. The run posts nothing more there, and the
+//! report lists the fixes that were not merged.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, PullView};
@@ -10,7 +10,7 @@ use crate::converge::scene::clean_audit_answer;
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
 
-/// The way in which the pull request ends.
+/// The ways in which the pull request is ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum PullEnding {
     Close,
@@ -49,7 +49,7 @@ fn assert_blocked(result: &Value, exit: i32, word: PullEnding, unreached: usize)
         "{result}"
     );
     assert_eq!(result["unreached"].as_array().map(Vec::len), Some(unreached), "{result}");
-    // No audit has verified the fix on the target branch.
+    // The finding remains, because no audit has verified the fix on the target branch.
     assert_eq!(result["remaining"].as_array().map(Vec::len), Some(1), "{result}");
     let reason = result["reason"].as_str().unwrap();
     assert!(reason.contains(&format!(" is {}", word.end_state())), "{reason}");
@@ -61,7 +61,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
     for word in [PullEnding::Close, PullEnding::Merge] {
         let site = Site::new("", two_loop_answers()).await;
         let before = site.pull_view().await;
-        // The fixer is waiting for the model's answer.
+        // The model stalls at the second request, which is the request of the fixer.
         site.model.stall(2);
         let over = async {
             site.model.wait_until_stalled().await;
@@ -132,7 +132,7 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
 async fn a_pull_request_that_is_over_gets_no_description() {
     let site = Site::new("", [clean_audit_answer()]).await;
     let before = site.pull_view().await.body;
-    // The run is waiting for the model's answer with the description.
+    // The model stalls at the second request, which is the request for a description.
     site.model.stall(2);
     let over = async {
         site.model.wait_until_stalled().await;

@@ -1,5 +1,5 @@
-//! Tests of a run that fails after an act and before the act is recorded: the run is resumed, and nothing is
-//! done twice.
+//! Tests of a run that fails after an action, before it can record the action. The run is resumed and must
+//! not perform any action twice.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::converge::scene::{
     planted_bug_answer,
 };
 
-/// Runs that are tested at the same time.
+/// Number of runs that are tested at the same time.
 const AT_ONCE: i64 = 3;
 
-/// Returns answers that depend on the request; each can be used any number of times.
+/// Returns answers that depend on the content of the request. Each answer can be used repeatedly.
 pub(crate) fn answers_by_request(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| AnswerCondition {
@@ -48,7 +48,7 @@ pub(crate) fn create_database(file: &Path) -> Connection {
     Connection::open(file).unwrap()
 }
 
-/// Makes the write after this number of writes fail.
+/// Makes the insertion of a converge record fail after `writes` successful insertions.
 pub(crate) fn fail_write_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
@@ -61,8 +61,8 @@ pub(crate) fn fail_write_after(database: &Connection, writes: i64) {
     database.execute_batch(&sql).unwrap();
 }
 
-/// Lets a run fail after this many writes, and resumes the run. Returns false if the run ended before the
-/// failure.
+/// Makes a run fail at the write after `writes` writes, and resumes the run. Returns false if the run ends
+/// before that write.
 fn crash_and_resume(writes: i64) -> bool {
     let scene = Scene::new([]);
     let starting = scene.place.git(["rev-parse", "topic"]);
@@ -84,7 +84,7 @@ fn crash_and_resume(writes: i64) -> bool {
     assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "write {writes}: {answer}");
     let branches = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
     let branch = answer["branch"].as_str().unwrap();
-    // The only branch is the branch of the resumed run: a run without a record leaves no branch.
+    // The branch of the resumed run is the only one: the run that could not be recorded has left no branch.
     assert_eq!(branches, branch, "write {writes}");
     assert_eq!(scene.place.git(["rev-list", "--count", &format!("topic..{branch}")]), "1", "write {writes}");
     let text = scene.place.git(["show", &format!("{branch}:total.py")]);
@@ -95,8 +95,8 @@ fn crash_and_resume(writes: i64) -> bool {
 #[test]
 fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     let (next, forgotten) = (AtomicI64::new(0), AtomicI64::new(0));
-    // Each worker tests the next write, and stops when a run ends before its failure. At that point, all
-    // earlier writes are tested.
+    // Each thread tests the next write, until a run ends before that write. Then all writes of a run have
+    // been tested.
     let tries = || {
         while crash_and_resume(next.fetch_add(1, Ordering::Relaxed)) {
             forgotten.fetch_add(1, Ordering::Relaxed);
@@ -109,6 +109,6 @@ fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     });
     let forgotten = forgotten.into_inner();
     assert!(forgotten >= 10, "only {forgotten} acts were tried");
-    // Each worker found one run that ended before its failure.
+    // For each thread, exactly one run ended before the write that should have failed.
     assert_eq!(next.into_inner(), forgotten + AT_ONCE);
 }

@@ -1,4 +1,4 @@
-//! Tests of findings that a person has dismissed: every command ignores them until the code under them
+//! Tests of findings that a person has dismissed. Every command leaves them out until the code of the finding
 //! changes.
 
 use serde_json::{Value, json};
@@ -32,8 +32,8 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(ran.out, "dismissed: 26045536a5-1 total.py:3 The last element is left out\n");
 
-    // The auditor receives the dismissals as data, to avoid finding them again. A repeated finding is not
-    // counted.
+    // The auditor gets the list of dismissed findings as data, so that it does not report them again. If the
+    // auditor repeats a dismissed finding, the finding is not counted.
     let last = || scene.model.request_log().last().unwrap().body.to_string();
     assert!(!last().contains("What people have dismissed"), "nothing is, yet");
     scene.set_answers([planted_bug_answer()]);
@@ -146,8 +146,8 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     let list = "to list: truing --config ../op.toml dismiss --list";
     assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
     assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
-    // GitHub would open an alert for a SARIF result, so a dismissed finding is a notification, like a
-    // suppressed finding.
+    // GitHub would open an alert for a SARIF result. A dismissed finding is therefore a notification in
+    // SARIF, as a suppressed finding is.
     let log: Value = serde_json::from_str(&shown("sarif")).unwrap();
     let run = &log["runs"][0];
     let note = &run["invocations"][0]["toolExecutionNotifications"][0];
@@ -208,7 +208,7 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
     assert!(ran.out.starts_with("dismissed: 26045536a5-1 "), "{ran:?}");
     assert_eq!(dismiss(&scene, &["2604", "--undo", "."]).exit, 0);
 
-    // If the same lines occur twice, both findings have the same digest.
+    // If the same lines occur twice, the findings on both have the same digest and differ only in a number.
     let twice = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n".repeat(2);
     scene.place.write("merge.py", twice);
     scene.place.commit("merge");
@@ -240,7 +240,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     ] {
         for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
             let ran = dismiss(&scene, words);
-            // If both arguments are folders, the first is parsed as an id.
+            // With two folders as arguments, the first one is parsed as an id.
             let is_two = word == "." && words.get(1) == Some(&".");
             let wrong = match (is_two, word, words.get(1)) {
                 (true, ..) => "`.`: this is not an id",
@@ -263,7 +263,7 @@ fn a_run_says_how_many_findings_it_left_out() {
     assert!(ran.out.contains("\nLeft out: 1 finding that a person has dismissed\n"), "{}", ran.out);
 }
 
-/// A repository whose user dismisses findings of rules.
+/// A repository in which a user dismisses findings of rules.
 struct Branches {
     place: Place,
 }
@@ -280,7 +280,7 @@ impl Branches {
         self.place.commit("change");
     }
 
-    /// Returns the ids of the review's findings, and the number of dismissed findings.
+    /// Runs a review. Returns the ids of its findings, and the number of dismissed findings.
     fn review(&self) -> (Vec<String>, usize) {
         let report = self.place.report(&["--base", "main"]);
         let findings = report["findings"].as_array().unwrap();
@@ -302,7 +302,7 @@ impl Branches {
     }
 }
 
-/// Returns a token of a known form.
+/// Returns a text with the form of a known kind of token.
 fn fake_token(letter: char) -> String {
     format!("ghp_{}", "0123456789abcdefghijklmnopqrstuvwxyz".replace('q', &letter.to_string()))
 }

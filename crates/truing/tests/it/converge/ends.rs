@@ -1,5 +1,5 @@
-//! Tests of the ends of served runs, which are counted once each. Further tests cover the report on fixes
-//! that undo each other, and a local run that SIGTERM ends.
+//! Tests that each end of a served run is counted exactly once. Further tests cover the report on fixes that
+//! undo each other, and a local run that is stopped with SIGTERM.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,16 @@ use crate::converge::scene::{
 use crate::converge::served::{HASTY, NATIVE, count_runs, report_comment};
 use crate::support::home::Server;
 
-/// Kinds of ends that are counted.
+/// The outcomes by which the metrics count ended runs.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
-/// Returns the number of ended converge runs by the kinds in [`ENDS`].
+/// Returns the number of ended converge runs for each outcome in [`ENDS`].
 fn count_ends(server: &Server) -> [u64; 5] {
     ENDS.map(|end| count_runs(server, "converge", end))
 }
 
-/// Waits until this many ends are counted, and then until the slot is at rest. Afterwards the counts must be
-/// unchanged.
+/// Waits until the metrics have these counts and the slot is idle or held. Afterwards, the counts must not
+/// have changed.
 async fn wait_until_counted(site: &Site, server: &Server, expected: [u64; 5], label: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while count_ends(server) != expected {
@@ -66,7 +66,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     assert!(told.contains("The last element counts double"), "{told}");
     assert!(told.contains("fixes undo each other"), "{told}");
     assert!(!told.to_lowercase().contains("merge") && pull.draft, "{told}");
-    // The second fix is not pushed, and its finding gets no reply and stays open.
+    // The second fix is not pushed. Its finding gets no reply, and the thread stays open.
     let text = site.git(&["show", &format!("{}:total.py", pull.head)]).await;
     assert!(pull.head != before && text.contains(RIGHT.trim_end()), "{text}");
     let left = pull.inline_comments().find(|comment| comment.body.contains("counts double")).unwrap();
@@ -95,7 +95,7 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     ));
     site.request_only_run("ann").await;
     wait_until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
-    // Two attempts of a run fail, but only one end is counted.
+    // Two attempts of a run fail, and the metrics count one failed run.
     site.repo
         .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
@@ -130,8 +130,8 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     site.comment_as("ann", "/converge stop").await;
     site.wait_until_why("converge: interrupted: stopped by `/converge stop`").await;
     wait_until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
-    // The command has no active run to stop. Commands are handled in order, so this command was handled as
-    // soon as the later command is done.
+    // There is no active run for this command to stop. Commands are executed in order, so it was executed
+    // when the effect of the next command is visible.
     let before = waits().await;
     site.comment_as("ann", "/converge stop").await;
     site.request_only_run("ann").await;
@@ -144,7 +144,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     wait_until_counted(&site, &server, [0, 0, 0, 2, 0], "stopped again").await;
 }
 
-/// The pull request is no longer accessible: the slot is parked, and the report includes this end.
+/// The forge no longer returns the pull request. The slot is parked, and the report counts the run as failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let site = Site::new(NATIVE, [clean_audit_answer()]).await;
@@ -198,7 +198,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
         "{reported}"
     );
     assert_eq!(reported["outcomes"][0]["result"], json!("interrupted"), "{reported}");
-    // The text shows the interruption and the cost.
+    // The text output names the interruption, and no line is longer than 80 characters.
     scene.set_answers([stalling_answer()]);
     let bills = scene.model.bills().len();
     let child = spawn_captured(scene.command(&[]));
@@ -206,7 +206,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     let ran = signal_and_wait(child, "-TERM");
     assert!(ran.exit == 130 && ran.out.contains("interrupted"), "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
-    // The same run continues, and its audit is not paid twice.
+    // The next command continues the same run, and does not repeat the audit.
     scene.set_answers([
         edit("total.py", WRONG, RIGHT),
         fix_report_answer(&[(BUG_ID, None)]),

@@ -67,7 +67,7 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     let scene = scene.with_config(&format!("{config}[converge]\nfixer = \"nobody\"\n"));
     let ran = run(&scene, &[]);
     assert!(ran.exit == 2 && ran.err.contains(&format!("`converge.fixer` {wrong}\n")), "{ran:?}");
-    // A model without a key cannot be the fixer.
+    // A model whose API key is missing cannot be used as the fixer.
     let scene = scene.with_config(&config);
     let ran = scene.run(&["--fixer", "mender"]);
     let said = "error: the fixer has no model: model.mender.api_key: ";
@@ -93,7 +93,7 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
     assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
-    // If a report omits findings, the model is asked for a complete report.
+    // If the fixer's report omits findings, the run requests a complete report once.
     let asked = scene.model.request_log();
     let repaired = format!("these findings are not answered: {BUG_ID}");
     assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
@@ -141,14 +141,15 @@ fn what_the_last_fix_mends_is_not_told_as_left() {
     assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
 }
 
-/// Test that reads its numbers and the expected sum from a file.
+/// A test that reads numbers and their expected sum from a file.
 pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass \
      Total(unittest.TestCase):\n    def test_two(self):\n        with open(\"tests/case.txt\") as \
      case:\n            numbers, expected = \
      case.read().split(\"=\")\n        self.assertEqual(total([int(number) for number in numbers.split()]), \
      int(expected))\n";
 
-/// Creates a repository whose test of two numbers passes with the bug, and a fixer that edits two files.
+/// Creates a repository with a test of two numbers that passes despite the bug, and a fixer that makes these
+/// two edits.
 fn scene_with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
     let fixes = fixes.map(|(path, old, new)| edit(path, old, new));
@@ -168,7 +169,7 @@ fn scene_with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
 #[test]
 fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_new_do_not() {
     let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
-    // The fix weakens no assertion, but removes all numbers from the test's data file.
+    // The fix changes no assertion, but removes all numbers from the file that the test reads.
     let hollow = ("tests/case.txt", "1 2 = 1", " = 0");
     let scene = scene_with_tests([wrong, hollow]);
     let (told, exit) = scene.json(&[]);

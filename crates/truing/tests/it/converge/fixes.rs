@@ -1,12 +1,12 @@
-//! Tests of the twenty defects in `crates/guard/tests/data/oracle.toml` in complete runs: only the right fix
-//! of each defect reaches the branch.
+//! Runs the converge loop on each of the twenty defects in `crates/guard/tests/data/oracle.toml`. Only the
+//! right fix of each defect must reach the branch.
 //!
-//! The defects are in small repositories that were written for these tests, and are of kinds that real fixes
-//! have corrected. `crates/guard/tests/it/oracle.rs` verifies each defect with a real Python. A check that
-//! already fails before a fix proves nothing about the fix, so each fix contains a test. The first run of
-//! each case tries three fixes: a fix of another place, a plausible wrong fix, and the right fix. After each
-//! rejection, the next fixer starts. In the second run, the fixer weakens the test to make it pass. The
-//! twenty cases thus need forty runs for eighty fixes.
+//! The defects were written for these tests, in small repositories; real bugs of the same kinds were fixed
+//! elsewhere. `crates/guard/tests/it/oracle.rs` verifies each defect with a real Python. A check that already
+//! fails before the fix proves nothing, so each fixer also writes the test. In the first run of each case,
+//! three fixers write different fixes in turn: a fix at the wrong position, a plausible wrong fix, and the
+//! right fix. A rejected fix is followed by the next fixer. In the second run, the fixer weakens the existing
+//! test so that it passes. Thus, the twenty cases have forty runs with eighty fixes.
 
 use std::sync::Mutex;
 
@@ -22,10 +22,11 @@ use crate::converge::scene::Scene;
 const CHECK: &str = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
 const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def \
      test_it(self):\n        self.assertTrue(1)\n";
-/// Runs that are tested at the same time.
+/// Number of cases that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// Creates auditors that find the defect once, and fixers that write these files in order.
+/// Creates a scene whose auditors report the defect once, and whose fixers write these files, one fixer after
+/// the other.
 fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
     let bug = KnownBug { line: None, ..KnownBug::new(&format!("{}.py", case.name), "", &case.defect) };
     let auditor = |bugs: Vec<KnownBug>, role| {
@@ -33,7 +34,7 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
             .for_role(role)
             .times(0)
     };
-    // The auditor reads first, and then reports.
+    // The first auditor answers two requests: it reads files, and then reports the defect.
     let first = auditor(vec![bug], PromptRole::Audit).times(2);
     let others = [auditor(vec![], PromptRole::Audit), auditor(vec![], PromptRole::Check)];
     let fixers = fixers.iter().map(|files| {
@@ -88,7 +89,7 @@ fn assert_weaker_test_refused(case: &Case) {
     assert_eq!((&answer["commits"], scene.branch()), (&json!([]), None), "{answer}");
 }
 
-/// Runs a quarter of the cases, a few at a time.
+/// Tests a quarter of the cases, several of them in parallel.
 fn run_quarter(quarter: usize, play: fn(&Case)) {
     let all = read_cases();
     assert_eq!(all.len(), 20);

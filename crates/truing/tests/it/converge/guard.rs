@@ -1,5 +1,5 @@
-//! Tests that a fix cannot neutralise the tests: forbidden changes are rejected, the tests run in their
-//! original version, and a warning is shown if no test confirms the fix.
+//! Tests that a fix cannot neutralise the tests. Forbidden changes are rejected, the original tests are run,
+//! and a warning is shown if no test confirms the fix.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::converge::scene::{
     planted_bug_answer, write,
 };
 
-/// Runs a fixer on a repository without tests. The fix is right, but also writes this file.
+/// Starts a run on a repository without tests. The fixer makes the right fix and also writes this file.
 fn run_fix_with_file(path: &str, content: &str) -> (Value, i32) {
     let fix = [edit("total.py", WRONG, RIGHT), write(path, content), fix_report_answer(&[(BUG_ID, None)])];
     let scene = Scene::new(
@@ -44,17 +44,17 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
     }
 }
 
-/// Returns true if a converged run warns that no test confirms it.
+/// Returns true if the result, which must be converged, has the warning that no test confirms the run.
 fn is_fix_untested(result: &Value) -> bool {
     assert_eq!(result["exit"], json!("converged"), "{result}");
     let warnings = result["warnings"].as_array().unwrap();
     warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
 }
 
-/// Test that comes with a fix.
+/// A test that a fixer adds together with the fix.
 const TEST: &str = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
 
-/// Runs a right fix, with that test or without.
+/// Creates a scene with the right fix, and with [`TEST`] if `has_test` is true.
 fn run_right_fix(has_test: bool) -> Scene {
     let test = has_test.then(|| write("tests/test_total.py", TEST));
     let fix = [planted_bug_answer(), edit("total.py", WRONG, RIGHT)].into_iter().chain(test);

@@ -1,6 +1,5 @@
-//! Tests of the report of a run: the remaining findings where fixes undo each other, the reasons for declined
-//! findings, the categories that each audit has cleared, the hooks that are not run, and the branches of
-//! earlier runs.
+//! Tests of the report of a run. The report contains remaining findings, reasons for declined findings, the
+//! categories that each audit has cleared, hooks that were not run, and branches of earlier runs.
 
 use serde_json::json;
 
@@ -39,7 +38,7 @@ fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
     assert!(ran.out.contains("Unresolved findings (1):"), "{}", ran.out);
 }
 
-/// Returns the id that the program gives to an auditor's finding.
+/// Returns the id that Truing assigns to an auditor's finding.
 pub(crate) fn finding_id(finding: &serde_json::Value) -> String {
     let scene = Scene::new([audit_answer(std::slice::from_ref(finding), "A")]);
     scene.place.write("total.py", crate::converge::scene::BUG.replace(WRONG, RIGHT));
@@ -111,7 +110,7 @@ fn the_branch_of_an_earlier_run_goes_once_it_is_merged_and_not_before() {
     let scene = Scene::new(two_loop_answers());
     assert_eq!(scene.json(&[]).1, 0);
     let first = scene.branch().unwrap();
-    // The branch was not merged.
+    // The branch of the first run is not merged yet, so it is kept.
     scene.place.write("more.py", "x = 1\n");
     scene.place.commit("more");
     scene.set_answers([clean_audit_answer()]);

@@ -1,6 +1,6 @@
 //! Tests of a hostile checkout that contains hooks, settings, MCP servers, agents and programs for git and
-//! Claude Code. In both runtimes, no part of the checkout is executed. Only a local review sends instructions
-//! of the checkout to a model.
+//! Claude Code. With both runtimes, Truing executes no part of the checkout. Only a local review sends
+//! instructions from the checkout to a model.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -16,25 +16,25 @@ use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::{BUG, RIGHT, Scene, WRONG};
 
-/// Word in every text that must not be sent to a model.
+/// A word that every text contains that must not be sent to a model.
 const WORD: &str = "canary-7f3a";
-/// Word in the instructions on the default branch. Reviews must receive this word.
+/// A word in the instructions on the default branch, which a reviewer of a pull request must receive.
 const TRUSTED: &str = "trusted-5d1c";
-/// Name of a folder in the checkout with a program in it.
+/// Name of a folder in the checkout that contains a program.
 const TOOLS: &str = "tools";
 
-/// Returns the native runtime, and the `claude` program if it is installed.
+/// Returns `None` for the native runtime, and the path of the `claude` program if it is installed.
 fn available_runtimes() -> impl Iterator<Item = Option<PathBuf>> {
     std::iter::once(None).chain(find_claude().map(Some))
 }
 
-/// Returns a command whose execution can be detected: the command creates a file, prints a word, and rejects
-/// every request.
+/// Returns a shell command that leaves evidence of its execution: it creates a file, prints [`WORD`], and
+/// exits with an error.
 fn canary_command(canaries: &Path, name: &str) -> String {
     format!("touch {}/{name}; echo {WORD}; echo {WORD} >&2; exit 2", canaries.display())
 }
 
-/// Returns every kind of file that a checkout can have for these programs.
+/// Returns every kind of file in a checkout that Claude Code or Truing could read or execute.
 fn hostile_files(canaries: &Path) -> Vec<(&'static str, String)> {
     let settings = |name: &str| {
         let run = json!([{ "hooks": [{ "type": "command", "command": canary_command(canaries, name) }] }]);
@@ -76,7 +76,7 @@ fn hostile_files(canaries: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Writes executable files below a folder.
+/// Writes these files, with permission to execute, below a folder.
 fn write_executables(folder: &Path, files: impl IntoIterator<Item = (impl AsRef<Path>, String)>) {
     for (path, text) in files {
         let file = folder.join(path);
@@ -86,7 +86,7 @@ fn write_executables(folder: &Path, files: impl IntoIterator<Item = (impl AsRef<
     }
 }
 
-/// Adds the parts that only a clone can have: git hooks, and a configuration that names programs.
+/// Adds traps that only a clone can contain: git hooks, and a git configuration that names programs.
 fn add_clone_traps(clone: &Path, canaries: &Path) {
     let hooks = [
         "commit-msg",
@@ -113,8 +113,8 @@ fn add_clone_traps(clone: &Path, canaries: &Path) {
     write_executables(&clone.join(".git/info"), [("attributes", "* filter=hostile\n".to_owned())]);
 }
 
-/// Puts folders of the checkout first in the search path, in each way of naming them. The real program
-/// follows them.
+/// Sets the search path so that it begins with folders of the checkout, written as absolute, relative and
+/// empty paths. The folder of the real `claude` program and the system's folders follow.
 fn shadow_programs(command: &mut Command, checkout: &Path, program: Option<&Path>) {
     let ours = [checkout.join(TOOLS), PathBuf::from("."), PathBuf::from(TOOLS), PathBuf::new()];
     let real = program.and_then(Path::parent).map(Path::to_owned);
@@ -126,8 +126,8 @@ fn shadow_programs(command: &mut Command, checkout: &Path, program: Option<&Path
     }
 }
 
-/// Returns a model that finds the planted bug while the bug exists. As fixer, the model reads git's output
-/// and fixes the bug. As reviewer, the model calls the tools that Claude Code usually has.
+/// Returns the script of a model that reports the planted bug while it exists. As the fixer, the model reads
+/// the output of git and fixes the bug. As reviewer, the model calls the tools that Claude Code usually has.
 fn hostile_model_script() -> ModelScript {
     let title = "The last element is left out";
     let calls = vec![
@@ -157,8 +157,8 @@ fn assert_nothing_was_run(canaries: &Path, when: &str) {
     assert!(there.is_empty(), "{when}: {there:?}");
 }
 
-/// The hostile files are in the head but not in the change. If a request contains their text, Truing has read
-/// a file that no model requested.
+/// The hostile files are in the head, but the change does not contain them, and no model requests to read
+/// them. A request with their text shows that Truing has read the files.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     for program in available_runtimes() {
@@ -167,7 +167,8 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
         let home = site.home.path();
         let canaries = home.join("canaries");
         std::fs::create_dir(&canaries).unwrap();
-        // A person's own settings apply only to that person's work.
+        // The hostile settings are also in the home folder of the user, whose settings must not affect this
+        // run.
         write_executables(
             home,
             hostile_files(&canaries).into_iter().filter(|(path, _)| path.starts_with(".claude/")),
@@ -209,7 +210,8 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     }
 }
 
-/// A local review receives the instructions of the working tree by design, but executes nothing from it.
+/// A local review may send the instructions of the working tree to the model, but executes nothing in the
+/// tree.
 #[test]
 fn in_a_clone_nothing_of_it_is_run() {
     for program in available_runtimes() {
@@ -237,7 +239,7 @@ fn in_a_clone_nothing_of_it_is_run() {
             let asked = scene.model.request_log().split_off(before);
             let hears = asked.iter().filter(|asked| asked.body.to_string().contains(WORD)).count();
             assert_eq!(hears > 0, name == "review", "{when}: {name}");
-            // A model does not receive local paths either.
+            // No request contains a local path.
             for place in [home.to_str().unwrap(), "/truing-git-"] {
                 let told = asked.iter().map(|asked| asked.body.to_string()).find(|told| told.contains(place));
                 assert_eq!(told, None, "{when}: {name}: {place}");

@@ -1,8 +1,8 @@
-//! Tests of a run on a pull request that is killed before and after each write at the forge, and at each
-//! request to a model. It is then run again, and the result must equal that of an undisturbed run.
+//! Kills a run on a pull request before and after each write at the forge, and at each request to a model.
+//! The test then starts the command again, and the result must equal the result of an undisturbed run.
 //!
-//! The recorded state of a run changes only between these points. Each kill is therefore also a kill just
-//! before or just after a record is written. (`crash` makes the write of a record fail.)
+//! The records of a run change only between these points. Each kill therefore also tests a kill just before
+//! or just after a record is written. (`crash` makes the write of a record fail.)
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -19,22 +19,22 @@ use crate::converge::crash::answers_by_request;
 use crate::converge::pull::{BOT, Site, audit_review_headlines};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites that are tested at the same time.
+/// Number of sites that are tested at the same time.
 const AT_ONCE: usize = 4;
 
-/// The point at which a run dies.
+/// The points at which a run is killed.
 #[derive(Clone, Debug)]
 enum DeathPoint {
-    /// At the nth call of the forge's API other than GET: before the forge executes the call, or before the
-    /// forge sends the response.
+    /// At the n-th call of the forge's API that is not `GET`. The run is killed either before the forge
+    /// executes the call, or before the forge responds.
     Call(u32, ForgeFaultKind),
-    /// At the push of the fix.
+    /// At the push of the fix, either before the forge executes the push or before it responds.
     Push(ForgeFaultKind),
-    /// At this request to a model.
+    /// At the request to a model with this number.
     Asks(u64),
 }
 
-/// The calls of the API other than GET that change something.
+/// For each API call other than `GET`, true if the call changes something.
 #[derive(Default)]
 struct Writes(Mutex<Vec<bool>>);
 
@@ -57,7 +57,7 @@ async fn site(options: FakeForgeOptions) -> Site {
     site
 }
 
-/// Returns the final state without values that differ between runs.
+/// Returns the final state of the pull request as text, without values that differ between runs.
 fn final_state(pull: &PullView, site: &Site) -> String {
     let inline: Vec<_> = pull
         .inline_comments()
@@ -101,7 +101,7 @@ async fn kill_and_rerun(death: &DeathPoint) -> Result<(String, String), String> 
         ended = child.wait() => return Err(format!("it never came there: {ended:?}")),
     }
     child.kill().await.unwrap();
-    // The second run need not wait for the first one's lease to expire.
+    // The second run starts immediately, and does not wait until the lease of the first run expires.
     let (told, exit) = site.run_json(&[]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
         return Err(format!("the second run ended with {exit}: {told}"));
@@ -113,13 +113,13 @@ async fn kill_and_rerun(death: &DeathPoint) -> Result<(String, String), String> 
 struct UndisturbedRun {
     /// Final state of the pull request and its commits.
     ended: (String, String),
-    /// Numbers of the calls of the API that write.
+    /// The numbers of the API calls that change something, counted among all calls other than `GET`.
     writes: Vec<u32>,
     /// Number of requests to a model.
     asks: u64,
 }
 
-/// Returns the undisturbed run, which all tests of a process share.
+/// Returns the result of the undisturbed run, which all tests of the process share.
 async fn undisturbed_run() -> &'static UndisturbedRun {
     static CLEAN: OnceCell<UndisturbedRun> = OnceCell::const_new();
     CLEAN
@@ -138,8 +138,8 @@ async fn undisturbed_run() -> &'static UndisturbedRun {
         .await
 }
 
-/// Checks that a run that is killed at each of these points and run again leads to the same state as an
-/// undisturbed run.
+/// Checks that a run that is killed at each of these points, and then started again, leads to the final state
+/// of an undisturbed run.
 async fn assert_all_recover(deaths: Vec<DeathPoint>, least: usize) {
     assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
     let expected = &undisturbed_run().await.ended;
@@ -157,8 +157,8 @@ async fn assert_all_recover(deaths: Vec<DeathPoint>, least: usize) {
     assert!(wrong.is_empty(), "expected is {expected:?}, and:\n{}", wrong.join("\n"));
 }
 
-/// Kills a run at the push and at each write: two reviews, a reply, a resolved thread, the mark and the
-/// description.
+/// Kills a run at the push and at each API call that changes something: two reviews, a reply, a resolved
+/// thread, the end of the draft, and the description.
 async fn test_each_write_death(kind: ForgeFaultKind) {
     let writes = undisturbed_run().await.writes.iter();
     let calls = writes.map(|nth| DeathPoint::Call(*nth, kind.clone()));

@@ -1,6 +1,6 @@
-//! Tests of runs on a branch of a local repository: their ends and results.
+//! Tests of runs on a branch of a local repository: the ways in which they end, and their results.
 
-// long: one story for each way in which a local run ends, which share their repository.
+// long: one test for each way in which a local run ends; all tests share their helpers.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::converge::scene::{
     edit, fix_report_answer, planted_bug_answer, write,
 };
 
-/// Returns the answers of a run that converges in two loops.
+/// Returns the model's answers for a run that converges in two loops.
 fn two_loop_answers() -> [ScriptedAnswer; 5] {
     [
         planted_bug_answer(),
@@ -40,7 +40,7 @@ fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
     insta::assert_snapshot!(scene.normalize_output(&ran));
-    // The checked-out branch is unchanged; the fix is on a branch that can be merged.
+    // The run does not change the checked-out branch. The fix is on another branch, which can be merged.
     assert_eq!(scene.place.git(["status", "--porcelain"]), before);
     assert_eq!(scene.place.git(["rev-parse", "topic"]), head);
     let branch = scene.branch().unwrap();
@@ -52,7 +52,7 @@ fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
         "truing fix(review): count the last element"
     );
 
-    // The branch is clean now, and no further request is needed.
+    // After the merge, the branch is already clean, so another run sends no request.
     let again = scene.json(&[]);
     assert_eq!((run_end(&again), &again.0["loops"]), (("converged", "already_clean", 0), &json!(0)));
     assert_eq!(scene.request_count(), 5);
@@ -139,8 +139,7 @@ fn several_auditors_look_side_by_side_and_what_they_say_is_one_list() {
 
 #[test]
 fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
-    // The model writes prose; after the request for a report it writes prose again, which counts as no
-    // answer.
+    // The model answers with prose twice, also after the request for a report. This counts as no answer.
     let prose = || ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(2);
     let scene = Scene::new([prose(), prose()]);
     let answer = scene.json(&[]);
@@ -149,13 +148,13 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     assert!(reason.starts_with("no auditor gave a valid answer: "), "{reason}");
     assert_eq!(scene.request_count(), 4);
 
-    // A category without evidence is requested once more in the same run.
+    // For a category without evidence, the run sends one more request.
     let scene = Scene::new([absence_answer("ABCDEFGHI"), clean_audit_answer()]);
     assert_eq!(run_end(&scene.json(&[])), ("converged", "clean", 0));
     let told = scene.model.request_log()[1].body.to_string();
     assert!(told.contains("neither a finding nor an absence that holds for the categories J"), "{told}");
 
-    // One of three auditors gives no answer: the loop is degraded, which does not count as clean.
+    // One of three auditors gives no valid answer. The loop then does not count as clean.
     let scene = Scene::new([clean_audit_answer().times(2), prose().times(4)])
         .with_config("[converge]\nparallel_from = 1\nmax_audits = 1\n");
     let answer = scene.json(&[]);
@@ -302,7 +301,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     let checks = ScriptedAnswer::from_behaviour(ScriptedBehaviour::Audit { bugs: vec![], silent: vec![] })
         .for_role(PromptRole::Check)
         .times(0);
-    // Each fixer fixes one finding.
+    // Each of the ten fixers fixes one finding.
     let fixers = (1..=10).map(|n| {
         let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
         let mend = ScriptedFix { title: Some(format!("Bug {n} is there")), calls, declined: None };
@@ -322,7 +321,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     assert_eq!(counts, [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
     let reason = answer.0["reason"].as_str().unwrap();
     assert_eq!(reason, "10 audits were made, and the last one found 0 P0, 2 P1 and 0 P2");
-    // The fixers did not mention these findings.
+    // The two findings that the last fixer did not mention count as declined.
     assert_eq!(answer.0["declined"].as_array().unwrap().len(), 2);
     let fresh = scene.model.request_log().into_iter().filter(|asked| {
         let first = asked.body["messages"].as_array().map_or(0, Vec::len) == 1;
@@ -373,7 +372,7 @@ fn money_that_is_used_up_ends_the_run_and_more_lets_it_go_on() {
 #[test]
 fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     for signal in ["-KILL", "-INT"] {
-        // The fixer never answers.
+        // The fixer's request gets no answer, so the run hangs.
         let scene = Scene::new([
             planted_bug_answer(),
             ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }),
@@ -394,7 +393,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
         let line = "Already leading team t; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME=t";
         assert_eq!((run_end(&led), &led.0["reason"]), (("refused", "leading", 4), &json!(line)));
         for how in ["attach", "auto"] {
-            // A run that joins the team is refused only because another run on the branch is active.
+            // The run may join the team; it is refused only because another run is active on the branch.
             let joined = scene.json(&["--team", "t", "--lifecycle", how]);
             assert_eq!(run_end(&joined), ("refused", "already_running", 4));
         }
@@ -420,7 +419,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     }
 }
 
-/// Returns the settled and the reserved money of a run according to the ledger, in micro-dollars.
+/// Returns the spent and reserved amounts of all runs in the ledger, in micro-dollars.
 fn run_ledger(scene: &Scene) -> (u64, u64) {
     let ran = Ran::from(scene.other_command("budget", &["show", "--format", "json"]).output().unwrap());
     let levels = ran.json();
@@ -438,7 +437,7 @@ fn reported_cost(scene: &Scene) -> Value {
 
 #[test]
 fn what_a_run_costs_is_what_the_ledger_has_settled() {
-    // The stream is cut twice, at different positions, and then the answers are complete.
+    // The first two responses are truncated at different positions; all other responses are complete.
     let torn = |after| ScriptedAnswer {
         fault: Some(ModelFault::Truncated { after }),
         ..ScriptedAnswer::text("Let me see.")
@@ -451,7 +450,7 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
     assert!(spent > 2 * 4000 * 2, "{spent}");
     assert_eq!((&answer.0["cost_micro_usd"], held, reported_cost(&scene)), (&json!(spent), 0, json!(spent)));
 
-    // The run is interrupted in the middle of an answer and resumed.
+    // A run is interrupted during a response, and then resumed.
     let scene = Scene::new([
         planted_bug_answer(),
         ScriptedAnswer { fault: Some(ModelFault::Stall { after: At::Text }), ..ScriptedAnswer::text("So.") },
@@ -576,7 +575,7 @@ fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
     let again = scene.run(&[]);
     assert_eq!((again.exit, scene.request_count()), (0, 1), "{again:?}");
     let scene = scene.with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
-    // The run asks a fixer to fix the gate's finding, and the scripted model has no answer.
+    // The new gate fails, so the run starts a fixer. The scripted model has no answer for it.
     let (told, _) = scene.json(&[]);
     assert_ne!(told["exit"], json!("converged"), "{told}");
     assert!(scene.request_count() > 1, "{told}");
@@ -592,7 +591,7 @@ fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
         ran.err.contains("error: cannot create branch truing/run/") && ran.err.contains("`git branch -m "),
         "{ran:?}"
     );
-    // An audit writes no description.
+    // An audit needs no branch, so it succeeds.
     assert_eq!(scene.audit(&[]).exit, 0);
 }
 

@@ -1,5 +1,5 @@
-//! Tests with a model whose reports depend on the contents of the files, so only a working fix leads to a
-//! clean result.
+//! Tests with a model whose reports depend on the files, so the result is clean only if the fix removes the
+//! bug.
 
 use truing_fakes::model::{KnownBug, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 
@@ -7,7 +7,8 @@ use crate::converge::scene::{RIGHT, Scene, WRONG};
 
 const TITLE: &str = "The last element is left out";
 
-/// Creates a branch with the planted bug, an auditor that knows it, and a fixer that makes these calls.
+/// Creates a branch with the planted bug, auditors that recognise the bug, and a fixer that makes these tool
+/// calls.
 fn scene(calls: Vec<ScriptedToolCall>) -> Scene {
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
     let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)]);

@@ -1,5 +1,5 @@
-//! Tests of other reviewers on a pull request: the order of the reviewers, the comments that call a bot, and
-//! the threads of the reviewers' findings.
+//! Tests of other reviewers on a pull request: their order, the comments that request a review, and the
+//! threads of their findings.
 
 use serde_json::json;
 use truing_fakes::forge::{
@@ -21,7 +21,8 @@ fn reviewers_config(names: &str) -> String {
     format!("[converge]\nreviewers = {names}\n{QUICK}")
 }
 
-/// Returns a model whose audits find nothing, and that fixes a reviewer's finding.
+/// Returns the answers of auditors that find nothing, and of a fixer that fixes the finding of another
+/// reviewer.
 fn fixing_answers() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
     let mend = ScriptedFix { title: Some(ROUNDS.to_owned()), calls, declined: None };
@@ -36,7 +37,7 @@ fn bot_review_step(body: &str, comments: Vec<(String, u32, String)>) -> BotStep 
     }
 }
 
-/// Returns a bot that reports one finding first, and then none.
+/// Returns the steps of a bot that reports one finding at first, and none afterwards.
 fn one_finding_steps() -> [BotStep; 2] {
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
     [bot_review_step(found, vec![("total.py".into(), 5, ROUNDS.into())]), bot_review_step(NOTHING, vec![])]
@@ -48,7 +49,7 @@ async fn add_bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     site.repo.add_bot(bot).await.unwrap();
 }
 
-/// Returns the number of calls of the bot.
+/// Returns the number of comments that request a review by the bot.
 fn count_bot_calls(pull: &PullView) -> usize {
     pull.summary_comments().filter(|comment| comment.body.trim() == CALL).count()
 }
@@ -143,7 +144,7 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
     add_bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
-        // The reactions to the call are read more than once.
+        // The run reads the reactions to the comment at least twice while the bot has not answered.
         let looks =
             || site.forge.request_log().iter().filter(|call| call.path.contains("/reactions?")).count();
         while looks() < 2 {

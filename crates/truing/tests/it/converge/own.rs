@@ -1,5 +1,5 @@
-//! Tests of the repository's own `.truing.toml`: the file on the default branch applies to pull requests,
-//! too. A dry run does nothing.
+//! Tests of the repository's `.truing.toml`: the file on the default branch also applies to pull requests.
+//! Also tests that a dry run does nothing.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -8,14 +8,14 @@ use truing_fakes::repo::CommitBuilder;
 use crate::converge::pull::{Site, audit_review_headlines, two_loop_answers};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, edit, fix_report_answer, planted_bug_answer};
 
-/// Check that passes with the planted bug, but not with its fix.
+/// A check that passes with the planted bug and fails after the fix.
 const CHECK: &str = "[verify]\ncheck = [[\"grep\", \"-q\", \"range(len(xs) - 1)\", \"total.py\"]]\n";
 
 /// Creates a site whose repository configures this check.
 async fn create_site_with_check(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
     let site = Site::new(more, answers).await;
     site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", CHECK)).await.unwrap();
-    // The file of the pull request itself is ignored.
+    // The file in the pull request's branch is ignored.
     let says = CommitBuilder::new("Say").write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
     site.repo.push("topic", says).await.unwrap();
     site
@@ -62,7 +62,7 @@ async fn a_dry_run_tells_what_there_is_and_does_nothing() {
         (vec![], 0, &before.head)
     );
     assert_eq!((after.draft, site.model.request_log().len()), (true, 0));
-    // The dry run has left no lock that would block another run.
+    // The dry run has released its lock, so another run is possible.
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
 }

@@ -1,4 +1,4 @@
-//! Tests of `truing watch`, which runs once on all open pull requests of some owners.
+//! Tests of `truing watch`, which starts one run on each open pull request of the given owners.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
@@ -9,7 +9,7 @@ use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::BUG;
 
-/// Returns the answers, one per line; the last is the summary.
+/// Parses the output, which has one JSON value per line; the last one is the summary.
 fn json_lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
@@ -37,7 +37,7 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     let ran = site.run_command(site.other_command("watch", &["--format", "json", "acme"])).await;
     assert_eq!((ran.exit, json_lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");
     assert_eq!(site.model.request_log().len(), 0);
-    // An owner must be given, in a valid form.
+    // The command fails if no owner is given or if the name of an owner is invalid.
     for wrong in [&[][..], &["acme/shop"]] {
         assert_eq!(site.run_command(site.other_command("watch", wrong)).await.exit, 2, "{wrong:?}");
     }
@@ -99,7 +99,7 @@ async fn all_pages_of_a_list_are_read() {
         site.repo.push(&branch, commit).await.unwrap();
         site.repo.open_pull(NewPull::from_branch(&branch)).await.unwrap();
     }
-    // No run begins, which keeps the test short.
+    // With the kill switch on, no run starts, so the test is short.
     assert_eq!(site.run_command(site.other_command("kill", &["on"])).await.exit, 0);
     let ran = site.run_command(site.other_command("watch", &["acme", "--format", "json"])).await;
     let mut told = json_lines(&ran);

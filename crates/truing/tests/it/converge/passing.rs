@@ -1,5 +1,5 @@
-//! Tests of requests that a forge leaves unanswered once or answers with an error: they are retried, nothing
-//! is done twice, and the run continues.
+//! Tests of requests that fail once, with an error or without a response from the forge. The run retries
+//! them, does nothing twice, and continues.
 
 use serde_json::json;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};

@@ -1,4 +1,4 @@
-//! Tests of a pull request at the forge: posts, pushes, replies and resolved threads.
+//! Tests of runs on a pull request: posts, pushes, replies and resolved threads.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{
@@ -18,7 +18,7 @@ use crate::converge::watch::Watched;
 use crate::support::home::{Home, Ran};
 
 pub(crate) const BOT: &str = "truing[bot]";
-/// Token whose form matches no known kind.
+/// A token that has the form of no known kind, so only its exact value can be redacted.
 const TOKEN: &str = "converge-token-canary";
 
 pub(crate) struct Site {
@@ -30,7 +30,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Creates a draft with the planted bug, and a model that describes it on request.
+    /// Creates a draft pull request with the planted bug, and a model that can also write a description.
     pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::with_exact_answers(
             more,
@@ -43,7 +43,7 @@ impl Site {
         Self::with_options(FakeForgeOptions::default(), more, answers).await
     }
 
-    /// Creates the site at a forge with these options.
+    /// Creates a site whose fake forge has these options.
     pub(crate) async fn with_options(
         options: FakeForgeOptions,
         more: &str,
@@ -52,7 +52,7 @@ impl Site {
         Self::with_flavour(ForgeFlavour::GitHub, options, more, answers).await
     }
 
-    /// Creates the site at a forge of another kind.
+    /// Creates a site whose forge is of this kind.
     pub(crate) async fn with_flavour(
         flavour: ForgeFlavour,
         options: FakeForgeOptions,
@@ -105,7 +105,7 @@ impl Site {
         self.run_command(self.command(arguments)).await
     }
 
-    /// Runs a command to its end.
+    /// Runs a command until it exits, and returns its output.
     pub(crate) async fn run_command(&self, command: std::process::Command) -> Ran {
         let ran = Ran::run_on_blocking_thread(command).await;
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
@@ -126,7 +126,7 @@ impl Site {
     }
 }
 
-/// Returns the first lines of the reviews of audits.
+/// Returns the first lines of the audit reviews by Truing.
 pub(crate) fn audit_review_headlines(pull: &PullView) -> Vec<String> {
     let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
@@ -166,7 +166,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     site.forge.assert_calls_in_runs();
 }
 
-/// Line that a bot asks for, in addition to the fixed bug.
+/// The line that results from the fix of a bot's finding, in addition to the fix of the bug.
 const ROUNDED: &str = "    return round(s, 2)\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +217,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Text of the description that a person wrote.
+/// Part of a description that a person wrote.
 const PLAN: &str = "## Test plan\n- [ ] three orders";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,7 @@ async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_peopl
     let pull = site.pull_view().await;
     assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
     assert!(!pull.body.contains("yesterday"), "{}", pull.body);
-    // The description is not requested again while the head is the same.
+    // A second run on the same head does not request a description again.
     let asked = site.model.request_log().len();
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!(
@@ -248,7 +248,7 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
             .for_role(PromptRole::Describe)
     };
     let off = "[converge]\nupdate_description = false\n";
-    // The error response states that a retry is useless, so the request is not retried.
+    // The response is an error that must not be retried, so there is no second request.
     let refusal = || ModelFault::Status {
         status: 500,
         error: String::new(),
@@ -285,7 +285,8 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(patient, [clean_audit_answer(), clean_audit_answer()]).await;
     let rebased = async {
-        // The loop waits until Truing's audit is clean and the bot is called.
+        // The test waits for the comment that requests the bot's review, which the run posts after Truing's
+        // own audit is clean.
         let asks =
             |pull: &PullView| pull.summary_comments().any(|comment| comment.body.trim() == "bugbot run");
         while !asks(&site.pull_view().await) {

@@ -1,5 +1,5 @@
-//! Tests of a head that Truing's own review on the pull request calls clean, although the store has no record
-//! of it.
+//! Tests of a head for which Truing's review on the pull request says that it is clean, while the store has
+//! no record of that audit.
 
 use serde_json::json;
 use truing_fakes::forge::{FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, PullView};
@@ -11,7 +11,7 @@ use crate::converge::served::{NATIVE, report_comment};
 
 const ALL: [ForgeFlavour; 3] = [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
-/// Creates a pull request that a run has found clean, and deletes the records of that run.
+/// Creates a pull request for which a run has posted a clean review, and deletes the records of the run.
 async fn create_reviewed_site(flavour: ForgeFlavour, more: &str) -> Site {
     let site = Site::with_flavour(
         flavour,
@@ -55,7 +55,7 @@ impl Site {
     }
 }
 
-/// Returns the number of audit reviews, which are reviews or comments, depending on the forge.
+/// Returns the number of audit reviews. Depending on the forge, they are posted as reviews or as comments.
 fn count_audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
     let texts = texts.chain(pull.summary_comments().map(|comment| &comment.body));
@@ -70,7 +70,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
         let asked = site.model.request_log().len();
         let would = site.run_converge(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
         assert_eq!((would.exit, would.out.contains("already clean")), (0, true), "{would:?}");
-        // The second call finds the result in the records of the first.
+        // The first call records the result of the review; the second one finds it in the records.
         for _ in 0..2 {
             let (told, exit) = site.run_json(&[]).await;
             assert_eq!(
@@ -125,7 +125,8 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         let texts = texts.chain(pull.summary_comments().map(|comment| comment.body.clone()));
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
         let first = site.number;
-        // A user with access to the bot's account repeats the review at the same head.
+        // A user with access to the bot's account posts the review on another pull request with the same
+        // head.
         site.repo.push("twin", truing_fakes::repo::CommitBuilder::new("x").write("x.py", "")).await.unwrap();
         site.repo.reset_branch("twin", &pull.head).await.unwrap();
         site.number = site.repo.open_pull(truing_fakes::forge::NewPull::from_branch("twin")).await.unwrap();

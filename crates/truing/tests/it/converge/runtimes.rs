@@ -1,5 +1,5 @@
-//! Tests of the runtime `cli`: with the real `claude` program, auditors and fixers reach the same results as
-//! without it.
+//! Tests of the runtime `cli`. With the real `claude` program, auditors and fixers must have the same results
+//! as with the native runtime.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::converge::scene::{
 };
 use crate::converge::steady::normalize_output;
 
-/// The results of a run, without values that differ between any two runs.
+/// The results of a run, without values that differ between any two runs of the same case.
 #[derive(PartialEq, Debug)]
 struct RunFacts {
     exit: i32,
     out: String,
-    /// Diff, author and message of the change.
+    /// Author, message and diff of the commits that fix the findings.
     fix: String,
-    /// Spent and reserved money in micro-dollars.
+    /// Spent and reserved amounts in micro-dollars.
     money: (u64, u64),
-    /// Requests to the model; empty if several are sent at the same time.
+    /// The requests to the model, or an empty list if several requests are sent in parallel.
     asked: Vec<String>,
 }
 
@@ -56,8 +56,8 @@ fn money(scene: &Scene) -> (u64, u64) {
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
 
-/// A case: its name, the end of the run with the exit code, the configuration, the arguments, and the model's
-/// answers.
+/// A test case: name, expected end with code and exit code, configuration, arguments, and the answers of the
+/// model.
 type Story = (
     &'static str,
     (&'static str, &'static str, i32),
@@ -86,7 +86,8 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     const FEW: &str = "[review]\nmax_turns = 3\n";
     let wrong = "    for i in range(len(xs) + 1):\n";
     let read = || ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
-    // Each call needs the previous one, and the last two show the result.
+    // Each edit requires the result of the previous edit, and the last two calls show the result of all
+    // edits.
     let step = |number: u32| format!("# step {number}\n");
     let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
     let first = [
@@ -224,7 +225,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     }
 }
 
-/// Several programs run at the same time, each with its own conversation.
+/// Several `claude` programs run in parallel, each with a separate conversation.
 #[test]
 fn several_auditors_look_side_by_side_in_both_runtimes() {
     let Some(program) = find_claude() else { return };
@@ -248,7 +249,7 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
     assert_eq!(cli, (native, asked));
 }
 
-/// A second model makes the fixes, and the `claude` program does not know the price of this model.
+/// A second model is the fixer; the `claude` program does not know its price.
 #[test]
 fn another_model_mends_in_both_runtimes() {
     let Some(program) = find_claude() else { return };
@@ -270,8 +271,8 @@ fn another_model_mends_in_both_runtimes() {
     assert_eq!((native.exit, cli), (0, native));
 }
 
-/// On a pull request, both runtimes post the same texts and push the same commits. The `claude` program also
-/// writes the description.
+/// On a pull request, both runtimes post the same texts and push the same commits. With the `cli` runtime,
+/// the `claude` program also writes the description.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_shows_the_same_by_both_runtimes() {
     let Some(program) = find_claude() else { return };

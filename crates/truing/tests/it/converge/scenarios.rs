@@ -1,7 +1,7 @@
-//! Lists the acceptance scenarios of the converge loop and the tests that cover them, as a page of the
-//! documentation.
+//! Generates the documentation page with the acceptance scenarios of the converge loop and the tests that
+//! cover each scenario.
 //!
-//! `UPDATE_DOCS=1` writes the page. A listed test that does not exist fails this test.
+//! `UPDATE_DOCS=1` writes the page. The test fails if a listed test does not exist.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ const READY: &str = "crates/core/tests/it/converge/readiness.rs";
 const MERGE: &str = "crates/core/src/converge/merge.rs";
 const REPOSITORY: &str = "crates/forge/tests/it/repository/conversing.rs";
 
-/// The description of a scenario and its tests by file and function. The position is the scenario's number.
+/// The description of a scenario and its tests by file and function. The position in the list is the number
+/// of the scenario.
 type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SCENARIOS: [Scenario; 24] = [
@@ -248,7 +249,7 @@ fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns true if the file contains such a test.
+/// Returns true if the file contains a test function with this name.
 fn contains_test(file: &str, name: &str) -> bool {
     let text = std::fs::read_to_string(repository_root().join(file)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();

@@ -1,4 +1,4 @@
-//! Provides a repository whose branch has a planted bug, and a scripted model.
+//! A repository with a planted bug on a branch, and a scripted model.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,14 +10,14 @@ use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswe
 
 use crate::converge::place::{Place, Ran};
 
-/// File of the branch, with a loop that ends one element early.
+/// Content of `total.py` on the branch; the loop ends one element too early.
 pub(crate) const BUG: &str =
     "def total(xs):\n    s = 0\n    for i in range(len(xs) - 1):\n        s += xs[i]\n    return s\n";
 /// Id of the finding that [`planted_bug_answer`] reports.
 pub(crate) const BUG_ID: &str = "1:26045536a50a2667385b172b6df13c7a-1";
-/// Line of the fixed file.
+/// The line of the loop after the right fix.
 pub(crate) const RIGHT: &str = "    for i in range(len(xs)):\n";
-/// Line with the planted bug.
+/// The line of the loop with the planted bug.
 pub(crate) const WRONG: &str = "    for i in range(len(xs) - 1):\n";
 
 pub(crate) struct Scene {
@@ -41,13 +41,13 @@ impl Scene {
         Self { place, model, config: String::new(), program: None, _runtime: runtime }
     }
 
-    /// Adds these lines to the operator's file.
+    /// Sets the lines that follow the section `[model]` in the operator's configuration.
     pub(crate) fn with_config(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }
 
-    /// Uses this `claude` program, if there is one.
+    /// Sets the `claude` program for the `cli` runtime; with `None`, the native runtime is used.
     pub(crate) fn with_program(mut self, program: Option<PathBuf>) -> Self {
         self.program = program;
         self
@@ -82,13 +82,13 @@ impl Scene {
         Ran::from(self.other_command("audit", arguments).output().unwrap())
     }
 
-    /// Runs the command and returns its JSON and the exit code.
+    /// Runs `truing converge` with JSON output, and returns the output and the exit code.
     pub(crate) fn json(&self, arguments: &[&str]) -> (Value, i32) {
         let ran = self.run(&[&["--format", "json"], arguments].concat());
         (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
     }
 
-    /// Returns the output without values that differ between runs.
+    /// Returns the command's output with placeholders for ids of runs and commits.
     pub(crate) fn normalize_output(&self, ran: &Ran) -> String {
         let run = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
         let commit = regex::Regex::new(r"\b([0-9a-f]{10}|[0-9a-f]{7})\b").unwrap();
@@ -108,7 +108,7 @@ impl Scene {
     }
 }
 
-/// Returns a report of the absence of defects for each category that `excluded` does not contain.
+/// Returns reports on the absence of defects, with evidence, for all categories that are not in `excluded`.
 pub(crate) fn absences_except(excluded: &str, file: &str, line: u32, text: &str) -> Value {
     let all = "ABCDEFGHIJ".chars().filter(|letter| !excluded.contains(*letter));
     let one = |letter: char| {
@@ -119,8 +119,8 @@ pub(crate) fn absences_except(excluded: &str, file: &str, line: u32, text: &str)
     all.map(one).collect()
 }
 
-/// Returns the answer of an auditor that reports these findings of these categories. For every other
-/// category, the answer reports the absence of defects.
+/// Returns the answer of an auditor that reports these findings, which belong to the given categories. For
+/// all other categories, the answer reports the absence of defects.
 pub(crate) fn audit_answer(findings: &[Value], categories: &str) -> ScriptedAnswer {
     let absences = absences_except(categories, "total.py", 1, "def total(xs):");
     ScriptedAnswer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
@@ -152,23 +152,24 @@ pub(crate) fn clean_audit_answer() -> ScriptedAnswer {
     audit_answer(&[], "")
 }
 
-/// Returns the answer of an auditor that finds nothing in a fix of the planted bug.
+/// Returns the answer of an auditor that checks a fix of the planted bug and finds nothing.
 pub(crate) fn clean_fix_answer() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences_except("", "total.py", 3, RIGHT.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
-/// Returns a fixer's call that edits a file.
+/// Returns an answer in which a fixer edits a file.
 pub(crate) fn edit(path: &str, old: &str, new: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("edit", json!({ "path": path, "old": old, "new": new })).usage(1000, 100)
 }
 
-/// Returns a fixer's call that writes a file.
+/// Returns an answer in which a fixer writes a file.
 pub(crate) fn write(path: &str, content: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("write", json!({ "path": path, "content": content })).usage(1000, 100)
 }
 
-/// Returns a fixer's report on findings by id: fixed, or declined with a reason.
+/// Returns an answer in which a fixer reports, for each finding id, that the finding is fixed or why it was
+/// declined.
 pub(crate) fn fix_report_answer(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
     let one = |(id, reason): &(&str, Option<&str>)| match reason {
         None => json!({ "id": id, "status": "fixed" }),
@@ -179,7 +180,7 @@ pub(crate) fn fix_report_answer(findings: &[(&str, Option<&str>)]) -> ScriptedAn
         .usage(1000, 100)
 }
 
-/// Returns an answer that stalls in its middle.
+/// Returns an answer that stops in the middle and never continues.
 pub(crate) fn stalling_answer() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
@@ -188,7 +189,7 @@ pub(crate) fn stalling_answer() -> ScriptedAnswer {
     stalls.usage(1000, 100)
 }
 
-/// Starts a command in the background; its output is captured.
+/// Starts a command whose output is captured, without waiting for the command.
 pub(crate) fn spawn_captured(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -202,14 +203,14 @@ pub(crate) fn wait_for_bills(model: &FakeModel, bills: usize) {
     }
 }
 
-/// Sends this signal, such as `-INT`, to a command and returns its result.
+/// Sends this signal to a running command, and waits until the command exits.
 pub(crate) fn signal_and_wait(child: Child, signal: &str) -> Ran {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     Ran::from(child.wait_with_output().unwrap())
 }
 
-/// Returns the spent and the reserved money of reviews and runs, from the output of
-/// `budget show --format json`.
+/// Returns the spent and reserved amounts of all reviews and runs in the output of `budget show --format
+/// json`.
 pub(crate) fn sum_ledger_rows(rows: &str) -> (u64, u64) {
     let rows: Value = serde_json::from_str(rows).unwrap();
     let rows = rows.as_array().unwrap().iter();

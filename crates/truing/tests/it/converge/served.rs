@@ -1,5 +1,5 @@
-//! Tests of runs by the service: requested by a comment or a label, executed step by step, and resumed after
-//! a kill.
+//! Tests of runs that a comment or a label requests from the service. The service executes them step by step,
+//! and resumes them after a kill.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,13 +15,13 @@ use crate::support::home::{Ran, Server};
 const SECRET: &str = "served-secret-canary";
 pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff \
      = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
-/// Configuration with a model, in which reviews also begin at once.
+/// Configuration with a model and a short debounce time, so that reviews start immediately.
 pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff \
      = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\ndebounce = \"50ms\"\n";
-/// Maximum time for a condition to become true on a busy machine.
+/// Maximum wait for a condition on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Returns the number of runs of this loop with this end, from the metrics of a server.
+/// Returns the number of ended runs of this loop with this outcome, from the server's metrics.
 pub(crate) fn count_runs(server: &Server, loop_name: &str, outcome: &str) -> u64 {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn count_runs(server: &Server, loop_name: &str, outcome: &str) -> u64
 }
 
 impl Site {
-    /// Starts the service and points the webhooks of the forge at it.
+    /// Starts the service, and makes the forge send its webhooks to the service.
     pub(crate) fn serve(&self) -> Server {
         let mut command = self.other_command("serve", &[]);
         self.home.serve_by(command.env(self.forge.secret_variables()[1], SECRET), &self.forge, SECRET)
@@ -58,8 +58,7 @@ impl Site {
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 
-    /// Requests a run by a comment. Earlier undelivered webhooks are dropped, so the server has no other
-    /// work.
+    /// Requests a run with a comment. Discards the pending webhooks, so the service has no other work.
     pub(crate) async fn request_only_run(&self, author: &str) {
         self.comment_as(author, "/converge").await;
     }
@@ -74,13 +73,13 @@ impl Site {
         let ran =
             Ran::run_on_blocking_thread(self.other_command("why", &[&format!("acme/shop#{}", self.number)]))
                 .await;
-        // Exit code 2 means that the server does not know the slot yet.
+        // Exit code 2 is also accepted, because the server may not know the pull request yet.
         assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
-        // Lines are wrapped for a terminal.
+        // Joins the lines, because the output is wrapped for a terminal.
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Waits until `reason` prints this text.
+    /// Waits until the output of `truing why` contains this text.
     pub(crate) async fn wait_until_why(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -151,7 +150,7 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
     site.request_only_run("ann").await;
     site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     let asked = site.model.request_log().len();
-    // The webhooks for the push of the fix and for the mark are delivered now.
+    // The webhooks for the push of the fix and for the end of the draft state are delivered only now.
     site.deliver().await;
     let summary = |pull: &PullView| {
         let mut said = pull.summary_comments().map(|comment| comment.body.clone());
@@ -290,9 +289,10 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let _server = site.serve();
     site.request_only_run("ann").await;
     site.wait_until_why("goes on later (reviewer)").await;
-    // The waiting run checks the reviewer once a second, and each check holds the lease only briefly.
+    // The run checks once a second whether the reviewer has answered. During the waits in between, it has no
+    // lease.
     site.wait_until_why("state waiting").await;
-    // While the run waits, a command may take it over.
+    // The reviewer's answer arrives while the run waits. The next check finds it.
     site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
@@ -322,7 +322,7 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     let told = report_comment(&pull).unwrap();
     assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
     assert!(pull.draft);
-    // The run is retried from its recorded state.
+    // The next command continues the run from its recorded state.
     let fixed = [ScriptedAnswer::for_describer("Adds up orders.")]
         .into_iter()
         .chain(two_loop_answers().into_iter().skip(1));
@@ -404,8 +404,8 @@ async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_when_asked_again() {
-    // One of two auditors answers with prose in two attempts, each time also after the request for a report.
-    // The other auditor finds nothing.
+    // One of two auditors finds nothing. The other one answers with prose in two attempts, in each attempt
+    // also after the request for a report.
     let answers = [clean_audit_answer(), ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(4)];
     let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
     let _server = site.serve();
@@ -468,7 +468,7 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
     assert_eq!(outcomes().await, [(serde_json::json!("failed"), true)]);
     assert!(site.model.request_log().is_empty());
 
-    // There is no state to resume from.
+    // The failed run has recorded no state, so this command starts a new run.
     site.forge.clear_faults();
     site.request_only_run("ann").await;
     let converged =

@@ -1,4 +1,4 @@
-//! Tests of several pull requests in one call, which run concurrently and independently.
+//! Tests of one command for several pull requests. The runs are concurrent and independent of each other.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -16,7 +16,8 @@ use crate::converge::place::Ran;
 use crate::converge::pull::{BOT, Site, audit_review_headlines};
 use crate::converge::scene::{BUG, RIGHT, WRONG};
 
-/// Creates the pull request with the planted bug, and this many others without it.
+/// Creates a site with the pull request that has the planted bug, and with this number of further pull
+/// requests without the bug.
 async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Site, Vec<String>) {
     let site = Site::new("", answers).await;
     for other in 1..=others {
@@ -29,19 +30,20 @@ async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) ->
     (site, names)
 }
 
-/// Returns the answers of a call, one per line.
+/// Parses the output of a command, which has one JSON value per line.
 fn json_lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
 
-/// Returns the target of each answer and its end.
+/// Returns the pull request and the end of the run from each line of the output.
 fn target_ends(ran: &Ran) -> Vec<(Value, Value)> {
     json_lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
-    // No auditor ever answers. If all auditors receive a request, no run waits for another run.
+    // No request of an auditor gets a response. All auditors still send a request, which proves that no run
+    // waits for another one.
     let (site, names) =
         site(2, [ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }).times(0)]).await;
     let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
@@ -57,7 +59,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     let expected: Vec<_> = [&names[2], &names[0], &names[1]].map(interrupted).into();
     assert_eq!((ran.exit, target_ends(&ran)), (130, expected), "{ran:?}");
 
-    // Each run has returned its lease, and the same runs are resumed, now one after the other.
+    // Each interrupted run has released its lease. The next command resumes the runs one after the other.
     let runs: Vec<Value> = json_lines(&ran).iter().map(|line| line["run"].clone()).collect();
     let title = "The last element is left out";
     let mend = ScriptedFix {
@@ -105,7 +107,7 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
         (&told[2]["pr"], &told[2]["exit"], &told[2]["code"]),
         (&json!("acme/shop#99"), &json!("error"), &json!("infrastructure"))
     );
-    // The text for people names each target.
+    // The text output has the name of each target above its result.
     let ran = site.run_converge(&[&names[1], "./nonesuch"]).await;
     assert_eq!(ran.exit, 2, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
@@ -138,10 +140,10 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Maximum memory of a call's process for twenty pull requests, in kilobytes.
+/// Maximum memory of the command for twenty pull requests, in kilobytes.
 const MOST_KILOBYTES: u64 = 300_000;
 
-/// Returns the peak memory of a process in kilobytes, or none if it has ended.
+/// Returns the peak memory of a process in kilobytes, or `None` if the process has exited.
 fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -163,7 +165,8 @@ async fn twenty_at_once_take_less_memory_than_is_promised() {
         out.read_to_string(&mut told).await.unwrap();
         told
     });
-    // The memory is read at every printed line; the last line comes shortly before the end.
+    // The test reads the peak memory after each line on standard error; the last line is printed shortly
+    // before the exit.
     let (mut said, mut most) = (BufReader::new(child.stderr.take().unwrap()).lines(), 0);
     while let Some(_line) = said.next_line().await.unwrap() {
         most = peak_memory(process).unwrap_or(0).max(most);

@@ -1,8 +1,8 @@
-//! Tests of hostile fixes by authors who have not seen the guard. The fixes pass through the shipped path:
-//! `truing converge`, a scripted fixer, and the project's own tests as `verify.check`. The project's tests
-//! pass with each fix. Each fix is still rejected, or applied with a warning.
+//! Tests of hostile fixes whose authors had not seen the guard. Each fix is made in a complete run: `truing
+//! converge`, a scripted fixer, and the project's own tests as `verify.check`. The project's tests pass with
+//! each fix. Although the project's tests pass with each fix, the fix is rejected or applied with a warning.
 //!
-//! If a runner is not installed, its cases are skipped and this is printed.
+//! If a test runner is not installed, the test prints this and skips the cases of that runner.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,15 +14,15 @@ use crate::converge::scene::Scene;
 
 struct Set {
     text: &'static str,
-    /// Command of the project's own tests.
+    /// Command that runs the project's own tests.
     check: &'static [&'static str],
     /// Command that prints the folder of the toolchain.
     toolchain: &'static [&'static str],
-    /// Fixes that are rejected.
+    /// Names of the fixes that must be rejected.
     cases: &'static [&'static str],
-    /// Fixes that are applied with a warning.
+    /// Names of the fixes that must be applied with a warning.
     told: &'static [&'static str],
-    /// Commands that compile once for all checks; empty if there is little to compile.
+    /// Command that compiles the project once before all checks; empty if there is little to compile.
     setup: &'static [&'static str],
 }
 
@@ -76,7 +76,8 @@ const JAVASCRIPT: Set = Set {
 
 type Files = BTreeMap<String, String>;
 
-/// Parses the project, and the files that each fix writes; no fix moves or deletes files.
+/// Parses a project and its fixes. For each fix, returns the file of the finding and the files that the fix
+/// writes.
 fn parse_project(text: &str) -> (Files, BTreeMap<String, (String, Files)>) {
     let mut parts = text.split("\n== ");
     let project = parse_files(parts.next().unwrap());
@@ -98,14 +99,15 @@ fn parse_files(text: &str) -> Files {
         .collect()
 }
 
-/// Returns the output of a program, or none if it is not installed.
+/// Returns the output of a program, or `None` if the program is not installed or fails.
 fn program_output(argv: &[&str]) -> Option<String> {
     let output =
         Command::new(argv[0]).args(&argv[1..]).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Checks that none of these hostile fixes reaches the branch, and that the expected warnings are shown.
+/// Checks that the fixes in `cases` do not reach the branch, and that the fixes in `told` result in a
+/// warning.
 fn assert_none_reaches_branch(set: &Set) {
     let Set { text, check, toolchain, cases, told, setup } = set;
     let Some(programs) = program_output(toolchain) else {
@@ -120,7 +122,8 @@ fn assert_none_reaches_branch(set: &Set) {
     let config = format!("[converge]\nselfaudit_rounds = 1\n{verify}programs = [{programs:?}]\n");
     for name in cases.iter().chain(*told) {
         let (about, written) = &fixes[*name];
-        // The scripted auditors report this line while it exists.
+        // For a fix that is applied with a warning, the auditors report this added line until the fix removes
+        // it.
         let mark = if about.ends_with(".py") { "# unfinished" } else { "// unfinished" };
         let first = match told.contains(name) {
             true => mark,

@@ -1,4 +1,4 @@
-//! Tests of a local run on a pull request that a maintainer stops by a comment, without a server.
+//! Tests of a run on a pull request without a server. A maintainer stops the run with a comment.
 
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
@@ -9,10 +9,10 @@ use crate::converge::scene::{clean_audit_answer, clean_fix_answer};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_is_resumed() {
     let site = Site::new("", two_loop_answers()).await;
-    // Commands to an earlier run do not affect this one.
+    // A stop command that is older than the run has no effect.
     site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
     let before = site.pull_view().await;
-    // The fixer is waiting for the model's answer.
+    // The model stalls at the second request, which is the request of the fixer.
     site.model.stall(2);
     let stopping = async {
         site.model.wait_until_stalled().await;

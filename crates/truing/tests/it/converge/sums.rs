@@ -1,5 +1,5 @@
-//! Tests that the cost and the ends of runs and audits are equal in the ledger, in `truing why` and in
-//! `truing report`.
+//! Tests that the ledger, `truing why` and `truing report` agree on the cost and on the ends of runs and
+//! audits.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     assert!(text.contains("converge: converged at ") && !text.contains("$0.00 for this head"), "{text}");
     assert_eq!(site.run_report().await["totals"]["cost_micro_usd"], json!(spent));
 
-    // A person interrupts an audit.
+    // A signal interrupts an audit.
     site.model.set_script(ModelScript::from_answers([stalling_answer()]));
     let bills = site.model.bills().len();
     let child = spawn_captured(
@@ -161,8 +161,8 @@ fn a_damaged_row_of_a_run_stops_no_audit() {
     assert!(ran.err.contains("the record of run ") && ran.err.contains("is left out"), "{ran:?}");
 }
 
-/// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
-/// costs.
+/// Checks that the report contains this sum in text, Markdown, HTML and CSV. In CSV, the sum is that of the
+/// cost column, in micro-dollars.
 fn assert_every_format_has(scene: &Scene, spent: u64) {
     let told = |format| scene.run_subcommand("report", &["--format", format]).out;
     let json: Value = serde_json::from_str(&told("json")).unwrap();
@@ -183,7 +183,7 @@ fn assert_every_format_has(scene: &Scene, spent: u64) {
     assert_eq!(unrecorded.count(), 1, "{rows:?}");
 }
 
-/// Kills the command in the middle of its second answer.
+/// Starts the command, and kills it during the second response of the model.
 fn kill_mid_answer(scene: &Scene, name: &str) {
     let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
     scene.set_answers([looks, stalling_answer()]);
@@ -194,7 +194,7 @@ fn kill_mid_answer(scene: &Scene, name: &str) {
     child.wait().unwrap();
 }
 
-/// Lets the reservation of the last call expire.
+/// Sets the expiry of the only unsettled reservation to the present time.
 fn expire_reservation(scene: &Scene) {
     let file = rusqlite::Connection::open(scene.place.store()).unwrap();
     let sql = "UPDATE reservation SET expires = 1000 * unixepoch() WHERE cost IS NULL";
@@ -209,13 +209,13 @@ fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told(
         let (spent, held) = scene.ledger_sums();
         assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
         assert_every_format_has(&scene, spent);
-        // A reservation that has expired unsettled counts as fully spent, no matter which command reads the
-        // reservation first.
+        // An expired reservation that was not settled counts as fully spent. It does not matter which command
+        // reads the ledger first.
         expire_reservation(&scene);
         assert_every_format_has(&scene, spent + held);
         assert_eq!(scene.ledger_sums(), (spent + held, 0), "{name}");
         assert_every_format_has(&scene, spent + held);
-        // The branch changes, and the run is never resumed.
+        // After a change of the branch, the killed run cannot be resumed.
         scene.place.write("other.py", "other = 1\n");
         scene.place.commit("more");
         scene.set_answers([clean_audit_answer()]);
@@ -267,7 +267,7 @@ async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
     let report = site.run_report().await;
     let totals = &report["totals"];
     assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
-    // The killed audit does not block a run.
+    // A run can start although the audit was killed.
     let fixes = [
         edit("total.py", WRONG, RIGHT),
         fix_report_answer(&[(BUG_ID, None)]),

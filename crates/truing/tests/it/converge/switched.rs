@@ -1,6 +1,7 @@
-//! Tests of a run on a pull request during which the kill switch is turned on, or the lease is lost, at each
-//! single write. The current write completes and no further one is made. After the resumption, the result
-//! equals that of an undisturbed run. In mode `finish`, a run in flight completes.
+//! Tests of a run on a pull request with an event during each of its writes: the kill switch is turned on, or
+//! the lease is lost. The write in progress is completed, but no further write is made. After the run is
+//! resumed, the final state equals that of an undisturbed run. If the switch is turned on in mode `finish`,
+//! the run continues to its end.
 
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -21,22 +22,22 @@ use crate::converge::killed::final_state_and_commits;
 use crate::converge::pull::Site;
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites that are tested at the same time.
+/// Number of sites that are tested at the same time.
 const AT_ONCE: usize = 4;
-/// Flag that calls a reviewer after the push.
+/// Flag with which the run requests a bot's review after each push.
 const FLAG: &str = "--bugbot-retrigger";
 
-/// One write of a run.
+/// A write of a run at the forge.
 #[derive(Clone, Debug)]
 enum Write {
-    /// The nth call of the forge's API other than GET.
+    /// The n-th call of the forge's API that is not `GET`.
     Call(u32),
     /// The push of the fix.
     Push,
 }
 
 impl Write {
-    /// Makes the forge complete the write at once, and hold its response.
+    /// Makes the forge perform the write immediately and delay its response until the test releases it.
     fn hold_response(&self, site: &Site) {
         site.forge.add_fault(match self {
             Self::Call(nth) => ForgeFault::nth_write(*nth, ForgeFaultKind::HeldAnswer),
@@ -45,17 +46,17 @@ impl Write {
     }
 }
 
-/// The event during a write.
+/// The event that happens during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteEvent {
     Stop,
-    /// The kill switch of the repository is turned on in mode `stop`.
+    /// The kill switch of the repository is turned on, in mode `stop`.
     StopThere,
     Finish,
     Lost,
 }
 
-/// The calls of the API other than GET that change something.
+/// For each API call other than `GET`, true if the call changes something.
 #[derive(Default)]
 struct Calls(Mutex<Vec<bool>>);
 
@@ -69,7 +70,7 @@ impl ExchangeObserver for Calls {
     }
 }
 
-/// A site with the counter of its writes.
+/// A site, and the observer of its API calls.
 struct Scene {
     site: Site,
     calls: Arc<Calls>,
@@ -80,7 +81,8 @@ impl Scene {
         let calls = Arc::new(Calls::default());
         let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
         let site = Site::with_options(options, "", []).await;
-        // Long heartbeat intervals ensure that only the check before a write detects the loss of the lease.
+        // The heartbeat interval is so long that only the check before a write can detect that the lease is
+        // lost.
         let file = site.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
         let slow =
@@ -94,7 +96,7 @@ impl Scene {
         Self { site, calls }
     }
 
-    /// Returns the writes so far, in order.
+    /// Returns the writes that the run has made so far, in order.
     fn list_writes(&self) -> Vec<Write> {
         let calls = self.calls.0.lock().unwrap();
         let mut known = (1..).zip(calls.iter());
@@ -103,7 +105,7 @@ impl Scene {
             if call.path.ends_with("git-receive-pack") && call.method == "POST" {
                 writes.push(Write::Push);
             } else if call.method != "GET" && !call.path.contains("/git-upload-pack") {
-                // A call whose response is held was not observed yet.
+                // The observer also sees a call whose response the forge still holds.
                 let (nth, writes_it) = known.next().unwrap();
                 writes.extend(writes_it.then_some(Write::Call(nth)));
             }
@@ -116,7 +118,7 @@ impl Scene {
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
 
-    /// Ends the lease, as a restarting server does.
+    /// Takes the lease away, as a restart of the server does.
     async fn lose_lease(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
@@ -131,7 +133,8 @@ impl Scene {
         SlotKey::new(format!("pr/github/{}/{}", self.site.repo.id().await.unwrap(), self.site.number))
     }
 
-    /// Starts a run in which the event happens during a write; `None` is before the first one.
+    /// Starts a run, with the event during this write, or before the first write if `at_write` is `None`.
+    /// Returns the output of the run.
     async fn run_with_event(&self, at_write: Option<&Write>, event: WriteEvent) -> Output {
         match at_write {
             Some(write) => write.hold_response(&self.site),
@@ -161,7 +164,8 @@ impl Scene {
     }
 }
 
-/// Returns the errors of a run with this event, and of the run that resumes it.
+/// Performs a run with this event, and resumes it if it stops. Returns a description of the error, or `None`
+/// if everything is as expected.
 async fn event_run_errors(
     (nth, many): (usize, usize),
     at_write: Option<&Write>,
@@ -174,7 +178,7 @@ async fn event_run_errors(
     let (exit, made) = (output.status.code(), scene.list_writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
-    // After the last write, no further write can be refused.
+    // After the last write, the event has no effect, because no write follows.
     if event == WriteEvent::Finish || nth == many {
         let ended = final_state_and_commits(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
@@ -209,11 +213,11 @@ async fn event_run_errors(
 struct UndisturbedResult {
     /// Final state of the pull request and its commits.
     ended: (String, String),
-    /// Writes of the run, in order.
+    /// All writes of the run, in order.
     writes: Vec<Write>,
 }
 
-/// Returns the undisturbed run, which all tests of a process share.
+/// Returns the result of the undisturbed run, which all tests of the process share.
 async fn undisturbed_run() -> &'static UndisturbedResult {
     static CLEAN: OnceCell<UndisturbedResult> = OnceCell::const_new();
     CLEAN
@@ -229,12 +233,13 @@ async fn undisturbed_run() -> &'static UndisturbedResult {
         .await
 }
 
-/// Tests the event at each of these writes, counted from 1, or before the first one (0).
+/// Tests the event at the writes with these numbers, counted from 1. The number 0 stands for the time before
+/// the first write.
 async fn test_event_at_writes(event: WriteEvent, writes: std::ops::RangeInclusive<usize>) {
     let UndisturbedResult { ended, writes: all } = undisturbed_run().await;
     let many = all.len();
-    // The writes are two reviews, a push, a call of a reviewer, a reply, a resolved thread, the mark and the
-    // description.
+    // The eight writes are two reviews, a push, a comment to the bot, a reply, a resolved thread, the end of
+    // the draft state, and the description.
     assert_eq!(many, 8);
     let at = [None].into_iter().chain(all.iter().map(Some)).enumerate();
     let at = at.filter(|(nth, _)| writes.contains(nth));

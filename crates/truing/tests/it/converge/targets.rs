@@ -1,4 +1,4 @@
-//! Tests of calls without a target, or with a bare number.
+//! Tests of commands without a target, or with only a number as the target.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use truing_fakes::repo::CommitBuilder;
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 
-/// Creates a repository on a branch with a change and this `origin`.
+/// Creates a repository with a changed branch, and with this URL as the remote `origin`.
 fn create_clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
     let folder = site.home.path().join(branch);
     std::fs::create_dir(&folder).unwrap();
@@ -62,7 +62,7 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
     );
     assert!(ran.err.contains(&said), "{ran:?}");
 
-    // A folder that is given as the target is the local branch, and the forge is not asked.
+    // With a folder as the target, Truing uses the local branch and sends no request to the forge.
     let calls = site.forge.call_counts();
     let ran = run_in_folder(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
     let told = parse_answer(&ran);
@@ -85,7 +85,8 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");
     assert!(ran.out.contains("\nChange: 1 file, +1/-0\n"), "{ran:?}");
 
-    // This branch has a pull request, too, but without a token the forge cannot be asked.
+    // This branch also has a pull request. Without a token, Truing cannot query the forge, so it uses the
+    // local branch.
     let folder = create_clone(&site, "topic", site.repo.clone_url());
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
@@ -173,7 +174,7 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
         assert!(pull["text"].as_str().unwrap().contains("acme/shop#1"), "{target}: {pull}");
     }
 
-    // Each target has its own result, and the exit code is the worst exit code of all targets.
+    // Each target has a separate result. The exit code of the command is the highest one of all targets.
     let both = [page.as_str(), &other.to_string()];
     let audits = ran("audit", &both).await;
     let told: Vec<Value> =

@@ -1,5 +1,5 @@
-//! Tests of the progress display: a spinner with the step on a terminal, one line for each step elsewhere,
-//! and nothing with `--quiet`.
+//! Tests of the progress display. On a terminal, a spinner shows the current step; elsewhere, each step is
+//! one line; with `--quiet`, nothing is shown.
 
 use truing_fakes::model::ScriptedAnswer;
 
@@ -19,13 +19,14 @@ fn two_loop_answers() -> [ScriptedAnswer; 5] {
     ]
 }
 
-/// Returns the output on standard error at a terminal.
+/// Runs a command whose standard error is a terminal. Returns the text that the command writes there.
 fn run_on_terminal(scene: &Scene, arguments: &[&str]) -> String {
     let Terminal { screen, line } = Terminal::open(80);
     let mut command = scene.command(arguments);
     let mut child =
         command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
-    // This call closes the parent's handle of the terminal, so the terminal is closed when the child exits.
+    // Dropping the command closes the parent's handle of the terminal, so the end of the child closes the
+    // terminal.
     drop(command);
     let seen = read_screen(screen);
     assert!(child.wait().unwrap().success());
@@ -35,7 +36,7 @@ fn run_on_terminal(scene: &Scene, arguments: &[&str]) -> String {
 #[test]
 fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
     let seen = run_on_terminal(&Scene::new(two_loop_answers()), &[]);
-    // The line of a step is overwritten; a result stays on its own line.
+    // The line of a running step is overwritten, while the line of a result is kept.
     assert!(seen.contains("\u{1b}[") && seen.contains("Checking the fix …"), "{seen:?}");
     assert!(!seen.contains("Checking the fix …\r\n"), "{seen:?}");
     for line in [

@@ -1,5 +1,5 @@
-//! Tests of Truing's threads on a pull request: a finding that is found repeatedly has only one open thread.
-//! If an audit does not find it again, its thread is resolved.
+//! Tests of Truing's threads on a pull request. A finding has only one open thread, even if several audits
+//! report it. The thread is resolved if an audit no longer reports the finding.
 
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
@@ -14,7 +14,7 @@ use crate::converge::served::{HASTY, report_comment};
 
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
-/// Returns the answers of a fix that fails, and then of one that works.
+/// Returns the answers for a run whose first fix does not remove the bug, and whose second fix does.
 fn failed_then_fixed_answers() -> Vec<ScriptedAnswer> {
     let first = [
         planted_bug_answer(),
@@ -53,7 +53,7 @@ async fn what_is_found_again_has_one_comment_and_is_answered_when_an_audit_has_s
     }
 }
 
-/// Creates a finding that Truing has not fixed and that a user has then fixed.
+/// Creates a site with a finding of a run that made no fix. A user has then fixed the bug.
 async fn create_manually_fixed(more: &str) -> Site {
     let site = Site::new(more, [planted_bug_answer()]).await;
     let (told, _) = site.run_json(&["--max-audits", "1"]).await;
@@ -95,17 +95,18 @@ async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
     assert!(site.pull_view().await.inline_comments().all(|comment| !comment.resolved));
 }
 
-/// Returns a review that finds the planted bug in this line.
+/// Returns the answer of a reviewer that reports the planted bug on this line.
 fn bug_review_answer(line: u32) -> ScriptedAnswer {
     let found = json!({ "path": "total.py", "start_line": line, "end_line": line, "severity": "P1", "category": "G",
         "title": "The sum is too small", "body": "One element is left out.", "excerpt": WRONG.trim_end() });
     ScriptedAnswer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
 }
 
-/// Creates a pull request whose planted bug a served review has found in the given line.
+/// Lets the service review the pull request and report the planted bug on this line. Returns the id of the
+/// comment.
 async fn create_reviewed_pull(site: &Site, line: u32) -> u64 {
-    // The script is loaded while the pull request is a draft, since the server may review it at once
-    // afterwards.
+    // The answers are set before the draft state ends, because the service may review the pull request
+    // immediately afterwards.
     site.model.set_script(ModelScript::from_answers([bug_review_answer(line)]));
     site.repo.set_draft(site.number, false).await.unwrap();
     site.deliver().await;
@@ -152,7 +153,7 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// If the same lines occur twice in a file, they are two defects. The review loop and the converge loop may
+/// The same lines at two positions in a file are two defects. The review loop and the converge loop may
 /// number these defects differently.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {

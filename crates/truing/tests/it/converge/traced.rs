@@ -1,4 +1,5 @@
-//! Tests of the traces of converge runs: a root span for each step of a served run, and one for a local run.
+//! Tests of the traces of converge runs: each step of a served run has a root span, and a local run has a
+//! single one.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use truing_fakes::model::{KEY, ScriptedAnswer};
@@ -11,7 +12,7 @@ use crate::converge::served::{NATIVE, report_comment};
 /// Status code of a failed span.
 const ERROR: i32 = 2;
 
-/// Starts a receiver, and returns it with the configuration that names it.
+/// Starts a receiver of spans. Returns the receiver, and a configuration with the receiver's address.
 async fn start_receiver(more: &str) -> (Receiver, String) {
     let receiver = tokio::task::spawn_blocking(Receiver::start).await.unwrap();
     let config = format!("{more}[telemetry]\notlp_endpoint = \"{}\"\n", receiver.url);
@@ -73,7 +74,7 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
         "they end no run"
     );
 
-    // The span of each model call and tool call is a child of the step's root span.
+    // All other spans, of model calls and tool calls, are below the root span of a step.
     let below: Vec<&Span> = spans.iter().filter(|span| span.name != "pr-converge").collect();
     let chats = below.iter().filter(|span| span.name.starts_with("chat ")).count();
     assert_eq!(chats, site.model.request_log().len());
@@ -129,7 +130,7 @@ async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
     let spans = received_spans(receiver).await;
     let mut roots = spans_named(&spans, "pr-converge");
     roots.sort_by_key(|root| root.start_time_unix_nano);
-    // The auditors are asked again in a separate step.
+    // The service repeats the audit in another step, so there are two failed steps.
     let failed: Vec<bool> = roots.iter().map(|root| is_failed(root)).collect();
     assert_eq!(failed, [false, true, true], "{roots:?}");
     let reason = &roots[2].status.as_ref().unwrap().message;

@@ -1,6 +1,6 @@
-//! Tests of fixes that fix nothing: code that is only rewritten, claims without a change, and findings that
-//! the second auditor does not mention. None of them converges, and no finding is reported as fixed before an
-//! audit has verified it.
+//! Tests of fixes that remove no defect: code that is only reformatted, claims without a change, and findings
+//! that the second auditor does not mention. No such run converges, and no finding is reported as fixed
+//! before an audit has verified the fix.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -11,13 +11,14 @@ use crate::converge::scene::{
     BUG, BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, edit, fix_report_answer, planted_bug_answer,
 };
 
-/// Returns the answers of a fixer that makes these edits and claims success.
+/// Returns the answers of a fixer that makes these edits and reports the bug as fixed.
 fn fixer_answers(edits: &[(&str, &str)]) -> Vec<ScriptedAnswer> {
     let edits = edits.iter().map(|(old, new)| edit("total.py", old, new));
     edits.chain([fix_report_answer(&[(BUG_ID, None)])]).collect()
 }
 
-/// Returns the answers: the planted bug, these fixers, and auditors that find nothing.
+/// Returns the answers for a run: an audit with the planted bug, these fixers, and two audits without
+/// findings.
 fn run_answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
     let fixers = fixers.iter().flat_map(|edits| fixer_answers(edits));
     [planted_bug_answer()]
@@ -27,7 +28,7 @@ fn run_answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
         .collect()
 }
 
-/// Returns the file with many lines below the bug.
+/// Returns the file with the planted bug and with many additional lines below it.
 fn long_file() -> String {
     let more: String = (1..30).map(|number| format!("N{number} = {number}\n")).collect();
     format!("{BUG}\n\n{more}LAST = 30\n")
@@ -49,7 +50,7 @@ const REWRITTEN: [&[(&str, &str)]; 4] = [
 #[test]
 fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed() {
     for edits in REWRITTEN {
-        // The second fixer receives the reason of the rejection and makes the same useless edits.
+        // The second fixer learns why the first fix was rejected, but makes the same useless edits.
         let scene = Scene::new(run_answers(&[edits, edits]));
         let told = assert_not_converged(scene.json(&[]));
         assert_eq!((&told["code"], &told["commits"]), (&json!("nothing_fixed"), &json!([])), "{told}");

@@ -1,5 +1,5 @@
-//! Tests of the examples, and of the decision in the project's README, on the real packages. The output must
-//! equal every line that the documents show.
+//! Tests of the examples with the real packages, and of the decision that the project's README shows. The
+//! output must contain every line that the documents show.
 
 use std::process::Command;
 
@@ -17,7 +17,8 @@ fn every_decision_that_is_shown_is_what_comes_out() {
         {
             let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
             command.env("XDG_CACHE_HOME", archive_cache()).current_dir(repository_root());
-            // The test variables are removed, because the program rejects unknown variables.
+            // The environment variables of the tests are removed, because Truing rejects unknown variables
+            // with its prefix.
             for variable in ["TRUING_CONFIG", "TRUING_SYNC_CASES", "TRUING_AIOBOTOCORE"] {
                 command.env_remove(variable);
             }

@@ -1,5 +1,6 @@
-//! Reads every version of aiobotocore's own hash test and compares it with the manifests that were recorded
-//! by running it. `TRUING_AIOBOTOCORE` names a git folder of that project; otherwise it is cloned.
+//! Parses every version of aiobotocore's hash test, and compares the result with recorded manifests. The
+//! recordings were made by executing the test. `TRUING_AIOBOTOCORE` may name a git folder of the project;
+//! otherwise, the project is cloned.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +50,7 @@ fn parse_pins(text: &str) -> HashPins {
     read_pins(file.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Adds a digest to every row with a unique digest, and returns the number of such rows.
+/// Adds a digest to each row whose old digest occurs only once in the text. Returns the number of these rows.
 fn add_unique_digests(text: &str, pins: &HashPins) -> usize {
     let new = "f".repeat(40);
     let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
@@ -87,7 +88,7 @@ fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
                 ));
             }
         }
-        // The records omit getters and setters.
+        // The recorded manifests contain no getters and setters.
         let is_accessor = |symbol: &str| symbol.ends_with(".fget") || symbol.ends_with(".fset");
         let more = pins
             .accepted_digests

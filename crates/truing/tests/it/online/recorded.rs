@@ -1,12 +1,11 @@
-//! Compares the maintainers' recorded decisions on 43 releases of botocore with the result of
-//! `truing sync decide`. The releases are downloaded from pip's index and kept in the build folder, so a
-//! second run downloads nothing.
+//! Compares the maintainers' recorded decisions on 43 releases of botocore with the result of `truing sync
+//! decide`. The releases are downloaded from the package index that pip uses, and are kept in the build
+//! folder, so a second run downloads nothing.
 //!
 //! The records are not part of the repository: `TRUING_SYNC_CASES` names the folder that contains
 //! `sync-cases-dev.json` and `sync-manifests-dev.json`; the default is `../shared/data` beside the checkout.
 
-// Helper functions of tests need the same lint exceptions as test functions, but clippy exempts only test
-// functions.
+// Clippy exempts only test functions from these lints, so the helper functions of tests need this exception.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -27,7 +26,7 @@ struct Cases {
     cases: Vec<Case>,
 }
 
-/// A recorded decision of the maintainers.
+/// A case: two releases, and the recorded decision of the maintainers.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) case_id: String,
@@ -46,7 +45,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Returns the commit whose hash test was recorded.
+    /// Returns the commit that contains the hash test from which the manifest was recorded.
     pub(crate) fn manifest_revision(&self) -> String {
         match self.manifest_at.as_str() {
             "parent" => format!("{}^", self.manifest_commit),
@@ -67,7 +66,7 @@ struct Manifests {
     manifests: Vec<Manifest>,
 }
 
-/// Pinned definitions with the accepted digests of each.
+/// The accepted digests of each pinned definition.
 pub(crate) type Manifest = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Deserialize)]
@@ -124,7 +123,7 @@ pub(crate) fn archive_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("online")
 }
 
-/// Creates a project for a case: its range, its manifest, and files at the mirrored paths.
+/// Creates a project for a case, with the version range, the manifest, and empty files at the mirrored paths.
 fn project(records: &Records, case: &Case) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
@@ -145,7 +144,8 @@ fn project(records: &Records, case: &Case) -> TempDir {
 
 fn decide_command(project: &Path, case: &Case) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    // The test variables are removed, because the program rejects unknown variables.
+    // The environment variables of the tests are removed, because Truing rejects unknown variables with its
+    // prefix.
     command.current_dir(project).env("XDG_CACHE_HOME", archive_cache()).env_remove("TRUING_SYNC_CASES");
     command.env_remove("TRUING_AIOBOTOCORE");
     command.env("TRUING_CONFIG", project.join("truing.toml"));
@@ -160,7 +160,8 @@ fn parse_answer(output: &Output) -> Value {
         .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Returns one of the four outcomes of the rule for safe automation, or `skip`.
+/// Returns the outcome by which the table of results groups the decisions: one of four kinds of changes, or
+/// `skip`.
 fn outcome_name(answer: &Value) -> &'static str {
     let changed = answer["changed"].as_array().unwrap();
     match answer["decision"].as_str().unwrap() {
@@ -201,8 +202,8 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
         for change in answer["changed"].as_array().unwrap() {
             let symbol = change["symbol"].as_str().unwrap();
             let name = symbol.split_once(':').unwrap().1;
-            // The releases in which a symbol first changed were recorded from real pull requests and from
-            // changes of the syntax tree.
+            // Some symbols have a recorded release in which they first changed. The recordings are from real
+            // pull requests and from changes of the syntax tree.
             if let Some(should) = case.first_changed_in.get(name) {
                 same(symbol, format!("{}", change["first_in"]), format!("{should:?}"));
                 dated += 1;
@@ -241,10 +242,11 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     println!("changes dated to the recorded release: {dated}");
     println!("outcomes: {table:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The expected counts differ from an earlier table. That table covered only functions, and checked for
-    // changed bytes before it checked for new code. In P013, a function changed besides docstrings, and P025
-    // changes a table. The requirement of P017 became wider. This causes a question only in a project that
-    // uses the required package, and the files in this test are empty (ADR 64).
+    // The expected counts differ from those of an earlier table. The earlier table covered only functions,
+    // and it looked for changed bytes before it looked for new code. In the case P013, a function has
+    // changed, not only a docstring. In P025, a table has changed. In P017, the release requires a wider
+    // range of another package. A wider requirement causes a question only if the project uses that package.
+    // The files of this test are empty, so no package is used (ADR 64).
     let expected = [
         (("automatic", "relax"), 7),
         (("beside", "relax"), 9),

@@ -1,5 +1,5 @@
-//! Tests of the three rules that were measured on the recorded releases: the project's own guard, definitions
-//! with unchanged bytes, and definitions with unchanged trees.
+//! Tests of three rules on the recorded releases: the project's own hash test, a rule that compares the bytes
+//! of definitions, and a rule that compares their syntax trees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use truing_upstream::user_index::UserEnvironment;
 
 use super::recorded::{Case, Manifest, archive_cache};
 
-/// The outcome of each rule.
+/// The result of each of the three rules.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Outcomes {
     manifest_gate: String,
@@ -26,16 +26,17 @@ pub(crate) struct Outcomes {
 /// The result of one case.
 pub(crate) struct Found {
     pub(crate) outcomes: Outcomes,
-    /// Definitions with changed trees, and (below) those with changed bytes only.
+    /// Definitions whose trees have changed; the next field contains definitions with changed bytes but
+    /// unchanged trees.
     pub(crate) trees: BTreeSet<String>,
     pub(crate) bytes: BTreeSet<String>,
-    /// Rows that fail at the release for which they were recorded.
+    /// Rows of the manifest whose digest does not match even at the release for which the row was recorded.
     pub(crate) failed_at_from: BTreeSet<String>,
-    /// Number of rows of other packages.
+    /// Number of rows for definitions in other packages.
     pub(crate) elsewhere: usize,
 }
 
-/// Reads the releases of a package to evaluate the rules on them.
+/// Reads releases of a package, in order to evaluate the rules on them.
 pub(crate) struct Guard {
     runtime: Runtime,
     index: PackageIndex,
@@ -110,8 +111,9 @@ impl Guard {
     }
 }
 
-/// Returns the rows that fail at a release. All names of one definition share their accepted digests. The
-/// reason is that the project's own table was keyed by function objects and kept only one of the names.
+/// Returns the rows of the manifest whose digest does not match at a release. All names of the same
+/// definition share their accepted digests. The reason is that the project's table has function objects as
+/// keys, so it contains only one of several names.
 fn failing_rows(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
     let place = |definition: &SymbolDefinition| (definition.file.clone(), definition.line);
     let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();

@@ -1,18 +1,18 @@
-//! Tests of real setups that download from the real registries through the proxy (pip, npm and cargo), and of
-//! checks without network access. If the program of a project does not exist, the project is skipped with a
-//! printed notice.
+//! Tests of set-up commands that download packages from the real registries of pip, npm and cargo through the
+//! proxy, and of checks that then run without network access. If the program of a project is not installed,
+//! the test prints this and skips the project.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// A project: its program, its files, and its configuration.
+/// A project: the program that it needs, its files, and the configuration of its checks.
 struct Project {
     program: &'static str,
     files: &'static [(&'static str, &'static str)],
     configuration: &'static str,
-    /// Host that must have been contacted.
+    /// Host from which the set-up must download something.
     host: &'static str,
 }
 

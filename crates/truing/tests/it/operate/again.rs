@@ -1,5 +1,5 @@
-//! Tests of a second push to a pull request whose model omits its earlier finding: the finding stays open,
-//! here and at the forge.
+//! Tests of a model that does not mention its earlier finding after another push. The finding stays open,
+//! both in the output and at the forge.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -35,7 +35,7 @@ async fn the_claude_program_in_between_changes_nothing_of_that() {
     test_forgetful_model("cli", Some(&program)).await;
 }
 
-/// Runs the test in this runtime, with this program.
+/// Tests a model that omits its earlier finding, with this runtime and, for `cli`, this `claude` program.
 async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let site = Site::new().await;
     let push = async |text: &str| {
@@ -67,7 +67,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let id = first.told["findings"][0]["id"].clone();
     let comment = view().await.inline_comments().next().unwrap().id;
 
-    // A variable in that line is renamed, and the model reports nothing.
+    // This push changes the line of the finding without fixing it. The model then reports nothing.
     let renamed = FIRST.replace("Exception:", "Exception as error:");
     let second = push(&renamed).await;
     for more in [&[][..], &["--publish"][..]] {
@@ -92,7 +92,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
     assert!(asked.contains("Lines that are new:"), "{asked}");
 
-    // After a rewrite of history, the model receives the finding again.
+    // After a forced push, the prompt still contains the earlier finding.
     let base = site.repo.tip("main").await.unwrap();
     site.repo
         .force_push("pay", &base, CommitBuilder::new("pay").write("pay.py", renamed.as_str()))
@@ -102,7 +102,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let asked = model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("The branch was rewritten since"), "{asked}");
 
-    // The finding is fixed only with evidence.
+    // The finding counts as fixed only if the model quotes the code that proves this.
     push(&FIRST.replace("Exception:", "Refused:")).await;
     let shown = json!([{ "id": id, "verdict": "fixed", "start_line": 4, "excerpt": "except Refused:" }]);
     for more in [&[][..], &["--publish"][..]] {
@@ -133,7 +133,7 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
         told["findings"][0]["id"].clone()
     };
     let looked = review(report_answer(finding(), json!([])), &[]);
-    // The model does not mention the finding this time.
+    // The model reports nothing in the second review.
     assert_eq!(review(report_answer(json!([]), json!([])), &["--publish"]), looked);
     let shown = site.repo.pull(number).await.unwrap();
     assert_eq!(shown.inline_comments().count(), 1, "{shown:#?}");
@@ -157,7 +157,8 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
     model.wait_until_stalled().await;
     let second = push(&FIRST.replace("order", "purchase")).await;
-    // The next request belongs to the review of the new head; the first review is published before.
+    // The second request is part of the review of the new head. Before that review starts, the first one is
+    // published.
     model.stall(2);
     model.wait_until_stalled().await;
     let summary = async || {
@@ -193,8 +194,8 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     let first = review();
     let id = &first["findings"][0]["id"];
 
-    // A user adds an effective suppression comment and several suppression comments without effect. One of
-    // these contains a key.
+    // A user adds a suppression comment that matches the finding, and several that have no effect. One of the
+    // comments without an effect contains a key.
     let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
     let idle: String =
         (0..7).map(|line| format!("x_{line} = 1  # truing: ignore[core/no-{line}] why\n")).collect();
@@ -225,8 +226,8 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     assert!(summary.contains("- and 3 more without effect"), "{summary}");
     assert!(!summary.contains(&key), "{summary}");
 
-    // Without the suppression comment, the finding is open again in its old thread. After its line is
-    // removed, the thread is resolved.
+    // After the suppression comment is removed, the finding is open again in the same thread. When the line
+    // of the finding is removed, the thread is resolved.
     push("breakpoint()\n\n").await;
     let told = review();
     assert_eq!((&told["findings"][0]["id"], &told["suppressed"]), (id, &Value::Null), "{told:#}");

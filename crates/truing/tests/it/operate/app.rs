@@ -1,4 +1,4 @@
-//! Tests of the program as a GitHub App: its configuration, and secrets that must not be visible.
+//! Tests of the program as a GitHub App: its configuration, and secrets that must not occur in any output.
 
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 

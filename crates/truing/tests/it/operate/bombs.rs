@@ -1,6 +1,6 @@
-//! Tests of a pull request with files that are very expensive to parse, and one with a finding.
+//! Tests of a pull request with several files that are expensive to parse, and one file with a finding.
 //!
-//! A few files run with the other tests; `cargo xtask soak --only bombs` runs the full size.
+//! With the other tests, there are only a few such files; `cargo xtask soak --only bombs` uses 60.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use truing_fakes::repo::CommitBuilder;
 use crate::operate::Site;
 use crate::operate::large::{descendants, peak_memory};
 
-/// Environment variable with the number of files; the full size is 60.
+/// Environment variable with the number of expensive files; the soak test uses 60.
 const HOW_MANY: &str = "TRUING_BOMBS";
 const FEW: usize = 4;
-/// Maximum time at full size.
+/// Maximum time of the test with 60 expensive files.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Maximum files that a summary names.
+/// Maximum number of files that a summary names.
 const MOST_NAMED: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         ("tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400))),
         ("js", "lambda a:".repeat(4_000)),
     ];
-    // The marker file is larger than each bomb, so it is read last.
+    // The file with the conflict markers is larger than any other file, so it is parsed last.
     let marker = format!("{}<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n", "line = 1\n".repeat(20_000));
     let mut commit = CommitBuilder::new("bombs").write("marker.py", marker);
     for (at, (ending, text)) in kinds.iter().cycle().take(count).enumerate() {

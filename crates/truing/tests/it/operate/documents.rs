@@ -1,8 +1,9 @@
-//! Tests of the commands in the documentation, run literally, and of the lines for an unknown forge.
+//! Runs the commands in the documentation literally. Also tests the configuration lines that Truing suggests
+//! for an unknown forge.
 
 use super::*;
 
-/// Returns the commands of the first block in a document.
+/// Returns the commands in the first console block of a document.
 fn first_block_commands(document: &str) -> Vec<String> {
     let text = std::fs::read_to_string(crate::support::readme::repository_root().join(document)).unwrap();
     let (_, block) = text.split_once("```console\n").unwrap();
@@ -14,7 +15,7 @@ fn first_block_commands(document: &str) -> Vec<String> {
 async fn the_steps_that_the_documentation_shows_serve_a_pull_request() {
     let site = Site::new().await;
     let here = tempfile::tempdir().unwrap();
-    // These variables redirect the test; everything else is as in the steps.
+    // These variables make the commands use the fake forge and short times; all else is as in the document.
     let url = site.forge.base_url().to_owned();
     let mut variables = vec![
         ("HOME".to_owned(), here.path().display().to_string()),
@@ -75,7 +76,7 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     let [hint] = hints.as_slice() else { panic!("{unknown:?}") };
     assert!(hint.contains("`truing --config truing.toml config show`"), "{hint}");
     let lines: Vec<&str> = unknown.err.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-    // This forge has its API at the root.
+    // The API of the fake forge is at the root of its address, not at `/api/v3`.
     std::fs::write(&empty, lines.join("\n").replace("/api/v3", "")).unwrap();
     let token = hint.rsplit(' ').next().unwrap();
     let reviewed = review(Some(token));
@@ -84,8 +85,8 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     assert!(without.exit == 2 && without.err.contains(token), "{without:?}");
 }
 
-/// Documented commands that another test runs or that no test can run. Each entry has the beginning of the
-/// command, and the other test or the reason.
+/// Documented commands that this test does not run. Each entry consists of the beginning of the command, and
+/// of the test that runs it or the reason why no test can.
 const ELSEWHERE: [(&str, &str); 21] = [
     ("claude mcp", "the program `claude` asks for an account"),
     ("truing --config examples/aiobotocore/truing.toml sync decide", "online::examples, and examples"),
@@ -110,7 +111,7 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("truing verify", "verify"),
 ];
 
-/// Returns all commands of Truing in the blocks of a document, in order.
+/// Returns all commands in the console blocks of a document, in order.
 fn documented_commands(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
     let blocks =

@@ -1,10 +1,10 @@
-//! Tests of the output of `truing serve --dry-run`, which writes nothing.
+//! Tests of `truing serve --dry-run`, which shows what the service would do, and writes nothing.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Returns all files below a folder with their contents.
+/// Returns the path and the content of every file below a folder.
 fn read_all_files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -22,7 +22,7 @@ fn read_all_files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     found
 }
 
-/// Runs a dry run with these variables.
+/// Runs `truing serve --dry-run` with these environment variables, and checks the exit code.
 fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
     let mut command = site.command(&["serve", "--dry-run"]);
     let ran = Ran::from(command.envs(variables.iter().copied()).output().unwrap());
@@ -31,7 +31,7 @@ fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
     ran
 }
 
-/// Creates a site whose token can see two repositories with two open pull requests each.
+/// Creates a site with two repositories, each with two open pull requests.
 async fn create_two_repositories() -> (Site, FakeRepo) {
     let site = Site::new().await.ignore_existing_pulls();
     let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();

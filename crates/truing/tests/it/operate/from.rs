@@ -1,12 +1,12 @@
-//! Tests of findings from another program's output, published on a pull request: posted once, moved with
-//! their lines, and resolved.
+//! Tests of findings from another program's output that Truing publishes on a pull request. Each finding is
+//! posted once, moves with its line, and is resolved when it is missing.
 
 use serde_json::json;
 
 use super::*;
 
 impl Site {
-    /// Publishes a tool's findings on these lines of `a.py`.
+    /// Publishes a tool's output with findings on these lines of `a.py`.
     fn publish_findings(&self, tool: &str, findings: &[(u32, &str)], more: &[&str]) -> Ran {
         let diagnostic = |(line, message): &(u32, &str)| {
             json!({
@@ -32,7 +32,7 @@ impl Site {
     }
 }
 
-/// Opens a pull request that adds a line in which no rule finds anything.
+/// Opens a pull request that adds a line; no rule reports a finding in it.
 async fn open_clean_pull(site: &Site) -> u64 {
     site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
     site.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
@@ -59,14 +59,14 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     );
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 
-    // The same finding is published again, also after a push that moves the line.
+    // The same output is published again, and once more after a push that moves the line.
     assert_eq!(site.publish_findings("lint", &[(2, found)], &[]).exit, 1);
     site.push("a = 1\nb = 2\nl = 2\n").await;
     assert_eq!(site.publish_findings("lint", &[(3, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 
-    // The job of another tool does not affect the finding.
+    // The output of another tool, which has no findings, does not resolve the finding.
     let other = site.publish_findings("other", &[], &[]);
     assert_eq!(other.exit, 1, "{other:?}");
     let view = site.repo.pull(number).await.unwrap();
@@ -150,8 +150,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// Runs each line of the example that begins with a linter. The fake linter prints a finding on the second
-/// line of the file.
+/// Runs each command of the example that starts with the name of a linter. A fake linter prints a finding on
+/// the second line of `a.py`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");

@@ -1,4 +1,4 @@
-//! Tests of a database that is deleted or renamed while the server runs, or that never existed.
+//! Tests of a server whose database is deleted or renamed while it runs, and of commands without a database.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ impl Site {
     }
 }
 
-/// A file that is mounted over another file until this value is dropped.
+/// A bind mount of one file over another file, which is removed when the value is dropped.
 struct Mount(PathBuf);
 
 impl Mount {

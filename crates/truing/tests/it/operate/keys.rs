@@ -1,12 +1,12 @@
-//! Tests of replacing the key that signs markers between two starts of the service, and of the comments that
-//! the former key has signed.
+//! Tests of a service that is restarted with another key for its markers, and of comments with markers of the
+//! earlier key.
 
 use truing_fakes::forge::PullView;
 
 use super::*;
 
 impl Site {
-    /// Configures the key that signs markers after the next start, and the previous keys.
+    /// Sets the key with which the next service signs markers, and the earlier keys that it still accepts.
     fn set_signing_key(&self, key: &str, former: &[&str]) {
         let file = |name: &str| format!("{{ file = {:?} }}", self.home.path().join(name));
         let path = self.home.path().join("truing.toml");
@@ -30,13 +30,13 @@ impl Site {
     }
 }
 
-/// Returns the ids and the texts of all comments, the summary first.
+/// Returns the id and the text of each comment, with the summary first.
 fn comments_by_id(view: &PullView) -> Vec<(u64, String)> {
     let all = view.summary_comments().chain(view.inline_comments());
     all.map(|comment| (comment.id, comment.body.clone())).collect()
 }
 
-/// Returns the id of the key that signed a text.
+/// Returns the id of the key that signed the marker in a text.
 fn signing_key_id(text: &str) -> &str {
     text.rsplit_once(" key=").unwrap().1.split_once(' ').unwrap().0
 }
@@ -85,7 +85,7 @@ fn comment_ids(comments: &[(u64, String)]) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_former_key_that_is_listed_has_signed_is_adopted_and_brought_up_to_date() {
-    // Without records, the markers are the only source.
+    // Without records, the service can identify its comments only by their markers.
     for is_forgotten in [true, false] {
         let (key, first, last, log) = run_key_rotation(&["a.key"], is_forgotten).await;
         assert_eq!(comment_ids(&last), comment_ids(&first), "no second comment: {last:#?}");

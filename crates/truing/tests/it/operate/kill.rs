@@ -63,7 +63,7 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
         (&true.into(), &"ada".into(), &"a [31mstorm".into(), &"stop".into())
     );
 
-    // A second call changes only the reason.
+    // The second call changes the reason, but not the time, the person and the mode.
     assert_eq!(site.run_as("bob", &["kill", "on", "--reason", "two storms"]).exit, 0);
     let second = site.status();
     assert_eq!(
@@ -195,7 +195,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
         assert_eq!(ran.exit, 0, "{turn}: {ran:?}");
     }
     assert_eq!(site.status()["enabled"], false);
-    // Refused webhooks are not repeated; later events replace them.
+    // The forge does not repeat the rejected webhooks. A later push to each branch causes new ones.
     for index in 0..12 {
         site.repo
             .push(&format!("branch-{index}"), CommitBuilder::new("more").write("c.py", "c = 1\n"))
@@ -216,7 +216,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
     let other = site.forge.create_repository("o", "other", begin).await.unwrap();
     let server = site.serve();
-    // The server does not know the repository yet, and forges ignore the case of names.
+    // The server does not know the repository yet. The name is in another case, which forges ignore.
     let on = site.run_as("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
     assert_eq!(on.exit, 0, "{on:?}");
     for told in [
@@ -252,7 +252,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(told.contains("truing --config truing.toml kill off --repo O/R"), "{told}");
     assert_eq!(site.run(&["review", "--pr", "o/other#1"]).exit, 1, "it has a finding");
 
-    // The global switch is independent of a repository's switch.
+    // Turning off the global switch does not affect the switch of a repository.
     let off = site.run_as("ada", &["kill", "off"]);
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
     let not_on = site.run_as("ada", &["kill", "off", "--repo", "o/other"]);
@@ -306,7 +306,7 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
     assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
-/// Starts a receiver of Slack-like webhooks and returns their texts.
+/// Starts a receiver of chat webhooks. Returns its URL, and a channel with the received texts.
 async fn start_chat_receiver() -> (String, tokio::sync::mpsc::Receiver<String>) {
     let (tell, texts) = tokio::sync::mpsc::channel(64);
     let take = move |axum::Json(body): axum::Json<Value>| {
@@ -330,7 +330,7 @@ async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     let shown = site.run(&["config", "show"]).out;
     assert!(shown.contains("notify.webhook = \"http://127.0.0.1:") && !shown.contains("canary"), "{shown}");
 
-    // A switch that was turned without a server is reported when one starts.
+    // The switch is turned on while no server runs. The next server sends the notice.
     assert_eq!(site.run_as("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
     let server = site.serve();
     let mut next = async || tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();

@@ -1,7 +1,7 @@
-//! Tests of a very large pull request: the server's memory and its calls to the forge.
+//! Tests how much memory and how many calls to the forge the server needs for a very large pull request.
 //!
-//! A smaller one runs with the other tests; `cargo xtask soak --only large` runs the full size and prints
-//! both figures.
+//! With the other tests, the pull request is smaller; `cargo xtask soak --only large` uses the full size and
+//! prints both numbers.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const SMALL: (usize, usize) = (150, 5_000);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Maximum memory of the server in megabytes (10^6 bytes).
 const MOST_MEGABYTES: u64 = 200;
-/// Every file with a multiple of this number has a finding.
+/// Distance between two files with a finding.
 const FOUND_IN: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,9 +71,9 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     assert_eq!((inline, view.summary_comments().count()), (found.min(30), 1), "all are shown, or counted");
     assert!(view.summary_comments().any(|summary| summary.body.contains(&format!("{found} findings"))));
 
-    // The calls are two reads, the account, three lists and the default branch. The comments are posted in
-    // batches that are read back, followed by the summary and the status. The limit allows a repetition of
-    // the reads, in case the head moves.
+    // The calls are two reads of the pull request, one of the account, one of the default branch, and three
+    // lists. Each batch of comments takes a call that posts it and a call that reads it back; the summary and
+    // the status follow. The limit allows all reads twice, because the head might change.
     let calls = site.forge.call_counts();
     let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
     let made: u64 = api.map(|(_, count)| count).sum();
@@ -87,14 +87,14 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     assert!(own < MOST_MEGABYTES, "{own} MB");
 }
 
-/// Returns the peak resident memory of a process in bytes; 0 if it has ended.
+/// Returns the peak resident memory of a process in bytes, or 0 if the process has exited.
 pub(crate) fn peak_memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Returns the processes that a process has started, directly or indirectly.
+/// Returns the ids of all processes that a process has started, directly or indirectly.
 pub(crate) fn descendants(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let texts = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());

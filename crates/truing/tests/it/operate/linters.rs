@@ -1,11 +1,11 @@
-//! Tests of linters that a service runs: their findings are posted once, moved and resolved. The pull request
-//! cannot choose the program.
+//! Tests of linters that the service runs. Their findings are posted once, move with their lines, and are
+//! resolved. A pull request cannot choose the linter's program.
 
 use super::*;
 use crate::support::linter::{RUFF, install};
 
 impl Site {
-    /// Starts a service that runs linters, with a fake Ruff in its `PATH`.
+    /// Starts a service that runs the linters of a repository, with a fake Ruff at the front of `PATH`.
     fn serve_linters(&self) -> Server {
         self.serve_linter(RUFF)
     }
@@ -20,8 +20,8 @@ impl Site {
         self.serve_by(self.command(&["serve"]).env("PATH", path))
     }
 
-    /// Pushes the linters' configuration to the default branch, pushes a first commit with a finding, and
-    /// opens the pull request.
+    /// Pushes `base` to the default branch and `first` to a new branch, and opens a pull request for the new
+    /// branch.
     async fn open_with_linters(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();
@@ -44,7 +44,7 @@ fn first_commit() -> CommitBuilder {
     CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")
 }
 
-/// Returns true if the head is reviewed with this number of findings in total.
+/// Returns true if the head is reviewed and the pull request has this number of inline comments.
 fn has_findings(view: &PullView, count: usize) -> bool {
     let is_told = view.statuses.contains_key(&view.head);
     is_told && view.summary_comments().count() == 1 && view.inline_comments().count() == count

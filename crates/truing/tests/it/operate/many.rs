@@ -1,8 +1,8 @@
-//! Tests of concurrent runs of a model: the server's processor time and memory, and the time after a stop
-//! until no process and no file remains.
+//! Tests of many concurrent runs of a model. They measure the CPU time and memory of the server, and the time
+//! from a stop until no process and no temporary file is left.
 //!
-//! A few runs are tested with the other tests; `cargo xtask soak --only agents` runs fifty and prints the
-//! figures.
+//! With the other tests, there are only a few runs; `cargo xtask soak --only agents` tests fifty runs and
+//! prints the numbers.
 
 use std::fs;
 
@@ -14,12 +14,12 @@ use super::money::{count_requests, report_answer};
 use super::stopping::{is_running, wait_until};
 use super::*;
 
-/// Environment variable with the number of runs, and of tool calls in each of their turns.
+/// Environment variable with two numbers: runs, and tool calls per turn.
 const SIZE: &str = "TRUING_AGENTS";
 const SMALL: (usize, usize) = (3, 10);
 /// Maximum number of turns of a run.
 const TURNS: usize = 25;
-/// Maximum memory of a reader in bytes. It is twice the target, because test builds are not optimised.
+/// Maximum memory of a reader process in bytes.
 const MOST_OF_A_READER: u64 = 60_000_000;
 
 fn run_size() -> (usize, usize) {
@@ -35,47 +35,48 @@ fn serve(site: &Site, runs: usize) -> Server {
     site.serve_by(site.command(&["serve"]).env("TRUING_SERVER__CONCURRENCY", runs.to_string()))
 }
 
-/// Returns an answer with this many calls that read a file.
+/// Returns an answer with this number of tool calls; each call reads a file.
 fn read_calls_answer(calls: usize) -> ScriptedAnswer {
     let look = ScriptedAnswer::tool("read", json!({ "path": "a.py" }));
     let blocks = look.blocks.iter().cycle().take(calls).cloned().collect();
     ScriptedAnswer { blocks, ..look }.usage(1000, 100).times(0)
 }
 
-/// Returns the processor time of a process itself, in milliseconds.
+/// Returns the CPU time that a process has used, without its children, in milliseconds.
 fn cpu_millis(process: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let rest = stat.rsplit_once(") ").unwrap().1;
     let ticks: u64 = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-    // USER_HZ is 100 on every Linux.
+    // The kernel counts 100 ticks per second on every Linux.
     ticks * 10
 }
 
-/// Returns the proportional memory of a process in bytes.
+/// Returns the proportional set size of a process in bytes.
 fn pss_bytes(process: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Returns true if the process is a reader; the other child processes are git.
+/// Returns true if the process is a reader. All other child processes are git.
 fn is_reader_process(process: u32) -> bool {
     let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).nth(1) == Some(b"reader")
 }
 
-/// The resources that concurrent reviews took from a server.
+/// The resources that a server used for concurrent reviews.
 #[derive(Default)]
 struct UsedResources {
-    /// Processor time of the server in milliseconds.
+    /// CPU time of the server in milliseconds.
     cpu: u64,
-    /// Maximum proportional memory of a reader in bytes.
+    /// Maximum proportional set size of a reader in bytes.
     reader: u64,
-    /// Maximum number of processes at once.
+    /// Maximum number of child processes at the same time.
     children: usize,
 }
 
-/// Opens this many pull requests, and waits until all are reviewed and each summary contains these words.
+/// Opens this number of pull requests, waits until all are reviewed, and checks that each summary contains
+/// these words. Returns the used resources.
 async fn measure_reviews(
     site: &Site,
     server: &Server,
@@ -117,7 +118,7 @@ async fn runs_side_by_side_take_little() {
     let (runs, calls) = run_size();
     let (site, model) = Site::with_model([report_answer().times(u32::try_from(runs).unwrap())], BUDGET).await;
     let server = serve(&site, runs);
-    // Reviews of one turn show the cost of everything except the model's turns.
+    // With one turn per review, the result shows the cost of everything except the model's further turns.
     let short = measure_reviews(&site, &server, (runs, "short", "1 turn")).await;
     model.set_script(ModelScript::from_answers([read_calls_answer(calls)]));
     let began = Instant::now();

@@ -1,4 +1,5 @@
-//! Tests of the tools of `truing mcp serve`, called by a client of the real program over pipes and over HTTP.
+//! Tests of the tools of `truing mcp serve`. A client calls them in the real program, over pipes and over
+//! HTTP.
 
 use std::io::Write as _;
 use std::process::ChildStdin;
@@ -12,7 +13,7 @@ const SESSION: &str = "session-token-canary";
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments";
 
-/// An agent at the other end of the program's pipes.
+/// An MCP client that talks to the program over pipes.
 pub(super) struct Agent {
     child: Child,
     input: Option<ChildStdin>,
@@ -25,7 +26,7 @@ impl Agent {
         Self::from_command(site.command(&[&["mcp", "serve", "--forge", "github"], more].concat()))
     }
 
-    /// Starts this command and connects to its pipes.
+    /// Starts the program with this command, and initialises the MCP session.
     pub(super) fn from_command(mut command: Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -56,7 +57,7 @@ impl Agent {
         self.request("tools/call", json!({"name": tool, "arguments": input}))
     }
 
-    /// Returns the result of a tool.
+    /// Calls a tool, which must succeed, and returns the result.
     pub(super) fn call_tool(&mut self, tool: &str, input: Value) -> Value {
         let result = self.call_raw(tool, input);
         assert_eq!(result["isError"], false, "{tool}: {result}");
@@ -65,14 +66,14 @@ impl Agent {
         result["structuredContent"].clone()
     }
 
-    /// Returns the error of a tool.
+    /// Calls a tool, which must fail, and returns the error.
     pub(super) fn call_failing_tool(&mut self, tool: &str, input: Value) -> String {
         let result = self.call_raw(tool, input);
         assert_eq!(result["isError"], true, "{tool}: {result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Closes the pipe and returns the remaining output of the program.
+    /// Closes the input of the program, and returns its remaining output.
     pub(super) fn close(mut self) -> String {
         drop(self.input.take());
         let mut said = String::new();
@@ -147,7 +148,7 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     assert!(answers[2]["diff"].as_str().unwrap().ends_with("\n a = 1\n+breakpoint()\n"), "{}", answers[2]);
     assert_eq!(answers[2]["diff"], answers[3]["diff"]);
 
-    // Invalid input is reported, and nothing else is done.
+    // Invalid input results in an error, and the tool does nothing.
     assert!(agent.call_failing_tool("gh_get_pull_request", json!({"number": 1})).contains("OWNER/NAME"));
     assert!(
         agent
@@ -208,7 +209,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
         agent.close();
         first
     };
-    // Another session has no state and finds the existing comment.
+    // A new session knows nothing about earlier calls, but finds the existing comment.
     let mut agent = Agent::start(&site, &[]);
     assert_eq!(agent.call_tool("gh_comment_pull_request", plain), first);
     let keyed = agent.call_tool("gh_comment_pull_request", say("1 of 2", "progress"));
@@ -224,7 +225,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     let lines: Vec<_> = view.inline_comments().collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].body.starts_with("Still a breakpoint."), "{}", lines[0].body);
-    // The tools write only comments: no verdict, no status.
+    // The tools write comments, but no verdict of a review and no status.
     assert!(view.statuses.is_empty() && view.checks.is_empty() && view.open);
     assert!(
         view.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
@@ -282,7 +283,8 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
 }
 
-/// Returns the four kinds of writes: for each tool, a first text and a text that replaces the first text.
+/// Returns calls of both tools that write: for each tool, one call with a first text and one with a text that
+/// replaces it.
 fn write_calls() -> [(&'static str, Value); 4] {
     let say = |body: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": "k"});
     [
@@ -293,7 +295,7 @@ fn write_calls() -> [(&'static str, Value); 4] {
     ]
 }
 
-/// Returns the texts of all comments and their kind.
+/// Returns, for each comment, true if it is an inline comment, and the first line of its text.
 async fn all_comments(site: &Site) -> Vec<(bool, String)> {
     let view = site.repo.pull(1).await.unwrap();
     let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();

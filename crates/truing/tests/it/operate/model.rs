@@ -1,16 +1,17 @@
-//! Tests of a pull request that a scripted model reviews from the command line.
+//! Tests of reviews of a pull request on the command line, with a scripted model.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
 
-/// Returns a fictitious key. It is composed of two parts, so this file contains none.
+/// Returns a text with the form of a key. The source contains it in two parts, so that scanners do not report
+/// this file.
 fn fake_key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
 
-/// Returns a finding that quotes that key, after a read of the file.
+/// Returns a script in which the model reads a file and then reports a finding that quotes the key.
 fn key_quoting_script() -> ModelScript {
     let finding = json!({ "path": "a.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "F",
         "title": "The debugger stops here", "body": format!("Whoever knows {} stops it.", fake_key()),
@@ -111,7 +112,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     );
     assert!(!text.contains("$0.00 for this head"), "{text}");
 
-    // `truing why` also shows a review by rules alone, and lists a published review separately.
+    // `truing why` lists the published and the unpublished review separately.
     model.set_script(key_quoting_script());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -123,7 +124,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let all = reason["cost_micro_usd"].as_u64().unwrap();
     assert!(all > cost, "{reason}");
 
-    // A second review costs nothing.
+    // Publishing the same review again costs nothing.
     let mut command =
         site.command(&["review", "--pr", &page, "--runtime", "native", "--publish", "--format", "json"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -144,7 +145,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let page = site.page(number);
-    // A review by rules costs nothing, and its failure is not recorded as a model's run.
+    // A review by rules alone costs nothing and is not recorded as a run of a model.
     assert_eq!(site.run(&["review", "--pr", &page]).exit, 0);
     let of = |command: &[&str]| {
         let mut command = site.command(&[command, &["--format", "json"]].concat());
@@ -179,7 +180,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
         reason["last_outcomes"].as_array().unwrap().iter().map(|last| &last["loop"]).collect();
     assert_eq!(last, [&json!("audit"), &json!("converge"), &json!("review")], "{reason:#}");
 
-    // A usage error is not recorded.
+    // A command that fails because of a usage error is not recorded.
     let before = outcomes().len();
     assert_eq!(of(&["review", "--pr", "o/r#1", "--runtime", "native", "--pack", "nothing"]).exit, 2);
     assert_eq!(outcomes().len(), before);
@@ -241,7 +242,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty(), "nothing is written");
 }
 
-/// Returns the text between the marks of memory in the first request.
+/// Returns the text of the memory block in the first request to the model.
 fn memory_in_request(model: &FakeModel) -> String {
     let asked = model.request_log()[0].body.to_string();
     let (_, after) = asked.split_once("name=\\\"memory\\\">\\n").unwrap();
@@ -281,8 +282,8 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
 
-/// The operator's file selects the tier. In the tier `rules`, no request is sent to a model, and the command
-/// explains the reason and the price.
+/// The configuration selects a tier for the pull request. With the tier `rules`, Truing sends no request to a
+/// model. With `--explain`, the output contains the reason and the price.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     let site = Site::new().await;

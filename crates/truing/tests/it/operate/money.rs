@@ -1,5 +1,5 @@
-//! Tests of a server and a publishing command with a model. The pull request shows the effects of the budget,
-//! the turn limit, the kill switch and a provider without credit.
+//! Tests of budgets for a server with a model, and for a command that publishes a review. The pull request
+//! shows the effects of the budget, the turn limit, the kill switch, and a provider account without credit.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
 const PAY: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
 impl Site {
-    /// Creates a site with a model and additional lines in the operator's file.
+    /// Creates a site with a model, and with these lines at the end of the operator's configuration.
     pub(crate) async fn with_model(
         answers: impl IntoIterator<Item = ScriptedAnswer>,
         more: &str,
@@ -33,21 +33,20 @@ impl Site {
         (site, model)
     }
 
-    /// Opens a pull request in which no rule finds anything.
+    /// Opens a pull request in which no rule reports a finding.
     pub(crate) async fn open_clean(&self, branch: &str) -> u64 {
         self.repo.push(branch, CommitBuilder::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
         self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap()
     }
 
-    /// Waits until the head has a status, and returns its state and the summary.
+    /// Waits until the head has a status. Returns the state of the status and the text of the summary.
     pub(crate) async fn wait_for_status(&self, number: u64) -> (String, String) {
         let view = self.wait_until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
         let summary = view.summary_comments().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
-    /// Returns the repository's spending of today and the reserved money according to the ledger, in
-    /// micro-dollars.
+    /// Returns the repository's spent and reserved amounts of today in the ledger, in micro-dollars.
     pub(crate) async fn spent_today(&self) -> (u64, u64) {
         let ledger = Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
         let drawn = ledger.current_usage().await.unwrap();
@@ -64,10 +63,10 @@ fn read_answer(output: u64) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
 }
 
-/// Number of pushes to one pull request; each push is reviewed.
+/// Number of pushes to one pull request. The service reviews the head after each push.
 const PUSHES: usize = 20;
 
-/// Returns the number of requests for an answer of the model.
+/// Returns the number of requests for a message; requests that count tokens are excluded.
 pub(crate) fn count_requests(model: &FakeModel) -> usize {
     model.request_log().iter().filter(|request| request.path == "/v1/messages").count()
 }
@@ -82,7 +81,7 @@ async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted(
     assert_eq!((state.as_str(), count_requests(&model)), ("pending", 25), "{summary}");
     assert!(summary.contains("review incomplete") && summary.contains("turn limit"), "{summary}");
 
-    // A turn costs a quarter of a dollar: no call begins that could exceed two dollars.
+    // A turn costs a quarter of a dollar. The run ends before a call could exceed the limit of two dollars.
     let before = site.spent_today().await.0;
     model.set_script(ModelScript::from_answers([read_answer(16_000).times(0)]));
     let number = site.open_clean("two").await;
@@ -135,13 +134,13 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
         .find(|line| line.starts_with("truing_budget_spent_ratio{") && line.contains("repo_day"));
     let ratio: f64 = ratio.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     assert!(ratio > 0.5 && ratio <= 1.0, "{ratio}");
-    // A publishing command gets the same result.
+    // The review command with `--publish` is deferred for the same reason.
     let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
     assert_eq!((by_hand.exit, count_requests(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
     assert_eq!(site.repo.pull(late).await.unwrap().summary_comments().count(), 1, "updated in place");
 
-    // With more budget, a model reviews the pull requests that only rules have reviewed.
+    // With a larger budget, a model reviews the pull request that only rules have reviewed so far.
     drop(server);
     model.set_script(ModelScript::from_answers([read_answer(100), report_answer()]));
     let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
@@ -157,7 +156,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let (site, model) = Site::with_model(answers, "[budget]\npr_usd = 0.4\nmonth_usd = 4\n").await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
-    // For each push: the number of requests so far, and true if the budget allowed only a review by rules.
+    // For each push, the total number of requests afterwards, and true if the budget allowed only a review by
+    // rules.
     let mut asked = Vec::new();
     let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 for \
          all of a pull request)";
@@ -186,7 +186,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let reason = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(reason.contains("all work on this pull request: $0."), "{reason}");
 
-    // Another pull request has its own budget.
+    // The budget of another pull request is not affected.
     let other = site.open_clean("other").await;
     site.deliver().await;
     assert_eq!(site.wait_for_status(other).await.0, "success");
@@ -223,7 +223,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     let waits = "`budget.pr_ask_usd` ($0.30 ";
     push_until(waits).await;
     site.wait_until(number, "the question", |view| questions(view) == 1).await;
-    // Neither another push, a restart, nor the answer of a user without write permission changes anything.
+    // A further push, a restart of the server, and an answer of a user without write permission have no
+    // effect.
     let before = count_requests(&model);
     drop(server);
     server = site.serve();
@@ -231,8 +232,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     push_until(waits).await;
     assert_eq!((count_requests(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
 
-    // Only the second of three `/spend` comments is accepted, and the head is reviewed. The first author has
-    // no write permission, and the third comment is too late.
+    // There are three `/spend` comments, but only the second one is accepted. The author of the first one has
+    // no write permission. The third one is redundant, because models may already spend again.
     for author in ["eve", "ada", "ada"] {
         site.repo.comment(number, author, "/spend").await.unwrap();
     }
@@ -247,7 +248,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     );
     assert!(reason.contains("`/spend` by ada@github was not run: models may still spend"), "{reason}");
     assert!(!reason.contains("eve"), "{reason}");
-    // The next limit causes another question, and no `/spend` comment can raise the hard limit.
+    // At the next limit, the service asks again. A `/spend` comment cannot raise the hard limit
+    // `budget.pr_usd`.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
     site.wait_until(number, "the second question", |view| questions(view) == 2).await;
     site.repo.comment(number, "ada", "/spend").await.unwrap();
@@ -283,7 +285,8 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
     assert!(view.summary_comments().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
     assert_eq!((count_requests(&model), site.spent_today().await), paid);
 
-    // A publishing command that lost its own response does not pay twice either.
+    // The response to the command's own write is lost. When the command is repeated, it does not pay for the
+    // review again.
     drop(server);
     model.set_script(ModelScript::from_answers([read_answer(100), report_answer()]));
     site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
@@ -394,7 +397,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     site.deliver().await;
     let state = |view: &PullView| view.statuses.get(&view.head)?.last().map(|status| status.state.clone());
     let view = site.wait_until(number, "reviewed", |view| state(view).as_deref() == Some("failure")).await;
-    // The status is visible before the run's record contains its cost.
+    // The status is set before the cost is recorded, so the test waits until the lease is released.
     site.wait_until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
     let (paid, asked) = (site.spent_today().await.0, count_requests(&model));
     assert!(paid > 0 && asked > 0);
@@ -405,7 +408,8 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     };
     assert_eq!(reported(), paid);
 
-    // A dismissal publishes the known findings again, and its withdrawal does so, too.
+    // A dismissal makes the service publish the known findings again, as does its withdrawal. Neither costs
+    // anything.
     let first = view.inline_comments().next().unwrap().id;
     for (word, wanted) in [("/dismiss it is for a demo", "success"), ("/undismiss", "failure")] {
         site.repo.reply(number, "ann", first, word).await.unwrap();
@@ -422,8 +426,8 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
-/// Returns the money that reviews spent, in micro-dollars, according to the ledger, to `truing why` for this
-/// head, and to the report for all runs.
+/// Returns the cost of reviews in micro-dollars from three sources: the ledger, `truing why` for this head,
+/// and the report on all runs.
 fn reported_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
         let ran = site.run(&[arguments, &["--format", "json"]].concat());
@@ -467,12 +471,12 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     assert!(sums[0] > 0 && sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
     let error: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(error["cost_micro_usd"], json!(sums[0]), "{ran:?}");
-    // No server runs, so the work does not continue on its own.
+    // Without a server, the review is not continued automatically.
     let reason = site.run(&["why", "o/r#1"]);
     assert!(!reason.out.contains("more pushes may follow"), "{}", reason.out);
     assert!(unwrap_lines(&reason.out).contains("no server is running"), "{}", reason.out);
 
-    // The server is stopped in the middle of the next attempt.
+    // A server makes another attempt, and is stopped during it.
     let server = site.serve();
     wait_for_bills(&model, 4).await;
     server.signal("-TERM");

@@ -1,5 +1,5 @@
-//! Tests of the tools of `truing mcp serve` with an external agent: the real `claude` program, with a
-//! scripted model that calls them.
+//! Tests of the tools of `truing mcp serve` with an external agent: the real `claude` program, whose scripted
+//! model calls the tools.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -7,10 +7,10 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 use super::*;
 use crate::operate::claude::find_claude;
 
-/// Token of the session of a server over HTTP.
+/// Token that a session with the HTTP server must send.
 const SESSION: &str = "session-token-canary";
 
-/// Returns the calls of the model in order.
+/// Returns the tool calls of the model, in order.
 fn model_calls() -> [(&'static str, Value); 6] {
     let pull = |more: Value| {
         let mut input = json!({"repository": "o/r", "number": 1});
@@ -28,7 +28,7 @@ fn model_calls() -> [(&'static str, Value); 6] {
     ]
 }
 
-/// Starts a model that makes these calls and then ends.
+/// Starts a model that makes these tool calls, one per answer, and then ends the conversation.
 pub(super) async fn start_model(calls: &[(&str, Value)]) -> FakeModel {
     let calls = calls.iter().map(|(tool, input)| {
         ScriptedAnswer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10)
@@ -38,7 +38,7 @@ pub(super) async fn start_model(calls: &[(&str, Value)]) -> FakeModel {
         .unwrap()
 }
 
-/// Runs the program with this server and returns its output.
+/// Runs the `claude` program with this MCP server and returns the events that the program prints.
 pub(super) fn run_agent(program: &Path, folder: &Path, model: &FakeModel, server: &Value) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(program)
@@ -68,8 +68,8 @@ pub(super) fn run_agent(program: &Path, folder: &Path, model: &FakeModel, server
     events
 }
 
-/// Returns the results of the model's calls in order from the last request: the text, and a flag for an
-/// error.
+/// Returns the results of the model's tool calls, in order: the text, and true for an error. They are taken
+/// from the last request.
 pub(super) fn call_results(model: &FakeModel) -> Vec<(String, bool)> {
     let log = model.request_log();
     let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
@@ -81,7 +81,7 @@ pub(super) fn call_results(model: &FakeModel) -> Vec<(String, bool)> {
     results.map(|block| (text(&block["content"]), block["is_error"] == true)).collect()
 }
 
-/// Returns the configuration by which the program starts its own server.
+/// Returns an MCP configuration with which the `claude` program starts `truing mcp serve` itself.
 fn stdio_server_config(site: &Site) -> Value {
     let file = site.home.path().join("truing.toml");
     json!({
@@ -92,7 +92,8 @@ fn stdio_server_config(site: &Site) -> Value {
     })
 }
 
-/// Starts a server, and returns it with its configuration for the program.
+/// Starts an HTTP server with the tools. Returns the server, and an MCP configuration for the `claude`
+/// program.
 fn start_http_server(site: &Site) -> (Server, Value) {
     let mut command = site.command(&["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0", "-vv"]);
     let address = |line: String| Some(line.split_once("tools: ")?.1.to_owned());
@@ -102,7 +103,7 @@ fn start_http_server(site: &Site) -> (Server, Value) {
     (server, told)
 }
 
-/// Checks that the program makes all calls, and that each effect exists once.
+/// Checks that the `claude` program makes all calls, and that each comment exists only once.
 async fn assert_program_works(program: &Path, site: &Site, server: &Value) {
     let number = site.open("one").await;
     let model = start_model(&model_calls()).await;
@@ -112,7 +113,7 @@ async fn assert_program_works(program: &Path, site: &Site, server: &Value) {
     assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
     assert_eq!(begun["mcp_servers"][0]["status"], "connected", "{begun}");
     let log = model.request_log();
-    // The program may offer its own tools, too.
+    // The request may also contain tools of the `claude` program.
     let all = log[0].body["tools"].as_array().unwrap();
     let is_of_server = |tool: &&Value| tool["name"].as_str().is_some_and(|name| name.starts_with("mcp__"));
     let offered: Vec<_> = all.iter().filter(is_of_server).collect();
@@ -192,7 +193,7 @@ async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_e
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
 }
 
-/// Runs the inspector of the protocol on a server and returns its output.
+/// Runs the MCP inspector on a server and returns its output, or `None` if the inspector is not installed.
 pub(super) fn run_inspector(folder: &Path, before: &[&str], after: &[&str]) -> Option<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let packages = root.join("target/tools/npm/node_modules").canonicalize().ok()?;

@@ -1,5 +1,5 @@
-//! Tests of a review published from the command line: like a served one, beside a server, after a crash, and
-//! as a dry run.
+//! Tests of `truing review --publish`: the result is that of a served review, also beside a server, after a
+//! crash, and in a dry run.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Site {
     }
 }
 
-/// Returns the steps of publishing in the review's JSON.
+/// Returns the actions that the publication has performed, from the JSON output of the review.
 fn publish_steps(review: &Value) -> Vec<&str> {
     review["publish"]["steps"]
         .as_array()
@@ -67,7 +67,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     assert_eq!(after.comments, view.comments, "nothing is said again");
     assert!(site.run(&["log"]).out.contains("review --publish"));
 
-    // A server on the same store and the command together post each comment only once.
+    // The server and the command use the same store, so together they post each comment only once.
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
@@ -121,7 +121,8 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
-    // Every command with a lease holds this lock. The lease of a dead process is ended immediately.
+    // A command with a lease also holds this lock. If no process holds the lock, the lease counts as
+    // abandoned and ends immediately.
     let alive = CommandLock::acquire(store.path().unwrap()).unwrap();
     let lease = by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
@@ -143,7 +144,7 @@ async fn who_is_at_work_already_is_left_alone() {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
     }
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
-    // After the lock is released, the lease does not block.
+    // After the lock is released, the lease is ended, so the next command can review the pull request.
     drop(alive);
     let next = site.publish(&[]);
     assert_eq!(next.exit, 1, "{next:?}");
@@ -167,7 +168,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     assert_comments_unique(&site.repo.pull(number).await.unwrap());
     drop(server);
 
-    // A killed command loses its lease at once. Its expiry would take an hour.
+    // The lease of a killed command ends immediately, although it would expire only after an hour.
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
@@ -184,7 +185,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
 async fn an_interrupted_run_gives_its_lease_back() {
     let site = Site::new().await;
     let number = site.open("one").await;
-    // The command does not wait for this response, which never comes.
+    // The response to this call never arrives. The interrupted command must not wait for it.
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut child =
@@ -272,7 +273,8 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert!(untouched().await, "no intent, no slot");
     assert!(store.review_entries(&key, 10).await.unwrap().is_empty());
 
-    // The comment is rewritten, and the fixed finding is resolved.
+    // A dry run after a fix shows these actions: two comments to update, a thread to resolve, and a status to
+    // set.
     assert_eq!(site.publish(&[]).exit, 1);
     site.repo.push("one", CommitBuilder::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
     let shown = site.repo.pull(number).await.unwrap();
@@ -285,7 +287,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(told, ["resolve", "status", "update", "update"]);
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.review_entries(&key, 10).await.unwrap().len(), runs);
-    // A dry run works even while the slot is leased.
+    // A dry run also works while another process has a lease on the slot.
     by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }

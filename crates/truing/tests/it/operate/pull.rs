@@ -1,14 +1,14 @@
-//! Tests of a pull request reviewed from the command line without a server.
+//! Tests of reviews of a pull request on the command line, without a server.
 
 use super::*;
 
 impl Site {
-    /// Returns the page of a pull request.
+    /// Returns the URL of a pull request.
     pub(super) fn page(&self, number: u64) -> String {
         format!("{}/o/r/pull/{number}", self.forge.base_url())
     }
 
-    /// Reviews the pull request and returns the JSON object.
+    /// Reviews the pull request, and returns the JSON output.
     fn review_pull(&self, number: u64) -> Value {
         let ran = self.run(&["review", "--pr", &self.page(number), "--format", "json"]);
         assert!(ran.exit < 2, "{ran:?}");
@@ -48,7 +48,7 @@ async fn a_pull_request_is_reviewed_like_a_local_change_and_nobody_is_told() {
     let sarif: Value =
         serde_json::from_str(&site.run(&["review", "--pr", &page, "--format", "sarif"]).out).unwrap();
     assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 1);
-    // Local reviews create no slot.
+    // The command stores no slot.
     assert_eq!(site.run(&["slots", "list", "--format", "json"]).out, "[]\n");
 }
 
@@ -76,7 +76,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     let wrong = site.run(&["review", "--pr", "o/r#1"]);
     assert_eq!(wrong.exit, 2, "{wrong:?}");
     assert!(wrong.err.contains(":.truing.toml") && wrong.err.contains("rules.ignore"), "{}", wrong.err);
-    // A service publishes on the pull request.
+    // A service reports the invalid configuration on the pull request.
     let server = site.serve();
     site.forge.clear_faults();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
@@ -120,7 +120,7 @@ async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
         let other = if found == "a.py:2" { "b.py:1" } else { "a.py:2" };
         assert!(!said.contains(other), "{listed}: {said}");
     }
-    // A base branch without `.truing.toml` uses the file of the default branch.
+    // If the base branch has no `.truing.toml`, the file of the default branch is used.
     site.repo.push("release/1", CommitBuilder::new("leave it").delete(".truing.toml")).await.unwrap();
     let said = reviewed("release/*");
     assert!(said.contains("b.py:1") && said.contains("the default branch, commit"), "{said}");
@@ -164,7 +164,7 @@ async fn what_cannot_be_reviewed_is_told_with_what_to_do() {
         let ran = site.run(&["review", "--pr", target]);
         assert!(matches!(ran.exit, 2 | 3) && ran.err.contains("hint: "), "{target}: {ran:?}");
     }
-    // The repository has been renamed.
+    // After the repository is renamed, the old address no longer works.
     site.repo.rename("o", "s").await.unwrap();
     let moved = site.run(&["review", "--pr", &page]);
     assert!(moved.exit == 3 && moved.err.contains("another address"), "{moved:?}");
@@ -182,7 +182,7 @@ async fn in_a_clone_a_pull_request_is_named_by_its_number_and_the_token_of_gh_is
         let ran = site.run(&["review", &name]);
         assert!(ran.exit == 1 && ran.out.contains(&format!("(o/r#{number})")), "{name}: {ran:?}");
     }
-    // This forge is not github.com: the token is not sent to another server without permission.
+    // The forge is not github.com, so Truing does not send it a token from `GH_TOKEN`.
     let mut command = site.command(&["review", &number.to_string()]);
     let ran = Ran::from(command.env_remove("GITHUB_TOKEN").env("GH_TOKEN", TOKEN).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("gh auth token"), "{ran:?}");

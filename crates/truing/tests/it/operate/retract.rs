@@ -1,9 +1,10 @@
-//! Tests of comments that a command retracts after an incident: with or without a server, and while the kill
-//! switch is on.
+//! Tests of `truing retract`, which deletes comments after an incident: with and without a server, and while
+//! the kill switch is on.
 
 use super::*;
 
-/// Creates two pull requests reviewed by a server that has ended, and returns their numbers.
+/// Opens two pull requests, lets a server review them, and stops the server. Returns the numbers of the pull
+/// requests.
 async fn create_two_reviewed(site: &Site) -> [u64; 2] {
     let server = site.serve();
     let numbers = [site.open("one").await, site.open("two").await];
@@ -102,7 +103,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let log = unwrap_lines(&site.run(&["log"]).out);
     assert!(log.contains("retract") && log.contains("a bad rule"), "{log}");
 
-    // A running server does not restore them, even after the next push.
+    // A server does not post the comments again, not even after the next push.
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
@@ -113,7 +114,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         })
         .await;
     assert_eq!(after.inline_comments().count(), 0, "{after:#?}");
-    // The summary explains how to undo the retraction.
+    // The summary contains a command that undoes the retraction.
     let summary = after.summary_comments().next().unwrap().body.clone();
     assert!(!summary.contains("answer its comment"), "{summary}");
     let id = summary.split("`/undismiss` and the finding's id: `").nth(1).unwrap().split('`').next().unwrap();
@@ -147,7 +148,7 @@ async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_m
     let moved = site.repo.pull(one).await.unwrap();
     assert!(!moved.statuses.contains_key(&head), "nothing was reviewed: {moved:#?}");
 
-    // The second call in the file is another finding.
+    // The finding on the second breakpoint was not retracted, so it is posted.
     let server = site.serve();
     let view = site.wait_until(one, "the new head", |view| view.statuses.contains_key(&head)).await;
     let shown: Vec<_> = view.inline_comments().map(|comment| comment.line).collect();
@@ -184,7 +185,7 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
     let third = site.run(&["retract", "--since", "1h"]);
     assert!(third.out.starts_with("nothing to retract"), "{third:?}");
 
-    // The dismissal covers only the dismissed code, not a changed version of it.
+    // The retraction does not apply to the changed line, so its finding is posted.
     site.repo
         .push("one", CommitBuilder::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n"))
         .await

@@ -1,8 +1,8 @@
-//! Tests of the output of `truing status` on a running server.
+//! Tests of `truing status` while a server runs.
 
 use super::*;
 
-/// Repeats the request until the command ends with this exit code and prints this text.
+/// Repeats the command until its exit code is `exit` and its output contains this text.
 async fn wait_for_status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -32,7 +32,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     site.forge.revoke(TOKEN);
     let server = site.serve();
     wait_for_status(&site, &server, 1, "github: refuses the token").await;
-    // The address is read from the server's lock.
+    // This command reads the address of the server from the server's lock file.
     for format in ["text", "json"] {
         let listed = site.run(&["queue", "list", "--format", format]);
         let told = "warning: github refuses the token: nothing is swept; ";

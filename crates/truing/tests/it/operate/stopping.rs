@@ -1,6 +1,6 @@
-//! Tests of the real program that is stopped once or twice, is killed, runs in one role, or has a failing
-//! disk. The program exits in time and leaves no child process and no folder. The next process continues its
-//! work.
+//! Tests of a server that gets one or two signals, is killed, runs in a single role, or has a full or damaged
+//! disk. The server must exit in time, and leave neither a child process nor a temporary folder. The next
+//! process continues its work.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::visible::http_get;
 use super::*;
 
-/// Number of consecutive checks without a listening socket after which the server counts as not listening.
+/// Number of consecutive checks that must find no listening socket.
 const QUIET_LOOKS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +25,7 @@ async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
         log.read_line(&mut told).unwrap();
     }
     let host = told.split_once("health and metrics: http://").unwrap().1.split_once('/').unwrap().0;
-    // Each request logs a line; together they exceed the buffer of a pipe.
+    // The log has a line per request. All lines together exceed the buffer of a pipe that is not read.
     for _ in 0..600 {
         let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -72,7 +72,7 @@ async fn the_log_is_json_or_what_is_asked_for() {
         write!(stream, "POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
         let line = next("delivery not taken");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), is_json, "{line}");
-        // The time comes first in the line.
+        // A text line starts with the time.
         assert!(is_json || line.starts_with("20") && line.contains("Z  WARN "), "{line}");
         server.signal("-TERM");
         assert_eq!(server.child.wait().unwrap().code(), Some(0));
@@ -107,7 +107,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     assert_eq!(status.code(), Some(130));
 }
 
-/// A folder with a `git` script that hangs during a fetch as long as the file `hang` exists.
+/// A folder with a script `git` that hangs in each fetch while the file `hang` exists.
 struct HangingGit(TempDir);
 
 impl HangingGit {
@@ -117,8 +117,8 @@ impl HangingGit {
         let real =
             std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
         let here = folder.path().display();
-        // A separate process writes the script. Otherwise another test might start a child process that
-        // inherits the open file, and a file that is open for writing cannot be executed.
+        // A separate process writes the script. If this process wrote it, a child of another test could
+        // inherit the open file, and the script could not be executed.
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = fetch ] && [ -e {here}/hang ]; then\n  tail -f /dev/null &\n  \
              echo $! > {here}/part && mv {here}/part {here}/pid\n  wait\nfi\nexec {} \"$@\"\n",
@@ -143,14 +143,14 @@ impl HangingGit {
         if hang { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
     }
 
-    /// Returns `PATH` with the folder first.
+    /// Returns the present `PATH` with the folder in front.
     fn path(&self) -> std::ffi::OsString {
         let old = std::env::var_os("PATH").unwrap();
         let folders = std::iter::once(self.0.path().to_owned()).chain(std::env::split_paths(&old));
         std::env::join_paths(folders).unwrap()
     }
 
-    /// Waits until git hangs, and returns the id of its child process.
+    /// Waits until git hangs, and returns the id of the child process that the script has started.
     async fn wait_for_child(&self) -> String {
         let mut pid = String::new();
         wait_until("git hangs", || {
@@ -162,13 +162,13 @@ impl HangingGit {
     }
 }
 
-/// Ensures that the children of this process receive SIGHUP even if `nohup` started the tests. This process
-/// installs a handler, because a child inherits ignored signals but not handlers.
+/// Ensures that child processes do not ignore SIGHUP, even if `nohup` started the tests. A child inherits an
+/// ignored signal. With a handler in this process, the signal is not ignored in the child.
 fn enable_sighup() {
     drop(signal(SignalKind::hangup()).unwrap());
 }
 
-/// Returns true if the process is running; a zombie is not.
+/// Returns true if the process is running. A zombie does not count as running.
 pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
@@ -184,14 +184,14 @@ pub(crate) async fn wait_until(label: &str, mut condition: impl FnMut() -> bool)
 }
 
 impl Site {
-    /// Returns the content of the server's temporary folder.
+    /// Returns the paths in the server's temporary folder.
     fn temp_entries(&self) -> Vec<PathBuf> {
         let mut folder = database(self.home.path()).into_os_string();
         folder.push(".tmp");
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// Returns a command that starts the server with a signal ignored.
+    /// Returns a command that starts the server, which ignores this signal.
     fn serve_command_ignoring(&self, signal: &str) -> Command {
         let truing = self.command(&["serve"]);
         let mut shell = Command::new("/bin/sh");
@@ -210,8 +210,8 @@ impl Site {
 }
 
 impl Server {
-    /// Returns true if the process has a listening socket. The port is no evidence, since another test may
-    /// use it once it is free.
+    /// Returns true if the process has a listening socket. The port itself is not checked, because another
+    /// test may use it after the server has closed it.
     pub(crate) fn is_listening(&self) -> bool {
         let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let listening = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
@@ -223,11 +223,11 @@ impl Server {
         targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
-    /// Waits until the server has stopped listening, which shows that the server has received the first
-    /// signal. A second signal of the same kind would be lost if it was sent earlier.
+    /// Waits until the server has stopped listening, which shows that it has handled the first signal. If the
+    /// second signal was sent earlier, the kernel could merge it with the first one.
     pub(crate) async fn wait_until_not_listening(&self) {
-        // The kernel's table of sockets is read in parts. While other sockets change, a read may miss the
-        // server's socket.
+        // The kernel returns its table of sockets in several parts. While other sockets change, a read may
+        // miss the server's socket.
         let mut quiet = 0;
         wait_until("nobody listens any more", || {
             quiet = if self.is_listening() { 0 } else { quiet + 1 };
@@ -236,7 +236,8 @@ impl Server {
         .await;
     }
 
-    /// Sends a signal, and another while the server stops. Returns its exit status and its output.
+    /// Sends a signal to the server, and a second one while the server stops. Returns the exit status and the
+    /// output.
     async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
         self.signal(first);
         self.wait_until_not_listening().await;
@@ -345,7 +346,7 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
     assert_eq!(status.code(), Some(0));
     assert!(!log.contains("leased"), "{log}");
 
-    // A worker accepts no webhooks and needs no secret for them.
+    // The worker role accepts no webhooks, so it needs no webhook secret.
     let worker =
         site.serve_by(site.command(&["serve", "--role", "worker"]).env_remove("GITHUB_WEBHOOK_SECRET"));
     site.wait_until(number, "reviewed", is_reviewed).await;
@@ -361,8 +362,8 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     let site = Site::new().await;
-    // If the signal SIGXFSZ is ignored, a write beyond the file size limit fails in the same way as on a full
-    // disk.
+    // If SIGXFSZ is ignored, a write beyond the limit of the file size returns an error, like a write to a
+    // full disk.
     let server = site.serve_by(&mut site.serve_command_ignoring("XFSZ"));
     let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
     let before = getrlimit(Resource::Fsize);
@@ -391,11 +392,11 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     server.signal("-TERM");
     assert_eq!(server.wait_for_end().0.code(), Some(0));
     let path = database(site.home.path());
-    // The checkpoint moves all data into one file, no matter which process closed the database last.
+    // A checkpoint moves all data from the log to the database file.
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let whole = std::fs::read(&path).unwrap();
     let page = 4096;
-    // The schema stays intact; all other pages are damaged.
+    // The first page with the schema is intact; all other pages are damaged.
     let mut damaged = whole.clone();
     damaged.iter_mut().skip(page).for_each(|byte| *byte = !*byte);
     std::fs::write(&path, &damaged).unwrap();
@@ -403,7 +404,7 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     assert_eq!(refused.exit, 3, "{refused:?}");
     assert!(refused.err.contains("truing.db") && refused.err.contains("restore a backup"), "{}", refused.err);
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
-    // Only one page in the middle or at the end is damaged. Opening the database does not read this page.
+    // A single page is damaged, which SQLite does not read when it opens the database.
     for at in [whole.len() / 2 / page, whole.len() / page - 1] {
         let mut damaged = whole.clone();
         damaged[at * page..(at + 1) * page].fill(0xa5);

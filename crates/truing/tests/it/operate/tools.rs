@@ -1,4 +1,5 @@
-//! Tests of the six tools at both kinds of Bitbucket, with the names and results that existing agents expect.
+//! Tests of the six MCP tools with Bitbucket Cloud and Data Center. Their names and results are the ones that
+//! existing agents expect.
 
 use std::process::Command;
 
@@ -26,7 +27,8 @@ struct Site {
 }
 
 impl Site {
-    /// Creates a clone of a repository with one pull request that adds a line.
+    /// Creates a site with a repository, an open pull request that adds a line, and a clone of the
+    /// repository.
     async fn new(flavour: ForgeFlavour) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, BOT);
@@ -133,7 +135,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         let inline = answered("bb_comment_pull_request", on.clone());
         let upserted = json!({"number": 1, "body": "Not here.", "path": "a.py", "line": 2});
         let line = answered("bb_upsert_inline_comment", upserted.clone());
-        // The same text with other spaces is the same comment; another text is a new one.
+        // A text that differs only in white space is the same comment; any other text is a new comment.
         let again = json!({"number": 1, "body": "Not  here.\n", "path": "a.py", "line": 2});
         assert_eq!(answered("bb_upsert_inline_comment", again), line);
         assert_eq!(answered("bb_comment_pull_request", on), inline);
@@ -158,7 +160,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         let told = agent.close();
         assert!(!told.contains(TOKEN), "{told}");
 
-        // Another session finds the existing comments.
+        // In a new session, the tool finds the existing comment.
         let mut agent = site.start_agent();
         assert_eq!(agent.call_tool("bb_upsert_inline_comment", upserted), line);
         agent.close();
@@ -200,7 +202,7 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
     }
 }
 
-/// Returns an agent's configuration of a server that the agent starts.
+/// Returns an MCP configuration with which an agent starts `truing mcp serve` itself.
 fn stdio_server_config(site: &Site, token: &str) -> Value {
     let name = site.forge.forge_name();
     json!({

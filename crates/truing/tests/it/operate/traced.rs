@@ -1,4 +1,4 @@
-//! Tests of the traces of a review that a server posts, and of one that the kill switch ends.
+//! Tests of the traces of two reviews: one that a server posts, and one that the kill switch stops.
 
 use truing_fakes::model::ModelScript;
 

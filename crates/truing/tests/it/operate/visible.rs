@@ -1,5 +1,5 @@
-//! Tests of a running service's metrics, health, log, reports and copies, and of the runbooks, whose commands
-//! are run literally.
+//! Tests of a running service's metrics, health checks, log, reports and backups. Also runs the commands in
+//! the runbooks literally.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ pub(crate) fn http_get(url: &str, path: &str) -> (u16, String) {
 }
 
 impl Server {
-    /// Waits until a metric has this value, and returns all metrics.
+    /// Waits until the metrics contain this line, and returns all metrics.
     async fn wait_for_metric(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -41,7 +41,7 @@ async fn metrics_tell_what_happened() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.wait_until(number, "reviewed", is_reviewed).await;
-    // This metric is updated last.
+    // The service updates this metric after all others, so the test waits for its value.
     let text = server.wait_for_metric("truing_run_seconds_count 1").await;
     assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
     for line in [
@@ -54,7 +54,8 @@ async fn metrics_tell_what_happened() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
-    // After a run that took longer than the quiet time, the slot is due for a short time.
+    // If the run took longer than the quiet time, the slot is due for a moment, until the scheduler has
+    // handled it.
     server.wait_for_metric("truing_oldest_due_seconds 0").await;
     let figure = |name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -75,7 +76,7 @@ async fn metrics_tell_what_happened() {
     assert_eq!(http_get(&server.url, "/readyz").0, 200);
 }
 
-/// The address of webhooks is public, so an operator can serve the metrics elsewhere.
+/// The webhooks' address is public, so the operator may configure a different address for metrics.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     let site = Site::new().await;
@@ -102,7 +103,7 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     let drained = lines.count();
     assert!(server.child.wait().unwrap().success(), "{drained}");
 
-    // Both addresses must differ.
+    // The two addresses must not be equal.
     let mut command = site.command(&["serve", "--listen", "127.0.0.1:1"]);
     let same = Ran::from(command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:1").output().unwrap());
     assert!(same.exit == 2 && same.err.contains("server.metrics_listen"), "{same:?}");
@@ -120,7 +121,7 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     while http_get(url, "/readyz").0 != 503 {
         assert!(Instant::now() < deadline, "a store that another keeps locked is ready");
     }
-    // The metrics remain readable.
+    // The metrics can still be read.
     let (status, text) = http_get(url, "/metrics");
     assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
     drop(other);
@@ -218,7 +219,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     server.signal("-TERM");
     server.wait_for_end();
 
-    // The restored copy was made before the comments on the pull request were posted.
+    // The backup was made before the review was posted, so the restored records do not contain the comments.
     let database = database(site.home.path());
     for name in ["truing.db-wal", "truing.db-shm"] {
         let _ = std::fs::remove_file(database.with_file_name(name));
@@ -258,7 +259,7 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     assert!(log.contains("queue drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
 }
 
-/// Returns the lines after `$ ` in the blocks of a page.
+/// Returns the commands in the console blocks of a page.
 fn page_commands(page: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     let mut inside = false;
@@ -291,7 +292,7 @@ async fn the_commands_of_every_runbook_work_as_written() {
     pages.sort();
     let mut ran = 0;
     for page in &pages {
-        // Each runbook begins with an idle service.
+        // Before each runbook, the service must be idle and the kill switch off.
         assert_eq!(site.run(&["kill", "off"]).exit, 0);
         site.wait_until_slots("at rest", <[Value]>::is_empty).await;
         for command in page_commands(&std::fs::read_to_string(page).unwrap()) {

@@ -1,8 +1,8 @@
-//! Tests of generated bombs: small texts that are expensive to parse. Each is read as the service reads
-//! files, and stays within its limits.
+//! Tests of generated bombs, which are small texts that are expensive to parse. A reader parses each bomb as
+//! in the service, and must stay within its limits.
 //!
-//! A few are read with the other tests; `cargo xtask fuzz bombs` continues until its time is over, and prints
-//! the most expensive ones.
+//! With the other tests, only a few bombs are parsed; `cargo xtask fuzz bombs` parses bombs until its time is
+//! over, and prints the most expensive ones.
 
 use truing_loops::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
@@ -10,14 +10,16 @@ use super::bomb::{self, BombRequest, CostliestTexts, Random};
 use super::files::{LATE, PeakMeter};
 use super::*;
 
-/// Number of bombs that are read with the other tests.
+/// Number of bombs to parse with the other tests.
 const FEW: u64 = 7;
-/// Exponent of 2 of the approximate size of the largest text in bytes.
+/// Base-2 logarithm of the approximate size of the largest text in bytes.
 const LARGEST: usize = 16;
-/// Bytes of memory that a reader may use in addition to its data limit: the stack, and mapped pages of files.
+/// Memory in bytes that a reader may use in addition to its limit for data: its stack, and mapped pages of
+/// files.
 const SLACK: u64 = 16 << 20;
 
-/// A language: the extension of its files, possible beginnings of code, and words that have a meaning in it.
+/// A language: the extension of its files, possible beginnings of a file, and words that its grammar
+/// contains.
 struct Grammar {
     name: &'static str,
     ending: &'static str,
@@ -233,8 +235,8 @@ const GRAMMARS: [Grammar; 7] = [
     },
 ];
 
-/// Creates a rule for each grammar that checks every identifier. Without such a rule, files would not be
-/// parsed, because a file is only parsed if some rule might match.
+/// Writes a rule for each grammar that checks every identifier. A file is parsed only if a rule might match
+/// in it, so without these rules no file would be parsed.
 fn create_grammar_rules(stage: &Stage) -> PathBuf {
     let folder = stage.path("rules/all/rules");
     std::fs::create_dir_all(&folder).unwrap();
@@ -245,13 +247,14 @@ fn create_grammar_rules(stage: &Stage) -> PathBuf {
     stage.path("rules")
 }
 
-/// Returns a reader whose children write their ids, which allows their peak memory to be measured.
+/// Returns a reader whose children write their process ids to a file, so that their resources can be
+/// measured.
 fn watched_reader(stage: &Stage) -> ChildProcessReader {
     let program = stage.write_impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
     ChildProcessReader::new(program).with_rules(Some(create_grammar_rules(stage)))
 }
 
-/// Returns the answer, and the memory and time of the children that computed it.
+/// Returns the result of a request, the peak memory of the child processes, and their CPU time.
 async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) -> (T, u64, Duration) {
     let peak = PeakMeter::observe(stage.path("impostor.pids"));
     let answer = request.await;
@@ -260,7 +263,8 @@ async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) ->
     (answer, bytes, work)
 }
 
-/// The cost of bombs. `idle` (bytes) and `start` (time) are the cost of an empty file, which is subtracted.
+/// The measured cost of bombs. `idle` (bytes) and `start` (CPU time) are the cost of an empty file, which is
+/// subtracted.
 struct BombCost {
     idle: u64,
     start: Duration,
@@ -326,7 +330,7 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
     watch.finish();
 }
 
-/// Grammar for the hash test of a project; such a file is parsed completely.
+/// The grammar of a hash test. The reader parses such a file completely.
 const HASH_TEST: Grammar = Grammar {
     name: "hash test",
     ending: "py",
@@ -366,7 +370,7 @@ async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
         let (_, peak, work) = read(&text).await;
         watch.record(&asked, &HASH_TEST, seed, &text, (peak, work));
     }
-    // This bomb was found by the generator: 16 KB took 259 MiB.
+    // A bomb that the generator has found; its 16 KB took 259 MiB of memory.
     let bomb = format!("def test_a():\n    {}", "<mock.patch('a')\n//*/".repeat(780));
     let (read, peak, work) = read(&bomb).await;
     let reason = read.unwrap_err().to_string();

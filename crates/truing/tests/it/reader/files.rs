@@ -1,5 +1,5 @@
-//! Tests of the files of a request: the effect of a child that dies while it reads a file, and the limits for
-//! one file.
+//! Tests of the files in a request: what happens if a child exits during a file, and the limits for each
+//! file.
 
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -9,7 +9,7 @@ use truing_loops::reader::{FILE_TIME, MAX_LOST};
 
 use super::*;
 
-/// Script lines of an impostor up to the request for the first files.
+/// Beginning of a script that replaces a reader: it sends the greeting, and waits for the first files.
 pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
 
 fn skipped_files(report: &ReadReport) -> Vec<(String, SkipReason)> {
@@ -32,11 +32,11 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
         ("exec cat /dev/zero", SkipReason::Unreadable),
         ("kill -SEGV $$", SkipReason::TooComplex),
         ("kill -ABRT $$", SkipReason::TooComplex),
-        // The child works until it is killed.
+        // This child works without end, so it is killed.
         ("while :; do :; done", SkipReason::TooComplex),
     ] {
-        // The children fail at their first file, which is the smallest. The number of dots in `impostor.dots`
-        // is the number of children that fail.
+        // Each child fails at its first file, which is the smallest one. The file `impostor.dots` contains a
+        // dot for each child that still has to fail.
         let body = format!(
             "read -r dots < $0.dots; [ $dots = no ] && exec {TRUING} \"$@\"\n\
              [ $dots = . ] && echo no > $0.dots || echo . > $0.dots\n{READY}; {does}"
@@ -46,7 +46,7 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
         let report = reader.read(&request).await.unwrap();
         assert_eq!(skipped_files(&report), [("a.txt".to_owned(), reason)], "{does}");
         assert_eq!((report.reviewed.len(), report.findings.len()), (3, 3), "{does}");
-        // A file on which a reader was lost once is checked as text only.
+        // Only one child fails at the file. The next one reads the file as text, without parsing it.
         std::fs::write(stage.path("impostor.dots"), ".\n").unwrap();
         let report = reader.read(&request).await.unwrap();
         assert_eq!((skipped_files(&report), report.findings.len()), (vec![], 4), "{does}");
@@ -70,7 +70,7 @@ async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
     assert_eq!(report.reviewed, ["a.py".into()]);
     let complex =
         skipped_files(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
-    // Two children are lost for each file.
+    // Each of these files costs two children, so half of the allowed failures is the number of files.
     assert!((MAX_LOST / 2..MAX_LOST / 2 + 8).contains(&complex), "{complex}");
     assert_eq!(report.not_reviewed.len(), MAX_LOST);
 }
@@ -82,7 +82,8 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     let request = stage.request(&["a.py", "large.py"]);
     let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
     let hangs = format!("{READY}; {read}; kill -STOP $$");
-    // On a busy machine the time may end before the first file; the test then repeats with more time.
+    // On a busy machine, the time may be over before the first file is read. The test then repeats the read
+    // with twice the time.
     let mut time = Duration::from_secs(5);
     let report = loop {
         let report = stage.reader_with_script(&hangs).reading_for(time).read(&request).await.unwrap();
@@ -100,7 +101,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     assert_eq!(none.not_reviewed.len(), 2);
 }
 
-/// Small texts for which a parser works very long within one step, which cannot be interrupted.
+/// On these small texts, a parser works for a long time in a single step that cannot be interrupted.
 #[tokio::test]
 async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read() {
     let stage = Stage::new();
@@ -113,7 +114,7 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     for (name, text) in &bombs {
         stage.write(name, text.as_bytes());
     }
-    // One of them contains a finding that needs no syntax.
+    // This bomb also contains conflict markers, which a rule finds without parsing.
     stage.write("B.java", format!("{}\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n", bombs[1].1).as_bytes());
     let mut names: Vec<&str> = bombs.iter().map(|(name, _)| *name).collect();
     names.push("a.py");
@@ -128,20 +129,19 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(skipped_files(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
     assert!(work < FILE_TIME + LATE, "{work:?}");
-    // An idle reader has about 70 MB in a test build; the largest bomb has 150 KB.
+    // In a test build, a reader uses about 70 MB without a file; the largest bomb has 150 KB.
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }
 
-/// Maximum time that a reader may work beyond its limit, because the process that kills the reader may be
-/// delayed on a busy machine.
+/// Tolerance for the CPU time of a reader, because on a busy machine the parent may kill the reader late.
 pub(crate) const LATE: Duration = Duration::from_secs(60);
 
-/// Thread that observes processes, and measures the highest peak memory and the highest processor time of a
+/// A thread that observes processes, and records the highest peak memory and the highest CPU time of a
 /// process.
 pub(crate) struct PeakMeter(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
 impl PeakMeter {
-    /// Observes the processes whose ids are in this file.
+    /// Starts to observe each process whose id is the last line of this file.
     pub(crate) fn observe(ids: PathBuf) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();
         let look = move || {
@@ -163,7 +163,7 @@ impl PeakMeter {
         Self(std::thread::spawn(look), stop)
     }
 
-    /// Returns the bytes of memory, and the processor time.
+    /// Returns the peak memory in bytes and the CPU time.
     pub(crate) fn finish(self) -> (u64, Duration) {
         drop(self.1);
         self.0.join().unwrap()

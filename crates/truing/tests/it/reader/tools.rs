@@ -1,4 +1,4 @@
-//! Tests of a model's tools in a separate process.
+//! Tests of a model's tools that run in a separate reader process.
 
 use serde_json::{Value, json};
 use truing_agent::native::{CallOutput, RunTools as _};
@@ -52,8 +52,8 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
 #[tokio::test]
 async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
     let stage = Stage::new();
-    // If the tree contains a git folder, a reader opens each other entry of the tree separately. The reader
-    // therefore sees only entries that existed at its start.
+    // If a tree contains a git folder, the reader gets access to each other entry of the tree separately. It
+    // can therefore open only entries that existed when it started.
     std::fs::create_dir(stage.path("tree/.git")).unwrap();
     let tools = reader_tools(&stage, TRUING);
     assert!(!read_through_tools(&tools).await.is_error);
@@ -120,7 +120,7 @@ async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
     let refused = read_through_tools(&broken).await;
     assert!(refused.is_error && refused.text.contains("cannot be used any more"), "{}", refused.text);
     assert_eq!(broken.failures().await.len(), MAX_CHILDREN);
-    // The change is shown without a process.
+    // The tool `diff` does not need a reader process, so it still works.
     assert!(broken.call("diff", &json!({})).await.text.contains("           1 +x\n"));
 }
 
@@ -128,7 +128,8 @@ async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
 async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     let stage = Stage::new();
     let body = r#"hello; read -r request; say '{"Ok":null}'; read -r call; echo $$ > $0.pid; kill -STOP $$"#;
-    // On a busy machine the child may be killed too early; the test then repeats with more time.
+    // On a busy machine, the time limit may expire before the child hangs. The test then repeats the call
+    // with twice the limit.
     let mut time = Duration::from_millis(500);
     let failures = loop {
         let hanging = reader_tools(&stage, stage.write_impostor(body)).with_time_limit(time);

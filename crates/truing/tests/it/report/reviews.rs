@@ -1,5 +1,5 @@
-//! Tests of reviews in the report: every format has the same numbers, local reviews are separate, and
-//! findings are included.
+//! Tests of reviews in the report. All formats contain the same numbers, local reviews are shown separately,
+//! and findings are counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
     }
 }
 
-/// Records a review with this end and these findings; the first has a comment.
+/// Stores a review with this outcome and these findings; the first finding has a comment.
 async fn store_review(
     store: &Store,
     (key, token): (&str, u64),
@@ -86,7 +86,8 @@ async fn store_review(
     store.mark_published(&run, &outcome).await.unwrap();
 }
 
-/// Records 28 served reviews (one partial, one without work) and three local ones (one failed).
+/// Stores 28 served reviews, one of them partial and one skipped, and three local reviews, one of them
+/// failed.
 async fn store_sample_reviews(file: &Path) {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     for number in 1..=28 {
@@ -132,8 +133,8 @@ fn report_in_format(folder: &Path, format: &str) -> String {
 async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
     let folder = tempfile::tempdir().unwrap();
     store_sample_reviews(&folder.path().join("t.db")).await;
-    // 26 of 28 reviews succeeded, which is 92.9 %. Of the 27 reviews with work, this is 96.3 %. Local ones
-    // are in neither figure.
+    // Of 28 served reviews, 26 succeeded, which is 92.9 %. Of the 27 reviews that were not skipped, this is
+    // 96.3 %. Local reviews do not count in either number.
     for format in ["text", "markdown", "html"] {
         let text = report_in_format(folder.path(), format);
         let at =

@@ -1,6 +1,6 @@
-//! Tests of failures during a model's run: the real program with a provider, a reader and a disk that
-//! misbehave. Each failure has exactly one expected outcome. The gateway's own tests cover providers that
-//! require a wait.
+//! Tests of failures during a review by a model. The real program runs with a provider, a reader or a disk
+//! that fails. Each failure has exactly one expected outcome. Providers that demand a wait are tested with
+//! the gateway.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -22,16 +22,16 @@ use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::otlp::{Receiver, span_attributes, spans_named};
 use crate::review::place::{Ran, field_of_findings};
 
-/// Maximum cost in micro-dollars of a prompt of unknown size: a third of its bytes as tokens, at the highest
-/// rate.
+/// Maximum cost in micro-dollars of a prompt whose tokens the provider did not report: one token per three
+/// bytes, at the highest rate.
 pub(crate) const PROMPT: u64 = 24_000;
-/// Tokens that are charged for a cut answer in addition to the reported tokens, because more tokens may have
-/// been in transit.
+/// Number of tokens that are charged for a truncated answer in addition to the reported tokens. That many
+/// tokens may have been lost on the way.
 const UNDER_WAY: u64 = 300;
-/// Maximum cost of a call in micro-dollars: 16,384 tokens of answer, and a prompt.
+/// Maximum cost of a request in micro-dollars: the prompt, and an answer of 16,384 tokens.
 const RESERVATION: u64 = 300_000;
 
-/// Returns a call of the tool with this literal input.
+/// Returns a call of this tool; `json` is the literal text of its input, which may be invalid.
 fn literal_tool_call(name: &str, json: &str) -> AnswerBlock {
     AnswerBlock::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
 }
@@ -40,12 +40,12 @@ fn blocks_answer(blocks: Vec<AnswerBlock>) -> ScriptedAnswer {
     ScriptedAnswer { blocks, ..ScriptedAnswer::default() }.usage(1000, 100)
 }
 
-/// Returns the spent and the reserved money of the whole ledger in micro-dollars.
+/// Returns the spent and reserved amounts of all repositories today, in micro-dollars.
 pub(crate) fn ledger_sums(scene: &Scene) -> (u64, u64) {
     ledger_sums_at(scene, SystemClock)
 }
 
-/// Returns the spent and the reserved money according to another clock.
+/// Returns the spent and reserved amounts, in micro-dollars, at the time of this clock.
 pub(crate) fn ledger_sums_at(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
     let ledger = Store::open(&scene.place.store(), Arc::new(clock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.current_usage()).unwrap();
@@ -53,7 +53,7 @@ pub(crate) fn ledger_sums_at(scene: &Scene, clock: impl Clock + 'static) -> (u64
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
 
-/// Returns the bill of the provider in micro-dollars.
+/// Returns the sum of the provider's bills in micro-dollars.
 pub(crate) fn billed_micro_dollars(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let bills = scene.model.bills();
@@ -66,12 +66,12 @@ pub(crate) fn billed_micro_dollars(scene: &Scene) -> u64 {
     cost.sum()
 }
 
-/// Returns the charge in micro-dollars that exceeds the provider's bill. It covers the tokens in transit of
-/// each answer that was cut after its stream had reported the prompt.
+/// Returns the amount in micro-dollars by which the charge exceeds the provider's bills. It is the price of
+/// the tokens that may have been lost when an answer was truncated.
 pub(crate) fn in_transit_charge(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
-        // A stream begins with one token of its answer.
+        // At the start of its stream, an answer has already reported one token.
         let more = UNDER_WAY + 1 - bill.usage.output;
         prices.find_price(&bill.model).unwrap().cost(&TokenUsage { output: more, ..TokenUsage::default() }).0
     });
@@ -84,11 +84,11 @@ pub(crate) fn reported_cost(scene: &Scene) -> u64 {
     ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
 }
 
-/// Reviews that are tested at the same time.
+/// Number of reviews that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// A test case: the failure, the model's answers, the outcome, a word of the outcome's reason, the number of
-/// requests, and true if a finding is kept.
+/// A test case: name of the failure, answers of the model, expected outcome, a word of its reason, number of
+/// requests, and true if the model's finding is kept.
 type Row = (&'static str, Vec<ScriptedAnswer>, &'static str, &'static str, usize, bool);
 
 #[test]
@@ -96,8 +96,8 @@ fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
     test_each_misbehaviour(|scene| scene);
 }
 
-/// The retries of the `claude` program (up to ten requests, another model, continuation after a pause) are
-/// not tested, because the script has only the answers of one run.
+/// The retries of the `claude` program itself are not tested, because the script contains only the answers
+/// for one run. The program retries up to ten times, also with another model.
 #[test]
 fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
     let Some(program) = find_claude() else { return };
@@ -252,7 +252,8 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
     });
 }
 
-/// Runs one review with a misbehaving model. The review sends its traces only to this receiver.
+/// Reviews with a model that fails in this way, and checks the outcome and the costs. The traces are sent to
+/// this receiver.
 fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let (what, answers, kind, word, requests, is_kept) = row;
     let scene = runs(Scene::from_answers(answers));
@@ -268,7 +269,7 @@ fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiv
     assert_eq!(field_of_findings(&told, "source"), sources, "{what}");
     let (spent, held) = ledger_sums(&scene);
     assert_eq!(held, 0, "{what}: nothing stays set aside");
-    // All sums are equal, and at least as high as the bill.
+    // All recorded costs are equal, and at least as high as the provider's bills.
     let spans = receiver.spans();
     let dollars: f64 = span_attributes(spans_named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
     let chats = spans_named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
@@ -280,7 +281,7 @@ fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiv
     assert_eq!(told["cost_micro_usd"], spent, "{what}");
     assert_eq!((reported_cost(&scene), sums), (spent, [spent as f64; 2]), "{what}");
     let billed = billed_micro_dollars(&scene);
-    // For an answer that was not read to its end, only an upper bound is known.
+    // If an answer was not read to its end, only an upper bound of its cost is known.
     let unread = requests as u64 - told["turns"].as_u64().unwrap();
     let most = billed + unread * RESERVATION;
     assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
@@ -310,7 +311,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     assert_eq!(field_of_findings(&told, "source"), ["rule", "agent"], "what it found stands");
 }
 
-/// Returns the processes that this one has started for a model.
+/// Returns the reader processes that the program has started for the model's tools.
 fn children(parent: u32) -> Vec<rustix::process::Pid> {
     let line = |number: i32| std::fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
     let readers = descendants(parent).into_iter().filter(|(number, _)| line(*number).contains("--tools"));
@@ -320,7 +321,7 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
 #[test]
 fn a_disk_that_is_full_spends_nothing_and_says_so() {
     let scene = Scene::new(ModelScript::from_answers([read_answer("pay.py"), report_answer(&[])]));
-    // The first run creates the database; afterwards no file can grow.
+    // The first review creates the database. In the second review, no file may grow.
     assert_eq!(scene.place.review(&[]).exit, 1);
     let size = std::fs::metadata(scene.place.store()).unwrap().len();
     let command = scene.command(&["--format", "json"]);

@@ -1,5 +1,5 @@
-//! Tests of a second local review of the same branch: a model's finding stays open until there is evidence of
-//! its fix.
+//! Tests of repeated local reviews of the same branch. A finding of a model stays open until the model has
+//! quoted code that proves the fix.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
@@ -8,7 +8,7 @@ use crate::review::claude::find_claude;
 use crate::review::model::{Scene, finding, report_answer};
 use crate::review::place::field_of_findings;
 
-/// File with the defect in its first version. This file is the only change.
+/// Content of the only changed file: the first version, with the defect.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -20,7 +20,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Runs a review with these answers. Returns the exit code and the output.
+/// Runs a review with these model answers. Returns the exit code and the JSON output.
 fn run_review(
     scene: &Scene,
     answers: impl IntoIterator<Item = ScriptedAnswer>,
@@ -36,7 +36,7 @@ fn silent_answer() -> ScriptedAnswer {
     report_answer(&[]).times(0)
 }
 
-/// Returns this verdict on the one finding that the model receives.
+/// Returns an answer of a model that gives this verdict on the only earlier finding.
 fn verdict_answer(told: &Value, verdict: &Value) -> ScriptedAnswer {
     let mut verdict = verdict.clone();
     verdict["id"] = told["findings"][0]["id"].clone();
@@ -65,18 +65,19 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
         assert_eq!((&one["start_line"], &one["unverified"]), (&json!(line), &unverified), "{told:#}");
         told
     };
-    // The file is unchanged.
+    // The file does not change.
     open(SWALLOWS, 4, Value::Null);
-    // The lines moved and were reformatted.
+    // The lines of the finding are moved and reformatted.
     open(
         &format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")),
         6,
         Value::Null,
     );
-    // A variable in the lines was renamed.
+    // The lines of the finding are changed, but the defect is still there.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let told = open(&renamed, 4, json!("no_verdict"));
-    // A verdict without evidence is not accepted.
+    // The verdict `fixed` is rejected if its quotation is missing, is not in the file, or is not a changed
+    // line.
     for verdict in [
         json!({ "verdict": "fixed" }),
         fixed_verdict(4, "raise Refused from error"),
@@ -86,14 +87,13 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
         let one = &told["findings"][0];
         assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     }
-    // A review by rules alone does not mark a model's finding as fixed, and neither does a review whose model
-    // is unreachable.
+    // The finding also stays open in a review by rules alone, and in a review whose model is unreachable.
     let rules = scene.place.report(&[]);
     assert_eq!(
         (field_of_findings(&rules, "id"), &rules["findings"][0]["unverified"]),
         (vec![id], &json!("not_reviewed"))
     );
-    // Text and Markdown show it, too.
+    // The text and Markdown output also say that the finding was not verified.
     for format in ["text", "markdown"] {
         let ran = scene.place.review(&["--format", format]);
         let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -101,8 +101,7 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     }
 }
 
-/// If a change causes a defect in another file, the finding remains part of the review as long as there is a
-/// change.
+/// A finding in a file outside of the change stays open as long as there is a change.
 #[test]
 fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
     let scene = scene();
@@ -120,7 +119,7 @@ fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
         let (exit, told) = run_review(&scene, [answer], &["--base", "HEAD"]);
         assert_eq!((exit, field_of_findings(&told, "id")), (1, field_of_findings(&first, "id")), "{told:#}");
     }
-    // Without a change, nothing is left to review.
+    // Without any change, there is nothing to review, so there is no finding.
     std::fs::remove_file(scene.place.repo().join("pay.py")).unwrap();
     assert_eq!(run_review(&scene, [silent_answer()], &["--base", "HEAD"]).0, 0);
 }
@@ -129,12 +128,13 @@ fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
 fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
     let scene = scene();
     let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
-    // Nothing changed, so no verdict is accepted.
+    // The file has not changed, so the verdict `fixed` is rejected.
     let own = json!({ "verdict": "fixed", "start_line": 4, "end_line": 5,
         "excerpt": "except Exception:\n        return None" });
     let (exit, told) = run_review(&scene, [verdict_answer(&first, &own)], &[]);
     assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "{told:#}");
-    // The lines changed and the defect still exists: the finding moves and keeps its id.
+    // The lines have changed, and the model quotes the defect in them. The finding moves there and keeps its
+    // id.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     scene.place.write("pay.py", &renamed);
     let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4,
@@ -143,19 +143,19 @@ fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there(
     let one = &told["findings"][0];
     assert_eq!((exit, &one["id"], &one["end_line"]), (1, &first["findings"][0]["id"], &json!(4)), "{told:#}");
     assert_eq!(one.get("unverified"), None);
-    // The defect is fixed.
+    // The model quotes the changed line that fixes the defect.
     scene.place.write("pay.py", renamed.replace("Exception as error", "Refused").as_str());
     let (exit, told) =
         run_review(&scene, [verdict_answer(&first, &fixed_verdict(4, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
-    // The finding stays fixed until the same lines return.
+    // The finding stays fixed until its lines are in the file again.
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 0);
     scene.place.write("pay.py", &renamed);
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
 }
 
-/// A dismissal covers only the lines of its finding.
+/// A dismissal ends when the lines of its finding change.
 #[test]
 fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     let scene = scene();
@@ -171,12 +171,12 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
         let (exit, told) = run_review(&scene, [answer], &[]);
         (exit, field_of_findings(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
     };
-    // Moved and reindented lines are still covered.
+    // The dismissal still applies if the lines are moved or reindented.
     let moved =
         format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None"));
     let (exit, ids, told) = seen(&moved, silent_answer());
     assert_eq!((exit, ids), (0, vec![]), "{told:#}");
-    // The lines changed: the finding is open again, and the model must give a verdict.
+    // After a change of the lines, the finding is open again, and the model must give a verdict on it.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let (exit, ids, told) = seen(&renamed, silent_answer());
     assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
@@ -191,16 +191,16 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
             .to_string()
             .contains("says nothing of these open findings")
     );
-    // The finding stays open, with a model and without one.
+    // Another review, with or without a model, also reports the finding.
     assert_eq!(seen(&renamed, silent_answer()).0, 1);
     assert_eq!(field_of_findings(&scene.place.report(&[]), "id"), [&json!(id)]);
-    // With the original lines the dismissal applies again; after another change, the new version can be
-    // dismissed.
+    // The dismissal applies again if the original lines are back. The finding on the changed lines can also
+    // be dismissed.
     assert_eq!(seen(SWALLOWS, silent_answer()).0, 0);
     assert_eq!(seen(&renamed, silent_answer()).0, 1);
     dismiss();
     assert_eq!(seen(&renamed, silent_answer()).0, 0);
-    // Deleted lines need no verdict.
+    // If the lines are deleted, the dismissed finding needs no verdict.
     assert_eq!(seen("def pay(x):\n    charge(x)\n", silent_answer()).0, 0);
 }
 
@@ -238,9 +238,10 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
         "{last}"
     );
     assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
-    // The run is still complete.
+    // The model gave no verdict on the finding, but the review still counts as complete.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
-    // The new finding is kept although the model omits the old finding and then answers only with prose.
+    // The model reports a new finding and omits the old one. When the missing verdict is requested, it
+    // answers with prose. The new finding is kept.
     let mut second = finding();
     (second["start_line"], second["end_line"], second["title"]) =
         (json!(3), json!(3), json!("Charges twice"));
@@ -275,13 +276,13 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
         0,
         "a diff is of no branch"
     );
-    // Another branch has another file of the same name.
+    // Another branch has a different file with the same name; the finding does not apply there.
     scene.place.git(["checkout", "--quiet", "-b", "other", "main"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     scene.place.commit("other");
-    // The file is no longer in the change of the branch.
+    // The file is deleted, so the change no longer contains it.
     scene.place.git(["checkout", "--quiet", "pay"]);
     scene.place.write("pay.py", "def paid(x):\n    pass\n");
     scene.place.git(["add", "--all"]);
@@ -304,7 +305,7 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
 }
 
-/// A file that leaves the change and returns is not fixed.
+/// A finding is not fixed if its file leaves the change and comes back later.
 #[test]
 fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
     let scene = scene();
@@ -352,7 +353,7 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
         let (exit, told) = run_review(&scene, [silent_answer()], &[]);
         assert_eq!((exit, field_of_findings(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
     }
-    // The finding is also known in another working tree of the repository.
+    // In another working tree of the repository, the review also reports the finding.
     scene.place.git(["checkout", "--quiet", "--detach"]);
     scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
     scene.model.set_script(truing_fakes::model::ModelScript::from_answers([silent_answer()]));
@@ -360,10 +361,11 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
     assert_eq!((ran.exit, field_of_findings(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
     scene.place.git(["checkout", "--quiet", "stacked"]);
-    // The finding was reported on this branch before, so it stays open until the model declares it fixed.
+    // An earlier review reported the finding on this branch, so it stays open until the model says that it is
+    // fixed.
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1);
-    // A branch that was never reviewed has only the findings of its own code.
+    // On a branch that was never reviewed, only findings in its own code count.
     scene.place.git(["checkout", "--quiet", "--force", "-b", "fixed", "paid"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 0);
@@ -391,7 +393,8 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
     test_several_findings("cli", &format!("claude = {:?}\n", program.display().to_string()));
 }
 
-/// Runs the test with these lines in the operator's file.
+/// Runs the test with this runtime, and with these lines in the section `[review]` of the operator's
+/// configuration.
 fn test_several_findings(runtime: &'static str, config: &str) {
     let begun = || {
         let scene =
@@ -411,7 +414,7 @@ fn test_several_findings(runtime: &'static str, config: &str) {
     let shown = fixed_verdict(4, "    except Refused:");
     let there =
         json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
-    // A finding without a verdict stays open.
+    // Without a verdict, the finding stays open.
     let (scene, first) = begun();
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     let one = &told["findings"][0];
@@ -437,13 +440,13 @@ fn test_several_findings(runtime: &'static str, config: &str) {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
 }
 
-/// File with a finding that a check before the call, or in the called function, would fix. Below is the file
-/// of the called function.
+/// A file with a call whose amount is not checked; the next constant is the file with the called function. A
+/// check in either file would fix the finding.
 const CHARGES: &str =
     "def pay(order):\n    total = order.total\n    charge(order, total)\n    return total\n";
 const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
 
-/// Returns the result of a review that found a missing check before a payment.
+/// Reviews these two files with a model that reports the missing check. Returns the scene and the output.
 fn review_missing_check() -> (Scene, Value) {
     let scene = scene();
     scene.place.write("pay.py", CHARGES);
@@ -468,10 +471,10 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
             "{told:#}"
         );
     };
-    // Nothing changed, so no quotation is accepted.
+    // The files have not changed, so no quotation proves a fix.
     open(fixed_verdict(2, "    total = order.total"));
     open(json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "send(order, amount)" }));
-    // A comment, reformatted code and unrelated new lines are not accepted as a fix.
+    // The quoted lines are a comment, reformatted code, and unrelated new code. None of them proves a fix.
     let formatted = "def pay(order):\n    # the amount is \
          checked\n    total  =  order.total\n    charge(\n        order,\n        total,\n    )\n    return \
          total\n";
@@ -486,7 +489,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
     );
 
-    // A check before the call is added. In the first review, the model gives no verdict.
+    // The change adds a check before the call. Without a verdict of the model, the finding stays open.
     let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
     scene.place.write("pay.py", &guarded);
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
@@ -497,7 +500,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     let one = &told["fixed"][0];
     assert_eq!((&one["id"], &one["status"], &one["evidence"]), (id, &json!("fixed"), &evidence), "{told:#}");
-    // The fix is reported once, and remains valid while the check exists.
+    // The fix is reported only once. If the check is removed later, the finding is open again.
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, &told["fixed"]), (0, &Value::Null), "{told:#}");
     scene.place.write("pay.py", CHARGES);
@@ -517,10 +520,10 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
     let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown)], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
-    // The text output shows the quoted lines that prove the fix.
+    // If the fix in the called function is removed, the finding is open again.
     scene.place.write("bank.py", BANK);
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1, "what fixed it is gone");
-    // The order of the two lines has changed, so only a quotation of both lines proves the fix.
+    // The two lines are in a different order now. The model must quote both of them to prove the fix.
     let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
     scene.place.write("pay.py", moved);
     let one = fixed_verdict(4, "    charge(order, total)");
@@ -556,12 +559,12 @@ fn a_function_that_is_moved_to_another_file_and_fixed_there_is_fixed_by_its_new_
     let moved = SWALLOWS.replace("Exception:\n        return None", "Refused:\n        raise Unpaid");
     scene.place.write("bank.py", format!("import sys\n\n\n{moved}").as_str());
     let shown = |line: u32, excerpt: &str| json!({ "verdict": "fixed", "path": "bank.py", "start_line": line, "excerpt": excerpt });
-    // New lines outside of that function are no evidence.
+    // The quoted line is new, but not part of the moved function, so it does not prove a fix.
     let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown(1, "import sys"))], &[]);
     assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown(7, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
-    // The finding is open again as soon as the fix is removed.
+    // If the fix in the moved function is removed, the finding is open again.
     scene
         .place
         .write("bank.py", format!("import sys\n\n\n{}", moved.replace("Refused", "Exception")).as_str());

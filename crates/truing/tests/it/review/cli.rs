@@ -1,4 +1,4 @@
-//! Tests of reviews through the real `claude` program, with the same scripted model.
+//! Tests of reviews with the real `claude` program and a scripted model.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::review::claude::find_claude;
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Ran, STOPS};
 
-/// Returns a repository, a model with these answers, and the program, or none if it is not installed.
+/// Returns a scene with these model answers and the `claude` program, or `None` if the program is not
+/// installed.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
     Some(with_program(Scene::new(ModelScript::from_answers(answers)), &find_claude()?.display().to_string()))
 }
@@ -19,7 +20,7 @@ pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
     scene.with_config(&format!("[review]\nclaude = {program:?}\n")).with_runtime("cli")
 }
 
-/// Returns the result without the ids and times of the run.
+/// Returns the JSON output without ids, times and the name of the runtime.
 pub(crate) fn parse_stable_result(ran: &Ran) -> Value {
     let mut told = ran.json();
     for field in ["run", "review_id", "ms", "started", "ended"] {
@@ -32,7 +33,7 @@ pub(crate) fn parse_stable_result(ran: &Ran) -> Value {
 #[test]
 fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let malformed = || ScriptedAnswer::tool("report", json!({ "findings": "none" })).usage(4, 4);
-    // Each case has the model's answers and the kind of end.
+    // Each case consists of the model's answers and the expected outcome.
     let scripts: [(Vec<ScriptedAnswer>, &str); 4] = [
         (
             vec![
@@ -60,8 +61,8 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
         assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
         assert_eq!((parse_stable_result(&other), other.exit), (parse_stable_result(&one), one.exit));
-        // The scripted model numbers tool calls in the order of its requests, so the numbers of the second
-        // review are replaced.
+        // The scripted model numbers its tool calls over all requests. The test renumbers the calls of the
+        // second review.
         let asked = scene.model.request_log().into_iter().enumerate().map(|(at, call)| {
             let number = |at: usize| format!("toolu_{at:06}_");
             let renumbered = (1..=at).filter(|of| at >= half && *of > half);
@@ -110,8 +111,8 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
     }
 }
 
-/// The operator's price is zero, but the `claude` program's own price list has a price, so the program's
-/// limit stops the run.
+/// According to the operator's prices, the run is free, so the budget does not stop it. The `claude` program
+/// has its own prices, and stops the run at its limit.
 #[test]
 fn the_programs_own_cap_is_a_second_belt() {
     let Some(program) = find_claude() else { return };
@@ -126,7 +127,8 @@ fn the_programs_own_cap_is_a_second_belt() {
     assert!(told["outcome"]["reason"].as_str().unwrap().starts_with("budget: "), "{told}");
 }
 
-/// Scripts replace the `claude` program. Each script prints the right version and then fails.
+/// In these cases, a script stands in for the `claude` program. Each script prints the expected version, and
+/// then fails in its own way.
 #[test]
 fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     let result = |rest: &str| format!("echo '{{\"type\":\"result\",{rest}}}'");
@@ -160,11 +162,11 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     }
 }
 
-/// A program that makes no request is stopped early. The limit of twenty minutes applies only to a program
-/// that makes requests.
+/// If the program sends no request to the model, the review stops it after a short time. The limit of twenty
+/// minutes applies only to a program that makes requests.
 #[test]
 fn a_program_that_never_asks_the_model_is_ended() {
-    // The program reads its input and holds its streams open.
+    // This program reads its input, and then does nothing and keeps its streams open.
     let scene = Scene::from_answers([]);
     scene.place.write("b.py", STOPS);
     let program = scene.place.home().join("sleeps");
@@ -194,8 +196,8 @@ fn a_program_that_never_asks_the_model_is_ended() {
     assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
 }
 
-/// The command runs outside of the repository, inside of it, and in a linked working tree. `PATH` contains
-/// each kind of path into the repository.
+/// The review is started outside of the repository, in it, and for a linked working tree. `PATH` contains
+/// folders of the repository in every form.
 #[test]
 fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     let scene = Scene::from_answers([]);
@@ -209,8 +211,8 @@ fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     }
     scene.place.commit_unchecked("programs");
     scene.place.git(["worktree", "add", "--quiet", "../linked"]);
-    // One folder in `PATH` is a link to the repository's folder, and another folder contains links to its
-    // programs.
+    // One folder in `PATH` is a symbolic link to a folder of the repository. Another folder contains symbolic
+    // links to the repository's programs.
     symlink(repo.join("bin"), home.join("whole")).unwrap();
     std::fs::create_dir(home.join("each")).unwrap();
     for name in ["git", "claude", "gpg", "rg", "ssh"] {

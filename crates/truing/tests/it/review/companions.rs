@@ -1,5 +1,5 @@
-//! Tests of rules on files that must change together. For every kind of head, these rules also read unchanged
-//! files.
+//! Tests of rules about files that must change together. For every kind of head, these rules also read
+//! unchanged files.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::review::place::{Place, field_of_findings};
 const HASHES: &str = "tests/test_patches.py";
 const PACK: [&str; 2] = ["--pack", "aiobotocore"];
 
-/// Creates a repository like aiobotocore, in which an override is added without its hash.
+/// Creates a repository of the kind of aiobotocore. Its change adds an override without adding its hash.
 fn create_patched_repository() -> Place {
     let place = Place::new();
     place.write(HASHES, "HASHES = {}\n");
@@ -39,7 +39,7 @@ fn a_companion_that_did_not_change_is_seen_in_every_kind_of_head() {
     of(&["--diff", "../change.diff"]);
     place.git(["apply", "--index", "../change.diff"]);
     place.commit("override");
-    // The content of the working tree does not matter.
+    // The review of `HEAD` does not use the working tree.
     std::fs::remove_file(place.repo().join(HASHES)).unwrap();
     of(&["--head", "HEAD"]);
 }

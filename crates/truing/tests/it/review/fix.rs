@@ -1,4 +1,5 @@
-//! Tests of `--fix`: the shown diff, the changes, the skipped files, and the undo.
+//! Tests of `truing review --fix`: the diff that it shows, the changed files, the skipped files, and the
+//! undo.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -12,22 +13,22 @@ use truing_loops::fix::lock::FixLock;
 
 use crate::review::place::{Place, Ran, field_of_findings};
 
-/// A file with a fixable finding on its third line, and the fixed file.
+/// Content of a file with a fixable finding on its third line, before and after the fix.
 const ASSERTS: (&str, &str) =
     ("def f(a):\n    g()\n    assert (a, 'why')\n", "def f(a):\n    g()\n    assert a, 'why'\n");
 
-/// Runs `truing review --fix` without `--quiet`.
+/// Runs `truing review --fix` and returns its output.
 fn fix(place: &Place, arguments: &[&str]) -> Ran {
     Ran::from(place.command(&[&["review", "--fix"], arguments].concat()).output().unwrap())
 }
 
-/// Returns the printed undo command.
+/// Returns the undo command in the output.
 fn undo_command(ran: &Ran) -> &str {
     let told = ran.err.lines().skip_while(|line| *line != "to undo the fixes:").nth(1);
     told.unwrap_or_else(|| panic!("{}", ran.err))
 }
 
-/// Runs a shell command in a folder outside of the repository.
+/// Runs a shell command in the home folder. Returns true if it succeeds.
 fn shell(place: &Place, command: &str) -> bool {
     let mut shell = Command::new("bash");
     shell.args(["-c", command]).current_dir(place.home()).env_clear();
@@ -45,7 +46,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     let place = Place::new();
     place.write("b.py", ASSERTS.0);
     place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
-    // Removing the only statement would leave an empty Python block, so this finding has no safe fix.
+    // An empty block is a syntax error in Python, so the removal of this statement is not a safe fix.
     place.write("d.py", "def f():\n    breakpoint()\n");
     let text = place.review(&[]).out;
     assert!(text.contains("\n3 findings are auto-fixable: truing review --fix\n"), "{text}");
@@ -76,7 +77,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     fixed 3 findings in 2 files
     reviewing again
     ");
-    // A second run finds no safe fix.
+    // The second run changes nothing, because all fixable findings are fixed.
     let before = place.read_all_files();
     let again = fix(&place, &[]);
     assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
@@ -140,7 +141,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
         place.write(name, ASSERTS.0);
     }
     let ran = fix(&place, &[]);
-    // The second file is restored as if it had never been written.
+    // One of the two files gets its old content back, so the undo patch no longer applies completely.
     place.write("c.py", ASSERTS.0);
     let undo = undo_command(&ran);
     assert!(!shell(&place, undo), "git applies all of it or nothing");
@@ -152,8 +153,8 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
     assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
 }
 
-/// Runs `truing review --fix` on many files with one fix each, and sends a signal while the command changes
-/// the files.
+/// Runs `truing review --fix` on many files with one fix each. Sends a signal to the command after it has
+/// changed the first file.
 fn signal_during_fix(signal: Signal) -> (Place, Ran) {
     for _ in 0..TRIES {
         let place = Place::new();
@@ -169,8 +170,8 @@ fn signal_during_fix(signal: Signal) -> (Place, Ran) {
         while !has_ended && read(&place, "000.py") == ASSERTS.0.as_bytes() {
             has_ended = child.try_wait().unwrap().is_some();
         }
-        // The test sends the signal by a system call, because starting `kill` would take as long as many
-        // fixes.
+        // The test sends the signal with a system call, because the start of a `kill` process would take as
+        // long as many fixes.
         if !has_ended {
             kill_process(Pid::from_child(&child), signal).unwrap();
         }
@@ -184,14 +185,14 @@ fn signal_during_fix(signal: Signal) -> (Place, Ran) {
     panic!("the signal always came too late");
 }
 
-/// Maximum attempts: on a busy machine, all files may be changed before the signal arrives.
+/// Maximum number of attempts. An attempt fails if all files are fixed before the signal arrives.
 const TRIES: usize = 20;
 
-/// Number of files. It is so high that the signal arrives before all files are fixed.
+/// Number of files, which is high enough that the signal usually arrives before all of them are fixed.
 const MANY: usize = 600;
 
-/// Checks that the command left no temporary file in the repository and in the temporary folder. Returns the
-/// number of fixed files.
+/// Checks that no temporary file is left in the repository and in the temporary folder. Returns the number of
+/// fixed files.
 fn check_and_count_fixed(place: &Place) -> usize {
     let names: Vec<_> =
         std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -281,7 +282,7 @@ fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
     assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
     assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
 
-    // The undo patch cannot be written, so nothing is changed.
+    // The folder for undo patches cannot be created, so no file is changed.
     place.write("b.py", ASSERTS.0);
     std::fs::remove_dir_all(place.home().join(".local/state/truing/undo")).unwrap();
     std::fs::write(place.home().join(".local/state/truing/undo"), "").unwrap();
@@ -313,7 +314,7 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
     let mine = format!("# mine\n{}", ASSERTS.0);
     place.write("other.py", &mine);
     std::fs::remove_file(place.repo().join("gone.py")).unwrap();
-    // The file is not staged and therefore not reviewed.
+    // This file is not staged, so the review with `--staged` ignores it.
     place.write("new.py", ASSERTS.0);
     let index = |place: &Place| std::fs::read(place.repo().join(".git/index")).unwrap();
     let before = index(&place);
@@ -344,7 +345,7 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
     place.git(["config", "core.autocrlf", "true"]);
     let crlf = |text: &str| text.replace('\n', "\r\n");
     place.write("b.py", crlf(ASSERTS.0));
-    // The file has mixed line ends, which git would not write at a checkout.
+    // This file has both kinds of line endings. With these settings, git would not check it out in this form.
     place.write("c.py", format!("import os\n{}", crlf(ASSERTS.0)));
     place.git(["add", "--all"]);
     assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());

@@ -1,5 +1,5 @@
-//! Tests of a second local review of the same branch: findings of rules and linters that are not found again
-//! are fixed, if the files were checked.
+//! Tests of repeated local reviews of the same branch. A finding of a rule or linter is fixed if its file was
+//! checked and the finding was not reported again.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, field_of_findings};
 
-/// Creates a branch with a finding of a rule.
+/// Creates a branch with a file in which a rule reports a finding, and reviews it.
 fn create_branch_with_finding() -> Place {
     let place = Place::new();
     place.git(["checkout", "--quiet", "-b", "feature"]);
@@ -17,7 +17,7 @@ fn create_branch_with_finding() -> Place {
     place
 }
 
-/// Returns the findings that a review calls fixed: paths and evidence.
+/// Returns the path and the line of the evidence of each fixed finding in a report.
 fn fixed_findings(report: &Value) -> Vec<(String, Value)> {
     let all = report["fixed"].as_array().cloned().unwrap_or_default();
     let one =
@@ -44,23 +44,23 @@ fn a_rules_finding_whose_lines_are_gone_is_fixed_once() {
 fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
     let place = create_branch_with_finding();
     place.commit("with it");
-    // The file is outside of the comparison.
+    // The file is not part of this comparison, so its finding does not count as fixed.
     assert_eq!(fixed_findings(&place.report(&["--base", "HEAD"])), []);
-    // The file is ignored.
+    // The configuration excludes the file, so its finding does not count as fixed.
     place.write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
     place.write("b.py", "import os\n");
     assert_eq!(fixed_findings(&place.report(&[])), []);
     std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
-    // This is another branch.
+    // The finding belongs to another branch, so it does not count as fixed.
     place.git(["checkout", "--quiet", "--force", "-b", "other", "main"]);
     place.write("c.py", "import os\n");
     assert_eq!(fixed_findings(&place.report(&[])), []);
-    // The finding still exists on this branch.
+    // On its own branch, the finding still exists.
     place.git(["checkout", "--quiet", "--force", "feature"]);
     assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"]);
 }
 
-/// Returns the report of a review with this output of Ruff.
+/// Runs a review with this output of Ruff, and returns the report.
 fn review_with_ruff_output(place: &Place, output: &str) -> Value {
     let mut command =
         place.command(&["review", "--quiet", "--format", "json", "--from", "-", "--format-in", "ruff"]);

@@ -1,5 +1,5 @@
-//! Tests of `truing review --from`: findings in another program's output on changed lines, and output for
-//! other programs.
+//! Tests of `truing review --from`, which reports findings in another program's output on changed lines. Also
+//! tests output for other programs.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, fake_key, field_of_findings};
 
-/// Creates a repository with a file whose third line was added.
+/// Creates a repository in which a third line was added to `b.py`.
 fn create_changed_repository() -> Place {
     let place = Place::new();
     place.write("b.py", "import os\nx = 1\n");
@@ -17,7 +17,7 @@ fn create_changed_repository() -> Place {
     place
 }
 
-/// Runs a review with this output at standard input.
+/// Runs a review with this tool output on standard input.
 fn review_with_output(place: &Place, output: &str, arguments: &[&str]) -> Ran {
     let all = [&["review", "--quiet", "--from", "-"], arguments].concat();
     let mut command = place.command(&all);
@@ -31,7 +31,7 @@ fn report_with_output(place: &Place, output: &str) -> Value {
     review_with_output(place, output, &["--format", "json"]).json()
 }
 
-/// Returns one finding in reviewdog's format.
+/// Returns a finding as a line in reviewdog's format.
 fn reviewdog_line(path: &str, line: u32, message: &str) -> String {
     let place = json!({ "path": path, "range": { "start": { "line": line } } });
     let source = json!({ "name": "lint" });

@@ -1,5 +1,5 @@
-//! Tests of `truing review --diff` in a working tree with the change of the diff, without the change, or with
-//! another version of the files.
+//! Tests of `truing review --diff`. The working tree contains the change of the diff, does not contain it, or
+//! has other versions of the files.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, field_of_findings};
 
-/// Runs a review of this diff from standard input.
+/// Runs a review with this diff on standard input.
 fn review_diff(place: &Place, diff: &str, arguments: &[&str]) -> Ran {
     let all = [&["review", "--quiet", "--diff", "-"], arguments].concat();
     let mut command = place.command(&all);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // The program may fail before it has read everything.
+    // The write may fail, because the program can exit before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(diff.as_bytes());
     Ran::from(child.wait_with_output().unwrap())
 }
@@ -26,14 +26,15 @@ fn report_on_diff(place: &Place, diff: &str) -> Value {
     ran.json()
 }
 
-/// Returns the files with findings, the reviewed files, and the unread files with reasons.
+/// Returns the paths of findings, the reviewed files, and the files that were not reviewed, each with the
+/// reason.
 fn summarize_files(report: &Value) -> Value {
     let gaps = report["coverage"]["not_reviewed"].as_array().unwrap();
     let gaps: Vec<_> = gaps.iter().map(|gap| json!([gap["path"], gap["reason"]])).collect();
     json!([field_of_findings(report, "path"), report["coverage"]["reviewed"], gaps])
 }
 
-/// Creates a file, and a diff that changes this file in two places and adds another file.
+/// Creates a repository with a diff that changes a file in two places and adds another file.
 fn create_file_and_diff() -> (Place, String) {
     let place = Place::new();
     place.write("b.py", "import os\n\n\n\n\n\n\ndef f():\n    pass\n\n\n");
@@ -56,7 +57,7 @@ fn a_diff_is_reviewed_over_the_tree_that_has_it_and_over_the_one_that_it_was_mad
     assert_eq!(field_of_findings(&with, "anchor"), ["inline", "inline"]);
     place.git(["reset", "--quiet", "--hard"]);
     assert_eq!(report_on_diff(&place, &diff), with);
-    // Lines outside of the hunks may differ.
+    // The file differs from both versions only outside of the hunks, so it is reviewed.
     place.write("b.py", "import os\n\n\n\n\n\n\ndef f():\n    pass\n\n\nX = 1\n");
     assert_eq!(summarize_files(&report_on_diff(&place, &diff)), expected);
     assert!(!place.repo().join("new.py").exists(), "nothing is changed");
@@ -66,8 +67,8 @@ fn a_diff_is_reviewed_over_the_tree_that_has_it_and_over_the_one_that_it_was_mad
 fn a_file_that_is_neither_is_not_reviewed_and_the_review_is_partial() {
     let (place, diff) = create_file_and_diff();
     let expected = json!([["new.py"], ["new.py"], [["b.py", "does_not_apply"]]]);
-    // The cases are: the lines of the second hunk have moved; only the first hunk is applied; the file does
-    // not exist.
+    // In these three cases, the diff does not apply: lines of the second hunk have moved, only the first hunk
+    // is applied, or the file is missing.
     for other in [
         Some("import os\n\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
         Some("import os\nimport re\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
@@ -143,8 +144,7 @@ fn what_mails_and_git_show_print_is_read() {
             "{arguments:?}"
         );
     }
-    // The log contains two diffs of the same file, and no version of the file contains the lines of both
-    // diffs.
+    // The log contains two diffs of the same file, but no version of the file contains the new lines of both.
     place.write("b.py", "breakpoint()\n");
     place.commit("again");
     let log = place.git(["log", "-p"]);

@@ -1,4 +1,5 @@
-//! Tests of a model's output besides findings: proven replacements, and a walkthrough.
+//! Tests of the parts of a model's output other than findings: proposed replacements that are proven, and a
+//! walkthrough.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
@@ -6,10 +7,10 @@ use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
 use crate::review::model::{Scene, finding};
 use crate::review::place::{Ran, fake_key};
 
-/// Text that should replace the lines of [`finding`].
+/// Replacement text for the lines of [`finding`].
 const BETTER: &str = "    except ChargeError:\n        raise";
 
-/// Returns the finding with a replacement of its lines.
+/// Returns the finding with its excerpt and this replacement for the excerpt's lines.
 fn finding_with_replacement(replacement: &str) -> Value {
     let mut finding = finding();
     finding["excerpt"] = json!("    except Exception:\n        return None");
@@ -22,7 +23,8 @@ fn report_answer(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
     ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)
 }
 
-/// Creates a model that proposes this replacement, and finds nothing once the file contains it.
+/// Creates a scene whose model proposes this replacement. For a request that shows the repaired code, the
+/// model reports no finding.
 fn create_proposing_scene(replacement: &str) -> Scene {
     let mended =
         AnswerCondition { contains: Some("except ChargeError".into()), ..AnswerCondition::default() };
@@ -134,7 +136,7 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
     assert!(!asked(0), "nobody asked");
 
     let before = scene.model.request_log().len();
-    // A repository may enable the walkthrough for its own reviews.
+    // The repository's own `.truing.toml` may enable the walkthrough.
     scene.place.write(".truing.toml", "[review]\nwalkthrough = true\n");
     let ran = scene.review(&["--no-record"]);
     let told = ran.json();

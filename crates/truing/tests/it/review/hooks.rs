@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::review::place::{Place, Ran, fake_key};
 
-/// Creates a repository with these hooks and a bare remote, to which `main` was pushed.
+/// Creates a repository with the hooks of `contrib/hooks`, and a bare remote that already has `main`.
 fn place() -> Place {
     let place = Place::new();
     place.git(["init", "--quiet", "--bare", "--initial-branch=main", "../remote.git"]);
@@ -19,7 +19,8 @@ fn place() -> Place {
     place
 }
 
-/// Runs git as a user does. If `truing` is true, `PATH` contains the program.
+/// Runs git in the repository, without this machine's git configuration. If `truing` is true, `PATH` contains
+/// the built `truing` program, otherwise no `truing`.
 fn run_git_with_path(place: &Place, arguments: &[&str], truing: bool) -> Ran {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_truing"));
     let path = std::env::var_os("PATH").unwrap();
@@ -44,7 +45,7 @@ fn git(place: &Place, arguments: &[&str]) -> Ran {
     run_git_with_path(place, arguments, true)
 }
 
-/// Returns the commit of a branch at the remote.
+/// Returns the id of the commit to which a branch of the remote points.
 fn remote_commit(place: &Place, branch: &str) -> String {
     place.git(["ls-remote", "origin", &format!("refs/heads/{branch}")]).split('\t').next().unwrap().to_owned()
 }
@@ -56,7 +57,7 @@ fn a_commit_is_made_quietly_or_not_at_all() {
     let place = place();
     place.write("b.py", "import os\n");
     place.git(["add", "--all"]);
-    // Unstaged changes are not part of the commit.
+    // The hook ignores unstaged changes, because they are not part of the commit.
     place.write("b.py", "breakpoint()\n");
     let clean = git(&place, &["commit", "--quiet", "-m", "clean"]);
     assert_eq!((clean.exit, clean.out.as_str(), clean.err.as_str()), (0, "", ""));
@@ -76,8 +77,8 @@ fn a_commit_is_made_quietly_or_not_at_all() {
         stopped.err.ends_with("pass this by with: git commit --no-verify\n")
             || stopped.err.contains("--no-verify")
     );
-    // `git commit -a` and `git commit` with paths use a separate index. The hook receives the path of that
-    // index.
+    // For `git commit -a` and for `git commit` with paths, git uses a separate index file. Git passes the
+    // path of this index file to the hook.
     let all = git(&place, &["commit", "--quiet", "-m", "a file", "--", "b.py"]);
     assert!(all.exit == 1 && all.err.contains("core/python-debugger"), "{}", all.err);
     assert!(!all.err.contains("core/aws-access-key-id"), "{}", all.err);
@@ -117,8 +118,8 @@ fn a_push_is_quiet_and_what_blocks_stays_here() {
         stopped.err
     );
 
-    // Commits that the remote already has are not reviewed again. Pushed commits are reviewed even if they
-    // are not checked out.
+    // Commits that the remote already has are not reviewed again. The hook also reviews a pushed branch that
+    // is not checked out.
     place.git(["push", "--quiet", "--no-verify", "origin", "topic"]);
     place.write("d.py", "import sys\n");
     place.commit_unchecked("clean again");
@@ -160,7 +161,8 @@ fn without_the_program_nothing_passes_and_the_way_past_is_told() {
     assert!(push.exit != 0 && push.err.contains("git push --no-verify"), "{}", push.err);
 }
 
-/// Creates a commit with a defect, and then a commit without a defect at the tip.
+/// Creates a commit with a defect, and after it a commit without a defect, so the branch's last commit has
+/// none.
 fn commit_hidden_defect(place: &Place) {
     place.write("s.py", format!("KEY = '{}'\n", fake_key()));
     place.commit_unchecked("a key");
@@ -180,8 +182,8 @@ fn a_first_push_is_reviewed_as_a_whole() {
     assert_ne!(stopped.exit, 0, "{}", stopped.err);
     assert!(stopped.err.contains("P0[core/aws-access-key-id]"), "{}", stopped.err);
     assert_eq!(remote_commit(&place, "main"), "");
-    // For a remote that is given by its path, the local repository knows no remote branches, so all commits
-    // are reviewed.
+    // For a remote that is given by its path, git has no remote-tracking branches. The hook therefore reviews
+    // all commits.
     let stopped = git(&place, &["push", "--quiet", "../new.git", "main"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
 }
@@ -201,7 +203,7 @@ fn the_hook_of_the_framework_reviews_a_first_push_as_a_whole() {
         let output = shell.envs(variables.iter().copied()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    // The framework gives no range if the whole history is new.
+    // The pre-commit framework passes no range to the hook if the remote has none of the branch's commits.
     let (exit, said) = run(&[("PRE_COMMIT_LOCAL_BRANCH", "refs/heads/main")]);
     assert!(exit == Some(1) && said.contains("core/aws-access-key-id"), "{said}");
     let range = [("PRE_COMMIT_FROM_REF", "main~1"), ("PRE_COMMIT_TO_REF", "main")];

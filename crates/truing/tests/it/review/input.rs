@@ -1,12 +1,11 @@
-//! Tests of invalid, odd or hostile input: each error names the problem and the solution, and changes
-//! nothing.
+//! Tests of invalid, unusual or hostile input. Each error message names the problem and a solution, and the
+//! command changes nothing.
 
 use serde_json::json;
 
 use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 
-/// Checks that the command fails with a usage error (exit 2), with this message and hint, and records no
-/// review.
+/// Checks that the command fails with exit code 2, this message and this hint, and that it records no review.
 #[track_caller]
 fn assert_usage_error(place: &Place, arguments: &[&str], message: &str, hint: &str) {
     assert_failure(place, arguments, 2, message, hint);
@@ -219,7 +218,7 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     std::fs::remove_dir(&file).unwrap();
     place.write(".truing.toml", "#".repeat((128 << 10) + 1));
     assert_usage_error(&place, &[], &message("it is longer than 128 KiB"), hint);
-    // The nesting exceeds what the pattern compiler accepts.
+    // The braces are nested more deeply than the pattern compiler allows.
     place.write(".truing.toml", format!("[rules]\nignore = [\"{}\"]\n", "{".repeat(900)));
     let ran = place.review(&[]);
     assert!(ran.exit == 2 && ran.err.contains("a pattern may nest 16 braces"), "{}", ran.err);
@@ -322,7 +321,7 @@ fn a_runtime_that_cannot_be_had_is_refused_wherever_it_is_named() {
     let ran = run("fast", &["review"]);
     assert!(ran.exit == 2 && ran.err.contains("RUNTIME_MODE"), "{}", ran.err);
     assert_eq!(run("fast", &["review", "--runtime", "rules"]).exit, 1, "the flag counts");
-    // The program is not on the empty `PATH`.
+    // `PATH` is empty, so the `claude` program is not found.
     let ran = run("cli", &["review"]);
     assert!(
         ran.exit == 2 && ran.err.contains("npm install --global @anthropic-ai/claude-code@"),
@@ -336,7 +335,7 @@ fn a_pack_that_is_not_there() {
     let place = Place::new();
     assert_pack_refused(&place, &["--pack", "cores"]);
     assert_pack_refused(&place, &["--pack", "core", "--pack", "cores"]);
-    // The error also occurs if there is nothing to read.
+    // The unknown pack is an error even if there is no change to review.
     assert_pack_refused(&place, &["--pack", "cores", "--base", "HEAD"]);
     place.write(".truing.toml", "rules.packs = [\"cores\"]\n");
     assert_pack_refused(&place, &[]);
@@ -374,7 +373,7 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
         "did you mean `rules.ignore`?",
     );
     assert_eq!(place.review(&["--no-record"]).exit, 0);
-    // A link could lead to any file of the machine.
+    // A symbolic link as `.truing.toml` is refused, because it could point to any file of the machine.
     std::os::unix::fs::symlink("../op.toml", place.repo().join(".truing.toml")).unwrap();
     let ran = place.review(&["--no-record"]);
     assert!(ran.exit == 2 && ran.err.contains("it is not a regular file"), "{}", ran.err);
@@ -409,7 +408,7 @@ fn variables_of_git_do_not_lead_astray() {
     assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
 }
 
-/// If parsing a small file would use gigabytes of memory, a local review skips only this file, as the service
+/// Parsing this small file would use gigabytes of memory. A local review skips only this file, as the service
 /// does.
 #[test]
 fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {

@@ -1,5 +1,5 @@
-//! Tests that a run leaves no processes and no files if a signal kills the `claude` program or its parent
-//! process.
+//! Tests that a review leaves no processes and no files if a signal kills its `claude` program or the
+//! `truing` process.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -19,10 +19,10 @@ use crate::review::cli::with_program;
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Ran, field_of_findings};
 
-/// Maximum time for an expected event.
+/// Maximum wait for an expected event.
 const SOON: Duration = crate::support::HANGS;
 
-/// Creates a scene with the program, whose temporary files are in a separate folder.
+/// Creates a scene with the `claude` program and a separate folder for temporary files.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
     let scene =
         with_program(Scene::new(ModelScript::from_answers(answers)), &find_claude()?.display().to_string());
@@ -36,8 +36,8 @@ fn start_review(scene: &Scene) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// A clock that is one day ahead. At that time, the reservation of a process that was killed during a call
-/// has expired and counts as spent.
+/// A clock that is one day ahead of the system's clock. By then, the reservation of a process that was killed
+/// during a request has expired and counts as spent.
 struct NextDayClock;
 
 impl Clock for NextDayClock {
@@ -55,7 +55,8 @@ fn wait_until(label: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Returns all direct and indirect child processes of this one, with their programs.
+/// Returns the ids of all direct and indirect child processes of this process, with the paths of their
+/// executables.
 pub(crate) fn descendants(root_process: u32) -> Vec<(i32, String)> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -80,7 +81,7 @@ fn is_process_alive(number: i32) -> bool {
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
-/// A signal stops the program after it has sent a request and before the response.
+/// A signal ends the `claude` program after its second request and before the response.
 #[test]
 fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
@@ -104,8 +105,8 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     }
 }
 
-/// The parent process of a review is killed at several moments. The variable `KILLS` sets their number; the
-/// default is four.
+/// The `truing` process of a review is killed, each time at another moment of the run. The environment
+/// variable `KILLS` sets the number of kills; the default is four.
 #[test]
 fn of_a_review_that_is_killed_nothing_is_left() {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(4);
@@ -115,13 +116,13 @@ fn of_a_review_that_is_killed_nothing_is_left() {
             ..answer
         };
         let answers = [read_answer("pay.py"), slow(read_answer("b.py")), slow(report_answer(&[finding()]))];
-        // If the review ends before the kill, it records a finding. The next review must then give a verdict
-        // on the finding, which takes one more request.
+        // If the killed review ended before the kill, it has recorded a finding. The model of the next review
+        // then needs one more answer, with a verdict on this finding.
         let asked_again = report_answer(&[finding()]);
         let all = answers.clone().into_iter().chain(answers).chain([asked_again]);
         let Some(scene) = scene(all) else { return };
         let mut child = start_review(&scene);
-        // The moments are spread over the one and a half seconds of the run, in any order.
+        // The moments are spread over the first 1.5 seconds of the run, in mixed order.
         let moment = Duration::from_millis(u64::from(number * 617 % 1500_u32));
         let (_never, waits) = mpsc::channel::<()>();
         let _ = waits.recv_timeout(moment);
@@ -129,7 +130,7 @@ fn of_a_review_that_is_killed_nothing_is_left() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_nothing_runs(&programs);
-        // The next run removes the files that the killed run left.
+        // The next review removes the files that the killed review left.
         let again = Ran::from(start_review(&scene).wait_with_output().unwrap());
         assert!(again.json()["outcome"]["kind"].is_string(), "{number}: {}", again.err);
         assert_nothing_left(&scene, &number.to_string());

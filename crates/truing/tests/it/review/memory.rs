@@ -1,4 +1,4 @@
-//! Tests of reviews with instructions of the repository and the operator: `CLAUDE.md` and skills.
+//! Tests of reviews with instructions from the repository and from the operator: `CLAUDE.md` and skills.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -12,7 +12,7 @@ fn skill_answer(name: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("skill", json!({ "name": name })).usage(1000, 100)
 }
 
-/// Commits only a file with instructions for reviews.
+/// Commits one file, which contains instructions for reviews.
 fn commit_instructions(scene: &Scene, path: &str, text: impl AsRef<[u8]>) {
     scene.place.write(path, text);
     scene.place.git(["add", path]);
@@ -24,7 +24,7 @@ fn request_bodies(scene: &Scene) -> Vec<Value> {
     scene.model.request_log().into_iter().map(|call| call.body).collect()
 }
 
-/// Returns the text between the marks of this name in a request.
+/// Returns the text in the data block with this name in the request's first message.
 fn text_between_marks(request: &Value, name: &str) -> String {
     let text = request["messages"][0].to_string();
     let (_, after) = text.split_once(&format!("name=\\\"{name}\\\">\\n")).unwrap();

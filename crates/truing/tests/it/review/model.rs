@@ -1,5 +1,5 @@
-//! Tests of reviews with a model: the real program, its gateway, its ledger and its reader, and a scripted
-//! model on loopback.
+//! Tests of reviews by a model. They use the real program with its gateway, ledger and parser of reports, and
+//! a scripted model on the loopback interface.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::review::cli::with_program;
 use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 use crate::review::quiet::wait_until_idle;
 
-/// A scripted model, and a repository whose working tree has a change.
+/// A scripted model, and a repository with an uncommitted change.
 pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) model: FakeModel,
@@ -26,7 +26,8 @@ pub(crate) struct Scene {
     _runtime: Runtime,
 }
 
-/// Changed file in which an error is swallowed. A rule finds a defect in another file.
+/// Content of the changed file `pay.py`, whose code swallows an error. A rule reports a finding in another
+/// file.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -44,7 +45,7 @@ impl Scene {
         Self::new(ModelScript::from_answers(answers))
     }
 
-    /// Adds these lines to the operator's file.
+    /// Sets the lines that follow `[model]` in the operator's file.
     pub(crate) fn with_config(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
@@ -111,7 +112,8 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
     );
     assert_eq!((&agent["rule"], &agent["anchor"]), (&json!("agent/silent-failure"), &json!("inline")));
     assert_eq!(told["turns"], 2);
-    // The requests to Sonnet 5.5 use 2,000 input tokens and 200 output tokens, so the cost is positive.
+    // The requests to Sonnet 5.5 use 2,000 input tokens and 200 output tokens in total, so the cost is
+    // positive.
     assert!(told["cost_micro_usd"].as_u64().unwrap() > 0);
     let log = scene.model.request_log();
     assert_eq!(log.len(), 2);
@@ -141,7 +143,7 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
 }
 
-/// The finding must not be lost if the model misquotes a single letter of the line.
+/// If the model misquotes a letter of the line, Truing asks for the finding again instead of dropping it.
 #[test]
 fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let mut misquoted = finding();
@@ -156,8 +158,8 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
     let asked = scene.model.request_log()[1].body.to_string();
     assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
-    // The model repeats the quotation or reports nothing: the finding cannot be placed, so the review is
-    // incomplete.
+    // In its second answer, the model repeats the wrong quotation or reports nothing. The finding has no
+    // valid line, so the review is partial.
     for second in [
         report_answer(std::slice::from_ref(&misquoted)),
         report_answer(&[]),
@@ -195,8 +197,8 @@ fn runaway_turns_end_at_the_limit_with_what_there_is() {
 
 #[test]
 fn money_bounds_a_review_and_a_day() {
-    // One cent is not enough for any answer. Requests that count the prompt's tokens are free, so they are
-    // still sent.
+    // One cent is less than the maximum cost of any answer. Requests that only count the prompt's tokens are
+    // free, so Truing still sends them.
     let poor = Scene::from_answers([report_answer(&[])]).with_config("[budget]\nreview_usd = 0.01\n");
     let ran = poor.review(&[]);
     let told = ran.json();
@@ -212,8 +214,8 @@ fn money_bounds_a_review_and_a_day() {
     assert!(told["outcome"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{told}");
     assert_eq!(broke.model.request_log().len(), 0);
 
-    // The spending of several processes is added up, because all processes reserve and settle each answer in
-    // the same database.
+    // Several processes share one daily budget, because each process reserves and settles its costs in the
+    // same database.
     let day = Scene::from_answers([report_answer(&[]).usage(8000, 900).times(0)])
         .with_config("[budget]\nrepo_day_usd = 0.30\n");
     let mut spent = 0;
@@ -286,7 +288,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
     assert_eq!(scene.model.request_log().len(), 0);
 }
 
-/// Returns a command with AWS credentials and without an Anthropic API key.
+/// Creates a command with AWS credentials in its environment and without an Anthropic API key.
 #[cfg(feature = "aws")]
 fn command_with_aws_key(scene: &Scene) -> std::process::Command {
     let mut command = scene.command(&["--format", "json"]);
@@ -386,14 +388,14 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    // The interrupted command must exit although the model's answer never ends.
+    // The interrupted command must exit, although the response of the model never ends.
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 130, "{}", ran.err);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
 }
 
-/// A person interrupts six reviews in a row in the middle of an answer. The interruptions do not use up the
-/// head's budget. Each answer is charged by the usage that its stream has reported.
+/// A user interrupts six reviews in a row, each in the middle of an answer. The interruptions do not exhaust
+/// the budget of the head commit. Each answer is charged for the usage that its stream has reported.
 fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
     let interrupted = |signal: rustix::process::Signal| {
         let stalls = ScriptedAnswer {
@@ -418,8 +420,8 @@ fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sy
             let (spent, held) = ledger_sums(&scene);
             assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
             if place == At::Headers {
-                // The number of the prompt's tokens is unknown. The charge is therefore the maximum number of
-                // tokens for its text, at the highest rate.
+                // The exact number of prompt tokens is unknown. The charge therefore assumes the maximum
+                // number of tokens for the prompt's text, at the highest rate.
                 assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
             } else {
                 assert_eq!(
@@ -502,6 +504,6 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     assert!(all.contains("Swallows AKIA…"), "{all}");
     let at = all.find(&key).map(|at| String::from_utf8_lossy(&all.as_bytes()[at.saturating_sub(200)..at]));
     assert_eq!(at, None, "the key is told");
-    // The value has no recognisable form. Only the file that contains it identifies it as a secret.
+    // The value does not look like a credential. Truing redacts it only because of the file that contains it.
     assert!(!body.to_string().contains(&value), "{body}");
 }

@@ -1,5 +1,5 @@
-//! Tests that the text that is sent to a model contains no credential of the operator and no path of this
-//! machine, in both runtimes.
+//! Tests of the text that both runtimes send to a model. It contains no credential of the operator and no
+//! path of this machine.
 
 use serde_json::json;
 use truing_fakes::model::ScriptedAnswer;
@@ -8,7 +8,7 @@ use crate::review::claude::find_claude;
 use crate::review::model::{Scene, read_answer, report_answer};
 use crate::review::place::Ran;
 
-/// Credentials of the operator without a recognisable form.
+/// Credentials of the operator that do not match any known credential format.
 const GIVEN: [(&str, &str); 3] = [
     ("GITHUB_TOKEN", "canary forge word"),
     ("NPM_TOKEN", "canary-0f-npm-w0rd"),
@@ -53,7 +53,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
             let around = all.find(hidden.as_str()).map(|at| all.get(at.saturating_sub(200)..at + 80));
             assert_eq!(around, None, "{runtime}: {hidden}");
         }
-        // Code that only mentions a password is not redacted.
+        // A line that only mentions a password is sent unchanged.
         assert!(
             all.contains(r#"password = form[\\\"password\\\"]"#)
                 || all.contains(r#"password = form[\"password\"]"#)
@@ -61,7 +61,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
     }
 }
 
-/// Returns a key that a rule recognises, and a private key of several lines.
+/// Returns a key whose format a rule recognises, and a private key of several lines.
 fn secrets() -> [String; 2] {
     let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
     let pem =
@@ -119,7 +119,7 @@ fn secrets_of_the_tree_leave_for_no_model() {
     }
 }
 
-/// Files that git ignores, each with the file that configures this.
+/// Files that git ignores, each with the configuration file that makes git ignore it.
 const IGNORED: [(&str, &str); 4] = [
     (".env", ".gitconfig"),
     ("notes-private.md", "included"),

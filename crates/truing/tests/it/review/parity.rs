@@ -1,14 +1,14 @@
-//! Generates the documentation page that lists the equivalents of the Claude Agent SDK's options in both
+//! Generates a documentation page with the options of the Claude Agent SDK and their equivalents in both
 //! runtimes.
 //!
 //! `UPDATE_DOCS=1` writes the page. The test fails if a listed configuration key or test does not exist, or
-//! an option is missing or listed twice.
+//! if an option is missing or listed twice.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Version of the SDK with these options.
+/// Version of the SDK from which [`OPTIONS`] was taken.
 const SDK: &str = "0.3.328";
 
 /// All options of the SDK's function `query`, according to the SDK's type definitions.
@@ -22,15 +22,15 @@ const OPTIONS: &str = "abortController additionalDirectories agent agents allowD
      strictMcpConfig systemPrompt taskBudget thinking toolAliases tools";
 
 struct Row {
-    /// Options, separated by spaces.
+    /// Names of the SDK's options in this row, separated by spaces.
     options: &'static str,
     /// Equivalent in Truing.
     here: &'static str,
-    /// Addition by the `cli` runtime; empty if there is none.
+    /// Additional support in the runtime `cli`; empty if there is none.
     cli: &'static str,
-    /// Configuration keys, separated by spaces.
+    /// Configuration keys of the equivalent, separated by spaces.
     keys: &'static str,
-    /// Test of the equivalent: file and function.
+    /// File and function name of a test of the equivalent.
     test: Option<(&'static str, &'static str)>,
 }
 

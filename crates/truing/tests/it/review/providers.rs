@@ -1,5 +1,5 @@
-//! Tests that the same script leads to the same findings, outcome and turns with every kind of provider, at
-//! that provider's price.
+//! Tests that each kind of provider leads to the same findings, outcome and turns for the same script, and to
+//! a cost at that provider's price.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{
@@ -9,14 +9,14 @@ use truing_fakes::model::{
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran};
 
-/// A way to access the model: lines of the operator's file, and environment variables.
+/// A provider: its lines in the operator's file, and its environment variables.
 struct Kind {
     name: &'static str,
     config: String,
     variables: Vec<(&'static str, String)>,
-    /// Cost of two answers in micro-dollars: 2,000 tokens of input and 200 of output.
+    /// Cost in micro-dollars of two answers that use 2,000 input tokens and 200 output tokens together.
     cost: u64,
-    /// Path of the calls.
+    /// Path in the URL of the requests.
     path: &'static str,
 }
 
@@ -49,7 +49,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         kind("messages", "", Vec::new(), 6000, MESSAGES),
         kind("aws", &aws, aws_variables(), 6000, MESSAGES),
-        // The price is a tenth higher, because the request is processed only in the given region.
+        // The price is 10 % higher, because this model id restricts the processing to one region.
         kind("bedrock", &bedrock, aws_variables(), 6600, BEDROCK),
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
@@ -59,7 +59,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Returns the parts of the result that must be equal.
+/// Returns the parts of the result that must be equal for all providers.
 fn comparable_result(result: &Value) -> Value {
     let fields =
         ["path", "start_line", "end_line", "severity", "category", "rule", "title", "anchor", "source"];
@@ -105,7 +105,8 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
-    // The price of a custom id is unknown, since it may differ from the standard price.
+    // The price of a custom model id may differ from the model's standard price, so the operator must
+    // configure it.
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
     let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
     refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
@@ -117,7 +118,7 @@ fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
     let half = scene.command(&[]).env("AWS_SECRET_ACCESS_KEY", aws_secret_key()).output().unwrap();
     let half = Ran::from(half);
     assert!(half.exit == 2 && half.err.contains("AWS_ACCESS_KEY_ID"), "{} {}", half.exit, half.err);
-    // Anthropic's key, which is set, is not sent to another provider.
+    // The environment contains an Anthropic API key. Truing does not send it to another provider.
     let none =
         scene.command(&["--format", "json"]).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
     let none = Ran::from(none);
@@ -148,7 +149,7 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
     assert!(ran.out.replace("\n  ", " ").contains(by), "{}", ran.out);
     assert_eq!(scene.model.request_log().len(), 2);
-    // An unknown name is a usage error, even if no model is asked.
+    // An unknown fallback name is a usage error, even if the review sends no request to a model.
     let scene = Scene::from_answers([]).with_config("fallback = \"nobody\"\n");
     let ran = Ran::from(scene.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("model.fallback"), "{} {}", ran.exit, ran.err);
@@ -183,7 +184,7 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
 #[test]
 fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     let scene = Scene::from_answers([report_answer(&[finding()])]).with_config("provider = \"openai\"\n");
-    // The key of Anthropic's API, which the scene sets, is not used for another provider.
+    // The scene sets an Anthropic API key. Truing does not use it for another provider.
     let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(reason.contains("rules only, because no access to the provider"), "{told:#}");
@@ -233,7 +234,7 @@ fn each_configured_model_is_asked_for_one_word() {
     assert_eq!(of(1, "cost_micro_usd"), json!(12));
     assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
     assert_eq!(scene.model.request_log().len(), 2);
-    // The spending is recorded.
+    // The ledger contains the cost.
     let shown =
         scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
     let spent = Ran::from(shown.unwrap()).json();

@@ -1,4 +1,4 @@
-//! Tests of the comparison's base and head, of the applied configuration, and of the ids of findings.
+//! Tests of the base and the head of a review, of the configuration that applies, and of the ids of findings.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
     let report = place.report(&[]);
     assert_eq!(field_of_findings(&report, "path"), ["a.py", "committed.py", "new.py", "staged.py"]);
     assert_eq!((&report["base"], &report["head"]), (&json!(place.git(["rev-parse", "main"])), &json!(null)));
-    // From a subfolder, the whole repository is reviewed.
+    // In a subfolder, the command still reviews the whole repository.
     place.write("deep/er/x.py", STOPS);
     let report = place.report(&["deep/er"]);
     assert_eq!(report["findings"].as_array().unwrap().len(), 5);
@@ -54,7 +54,7 @@ fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
     place.write("a.bin", format!("\0\n\n{key}\n"));
-    // For an existing binary file, the changed lines are unknown.
+    // The changed lines of an existing binary file are unknown, so the file has no findings.
     place.write("old.bin", format!("\0 2\n{key}\n"));
     let report = place.report(&[]);
     assert_eq!(field_of_findings(&report, "path"), ["a.bin", "set.reg"]);
@@ -85,12 +85,12 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
         said.contains(&format!("reviewed commit {feature} (feature) against {short} (merge base with main)")),
         "{said}"
     );
-    // The base has new commits, which are not part of the change.
+    // `main` has new commits since the branch was created. They are not part of the reviewed change.
     let named = place.report(&["--base", "main", "--head", "feature"]);
     assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
     assert_eq!(field_of_findings(&named, "path"), ["theirs.py"]);
-    // If the head contains the base, the base itself is compared. If the base is given as an id, the text
-    // does not repeat the id as a name.
+    // If the head contains the base commit, the review compares the two directly. If the base is given as a
+    // commit id, the text names it only once.
     let parent = place.git(["rev-parse", "feature~1"]);
     let said = place.review(&["--base", &parent, "--head", "feature"]).out;
     assert!(said.contains(&format!("(feature) against {}\n", &parent[..10])), "{said}");
@@ -137,7 +137,7 @@ fn a_linked_worktree_is_reviewed_and_shares_its_records() {
     place.write("a.py", "breakpoint()\nbreakpoint()\n");
     let report = place.report(&[]);
     let [_, second] = field_of_findings(&report, "id")[..] else { panic!("{report}") };
-    // Only the records of the other worktree's review show that this finding is the second of two equal
+    // Only the records of the review in the other worktree show that this finding was the second of two equal
     // findings.
     std::fs::write(place.home().join("linked/a.py"), "import os\nbreakpoint()\n").unwrap();
     assert_eq!(field_of_findings(&place.report(&["../linked"]), "id"), [second]);
@@ -153,12 +153,12 @@ fn ids_last_while_other_lines_change() {
     assert_ne!(one, two);
     place.write("b.py", "\"\"\"Doc.\"\"\"\n\ndef f():\n    breakpoint()\n\n\n\ndef g():\n  breakpoint()\n");
     assert_eq!(field_of_findings(&place.report(&[]), "id"), [one, two]);
-    // Another branch does not contain the findings, but the records still do.
+    // The branch `other` does not have the findings. The records keep them.
     place.git(["stash", "--quiet", "--include-untracked"]);
     place.git(["checkout", "--quiet", "-b", "other"]);
     assert_eq!(field_of_findings(&place.report(&["--base", "main"]), "id").len(), 0);
     assert_eq!(field_of_findings(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
-    // Only the records show that the remaining finding is the second of two equal findings.
+    // Only the records show that the remaining finding was the second of two equal findings.
     place.write("b.py", "def f():\n    pass\n\n\n\n\ndef g():\n    breakpoint()\n");
     assert_eq!(field_of_findings(&place.report(&[]), "id"), [two]);
     assert_eq!(field_of_findings(&place.report(&["--no-record"]), "id"), [one]);
@@ -184,7 +184,8 @@ fn nothing_in_the_repository_changes() {
     place.write("c.py", STOPS);
     place.git(["add", "b.py"]);
     place.write("b.py", "breakpoint()\n");
-    // The file times in the index are stale, and git would normally refresh the index.
+    // The file times in the index are stale, so an ordinary git command would rewrite the index. The review
+    // must not.
     place.write("a.py", "import os\n");
     let before = place.read_all_files();
     place.report(&[]);
@@ -220,7 +221,8 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     place.write("vendor/x.py", STOPS);
     place.write("b.py", STOPS);
     place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
-    // `truing.toml` is the name of the operator's file. In a repository, a file with this name is ignored.
+    // `truing.toml` is the name of the operator's file. In the repository, a file with this name has no
+    // effect.
     place.write("truing.toml", "[nonsense");
     let ran = place.review(&["--format", "json"]);
     assert_eq!(field_of_findings(&ran.json(), "path"), ["b.py"]);
@@ -327,7 +329,7 @@ fn a_file_of_git_lfs_is_left_out_by_name_however_the_change_is_given() {
     place.commit("after");
     let diff = place.git(["diff", "main", "feature"]) + "\n";
     std::fs::write(place.home().join("change.diff"), &diff).unwrap();
-    // The working tree has the content that the LFS filter would have written.
+    // The file in the working tree has the content that git's LFS filter would write there.
     place.write("a.txt", "one\nbreakpoint()\n");
     place.git(["update-index", "--assume-unchanged", "a.txt"]);
     for arguments in [&[][..], &["--head", "HEAD"], &["--diff", "../change.diff"]] {

@@ -230,8 +230,8 @@ fn a_file_that_is_too_large_makes_it_partial() {
     assert_eq!(place.review(&["--allow-partial"]).exit, 1, "a finding blocks all the same");
 }
 
-/// The finding is reported even if the file is too large to be read, so the file does not enter the history
-/// by accident.
+/// A large new binary file is a finding even though its content is not read. The author can thus remove the
+/// file before it is in the history.
 #[test]
 fn a_large_new_binary_file_is_a_finding_in_every_kind_of_head() {
     let place = Place::new();

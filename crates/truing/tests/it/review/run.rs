@@ -1,5 +1,4 @@
-//! Tests of the end of a run: unusable records, output files, two concurrent runs, closed output pipes, and
-//! interruption.
+//! Tests of unusable records, output files, concurrent reviews, closed output pipes and interruptions.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +18,7 @@ fn records_that_cannot_be_opened_are_a_warning() {
         let ran = place.review(&["--config", "../op.toml", "--format", "json"]);
         let (mut told, mut outcome) = (ran.json(), expected["outcome"].clone());
         if !is_known {
-            // The unreadable records may contain open findings.
+            // Open findings of earlier reviews may be in the unreadable records, so the review is partial.
             outcome["kind"] = json!("partial");
             let reason = told["outcome"]["reason"].as_str().unwrap();
             assert!(
@@ -160,7 +159,7 @@ fn a_reader_that_has_gone_is_no_error() {
 fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     let place = Place::new();
     place.write("b.py", STOPS);
-    // The fake git never exits, and keeps the writing end of a pipe open while it runs.
+    // For `git diff`, the fake git never exits and keeps the named pipe open for writing.
     let (bin, pipe) = (place.home().join("bin"), place.home().join("pipe"));
     std::fs::create_dir(&bin).unwrap();
     let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();
@@ -173,7 +172,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     std::fs::write(bin.join("git"), script).unwrap();
     std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Under `nohup`, a closed terminal causes no signal.
+    // Under `nohup`, `truing` inherits an ignored SIGHUP, so the test sends SIGINT instead.
     let nohup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let mask = status
             .lines()
@@ -195,7 +194,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (130, &json!("interrupted")));
-        // The read ends when the last process that holds the pipe has ended.
+        // The read returns when the last process that has the pipe open for writing exits.
         alive.read_to_end(&mut Vec::new()).unwrap();
         assert!(!place.home().join("out.json").exists() && !place.store().exists());
         assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "no private folder is left");

@@ -1,5 +1,5 @@
-//! Tests of SARIF output of real reviews: valid against the standard's schema, and within GitHub's rules for
-//! uploads ("SARIF support for code scanning" in its documentation).
+//! Tests of the SARIF output of reviews. The output must match the schema of the standard and GitHub's rules
+//! for uploads ("SARIF support for code scanning" in its documentation).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, STOPS, fake_key};
 
-/// Validator by the SARIF schema, which also checks formats (URIs, instants).
+/// Validator for the SARIF schema that also checks the formats of URIs and timestamps.
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema: Value = serde_json::from_str(include_str!("../../data/sarif-schema-2.1.0.json")).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-/// Returns the log of a review, after checks against the schema and GitHub's rules, and the exit code.
+/// Runs a review and checks its SARIF log against the schema and GitHub's rules. Returns the log and the exit
+/// code.
 fn checked_sarif_log(place: &Place, arguments: &[&str]) -> (Value, i32) {
     let ran = place.review(&[&["--format", "sarif"], arguments].concat());
     let log = ran.json();
@@ -31,7 +32,7 @@ fn assert_log_valid(log: &Value) {
     assert_github_accepts(log);
 }
 
-/// Checks the rules of GitHub's documentation.
+/// Checks that the log follows the rules in GitHub's documentation.
 fn assert_github_accepts(log: &Value) {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).unwrap().to_owned();
     assert_eq!((log["version"].as_str(), log["$schema"].is_string()), (Some("2.1.0"), true));
@@ -54,7 +55,8 @@ fn assert_github_accepts(log: &Value) {
         assert!(tags.len() <= 10);
         let precision = text(&rule["properties"]["precision"]);
         assert!(["very-high", "high", "medium", "low"].contains(&&*precision), "{rule}");
-        // A rule with a score is a security rule; other rules have a problem severity.
+        // A rule with a `security-severity` score is a security rule; every other rule has a
+        // `problem.severity`.
         let properties = &rule["properties"];
         match properties.get("security-severity") {
             Some(score) => {
@@ -81,8 +83,7 @@ fn assert_github_accepts(log: &Value) {
         let (first, last) = (&place["region"]["startLine"], &place["region"]["endLine"]);
         assert!(first.as_u64() >= Some(1) && last.as_u64() >= first.as_u64(), "{place}");
         text(&result["partialFingerprints"]["truing/v1"]);
-        // This fingerprint name is reserved for GitHub's documented computation, and GitHub's upload action
-        // adds the fingerprint.
+        // GitHub's upload action computes and adds the fingerprint with this name, so Truing must not set it.
         assert!(result["partialFingerprints"].get("primaryLocationLineHash").is_none());
     }
     for invocation in run["invocations"].as_array().unwrap() {
@@ -90,7 +91,7 @@ fn assert_github_accepts(log: &Value) {
     }
 }
 
-/// Checks that a path is relative to the root and a valid URI.
+/// Checks that the path of a file is relative to the repository's root and is a valid URI.
 fn assert_relative_path(artifact: &Value) {
     let uri = artifact["uri"].as_str().unwrap();
     assert!(artifact["uriBaseId"] == "%SRCROOT%" && !uri.starts_with('/') && !uri.contains(':'), "{uri}");
@@ -98,7 +99,7 @@ fn assert_relative_path(artifact: &Value) {
     assert!(uri.chars().all(allowed), "{uri}");
 }
 
-/// Returns the decoded paths of all results.
+/// Returns the percent-decoded paths of all results.
 fn result_paths(log: &Value) -> Vec<Vec<u8>> {
     let decoded = |uri: &str| {
         let mut bytes = Vec::new();

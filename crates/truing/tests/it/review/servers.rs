@@ -1,5 +1,5 @@
-//! Tests of reviews whose model may call tools of an MCP server: the real program and sandbox, and servers
-//! that are shell scripts.
+//! Tests of reviews in which the model may call the tools of an MCP server. They use the real program and
+//! sandbox, and shell scripts as servers.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::review::claude::find_claude;
 use crate::review::model::{Scene, finding, report_answer};
 use crate::review::place::Ran;
 
-/// Returns a server script that runs this when its only tool is called.
+/// Returns the script of an MCP server that runs the shell code `action` when its only tool is called.
 fn server_script(action: &str) -> String {
     let begun = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"docs","version":"1"}}"#;
     let tools = r#"{"tools":[{"name":"search","description":"Finds words","inputSchema":{"type":"object","properties":{"words":{"type":"string"}},"required":["words"]}}]}"#;
@@ -31,7 +31,7 @@ done
     )
 }
 
-/// Creates a review in which the model calls the server's tool and then reports. `more` is added to
+/// Creates a scene whose model calls the server's tool and then reports. `more` contains further lines for
 /// `[mcp.docs]`.
 fn scene(action: &str, more: &str) -> Scene {
     let scene = Scene::from_answers([tool_call_answer(), report_answer(&[finding()])]);
@@ -48,7 +48,7 @@ fn tool_call_answer() -> ScriptedAnswer {
     ScriptedAnswer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
 }
 
-/// Returns the tool result that the model received.
+/// Returns the tool result that the last request sent to the model.
 fn received_tool_result(scene: &Scene) -> String {
     let log = scene.model.request_log();
     let result = log.last().unwrap().body["messages"].as_array().unwrap().iter().find_map(|message| {
@@ -59,7 +59,7 @@ fn received_tool_result(scene: &Scene) -> String {
     content.as_str().map_or_else(|| content.to_string(), str::to_owned)
 }
 
-/// Returns the processes whose arguments contain the scene's home folder.
+/// Returns the running processes that have the path of the scene's home folder in their arguments.
 fn remaining_processes(scene: &Scene) -> Vec<PathBuf> {
     let home = scene.place.home().display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
@@ -147,7 +147,8 @@ fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
     }
 }
 
-/// Returns the reason that a review is partial, although the model has written its report.
+/// Runs a review that must be partial although the model reported a finding. Returns the reason for the
+/// outcome.
 fn partial_review_reason(scene: &Scene, name: &str) -> String {
     let ran = scene.review(&[]);
     let told = ran.json();
@@ -161,7 +162,8 @@ fn partial_review_reason(scene: &Scene, name: &str) -> String {
 
 #[test]
 fn a_server_that_hangs_is_told_of_and_the_review_goes_on() {
-    // On a busy machine, the server may not be ready within the shorter timeouts.
+    // On a busy machine, the server may start more slowly than the shorter timeouts allow. The test then
+    // repeats the review with a longer timeout.
     for seconds in [1, 2, 4, 8, 16] {
         let scene = scene("while :; do sleep 1; done", &format!("timeout = \"{seconds}s\"\n"));
         let reason = partial_review_reason(&scene, "hangs");

@@ -1,5 +1,5 @@
-//! Tests of several concurrent reviewers, and of their cost compared to the cost of one reviewer. The tests
-//! generate docs/specialists.md.
+//! Tests of reviews by several concurrent specialists, including their cost in comparison with a single
+//! reviewer. The tests generate docs/specialists.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,14 +12,14 @@ use crate::review::cli::parse_stable_result;
 use crate::review::model::{Scene, report_answer};
 use crate::review::place::field_of_findings;
 
-/// Beginning of each specialist's part of the prompt, by the specialist's name.
+/// Name of each specialist, and the beginning of its part of the prompt.
 const PARTS: [(&str, &str); 4] = [
     ("shipped:architecture-reviewer", "Look at how the change fits"),
     ("shipped:code-quality-reviewer", "Look for code that does not do what it says"),
     ("shipped:security-reviewer", "Look for holes"),
     ("shipped:test-coverage-reviewer", "Look at what the change makes the code do"),
 ];
-/// Changed file with four defects of four kinds.
+/// Content of a changed file with four defects, each of another category.
 const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items where name = '\" + name \
      + \"'\")\n\n\ndef charge_all(orders):\n    for order in \
      orders:\n        try:\n            order.charge()\n        except Exception:\n            pass\n\n\ndef \
@@ -27,7 +27,7 @@ const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items
      order.total_cents / 100\n";
 const INTO_THE_QUERY: &str = "    return db.run(\"select * from items where name = '\" + name + \"'\")";
 
-/// Returns a defect of the change in the form of a model's report.
+/// Returns a defect of the change as a finding in a model's report.
 fn defect_json(line: u32, severity: &str, category: &str, (title, excerpt): (&str, &str)) -> Value {
     json!({ "path": "shop.py", "start_line": line, "end_line": line, "severity": severity, "category": category,
         "title": title, "body": "It gives the wrong answer.", "excerpt": excerpt })
@@ -51,12 +51,14 @@ fn cents_defect() -> Value {
     defect_json(18, "P1", "A", ("Callers take whole cents", excerpt))
 }
 
-/// Returns the answer with its usage computed from its length, as for a real model.
+/// Returns the answer without a fixed usage. The fake model then computes the usage from the lengths of the
+/// texts.
 fn with_counted_usage(answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer { usage: None, ..answer }
 }
 
-/// Returns the answer for the specialist whose part begins with this text.
+/// Returns the answer, restricted to requests whose first message contains this specialist's part of the
+/// prompt.
 fn answer_for_specialist(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer {
         condition: AnswerCondition { first_message: vec![part.to_owned()], ..AnswerCondition::default() },
@@ -64,7 +66,7 @@ fn answer_for_specialist(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     }
 }
 
-/// Returns two answers of a specialist: one reads the file, and one reports.
+/// Returns two answers for a specialist: a call that reads the file, and a report.
 fn read_and_report_answers(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
     let read = ScriptedAnswer::tool("read", json!({ "path": "shop.py" }));
     [read, report_answer(findings)].map(|answer| answer_for_specialist(part, with_counted_usage(answer)))
@@ -81,7 +83,7 @@ fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -
     scene
 }
 
-/// Returns the answers of the four specialists; two of them find the same defect.
+/// Returns the answers for the four specialists, two of whom report the same defect.
 fn four_specialist_answers() -> impl Iterator<Item = ScriptedAnswer> {
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
     let all = [
@@ -96,7 +98,7 @@ fn four_specialist_answers() -> impl Iterator<Item = ScriptedAnswer> {
     all.into_iter().flatten()
 }
 
-/// Returns a number of the result: micro-dollars or a count.
+/// Returns a numeric field of the result.
 fn result_number(result: &Value, field: &str) -> u64 {
     result[field].as_u64().unwrap()
 }
@@ -120,7 +122,7 @@ fn four_look_side_by_side_and_what_two_find_is_one_finding() {
     assert_eq!((found.as_slice(), result_number(&told, "turns")), (&[1, 1, 1, 2][..], 8));
     let sum: u64 = specialists.iter().map(|one| result_number(one, "cost_micro_usd")).sum();
     assert_eq!(sum, result_number(&told, "cost_micro_usd"));
-    // Each specialist receives only its own part.
+    // Each specialist receives its own part of the prompt and no part of another specialist.
     for call in scene.model.request_log() {
         let asked = call.body["messages"][0].to_string();
         assert_eq!(PARTS.iter().filter(|(_, part)| asked.contains(part)).count(), 1);
@@ -206,8 +208,8 @@ fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together(
 
 #[test]
 fn none_sets_aside_what_the_others_need() {
-    // The first prompt is so long that its call could cost a third of the whole budget. The call costs far
-    // less.
+    // The prompt is long: at the maximum price, one request could cost a third of the whole budget. Its
+    // actual cost is far lower.
     let scene = scene(four_specialist_answers(), true);
     for number in 0..6 {
         scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));
@@ -254,6 +256,6 @@ fn the_comparison_in_the_documentation_is_what_runs_come_to() {
             "update it: UPDATE_DOCS=1 cargo test -p truing --test it review::specialists"
         );
     }
-    // The page states this ratio.
+    // The documentation page states a ratio of more than 3.
     assert!(result_number(&four, "cost_micro_usd") > 3 * result_number(&one, "cost_micro_usd"));
 }

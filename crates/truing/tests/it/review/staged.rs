@@ -1,5 +1,5 @@
-//! Tests of `truing review --staged`, which reviews the content of the next commit, by hand and in the hooks
-//! of real git.
+//! Tests of `truing review --staged`, which reviews the content of the next commit. The tests run it directly
+//! and in git hooks.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, field_of_findings};
 
-/// Returns the files with findings in a review of the index.
+/// Returns the paths of the findings in a review of the index.
 fn staged_finding_paths(place: &Place) -> Vec<String> {
     finding_paths(&place.report(&["--staged"]))
 }
@@ -165,7 +165,7 @@ fn indexes_of_every_kind_are_read_and_none_is_changed() {
     assert!(ran.exit == 3 && ran.err.starts_with("error: git "), "{} {}", ran.exit, ran.err);
 }
 
-/// Git treats a missing index as empty: the next commit would delete everything.
+/// Git treats a missing index as empty, so the next commit would delete every file.
 #[test]
 fn without_an_index_everything_is_removed() {
     let place = Place::new();
@@ -221,7 +221,7 @@ fn the_repositorys_own_file_is_the_working_trees_and_the_text_says_so() {
 
 // ---------------------------------------------------------------------------------------------- hooks
 
-/// Installs a hook that runs a review, whose output goes to `hook.json` in the home folder.
+/// Installs a hook that runs a review and writes its JSON output to `hook.json` in the home folder.
 fn hook(place: &Place, name: &str, arguments: &str) {
     let hooks = place.repo().join(".git/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
@@ -231,15 +231,15 @@ fn hook(place: &Place, name: &str, arguments: &str) {
         env!("CARGO_BIN_EXE_truing"),
         place.home().join("hook.json").display(),
     );
-    // A separate process writes the hook. Otherwise a child process of another test might inherit the open
-    // file handle, which would prevent the execution of the hook.
+    // A separate `install` process writes the hook. If the test wrote it, a child process of another test
+    // could inherit the open file, and the kernel would refuse to execute the hook.
     std::fs::write(&source, script).unwrap();
     assert!(
         Command::new("install").arg("-m755").arg(&source).arg(hooks.join(name)).status().unwrap().success()
     );
 }
 
-/// Runs git with its hooks. Returns its exit code and the findings of the hook's review.
+/// Runs git with its hooks. Returns the exit code, and the paths of the findings in the hook's review.
 fn commit_with_hooks(place: &Place, folder: &Path, arguments: &[&str]) -> (i32, Vec<String>) {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"]).args(arguments).current_dir(folder);

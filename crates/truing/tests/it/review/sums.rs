@@ -1,5 +1,5 @@
-//! Tests that the ledger and `truing report` show the same cost for reviews that did not end or are not
-//! recorded.
+//! Tests that the ledger and `truing report` show the same costs, even for reviews that were interrupted or
+//! not recorded.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::review::adverse::{ledger_sums, reported_cost};
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::Ran;
 
-/// Runs a review that a person interrupts in the middle of its second answer.
+/// Runs a review and interrupts it in the middle of the model's second answer.
 fn run_interrupted_review(scene: &Scene, arguments: &[&str]) -> Ran {
     let mut command = scene.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -33,8 +33,8 @@ fn scene() -> Scene {
     Scene::from_answers([read_answer("pay.py"), stalls.usage(1000, 100), report_answer(&[])])
 }
 
-/// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
-/// costs.
+/// Checks that the report contains this sum in dollars as text, Markdown and HTML. In CSV, the cost column
+/// contains it in micro-dollars.
 fn assert_every_format_has(scene: &Scene, spent: u64) {
     let told = |format| {
         let ran = scene.place.command(&["report", "--format", format]).output().unwrap();
@@ -76,7 +76,7 @@ fn a_review_that_was_interrupted_is_a_run_with_its_cost() {
         (&json!("deferred"), &json!("interrupted"), &json!(spent)),
         "{told}"
     );
-    // The next review reports only its own cost.
+    // The next review is recorded with its own cost only, so the sums still agree.
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     assert_eq!(reported_cost(&scene), ledger_sums(&scene).0);
     assert_eq!(report_json(&scene)["totals"]["runs"], json!(2));
@@ -102,14 +102,14 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
     assert!(text.contains(" of it by runs without a record"), "{text}");
     assert_every_format_has(&scene, spent);
-    // With a recorded review, the sums still agree.
+    // After a recorded review, the sums still agree.
     scene.model.set_script(ModelScript::from_answers([report_answer(&[])]));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     let all = ledger_sums(&scene).0;
     assert!(all > spent);
     assert_eq!(report_json(&scene)["totals"]["cost_micro_usd"], json!(all));
     assert_every_format_has(&scene, all);
-    // A recorded review is not counted as unrecorded.
+    // The cost of a recorded review is not shown as a cost without a record.
     let scene = Scene::from_answers([report_answer(&[finding()])]);
     scene.review(&[]);
     assert_eq!(report_json(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
@@ -170,7 +170,7 @@ fn a_review_by_a_model_that_fails_before_it_asks_is_a_run_that_ended() {
         (&json!(1), &json!("failed"), &json!(0)),
         "{told}"
     );
-    // A review by rules costs nothing, and nothing is recorded.
+    // A review by rules only costs nothing, so the ledger has no entry for it.
     let ran = Ran::from(scene.place.command(&["review", "--quiet"]).output().unwrap());
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert_eq!(report_json(&scene)["totals"]["runs"], json!(1));

@@ -1,5 +1,5 @@
-//! Tests that record a model's part of a review and replay it. As long as the review is the same, a replay is
-//! offline, needs no key and costs nothing.
+//! Tests that record the model's answers in a review and replay them. A replay of the same review needs no
+//! network and no key, and costs nothing.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use truing_fakes::model::{KEY, ScriptedAnswer};
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran, fake_key, field_of_findings};
 
-/// Environment variable. If it is set, the test records a new version of the committed cassette.
+/// Environment variable that makes the test overwrite the committed cassette with a new recording.
 const UPDATE: &str = "UPDATE_CASSETTES";
 
-/// Creates a review that is the same on every machine.
+/// Creates a scene in which the review sends the same requests on every machine.
 fn scene() -> Scene {
     let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read_answer("pay.py") };
     let scene = Scene::from_answers([said, report_answer(&[finding()])]);
@@ -20,7 +20,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Replays the review without a key, and with an unreachable address.
+/// Replays the review without a key and with an unreachable model address.
 fn replay_review(place: &Place, folder: &str) -> Ran {
     let mut command = place.command(&["review", "--quiet", "--runtime", "native", "--format", "json"]);
     command.args(["--replay", folder]).env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9");

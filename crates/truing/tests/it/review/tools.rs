@@ -1,4 +1,4 @@
-//! Tests of `truing review --tools`: linters that run on the changed files in the sandbox.
+//! Tests of `truing review --tools`, which runs linters on the changed files in the sandbox.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ mod builds;
 mod kept;
 mod lacks;
 
-/// Creates a repository that uses ruff, with a file whose last line was added.
+/// Creates a repository that uses Ruff, with a file to which the uncommitted change adds a last line.
 fn create_ruff_repository(old: &str, new: &str) -> Place {
     let place = Place::new();
     place.write("ruff.toml", "");
@@ -20,7 +20,7 @@ fn create_ruff_repository(old: &str, new: &str) -> Place {
     place
 }
 
-/// Runs a review. The search path begins with the folder of the fake linters.
+/// Runs a review with the folder of the fake linters first in `PATH`.
 fn run_review(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = place.command(&[&["review"], arguments].concat());
     let bin = place.home().join("opt/bin");
@@ -35,7 +35,7 @@ fn review_report(place: &Place, arguments: &[&str]) -> Value {
     ran.json()
 }
 
-/// Returns the reason that a review is incomplete.
+/// Returns the reason for which a review is partial.
 fn incomplete_reason(place: &Place) -> String {
     let told = review_report(place, &[]);
     assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
@@ -60,7 +60,7 @@ fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
 
     let said = run_review(&place, &["--tools"]);
     assert!(said.out.contains("rules and what ruff printed: no model was called"), "{}", said.out);
-    // Committed files are checked, too.
+    // A review of commits runs the linters, too.
     place.commit("third");
     assert_eq!(
         field_of_findings(&review_report(&place, &["--head", "HEAD", "--base", "HEAD~1"]), "start_line"),
@@ -216,7 +216,7 @@ fn the_operator_adds_linters_widens_them_and_switches_them_off() {
     assert_eq!(told.get("tools"), None, "{told:#}");
     let told = run("[[tool]]\nname = \"gone\"\ncommand = [\"gone\"]\nformat = \"unix\"\n");
     assert_eq!(told["outcome"]["reason"], "gone: `gone` is not installed");
-    // A repository's own file may configure a linter program only if the operator allows this.
+    // The repository's own file may define a linter command only if the operator allows this.
     place.write(".truing.toml", own);
     let refused = run("");
     assert!(field_of_findings(&refused, "tool").is_empty());
@@ -278,7 +278,7 @@ fn a_credential_in_the_words_of_a_linter_is_neither_shown_nor_recorded() {
     assert!(!is_in(token) && !is_in(encoded));
 }
 
-/// Returns a fake Ruff that fixes its finding by a renaming.
+/// Returns a fake Ruff with a fix that renames the variable.
 fn renaming_ruff_script(new_name: &str) -> String {
     let edit = format!(
         "\\\"edits\\\":[{{\\\"content\\\":\\\"{new_name}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\\\"end_location\\\":{{\\\"row\\\":%d,\\\"column\\\":2}}}}]"

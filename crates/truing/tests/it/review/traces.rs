@@ -1,4 +1,4 @@
-//! Tests of the traces of reviews with a real receiver of OTLP over HTTP.
+//! Tests of the traces of reviews with a receiver of OTLP over HTTP.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::otlp::{Receiver, hex, span_attributes, spans_named};
 use crate::review::place::{Ran, fake_key};
 
-/// Runs a review in which a model reads a file with a key, and quotes it.
+/// Runs a review in which the model reads a file that contains a key, and quotes the key.
 fn run_traced_review(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
     let mut quoting = finding();
     quoting["body"] = json!(format!("It has {}.", fake_key()));
@@ -31,7 +31,7 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     let root = spans_named(&spans, "pr-review")[0];
     assert!(root.parent_span_id.is_empty() && spans.iter().all(|span| span.trace_id == root.trace_id));
     let about = span_attributes(root);
-    // The id of the review, a UUID, is the id of the trace.
+    // The trace id is the UUID of the review.
     assert_eq!(about["reviewId"].replace('-', ""), hex(&root.trace_id));
     for (name, value) in
         [("num_turns", "2"), ("subtype", "success"), ("stop_reason", "end_turn"), ("permission_denials", "0")]
@@ -116,7 +116,7 @@ fn a_budget_that_ends_a_review_is_an_event() {
 fn an_export_that_fails_changes_nothing() {
     let scene = Scene::from_answers([report_answer(&[finding()])]);
     let mut command = scene.command(&["--format", "json"]);
-    // This address is unreachable.
+    // No receiver listens at this address.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     let ran = Ran::from(command.output().unwrap());
     assert_eq!((ran.exit, &ran.json()["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);

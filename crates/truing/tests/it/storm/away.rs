@@ -1,6 +1,6 @@
-//! Tests of a store server that is unreachable or hangs for some time, while an ingress and a worker run.
-//! Webhooks are refused with a retry time, nothing is lost, and nothing is posted twice. In a further test,
-//! the clocks of the processes differ by minutes.
+//! Tests of a store server that is unreachable or does not respond for some time, while an ingress and a
+//! worker run. During that time, the ingress refuses webhooks with a `Retry-After` header; no webhook is
+//! lost, and no comment is posted twice. In a further test, the clocks of the processes differ by minutes.
 
 use truing_core::port::SlotStore as _;
 use truing_fakes::forge::WebhookTarget;
@@ -17,10 +17,10 @@ const SIZE: FleetSize = FleetSize {
     time: Duration::from_secs(0),
     quiet: Duration::from_secs(2),
 };
-/// Outage, which is longer than a lease of the fleet.
+/// Duration of an outage, which is longer than the lease of a run.
 const AWAY: Duration = Duration::from_secs(8);
 
-/// Creates the pull requests of a fleet without opening them.
+/// Creates the repository and the data of the pull requests, which are not opened yet.
 async fn create_pulls(fleet: &Fleet) -> Vec<Pull> {
     let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
@@ -28,7 +28,7 @@ async fn create_pulls(fleet: &Fleet) -> Vec<Pull> {
     (0..SIZE.pulls).map(|at| Pull::new(&repo, at)).collect()
 }
 
-/// Checks that nothing was posted twice.
+/// Checks that no comment was posted twice.
 async fn assert_posted_once(fleet: &Fleet, pulls: &[Pull]) {
     for pull in pulls {
         let view = pull.repo.pull(pull.number).await.unwrap();
@@ -39,7 +39,7 @@ async fn assert_posted_once(fleet: &Fleet, pulls: &[Pull]) {
     assert_eq!(fleet.forge().violations(), Vec::<String>::new());
 }
 
-/// Returns the status of the response to a webhook, and its `Retry-After`.
+/// Sends a webhook to the ingress. Returns the status and the `Retry-After` header of the response.
 async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress_port());
     let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
@@ -48,8 +48,8 @@ async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Optio
     (answer.status().as_u16(), after)
 }
 
-/// Waits until the process at this port is ready. A process that is still starting exits if a store server
-/// becomes unreachable, and its supervisor restarts the process.
+/// Waits until the process at this port is ready. A process whose store server is unreachable at its start
+/// exits and is then restarted.
 async fn wait_until_ready(fleet: &Fleet, port: u16) {
     let url = format!("http://127.0.0.1:{port}/readyz");
     let (deadline, mut look) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
@@ -62,7 +62,7 @@ async fn wait_until_ready(fleet: &Fleet, port: u16) {
     }
 }
 
-/// Returns the status of the ingress's readiness check.
+/// Returns the HTTP status of the ingress's readiness check.
 async fn readiness_status(fleet: &Fleet) -> u16 {
     let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress_port());
     fleet.client().get(url).send().await.unwrap().status().as_u16()
@@ -98,7 +98,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
     .into_iter()
     .enumerate()
     {
-        // Reviews are in progress.
+        // The outage begins while reviews of this push are in progress.
         fleet::push_round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
         proxy.set(traffic);
         let began = Instant::now();
@@ -108,7 +108,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         let deliveries = fleet.forge().take_deliveries();
         let mut asked = 0;
         while asked < 1 || began.elapsed() < AWAY {
-            // The ingress responds before the end of the outage, even if the store server hangs.
+            // The ingress must respond during the outage, even if the store server does not respond at all.
             let (status, after) = webhook_response(&fleet, &deliveries[asked % deliveries.len()]).await;
             assert_eq!((status, after.is_some()), (503, true), "{what}, after {:?}", began.elapsed());
             asked += 1;
@@ -161,7 +161,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }
 
-/// Returns the path of the library that shifts a program's clock.
+/// Returns the path of the library `libfaketime`, which shifts the clock of a program.
 fn faketime_library() -> String {
     let of_arch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let found =

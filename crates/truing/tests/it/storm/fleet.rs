@@ -1,9 +1,11 @@
-//! The fleet test: many processes on one store. Ingresses and workers share a real Redis and a real
-//! PostgreSQL; each process is killed with SIGKILL and restarted at random during a storm of pushes. Redis is
-//! killed and restarted, and PostgreSQL's sessions are cut. The guarantees of one process must hold for all
-//! processes together. During the test, the kill switch is turned on by a Redis command and by `truing kill`.
+//! The fleet test: several ingresses and workers share one store, in a real Redis server and a real
+//! PostgreSQL server. During a storm of pushes, random processes are killed with SIGKILL and restarted. Redis
+//! is also killed and restarted, and the PostgreSQL sessions are ended. All processes together must give the
+//! same guarantees as a single process. During the storm, the kill switch is turned on twice: by a Redis
+//! command and by `truing kill`.
 //!
-//! A small fleet runs with the other tests; `cargo xtask soak --only fleet` runs the size in [`SIZE`].
+//! A small fleet runs with the other tests. `cargo xtask soak --only fleet` runs a fleet of the size in
+//! [`SIZE`].
 
 use std::process::Output;
 use std::sync::Mutex;
@@ -13,14 +15,14 @@ use truing_core::port::SlotStore as _;
 use super::*;
 use crate::support::postgres;
 
-/// Environment variable with the number of pull requests, ingresses, workers, and seconds of pushes; the full
-/// size is `500,4,4,600`.
+/// Environment variable in the format `PULLS,INGRESSES,WORKERS,SECONDS`; the last value is the duration of
+/// the pushes. The full size is `500,4,4,600`.
 const SIZE: &str = "TRUING_FLEET";
 /// Minimum and maximum time between two faults, in milliseconds.
 const BETWEEN_FAULTS: (u64, u64) = (1_500, 4_500);
-/// Time without a write after which all writes count as stopped.
+/// Time without a write at the forge after which the writes count as stopped.
 const SILENT: Duration = Duration::from_secs(4);
-/// Maximum time in which writes must stop after the kill switch was turned on.
+/// Maximum time between the activation of the kill switch and the last write.
 const STOPPED: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ pub(super) struct FleetSize {
     pub(super) ingresses: usize,
     pub(super) workers: usize,
     pub(super) time: Duration,
-    /// Time without an event after which a storm is over.
+    /// Time without a webhook after which a storm has ended.
     pub(super) quiet: Duration,
 }
 
@@ -51,7 +53,7 @@ impl FleetSize {
     }
 }
 
-/// A Redis server that is killed and restarted, and keeps acknowledged data.
+/// A Redis server that the test kills and restarts. It keeps all data that it has acknowledged.
 struct Redis {
     folder: TempDir,
     port: u16,
@@ -104,14 +106,14 @@ impl Drop for Redis {
     }
 }
 
-/// A forge, the database servers, and the processes.
+/// A forge, the servers of the store, and the Truing processes.
 pub(super) struct Fleet {
     forge: Watched,
     home: Home,
     redis: Redis,
     database: String,
     records: &'static postgres::Server,
-    /// Ports of the ingresses, and those of the workers.
+    /// Ports of the ingresses, and ports of the workers.
     ports: (Vec<u16>, Vec<u16>),
     processes: Mutex<Vec<Process>>,
     client: reqwest::Client,
@@ -119,7 +121,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a fleet with all processes.
+    /// Creates a fleet and starts all its Truing processes.
     async fn new(size: FleetSize) -> Self {
         let fleet = Self::without_processes(size).await;
         for at in 0..size.ingresses + size.workers {
@@ -129,7 +131,7 @@ impl Fleet {
         fleet
     }
 
-    /// Creates a fleet without processes.
+    /// Creates a fleet without Truing processes.
     pub(super) async fn without_processes(size: FleetSize) -> Self {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, LOGIN);
@@ -177,7 +179,7 @@ impl Fleet {
         self.ports.0[0]
     }
 
-    /// Returns the port of a worker.
+    /// Returns the port of the worker with this index.
     pub(super) fn worker_port(&self, index: usize) -> u16 {
         self.ports.1[index]
     }
@@ -186,40 +188,40 @@ impl Fleet {
         &self.client
     }
 
-    /// Returns the port of Redis.
+    /// Returns the port of the Redis server.
     pub(super) fn redis_port(&self) -> u16 {
         self.redis.port
     }
 
-    /// Returns the URL of the records.
+    /// Returns the URL of the database with the records.
     pub(super) fn records_url(&self) -> String {
         self.records.url(&self.database)
     }
 
-    /// Returns the URLs of the store in the syntax of `truing store`.
+    /// Returns the URLs of the slots and the records as one argument for `truing store`.
     pub(super) fn urls(&self) -> String {
         format!("valkey://127.0.0.1:{}/0,{}", self.redis.port, self.records_url())
     }
 
-    /// Opens the store as an additional process.
+    /// Opens the store in this test's own process.
     pub(super) async fn store(&self) -> Store {
         let slots = format!("valkey://127.0.0.1:{}/0", self.redis.port);
         Store::connect(&slots, &self.records_url(), None).await.unwrap()
     }
 
-    /// Writes a changed version of the usual configuration.
+    /// Writes a configuration file with this name, with a changed copy of the fleet's configuration.
     pub(super) fn write_config(&self, name: &str, change: impl FnOnce(String) -> String) {
         self.home.write(name, change(self.home.config()));
     }
 
-    /// Returns a command with this configuration.
+    /// Returns a `truing` command that uses this configuration file.
     pub(super) fn command(&self, config: &str) -> Command {
         let mut command = self.home.command(&["--config", config, "--quiet"]);
         command.stdout(Stdio::null());
         command
     }
 
-    /// Starts the process of this index.
+    /// Starts the ingress or worker with this index.
     fn start_indexed_process(&self, index: usize) -> Process {
         let (ingresses, workers) = &self.ports;
         let (role, port) = match ingresses.get(index) {
@@ -229,7 +231,7 @@ impl Fleet {
         self.start("truing.toml", role, port)
     }
 
-    /// Starts a process with this configuration and role.
+    /// Starts a process with this configuration file and role, on this port.
     pub(super) fn start(&self, config: &str, role: &str, port: u16) -> Process {
         self.start_with(config, role, port, &[])
     }
@@ -250,7 +252,7 @@ impl Fleet {
         Process(command.stderr(log).spawn().unwrap())
     }
 
-    /// Kills a process and restarts it.
+    /// Kills the process with this index and starts it again.
     fn kill(&self, index: usize) {
         let mut processes = self.processes.lock().unwrap();
         let _ = processes[index].0.kill();
@@ -258,8 +260,7 @@ impl Fleet {
         processes[index] = self.start_indexed_process(index);
     }
 
-    /// Restarts processes that exited because a store server was unreachable at their start, as a supervisor
-    /// would.
+    /// Restarts the processes that exited because a server of the store was unreachable at their start.
     fn restart_ended_processes(&self) {
         for (at, process) in self.processes.lock().unwrap().iter_mut().enumerate() {
             if process.0.try_wait().unwrap().is_some() {
@@ -268,7 +269,7 @@ impl Fleet {
         }
     }
 
-    /// Ends every database session of the service, as a restarting server does.
+    /// Ends all PostgreSQL sessions of the service, as a restart of the server does.
     fn end_database_sessions(&self) {
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'",
@@ -277,7 +278,7 @@ impl Fleet {
         self.records.psql("postgres", &[&sql]);
     }
 
-    /// Sends a webhook to the ingresses in turn until it is accepted.
+    /// Sends a webhook to one ingress after another until one accepts it.
     pub(super) async fn deliver_until_accepted(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
@@ -288,7 +289,7 @@ impl Fleet {
             let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
             match delivery.send(&self.client, &hook).await {
                 Ok(202) => return,
-                // The kill switch is on, the store is unreachable, or the ingress is down.
+                // The kill switch is on, the store is unreachable, or this ingress is down.
                 Ok(503) | Err(_) => {}
                 Ok(status) => panic!("delivery {} got {status}", delivery.id),
             }
@@ -297,9 +298,9 @@ impl Fleet {
         }
     }
 
-    /// Checks that the webhook of a push in `deliveries` is refused while the switch is on, even if processes
-    /// are killed. The other webhooks are not checked: they come from earlier writes and request no work, so
-    /// they may be accepted.
+    /// Checks that an ingress refuses the webhook of the last push in `deliveries`, because the kill switch
+    /// is on. It sends no other webhook: those webhooks result from earlier writes and start no work, so they
+    /// may be accepted.
     async fn assert_push_refused(&self, deliveries: &[FakeDelivery]) {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
@@ -310,7 +311,7 @@ impl Fleet {
         loop {
             match delivery.send(&self.client, &hook).await {
                 Ok(503) => return,
-                // This process was just killed.
+                // The ingress at this port was just killed.
                 Err(_) => assert!(Instant::now() < deadline, "nobody listens: {}", self.log()),
                 Ok(status) => panic!("the switch is on, and a webhook got {status}: {delivery:?}"),
             }
@@ -318,7 +319,7 @@ impl Fleet {
         }
     }
 
-    /// Returns the number of calls that changed the forge.
+    /// Returns the number of requests that changed the forge.
     fn write_count(&self) -> u64 {
         let calls = self.forge.call_counts();
         let writes =
@@ -326,7 +327,8 @@ impl Fleet {
         writes.map(|(_, count)| count).sum()
     }
 
-    /// Waits for a period without writes, and returns the time until the last write.
+    /// Waits until no write has occurred for [`SILENT`]. Returns the time from the call of this function to
+    /// the last write.
     async fn time_until_last_write(&self) -> Duration {
         let began = Instant::now();
         let (mut writes, mut last) = (self.write_count(), began);
@@ -341,7 +343,7 @@ impl Fleet {
         last - began
     }
 
-    /// Returns the ends of the logs.
+    /// Returns the last part of each process's log.
     pub(super) fn log(&self) -> String {
         let mut all = String::new();
         for entry in std::fs::read_dir(self.home.path()).unwrap().flatten() {
@@ -357,7 +359,7 @@ impl Fleet {
     }
 }
 
-/// The faults so far.
+/// Numbers of faults so far.
 #[derive(Default)]
 struct Faults {
     kills: AtomicUsize,
@@ -365,7 +367,8 @@ struct Faults {
     cuts: AtomicUsize,
 }
 
-/// Kills processes at random, and alternately restarts Redis and cuts sessions, until the storm is over.
+/// Injects faults until `done` is true: it mostly kills random processes, and in between restarts Redis or
+/// ends the PostgreSQL sessions.
 async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {
@@ -400,7 +403,8 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     }
 }
 
-/// Pushes to every pull request once and sends the webhooks; `lost_percent` of a hundred never arrive.
+/// Pushes to every pull request once and sends the webhooks. On average, `lost_percent` of a hundred webhooks
+/// are not sent.
 pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost_percent): (usize, u64)) {
     for (at, pull) in pulls.iter_mut().enumerate() {
         pull.repo.push(&pull.branch, push_commit(at, number)).await.unwrap();
@@ -429,13 +433,13 @@ pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, 
     }
 }
 
-/// Turns the switch on, once by a Redis command and once by `truing kill`. Returns the maximum time until the
-/// last write. Each time, the test then pushes; the webhook of the push is refused, and is delivered again
-/// when the switch is off.
+/// Turns the kill switch on twice, first with a Redis command and then with `truing kill`. Returns the longer
+/// of the two times until the last write. While the switch is on, the webhook of a new push is refused. It is
+/// sent again after the switch was turned off.
 async fn stop_with_switch(fleet: &Fleet, pull: &mut Pull) -> Duration {
     fleet.redis.wait();
-    // The reply may be lost if Redis has just restarted, so the command is repeated. Setting the value again
-    // has no effect.
+    // The command is repeated, because its reply may be lost if Redis has just restarted. A second `SET` with
+    // the same value changes nothing.
     let set = (0..9).map(|_| fleet.redis.run_redis_cli(&["SET", "bot:killswitch:enabled", "true"]));
     assert!(set.into_iter().any(|set| set.status.success()), "the switch cannot be set");
     pull.repo.push(&pull.branch, push_commit(0, 1_000)).await.unwrap();
@@ -490,7 +494,8 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
             silence = Some(stop_with_switch(&fleet, &mut pulls[0]).await);
         }
     }
-    // The last webhooks must arrive; the sweep compensates for lost ones only later.
+    // The webhooks of the last push are all delivered, because the service would detect a lost one only in
+    // its next sweep.
     push_round(&fleet, &mut pulls, (rounds, 0)).await;
     let pushed = began.elapsed();
     let deadline = Instant::now() + PATIENCE;

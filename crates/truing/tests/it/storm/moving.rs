@@ -1,6 +1,6 @@
-//! Tests of the commands in docs/scaling.md, which move a service to more machines and back. The service
-//! moves from a SQLite file to an ingress and a worker on Redis and PostgreSQL, and back to a file. Nothing
-//! is lost or posted twice.
+//! Tests of the commands in docs/scaling.md, which move the store of a service to other servers and back. A
+//! service with a SQLite file becomes an ingress and a worker with Redis and PostgreSQL, and then a service
+//! with a SQLite file again. No review is lost, and no comment is posted twice.
 
 use super::fleet::{Fleet, FleetSize};
 use super::*;
@@ -13,7 +13,8 @@ const SIZE: FleetSize = FleetSize {
     quiet: Duration::from_secs(2),
 };
 
-/// Runs the program with a configuration. Returns the output and the exit code.
+/// Runs `truing` with a configuration file. Returns the standard output and the standard error as one text,
+/// and the exit code.
 fn run(fleet: &Fleet, config: &str, arguments: &[&str]) -> (String, i32) {
     let ran = fleet.command(config).stdout(Stdio::piped()).args(arguments).output().unwrap();
     let said = [ran.stdout, ran.stderr].concat();
@@ -29,7 +30,7 @@ async fn push_and_review(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> 
     truing_comments(&view).map(str::to_owned).collect()
 }
 
-/// Stops a process as a supervisor does, and waits for its end.
+/// Sends SIGTERM to a process, as a supervisor does, and waits until the process has exited.
 fn stop(mut server: Process) {
     let ended = Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap();
     assert!(ended.success());
@@ -71,7 +72,7 @@ async fn a_service_moves_to_many_processes_and_back() {
         fleet.start("truing.toml", "worker", fleet.worker_port(0)),
     ];
     let then = push_and_review(&fleet, &mut pull, 20).await;
-    // The running processes are detected, and the migration back must wait for their end.
+    // `store migrate` detects the running processes and refuses to run. It succeeds after they have exited.
     let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
     assert_eq!((exit, said.contains("1 process of `truing serve`")), (4, true), "{said}");
     many.into_iter().for_each(stop);
@@ -92,7 +93,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let (said, exit) = run(&fleet, "back.toml", &["store", "check", "--to", &servers]);
     assert_eq!((exit, said.contains("the first difference")), (1, true), "{said}");
 
-    // The comments on the first head exist only once, no matter which process wrote the later comments.
+    // No comment on the first commit exists twice, even though several processes have posted comments.
     assert!(at_first.len() >= 2 && at_first.len() <= then.len() && then.len() <= at_last.len());
     let findings: BTreeSet<&str> = at_last.iter().filter_map(|body| body.lines().last()).collect();
     assert_eq!(findings.len(), at_last.len(), "{at_last:#?}");

@@ -1,4 +1,5 @@
-//! Generates bombs, which are texts that repeat parts of a grammar, and records the cost of parsing them.
+//! Generates bombs, which are texts that repeat pieces of a grammar, and records the memory and time that a
+//! parser needs for them.
 
 #![allow(clippy::print_stdout, reason = "the figures are its result")]
 
@@ -6,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Environment variable with the number of seconds, the first seed, and the folder for texts that exceed a
-/// limit: `SECONDS,SEED,FOLDER`.
+/// Environment variable in the format `SECONDS,SEED,FOLDER`: the time for generating texts, the first seed,
+/// and the folder to which texts that exceed a limit are written.
 const HOW_LONG: &str = "TRUING_FUZZ_BOMBS";
 
-/// Tokens that all grammars use.
+/// Tokens that are used in the texts for every grammar.
 const COMMON: &[&str] = &[
     "(", ")", "[", "]", "{", "}", "<", ">", ",", ";", ":", ".", "=", "==", "=>", "->", "+", "-", "*", "/",
     "%", "&", "&&", "|", "||", "!", "?", "??", "@", "#", "\\", "'", "\"", "`", "a", "b", "x1", "0", "1.5",
@@ -18,7 +19,7 @@ const COMMON: &[&str] = &[
     "/*", "*/", "//", "a<b", "f(", "a=",
 ];
 
-/// The requested texts: either as many as fit into a time, or a fixed number.
+/// Number of texts to generate: a fixed number, or as many as possible in a given time.
 pub(crate) struct BombRequest {
     seconds: Option<Duration>,
     first: u64,
@@ -34,7 +35,7 @@ impl BombRequest {
         Self { seconds, first, kept: parts.next().filter(|folder| !folder.is_empty()).map(PathBuf::from) }
     }
 
-    /// Returns seeds until the time is over, or `few` seeds if no time is given.
+    /// Returns consecutive seeds until the time is over, or `few` seeds if no time is given.
     pub(crate) fn seeds(&self, few: u64) -> impl Iterator<Item = u64> + use<> {
         let (begun, seconds, first) = (Instant::now(), self.seconds, self.first);
         (first..).take_while(move |seed| match seconds {
@@ -43,7 +44,7 @@ impl BombRequest {
         })
     }
 
-    /// Writes a text to the folder, if one is given.
+    /// Writes a text to a file of this name in the folder, if a folder is given.
     pub(crate) fn save_text(&self, name: &str, text: &str) {
         if let Some(folder) = &self.kept {
             std::fs::write(folder.join(name), text).unwrap();
@@ -51,7 +52,7 @@ impl BombRequest {
     }
 }
 
-/// A generator of numbers that depend only on the seed.
+/// A generator of pseudo-random numbers, which depend only on the seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -68,8 +69,8 @@ impl Random {
     }
 }
 
-/// Returns a text that repeats a part of a grammar: in sequence, nested, as one long word, or as many
-/// different words. It has about 2^10 to 2^`largest` bytes.
+/// Returns a text that repeats tokens in sequence or nested, or that consists of one long word or of many
+/// different words. Its size is between about 2^10 and 2^`largest` bytes.
 pub(crate) fn generate_text(begins: &[&str], words: &[&str], largest: usize, random: &mut Random) -> String {
     let unit = |random: &mut Random| {
         let mut unit = String::new();
@@ -107,14 +108,15 @@ pub(crate) fn generate_text(begins: &[&str], words: &[&str], largest: usize, ran
     text
 }
 
-/// The most expensive text of each reader, with its seed.
+/// For each reader, the texts that needed the most memory and time, with their seeds.
 #[derive(Default)]
 pub(crate) struct CostliestTexts(BTreeMap<&'static str, Figures>);
 
 #[derive(Default)]
 struct Figures {
     count: usize,
-    /// Memory bytes per byte of text; maximum memory; seconds of work per MB; maximum work.
+    /// Each value comes with the seed of its text: the most memory per byte of text, the most memory, the
+    /// most seconds per MB of text, and the most seconds.
     memory_ratio: (f64, u64),
     memory: (u64, u64),
     time_ratio: (f64, u64),

@@ -1,4 +1,4 @@
-//! Provides a home folder with an operator's file, and the program that runs there.
+//! Provides a home folder with the operator's configuration file, and runs `truing` there.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
@@ -15,33 +15,34 @@ use truing_fakes::forge::WebhookTarget;
 use crate::support::HANGS;
 use crate::support::watch::Watched;
 
-/// Name of the operator's file.
+/// Name of the operator's configuration file.
 const FILE: &str = "truing.toml";
-/// Text before the address in the first line of a server's log.
+/// Text before the address in the log line in which a server reports that it listens.
 const LISTENS: &str = "health and metrics: ";
 
-/// A home folder and the environment variables of every command. The home folder is also the current folder.
+/// A home folder, and the environment variables for the `truing` commands that run in it. The home folder is
+/// also the commands' working folder.
 pub(crate) struct Home {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
-    /// True if every command names the operator's file.
+    /// True if every command gets the operator's file with `--config`.
     is_configured: bool,
 }
 
 impl Home {
-    /// Creates an empty folder, with `HOME` as the only variable.
+    /// Creates an empty home folder. Commands get `HOME` as their only variable.
     pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), is_configured: false }
     }
 
-    /// Creates a folder with an operator's file that every command uses, and sets `PATH`.
+    /// Creates a home folder with this operator's file, which every command uses. Commands also get `PATH`.
     pub(crate) fn with_config(config: &str) -> Self {
         let home = Self { is_configured: true, ..Self::empty() };
         home.write(FILE, config);
         home.with_variable("PATH", std::env::var_os("PATH").unwrap_or_default())
     }
 
-    /// Adds an environment variable.
+    /// Adds an environment variable for the commands.
     pub(crate) fn with_variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -70,14 +71,14 @@ impl Home {
         self.read(FILE)
     }
 
-    /// Replaces a text in the operator's file, which must contain it.
+    /// Replaces `old` by `new` in the operator's file, which must contain `old`.
     pub(crate) fn replace_in_config(&self, old: &str, new: &str) {
         let text = self.config();
         assert!(text.contains(old), "{text}");
         self.write(FILE, text.replace(old, new));
     }
 
-    /// Returns the program with these arguments.
+    /// Returns the `truing` command with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         if self.is_configured {
@@ -97,7 +98,7 @@ impl Home {
         Ran::from(self.command(arguments).output().unwrap())
     }
 
-    /// Starts a server by this command, and points the webhooks of the forge at it.
+    /// Starts a server with this command, and makes the forge send its webhooks to the server.
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
         let url = format!("{}/webhooks/{}", server.url, forge.forge_name());
@@ -106,7 +107,7 @@ impl Home {
     }
 }
 
-/// The result of a command.
+/// The exit code and the output of a command.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Ran {
     pub(crate) exit: i32,
@@ -125,7 +126,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Runs a command without blocking a thread of the runtime.
+    /// Runs a command on a separate thread, so that other tasks of the async runtime can continue.
     pub(crate) async fn run_on_blocking_thread(mut command: Command) -> Self {
         tokio::task::spawn_blocking(move || Self::from(command.output().unwrap())).await.unwrap()
     }
@@ -135,7 +136,7 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
-    /// Returns the text without values that differ between runs: seconds, and ids of commits.
+    /// Returns the standard output with fixed values in place of durations and commit ids.
     pub(crate) fn normalized_text(&self) -> String {
         let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
         let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
@@ -169,21 +170,21 @@ impl Drop for Process {
 
 /// A server that is killed on drop.
 pub(crate) struct Server {
-    /// Address of the server without a path.
+    /// URL of the server without a path.
     pub(crate) url: String,
     pub(crate) child: Process,
     log: Option<JoinHandle<String>>,
 }
 
 impl Server {
-    /// Starts a server and waits until it listens.
+    /// Starts a server, and waits until its log contains the address at which it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_announced(command, |line| {
             Some(line.split_once(LISTENS)?.1.split_once("/healthz")?.0.to_owned())
         })
     }
 
-    /// Starts a server and waits for the line with its address.
+    /// Starts a server, and waits for the log line from which `address` extracts the server's URL.
     pub(crate) fn start_announced(
         command: &mut Command,
         address: impl FnMut(String) -> Option<String>,
@@ -191,12 +192,12 @@ impl Server {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(address).unwrap();
-        // The log is read to the end, so the server never blocks on it.
+        // The thread reads the log until its end, because the server would block if the pipe was full.
         let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
         Self { url, child: Process(child), log: Some(log) }
     }
 
-    /// Wraps a server whose address is unknown. The test itself reads or ignores the server's log.
+    /// Wraps a server whose address the test does not need. The server's log is not read here.
     pub(crate) fn from_child(child: Child) -> Self {
         Self { url: String::new(), child: Process(child), log: None }
     }
@@ -205,13 +206,13 @@ impl Server {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    /// Waits for the end of the server. Returns its exit status and its log.
+    /// Waits until the server exits. Returns its exit status and its log.
     pub(crate) fn wait_for_end(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.log.take().map(|log| log.join().unwrap()).unwrap_or_default())
     }
 
-    /// Stops the server gracefully: it completes its current work.
+    /// Stops the server with SIGTERM, so that it completes its current work. It must exit successfully.
     pub(crate) fn stop(self) {
         self.signal("-TERM");
         let (status, log) = self.wait_for_end();
@@ -224,7 +225,7 @@ pub(crate) async fn wait_until(label: &str, condition: impl AsyncFnMut() -> bool
     wait_until_or_show(label, String::new, condition).await;
 }
 
-/// Waits until the condition is true; a failure prints `describe`.
+/// Waits until the condition is true. If this takes too long, the test fails with the text from `describe`.
 pub(crate) async fn wait_until_or_show(
     label: &str,
     describe: impl Fn() -> String,

@@ -1,10 +1,11 @@
-//! Provides scripts that replace linters and print the same output.
+//! Provides scripts that replace linters and print output in their format.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Script that prints findings in ruff's format and exits with ruff's exit code. It finds lines `l = …`,
-/// unless a comment or `ruff.toml` disables the rule. `$1` must be `check`.
+/// Fake Ruff, a script that prints findings in Ruff's format and returns Ruff's exit codes. It reports each
+/// line `l = …`, unless a `noqa` comment or `ruff.toml` disables the rule. Its first argument must be
+/// `check`.
 pub(crate) const RUFF: &str = r#"#!/bin/sh
 [ "$1" = check ] || exit 9
 exec awk '
@@ -23,8 +24,8 @@ END { print "]"; exit count > 0 }
 ' $(for word; do case "$word" in *.py) echo "$word" ;; esac; done)
 "#;
 
-/// Returns a shell command that prints one finding in ruff's format on this line; the message is put between
-/// double quotes.
+/// Returns a shell command that prints one finding in Ruff's format on this line of `a.py`. The shell expands
+/// variables in `message`.
 pub(crate) fn ruff_finding_command(message: &str, line: u32) -> String {
     format!(
         "printf \
@@ -32,14 +33,14 @@ pub(crate) fn ruff_finding_command(message: &str, line: u32) -> String {
     )
 }
 
-/// Installs a program in a folder below a home folder, and returns the folder.
+/// Installs a program with this name in `opt/bin` below the home folder. Returns the path of `opt/bin`.
 pub(crate) fn install(home: &Path, name: &str, text: &str) -> PathBuf {
     let folder = home.join("opt/bin");
     write_program(&folder.join(name), text);
     folder
 }
 
-/// Writes an executable file.
+/// Writes an executable file, and creates its folder if necessary.
 pub(crate) fn write_program(file: &Path, text: &str) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();

@@ -1,11 +1,11 @@
-//! Provides the operator's configuration for a fake forge.
+//! Provides the operator's configuration for each kind of fake forge.
 
 use truing_fakes::forge::{ForgeFlavour, LoggedCall};
 
 use crate::support::watch::{EMAIL, Watched};
 
 impl Watched {
-    /// Checks that each call of the API so far, including reads, belonged to a run.
+    /// Checks that every API request so far, including reads, names the run to which it belongs.
     pub(crate) fn assert_calls_in_runs(&self) {
         let calls = self.request_log();
         let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
@@ -21,7 +21,7 @@ impl Watched {
         }
     }
 
-    /// Returns the operator's configuration of the forge, with `settle` set to zero.
+    /// Returns the configuration section of the forge, in which `settle` is zero.
     pub(crate) fn operator_config(&self) -> String {
         let (name, url) = (self.forge_name(), self.base_url());
         let (api, git, more) = match self.flavour() {
@@ -32,7 +32,7 @@ impl Watched {
         format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\n{more}settle = \"0s\"\n")
     }
 
-    /// Returns the environment variables of the token and of the secret of webhooks.
+    /// Returns the names of the environment variables for the token and for the webhook secret.
     pub(crate) fn secret_variables(&self) -> [&'static str; 2] {
         match self.flavour() {
             ForgeFlavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
@@ -40,7 +40,7 @@ impl Watched {
         }
     }
 
-    /// Returns the permission that the account needs to look up a user's write permission.
+    /// Returns the role that the bot account needs to check another user's write permission.
     pub(crate) fn lookup_permission(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "write",

@@ -1,4 +1,4 @@
-//! Provides a receiver of OTLP over HTTP, and access to its spans.
+//! Provides a receiver of traces that are sent in OTLP over HTTP.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
@@ -15,14 +15,14 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// The received logins of the requests, and all spans.
+/// The `authorization` header of each request, and all received spans.
 #[derive(Default)]
 struct ReceivedTraces {
     logins: Vec<String>,
     spans: Vec<Span>,
 }
 
-/// A receiver on this machine.
+/// A receiver that listens on this machine.
 pub(crate) struct Receiver {
     came: Arc<Mutex<ReceivedTraces>>,
     pub(crate) url: String,
@@ -42,12 +42,13 @@ impl Receiver {
         Self { came, url, _runtime: runtime }
     }
 
-    /// Returns all spans that an ended command has sent.
+    /// Returns the spans received since the last call. The command that sends them must have exited.
     pub(crate) fn spans(&self) -> Vec<Span> {
         std::mem::take(&mut self.came.lock().unwrap().spans)
     }
 
-    /// Returns the login of each request.
+    /// Returns the `authorization` header of each request, or an empty text for a request without this
+    /// header.
     pub(crate) fn logins(&self) -> Vec<String> {
         self.came.lock().unwrap().logins.clone()
     }
@@ -67,7 +68,7 @@ async fn receive_request(
     ""
 }
 
-/// Returns the attributes of a span as text.
+/// Returns the attributes of a span by key, with their values as text.
 pub(crate) fn span_attributes(span: &Span) -> BTreeMap<&str, String> {
     let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),

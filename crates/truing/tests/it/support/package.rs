@@ -1,10 +1,10 @@
-//! Provides the releases of a package that tests follow.
+//! Provides the releases of a package that is synced in tests.
 
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
-/// The pinned definition. The module of the first [`RELEASES`] begins with it.
+/// The pinned definition. The module of the first release in [`RELEASES`] begins with it.
 pub(crate) const PINNED: &str = "def pinned(a):\n    return a\n";
-/// Releases of `demo` with the content of their only module.
+/// Versions of the package `demo`, each with the content of its only module.
 pub(crate) const RELEASES: [(&str, &str); 5] = [
     ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
     ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
@@ -13,7 +13,7 @@ pub(crate) const RELEASES: [(&str, &str); 5] = [
     ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
 ];
 
-/// Sets the releases of the package, each with its only module.
+/// Publishes these releases of `demo` in the fake registry, each with its only module.
 pub(crate) fn set_releases<'a>(
     registry: &FakeRegistry,
     releases: impl IntoIterator<Item = &'a (&'a str, &'a str)>,

@@ -1,4 +1,4 @@
-//! Provides a home folder with a repository, and runs the program and git there.
+//! Provides a home folder with a repository, and runs `truing` and git in the repository.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,10 +11,11 @@ use tempfile::TempDir;
 
 pub(crate) use crate::support::home::Ran;
 
-/// File with one P1 finding on its second line.
+/// Content of a file with one P1 finding, which is on the second line.
 pub(crate) const STOPS: &str = "def f():\n    breakpoint()\n";
 
-/// Returns a fictitious key. It is composed of two parts, so this file contains none.
+/// Returns a fictitious key. The key is split in two, so that this file contains no text that looks like a
+/// key.
 pub(crate) fn fake_key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
@@ -22,14 +23,14 @@ pub(crate) fn fake_key() -> String {
 pub(crate) struct Place(TempDir);
 
 impl Place {
-    /// Creates an empty home folder.
+    /// Creates a home folder in which the folder of the repository is empty.
     pub(crate) fn empty() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.repo()).unwrap();
         place
     }
 
-    /// Creates a repository `home/r` with one commit on `main`.
+    /// Creates a home folder with a repository, which has one commit on `main`.
     pub(crate) fn new() -> Self {
         let place = Self::empty();
         place.git(["init", "--quiet", "--initial-branch=main"]);
@@ -46,7 +47,7 @@ impl Place {
         self.home().join("r")
     }
 
-    /// Returns the path of the database of reviews.
+    /// Returns the path of the database in which reviews are recorded.
     pub(crate) fn store(&self) -> PathBuf {
         self.home().join(".local/state/truing/truing.db")
     }
@@ -85,20 +86,20 @@ impl Place {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Commits everything and returns the id.
+    /// Commits all changes and returns the commit id.
     pub(crate) fn commit(&self, message: &str) -> String {
         self.git(["add", "--all"]);
         self.git(["commit", "--quiet", "--allow-empty", "--message", message]);
         self.git(["rev-parse", "HEAD"])
     }
 
-    /// Commits everything without running hooks.
+    /// Commits all changes without running the hooks.
     pub(crate) fn commit_unchecked(&self, message: &str) {
         self.git(["add", "--all"]);
         self.git(["commit", "--quiet", "--no-verify", "--message", message]);
     }
 
-    /// Returns the program with these arguments, in the repository.
+    /// Returns the `truing` command with these arguments, to be run in the repository.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         command.args(arguments).current_dir(self.repo()).stdin(Stdio::null());
@@ -111,14 +112,14 @@ impl Place {
         Ran::from(self.command(&[&["review", "--quiet"], arguments].concat()).output().unwrap())
     }
 
-    /// Runs `truing review --format json`, which must return an answer.
+    /// Runs `truing review --format json` and returns the printed report.
     pub(crate) fn report(&self, arguments: &[&str]) -> Value {
         let ran = self.review(&[&["--format", "json"], arguments].concat());
         assert!(ran.exit < 2, "{}", ran.err);
         ran.json()
     }
 
-    /// Returns all files below the repository with their times and contents.
+    /// Returns the modification times and contents of all files and folders in the repository.
     pub(crate) fn read_all_files(&self) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.repo()];
@@ -141,7 +142,7 @@ fn search_path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-/// Returns one field of every finding in a report.
+/// Returns the value of one field for every finding in a report.
 pub(crate) fn field_of_findings<'a>(report: &'a Value, field: &str) -> Vec<&'a Value> {
     report["findings"].as_array().unwrap().iter().map(|finding| &finding[field]).collect()
 }

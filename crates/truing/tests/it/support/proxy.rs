@@ -1,5 +1,5 @@
-//! Provides a proxy for a server, which can refuse connections, or stall like a network that loses
-//! everything.
+//! Provides a proxy for a server. The proxy can refuse connections, or stop forwarding data as if the network
+//! lost all packets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The treatment of connections and data.
+/// The proxy's treatment of connections and their data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Traffic {
     /// Data is forwarded.
     Forwarded,
-    /// Existing connections are closed, and new ones are closed at once.
+    /// Existing connections are closed, and new ones are closed immediately.
     Refused,
-    /// Connections are accepted and stay open, but no data is forwarded.
+    /// Connections stay open and new ones are accepted, but no data is forwarded.
     Stalled,
 }
 
@@ -57,7 +57,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Forwards the data of one connection as long as the traffic setting allows this.
+/// Forwards the data of one connection while `traffic` is [`Traffic::Forwarded`].
 async fn forward_connection(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
     let mut far = None;
     loop {

@@ -1,16 +1,16 @@
-//! Detects that another process has read all data that was sent to it. A signal that is sent afterwards
-//! cannot overtake the data.
+//! Detects that another process has read all the data that was sent to it. A signal that is sent after that
+//! cannot reach the process before the data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Maximum time on a busy machine.
+/// Maximum wait on a busy machine.
 const PATIENCE: Duration = super::HANGS;
-/// Number of consecutive checks that must agree.
+/// Number of consecutive checks that must find the process idle.
 const LOOKS: u32 = 5;
 
-/// Waits until a process has read all data from its connections, and is idle.
+/// Waits until a process has read all data from its connections and all its threads sleep.
 pub(crate) fn wait_until_idle(process: u32) {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = 0;
@@ -26,7 +26,7 @@ fn is_idle(process: u32) -> bool {
     let threads = entry_names(Path::new(&format!("/proc/{process}/task")));
     threads.iter().all(|thread| {
         let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).unwrap_or_default();
-        // The state follows the thread's name, which is in parentheses and may contain any text.
+        // The state follows the thread's name. The name is in parentheses and may itself contain parentheses.
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
     })
 }
@@ -40,7 +40,8 @@ fn has_unread(process: u32) -> bool {
     });
     let own: BTreeSet<String> = links.collect();
     let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-    // The columns are number, local, remote, state, sent:received, timer, retries, user, timeout, file.
+    // The columns are: number, local address, remote address, state, sizes of the send and receive queues,
+    // timer, retries, user, timeout, and inode of the socket.
     table.lines().skip(1).any(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let is_own = columns.get(9).is_some_and(|file| own.contains(*file));

@@ -1,28 +1,28 @@
-//! Reads the commands of a README with their output.
+//! Reads the commands in a README with the output that the README shows for them.
 
 use std::path::{Path, PathBuf};
 
-/// Returns the root of the repository, in which the commands of its READMEs run.
+/// Returns the root folder of the repository. The commands in its READMEs are run there.
 pub(crate) fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A command of a README with its output.
+/// A `truing` command in a README, with its output.
 #[derive(Debug)]
 pub(crate) struct ReadmeCommand {
     /// Arguments without `truing`.
     pub(crate) arguments: Vec<String>,
-    /// Lines of the output in the README.
+    /// The output that the README shows for the command.
     pub(crate) output: String,
 }
 
 impl ReadmeCommand {
-    /// Returns the commands of a README that contain all these words.
+    /// Returns the `truing` commands of a README that have all these words among their arguments.
     pub(crate) fn find_commands(readme: &str, words: &[&str]) -> Vec<Self> {
         let text = std::fs::read_to_string(repository_root().join(readme)).unwrap();
         let mut all: Vec<Self> = Vec::new();
-        // `ours` is true inside the output of a `truing` command. `goes_on` is true if the next line
-        // continues a command.
+        // `ours` is true after a `truing` command, until the next command or the end of the block. `goes_on`
+        // is true if the next line continues the command.
         let (mut ours, mut goes_on) = (false, false);
         let mut inside = false;
         for line in text.lines() {

@@ -1,9 +1,9 @@
-//! Normalises texts for the comparison of two runs.
+//! Normalises texts so that the outputs of two runs can be compared.
 
 use regex::Regex;
 
-/// Replaces the ids of runs and commits, the addresses, and the marks around data, which depend on these
-/// values.
+/// Replaces run ids, commit ids, digests, addresses and keys of data blocks, all of which differ between
+/// runs.
 pub(crate) fn normalize_output(text: &str) -> String {
     let rules = [
         ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN"),

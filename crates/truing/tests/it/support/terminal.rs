@@ -1,4 +1,4 @@
-//! Provides a terminal for programs whose output depends on it.
+//! Provides a terminal for programs whose output depends on the terminal.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,11 +6,11 @@ use std::io::Read as _;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// Both ends of a terminal.
+/// The two ends of a pseudo-terminal.
 pub(crate) struct Terminal {
     /// The end from which the test reads the output.
     pub(crate) screen: File,
-    /// The end that the program uses as its terminal.
+    /// The end that the tested program uses as its terminal.
     pub(crate) line: File,
 }
 
@@ -28,7 +28,7 @@ impl Terminal {
     }
 }
 
-/// Reads the output at a terminal until every program has closed its end.
+/// Returns everything that programs write to the terminal until all of them have closed it.
 pub(crate) fn read_screen(mut screen: File) -> String {
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = screen.read(&mut part) {

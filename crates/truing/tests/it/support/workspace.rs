@@ -1,22 +1,23 @@
-//! Provides a repository below a home folder, whose own commands run in the sandbox.
+//! Provides a repository in a home folder. The commands that the repository configures run in the sandbox.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::support::home::Home;
 
-/// Returns true if this machine allows namespaces.
+/// Returns true if this machine allows the creation of namespaces.
 pub(crate) fn has_namespaces() -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
     unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// A repository `repository`, an operator's file beside it, and a secret in the environment.
+/// A home folder with a repository in `repository`, an operator's file, and an environment variable with a
+/// secret.
 pub(crate) struct CheckedRepository(Home);
 
 impl CheckedRepository {
-    /// Creates a repository without a commit.
+    /// Creates a repository without a commit, and an operator's file with this configuration.
     pub(crate) fn without_commit(configuration: &str) -> Self {
         let home = Home::empty()
             .with_variable("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -50,7 +51,7 @@ impl CheckedRepository {
         self.git(&["commit", "--quiet", "-m", "x"]);
     }
 
-    /// Returns the program with these arguments, in the repository.
+    /// Returns the `truing` command with these arguments, to be run in the repository.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.0.command(arguments);
         command.current_dir(self.path("repository"));

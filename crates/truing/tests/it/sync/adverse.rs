@@ -1,15 +1,16 @@
-//! Tests of errors in a registry, a release or a project. Each error has its own message, and a file that
-//! cannot be read is not treated as unchanged.
+//! Tests of faulty registries, releases and projects. Each error has its own message, and a file that cannot
+//! be read does not count as unchanged.
 
 use serde_json::json;
 
 use super::package::PINNED;
 use super::server::{Files, Registry, sha1, sha256, tar_gz};
 
-/// Paths with their contents.
+/// Paths of files, with the contents of the files.
 type Texts<'a> = &'a [(&'a str, &'a str)];
 
-/// Returns `demo` on PyPI with source archives: version, files, and the text after the digest in the index.
+/// Returns a PyPI registry with these releases of `demo` as source archives. Each release has a version, its
+/// files, and attributes for its link in the index.
 fn pypi_registry(releases: &[(&str, Texts<'_>, &str)], more: Texts<'_>) -> Registry {
     let files = |_| {
         let mut files = Files::new();
@@ -48,7 +49,7 @@ fn a_release_that_was_taken_back_or_vanished_is_not_followed() {
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
     site.assert_refused(&["--to", "1.0.2"], 2, &["demo 1.0.2 was withdrawn or deprecated", "--to V"]);
     site.assert_refused(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
-    // The project's current release is no longer on the index page, so no archive of this release is known.
+    // The index no longer lists the release that the project uses, so its archive cannot be downloaded.
     let gone = pypi_registry(&[("1.0.1", plain, "")], &[]);
     gone.assert_refused(&[], 2, &["range contains no release", "--from V"]);
 }
@@ -87,7 +88,7 @@ fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
     let site =
         pypi_registry(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
     let (answer, _) = site.decide(&["--to", "1.0.1"]);
-    // The definition is unchanged, but it has moved to a new file.
+    // The pinned definition itself is unchanged. It has moved to a new file, which is not pinned.
     assert_eq!((&answer["decision"], &answer["changed"]), (&json!("ask"), &json!([])), "{answer}");
     let new = json!({ "symbol": "*", "file": "src/demo/new.py", "why": "added", "what": "file" });
     assert!(answer["unguarded"].as_array().unwrap().contains(&new), "{answer}");
@@ -104,7 +105,7 @@ fn what_cannot_be_read_is_never_taken_for_unchanged() {
     let (answer, code) = site.decide(&[]);
     assert_eq!((&answer["decision"], code), (&json!("ask"), Some(1)));
     assert_eq!(answer["unguarded"][0]["why"], "unreadable", "{answer}");
-    // The file of the pinned definition is invalid.
+    // The file of the pinned definition has a syntax error, so the definition counts as changed.
     let site =
         pypi_registry(&[("1.0.0", &[pinned], ""), ("1.0.1", &[(MODULE, "\u{0}(((\ndef pinn")], "")], &[]);
     assert_eq!(site.decide(&[]).0["decision"], "bump");

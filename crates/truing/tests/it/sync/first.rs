@@ -1,4 +1,4 @@
-//! Tests of `truing sync init`: a project without a manifest gets one, which `decide` accepts.
+//! Tests of `truing sync init`, which creates a manifest that `truing sync decide` accepts.
 
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
         (&answer["decision"], &answer["changed"][0]["symbol"]),
         (&json!("bump"), &json!("demo:Middle.run"))
     );
-    // An existing file is never overwritten.
+    // `init` never overwrites an existing manifest.
     let again = site.sync(&["init", "demo"]);
     let told = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(again.status.code() == Some(2) && told.contains("already exists"), "{told}");
@@ -106,8 +106,8 @@ fn a_hash_test_becomes_a_manifest() {
             "{answer}"
         );
         let manifest: Value = serde_json::from_str(&site.read(&file)).unwrap();
-        // The manifest keeps the project's own digest and adds a digest of the syntax tree, but no digest of
-        // the lines.
+        // The row keeps the project's own digest as its only `raw` digest. A digest of the syntax tree is
+        // added if the project's digest matches the release.
         let row = &manifest["demo.m:helper"];
         assert_eq!((&row["raw"], row["tree"].is_array()), (&json!([digest]), told.is_none()), "{manifest}");
     }
@@ -139,7 +139,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     );
 }
 
-/// Returns `demo` 1.0.0 on PyPI with this module.
+/// Returns a PyPI registry with `demo` 1.0.0, which consists of this module.
 fn registry_with_module(module: &str, project: &[(&str, &str)]) -> Registry {
     let archive = tar_gz("demo-1.0.0", &[("demo/m.py", module)]);
     let page = format!("<a href=\"/files/demo-1.0.0.tar.gz#sha256={}\">x</a>", sha256(&archive));
@@ -178,18 +178,19 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
     assert_eq!(
         counterparts,
         [
-            // The class is copied under another name and has another base.
+            // `AioLost` is a copy of `Lost` with another name and another base class.
             ("demo.m:Lost.run", "ours/m.py:AioLost.run"),
-            // Each definition is matched once, by its own name.
+            // Each definition of the package gets one counterpart, which is found by the definition's own
+            // name.
             ("demo.m:Pages.__enter__", "ours/m.py:AioOther.__aenter__"),
             ("demo.m:Pages.__iter__", "ours/m.py:AioPages.__aiter__"),
         ]
     );
 }
 
-/// Every definition of the package that a project can use gets a row. This includes a copied class. For a
-/// derived class, it includes properties, decorated definitions, and definitions that a base class in the
-/// package provides.
+/// A row is created for every definition of the package that the project can use. For a copied class, these
+/// are its methods. For a derived class, these also include properties, decorated definitions, and
+/// definitions that the class inherits within the package.
 #[test]
 fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
     let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\nclass \

@@ -1,5 +1,5 @@
-//! Tests of projects that differ from the usual layout: the command returns a result or a hint for each
-//! project.
+//! Tests of projects with an unusual structure. For each of them, the command returns a result or prints a
+//! hint.
 
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use super::server::{Files, Registry, sha1, sha256, tar_gz};
 
 const BASE: &str = "class Base:\n    def run(self):\n        return 1\n";
 
-/// Returns `demo` on PyPI: 1.0.1 changes nothing, and 1.0.2 removes the class.
+/// Returns a PyPI registry with three releases of `demo`. Release 1.0.1 changes nothing, and 1.0.2 removes
+/// the class.
 fn demo_registry(project: &[(&str, &str)]) -> Registry {
     let files = |_| {
         let (mut files, mut page) = (Files::new(), String::new());
@@ -50,7 +51,7 @@ fn a_class_that_the_project_inherits_from_and_that_vanished_asks() {
 fn a_missing_manifest_is_one_to_be_written() {
     let site = demo_registry(&[("truing.toml", "[sync.demo]\nmanifest = \"absent.json\"\n")]);
     site.assert_refused(&[], 2, &["absent.json", "sync init demo`"]);
-    // If the command in the hint is run literally, it must create a manifest of the same project.
+    // The hint's command must create a manifest for the same project if a user copies the command unchanged.
     let nested = "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n";
     let site =
         demo_registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
@@ -84,7 +85,8 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
         told("demo")
     );
     assert!(!told("other").contains("has one"));
-    // A pipe as the configuration file is not read, because reading it would block forever.
+    // The configuration file is a named pipe. The command must not read it, because the read would block
+    // forever.
     let file = site.path().join("truing.toml");
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
@@ -102,7 +104,7 @@ fn a_project_whose_requirement_is_in_no_pyproject_is_told_to_name_its_file() {
     );
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(!told.contains("in its range"), "{told}");
-    // The manifest exists, so the range is the problem.
+    // The manifest exists, so the error must concern the range.
     let site = demo_registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=7,<8\"]\n")]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(told.contains("range contains no release") && !told.contains("there is no"), "{told}");
@@ -143,7 +145,7 @@ fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() 
     let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_extra = demo_registry(&[("pyproject.toml", extra)]);
     site_of_extra.assert_refused(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
-    // Keys with blanks also exist in practice, for example `target.cfg(target_os = "linux").dependencies` in
+    // Real projects also have keys with spaces, for example `target.cfg(target_os = "linux").dependencies` in
     // Cargo.toml.
     let blank = "[tool.\"of linux\"]\nlist = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_blank = demo_registry(&[("pyproject.toml", blank)]);
@@ -210,7 +212,8 @@ fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
     );
 }
 
-/// Returns `demo` in two releases whose metadata requires different versions of another package.
+/// Returns a PyPI registry with two releases of `demo`. Their metadata requires different versions of another
+/// package.
 fn registry_requiring(requirements: [&str; 2], project: &[(&str, &str)]) -> Registry {
     registry_requiring_module(requirements, [PINNED.to_owned(), PINNED.to_owned()], project)
 }
@@ -280,9 +283,9 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
     assert!(told.contains(words), "{told}");
 }
 
-/// Several releases are compared as one step. The first release changes only the docstring of the pinned
-/// definition, and the next release changes the body of another definition. The first change must not hide
-/// the second change.
+/// Two releases are compared in one step. The first one changes only the docstring of the pinned definition,
+/// and the second one changes the body of another definition. The change of the docstring must not hide the
+/// change of the body.
 #[test]
 fn several_releases_as_one_step_ask_for_a_body_beside_a_changed_docstring() {
     let told = PINNED.replace(":\n", ":\n    \"\"\"What it is.\"\"\"\n");
@@ -327,7 +330,7 @@ fn lines_of_a_requirements_file_are_shown_as_lines() {
         ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
         ("requirements.txt", "# ours\nother==1\nmore>=2\n"),
     ]);
-    // The requirements file does not require the package.
+    // This requirements file does not require `demo`.
     let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
     let told =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
-//! Tests of packages on npm and crates.io: the data of their indexes, the requirement in each project's file,
-//! and definitions by file and name.
+//! Tests of packages on npm and crates.io: the data of the indexes, the requirement in the project's own file
+//! format, and definitions that are named by file and name.
 
 use serde_json::json;
 
@@ -7,7 +7,8 @@ use super::server::{Files, Registry, sha1, sha256, sha512, tar_gz};
 
 const RUN: &str = "pub fn run(a: u8) -> u8 { a }\n";
 
-/// Returns `demo` on crates.io: version, source, and a flag for a yanked release.
+/// Returns a crates.io registry with these releases of `demo`. Each release has a version, a source text, and
+/// a flag that is true if the release was yanked.
 fn crates_io_registry(releases: &[(&str, &str, bool)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();
@@ -39,8 +40,8 @@ fn crates_io_registry(releases: &[(&str, &str, bool)]) -> Registry {
     )
 }
 
-/// A caret range, as `cargo add` writes it, already admits every release of its major version. The decision
-/// therefore requires no change and lists none.
+/// A caret range, as `cargo add` writes it, already admits every release of the same major version. The
+/// decision is therefore `skip`, without a list of changes.
 #[test]
 fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
     let site =
@@ -82,14 +83,14 @@ fn a_crate_is_followed_by_file_and_item() {
     assert_eq!(outcome("2.0.0"), is("ask", None));
     let (answer, _) = site.decide(&["--to", "1.0.3"]);
     let change = &answer["changed"][0];
-    // The entry names the file of the definition, not the file of its re-export. It also names the first
-    // release in which the definition changed.
+    // The change names the file that contains the definition, not the file that re-exports it. It also names
+    // the first release with another version of the definition.
     assert_eq!(
         (&change["symbol"], &change["file"], &change["first_in"]),
         (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))
     );
     site.assert_refused(&["--to", "1.0.4"], 2, &["demo 1.0.4 was withdrawn or deprecated"]);
-    // Neither a yanked release nor a pre-release is the newest.
+    // The newest release is neither yanked nor a pre-release.
     assert_eq!(site.decide(&[]).0["to"], "2.0.0");
     site.write(
         "truing.toml",
@@ -104,7 +105,8 @@ fn a_crate_is_followed_by_file_and_item() {
 
 const SCRIPT: &str = "exports.run = function (a) { return a; };\n";
 
-/// Returns a scoped package on npm: version, source, and further fields of its entry.
+/// Returns an npm registry with these releases of a scoped package. Each release has a version, a source
+/// text, and additional fields for its data in the index.
 fn npm_registry(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();

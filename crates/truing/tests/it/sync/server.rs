@@ -1,5 +1,5 @@
-//! Provides registries on this machine that serve the given files, and projects that follow a package in one
-//! of these registries.
+//! Provides package registries on this machine that serve given files, and projects that require a package
+//! from one of these registries.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::home::Home;
 
-/// Served files by path.
+/// The files that a registry serves, by URL path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(super) struct Registry {
@@ -33,7 +33,8 @@ pub(super) struct Registry {
 
 async fn serve_file(State(files): State<Files>, uri: Uri) -> Response {
     match files.get(uri.path()) {
-        // The page announces a wrong length, so the connection ends in the middle of the page.
+        // The response declares more bytes than it contains, so the connection ends before the end of the
+        // page.
         Some(bytes) if bytes.starts_with(b"SHORT") => {
             let parts = [Ok(bytes.clone()), Err(io::Error::other("it ends here"))];
             ([(header::CONTENT_LENGTH, "999")], Body::from_stream(iter(parts))).into_response()
@@ -52,7 +53,8 @@ impl Deref for Registry {
 }
 
 impl Registry {
-    /// Creates a registry and a project. The registry's files may depend on the registry's address.
+    /// Starts a registry and creates a project. The function `files` gets the registry's address and returns
+    /// its files.
     pub(super) fn new(files: impl FnOnce(SocketAddr) -> Files, project: &[(&str, &str)]) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -73,7 +75,7 @@ impl Registry {
         Self { _runtime: runtime, home }
     }
 
-    /// Runs `truing sync …` with the package managers configured for this registry.
+    /// Runs `truing sync` with environment variables that direct pip, npm and Cargo to this registry.
     pub(super) fn sync(&self, arguments: &[&str]) -> Output {
         let mut command = self.home.command(&[&["sync"], arguments].concat());
         command.env("TRUING_CONFIG", self.home.file("truing.toml")).output().unwrap()
@@ -85,7 +87,7 @@ impl Registry {
         (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
     }
 
-    /// Checks for a refusal with this exit code and these words.
+    /// Checks that `truing sync decide demo` fails with this exit code and prints all of these words.
     pub(super) fn assert_refused(&self, arguments: &[&str], code: i32, words: &[&str]) {
         let output = self.sync(&[&["decide", "demo"], arguments].concat());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -94,7 +96,7 @@ impl Registry {
     }
 }
 
-/// Returns a gzipped tar archive with all files in one folder.
+/// Returns a tar archive, compressed with gzip, whose files are in one folder.
 pub(super) fn tar_gz(folder: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, content) in files {
@@ -114,7 +116,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(sha2::Sha256::digest(bytes))
 }
 
-/// Returns a digest in npm's format.
+/// Returns the SHA-512 digest in the format of npm's `integrity` field.
 pub(super) fn sha512(bytes: &[u8]) -> String {
     format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(bytes)))
 }

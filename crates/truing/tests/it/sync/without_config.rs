@@ -1,5 +1,5 @@
-//! Tests of `truing sync init` and `truing sync decide` in a clone without configuration: the package is
-//! found in the project's own files.
+//! Tests of `truing sync init` and `truing sync decide` in a project without configuration. Both commands
+//! find the package in the project's own files.
 
 use std::process::{Command, Output};
 
@@ -12,8 +12,8 @@ const COPY: &str = "import demo.m\nclass Ours(demo.m.Base):\n    def run(self): 
 const RUN: &str = "    def run(self):\n        return 1\n";
 const REQUIRES: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
 
-/// Returns `demo` on all three registries. On PyPI, 1.0.1 changes nothing and 1.0.2 changes the method. On
-/// the other registries, 1.0.1 changes a file.
+/// Returns PyPI, npm and crates.io registries that each contain `demo`. On PyPI, 1.0.1 changes nothing and
+/// 1.0.2 changes the method. On the other registries, 1.0.1 changes a file.
 fn demo_registries(project: &[(&str, &str)]) -> Registry {
     let files = |address: std::net::SocketAddr| {
         let (mut files, mut page, mut lines) = (Files::new(), String::new(), String::new());
@@ -66,14 +66,14 @@ fn assert_refused(site: &Registry, arguments: &[&str], words: &[&str]) {
     assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
 }
 
-/// Returns the answer of `decide` and its exit code.
+/// Returns the JSON output of `decide`, and its exit code.
 fn decide(site: &Registry, arguments: &[&str]) -> (Value, Option<i32>) {
     let output = sync(site, &[&["decide", "demo", "--format", "json"], arguments].concat());
     let told = text(output.stderr);
     (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
 }
 
-/// Returns the lines of configuration that `init` prints.
+/// Returns the configuration lines that `init` prints.
 fn init_config_lines(site: &Registry, arguments: &[&str]) -> String {
     let output = sync(site, &[&["init", "--format", "json"], arguments].concat());
     let told = text(output.stderr);
@@ -101,8 +101,7 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     );
     let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
     assert_eq!(manifest["demo.m:Base.run"]["raw"], json!([sha1(RUN)]));
-    // With the printed lines as configuration, the job has the same result as without configuration, and can
-    // be run.
+    // With the printed lines as configuration, `decide` has the same result as before, and the job is valid.
     let before = decide(&site, &["--to", "1.0.1"]);
     assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
     std::fs::remove_file(site.path().join("upstream.json")).unwrap();
@@ -129,7 +128,7 @@ fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     let told = text(sync(&site, &["decide", "demo"]).stderr);
     assert!(told.contains("`truing sync init demo` finds definitions that could be"), "{told}");
-    // Mirrored files can still be compared.
+    // With `--mirror`, the mirrored files are compared even without a manifest.
     let (answer, _) = decide(&site, &["--mirror", "demo/=ours/", "--to", "1.0.1"]);
     assert_eq!(answer["decision"], "relax", "{answer}");
     site.write("pins.json", json!({ "demo.m:Base.run": [sha1(RUN)] }).to_string());
@@ -208,7 +207,7 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     assert_refused(&site, &["decide", "demo"], &["--constraint package.json:devDependencies"]);
     let chosen = ["--constraint", "package.json:devDependencies", "--to", "1.0.1"];
     assert_eq!(decide(&site, &chosen).0["spec_before"], "1.0.0");
-    // An indirect dependency is compared if its releases are given.
+    // The project does not require `demo` directly, so the command needs `--from`.
     let site = demo_registries(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
     assert_refused(
         &site,
@@ -222,10 +221,11 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     );
     let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
     assert!(told.contains("`truing sync init demo --from 1.0.0` finds definitions that could be"), "{told}");
-    // A command in a hint must not fail with an error whose hint is the previous command.
+    // The hint of one command suggests the other command. The other command must not fail with a hint that
+    // suggests the first one again.
     let all_the_same = "`truing sync decide demo --from 1.0.0` compares the releases anyway";
     assert_refused(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
-    // The project requires a package with a similar name, so the given name is probably a typing error.
+    // The project requires a package with a similar name, so the hint asks whether that package was meant.
     for (file, requires, near) in [
         ("pyproject.toml", "[dependency-groups]\ndev = [\"Demos>1\", \"other\"]\n", "`demos`"),
         ("requirements.txt", "# demo\n-r more.txt\ndemoo==1\nfar-away==2\n", "`demoo`"),
@@ -259,7 +259,7 @@ fn what_is_pinned_of_another_package_does_not_count() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
-    // A manifest that the user names is used.
+    // A manifest that the user names with `--manifest` is used, even if it pins nothing of `demo`.
     let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to other packages: nothing is guarded"), "{answer}");

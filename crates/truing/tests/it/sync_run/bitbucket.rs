@@ -1,4 +1,4 @@
-//! Tests of jobs at both kinds of Bitbucket; the differences from GitHub come from the capabilities of the
+//! Tests of sync jobs on Bitbucket Cloud and Data Center, which differ from GitHub in the capabilities of the
 //! forge.
 
 use truing_fakes::forge::{FakeDiffSide, ForgeFlavour};
@@ -26,12 +26,12 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.2"));
         assert_eq!(site.commits_ahead(BRANCH).await, "1");
 
-        // A second run writes nothing.
+        // For the same release, a second run writes nothing.
         let before = site.write_count();
         assert_eq!(site.run_job().await, expected_result("covered", 0));
         assert_eq!(site.write_count(), before);
 
-        // The next release uses the same pull request.
+        // For the next release, the run updates the same pull request.
         site.publish_release("1.0.2");
         assert_eq!(site.run_job().await, expected_result("relaxed", 0));
         let pulls = site.pulls().await;
@@ -62,8 +62,8 @@ async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
     }
 }
 
-/// Returns the open pull requests that serve as issues, with their numbers, and the total number of pull
-/// requests that ever existed.
+/// Returns the open pull requests that serve as questions, with their numbers. Also returns the number of all
+/// pull requests, open or closed.
 async fn issue_pull_requests(site: &Site) -> (Vec<(u64, truing_fakes::forge::PullView)>, usize) {
     let all = site.pulls().await;
     let count = all.len();
@@ -102,8 +102,8 @@ async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answer
         assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann ruled")), "{pulls:?}");
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
-        // The question about another release is a separate pull request. If users decline this pull request
-        // without a comment, the question is not asked again.
+        // The question about the next release is a new pull request. If a user declines it without a comment,
+        // the question is not asked again.
         site.publish_release("2.0.0");
         assert_eq!(site.run_job().await, expected_result("asked", 1));
         let (asked, _) = issue_pull_requests(&site).await;

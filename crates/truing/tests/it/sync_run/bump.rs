@@ -1,5 +1,5 @@
-//! Tests of ports by a model: the accepted work, the work kept in a draft, and the work that never becomes a
-//! pull request.
+//! Tests of ports that a model writes: complete ports, incomplete ports that are kept in a draft, and changes
+//! that never become a pull request.
 
 use crate::support::home::wait_until;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,9 +16,9 @@ use super::AT_ONCE;
 use super::site::{BRANCH, Ran, Site};
 
 pub(super) const PORT: &str = "def pinned(a):\n    return a + 1\n";
-/// Check that the base passes and half a port fails.
+/// A check that succeeds on the base and fails on a half-finished port.
 pub(super) const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
-/// SHA-1 of [`PORT`]. The text of [`PORT`] equals the definition in 1.0.4.
+/// SHA-1 digest of [`PORT`]. [`PORT`] is also the text of the pinned definition in release 1.0.4.
 const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
 
 pub(crate) struct Scene {
@@ -35,7 +35,7 @@ impl Scene {
         Self { site, model }
     }
 
-    /// Creates a scene whose job may write code.
+    /// Creates a scene whose job allows a model to write code.
     async fn with_coding_job(more: &str, answers: Vec<ScriptedAnswer>) -> Self {
         Self::new("mode = \"code\"", more, answers).await
     }
@@ -44,7 +44,7 @@ impl Scene {
         self.site.run(&["sync", "run", "demo"]).await
     }
 
-    /// Returns the pull requests for people to merge, and the drafts.
+    /// Returns the pull requests with a complete port, and the pull requests with an incomplete one.
     pub(crate) async fn pulls_and_drafts(&self) -> (Vec<PullView>, Vec<PullView>) {
         let all = self.site.pulls().await.into_iter().map(|(_, pull)| pull);
         all.partition(|pull| !pull.title.ends_with("(in progress)"))
@@ -95,7 +95,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
         pull.body
     );
 
-    // The usage is recorded at the step.
+    // The record's step `change` contains the usage of the model.
     let step = ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "change").unwrap();
     assert!(step["turns"] == 2 && step["tokens"].as_u64() > Some(0), "{step}");
     assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
@@ -104,7 +104,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let asked = scene.model.request_log()[0].body.to_string();
     assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
 
-    // If the base changes, the port remains valid and is not made again.
+    // A new commit on the base branch does not invalidate the port, so the model is not asked again.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     let asked = scene.model.request_log().len();
     assert_eq!(parse_result(&scene.run().await).0, "covered");
@@ -145,13 +145,14 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     assert!(["1.0.4", "more", "pinned", "grep"].iter().all(|word| body.contains(word)), "{body}");
     assert!(scene.site.repo.tip(BRANCH).await.is_err());
 
-    // No progress is a failure, and the draft is kept.
+    // A run without progress fails, and the draft stays open.
     scene.model.set_script(ModelScript::from_answers([report_answer(&["more"], &["pinned"])]));
     let ran = scene.run().await;
     assert_eq!(parse_result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
 
-    // The base changes, and there is a newer release.
+    // The base branch gets a new commit, and a newer release is published. The run still completes the port
+    // to 1.0.4.
     scene.site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     scene.site.publish_release("2.0.0");
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
@@ -188,7 +189,8 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let denied = scene.model.request_log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
-    // A forbidden change by a command is detected after the command has run.
+    // If a command changes a file that it must not change, the run detects the change after the command has
+    // ended.
     let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
     answers.extend(right_port_answers());
     scene.model.set_script(ModelScript::from_answers(answers));
@@ -220,7 +222,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     child.wait().unwrap();
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     assert_eq!(scene.site.run_when_free().await, ("bumped".to_owned(), 0));
-    // The cost of the killed run is reported, too.
+    // The reported cost includes the cost of the killed run.
     let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
     let (carried, all) =
         (told["carried_micro_usd"].as_u64().unwrap(), told["cost_micro_usd"].as_u64().unwrap());
@@ -234,7 +236,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request() {
-    // Each answer costs a third of the run's budget, so the model must conclude after the second one.
+    // Each answer costs about a third of the run's budget, so the model must report after the second one.
     let dear = |answer: ScriptedAnswer| answer.usage(100_000, 100);
     let answers = vec![
         dear(write("ours/m.py", PORT)),
@@ -269,8 +271,8 @@ async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
     assert!(!scene.site.questions().await[0].open, "it is answered");
 }
 
-/// Loses the response to the nth write of a run that finishes a port, and checks that the next run ends with
-/// one pull request and no draft. Returns false if the run made fewer writes.
+/// Loses the response to the n-th write of a run that completes a port. Checks that after the next run, one
+/// pull request is open and the draft is closed. Returns false if the run has fewer than n writes.
 async fn lose_write_response(nth: u32) -> bool {
     let half = vec![write("ours/more.py", "more = 1\n"), report_answer(&["more"], &["pinned"])];
     let scene = Scene::with_coding_job("", half).await;
@@ -291,7 +293,7 @@ async fn lose_write_response(nth: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_same() {
-    // A few cases run at the same time, until a run has fewer than n writes.
+    // Some values of n are tested at the same time, until n exceeds the number of writes.
     let lost = futures_util::stream::iter(1..)
         .map(lose_write_response)
         .buffered(AT_ONCE)
@@ -322,8 +324,8 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
         "{ran:?}"
     );
 
-    // No request is sent to the model before a user with write permission has answered. If a user deletes the
-    // question, Truing asks it again.
+    // The model gets no request until a user with write permission has answered the question. If a user
+    // deletes the issue with the question, Truing asks it again.
     let asked = scene.model.request_log().len();
     scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
     assert_eq!(parse_result(&scene.run().await), (&json!("asked"), 1));

@@ -1,5 +1,5 @@
-//! Tests of a model's classification of unpinned code: the files that the model can read, the accepted
-//! answers, and questions to users in case of doubt.
+//! Tests of a model that classifies changes of unpinned code: the files that it can read, the verdicts that
+//! are accepted, and the questions to users in cases of doubt.
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::AT_ONCE;
 use super::bump::{Scene, parse_result, write};
 use super::site::{BRANCH, Site};
 
-/// The two functions that 1.0.5 changed, each with the number and the text of one of its lines.
+/// Each of the two functions that 1.0.5 changes, with the number and the text of one of its lines.
 const OTHER: (&str, u32, &str) = ("other", 8, "    return 3");
 const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
 
@@ -29,7 +29,7 @@ pub(super) fn two_verdicts_answer(other: &str, more: &str) -> ScriptedAnswer {
     classification_answer(&[verdict_json(OTHER, other), verdict_json(MORE, more)])
 }
 
-/// Creates a job with a model, and the release that changed unpinned code.
+/// Creates a scene with a job and a model, in which 1.0.5 changes unpinned code.
 async fn scene(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Scene {
     let scene = Scene::new(job, more, answers).await;
     scene.site.publish_release("1.0.5");
@@ -63,7 +63,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     let body = &scene.pulls_and_drafts().await.0[0].body;
     assert!(body.contains("| no-port |") && body.contains("of other") && !body.contains("<b>"), "{body}");
 
-    // The model can read the files of the releases and their counterparts, and nothing else.
+    // The model can read the two releases' files and their counterparts in the project, and no other file.
     let log = scene.model.request_log();
     let asked = log[0].body.to_string();
     assert!(asked.contains("other: changed") && asked.contains("+    return 3"), "{asked}");
@@ -169,7 +169,7 @@ async fn an_answer_that_does_not_fit_is_mended_once() {
     assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
 }
 
-/// In each case of doubt, a person is asked and no range is widened.
+/// In each case of doubt, the run asks a question and does not widen the range.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubt_asks_people_whatever_it_is() {
     let no = |of| verdict_json(of, "no-port");
@@ -231,7 +231,7 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
         "{ran:?}"
     );
     assert!(scene.site.pulls().await.is_empty());
-    // The package's text is between marks that its author cannot know.
+    // The text of the package is in a data block whose key is unknown to the package's author.
     let asked =
         scene.model.request_log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
     let at = asked.find("TOOL report").unwrap();

@@ -1,4 +1,4 @@
-//! Tests that a server counts each end of a job's run once, failures included, in agreement with
+//! Tests that a server counts the end of each run once, even if the run fails, and that the counts agree with
 //! `truing report`.
 
 use crate::support::home::wait_until;
@@ -11,10 +11,10 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use super::site::Site;
 use super::stop;
 
-/// Kinds of ends that are counted.
+/// The kinds of ends that the metrics and the report count.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
-/// Starts a server that accepts no webhooks, and returns it with the address of its metrics.
+/// Starts a server that accepts no webhooks. Returns its process and the address of its metrics.
 fn serve(site: &Site) -> (Child, String) {
     let mut command = site.command(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -22,12 +22,12 @@ fn serve(site: &Site) -> (Child, String) {
     let listens =
         |line: String| Some(line.split_once("health and metrics: http://")?.1.split_once('/')?.0.to_owned());
     let address = lines.find_map(listens).unwrap();
-    // The log is read to the end, so the server never blocks on it.
+    // The thread reads the log until its end, because the server would block if the pipe was full.
     std::thread::spawn(move || lines.for_each(drop));
     (child, address)
 }
 
-/// Returns the number of ended runs by the kinds in [`ENDS`].
+/// Returns the server's number of ended runs for each kind in [`ENDS`].
 fn count_ends(address: &str) -> [u64; 5] {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
@@ -40,7 +40,7 @@ fn count_ends(address: &str) -> [u64; 5] {
     })
 }
 
-/// Returns the number of ended runs by kind according to the records.
+/// Returns the number of recorded runs for each kind in [`ENDS`], according to `truing report`.
 async fn count_recorded_ends(site: &Site) -> [u64; 5] {
     let report = site.run(&["report", "--loop", "sync"]).await.json;
     ENDS.map(|end| report["sync"]["kinds"][end].as_u64().unwrap_or(0))
@@ -53,11 +53,11 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let down = ForgeFault::on_call("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
     site.forge.add_fault(down.times(u32::MAX));
-    // A second job runs after each run of the first job.
+    // The server runs this second job in turn with the first one.
     site.add_other_project().await;
     let (mut server, address) = serve(&site);
     wait_until("a failure", async || count_recorded_ends(&site).await[4] == 1).await;
-    // After two more runs of the second job, the server must have checked the first job again.
+    // When the second job has run twice more, it was the first job's turn at least once.
     let others = async || count_ends(&address)[..4].iter().sum::<u64>();
     let since = others().await;
     wait_until("its turn has come again", async || others().await >= since + 2).await;
@@ -69,7 +69,7 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     stop(&mut server);
     site.forge.clear_faults();
 
-    // Each server counts its own runs.
+    // The counts of a new server start at zero and include only its own runs.
     let before = count_recorded_ends(&site).await;
     let (mut server, address) = serve(&site);
     let own = async || {

@@ -1,4 +1,4 @@
-//! Tests of the output of a dry run: the change, or the whole question.
+//! Tests of the text output of a dry run, which shows the whole change or the whole question.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::site::{BRANCH, Site};
 
-/// Returns the text of a dry run.
+/// Returns the text output of a dry run.
 async fn text(site: &Site) -> String {
     let json = site.command(&["sync", "run", "demo", "--dry-run"]);
     let mut command = Command::new(json.get_program());

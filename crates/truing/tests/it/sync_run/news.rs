@@ -1,4 +1,4 @@
-//! Tests of the project's own version and changelog: the new version, the text, and changes by people.
+//! Tests of changes to the project's own version and changelog, also together with changes by users.
 
 use std::process::Command;
 
@@ -50,7 +50,7 @@ async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
     assert!(date.starts_with("20"), "{changes}");
     assert_eq!([before, after.strip_prefix(&entry).unwrap()].concat(), CHANGES);
 
-    // A user adds a line, and there is another release: only Truing's line changes.
+    // A user has added a line to the changelog entry. For the next release, Truing changes only its own line.
     let theirs = changes.replace(
         &result_line("relax", ">=0.9,<1.0.2"),
         &format!("{}* mine\n", result_line("relax", ">=0.9,<1.0.2")),

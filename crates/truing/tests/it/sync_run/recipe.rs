@@ -1,4 +1,4 @@
-//! Tests of further parts of a change: lock files that the project's own command creates.
+//! Tests of lock files, which the project's own command updates as part of the change.
 
 use serde_json::json;
 use truing_fakes::repo::CommitBuilder;
@@ -6,7 +6,7 @@ use truing_fakes::repo::CommitBuilder;
 use super::bump::{Scene, right_port_answers};
 use super::site::{BRANCH, Ran, Site};
 
-/// Script that records its arguments and its input.
+/// Lock script that writes its arguments and the project's requirement to the lock file.
 const LOCK: &str = "echo \"$@\" > sub/uv.lock\ngrep demo pyproject.toml >> sub/uv.lock\n";
 const KEYS: &str = "companions = [\"extra\", \"@own/more\"]\n\
     relax.lock = [[\"sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}\"]]";
@@ -41,10 +41,10 @@ async fn lock_files_follow_the_range() {
     assert_eq!(site.run_job().await, ("covered".to_owned(), 0));
 }
 
-/// Arguments of a site's lock command.
+/// Arguments of the lock command as they appear in the configuration.
 const CALL: &str = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}";
 
-/// Creates a project with a tracked link, and a lock command.
+/// Creates a site with a lock command and a committed symbolic link.
 async fn create_site_with_link(more: &str) -> Site {
     let site = create_site_with_lock(more).await;
     site.publish_release("1.0.1");
@@ -53,7 +53,7 @@ async fn create_site_with_link(more: &str) -> Site {
     site
 }
 
-/// Checks that the job fails with this message for each of these scripts as its lock command.
+/// Checks that the job fails for each of these lock scripts, with the message that belongs to the script.
 async fn assert_each_failure(site: &Site, cases: &[(&str, &str)]) {
     let mut command = CALL.to_owned();
     for (script, expected) in cases {
@@ -145,7 +145,7 @@ async fn a_port_has_the_lock_files_that_its_range_asks_for() {
     let (pulls, _) = scene.pulls_and_drafts().await;
     assert!(pulls[0].body.contains("* `sub/uv.lock`"), "{}", pulls[0].body);
 
-    // A model is not asked if the lock file cannot be updated.
+    // If the lock command fails, the run sends no request to the model.
     let scene = Scene::new("mode = \"code\"\nrelax.lock = [[\"false\"]]", "", right_port_answers()).await;
     let ran = scene.run().await;
     assert!(ran.exit == 3 && exit_reason(&ran).contains("`false` failed"), "{ran:?}");

@@ -1,5 +1,5 @@
-//! Tests of the runtime `cli`: a model that classifies or ports has the same results with the real `claude`
-//! program as without this program.
+//! Tests that a model classifies and ports with the same results in both runtimes. The runtime `cli` uses the
+//! real `claude` program.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerBlock, ScriptedAnswer};
@@ -10,8 +10,8 @@ use super::claude::find_claude;
 use super::site::BRANCH;
 use super::steady::normalize_output;
 
-/// A case: its name, the job's lines, the operator's lines, the release, the end of the run, and the model's
-/// answers.
+/// A test case: name, job configuration, further configuration, release, result with exit code, and the
+/// model's answers.
 type Story =
     (&'static str, &'static str, &'static str, &'static str, (&'static str, i32), Vec<ScriptedAnswer>);
 
@@ -23,7 +23,7 @@ fn read_answer(path: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": path }))
 }
 
-/// Returns the parts of a record that do not depend on time.
+/// Returns the fields of a run's record that do not depend on time.
 fn stable_record(record: &Value) -> Value {
     let steps = record["steps"]
         .as_array()
@@ -39,7 +39,8 @@ fn stable_record(record: &Value) -> Value {
 async fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let Some(program) = find_claude() else { return };
     const CODE: &str = "mode = \"code\"";
-    // Each call needs the previous one, and the last two show the result.
+    // All calls are in one answer. Each call needs the effect of the previous one, and the last two calls
+    // show the result.
     let chain = ScriptedAnswer {
         blocks: vec![
             tool_call("write", json!({ "path": "ours/m.py", "content": "one\n" })),

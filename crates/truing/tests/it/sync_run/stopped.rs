@@ -1,5 +1,5 @@
-//! Tests of a job's run that is interrupted during a model's answer. The usage that the answer's stream has
-//! reported is charged and recorded, the run returns its lease, and the next run continues.
+//! Tests of a run that is interrupted while a model's answer arrives. The usage that the answer's stream has
+//! reported is charged and recorded, and the run returns its lease. The next run completes the work.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -14,13 +14,13 @@ use super::classify::two_verdicts_answer;
 use super::quiet::wait_until_idle;
 use super::site::Ran;
 
-/// Tokens that are charged for a cut answer in addition to the reported tokens, because more tokens may have
-/// been in transit.
+/// Number of tokens that are charged for a truncated answer in addition to the reported tokens. That many
+/// tokens may have been lost on the way.
 const UNDER_WAY: u64 = 300;
-/// Tokens of the prompt, as the stream reports them.
+/// Number of prompt tokens that the stream reports.
 const PROMPT: u64 = 4000;
 
-/// Returns an answer that stalls in its middle, after the prompt's usage was reported.
+/// Returns an answer whose stream reports the usage of the prompt and then stalls in the middle of the text.
 fn stalling_answer() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
@@ -30,8 +30,8 @@ fn stalling_answer() -> ScriptedAnswer {
 }
 
 impl Scene {
-    /// Runs the program, and sends this signal when the program has read everything that the model sent
-    /// before the stall.
+    /// Runs the job, and sends this signal when the command has read everything that the model sent before it
+    /// stalled.
     async fn run_and_signal(&self, signal: &'static str) -> Ran {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -49,7 +49,7 @@ impl Scene {
         Ran::from_output(&output.await.unwrap())
     }
 
-    /// Returns the spent and the reserved money of the jobs' runs.
+    /// Returns the spent and the reserved amounts of all runs, in micro-dollars.
     async fn ledger_sums(&self) -> (u64, u64) {
         let rows = self.site.run(&["budget", "show"]).await.json;
         let runs = rows.as_array().unwrap().iter().filter(|row| row["level"] == "run");
@@ -61,7 +61,8 @@ impl Scene {
         self.site.run(&["report"]).await.json["totals"]["cost_micro_usd"].clone()
     }
 
-    /// Returns the cost of the billed answers. For each cut answer, it includes the tokens in transit.
+    /// Returns the cost that must be charged for the answers that the provider bills. For each truncated
+    /// answer, it includes the tokens that may have been lost on the way.
     fn billed_cost(&self) -> u64 {
         let prices = ModelPrices::builtin().unwrap();
         let costs = self.model.bills().into_iter().map(|bill| {
@@ -79,7 +80,8 @@ impl Scene {
         costs.sum()
     }
 
-    /// Interrupts the run, and runs it again to this end.
+    /// Interrupts a run with this signal and then runs the job again, with `then` as the model's answers. The
+    /// second run must have the result `end`.
     async fn interrupt_and_rerun(&self, signal: &'static str, then: Vec<ScriptedAnswer>, end: &str) {
         let ran = self.run_and_signal(signal).await;
         assert_eq!((ran.exit, &ran.json["error"]["code"]), (130, &json!("interrupted")), "{signal}: {ran:?}");
@@ -88,7 +90,7 @@ impl Scene {
         assert_eq!(self.reported_cost().await, json!(spent), "{signal}: it is told");
         assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
 
-        // The lease is returned, and nothing is counted as a failure.
+        // The interrupted run has returned its lease, and does not count as a failure.
         self.model.set_script(ModelScript::from_answers(then));
         let again = self.run().await;
         assert_eq!(parse_result(&again), (&json!(end), 0), "{signal}: {again:?}");
@@ -110,7 +112,7 @@ impl Scene {
     }
 }
 
-/// Stops a run by this signal while a model classifies.
+/// Interrupts a run with this signal while a model classifies changes.
 async fn stop_while_classifying(signal: &'static str) {
     let scene = Scene::new("", "", vec![stalling_answer()]).await;
     scene.site.publish_release("1.0.5");
@@ -127,7 +129,7 @@ async fn a_run_that_is_terminated_while_a_model_looks_is_paid_by_what_was_shown_
     stop_while_classifying("-TERM").await;
 }
 
-/// Stops a port by this signal while a model writes.
+/// Interrupts a run with this signal while a model writes a port.
 async fn stop_while_porting(signal: &'static str) {
     let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
     let scene =

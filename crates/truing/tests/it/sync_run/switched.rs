@@ -1,6 +1,7 @@
-//! Tests of a job's runs during which the kill switch is turned on, or the lease is lost, at each single
-//! write. The current write completes and no further one is made. After the next run, the state equals that
-//! of an undisturbed run. In mode `finish`, a run in flight completes.
+//! Tests of runs with an event during each of their writes: the kill switch is turned on, or the lease is
+//! lost. The write in progress is completed, but no further write is made. The state after the next run
+//! equals that of an undisturbed run. If the switch is turned on in mode `finish`, the run continues to its
+//! end.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -23,32 +24,32 @@ use super::bump::{CHECK, Scene, report_answer, right_port_answers, write};
 use super::site::{BOT, BRANCH, Ran, Site};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites that are tested at the same time.
+/// Number of sites that are tested at the same time.
 const AT_ONCE: usize = 4;
-/// Configuration with which an issue reports the outcomes of the runs.
+/// Configuration of the job with an issue that reports the results of its runs.
 const TRACKS: &str = "outcome.issue = true\nlabels = [\"upstream\"]";
 const TRACKED: &str = "how it went";
 
-/// The situation of a run.
+/// The situation at the start of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Case {
-    /// A release that the range should admit.
+    /// There is a release that the range should admit.
     Relax,
-    /// A release that needs a question.
+    /// There is a release about which the run must ask a question.
     Ask,
-    /// Another release in the same question.
+    /// There is another release about which the run must ask, and the question is already open.
     AskAgain,
-    /// The question has been answered.
+    /// A user has answered the question.
     Answered,
-    /// People are working on the pull request.
+    /// A user has committed to the pull request's branch.
     Blocked,
-    /// A port that is not finished.
+    /// The model writes an incomplete port.
     Save,
-    /// A port that is finished.
+    /// The model completes a port that an earlier run saved as a draft.
     Finish,
 }
 
-/// Number of writes in each case.
+/// The number of writes in each case.
 const CASES: [(Case, usize); 7] = [
     (Case::Relax, 4),
     (Case::Ask, 2),
@@ -59,31 +60,31 @@ const CASES: [(Case, usize); 7] = [
     (Case::Finish, 6),
 ];
 
-/// The event during a write.
+/// The event that occurs during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteEvent {
     Stop,
-    /// The kill switch of the repository is turned on in mode `stop`.
+    /// The kill switch for this repository is turned on in mode `stop`.
     StopThere,
     Finish,
     Lost,
 }
 
-/// One write of a run: the nth call of the API that may write, or the nth push.
+/// One write of a run: the n-th API call other than `GET`, or the n-th push.
 #[derive(Clone, Copy, Debug)]
 enum WritePoint {
     Call(u32),
     Push(u32),
 }
 
-/// A site, with the model that ports code there, if there is one.
+/// A site, and its model if the case needs one.
 struct Stage {
     site: Site,
     model: Option<FakeModel>,
 }
 
 impl Case {
-    /// Prepares the state before the run.
+    /// Creates a site in the state that precedes the run.
     async fn prepare_stage(self) -> Stage {
         let stage = match self {
             Self::Save | Self::Finish => {
@@ -96,7 +97,7 @@ impl Case {
             }
         };
         let site = &stage.site;
-        // Only this test may detect the loss of the lease, so other checks are slow.
+        // The heartbeat is slow, so that the run detects the lost lease only at its next write.
         site.replace_in_config(
             "lease = \"20s\"\nheartbeat = \"200ms\"",
             "lease = \"60s\"\nheartbeat = \"10s\"",
@@ -133,7 +134,7 @@ impl Case {
         stage
     }
 
-    /// Sets the model's answers for the next run.
+    /// Sets the answers of the model for the next run of this case.
     fn set_answers(self, stage: &Stage) {
         let Some(model) = &stage.model else { return };
         match self {
@@ -156,7 +157,7 @@ impl Stage {
     }
 }
 
-/// Returns, in order, the writes in the forge's log after the first `since` entries.
+/// Returns the writes in the forge's request log in their order, without the first `since` requests.
 fn list_writes(stage: &Stage, since: usize) -> Vec<WritePoint> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
@@ -172,7 +173,7 @@ fn list_writes(stage: &Stage, since: usize) -> Vec<WritePoint> {
     writes
 }
 
-/// Returns the final state without values that differ between runs.
+/// Returns the final state of the site as text, without values that differ between runs.
 async fn final_state(stage: &Stage) -> String {
     let site = &stage.site;
     let mut text = String::new();
@@ -196,7 +197,7 @@ async fn final_state(stage: &Stage) -> String {
             text += &site.file(&branch, "pyproject.toml").await;
         }
     }
-    // The resumed run gives the reason in other words.
+    // The run after the event gives another reason in this text than an undisturbed run.
     let varies =
         Regex::new(r"is no longer needed: .*|<!-- truing:\S+ [^>]*-->|127.0.0.1:\d+|\b[0-9a-f]{7,40}\b")
             .unwrap();
@@ -208,7 +209,7 @@ async fn turn_switch(stage: &Stage, arguments: &[&str]) {
     assert_eq!(ran.exit, 0, "{ran:?}");
 }
 
-/// Ends the lease, as a restarting server does.
+/// Takes the lease away from the run, as a restart of the server does.
 async fn lose_lease(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
@@ -217,7 +218,8 @@ async fn lose_lease(stage: &Stage) {
         .unwrap();
 }
 
-/// Starts a run in which the event happens during a write; `None` is before the first one.
+/// Performs a run in which the event occurs during the write `at_write`. If `at_write` is `None`, the event
+/// occurs before the first write.
 async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: WriteEvent) -> Output {
     let forge = &stage.site.forge;
     forge.add_fault(match at_write {
@@ -242,14 +244,15 @@ async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: Writ
     output.await.unwrap()
 }
 
-/// The result of an undisturbed run.
+/// The writes, the exit code and the final state of an undisturbed run.
 struct UndisturbedSyncRun {
     writes: Vec<WritePoint>,
     exit: i32,
     picture: String,
 }
 
-/// Returns the errors of a run with this event, and of the run after it.
+/// Performs a run with this event, and another run after it. Returns a description of the first error, or
+/// `None`.
 async fn event_run_errors(
     case: Case,
     (nth, at): (usize, Option<WritePoint>),
@@ -265,7 +268,7 @@ async fn event_run_errors(
     let said = || format!("{exit:?} {} {reason} {}", told["result"], String::from_utf8_lossy(&output.stderr));
     let differs =
         |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
-    // After the last write, no further write can be refused.
+    // In mode `finish` and after the last write, the event has no effect on the run.
     if event == WriteEvent::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
         return wrong.or(differs(final_state(&stage).await));
@@ -297,15 +300,15 @@ async fn event_run_errors(
     }
     case.set_answers(&stage);
     let ran = stage.run().await;
-    // If the port was already saved, another run that reaches the same state counts as a run without
-    // progress, and fails.
+    // The run had already saved the port before the event. The next run makes no progress beyond it, and
+    // therefore fails.
     let is_kept = case == Case::Save && nth > 1;
     let exit = if is_kept { 3 } else { clean.exit };
     let wrong = (ran.exit != exit).then(|| format!("the second run: {ran:?}"));
     wrong.or(differs(final_state(&stage).await))
 }
 
-/// Tests the event at each write of a case, and before the first one.
+/// Tests the event before the first write and at each write of a case.
 async fn test_event_at_writes(case: Case, event: WriteEvent) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
     let stage = case.prepare_stage().await;

@@ -1,4 +1,4 @@
-//! Tests of the release that a run processes: the job's target, or a named one.
+//! Tests of the release that a run syncs to: the job's `target`, or the release that the command names.
 
 use serde_json::json;
 use truing_fakes::repo::CommitBuilder;

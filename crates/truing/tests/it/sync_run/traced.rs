@@ -1,4 +1,4 @@
-//! Tests of the traces of a sync job's runs: one root span per run, with its subject and its result.
+//! Tests of the traces of runs. Each run has one root span with the run's subject and result.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::bump::{CHECK, Scene, parse_result, right_port_answers};
 use super::otlp::{Receiver, hex, span_attributes, spans_named};
 use super::site::Site;
 
-/// Status code of a failed span.
+/// The OTLP status code of a failed span.
 const ERROR: i32 = 2;
 
 async fn start_receiver() -> (Receiver, String) {
@@ -60,10 +60,10 @@ async fn a_run_of_a_job_is_one_trace_with_the_calls_of_its_model_below() {
 async fn a_run_that_fails_is_a_failure_in_its_trace() {
     let (receiver, config) = start_receiver().await;
     let site = Site::with_config(&config).await;
-    // The index has no release of this package.
+    // The index has no package with this name, so the run fails.
     site.replace_in_config("repo = \"acme/ours\"", "repo = \"acme/ours\"\npackage = \"nobody-has-this\"");
     assert_eq!(site.run_job().await, ("failed".to_owned(), 3));
-    // The repository cannot be reached.
+    // This repository does not exist, so the run fails before it begins.
     site.replace_in_config("acme/ours", "acme/none");
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.exit != 0 && ran.json["result"].is_null(), "{ran:?}");

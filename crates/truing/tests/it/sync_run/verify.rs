@@ -1,5 +1,5 @@
-//! Tests of the project's own checks on a wider range: new failures cause a question, and earlier failures
-//! are ignored.
+//! Tests of the project's own checks with a wider range. A check that fails only with the wider range causes
+//! a question; a check that failed before has no effect.
 
 use serde_json::{Value, json};
 use truing_fakes::repo::CommitBuilder;
@@ -105,7 +105,7 @@ async fn where_nothing_is_pinned_the_checks_decide() {
         let site = site_with_check(check).await;
         site.replace_in_config("mirror = [\"demo/=ours/\"]", "manifest = \"none\"");
         assert_eq!(site.run_job().await, (ended.0.to_owned(), ended.1), "{check}");
-        // Without checks, people decide.
+        // Without checks, the run must ask a question.
         site.replace_in_config(&format!("check = [[\"sh\", \"-c\", \"{check}\"]]"), "");
         site.publish_release("1.0.2");
         assert_eq!(site.run_job().await, ("asked".to_owned(), 1));

@@ -1,4 +1,5 @@
-//! Tests of a job's pull request whose title, text and labels are set by the operator or the repository.
+//! Tests of the title, the text and the labels of a job's pull request, which the operator or the repository
+//! can set.
 
 use serde_json::json;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
@@ -22,7 +23,8 @@ async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() 
     assert!(!body.contains("not this one"), "{body}");
     assert_eq!(site.run_job().await, ("covered".to_owned(), 0));
 
-    // The operator's own texts are used. The pull request is updated for the next release.
+    // The operator's templates determine the title and the text. The run for the next release updates the
+    // same pull request.
     let words = "title = \"{{decision}}: {{package}} {{version}}\"\nbody_template = \"See \
          {{text}}\\n{{template}}\"\n";
     site.replace_in_config("[sync.demo]", &format!("[sync.demo]\n{words}"));

@@ -1,4 +1,4 @@
-//! Tests of servers that require a header of their own.
+//! Tests of servers that require a header with an API key.
 
 use hyper::Method;
 
@@ -14,8 +14,8 @@ fn with_key(url: &str, key: &str) -> ServerAddress {
     address
 }
 
-/// Starts a server that assigns a session to each client. Returns its address, and the list of the requests
-/// that it accepted.
+/// Starts a server that assigns a session to each client. Returns the server's address, and the list of the
+/// accepted requests.
 async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
     let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = noted.clone();

@@ -57,7 +57,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         join3(timed(&tools, tool, "a"), timed(&tools, tool, "b"), timed(&tools, tool, "c")).await;
     assert_eq!((a.text.as_str(), a_time, b.text.as_str(), b_time), ("a", 12, "b", 24));
     assert!(c.is_error && c.text.contains("was busy with other calls") && c_time == 30, "{c:?} {c_time}");
-    // The late response to the previous call is not taken for the response to this call.
+    // The late response to the previous call must not be used as the response to this call.
     let (d, d_time) = timed(&tools, tool, "d").await;
     assert_eq!((d.text.as_str(), d_time), ("d", 18));
     assert_eq!(servers.stop().await, []);

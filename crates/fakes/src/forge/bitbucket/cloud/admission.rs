@@ -1,5 +1,5 @@
-//! Finds the account that calls, and the repository and pull request that a call names, if the account may
-//! see them.
+//! Finds the account of a request. Also finds the repository and the pull request in the request's path, if
+//! the account may see them.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -15,12 +15,12 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// User names that git sends with an access token and with an API token.
+/// User names that git sends with an access token, and with an API token.
 const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
-/// Returns the account of a request. The request has either an access token alone, or an API token with its
-/// account's e-mail address. App passwords, which are sent with a user name, are rejected (Cloud removed them
-/// in July 2026).
+/// Returns the account of a request. The request contains only an access token, or an API token and the
+/// e-mail address of the token's account. App passwords, which are sent with a user name, are rejected,
+/// because Cloud no longer accepts them since July 2026.
 pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -44,13 +44,13 @@ pub(super) fn authenticate_request(
 /// Rejects a token whose scopes do not suffice.
 pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass.missing_scopes(&call.method, &call.path) {
-        // A call for which no scope suffices gets another error message.
+        // If no scope permits a call, the error message differs.
         Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Rejects calls that access tokens may not make with any scope: calls about their own account, and about
+/// Rejects calls that no scope permits an access token to make: calls about the token's account, and about
 /// permissions.
 pub(super) fn reject_access_token(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass {
@@ -75,7 +75,8 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     )
 }
 
-/// Returns the repository that the path names by its slugs or its id, if the caller may make the call.
+/// Returns the repository in the path, if the caller may make the call. The path contains the owner's and the
+/// repository's slugs, or the repository's id.
 pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -83,8 +84,7 @@ pub(super) fn find_repository<'a>(
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
-        // The owner in the path may be empty, an id or a name, because the id of the repository is
-        // sufficient.
+        // The repository's id is sufficient, so the owner in the path may be empty, an id or a name.
         repos.values_mut().find(|repo| uuid_from_id(repo.id) == name)
     } else {
         repos.get_mut(&format!("{owner}/{name}").to_lowercase())

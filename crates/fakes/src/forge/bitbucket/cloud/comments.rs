@@ -1,4 +1,4 @@
-//! Comments of pull requests. One list has comments of all kinds.
+//! Handles calls about comments of pull requests. One list contains comments of all kinds.
 
 use serde_json::Value;
 
@@ -54,8 +54,8 @@ fn comment_reply(
     Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
 }
 
-/// Returns the text of a comment. A comment that is too long is rejected with an HTML page, like that of a
-/// server in front of the forge.
+/// Returns the text of a comment. A comment that is too long is rejected with an HTML page, as a server in
+/// front of the forge would send.
 fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
@@ -104,7 +104,7 @@ fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
 }
 
 /// Handles `POST …/comments`: creates a comment in the conversation, on a file or on lines, or creates a
-/// reply. A line outside the diff is accepted.
+/// reply. Accepts lines outside the diff.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let text = comment_text(call)?;
@@ -115,7 +115,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     };
     if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
         let spot = talk::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
-        // Cloud does not check lines: a line that is not part of the diff is shown as outdated.
+        // Cloud accepts every line. A comment on a line outside the diff is shown as outdated.
         let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
         let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
@@ -160,7 +160,7 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::no_content())
 }
 
-/// Returns the diff thread whose first comment the path names, and the account that resolved the thread.
+/// Returns the thread on code whose first comment is in the path, and the account that resolved the thread.
 fn find_thread<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -190,7 +190,7 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
 }
 
-/// Handles `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
+/// Handles `DELETE …/comments/{id}/resolve`: reopens the thread. Returns 404 if the thread is already open.
 pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = find_thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;

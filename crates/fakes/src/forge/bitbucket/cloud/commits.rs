@@ -1,4 +1,4 @@
-//! Commits with their statuses, reports and annotations.
+//! Handles calls about commits, and about the statuses, reports and annotations of commits.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Minimum length of an abbreviated commit id.
 const MIN_DIGITS: usize = 7;
-/// Maximum number of data fields of a report, and below it the maximum number of annotations in one call.
+/// Maximum number of data fields of a report. The constant below is the maximum number of annotations in one
+/// call.
 const MAX_DATA: usize = 10;
 const MAX_CALL: usize = 100;
 /// Maximum number of annotations of a report.

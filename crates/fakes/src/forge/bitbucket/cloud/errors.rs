@@ -1,4 +1,4 @@
-//! Cloud's error responses; their JSON format depends on the call.
+//! Creates Cloud's error responses. The JSON format of an error depends on the call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use crate::forge::fault::ForgeFaultKind;
 use crate::forge::http::call::ApiReply;
 use crate::forge::http::serve::CallRefusal;
 
-/// Returns an error in Cloud's form.
+/// Returns an error in Cloud's format.
 pub(super) fn error_reply(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
 /// Returns 403 for a token whose scopes do not suffice. <https://github.com/backstage/backstage/issues/22383>
-/// has such a response.
+/// shows such a response.
 pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
     let error = json!({
         "message": "Your credentials lack one or more required privilege scopes.",
@@ -28,18 +28,18 @@ pub(super) fn not_found(object: &str) -> ApiReply {
     error_reply(404, &format!("{object} not found"))
 }
 
-/// Returns 400 because of a field.
+/// Returns 400 for a request with an invalid field.
 pub(super) fn invalid_field(field: &str, words: &str) -> ApiReply {
     let error = json!({"message": "Bad request", "fields": {field: [words]}});
     ApiReply::json(400, json!({"type": "error", "error": error}))
 }
 
-/// Returns an error of reports and annotations, which have a separate form.
+/// Returns an error of a call about reports or annotations; these errors have a separate format.
 pub(super) fn report_error(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"code": status, "message": message}))
 }
 
-/// Returns an HTML page, as sent by servers in front of the forge.
+/// Returns an HTML error page, as a server in front of the forge would send.
 pub(super) fn html_error(status: u16) -> ApiReply {
     let html =
         "<!DOCTYPE html><html><head><title>Bitbucket</title></head><body>Something went wrong</body></html>";
@@ -66,7 +66,7 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
     }
 }
 
-/// Returns the errors of calls that are rejected before they are handled.
+/// Returns the error for a call that is rejected before it is handled.
 pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
@@ -79,7 +79,7 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     }
 }
 
-/// Returns the response that a simulated fault returns instead of handling the call.
+/// Returns the response of a simulated fault, which replaces the handling of the call.
 pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let limited = |after: &Option<u64>| {
         let reply = error_reply(429, "Rate limit for this resource has been exceeded");

@@ -1,4 +1,4 @@
-//! Accounts, workspaces, repositories, permissions and branch restrictions.
+//! Handles calls about accounts, workspaces, repositories, permissions and branch restrictions.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub(super) fn login_of<'a>(world: &'a ForgeInstance, id: &str) -> Option<&'a str
     world.accounts.iter().find(|(_, number)| uuid_from_id(**number) == id).map(|(login, _)| login.as_str())
 }
 
-/// Handles `GET /2.0/users/{user}`, by the id.
+/// Handles `GET /2.0/users/{user}`; the path contains the account's id.
 pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let world = &state.world;
@@ -34,8 +34,8 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(200, account_json))
 }
 
-/// Handles `GET /2.0/workspaces/{owner}/members/{user}`. Members are all accounts with a role in a repository
-/// of the workspace, and the bots of its repositories.
+/// Handles `GET /2.0/workspaces/{owner}/members/{user}`. The members are all accounts with a role in a
+/// repository of the workspace, and the bots of these repositories.
 pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;

@@ -1,4 +1,4 @@
-//! Webhook deliveries in Cloud's format.
+//! Creates webhook deliveries in Cloud's format.
 
 use serde_json::{Value, json};
 
@@ -10,11 +10,11 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// Maximum size of a delivery, in bytes. Cloud sends nothing above 256 KB.
+/// Maximum size of a delivery, in bytes. Cloud does not send deliveries of more than 256 KB.
 const MAX_DELIVERY: usize = 256 * 1024;
 
 /// Returns the delivery of an event. Returns `None` if the event's object no longer exists, if the delivery
-/// is too large, or if Cloud has no such event.
+/// would be too large, or if Cloud has no such event.
 pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,

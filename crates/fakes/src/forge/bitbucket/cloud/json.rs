@@ -1,4 +1,4 @@
-//! The JSON objects in Cloud's format.
+//! Creates JSON objects in Cloud's format.
 
 use serde_json::{Map, Value, json};
 
@@ -62,7 +62,7 @@ pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     })
 }
 
-/// Returns a repository as it appears inside other objects.
+/// Returns a repository in the format that other objects contain.
 pub(super) fn repository_in(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     repository_with_owner(world, repo, &repo.owner, repo.id)
 }
@@ -79,7 +79,7 @@ fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: 
     })
 }
 
-/// Returns a repository as the response of its own call.
+/// Returns a repository in the format of the call that returns a single repository.
 pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     let (own, page) = (repository_api_url(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
     json!({
@@ -109,7 +109,7 @@ fn commit_in(sha: &str) -> Value {
     json!({"hash": short_sha(sha)})
 }
 
-/// Returns a commit as the response of its own call.
+/// Returns a commit in the format of the call that returns a single commit.
 pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &CommitObject) -> Value {
     let known = world.accounts.contains_key(&commit.author.name);
     let mut author = json!({
@@ -135,7 +135,7 @@ fn state(pull: &StoredPull) -> &'static str {
     }
 }
 
-/// Returns a pull request with this head as it appears in lists, without reviewers.
+/// Returns a pull request with this head in the format of lists, without reviewers.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
@@ -166,7 +166,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     })
 }
 
-/// Returns a pull request as the response of its own call.
+/// Returns a pull request in the format of the call that returns a single pull request.
 pub(super) fn full_pull_json(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -209,8 +209,8 @@ pub(super) fn resolution(world: &ForgeInstance, resolver: &str, note: &StoredCom
     json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(note.updated)})
 }
 
-/// Returns a comment; `now` contains the current numbers of its lines. The text of a deleted comment is
-/// omitted.
+/// Returns a comment; `now` contains the current numbers of the comment's lines. The text of a deleted
+/// comment is omitted.
 pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -271,7 +271,7 @@ pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &Co
     })
 }
 
-/// Returns the sent fields with those that the forge adds.
+/// Returns the fields that the caller sent, and the fields that the forge adds.
 fn merge_fields(fields: &Value, added_fields: Value) -> Value {
     let mut json = fields.as_object().cloned().unwrap_or_default();
     if let Value::Object(added_fields) = added_fields {

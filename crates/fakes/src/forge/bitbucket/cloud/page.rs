@@ -1,4 +1,5 @@
-//! Lists: filtered, sorted and paged. `next` is the address of the next page.
+//! Filters lists, sorts them and divides them into pages. The field `next` of a page is the address of the
+//! next page.
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ pub(super) const MAX_PAGE_LENGTH: usize = 100;
 /// Maximum number of pull requests on a page.
 pub(super) const MOST_PULLS: usize = 50;
 
-/// Parses the filter of a call, if it has one.
+/// Parses the filter in the call's query, if there is one.
 pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiReply> {
     let read = |text: &str| {
         FilterQuery::parse(text).ok_or_else(|| error_reply(400, &format!("Invalid filter: {text}")))
@@ -22,8 +23,8 @@ pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiRep
     call.query_param("q").map(read).transpose()
 }
 
-/// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum on one
-/// page.
+/// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum number of
+/// items on one page.
 pub(super) fn reply(
     world: &ForgeInstance,
     call: &ApiCall,

@@ -1,4 +1,4 @@
-//! Calls that read, open, change and decline pull requests.
+//! Handles calls that read, open, change and decline pull requests.
 
 use serde_json::{Value, json};
 
@@ -58,8 +58,8 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
     Ok(ApiReply::json(status, json::full_pull_json(world, repo, of, &head, mergeable)))
 }
 
-/// Returns the logins of the reviewers whose ids the body contains. Returns an error if a reviewer's account
-/// is closed.
+/// Returns the logins of the reviewers whose ids are in the request's body. Returns an error if a reviewer's
+/// account is closed.
 fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -137,7 +137,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 200)
 }
 
-/// Handles `POST …/pullrequests/{number}/decline`, which cannot be undone.
+/// Handles `POST …/pullrequests/{number}/decline`. A declined pull request cannot be reopened.
 pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -193,7 +193,8 @@ pub(super) fn redirect_conflicts(state: &mut FakeForgeState, call: &ApiCall) -> 
     Ok(ApiReply::bytes(302, "text/plain", "").header("location", to))
 }
 
-/// Returns base and head of the range `HEAD..BASE` in a URL. The order in the URL is the opposite of git's.
+/// Returns the base and the head of the range `HEAD..BASE` in a URL. In git's ranges, the base is first; in
+/// the URL, it is last.
 fn compared_commits(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiReply> {
     let missing = || not_found("Commit");
     let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;

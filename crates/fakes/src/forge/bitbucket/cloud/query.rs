@@ -1,4 +1,4 @@
-//! Cloud's filters (`q=state="OPEN" AND updated_on>=2026-01-01`): the parser, and the evaluation on JSON.
+//! Parses Cloud's filters (`q=state="OPEN" AND updated_on>=2026-01-01`), and evaluates them on JSON objects.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(super) enum FilterOperator {
     AtLeast,
 }
 
-/// Comparison operators and their spelling.
+/// Comparison operators, each with its spelling.
 const HOWS: &[(&str, FilterOperator)] = &[("=", FilterOperator::Equal), (">=", FilterOperator::AtLeast)];
 
 impl FilterQuery {
@@ -26,7 +26,7 @@ impl FilterQuery {
         rest.trim().is_empty().then_some(query)
     }
 
-    /// Returns true if this object matches. The value of a missing field is null.
+    /// Returns true if this object matches the filter. The value of a missing field is null.
     pub(super) fn matches_item(&self, item: &Value) -> bool {
         match self {
             Self::And(one, other) => one.matches_item(item) && other.matches_item(item),
@@ -57,7 +57,7 @@ fn comparison_holds(field_value: &Value, operator: FilterOperator, value: &Value
     let order = || match (field_value, value) {
         (Value::String(field_value), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
-            // One instant can be written as different texts, so instants are parsed before they are compared.
+            // Different texts can denote the same instant, so instants are parsed before they are compared.
             match (instant(field_value), instant(value)) {
                 (Some(field_value), Some(value)) => Some(field_value.cmp(&value)),
                 (_, _) => Some(field_value.as_str().cmp(value)),
@@ -111,7 +111,8 @@ fn parse_term(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     Some(FilterQuery::Comparison { field: field.to_owned(), operator: how, value })
 }
 
-/// Parses a quoted text, a number, a date, `true`, `false` or `null`, and returns it with the rest.
+/// Parses a quoted text, a number, a date, `true`, `false` or `null`. Returns the value, and the rest of the
+/// text.
 fn parse_value(text: &str) -> Option<(Value, &str)> {
     if let Some(inner) = text.strip_prefix('"') {
         let mut plain = String::new();
@@ -137,7 +138,7 @@ fn parse_value(text: &str) -> Option<(Value, &str)> {
     Some((value, after))
 }
 
-/// Consumes a word, in upper or lower case, if it comes next.
+/// If `word` is the next word, in upper or lower case, removes it and returns true; otherwise returns false.
 fn take_word(rest: &mut &str, word: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';

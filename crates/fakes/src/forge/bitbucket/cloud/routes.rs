@@ -1,4 +1,4 @@
-//! The routes of Cloud's API, and what applies to every call: login, errors and headers.
+//! The routes of Cloud's API, and the login, errors and headers that all calls share.
 
 use axum::routing::MethodFilter;
 
@@ -10,7 +10,7 @@ use crate::forge::http::serve::{
 use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 
-/// Hourly call limit that the headers contain by default. The fake does not enforce this default.
+/// Default of the hourly call limit in the headers. The fake does not enforce this limit.
 const RATE_LIMIT: u64 = 1_000;
 /// A limit is nearly reached if fewer calls are left than the limit divided by this number.
 const NEAR: u64 = 5;
@@ -128,7 +128,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// Cloud's behaviour for all calls.
+/// Cloud's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::authenticate_request,
@@ -140,8 +140,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished: add_headers,
 };
 
-/// Adds Cloud's headers. The headers of the rate limit contain neither the number of remaining calls nor the
-/// time of the reset. Only requests with a bearer token get these headers.
+/// Adds Cloud's headers. Only requests with a bearer token get the rate limit headers. These headers contain
+/// neither the number of remaining calls nor the time of the reset.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![

@@ -1,5 +1,4 @@
-//! The activities of a pull request, newest first. Only this list returns comments without a path in the
-//! request.
+//! Lists the activities of a pull request, newest first. No other list contains the comments on all paths.
 
 use serde_json::{Value, json};
 
@@ -52,7 +51,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let merged = of.merged_by.as_deref();
         add(at, merged.unwrap_or(&of.author), if merged.is_some() { "MERGED" } else { "DECLINED" });
     }
-    // Among activities with the same time, the opening is the oldest.
+    // Of several activities with the same time, the opening of the pull request counts as the oldest.
     all.sort_by_key(|(at, id, activity)| (*at, activity["action"] != "OPENED", *id));
     let shown: Vec<Value> = all.into_iter().rev().map(|(_, _, activity)| activity).collect();
     page::reply(call, &shown)

@@ -1,5 +1,5 @@
-//! Finds the account that calls, and the repository and pull request that a call names, if the account may
-//! see them. Without permission the response is 401.
+//! Finds the account of a request. Also finds the repository and the pull request in the request's path, if
+//! the account may see them. Without permission, the response is 401.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -15,8 +15,8 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Returns the account of a request, which sends a token alone or together with the name of the token's
-/// account.
+/// Returns the account of a request. The request contains only a token, or a token and the name of the
+/// token's account.
 pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -25,7 +25,7 @@ pub(super) fn authenticate_request(
     let token = git_call::request_token(headers)?;
     let issued = world.apps.issued.get(&token);
     let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
-    // Tokens of projects and repositories cannot use Basic, because they have no account name.
+    // Tokens of projects and repositories have no account name and are therefore rejected in a `Basic` login.
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
     }
@@ -33,7 +33,7 @@ pub(super) fn authenticate_request(
     Some((login, pass))
 }
 
-/// Rejects a call for which the token's permission does not suffice.
+/// Rejects a call if the token lacks the required permission.
 pub(super) fn check_permission(call: &ApiCall) -> Result<(), ApiReply> {
     if call.pass.permits_call(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
@@ -95,7 +95,7 @@ pub(super) fn request_version(call: &ApiCall) -> Option<u64> {
     call.query_param("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
 }
 
-/// Returns 409 unless the call sends the current version of the pull request.
+/// Returns an error with status 409 unless the call contains the current version of the pull request.
 pub(super) fn is_current(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -111,7 +111,7 @@ pub(super) fn is_current(
     Err(stale_version(sent, of.version, Some(now)))
 }
 
-/// Returns the login for a name or a slug.
+/// Returns the login of the account with this name or slug.
 pub(super) fn find_login(world: &ForgeInstance, name: &str) -> Option<String> {
     let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
     world.accounts.keys().find(is).cloned()

@@ -1,5 +1,5 @@
-//! Anchors of comments. An anchor consists of the file, the line with its kind, and the two commits of the
-//! diff.
+//! Parses and creates the anchors of comments. An anchor consists of the file, the line and its kind, and the
+//! two commits of the diff.
 
 use std::collections::HashMap;
 
@@ -23,11 +23,11 @@ pub(super) fn line_type(kind: HunkLineKind) -> &'static str {
     }
 }
 
-/// Returns the commits of an anchor, the file and lines that it names, and their hunk. Fields that the
-/// server's version does not know are silently ignored.
+/// Returns the commits, the file, the lines and the hunk to which an anchor refers. Silently ignores fields
+/// that the server's version does not support.
 ///
-/// The check is stricter than a real server's. It rejects unchanged lines that the diff does not show, and a
-/// renamed file without its old path.
+/// The check is stricter than a real server's check: it rejects unchanged lines that the diff does not show,
+/// and a renamed file without its old path.
 pub(super) fn parse_anchor(
     repo: &mut StoredRepository,
     pull_number: u64,
@@ -91,7 +91,7 @@ pub(super) fn parse_anchor(
     Ok((commits, place, hunk))
 }
 
-/// Returns the current anchors of all comments on code of a pull request.
+/// Returns the current anchors of all comments on a pull request's code.
 pub(super) fn current_anchors(
     repo: &mut StoredRepository,
     number: u64,

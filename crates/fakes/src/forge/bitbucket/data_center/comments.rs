@@ -1,4 +1,5 @@
-//! Comments of pull requests. A request that changes a comment must contain the comment's current version.
+//! Handles calls about comments of pull requests. A request that changes a comment must contain the comment's
+//! current version.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Returns a comment with those of its replies that the list shows.
+/// Returns a comment with its replies whose ids are in `shown_ids`.
 pub(super) fn comment_tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -114,7 +115,8 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let text = comment_text(&call.body)?;
     for (field, known) in [("severity", "NORMAL"), ("state", "OPEN")] {
         if call.body[field].as_str().is_some_and(|word| word != known) {
-            // A task could block a merge, and a pending comment is visible only to its author.
+            // Truing must not post a task, which could block a merge, or a pending comment, which only its
+            // author can see.
             world.record_violation(format!(
                 "{} posted a comment with {field} {}",
                 call.login, call.body[field]
@@ -150,7 +152,8 @@ fn current_comment<'a>(
     if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale_version(sent, now, None)) }
 }
 
-/// Checks that the caller is the author: only the author changes or deletes a comment.
+/// Checks that the caller is the author of the comment, because only the author may change or delete a
+/// comment.
 fn check_comment_author(
     world: &mut ForgeInstance,
     repo: &StoredRepository,

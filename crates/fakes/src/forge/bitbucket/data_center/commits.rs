@@ -1,4 +1,5 @@
-//! Commits with their builds, reports and annotations. A commit is named by its full id.
+//! Handles calls about commits, and about the builds, reports and annotations of commits. A commit is
+//! identified by its full id.
 
 use serde_json::{Value, json};
 
@@ -13,23 +14,26 @@ use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::http::serve::CallRefusal;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
-/// Maximum lengths of the key and name, the address, and the parent of a build, in characters.
+/// Maximum lengths, in characters, of a build's key and name. The constants below limit the build's address
+/// and parent.
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
 const MAX_PARENT: usize = 1_024;
-/// Maximum lengths of a report's title, a report's details and an annotation's message, in characters. The
-/// two constants below them limit the numbers of fields and annotations of a report.
+/// Maximum length of a report's title, in characters. The constants below limit the lengths of a report's
+/// details and an annotation's message, and the numbers of data fields and annotations of a report.
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
 const MAX_DATA: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
 
-/// First version with build statuses per repository, and first version that returns a single build status.
+/// First version that stores build statuses per repository. The constant below is the first version that
+/// returns a single build status.
 const RICH_BUILDS: (u32, u32) = (7, 4);
 const ONE_BUILD: (u32, u32) = (7, 14);
 
-/// Returns 404 if the server's version is older than the first version that has the call.
+/// Returns an error with status 404 if the server's version is older than the first version that supports the
+/// call.
 fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
     if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal_reply(CallRefusal::NoSuchCall)) }
 }
@@ -170,7 +174,8 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     Ok(ApiReply::no_content())
 }
 
-/// Handles `DELETE …/reports/{key}/annotations`: deletes all, or those with one `externalId`.
+/// Handles `DELETE …/reports/{key}/annotations`: deletes all annotations, or the annotations with one
+/// `externalId`.
 pub(super) fn delete_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;

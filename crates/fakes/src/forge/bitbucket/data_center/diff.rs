@@ -1,4 +1,5 @@
-//! Diffs of a pull request. Each line has its kind and its numbers before and after the change.
+//! Handles calls about the diff of a pull request. Each line of a diff contains the line's kind, and its
+//! number before and after the change.
 
 use serde_json::{Value, json};
 
@@ -15,8 +16,8 @@ pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     diff_reply(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
 }
 
-/// Handles `GET …/diff/{path}`: returns the diff of one file. A file that the pull request does not change
-/// gets 404. For a renamed file, the request must contain both paths.
+/// Handles `GET …/diff/{path}`: returns the diff of one file. Returns 404 for a file that the pull request
+/// does not change. For a renamed file, the request must contain both paths.
 pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.query_param("srcPath").unwrap_or(path);

@@ -1,4 +1,4 @@
-//! Data Center's error responses.
+//! Creates Data Center's error responses.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use crate::forge::http::serve::CallRefusal;
 /// Package of the exception names.
 const PACKAGE: &str = "com.atlassian.bitbucket";
 
-/// Returns an error about a request field. The additional fields are added to the response's only error
-/// object.
+/// Returns an error about a request field, whose name is `context`. Adds `extra_fields` to the only error
+/// object of the response.
 pub(super) fn error_with_context(
     status: u16,
     context: Option<&str>,
@@ -34,7 +34,7 @@ pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiRep
     error_with_context(status, None, message, exception, Value::Null)
 }
 
-/// Returns 401: Data Center's response to a valid login without permission.
+/// Returns 401, which is Data Center's response to a valid login that lacks permission.
 pub(super) fn not_permitted() -> ApiReply {
     error_reply(401, "You are not permitted to access this resource", "AuthorisationException")
 }
@@ -55,7 +55,7 @@ pub(super) fn no_commit(sha: &str) -> ApiReply {
     error_reply(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
 }
 
-/// Returns 400 because of a field.
+/// Returns 400 for a request with an invalid field.
 pub(super) fn invalid_field(field: &str, message: &str) -> ApiReply {
     error_with_context(400, Some(field), message, "validation.ArgumentValidationException", Value::Null)
 }
@@ -102,7 +102,7 @@ pub(super) fn invalid_reviewers(message: &str) -> ApiReply {
     )
 }
 
-/// Returns the errors of calls that are rejected before they are handled.
+/// Returns the error for a call that is rejected before it is handled.
 pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
@@ -121,13 +121,13 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     }
 }
 
-/// Returns an HTML page, as sent by servers in front of the forge.
+/// Returns an HTML error page, as a server in front of the forge would send.
 fn html_error(status: u16) -> ApiReply {
     let html = "<html><head><title>Service Unavailable</title></head><body>nginx</body></html>";
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
-/// Returns the response that a simulated fault returns instead of handling the call.
+/// Returns the response of a simulated fault, which replaces the handling of the call.
 pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let after = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),

@@ -1,4 +1,4 @@
-//! The server itself, accounts, repositories, their default branches and restrictions.
+//! Handles calls about the server, accounts, repositories, default branches and branch restrictions.
 
 use std::collections::BTreeSet;
 

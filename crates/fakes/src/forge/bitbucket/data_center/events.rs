@@ -1,4 +1,4 @@
-//! Webhook deliveries in Data Center's format.
+//! Creates webhook deliveries in Data Center's format.
 
 use serde_json::{Value, json};
 

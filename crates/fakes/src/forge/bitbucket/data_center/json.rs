@@ -1,4 +1,4 @@
-//! The JSON objects in Data Center's format.
+//! Creates JSON objects in Data Center's format.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 use crate::repo::CommitObject;
 
-/// Number of digits of the abbreviated commit id that is displayed to people.
+/// Number of digits of a commit's displayed, abbreviated id.
 const SHORT_SHA_DIGITS: usize = 11;
 
 /// Formats an instant as Data Center does: milliseconds since 1970.
@@ -20,7 +20,7 @@ pub(super) fn epoch_millis(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
 
-/// Returns the slug of a login, which replaces the login in URLs.
+/// Returns the slug of a login. URLs contain the slug instead of the login.
 pub(super) fn slug(login: &str) -> String {
     let plain =
         |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c.to_ascii_lowercase() } else { '_' };

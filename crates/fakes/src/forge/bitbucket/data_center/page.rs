@@ -1,4 +1,5 @@
-//! Pages lists. A page has at most fifty items, even if the request asks for more.
+//! Divides lists into pages. A page contains at most fifty items, even if the request specifies a higher
+//! limit.
 
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     ))
 }
 
-/// Changes a list so that its next page is the same page again.
+/// Changes a page: the page's next page is then the same page again.
 pub(super) fn set_next_page(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Calls that read, open, change and decline pull requests, and calls about their participants.
+//! Handles calls that read, open, change and decline pull requests, and calls about the participants of pull
+//! requests.
 
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 const MAX_DESCRIPTION: usize = 32_768;
 
 /// Handles `GET …/pull-requests`, filtered by `state` (default OPEN) and by the branch `at`. For `direction`
-/// INCOMING (the default), `at` is the base branch; for OUTGOING, it is the head branch.
+/// INCOMING (the default), `at` is the base branch; for OUTGOING, `at` is the head branch.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let wanted = call.query_param("state").unwrap_or("OPEN").to_ascii_uppercase();
@@ -33,7 +34,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let branch = if outgoing { &of.head_ref } else { &of.base_ref };
-        // The filter never selects a fork's branch, because only branches of this repository are meant.
+        // The filter selects only branches of this repository, never a branch of a fork.
         let fits = at.is_none_or(|at| at == branch) && !(outgoing && branch.contains(':'));
         let json = json::pull(world, repo, of, &head);
         if fits && (wanted == "ALL" || json["state"] == wanted.as_str()) {
@@ -58,7 +59,7 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
     Ok(ApiReply::json(status, json::pull(world, repo, of, &head)))
 }
 
-/// Returns the logins of the reviewers that a body names.
+/// Returns the logins of the reviewers in the request's body.
 fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -164,7 +165,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     pull_reply(world, repo, number, 200)
 }
 
-/// Handles `GET …/pull-requests/{number}/merge`: reports if a merge is possible.
+/// Handles `GET …/pull-requests/{number}/merge`: reports whether a merge is possible.
 pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -235,7 +236,8 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 }
 
 /// Handles `PUT …/pull-requests/{number}/participants/{slug}`: sets the caller's own verdict. If the request
-/// names a reviewed commit, it must be the head. An approval is rejected and recorded as a violation.
+/// contains a reviewed commit, this commit must be the head. Rejects an approval and records it as a
+/// violation.
 pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {

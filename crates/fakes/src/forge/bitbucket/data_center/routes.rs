@@ -1,4 +1,4 @@
-//! The routes of Data Center's API, and what applies to every call: login, errors and headers.
+//! The routes of Data Center's API, and the login, errors and headers that all calls share.
 
 use axum::routing::MethodFilter;
 
@@ -147,7 +147,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// Data Center's behaviour for all calls.
+/// Data Center's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::authenticate_request,
@@ -159,8 +159,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished: add_headers,
 };
 
-/// Adds Data Center's headers, such as the login name. The headers of the rate limit are added only if a test
-/// has set a limit.
+/// Adds Data Center's headers, such as the login name. Adds the rate limit headers only if a test has set a
+/// limit.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),

@@ -3,17 +3,16 @@
 
 use serde_json::Value;
 
-/// The selected fields, each with the fields that are selected within it. A field without such a selection
-/// has a plain value.
+/// The selected fields, each with its inner selection. A field without an inner selection has a scalar value.
 type FieldSelection = Vec<(String, SelectedFields)>;
 
-/// The selection within one field.
+/// The inner selection of one field.
 struct SelectedFields(FieldSelection);
 
 /// Returns the response without the fields that the query does not select.
 pub(super) fn select_fields(query: &str, mut answer: Value) -> Value {
     let mut words = query_words(query).into_iter();
-    // The name and the variables of the operation come before the first brace.
+    // The operation's name and variables precede the first brace.
     let _ = words.by_ref().find(|word| word == "{");
     let selected = parse_selection(&mut words);
     if let Some(data) = answer.get_mut("data") {

@@ -22,7 +22,7 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns the App that has this account; null if there is none.
+    /// Returns the App whose account has this login; null if no App has this account.
     pub(crate) fn app_json(&self, login: &str) -> Value {
         let slug = login.strip_suffix("[bot]").unwrap_or(login);
         let found = self.apps.registered.iter().find(|(_, app)| app.slug == slug);

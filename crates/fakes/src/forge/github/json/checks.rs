@@ -7,8 +7,8 @@ use crate::forge::state::checks::FakeCheckRun;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
 impl ForgeInstance {
-    /// Returns the suite of a check run as events contain it. Its list of pull requests is empty, as at
-    /// GitHub for a pull request from a fork.
+    /// Returns the suite of a check run in the format of events. The suite's list of pull requests is empty,
+    /// as at GitHub for a pull request from a fork.
     pub(crate) fn suite_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         json!({
             "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",

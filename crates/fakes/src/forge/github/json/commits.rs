@@ -40,8 +40,8 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns the account with an e-mail address: `LOGIN@…`, or `ID+LOGIN@…` as issued by GitHub. Returns
-    /// null if no account has the address, for example because the part before `@` contains a space.
+    /// Returns the account that an e-mail address belongs to: `LOGIN@…`, or GitHub's form `ID+LOGIN@…`.
+    /// Returns null if no account has the address. This includes an address with a space before the `@`.
     fn account_of(&self, identity: &FakeCommitIdentity) -> Value {
         let login = identity.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);

@@ -46,7 +46,7 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns a pull request or an issue as comment events contain it.
+    /// Returns a pull request or an issue in the format of events about comments.
     pub(crate) fn conversation_json(&self, repo: &StoredRepository, number: u64) -> Value {
         match (repo.pulls.get(&number), repo.issues.get(&number)) {
             (Some(pull), _) => self.issue_json(repo, pull),

@@ -1,4 +1,4 @@
-//! The merge state of a pull request, with GitHub's names.
+//! Converts the merge state of a pull request to GitHub's names and JSON fields.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ impl MergeState {
         }
     }
 
-    /// Returns true if there is no conflict; `None` if not known.
+    /// Returns true if the pull request has no conflict with its base; `None` if this is unknown.
     fn is_mergeable(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
@@ -44,7 +44,7 @@ impl ReviewDecision {
 }
 
 impl StoredRepository {
-    /// Returns the REST fields of a pull request about its merge.
+    /// Returns the fields about merging that a pull request has in REST responses.
     pub(crate) fn rest_merge_json(&self, pull: &StoredPull) -> Value {
         let state = self.merge_state(pull);
         json!({
@@ -55,7 +55,7 @@ impl StoredRepository {
 }
 
 impl StoredPull {
-    /// Returns the GraphQL fields of a pull request about its merge.
+    /// Returns the fields about merging that a pull request has in GraphQL responses.
     pub(crate) fn graphql_merge_json(&self, state: MergeState) -> Value {
         let mergeable = match state.is_mergeable() {
             Some(true) => "MERGEABLE",

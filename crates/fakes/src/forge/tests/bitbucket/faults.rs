@@ -1,4 +1,4 @@
-//! Tests of faults at both Bitbuckets.
+//! Tests of simulated faults at both kinds of Bitbucket.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! Tests of both Bitbuckets' webhook deliveries: names, headers, signatures, attempts, and events that are
-//! not sent.
+//! Tests of the webhook deliveries of both kinds of Bitbucket: names, headers, signatures, attempts, and
+//! events without a delivery.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -12,7 +12,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::forge::{FakeError, WebhookTarget, sign_sha256};
 
-/// Starts a receiver of webhooks that answers with a status. Returns its address and the deliveries.
+/// Starts a receiver of webhooks that answers with a status. Returns the receiver's address, and the channel
+/// with the received deliveries.
 async fn receiver(status: &'static AtomicU16) -> (String, Receiver<(HeaderMap, Bytes)>) {
     let (sender, arrived) = channel(100);
     let app = Router::new().route(
@@ -63,8 +64,8 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
 #[tokio::test]
 async fn cloud_does_not_send_what_is_too_large() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    // A delivery contains the description several times, so a description of 100 KiB exceeds Cloud's limit
-    // for deliveries.
+    // A delivery contains the pull request's description several times. A description of 100 KiB therefore
+    // exceeds Cloud's limit for the size of a delivery.
     site.shop.set_description(1, &"x".repeat(100 * 1024)).await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
     assert!(site.forge.take_deliveries().is_empty());

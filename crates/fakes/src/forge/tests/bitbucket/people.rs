@@ -1,4 +1,4 @@
-//! Tests that the actions of people lead to the same state at every kind of forge.
+//! Tests that the same actions of people lead to the same state at every kind of forge.
 
 use crate::forge::{FakeDiffSide, FakeForge, FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, NewPull};
 use crate::repo::CommitBuilder;

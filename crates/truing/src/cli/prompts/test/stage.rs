@@ -1,5 +1,6 @@
 //! Runs cases with the same loop as a real run, and with the real tools on the files of the case. The model
-//! is the configured model, or a scripted model on this machine that uses the provider's protocol.
+//! is the configured model. Alternatively, it is a scripted model on this machine that uses the provider's
+//! protocol.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,7 +50,7 @@ pub(super) struct CaseRunner {
     ledger: Arc<dyn RecordStore>,
     model: String,
     reader: ChildProcessReader,
-    /// Scripted model and the folder of its ledger; none if the configured model is used.
+    /// The scripted model, and the folder of its ledger. `None` if the configured model is used.
     script: Option<(FakeModel, TempDir)>,
 }
 
@@ -67,7 +68,7 @@ impl CaseResult {
 }
 
 impl CaseRunner {
-    /// Returns a runner with a scripted model, which needs neither a key nor a configuration.
+    /// Returns a runner with a scripted model, for which no key and no configuration are needed.
     pub(super) async fn with_scripted_model() -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
             CliError::failure("stage", format!("the scripted model cannot be started: {error}"))
@@ -83,12 +84,12 @@ impl CaseRunner {
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
     }
 
-    /// Returns a runner with the configured model. Its cost is recorded in the store.
+    /// Returns a runner with the configured model. The cost of the model is recorded in the store.
     pub(super) async fn with_configured_model(
         config: &Config,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        // The test uses only the gateway, ledger, model and reader of this agent, and not its prompts.
+        // From this agent, only the gateway, ledger, model and reader are used. Its prompts are not used.
         let agent = wiring::agent::configured_agent(
             config,
             environment,
@@ -143,8 +144,8 @@ impl CaseRunner {
         }
     }
 
-    /// Returns the built-in policy: cases test Truing's own prompts and tools, so the operator's files are
-    /// not used.
+    /// Returns a policy that is built in. The operator's files are not used, because cases test Truing's own
+    /// prompts and tools.
     fn builtin_policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
         let policies = PolicySet::load_shipped().map_err(|problems| {
             CliError::failure("policy", problems.first().map(ToString::to_string).unwrap_or_default())
@@ -191,7 +192,7 @@ impl CaseRunner {
         if !ran.end.is_complete() {
             problems.push(format!("the run did not finish: {}", redact_secrets(&ran.end.to_string())));
         }
-        // A call of a real model may fail. A failed call of a script is a mistake in the case.
+        // A call of a real model may be invalid. If a call of a script is invalid, the case is wrong.
         if self.script.is_some() {
             problems.extend(failed);
         }
@@ -199,14 +200,14 @@ impl CaseRunner {
     }
 }
 
-/// Returns the tools that change the case's files and run no commands.
+/// Returns tools that can change the files of the case, but cannot run commands.
 fn fixer_tools(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerTools, CliError> {
     FixerTools::without_commands(Box::new(tools), workspace)
         .map_err(|error: FixerError| CliError::failure("stage", error.to_string()))
 }
 
-/// Returns the script of a case. The script gives the right answer if the request contains all texts that the
-/// case names, else the wrong answer.
+/// Returns the script of a case. The script gives the right answer if the request contains all texts in the
+/// case. Otherwise it gives the wrong answer.
 fn case_script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
         system: case.system.needs.clone(),
@@ -248,7 +249,7 @@ fn model_refusal_error(error: &ModelError) -> CliError {
     }
 }
 
-/// The tool calls of one run: the successful calls, and messages about the failed calls.
+/// The tool calls of one run: the successful calls, and messages about calls that failed.
 #[derive(Default)]
 struct RecordedCalls(Mutex<(Vec<ScriptedCall>, Vec<String>)>);
 
@@ -270,7 +271,7 @@ impl RecordedCalls {
 /// A model whose reports are recorded.
 struct ObservedModel<'a> {
     model: &'a dyn LanguageModel,
-    /// Validates a report and returns the problem, if there is one.
+    /// Returns the problem of an invalid report as an error.
     validate: fn(&Value) -> Result<(), String>,
     recorded_calls: &'a RecordedCalls,
 }
@@ -294,7 +295,7 @@ impl LanguageModel for ObservedModel<'_> {
     }
 }
 
-/// Tools whose calls are recorded. The diff tool is not offered, since a case has no change.
+/// Tools whose calls are recorded. The diff tool is not among them, because a case has no change.
 struct ObservedTools<'a> {
     tools: &'a dyn RunTools,
     recorded_calls: &'a RecordedCalls,

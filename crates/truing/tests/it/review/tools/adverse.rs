@@ -1,11 +1,11 @@
-//! Tests of files that linters do not support, of equal findings of two linters, and of a linter program that
-//! is replaced during a run.
+//! Tests of files that a linter does not check, of two linters with equal findings, and of a linter program
+//! that is replaced during a review.
 
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
 
-/// Returns a script that prints one finding of this rule in ruff's format on the second line of `a.py`.
+/// Returns a script that prints one finding of this rule in Ruff's format, on line 2 of `a.py`.
 fn one_finding_script(rule: &str) -> String {
     format!("#!/bin/sh\n{}exit 1\n", ruff_finding_command("words", 2).replace("X1", rule))
 }
@@ -58,7 +58,8 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
         "it has run in its folder alone"
     );
 
-    // The files that a given output covers are unknown.
+    // Output that is given with `--from` does not name the files that Ruff checked, so Truing keeps its own
+    // findings in all files.
     let output = place.home().join("ruff.json");
     std::fs::write(&output, "[]").unwrap();
     let given =
@@ -82,7 +83,8 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
             .collect::<Vec<_>>()
     };
     assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
-    // The configured command itself names files, so the files that it covers are unknown.
+    // The operator's command chooses its own files. Truing does not know them, so it keeps its own findings
+    // in all files.
     let all = ["a.py", "services/x/a.py", "src/a.py"];
     assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
 }
@@ -144,7 +146,7 @@ fn a_file_whose_name_is_not_text_is_named_as_one_that_no_linter_has_looked_at() 
     assert!(said.contains("ruff did not check 1 file with names that are not UTF-8"), "{said}");
 }
 
-/// Returns true if a process has this text in its command line.
+/// Returns true if the command line of a running process contains this text.
 fn is_process_running(text: &str) -> bool {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     all.into_iter().any(|process| {
@@ -159,8 +161,8 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
     let place =
         create_ruff_repository("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
-    // In the tree of the head, the fake linter waits until the test replaces it by a program that prints no
-    // version.
+    // In the head's tree, the fake linter waits until the test has replaced its program. The new program does
+    // not print a version.
     let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; \
          done\n[ \"$1\" = check ]";
     let waiting = RUFF.replace("[ \"$1\" = check ]", wait);

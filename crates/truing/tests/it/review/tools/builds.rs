@@ -1,11 +1,12 @@
-//! Tests that the build folders of linters are kept for their next runs.
+//! Tests that the build folders of linters are kept for later reviews.
 
 use std::process::{Child, Stdio};
 
 use super::*;
 
-/// Fake Clippy that counts the runs that left files in its folder. It prints the number, its working folder
-/// and the value of `$TOLD`. If the tree has a file `wait`, it waits for the file `go`.
+/// Fake Clippy that counts the runs that have used its build folder. Its message contains the number of this
+/// run, the working folder and the value of `$TOLD`. If the tree contains a file `wait`, it waits until the
+/// file `go` exists.
 const CLIPPY: &str = r#"#!/bin/sh
 [ "$2" = --version ] && { echo "clippy VERSION"; exit 0; }
 mkdir -p "$CARGO_TARGET_DIR"
@@ -25,7 +26,7 @@ fn install_clippy(place: &Place, version: &str, tries: &str) {
     install(place.home(), "cargo", &CLIPPY.replace("VERSION", version).replace("TRIES", tries));
 }
 
-/// Creates a crate with an added line.
+/// Creates a crate whose second line is an uncommitted addition.
 fn create_two_line_crate() -> Place {
     let place = Place::new();
     place.write("Cargo.toml", "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
@@ -36,7 +37,7 @@ fn create_two_line_crate() -> Place {
     place
 }
 
-/// Returns the message of Clippy.
+/// Runs a review and returns the message of Clippy's finding.
 fn clippy_message(place: &Place, arguments: &[&str]) -> String {
     let told = review_report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
@@ -45,7 +46,7 @@ fn clippy_message(place: &Place, arguments: &[&str]) -> String {
     titles[0].as_str().unwrap().to_owned()
 }
 
-/// Returns the folders of builds.
+/// Returns the kept build folders.
 fn build_folders(place: &Place) -> Vec<std::path::PathBuf> {
     let builds = place.store().parent().unwrap().join("tools/builds");
     std::fs::read_dir(builds).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
@@ -73,7 +74,7 @@ fn copies_of_commits_are_in_one_place_and_have_a_folder_of_their_own() {
     let head = ["--base", "HEAD~1", "--head", "HEAD"];
     assert_eq!(clippy_message(&place, &head), "run 1 in /work");
     assert_eq!(clippy_message(&place, &head), "run 2 in /work");
-    // The working tree is built in its own folder, and does not use the build folder of a commit.
+    // A review of the working tree uses another build folder than a review of a commit.
     let own = clippy_message(&place, &["--base", "HEAD~1"]);
     assert!(own.starts_with("run 1 in ") && !own.ends_with("/work"), "{own}");
 }
@@ -111,7 +112,8 @@ fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
         field_of_findings(&told, "title")[0].as_str().unwrap().to_owned()
     });
     assert!(titles[0].starts_with("run 1 in "), "{titles:?}");
-    // The second run uses the build folder of the first run only if it began after the end of the first run.
+    // The second run uses the first run's build folder only if the first run has already ended, so both
+    // numbers are valid.
     assert!(titles[1].starts_with("run 1 in ") || titles[1].starts_with("run 2 in "), "{titles:?}");
 }
 

@@ -1,8 +1,8 @@
-//! Tests of the cache of linters' findings: a linter runs only on the changed files.
+//! Tests of the cache of linter findings: a linter runs again only on the changed files.
 
 use super::*;
 
-/// Returns a fake Ruff whose findings contain the number of files and of the run.
+/// Returns a fake Ruff whose findings contain the number of checked files and the time of the run.
 fn counting_ruff_script(version: &str) -> String {
     let run = format!(
         "[ \"$1\" = --version ] && {{ echo {version}; exit 0; }}\n\
@@ -13,14 +13,14 @@ fn counting_ruff_script(version: &str) -> String {
     RUFF.replace("[ \"$1\" = check ]", &run).replace("Ambiguous variable name: `l`", message)
 }
 
-/// Returns the messages of the findings by path and line.
+/// Returns the findings' messages, each with its path and line.
 fn finding_messages(place: &Place, arguments: &[&str]) -> Vec<String> {
     let told = review_report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     field_of_findings(&told, "title").into_iter().map(|title| title.as_str().unwrap().to_owned()).collect()
 }
 
-/// Creates two files with a finding each on an added line.
+/// Creates two files, each with a finding on an added line.
 fn create_two_files() -> Place {
     let place = Place::new();
     place.write("ruff.toml", "");
@@ -83,7 +83,7 @@ fn findings_are_placed_by_the_change_that_is_reviewed_now() {
     let place = create_two_files();
     finding_messages(&place, &[]);
     place.commit("third");
-    // The change is in one of the same files, but other lines were added.
+    // `a.py` is still a changed file, but the added lines differ.
     place.write("a.py", "a = 1\nl = 2\nl = 3\n");
     let told = review_report(&place, &[]);
     assert_eq!(

@@ -1,16 +1,16 @@
-//! Tests of a machine that lacks a requirement of a linter, although its program exists.
+//! Tests of machines on which a linter's program exists but another requirement of the linter is missing.
 
 use super::*;
 
-/// Returns the reason that the first linter was skipped in an otherwise complete review.
+/// Returns the reason for which the first linter was skipped. The review itself must be complete.
 fn skip_reason(place: &Place) -> String {
     let told = review_report(place, &[]);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     told["tools"][0]["skipped"].as_str().unwrap_or_else(|| panic!("{told:#}")).to_owned()
 }
 
-/// Returns a script that prints its version, or fails with this message. The shell expands variables in the
-/// message.
+/// Returns a script that prints a version for `--version`, and otherwise fails with this message and exit
+/// code. The shell expands variables in the message.
 fn failing_program_script(name: &str, version: &str, message: &str, code: u8) -> String {
     let message = message.replace('`', "\\`");
     format!(
