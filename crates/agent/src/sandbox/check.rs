@@ -363,7 +363,7 @@ impl EscapeTestTree {
         let is_limit = RESOURCE_LIMITS.contains(&name);
         let has_control = is_program && !is_limit || OTHER_NUMBERS.contains(&name);
         let note = if has_control && !self.works_outside(name, &private)? {
-            Some("this machine lacks the feature, or blocks the attempt even without a sandbox")
+            Some("not possible on this machine even without a sandbox")
         } else if is_limit && level == SandboxLevel::None {
             Some("the kernel limits this resource even without a sandbox")
         } else {

@@ -189,7 +189,7 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     assert_eq!(site.run_json(&[]).0["to"], "1.0.4");
     let refused = site.decide(&["--to", "1.0.5"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
+    assert!(refused.status.code() == Some(2) && said.contains("excludes demo 1.0.5"), "{said}");
     // A range with a syntax error is an error, and does not count as a missing range.
     site.set_requirement("demo >= banana");
     let refused = site.decide(&[]);

@@ -56,7 +56,7 @@ fn a_missing_manifest_is_one_to_be_written() {
     let site =
         demo_registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
     let file = "sync init demo --repo fol --output fol/tests/test_patches.json`";
-    let then = "`manifest = \"tests/test_patches.json\"` of the job";
+    let then = "name the new manifest in the job: `manifest = \"tests/test_patches.json\"`";
     site.assert_refused(&["--repo", "fol"], 2, &[file, then]);
     let told = String::from_utf8(site.sync(&["decide", "demo", "--repo", "fol"]).stderr).unwrap();
     assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
