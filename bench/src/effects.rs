@@ -78,11 +78,11 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
         for case in EffectIncident::ALL {
             let end = match case.outcome_for(kind, forge) {
                 EffectIncidentOutcome::Withheld => "withheld".to_owned(),
-                EffectIncidentOutcome::Reported => "reported".to_owned(),
+                EffectIncidentOutcome::RefusalReported => "reported".to_owned(),
                 EffectIncidentOutcome::Fallback(other) => format!("`{}`, once", other.as_str()),
                 EffectIncidentOutcome::ExactlyOnce => "once".to_owned(),
                 EffectIncidentOutcome::Simulated => "listed".to_owned(),
-                EffectIncidentOutcome::Cannot(_) => "cannot".to_owned(),
+                EffectIncidentOutcome::Unsupported(_) => "cannot".to_owned(),
             };
             write!(page, " {end} |")?;
         }

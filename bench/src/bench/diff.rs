@@ -136,8 +136,8 @@ pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
     for file in &parsed.files {
         let entry = ours.entry(file.path.as_bytes().to_vec()).or_default();
         entry.0 = file.old_path.as_ref().map(|path| path.as_bytes().to_vec());
-        entry.1 += u64::from(file.added);
-        entry.2 += u64::from(file.deleted);
+        entry.1 += u64::from(file.added_lines);
+        entry.2 += u64::from(file.deleted_lines);
     }
     parsed.error.is_none() && ours == parse_git_numstat(&counted.numstat)
 }

@@ -68,7 +68,7 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
             deleted += u32::from(line.new_line.is_none());
             assert!(!line.text.contains(&b'\n'), "a line of two lines");
         }
-        assert_eq!((added, deleted), (file.added, file.deleted), "other counts than lines");
+        assert_eq!((added, deleted), (file.added_lines, file.deleted_lines), "other counts than lines");
         let json = serde_json::to_string(&file.path).ok();
         let back = json.and_then(|json| serde_json::from_str::<RepoPath>(&json).ok());
         assert_eq!(back.as_ref(), Some(&file.path), "a path does not survive JSON");

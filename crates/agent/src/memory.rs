@@ -8,7 +8,7 @@
 //! with a tool ([`SkillTools`]). A file that cannot be used is skipped with a note; no content of these files
 //! causes an error.
 
-mod front;
+mod front_matter;
 mod tools;
 
 #[cfg(test)]
@@ -23,7 +23,7 @@ use truing_core::line;
 use truing_core::tier::RuleOwner;
 
 use crate::prompt::escape_invisible;
-use front::{SkillFrontMatter, split_front_matter};
+use front_matter::{SkillFrontMatter, split_front_matter};
 
 pub use tools::{SKILL, SkillTools};
 

@@ -5,8 +5,8 @@
 //! is data that [`crate::schema`] checks. At a limit, the model is asked once for a partial result, because
 //! the results so far would otherwise be lost.
 
-mod brief;
-mod ended;
+mod run_end;
+mod run_input;
 pub(crate) mod turns;
 mod window;
 
@@ -17,34 +17,34 @@ use truing_model::gateway::LanguageModel;
 
 use crate::schema::UncheckedFindings;
 
-pub use brief::{
+pub use run_end::{AgentRunEnd, AgentRunResult, RunLimit};
+pub use run_input::{
     ANSWER, AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits,
     RunTools, TIME, TURNS, WINDOW,
 };
-pub use ended::{AgentRunEnd, AgentRunResult, RunLimit};
 
 /// Runs a model until it has reported or a limit ends the run. Dropping the future stops the run immediately.
 #[truing_core::boxed_future]
 pub async fn run(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
-    brief: &AgentRunInput,
+    input: &AgentRunInput,
     limits: &RunLimits,
 ) -> AgentRunResult {
-    run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
+    run_with_report_check(model, tools, input, limits, |_: &UncheckedFindings| None).await
 }
 
-/// Runs as [`run`] does, for a report that must pass a check. `judge` receives the whole report. If `judge`
+/// Runs as [`run`] does, for a report that must pass a check. `check_report` receives the whole report. If `check_report`
 /// returns an error message, the model gets the message and one chance to correct the report. The next report
 /// is accepted without a check, so the caller must check it again.
-pub async fn run_judged<F: ReportSchema>(
+pub async fn run_with_report_check<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
     brief: &AgentRunInput,
     limits: &RunLimits,
-    judge: impl Fn(&F) -> Option<String> + Send,
+    check_report: impl Fn(&F) -> Option<String> + Send,
 ) -> AgentRunResult<F> {
-    let mut turns = turns::ActiveAgentRun::new(model, tools, brief, *limits, judge);
+    let mut turns = turns::ActiveAgentRun::new(model, tools, brief, *limits, check_report);
     let end = tokio::time::timeout(limits.time, turns.run_turns()).await;
     turns.finish_run(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

@@ -35,7 +35,9 @@ impl AgentRuntime {
         Box::pin(async move {
             let (brief, tools) = (outgoing::redact_brief(brief), outgoing::SanitizedTools(tools));
             match self {
-                Self::Native => Box::pin(native::run_judged(model, &tools, &brief, limits, judge)).await,
+                Self::Native => {
+                    Box::pin(native::run_with_report_check(model, &tools, &brief, limits, judge)).await
+                }
                 Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,
             }
         })

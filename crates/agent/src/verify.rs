@@ -521,7 +521,7 @@ impl Verifier {
         let bounds = CommandLimits {
             time: self.plan.time,
             write_limit: Some(write_limit.clone()),
-            keeps_whole_output: keeps_whole_output,
+            keeps_whole_output,
         };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;

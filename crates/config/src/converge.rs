@@ -189,7 +189,7 @@ pub(super) fn read_section(
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
     if listed.is_empty() {
-        return Err(bad_value(settings, REVIEWERS, "must name at least one reviewer".to_owned()));
+        return Err(bad_value(settings, REVIEWERS, "must list at least one reviewer".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
@@ -202,7 +202,7 @@ pub(super) fn read_section(
             Err(bad_value(settings, REVIEWERS, wrong))
         }
     });
-    let fixer = super::model::known_model(settings, FIXER, models)?;
+    let fixer = super::model::read_model_name(settings, FIXER, models)?;
     let number = |key: &str| settings.number(&format!("converge.{key}"));
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));
@@ -210,17 +210,17 @@ pub(super) fn read_section(
         is_enabled: flag("enabled")?,
         limits: ConvergeLimits {
             max_audits: number("max_audits")?,
-            gate_rounds: number("gate_rounds")?,
-            selfaudit_rounds: number("selfaudit_rounds")?,
-            parallel_from: number("parallel_from")?,
+            max_gate_fixes: number("gate_rounds")?,
+            max_failed_checks: number("selfaudit_rounds")?,
+            first_parallel_audit: number("parallel_from")?,
             auditors: number("auditors")?,
-            worker_attempts: number("worker_attempts")?,
-            hook_retry: number("hook_retry")?,
+            max_agent_requests: number("worker_attempts")?,
+            max_hook_retries: number("hook_retry")?,
             min_blocking: settings.choice("converge.min_blocking_severity", |word| {
                 Severity::ALL.into_iter().find(|severity| severity.as_str() == word)
             })?,
             allow_declined: flag("allow_declined")?,
-            final_fix: flag("final_fix")?,
+            fixes_last_audit: flag("final_fix")?,
         },
         audit_timeout: time("audit_timeout")?,
         fix_timeout: time("fix_timeout")?,
@@ -267,7 +267,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         )?
         .filter(|logins| !logins.is_empty())
         .ok_or_else(|| {
-            bad_value(settings, &path("logins"), "must name the accounts that the reviewer uses".to_owned())
+            bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())
         })?;
     let detector = match settings.name(&path("detector"))?.as_str() {
         REVIEW => ReviewerDetector::Review,
@@ -305,12 +305,10 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
 /// Creates the error for a value that is invalid for a reason that the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => ConfigProblem::BadValue {
-            origin: setting.origin.clone(),
-            key: key.to_owned(),
-            requirement: requirement,
+        Ok(setting) => {
+            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), requirement }
+                .into()
         }
-        .into(),
         Err(error) => error,
     }
 }

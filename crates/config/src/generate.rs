@@ -10,7 +10,7 @@ use super::keys::{
 use super::kind::scheme_prefix;
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
-use super::value::tiers::schema_of_rule;
+use super::value::tiers::schema_of_tier_rule;
 use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
 
 /// Maximum width of a comment line in the commented file.
@@ -38,12 +38,12 @@ pub fn commented_file(repository: Option<&str>) -> String {
         let path = section.replace("NAME", named.map_or("", NamedSection::example));
         text += &format!("\n# ---- {path}\n{}\n", render_comment(about));
         for (name, key) in keys::section_keys(section) {
-            let (off, value) = match (key.path, repository) {
+            let (line_prefix, value) = match (key.path, repository) {
                 (SET, _) => ("", default_as_toml(key)),
                 (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
-            text += &format!("{}{off}{path}.{name} = {value}\n", render_comment(key.doc));
+            text += &format!("{}{line_prefix}{path}.{name} = {value}\n", render_comment(key.doc));
         }
     }
     text
@@ -406,7 +406,7 @@ fn schema_of(key: &ConfigKey) -> Json {
             "propertyNames": { "pattern": HEADER_PATTERN },
             "additionalProperties": secret_schema()
         }),
-        ValueKind::Tiers => json!({ "type": "array", "items": schema_of_rule() }),
+        ValueKind::Tiers => json!({ "type": "array", "items": schema_of_tier_rule() }),
         ValueKind::Instructions => json!({ "type": "array", "items": schema_of_instruction() }),
         ValueKind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
@@ -554,7 +554,9 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Commands => "list of commands, each a list of words".to_owned(),
         ValueKind::Format => "name of a format of diagnostics".to_owned(),
         ValueKind::Codes => "list of whole numbers, 0 to 255".to_owned(),
-        ValueKind::Tiers | ValueKind::Instructions => "list of tables (in a variable: as JSON)".to_owned(),
+        ValueKind::Tiers | ValueKind::Instructions => {
+            "list of tables (in a variable: a JSON array)".to_owned()
+        }
         ValueKind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }

@@ -168,7 +168,14 @@ impl LayerBuilder<'_> {
             let start = tool.span().start;
             let DeValue::Table(table) = tool.get_ref() else {
                 let of = tool.get_ref().type_str();
-                self.report_bad_value(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
+                self.report_bad_value(
+                    start,
+                    &[TOOL],
+                    format!(
+                        "must contain only tables; one entry is of \
+                    type {of}"
+                    ),
+                );
                 continue;
             };
             let Some((origin, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
@@ -217,18 +224,14 @@ impl LayerBuilder<'_> {
             self.layer.names.entry(section).or_default().insert(name.to_owned());
         } else {
             let name = truncate_name(name).to_owned();
-            self.report_problem(start, |origin| ConfigProblem::Name { origin, section: section, name });
+            self.report_problem(start, |origin| ConfigProblem::Name { origin, section, name });
         }
         may_be
     }
 
     fn report_bad_value(&mut self, start: usize, path: &[&str], requirement: String) {
         let key = path.join(".");
-        self.report_problem(start, |origin| ConfigProblem::BadValue {
-            origin,
-            key,
-            requirement: requirement,
-        });
+        self.report_problem(start, |origin| ConfigProblem::BadValue { origin, key, requirement });
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {

@@ -82,7 +82,7 @@ pub struct Config {
     /// Further models by name, from sections `model.NAME`.
     pub models: BTreeMap<String, ModelConfig>,
     /// Names of the models for certain kinds of work.
-    pub roles: model::RoleModels,
+    pub roles: model::ModelNamesByRole,
     /// Settings of the review loop, from section `review`.
     pub review: ReviewConfig,
     /// MCP servers by name. A model may call the tools of these servers.
@@ -419,7 +419,9 @@ impl Config {
             },
             forges: read_named_sections(&names, NamedSection::Forge, |name| typed.forge(name))?,
             model: model::read_section(&typed, names.get(&NamedSection::Model))?,
-            models: read_named_sections(&names, NamedSection::Model, |name| model::read_named(&typed, name))?,
+            models: read_named_sections(&names, NamedSection::Model, |name| {
+                model::read_named_section(&typed, name)
+            })?,
             roles: model::read_roles(&typed, names.get(&NamedSection::Model))?,
             review: review::read_section(&typed)?,
             mcp: read_named_sections(&names, NamedSection::Mcp, |name| mcp::read_section(&typed, name))?,

@@ -37,13 +37,13 @@ pub struct ModelConfig {
 /// The model for each kind of work, as the `NAME` of an existing section `[model.NAME]`. `None` selects the
 /// model of `[model]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RoleModels {
+pub struct ModelNamesByRole {
     /// Model for the review loop.
     pub reviewer: Option<String>,
     /// Model for audits of the converge loop.
     pub auditor: Option<String>,
     /// Model that writes code for sync jobs.
-    pub porter: Option<String>,
+    pub sync_writer: Option<String>,
 }
 
 /// The providers of models.
@@ -101,7 +101,7 @@ pub(super) fn read_section(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
-    let fallback = known_model(settings, FALLBACK, models)?;
+    let fallback = read_model_name(settings, FALLBACK, models)?;
     Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
@@ -109,17 +109,17 @@ pub(super) fn read_section(
 pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
-) -> Result<RoleModels, ConfigError> {
-    Ok(RoleModels {
-        reviewer: known_model(settings, "review.model", models)?,
-        auditor: known_model(settings, "converge.auditor", models)?,
-        porter: known_model(settings, "sync.model", models)?,
+) -> Result<ModelNamesByRole, ConfigError> {
+    Ok(ModelNamesByRole {
+        reviewer: read_model_name(settings, "review.model", models)?,
+        auditor: read_model_name(settings, "converge.auditor", models)?,
+        sync_writer: read_model_name(settings, "sync.model", models)?,
     })
 }
 
 /// Returns the name that `key` contains, which must be the name of an existing model. Returns `None` if the
 /// key is unset.
-pub(super) fn known_model(
+pub(super) fn read_model_name(
     settings: &TypedSettings<'_>,
     key: &str,
     models: Option<&BTreeSet<String>>,
@@ -136,7 +136,10 @@ pub(super) fn known_model(
 }
 
 /// Reads the section `model.NAME`.
-pub(super) fn read_named(settings: &TypedSettings<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
+pub(super) fn read_named_section(
+    settings: &TypedSettings<'_>,
+    name: &str,
+) -> Result<ModelConfig, ConfigError> {
     read_model(settings, &format!("model.{name}"))
 }
 

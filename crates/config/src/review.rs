@@ -66,7 +66,7 @@ pub struct ReviewConfig {
     pub max_inline: usize,
     /// True if pull requests that were open before the server first saw their repository are reviewed only
     /// after a change or on request.
-    pub leaves_existing: bool,
+    pub skips_existing_pulls: bool,
 }
 
 /// The folder with the operator's skills.
@@ -111,7 +111,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig,
         backoff_max: settings.duration("review.backoff_max")?,
         attempts: settings.number("review.attempts")?,
         max_inline: settings.number("review.max_inline")?,
-        leaves_existing: settings.choice("review.existing", |word| match word {
+        skips_existing_pulls: settings.choice("review.existing", |word| match word {
             "leave" => Some(true),
             "review" => Some(false),
             _ => None,

@@ -17,40 +17,40 @@ pub const READING_TIME: Duration = Duration::from_secs(120);
 pub struct RulesConfig {
     /// Globs of files that are not reviewed. [`compile_globs`](super::value::compile_globs) compiles the
     /// globs.
-    pub ignore: Vec<String>,
+    pub ignored_paths: Vec<String>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
     /// Rules, of packs or tools, whose findings are ignored.
     pub disabled_rules: Vec<String>,
     /// Rules, of packs or tools, whose findings get a different severity.
-    pub severity: BTreeMap<String, Vec<RuleSeverity>>,
+    pub severity_overrides: BTreeMap<String, Vec<RuleSeverity>>,
     /// Folder with further rule packs.
-    pub dir: Option<PathBuf>,
+    pub pack_folder: Option<PathBuf>,
     /// Time limit for reading all files of one review.
-    pub time: Duration,
+    pub reading_time_limit: Duration,
 }
 
 impl Default for RulesConfig {
     /// Returns settings without packs and with the default time limit.
     fn default() -> Self {
         Self {
-            ignore: Vec::new(),
+            ignored_paths: Vec::new(),
             packs: Vec::new(),
             disabled_rules: Vec::new(),
-            severity: BTreeMap::new(),
-            dir: None,
-            time: READING_TIME,
+            severity_overrides: BTreeMap::new(),
+            pack_folder: None,
+            reading_time_limit: READING_TIME,
         }
     }
 }
 
 pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<RulesConfig, ConfigError> {
     Ok(RulesConfig {
-        ignore: settings.list("rules.ignore")?,
+        ignored_paths: settings.list("rules.ignore")?,
         packs: settings.list("rules.packs")?,
         disabled_rules: settings.list("rules.off")?,
-        severity: settings.severities("rules.severity")?,
-        dir: settings.path("rules.dir")?,
-        time: settings.duration("rules.time")?,
+        severity_overrides: settings.severities("rules.severity")?,
+        pack_folder: settings.path("rules.dir")?,
+        reading_time_limit: settings.duration("rules.time")?,
     })
 }

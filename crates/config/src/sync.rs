@@ -222,7 +222,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         tracks: settings.flag(&path("outcome.issue"))?,
         outcome_label: settings.name(&path("outcome.label"))?,
         breaker: JobBreakerLimits {
-            target: settings.number(&path("breaker.failures"))?,
+            target_failures: settings.number(&path("breaker.failures"))?,
             streak: settings.number(&path("breaker.streak"))?,
         },
         writes_code,
@@ -291,12 +291,10 @@ fn parse_template(
 /// Creates the error for a value that is invalid for a reason that the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => ConfigProblem::BadValue {
-            origin: setting.origin.clone(),
-            key: key.to_owned(),
-            requirement: requirement,
+        Ok(setting) => {
+            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), requirement }
+                .into()
         }
-        .into(),
         Err(error) => error,
     }
 }

@@ -75,7 +75,7 @@ fn without_anything_the_defaults_hold() {
     );
     assert_eq!((config.review.attempts, config.review.max_inline), (5, 30));
     assert_eq!(config.review.runtime, ConfiguredRuntime::Rules);
-    assert_eq!((config.rules.ignore, config.rules.packs), (vec![], vec!["core".to_owned()]));
+    assert_eq!((config.rules.ignored_paths, config.rules.packs), (vec![], vec!["core".to_owned()]));
     assert!(config.forges.is_empty());
 }
 
@@ -123,13 +123,13 @@ fn the_stronger_source_wins_and_every_value_knows_who_set_it() {
 fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
     let own = repository("[rules]\nignore = [\"vendor/**\"]\npacks = [\"aiobotocore\", \"core\"]\n");
     let open = of_file("").unwrap().with_repository(&own).unwrap();
-    assert_eq!(open.rules.ignore, ["vendor/**"]);
+    assert_eq!(open.rules.ignored_paths, ["vendor/**"]);
     assert_eq!(open.rules.packs, ["core", "aiobotocore"]);
     let (_, packs) = open.settings().find(|(path, _)| path == "rules.packs").unwrap();
     assert_eq!(packs.addition_origin.as_ref().unwrap().to_string(), ".truing.toml:3");
 
     let closed = of_file("[rules]\nignore = []\npacks = []").unwrap().with_repository(&own).unwrap();
-    assert!(closed.rules.ignore.is_empty());
+    assert!(closed.rules.ignored_paths.is_empty());
     assert_eq!(closed.rules.packs, ["aiobotocore", "core"]);
 }
 
@@ -173,7 +173,7 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
     hint: see `review.for.path` in `truing config schema`
     error: truing.toml:6: `review.for.labels` must be of another type: invalid type: string "a", expected a sequence
     hint: see `review.for.labels` in `truing config schema`
-    error: truing.toml:7: `review.for.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:7: `review.for.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.for.paths` in `truing config schema`
     error: truing.toml:8: `review.for.lines_over` must be of another type: invalid value: integer `-1`, expected u64
     hint: see `review.for.lines_over` in `truing config schema`
@@ -227,7 +227,7 @@ fn instructions_of_another_shape_are_told_with_their_line() {
     )), @r#"
     error: truing.toml:1: `review.instructions` must have `paths` and a `text`
     hint: see `review.instructions` in `truing config schema`
-    error: truing.toml:4: `review.instructions.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:4: `review.instructions.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.instructions.paths` in `truing config schema`
     error: truing.toml:5: `review.instructions.text` must be a text of at most 4096 bytes
     hint: see `review.instructions.text` in `truing config schema`
@@ -258,22 +258,28 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
         all.iter().map(|(rule, severity)| ((*rule).to_owned(), of(*severity))).collect::<BTreeMap<_, _>>()
     };
     let open = of_file("").unwrap();
-    assert_eq!((open.rules.disabled_rules.len(), open.rules.severity.len()), (0, 0));
+    assert_eq!((open.rules.disabled_rules.len(), open.rules.severity_overrides.len()), (0, 0));
     let open = open.with_repository(&own).unwrap();
     assert_eq!(open.rules.disabled_rules, ["core/rust-dbg", "ruff/E501"]);
-    assert_eq!(open.rules.severity, severities(&[("core/x", Severity::P2), ("core/y", Severity::P0)]));
+    assert_eq!(
+        open.rules.severity_overrides,
+        severities(&[("core/x", Severity::P2), ("core/y", Severity::P0)])
+    );
     let (_, severity) = open.settings().find(|(path, _)| path == "rules.severity").unwrap();
     assert_eq!(severity.addition_origin.as_ref().unwrap().to_string(), ".truing.toml:3");
 
     let file = "rules.off = [\"core/z\"]\nrules.severity = { \"core/x\" = \"P1\" }";
     let set = of_file(file).unwrap().with_repository(&own).unwrap();
     assert_eq!(set.rules.disabled_rules, ["core/z", "core/rust-dbg", "ruff/E501"]);
-    assert_eq!(set.rules.severity, severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)]));
+    assert_eq!(
+        set.rules.severity_overrides,
+        severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)])
+    );
     let by_path = of_file(
         "[[rules.severity.\"core/x\"]]\npaths = [\"tests/**\"]\nseverity \
          = \"P2\"\n[[rules.severity.\"core/x\"]]\nseverity = \"P0\"\n",
     );
-    let by_path = by_path.unwrap().rules.severity["core/x"].clone();
+    let by_path = by_path.unwrap().rules.severity_overrides["core/x"].clone();
     let tests = RuleSeverity { paths: vec!["tests/**".to_owned()], severity: Severity::P2 };
     assert_eq!(by_path, [tests, RuleSeverity { paths: Vec::new(), severity: Severity::P0 }]);
     let given = variables(&[
@@ -282,7 +288,7 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
     ]);
     let config = Config::resolve(&given, None, &[]).unwrap();
     assert_eq!(config.rules.disabled_rules, ["core/a", "core/b"]);
-    assert_eq!(config.rules.severity, severities(&[("core/a", Severity::P2)]));
+    assert_eq!(config.rules.severity_overrides, severities(&[("core/a", Severity::P2)]));
 }
 
 #[test]
@@ -319,17 +325,17 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     assert_eq!(refused.denied_repository_keys(), ["verify.check", "verify.registries", "verify.setup"]);
     let allowed = of_file("[verify]\nfrom_repository = true").unwrap().with_repository(&own).unwrap();
     assert_eq!(allowed.verify.setup, [["uv", "sync"]]);
-    assert_eq!(allowed.verify.check, [vec!["cargo", "test"], vec!["x"]]);
+    assert_eq!(allowed.verify.check_commands, [vec!["cargo", "test"], vec!["x"]]);
     assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
-    assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
+    assert_eq!(set.with_repository(&own).unwrap().verify.check_commands, [["true"]]);
     // Only the operator may set `verify.from_repository`, so the key has no effect in a repository's file.
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_VERIFY__FROM_REPOSITORY
+    hint: move the key to the operator's file or the variable TRUING_VERIFY__FROM_REPOSITORY
     error: .truing.toml:3: `verify.timeout` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_VERIFY__TIMEOUT
+    hint: move the key to the operator's file or the variable TRUING_VERIFY__TIMEOUT
     ");
 }
 
@@ -337,7 +343,7 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
 fn commands_are_lists_of_words() {
     let of = |text: &str| of_file(&format!("[verify]\n{text}"));
     assert_eq!(
-        of("programs = [\"tools\", \"/opt\"]").unwrap().verify.programs,
+        of("programs = [\"tools\", \"/opt\"]").unwrap().verify.program_folders,
         [Path::new("/etc/truing/tools"), Path::new("/opt")]
     );
     for wrong in [
@@ -355,7 +361,7 @@ fn commands_are_lists_of_words() {
     );
     let set =
         Config::resolve(&variables(&[("TRUING_VERIFY__CHECK", "[[\"a\",\"b c\"]]")]), None, &[]).unwrap();
-    assert_eq!(set.verify.check, [["a", "b c"]]);
+    assert_eq!(set.verify.check_commands, [["a", "b c"]]);
     let (_, shown) = set.settings().find(|(path, _)| path == "verify.check").unwrap();
     assert_eq!(
         (shown.value.to_string().as_str(), shown.value.to_json()),
@@ -371,11 +377,11 @@ fn a_repository_cannot_set_the_operators_keys() {
     );
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r#"
     error: .truing.toml:1: `store.url` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_STORE__URL
+    hint: move the key to the operator's file or the variable TRUING_STORE__URL
     error: .truing.toml:3: unknown key `rules.ignored`
     hint: did you mean `rules.ignore`? All keys: `truing config schema`
     error: .truing.toml:5: `forge.evil.api_url` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_FORGE__EVIL__API_URL
+    hint: move the key to the operator's file or the variable TRUING_FORGE__EVIL__API_URL
     "#);
 }
 
@@ -438,7 +444,7 @@ github2 = 1
     error: truing.toml:25: `forge.github.api_url` must be https: http is allowed for loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
     error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
-    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
+    hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
     error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
     hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
     error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
@@ -456,7 +462,7 @@ fn a_file_that_is_not_toml_is_refused_with_its_lines() {
     error: truing.toml:2: unexpected key or value, expected newline, `#`
     hint: the file must be TOML (https://toml.io)
     error: truing.toml:3: duplicate key `review`
-    hint: set it once: a key or table cannot be defined twice
+    hint: define each key and each table only once
     "#);
 }
 
@@ -480,8 +486,8 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
     error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
     hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
     error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
-    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
-    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
+    hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
+    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must be the name of a variable in capitals, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR
     hint: the variable looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or rename the service
@@ -710,18 +716,18 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
     insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff \
          = \"1h\"\nquiet = \"1h\""), @r#"
     error: `server.heartbeat = "10s"` (default) must be less than two thirds of `server.lease = "15s"` (truing.toml:2)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.debounce = "5m"` (truing.toml:4) must be at most `review.max_wait = "2m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.quiet = "1h"` (truing.toml:6) must be at most `review.storm_max = "30m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.backoff = "1h"` (truing.toml:5) must be at most `review.backoff_max = "30m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     "#);
     of_file("[server]\nlease = \"16s\"").unwrap();
     insta::assert_snapshot!(told_of("[budget]\npr_ask_usd = 2\npr_usd = 2"), @r#"
     error: `budget.pr_ask_usd = 2` (truing.toml:2) must be less than `budget.pr_usd = 2` (truing.toml:3)
-    hint: change one of the two
+    hint: change one of the two values
     "#);
     of_file("[budget]\npr_ask_usd = 2").unwrap();
 }
@@ -739,13 +745,11 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");
     assert_eq!(
         told(slots),
-        "truing.toml:1: `store.records` must be set, \"postgres://…\": `store.url` names a server that \
-         stores only slots"
+        "truing.toml:1: `store.records` must be set to a URL such as \"postgres://…\", because the server in `store.url` stores only slots"
     );
     assert_eq!(
         told(records),
-        "truing.toml:1: `store.records` is valid only if `store.url` names a Valkey server; a SQLite file \
-         needs no such setting"
+        "truing.toml:1: `store.records` is valid only if `store.url` is the URL of a Valkey server; a SQLite file needs no such setting"
     );
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(

@@ -16,20 +16,20 @@ pub struct VerifyConfig {
     /// Package registries to which the setup may connect.
     pub registries: Vec<PackageRegistry>,
     /// Commands of the checks, in order.
-    pub check: Vec<Vec<String>>,
+    pub check_commands: Vec<Vec<String>>,
     /// Timeout of each command.
     pub timeout: Duration,
     /// Folders with programs that commands may run in addition to the system's programs.
-    pub programs: Vec<PathBuf>,
+    pub program_folders: Vec<PathBuf>,
     /// Memory limit for all processes of a command together, in bytes.
-    pub memory: u64,
+    pub max_memory_bytes: u64,
     /// Maximum number of bytes that a setup may write. The same limit applies to all checks of a tree
     /// together.
-    pub disk: u64,
+    pub max_written_bytes: u64,
     /// Maximum total size of the cached setup results, in bytes.
     pub cache_bytes: u64,
     /// Maximum age of a cached setup result.
-    pub cache_age: Duration,
+    pub max_cache_age: Duration,
 }
 
 pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<VerifyConfig, ConfigError> {
@@ -39,12 +39,12 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<VerifyConfig,
     Ok(VerifyConfig {
         setup: settings.commands("verify.setup")?,
         registries: settings.list("verify.registries")?.iter().map(registry).collect::<Result<_, _>>()?,
-        check: settings.commands("verify.check")?,
+        check_commands: settings.commands("verify.check")?,
         timeout: settings.duration("verify.timeout")?,
-        programs: settings.list("verify.programs")?.into_iter().map(PathBuf::from).collect(),
-        memory: mib("verify.memory_mib")?,
-        disk: mib("verify.disk_mib")?,
+        program_folders: settings.list("verify.programs")?.into_iter().map(PathBuf::from).collect(),
+        max_memory_bytes: mib("verify.memory_mib")?,
+        max_written_bytes: mib("verify.disk_mib")?,
         cache_bytes: mib("verify.cache_mib")?,
-        cache_age: settings.duration("verify.cache_age")?,
+        max_cache_age: settings.duration("verify.cache_age")?,
     })
 }

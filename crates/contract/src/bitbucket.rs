@@ -43,9 +43,9 @@ pub(crate) fn data_center_contract() -> Result<Option<ForgeContract>, ContractEr
 
 fn read_contract(
     name: &str,
-    base: &'static str,
-    holes: &'static [ContractExemption],
-    undescribed: &'static [UndescribedCall],
+    base_path: &'static str,
+    exemptions: &'static [ContractExemption],
+    undescribed_calls: &'static [UndescribedCall],
 ) -> Result<Option<ForgeContract>, ContractError> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
     let path = std::env::var_os(FOLDER).map_or_else(beside, PathBuf::from).join(name);
@@ -57,7 +57,7 @@ fn read_contract(
     };
     let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
     let rest = OpenapiDocument::new(document, false)?;
-    Ok(Some(ForgeContract { base, rest, graphql: None, exemptions: holes, undescribed_calls: undescribed }))
+    Ok(Some(ForgeContract { base: base_path, rest, graphql: None, exemptions, undescribed_calls }))
 }
 
 /// The beginning of the message about a missing field `type`.
@@ -117,22 +117,22 @@ const fn status_exemption(status: u16, reason: &'static str, example: ExemptionE
 }
 
 /// Creates an exemption for a field in the responses to all requests.
-const fn response_exemption(
-    ends: &'static [&'static str],
+const fn response_field_exemption(
+    location_suffixes: &'static [&'static str],
     message_prefix: &'static str,
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
     ContractExemption {
         operation: "",
-        exempt_part: ExemptPart::ResponseField(ends, message_prefix),
+        exempt_part: ExemptPart::ResponseField(location_suffixes, message_prefix),
         reason,
         example,
     }
 }
 
 /// Creates an exemption for a field in the bodies of all requests.
-const fn request_exemption(
+const fn request_field_exemption(
     ends: &'static [&'static str],
     message_prefix: &'static str,
     reason: &'static str,
@@ -162,79 +162,79 @@ const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// Exemptions for behaviour of Bitbucket Cloud that its document does not describe.
 const CLOUD_HOLES: &[ContractExemption] = &[
-    request_exemption(
+    request_field_exemption(
         &[""],
         NO_TYPE,
         "nobody sends the type of a body, and Cloud does not need it",
         ("POST", "/2.0/repositories/a/b/pullrequests/1/comments", 201, r#"{"content": {"raw": "x"}}"#),
     ),
-    request_exemption(
+    request_field_exemption(
         &["?pagelen", "?page", "?q", "?sort", "?fields"],
         NO_FIELD,
         "described once for all lists, and not with each call",
         ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
     ),
-    request_exemption(
+    request_field_exemption(
         &["/description"],
         UNNAMED,
         "a pull request's description is sent and shown so; the document has `summary` alone",
         ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
     ),
-    request_exemption(
+    request_field_exemption(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
         ("GET", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/nickname", "/account_id"],
         UNNAMED,
         "accounts are people's or tokens', which have names; the document refers to what all accounts have",
         ("GET", "/2.0/user", 200, r#"{"type": "user", "nickname": "n"}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/description"],
         UNNAMED,
         "the same as in requests",
         ("GET", PULL, 200, r#"{"type": "x", "description": "x"}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/merge_commit", "/closed_by", "/source/repository", "/state", "/participated_on"],
         TYPE,
         "what is not there yet, or not any more, is null",
         ("GET", PULL, 200, r#"{"type": "x", "merge_commit": null}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/inline/from", "/inline/to", "/inline/start_from", "/inline/start_to"],
         TYPE,
         "a side, or a first line, that a comment does not have is null",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/inline"],
         "Additional properties are not allowed ('outdated'",
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/inline/outdated"],
         UNNAMED,
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/slug", "/workspace"],
         UNNAMED,
         "a repository has both; the document leaves them out",
         ("GET", "/2.0/repositories/a/b", 200, r#"{"type": "x", "slug": "b"}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/refname", "/name", "/description"],
         TYPE,
         "what a status was not given is null",
@@ -245,19 +245,19 @@ const CLOUD_HOLES: &[ContractExemption] = &[
             r#"{"type": "x", "key": "d", "state": "FAILED", "refname": null}"#,
         ),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/error"],
         "Additional properties are not allowed ('fields'",
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/error/fields"],
         UNNAMED,
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/code", "/message"],
         UNNAMED,
         OWN_FORM,
@@ -275,7 +275,7 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         reason: OWN_FORM,
         example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
-    response_exemption(
+    response_field_exemption(
         &[""],
         "there should be no JSON",
         "lists of commits, and refusals, have JSON that is not described",
@@ -291,13 +291,13 @@ const CLOUD_HOLES: &[ContractExemption] = &[
 
 /// Exemptions for behaviour of Bitbucket Data Center that its document does not describe.
 const DATA_CENTER_HOLES: &[ContractExemption] = &[
-    request_exemption(
+    request_field_exemption(
         &["/anchor/path", "/anchor/srcPath"],
         TYPE,
         "a path is sent as text; it is described as an object",
         ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
     ),
-    request_exemption(
+    request_field_exemption(
         &["/anchor/multilineSpan"],
         UNNAMED,
         "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
@@ -309,13 +309,13 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "its body is described, but not as JSON: as of any media type",
         example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
     },
-    request_exemption(
+    request_field_exemption(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", DC_REPORT, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
@@ -331,49 +331,49 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "the answer is a list of diffs between two commits; one diff of it is described",
         example: ("GET", DC_DIFF, 200, r#"{"diffs": []}"#),
     },
-    response_exemption(
+    response_field_exemption(
         &["/context", "/nextPageStart"],
         TYPE,
         "an error about no field, and the last page's next one, are null",
         ("GET", "/rest/api/latest/projects/A/repos/b", 404, r#"{"errors": [{"context": null}]}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/anchor/path", "/fromRef/repository"],
         TYPE,
         "a path is shown as text, and a fork that was deleted is null",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"path": "a"}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/multilineSpan", "/orphaned"],
         UNNAMED,
         "observed in anchors; the document has neither",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"orphaned": true}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/links/self", "/links/clone"],
         UNNAMED,
         "links are described as an object without fields",
         ("GET", DC_PULL, 200, r#"{"links": {"self": []}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/author"],
         UNNAMED,
         "a pull request has an author; the document leaves it out",
         ("GET", DC_PULL, 200, r#"{"author": {}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/canMerge"],
         UNNAMED,
         "whether it can be merged; the document leaves it out",
         ("GET", "/rest/api/latest/projects/A/repos/b/pull-requests/1/merge", 200, r#"{"canMerge": true}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/permittedOperations"],
         UNNAMED,
         "what may be done to a comment; the document leaves it out",
         ("GET", DC_COMMENT, 200, r#"{"permittedOperations": {}}"#),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/comment", "/commentAnchor", "/commentAction"],
         UNNAMED,
         "the document has of an activity what all kinds have",
@@ -384,7 +384,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
             r#"{"values": [{"comment": {}}]}"#,
         ),
     ),
-    response_exemption(
+    response_field_exemption(
         &["/currentVersion", "/expectedVersion", "/pullRequest", "/existingPullRequest"],
         UNNAMED,
         "errors tell more about some conflicts (observed)",

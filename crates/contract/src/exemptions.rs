@@ -143,20 +143,23 @@ pub(crate) const HOLES: &[ContractExemption] = &[
 /// permits the example, and that the exemption has a reason.
 #[cfg(test)]
 pub(crate) fn assert_exemptions_needed(contract: &crate::ForgeContract, exemptions: &[ContractExemption]) {
-    for hole in exemptions {
-        let (method, target, status, text) = hole.example;
+    for exemption in exemptions {
+        let (method, target, status, text) = exemption.example;
         let json: Option<serde_json::Value> = (!text.is_empty()).then(|| serde_json::from_str(text).unwrap());
-        let (request, answer) = match hole.exempt_part {
+        let (request, answer) = match exemption.exempt_part {
             ExemptPart::RequestField(..) => (json.as_ref(), None),
             ExemptPart::Status(_) | ExemptPart::ResponseField(..) => (None, json.as_ref()),
         };
         let answer = Some((status, answer));
         let exchange = crate::WireExchange { method, target, request_body: request, response: answer };
         let raw = contract.unfiltered_violations(&exchange);
-        assert!(raw.iter().any(|violation| hole.covers(violation)), "not needed: {hole:?}, of {raw:?}");
+        assert!(
+            raw.iter().any(|violation| exemption.covers(violation)),
+            "not needed: {exemption:?}, of {raw:?}"
+        );
         let left = contract.check(&exchange);
-        assert!(!left.iter().any(|violation| hole.covers(violation)), "{left:?}");
-        assert!(!hole.reason.is_empty());
+        assert!(!left.iter().any(|violation| exemption.covers(violation)), "{left:?}");
+        assert!(!exemption.reason.is_empty());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::schema::{BodySchema, convert_nullable, resolve_reference};
+use crate::schema::{CompiledSchema, convert_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// Two prefixes of a repository's paths: the prefix with the repository's id, which the document does not
@@ -31,8 +31,8 @@ struct ApiOperation {
     method: String,
     template: String,
     /// The query parameters, with their schemas.
-    query: BTreeMap<String, LazySchema>,
-    request: Option<LazySchema>,
+    query_parameters: BTreeMap<String, LazySchema>,
+    request_body: Option<LazySchema>,
     responses: BTreeMap<String, Option<LazySchema>>,
 }
 
@@ -40,7 +40,7 @@ struct ApiOperation {
 #[derive(Debug)]
 struct LazySchema {
     schema: Value,
-    compiled: OnceLock<Result<BodySchema, String>>,
+    compiled: OnceLock<Result<CompiledSchema, String>>,
 }
 
 impl OpenapiDocument {
@@ -107,8 +107,8 @@ impl ApiOperation {
             name: format!("{method} {template}"),
             method,
             template: template.to_owned(),
-            query: query.collect(),
-            request: operation.get("requestBody").and_then(body),
+            query_parameters: query.collect(),
+            request_body: operation.get("requestBody").and_then(body),
             responses: answers.map(|(status, answer)| (status.clone(), body(answer))).collect(),
         }
     }
@@ -119,7 +119,7 @@ impl ApiOperation {
             found.push(ContractViolation { operation: self.name.clone(), part, location, description });
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match self.query.get(name) {
+            match self.query_parameters.get(name) {
                 None => {
                     report_violation(
                         ExchangePart::Request,
@@ -136,7 +136,7 @@ impl ApiOperation {
                 }
             }
         }
-        match (&self.request, exchange.request_body) {
+        match (&self.request_body, exchange.request_body) {
             (Some(body), Some(value)) => {
                 body.check(value, components, |location, description| {
                     report_violation(ExchangePart::Request, location, description);
@@ -172,7 +172,7 @@ impl LazySchema {
     }
 
     fn check(&self, value: &Value, components: &Value, mut report_violation: impl FnMut(String, String)) {
-        match self.compiled.get_or_init(|| BodySchema::new(&self.schema, components)) {
+        match self.compiled.get_or_init(|| CompiledSchema::new(&self.schema, components)) {
             Ok(schema) => {
                 schema
                     .check(value, components)
@@ -198,13 +198,13 @@ fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
 }
 
 /// Returns the number of parameters in a path template if the path matches the template; otherwise `None`.
-pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addresses: bool) -> Option<usize> {
-    let rest = path.strip_prefix("/repositories/").filter(|_| has_id_addresses);
-    let (of, has_id_addresses) = match rest.map(|rest| rest.split_once('/')) {
+pub(crate) fn count_matched_parameters(template: &str, path: &str, rest_after_id: bool) -> Option<usize> {
+    let rest = path.strip_prefix("/repositories/").filter(|_| rest_after_id);
+    let (of, rest_after_id) = match rest.map(|rest| rest.split_once('/')) {
         Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
         None => (template, None),
     };
-    let path = has_id_addresses.unwrap_or(path).trim_start_matches('/');
+    let path = rest_after_id.unwrap_or(path).trim_start_matches('/');
     let (of, mut parts): (Vec<_>, _) = (
         of.split('/').filter(|part| !part.is_empty()).collect(),
         path.split('/').filter(|part| !part.is_empty()),

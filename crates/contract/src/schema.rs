@@ -15,12 +15,12 @@ const MAX_TEXT: usize = 160;
 
 /// The schema of a body.
 #[derive(Debug)]
-pub(crate) struct BodySchema {
+pub(crate) struct CompiledSchema {
     schema: Value,
     validator: Validator,
 }
 
-impl BodySchema {
+impl CompiledSchema {
     /// Compiles a schema with the components that it refers to. The caller must have called
     /// `convert_nullable`.
     pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
@@ -44,7 +44,7 @@ impl BodySchema {
             })
             .collect();
         let mut found = Vec::from_iter(seen);
-        find_unnamed_fields(&[&self.schema], value, components, "", &mut found);
+        find_undescribed_fields(&[&self.schema], value, components, "", &mut found);
         found
     }
 }
@@ -60,7 +60,7 @@ fn mask_pointer_indices(pointer: &str) -> String {
 
 /// Finds the fields of objects that no schema describes. An undescribed field is allowed only if
 /// `additionalProperties` is a schema, because the object is then a map.
-fn find_unnamed_fields(
+fn find_undescribed_fields(
     schemas: &[&Value],
     value: &Value,
     components: &Value,
@@ -83,7 +83,7 @@ fn find_unnamed_fields(
                 if inner.is_empty() {
                     violations.push((location, "a field that the schema does not name".into()));
                 } else {
-                    find_unnamed_fields(&inner, value, components, &location, violations);
+                    find_undescribed_fields(&inner, value, components, &location, violations);
                 }
             }
         }
@@ -93,7 +93,7 @@ fn find_unnamed_fields(
             let mut inside = Vec::new();
             items
                 .iter()
-                .for_each(|item| find_unnamed_fields(&inner, item, components, &location, &mut inside));
+                .for_each(|item| find_undescribed_fields(&inner, item, components, &location, &mut inside));
             let once: BTreeSet<_> = inside.into_iter().collect();
             violations.extend(once);
         }
@@ -136,13 +136,13 @@ pub(crate) fn convert_nullable(value: &mut Value) {
             // with the name `nullable`.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
-                let null = |values: &mut Vec<Value>, null: Value| {
-                    if !values.contains(&null) {
-                        values.push(null);
+                let add_if_missing = |values: &mut Vec<Value>, add_if_missing: Value| {
+                    if !values.contains(&add_if_missing) {
+                        values.push(add_if_missing);
                     }
                 };
                 if let Some(Value::Array(values)) = fields.get_mut("enum") {
-                    null(values, Value::Null);
+                    add_if_missing(values, Value::Null);
                 }
                 match fields.get("type") {
                     Some(Value::String(one)) => {
@@ -172,7 +172,7 @@ mod tests {
         }}});
         convert_nullable(&mut schema);
         convert_nullable(&mut components);
-        BodySchema::new(&schema, &components).unwrap().check(&value, &components)
+        CompiledSchema::new(&schema, &components).unwrap().check(&value, &components)
     }
 
     fn user() -> Value {

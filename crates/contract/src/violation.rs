@@ -12,7 +12,7 @@ pub enum ContractError {
     BundledDocument(#[from] std::io::Error),
     /// The document is not JSON.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
-    Json(#[from] serde_json::Error),
+    NotJson(#[from] serde_json::Error),
     /// The OpenAPI document is invalid.
     #[error("github-openapi.json.gz: {0}")]
     Openapi(String),

@@ -18,14 +18,14 @@
 //! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called again. If
 //! it still gives no valid answer, the loop is degraded and cannot converge.
 
-mod act;
+mod action;
 mod audit_scope;
 mod exit;
 mod fix;
+mod foreign_changes;
 mod gate;
 mod judge;
 mod merge;
-mod others;
 mod progress;
 pub mod readiness;
 pub mod record;
@@ -42,16 +42,16 @@ use crate::id::{FindingId, Sha};
 use crate::identity::{PlacedFinding, assign_finding_ids};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
-pub use act::{
+pub use action::{
     AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeStep, FixCandidate, FixProblem, FixProblemKind,
     FixerVerdict,
 };
 pub use audit_scope::AuditScopeDigest;
 use exit::NO_AUDITOR;
 pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, missing_answers_text};
+pub use foreign_changes::SuspendedAudit;
 pub use merge::{AuditorFinding, LineOrigin};
 use merge::{MergedFinding, merge_findings};
-pub use others::SuspendedAudit;
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
@@ -65,39 +65,45 @@ pub struct ConvergeLimits {
     /// Maximum number of audits.
     pub max_audits: u32,
     /// Maximum number of fixes for gate failures before one audit.
-    pub gate_rounds: u32,
+    #[serde(rename = "gate_rounds")]
+    pub max_gate_fixes: u32,
     /// Number of failed checks after which the run gives up the fix for an audit.
-    pub selfaudit_rounds: u32,
+    #[serde(rename = "selfaudit_rounds")]
+    pub max_failed_checks: u32,
     /// Number of the first audit with several auditors.
-    pub parallel_from: u32,
+    #[serde(rename = "parallel_from")]
+    pub first_parallel_audit: u32,
     /// Number of auditors in each audit from `parallel_from` on.
     pub auditors: u32,
     /// Maximum number of requests to an auditor or fixer. One that gives no valid answer to any of these
     /// requests counts as silent.
-    pub worker_attempts: u32,
+    #[serde(rename = "worker_attempts")]
+    pub max_agent_requests: u32,
     /// Maximum number of times that a fix is repeated because a hook has blocked it.
-    pub hook_retry: u32,
+    #[serde(rename = "hook_retry")]
+    pub max_hook_retries: u32,
     /// Lowest severity that blocks. Less severe findings get one attempt at a fix, and may remain after it.
     pub min_blocking: Severity,
     /// True if a run may converge with remaining findings that its fixers declined.
     pub allow_declined: bool,
     /// True if the findings of the last permitted audit are fixed, although no audit follows this fix.
-    pub final_fix: bool,
+    #[serde(rename = "final_fix")]
+    pub fixes_last_audit: bool,
 }
 
 impl Default for ConvergeLimits {
     fn default() -> Self {
         Self {
             max_audits: 10,
-            gate_rounds: 5,
-            selfaudit_rounds: 3,
-            parallel_from: 4,
+            max_gate_fixes: 5,
+            max_failed_checks: 3,
+            first_parallel_audit: 4,
             auditors: 3,
-            worker_attempts: 2,
-            hook_retry: 1,
+            max_agent_requests: 2,
+            max_hook_retries: 1,
             min_blocking: Severity::P2,
             allow_declined: false,
-            final_fix: false,
+            fixes_last_audit: false,
         }
     }
 }
@@ -113,7 +119,8 @@ pub enum ConvergeLogLine {
         /// Number of findings of each severity, worst severity first.
         counts: [u32; 3],
         /// Number of auditors that gave no valid answer.
-        silent: u32,
+        #[serde(rename = "silent")]
+        silent_auditors: u32,
     },
     /// Findings that other reviewers reported.
     #[serde(rename = "heard")]
@@ -136,7 +143,8 @@ pub enum ConvergeLogLine {
         declined: u32,
     },
     /// A fix of the gate's failures.
-    Mend { commit: Sha },
+    #[serde(rename = "mend")]
+    GateFix { commit: Sha },
     /// Another account has pushed, or the forge has merged the base into the branch.
     #[serde(rename = "moved")]
     HeadChange {
@@ -156,25 +164,30 @@ pub struct ConvergeRun {
     /// Result of the run; `None` while the run has not ended.
     pub exit: Option<ConvergeExit>,
     /// Head at which the run began.
-    pub starting: Sha,
+    #[serde(rename = "starting")]
+    pub starting_head: Sha,
     /// Head that is audited, and on which fixes are built.
     pub head: Sha,
     /// Tree of the head.
     pub tree: Sha,
     /// Number of audits begun.
-    pub audits: u32,
+    #[serde(rename = "audits")]
+    pub audit_count: u32,
     /// Number of reports by other reviewers.
     #[serde(rename = "heard")]
     pub feedback_rounds: u32,
     /// Number of heads that others have pushed. Audits of the first [`MAX_MOVES`] of these heads do not count
     /// against the limit of audits.
-    pub moves: u32,
+    #[serde(rename = "moves")]
+    pub foreign_heads: u32,
     /// Number of heads that the forge created by merging the base on Truing's request. Audits of these heads
     /// do not count against the limit of audits.
     #[serde(default)]
-    pub updates: u32,
+    #[serde(rename = "updates")]
+    pub base_merges: u32,
     /// Number of fixes of gate failures since the last audit.
-    pub gate_rounds: u32,
+    #[serde(rename = "gate_rounds")]
+    pub gate_fix_count: u32,
     /// Answers of the auditors in the audit in progress, by auditor.
     pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
     /// Findings of the newest audit. While `aside` is set, this list contains the findings of other reviewers
@@ -182,15 +195,19 @@ pub struct ConvergeRun {
     #[serde(rename = "found")]
     pub findings: Vec<Finding>,
     /// State of the audit that is suspended while other reviewers' findings are fixed.
-    pub aside: Option<SuspendedAudit>,
+    #[serde(rename = "aside")]
+    pub suspended_audit: Option<SuspendedAudit>,
     /// Number of auditors without a valid answer in the newest audit.
-    pub silent: u32,
+    #[serde(rename = "silent")]
+    pub silent_auditors: u32,
     /// Verdicts of fixers on the current findings.
-    pub words: BTreeMap<FindingId, FixerVerdict>,
+    #[serde(rename = "words")]
+    pub fixer_verdicts: BTreeMap<FindingId, FixerVerdict>,
     /// Findings that fixers reported as fixed, from the push of the fix until an audit checks them. The value
     /// is the commit of the fix and the length of the log after the push.
     #[serde(default)]
-    pub claims: BTreeMap<FindingId, (Sha, usize)>,
+    #[serde(rename = "claims")]
+    pub claimed_fixes: BTreeMap<FindingId, (Sha, usize)>,
     /// Fix that is in progress.
     pub candidate: Option<FixCandidate>,
     /// Number of checks that found problems in the fix of the current findings.
@@ -203,16 +220,19 @@ pub struct ConvergeRun {
     /// Head that an audit of this run or an earlier run has cleared. The findings of other reviewers are not
     /// considered.
     #[serde(default)]
-    pub cleared: Option<Sha>,
+    #[serde(rename = "cleared")]
+    pub cleared_head: Option<Sha>,
     /// Problems that caused the newest fix of gate failures to be discarded. The next fixer receives these
     /// problems.
     #[serde(default)]
     #[serde(rename = "refused")]
     pub fix_problems: Vec<FixProblem>,
     /// Output of the hook that blocked the fix after all retries.
-    pub hook: Option<String>,
+    #[serde(rename = "hook")]
+    pub hook_message: Option<String>,
     /// True after the findings that do not block have had their only attempt at a fix.
-    pub is_polished: bool,
+    #[serde(rename = "is_polished")]
+    pub has_fixed_nonblocking: bool,
     /// Dismissals that applied in the newest audit.
     #[serde(default)]
     pub dismissals: Vec<Dismissal>,
@@ -228,17 +248,18 @@ pub struct ConvergeRun {
     /// True if the run continues an audit-only run that has already audited the head. In this case, only the
     /// gate runs before the fix.
     #[serde(default)]
-    pub is_audited: bool,
+    #[serde(rename = "is_audited")]
+    pub skips_next_audit: bool,
 }
 
 /// The event is not a possible result of the action in progress.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "the converge run expected the end of `{act}` and got another event: the record of the run is \
+    "the converge run expected the end of `{expected_action}` and got another event: the record of the run is \
     damaged"
 )]
 pub struct UnexpectedEvent {
-    act: &'static str,
+    expected_action: &'static str,
 }
 
 impl ConvergeRun {
@@ -256,39 +277,39 @@ impl ConvergeRun {
             limits,
             next_action: ConvergeAction::Gate,
             exit,
-            starting: head.clone(),
+            starting_head: head.clone(),
             head,
             tree,
-            audits: 0,
+            audit_count: 0,
             feedback_rounds: 0,
-            moves: 0,
-            updates: 0,
-            gate_rounds: 0,
+            foreign_heads: 0,
+            base_merges: 0,
+            gate_fix_count: 0,
             answers: BTreeMap::new(),
             findings: Vec::new(),
-            aside: None,
-            silent: 0,
-            words: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            suspended_audit: None,
+            silent_auditors: 0,
+            fixer_verdicts: BTreeMap::new(),
+            claimed_fixes: BTreeMap::new(),
             candidate: None,
             check_rounds: 0,
             hook_blocks: 0,
             silent_fixers: 0,
-            cleared,
+            cleared_head: cleared,
             fix_problems: Vec::new(),
-            hook: None,
-            is_polished: false,
+            hook_message: None,
+            has_fixed_nonblocking: false,
             dismissals: Vec::new(),
             history: FindingHistory::default(),
             log: Vec::new(),
             commits: Vec::new(),
             audits_only: false,
-            is_audited: false,
+            skips_next_audit: false,
         }
     }
 
     /// Begins a run that audits one head and does nothing else.
-    pub fn new_audit(limits: ConvergeLimits, head_and_tree: (Sha, Sha)) -> Self {
+    pub fn new_audit_only(limits: ConvergeLimits, head_and_tree: (Sha, Sha)) -> Self {
         let mut run = Self { audits_only: true, ..Self::new(limits, head_and_tree.0, head_and_tree.1, None) };
         run.begin_audit();
         run
@@ -300,7 +321,7 @@ impl ConvergeRun {
         self.limits = limits;
         self.audits_only = false;
         if self.exit.take().is_some() {
-            self.is_audited = true;
+            self.skips_next_audit = true;
             self.next_action = ConvergeAction::Gate;
         }
     }
@@ -344,22 +365,24 @@ impl ConvergeRun {
         match (self.next_action.clone(), event) {
             (_, ConvergeEvent::RunEnded(exit)) => self.exit = Some(exit),
             (_, ConvergeEvent::HeadChanged { head, tree }) => {
-                self.is_audited = false;
+                self.skips_next_audit = false;
                 self.apply_foreign_push(head, tree);
             }
             (_, ConvergeEvent::Updated { head, tree }) => {
-                self.is_audited = false;
+                self.skips_next_audit = false;
                 self.apply_base_update(head, tree);
             }
             (_, ConvergeEvent::FeedbackReceived { findings, renames }) if reopens => {
                 self.apply_claims(findings, &renames);
             }
-            (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
+            (ConvergeAction::Gate, ConvergeEvent::Gated(None))
+                if std::mem::take(&mut self.skips_next_audit) =>
+            {
                 self.next_action = ConvergeAction::Post;
             }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) => self.begin_audit(),
             (ConvergeAction::Gate, ConvergeEvent::Gated(Some(output))) => {
-                self.is_audited = false;
+                self.skips_next_audit = false;
                 self.handle_gate_block(output);
             }
             (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.apply_gate_fix(candidate),
@@ -383,7 +406,7 @@ impl ConvergeRun {
             (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
             (ConvergeAction::Publish, ConvergeEvent::Blocked(verdicts)) => self.apply_hook_block(verdicts),
             (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
-            (act, _) => return Err(UnexpectedEvent { act: act.as_str() }),
+            (act, _) => return Err(UnexpectedEvent { expected_action: act.as_str() }),
         }
         Ok(())
     }
@@ -396,26 +419,28 @@ impl ConvergeRun {
     fn remaining_audits(&self) -> u32 {
         // Audits of heads that others pushed, or that the forge created by a merge, do not count against the
         // limit.
-        let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
-        self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
+        let anew =
+            self.foreign_heads.min(MAX_MOVES).saturating_add(self.base_merges.min(readiness::MAX_UPDATES));
+        self.limits.max_audits.saturating_add(anew).saturating_sub(self.audit_count)
     }
 
     fn begin_audit(&mut self) {
         if self.remaining_audits() == 0 {
-            return self.end_by_audit_cap();
+            return self.end_at_audit_cap();
         }
-        self.audits = self.audits.saturating_add(1);
-        self.gate_rounds = 0;
+        self.audit_count = self.audit_count.saturating_add(1);
+        self.gate_fix_count = 0;
         self.fix_problems.clear();
         self.answers.clear();
-        let many = self.audits >= self.limits.parallel_from;
+        let many = self.audit_count >= self.limits.first_parallel_audit;
         let auditors = if many { self.limits.auditors.max(1) } else { 1 };
         self.next_action = ConvergeAction::Audit { auditors: (0..auditors).collect(), attempt: 1 };
     }
 
-    fn end_by_audit_cap(&mut self) {
+    fn end_at_audit_cap(&mut self) {
         let [worst, bad, small] = self.severity_counts();
-        let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
+        let (audits, who) =
+            (self.audit_count, self.suspended_audit.as_ref().map_or("the last one", |_| "others"));
         let made = if audits == 1 { "1 audit was".to_owned() } else { format!("{audits} audits were") };
         let reason = format!("{made} made, and {who} found {worst} P0, {bad} P1 and {small} P2");
         self.set_exit(ConvergeExitCode::CapReached, reason);
@@ -426,16 +451,16 @@ impl ConvergeRun {
         auditors: BTreeSet<u32>,
         attempt: u32,
         answers: BTreeMap<u32, AuditorAnswer>,
-        standing: BTreeMap<FindingId, PlacedFinding>,
-        read: (&ReviewCoverage, &FileRenames),
+        standing_findings: BTreeMap<FindingId, PlacedFinding>,
+        coverage_and_renames: (&ReviewCoverage, &FileRenames),
     ) {
         // An auditor whose answer is missing also counts as silent.
         let mut silent: BTreeMap<u32, String> =
-            auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
+            auditors.into_iter().map(|auditor| (auditor, "the auditor gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
             match answer {
-                AuditorAnswer::Complete(claims) if silent.remove(&auditor).is_some() => {
-                    self.answers.insert(auditor, claims);
+                AuditorAnswer::Complete(findings) if silent.remove(&auditor).is_some() => {
+                    self.answers.insert(auditor, findings);
                 }
                 AuditorAnswer::NoAnswer(reason) if silent.contains_key(&auditor) => {
                     silent.insert(auditor, reason);
@@ -443,7 +468,7 @@ impl ConvergeRun {
                 AuditorAnswer::Complete(_) | AuditorAnswer::NoAnswer(_) => {}
             }
         }
-        if !silent.is_empty() && attempt < self.limits.worker_attempts {
+        if !silent.is_empty() && attempt < self.limits.max_agent_requests {
             let auditors = silent.into_keys().collect();
             self.next_action = ConvergeAction::Audit { auditors, attempt: attempt.saturating_add(1) };
             return;
@@ -452,40 +477,45 @@ impl ConvergeRun {
             let reason = silent.into_values().next().unwrap_or_default();
             return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {reason}"));
         }
-        self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
-        let claims = merge_findings(std::mem::take(&mut self.answers));
+        self.silent_auditors = u32::try_from(silent.len()).unwrap_or(u32::MAX);
+        let findings = merge_findings(std::mem::take(&mut self.answers));
         let (mut placed, mut origins): (Vec<PlacedFinding>, Vec<LineOrigin>) =
-            claims.into_iter().map(|MergedFinding { claim, .. }| (claim.placed, claim.origin)).unzip();
+            findings.into_iter().map(|MergedFinding { claim, .. }| (claim.placed, claim.origin)).unzip();
         self.history.add_dismissals(&self.dismissals);
-        let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
-        for (placed_again, origin) in self.history.unfixed_findings(standing, &placed) {
+        let declined: BTreeSet<FindingId> = standing_findings.keys().cloned().collect();
+        for (placed_again, origin) in self.history.unfixed_findings(standing_findings, &placed) {
             placed.push(placed_again);
             origins.push(origin);
         }
-        let mut identified =
-            assign_finding_ids(self.history.findings(), placed, Some(&self.head), read.0, read.1);
+        let mut identified = assign_finding_ids(
+            self.history.findings(),
+            placed,
+            Some(&self.head),
+            coverage_and_renames.0,
+            coverage_and_renames.1,
+        );
         dismissal::apply_dismissals(&mut identified.current, &self.dismissals);
         self.history.record_sightings(&identified.current, &origins);
         // Dismissed findings are left out, because they require no work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.findings = identified.current.into_iter().filter(counts).collect();
-        self.cleared = None;
-        self.history.record_audit(self.audits, &self.tree, &self.findings);
+        self.cleared_head = None;
+        self.history.record_audit(self.audit_count, &self.tree, &self.findings);
         self.history.update_missing_findings(identified.missing_findings, &declined, &self.head);
         self.reset_fix_state();
         self.log.push(ConvergeLogLine::Audit {
-            number: self.audits,
+            number: self.audit_count,
             counts: self.severity_counts(),
-            silent: self.silent,
+            silent_auditors: self.silent_auditors,
         });
         self.next_action = ConvergeAction::Post;
     }
 
     /// Resets the state of the previous fix, because new findings were reported.
     fn reset_fix_state(&mut self) {
-        self.words.clear();
+        self.fixer_verdicts.clear();
         self.candidate = None;
-        (self.check_rounds, self.hook_blocks, self.hook) = (0, 0, None);
+        (self.check_rounds, self.hook_blocks, self.hook_message) = (0, 0, None);
     }
 
     /// Returns true if this finding blocks the branch.
@@ -505,7 +535,7 @@ impl ConvergeRun {
     /// Returns the exit of an audit-only run whose auditors have finished.
     pub fn audit_only_exit(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.severity_counts(), self.head.short_sha());
-        match (self.silent, self.findings.is_empty()) {
+        match (self.silent_auditors, self.findings.is_empty()) {
             (0, true) => {
                 ConvergeExit::new(ConvergeExitCode::Clean, format!("the audit found nothing at {head}"))
             }
@@ -523,36 +553,37 @@ impl ConvergeRun {
     /// Returns true if an audit-only run ended without valid answers from some of its auditors. These
     /// auditors have used all permitted attempts, and only another audit calls them again.
     pub fn is_degraded_audit(&self) -> bool {
-        self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_only_exit())
+        self.audits_only && self.silent_auditors > 0 && self.exit.as_ref() == Some(&self.audit_only_exit())
     }
 
     /// Continues after the replies to the findings were posted. Ends the run if no fix was pushed and
     /// findings still block.
     fn continue_after_replies(&mut self) {
-        if let Some(words) = self.hook.take().filter(|_| self.has_blocking_finding()) {
+        if let Some(words) = self.hook_message.take().filter(|_| self.has_blocking_finding()) {
             return self.end_by_hook(&words);
         }
         if matches!(self.log.last(),
-            Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
+            Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audit_count)
         {
             // The limit permits no audit of this fix or of later changes.
             if self.remaining_audits() == 0 {
-                return self.end_by_audit_cap();
+                return self.end_at_audit_cap();
             }
-            self.aside = None;
+            self.suspended_audit = None;
             self.next_action = ConvergeAction::Gate;
             return;
         }
         self.log_fix(None);
-        let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
+        let is_claim =
+            |finding: &&Finding| self.fixer_verdicts.get(&finding.id) == Some(&FixerVerdict::Fixed);
         let others: Vec<Finding> =
             self.findings.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.history.record_fixer_verdicts(&others, &self.words);
+        self.history.record_fixer_verdicts(&others, &self.fixer_verdicts);
         // Findings that do not block stay open as notes, so they do not get the status of the fixer's
         // verdict.
         let least = self.limits.min_blocking;
         self.history.apply_statuses(self.findings.iter_mut().filter(|finding| finding.raw.severity <= least));
-        if let Some(aside) = self.aside.take() {
+        if let Some(aside) = self.suspended_audit.take() {
             return self.handle_declined_feedback(aside);
         }
         // Only blocking findings end the run, because other findings may remain.

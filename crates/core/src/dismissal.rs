@@ -60,7 +60,7 @@ impl Dismissal {
             snippet: finding.raw.snippet.clone(),
             reason: crate::line::clean_line(reason, MAX_TEXT),
             dismissed_by: dismissed_by.to_owned(),
-            dismissed_at: dismissed_at,
+            dismissed_at,
             withdrawn: false,
             finding_snapshot: Some(finding.clone()),
             retraction: None,
@@ -211,7 +211,7 @@ pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindingLookupError {
     /// No finding of this pull request has such an id.
-    #[error("no finding here has that id")]
+    #[error("no finding of this pull request has this id")]
     Unknown,
     /// The ids of several findings begin with this word.
     #[error("several ids begin with these digits: give more digits")]
@@ -321,8 +321,8 @@ fn has_enough_hex_digits(word: &str) -> bool {
 /// The version, the digest and the ordinal of an id.
 type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version may be absent only if the id has
-/// an ordinal and at least the digits that `truing review` displays. With fewer digits, ordinary words could
+/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. If the id has no version, it must have an
+/// ordinal and at least as many digits as `truing review` displays. With fewer digits, ordinary words could
 /// look like ids.
 fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

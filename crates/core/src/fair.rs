@@ -25,7 +25,7 @@ pub struct LeaseLimits {
 impl LeaseLimits {
     /// Sets one total limit, without limits for owners.
     pub fn new(total: usize) -> Self {
-        Self { total: total, per_owner: total }
+        Self { total, per_owner: total }
     }
 
     /// Returns true if the limit for each owner is lower than the total limit.

@@ -121,14 +121,15 @@ pub struct SwitchChange<S = KillSwitch> {
     /// New state of the changed switch. If a repository's switch was changed, the new state of all switches.
     pub switch: S,
     /// Entry for the audit log.
-    pub act: OperatorAction,
+    pub action: OperatorAction,
     /// Notice to be delivered to users.
     pub notice: NewNotice,
 }
 
 impl KillSwitch {
-    /// Applies a request; returns `None` if the request changes nothing. If the switch is already on, its
-    /// time and person are kept, and the requested reason and mode are set.
+    /// Applies a request; returns `None` if the request changes nothing. If the switch is already on, it
+    /// keeps the time at which it was turned on and the operator who did so. It takes only the reason and the
+    /// mode from the request.
     pub fn apply_request(
         &self,
         request: &SwitchRequest,
@@ -175,7 +176,8 @@ impl KillSwitch {
             Self::Off => format!("Kill switch{of} off, by {operator}: due work{there} continues."),
             Self::On(_) => {
                 format!(
-                    "Kill switch{of} on, by {operator} ({detail}): nothing begins{there} until it is off."
+                    "Kill switch{of} on, by {operator} ({detail}): no work starts{there} until the switch \
+                        is off."
                 )
             }
         };
@@ -183,7 +185,7 @@ impl KillSwitch {
         let notice = NewNotice::new(NoticeKind::KillSwitch, repository, &period, &text);
         Some(SwitchChange {
             switch,
-            act: OperatorAction::new(&operator, action, repository, &detail),
+            action: OperatorAction::new(&operator, action, repository, &detail),
             notice,
         })
     }
@@ -259,7 +261,7 @@ impl KillSwitches {
         let before = at.and_then(|at| self.repositories.get(at));
         let known = before.map_or(repository, |switch| &switch.repository).clone();
         let switch = before.map_or(KillSwitch::Off, |switch| KillSwitch::On(switch.engaged.clone()));
-        let SwitchChange { switch, act, notice } =
+        let SwitchChange { switch, action: act, notice } =
             switch.apply_repository_request(&known.name, request, operator, now)?;
         let mut switches = self.clone();
         match (switch, at) {
@@ -275,7 +277,7 @@ impl KillSwitches {
                 }
             }
         }
-        Some(SwitchChange { switch: switches, act, notice })
+        Some(SwitchChange { switch: switches, action: act, notice })
     }
 }
 
@@ -364,7 +366,7 @@ mod tests {
 
     #[test]
     fn on_says_since_when_by_whom_and_why_and_lets_runs_finish_by_default() {
-        let SwitchChange { switch, act, notice } =
+        let SwitchChange { switch, action: act, notice } =
             apply_turn(&KillSwitch::Off, turn_on_request(Some(" bad\x1b[2J\nday "), None), "ada", 7);
         let engaged = SwitchEngagement {
             since: UnixMillis(7),
@@ -386,7 +388,7 @@ mod tests {
         let engaged = second.switch.engagement().unwrap();
         assert_eq!((engaged.since, engaged.operator.as_str()), (UnixMillis(7), "ada"));
         assert_eq!((engaged.reason.as_deref(), engaged.mode), (Some("b"), HaltMode::Stop));
-        assert_eq!(second.act.actor, "bob");
+        assert_eq!(second.action.actor, "bob");
         let third =
             apply_turn(&second.switch, turn_on_request(None, Some(HaltMode::Finish)), "bob", 10).switch;
         assert_eq!(third.engagement().unwrap().reason.as_deref(), Some("b"));
@@ -414,7 +416,7 @@ mod tests {
         assert!(first.switch.stops_runs());
         let off = apply_turn(&first.switch, SwitchRequest::TurnOff, "bob", 2);
         assert_eq!(off.switch, KillSwitch::Off);
-        assert_eq!(off.act, OperatorAction::new("bob", "kill off", "", ""));
+        assert_eq!(off.action, OperatorAction::new("bob", "kill off", "", ""));
         assert_ne!(first.notice.period, off.notice.period, "both are told");
     }
 
@@ -499,7 +501,7 @@ mod tests {
     fn a_turn_of_a_repository_names_it_and_changes_no_other() {
         let one =
             apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("storm"), None));
-        assert_eq!(one.act, OperatorAction::new("ada", "kill on", "acme/shop", "mode finish: storm"));
+        assert_eq!(one.action, OperatorAction::new("ada", "kill on", "acme/shop", "mode finish: storm"));
         let said =
             "Kill switch of acme/shop on, by ada (mode finish: storm): nothing begins there until it is off.";
         assert_eq!((one.notice.text.as_str(), one.notice.key.as_str()), (said, "acme/shop"));
@@ -528,7 +530,7 @@ mod tests {
             (UnixMillis(7), "ada", Some("b"))
         );
         let off = apply_turn_at_name(&again, "ACME/SHOP", &SwitchRequest::TurnOff);
-        assert_eq!(off.act, OperatorAction::new("ada", "kill off", "acme/shop", ""));
+        assert_eq!(off.action, OperatorAction::new("ada", "kill off", "acme/shop", ""));
         assert_eq!(off.switch.repositories.len(), 1);
         assert_eq!(
             off.switch.apply_repository_request(

@@ -123,7 +123,7 @@ fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<Na
         }
         (
             DiffSide::Old,
-            FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary,
+            FileStatus::Deleted | FileStatus::Modified | FileStatus::ModeChanged | FileStatus::BinaryModified,
         )
         | (
             DiffSide::New,
@@ -131,8 +131,8 @@ fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<Na
             | FileStatus::Modified
             | FileStatus::Renamed
             | FileStatus::Copied
-            | FileStatus::Mode
-            | FileStatus::Binary,
+            | FileStatus::ModeChanged
+            | FileStatus::BinaryModified,
         ) => Some(&file.path),
     };
     if name_on_side == Some(path) {

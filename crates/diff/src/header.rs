@@ -9,7 +9,7 @@ pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git q
 
 /// The two names of a rename or copy, without prefixes.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct RenamedPaths {
+pub(crate) struct MovedPaths {
     /// Name of the source file.
     pub(crate) from: Option<Vec<u8>>,
     /// Name of the destination file.
@@ -24,9 +24,9 @@ pub(crate) struct FileHeader {
     /// Name in the `+++` line, with its prefix; `None` for `/dev/null`.
     pub(crate) new_name: Option<Vec<u8>>,
     /// Names of the `rename from` and `rename to` lines.
-    pub(crate) renamed: Option<RenamedPaths>,
+    pub(crate) renamed: Option<MovedPaths>,
     /// Names of the `copy from` and `copy to` lines.
-    pub(crate) copied: Option<RenamedPaths>,
+    pub(crate) copied: Option<MovedPaths>,
     /// True after a `new file mode` line.
     pub(crate) is_new: bool,
     /// True after a `deleted file mode` line.
@@ -42,7 +42,7 @@ pub(crate) struct FileHeader {
     /// Mode of the file after the change.
     pub(crate) new_mode: Option<u32>,
     /// True if there are `---` and `+++` lines.
-    pub(crate) has_names: bool,
+    pub(crate) has_name_lines: bool,
     /// True if the header has at least one line.
     pub(crate) has_lines: bool,
     /// Difference between the old and the new content according to the `index` line.
@@ -61,7 +61,7 @@ enum ContentDifference {
     #[default]
     Unknown,
     /// There are no changed lines: the contents are equal, or an empty file was added or deleted.
-    Nothing,
+    NoLines,
     /// The two contents differ.
     Differs,
 }
@@ -77,9 +77,9 @@ enum HeaderStage {
     /// Only the first line of a block of binary content may follow. The first block contains the new content,
     /// or a delta that produces the new content. The second block, which may be missing, contains the same
     /// data for the old content.
-    Block { is_first: bool },
+    BinaryBlockStart { is_first: bool },
     /// A line of binary content may follow, or the empty line that ends the block.
-    Binary { is_first: bool },
+    BinaryContent { is_first: bool },
     /// The header is complete.
     End,
 }
@@ -93,57 +93,57 @@ impl FileHeader {
     /// Reads the header of a plain unified diff, which consists of the `---` line and the `+++` line.
     pub(crate) fn from_name_lines(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
-            Self { has_names: true, has_lines: true, stage: HeaderStage::End, ..Self::default() };
+            Self { has_name_lines: true, has_lines: true, stage: HeaderStage::End, ..Self::default() };
         header.old_name = parse_side_name(old, b"--- ")?;
         header.new_name = parse_side_name(new, b"+++ ")?;
         Ok(header)
     }
 
     /// Returns true if the old name is `/dev/null`.
-    pub(crate) fn is_added(&self) -> bool {
-        self.has_names && self.old_name.is_none()
+    pub(crate) fn has_null_old_name(&self) -> bool {
+        self.has_name_lines && self.old_name.is_none()
     }
 
     /// Returns true if the new name is `/dev/null`.
-    pub(crate) fn is_removed(&self) -> bool {
-        self.has_names && self.new_name.is_none()
+    pub(crate) fn has_null_new_name(&self) -> bool {
+        self.has_name_lines && self.new_name.is_none()
     }
 
     /// Reads the next line. Returns false if the line does not belong to the header; the header has then
     /// ended.
-    pub(crate) fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let text = trim_line_end(row.text);
+    pub(crate) fn read_line(&mut self, line: &InputLine<'_>) -> Result<bool, MalformedLine> {
+        let text = trim_line_end(line.text);
         let taken = match self.stage {
             HeaderStage::AnyLine if self.is_combined => self.read_merge_line(text),
-            HeaderStage::AnyLine => self.read_header_line(row, text)?,
-            HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
-                self.new_name = parse_side_name(row, b"+++ ")?;
+            HeaderStage::AnyLine => self.read_header_line(line, text)?,
+            HeaderStage::NewName if line.text.starts_with(b"+++ ") => {
+                self.new_name = parse_side_name(line, b"+++ ")?;
                 self.stage = HeaderStage::End;
                 true
             }
-            HeaderStage::Block { is_first } if is_binary_block_start(text) => {
-                self.stage = HeaderStage::Binary { is_first };
+            HeaderStage::BinaryBlockStart { is_first } if is_binary_block_start(text) => {
+                self.stage = HeaderStage::BinaryContent { is_first };
                 true
             }
-            HeaderStage::Binary { is_first: true } if text.is_empty() => {
-                self.stage = HeaderStage::Block { is_first: false };
+            HeaderStage::BinaryContent { is_first: true } if text.is_empty() => {
+                self.stage = HeaderStage::BinaryBlockStart { is_first: false };
                 true
             }
-            HeaderStage::Binary { is_first: false } if text.is_empty() => {
+            HeaderStage::BinaryContent { is_first: false } if text.is_empty() => {
                 self.stage = HeaderStage::End;
                 true
             }
-            HeaderStage::Binary { .. } if is_base85_line(text) => true,
-            HeaderStage::Binary { .. } => {
-                return Err(row.malformed_line("the line is not binary content as git writes it"));
+            HeaderStage::BinaryContent { .. } if is_base85_line(text) => true,
+            HeaderStage::BinaryContent { .. } => {
+                return Err(line.malformed_line("the line is not valid content of a git binary patch"));
             }
-            HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::End => false,
+            HeaderStage::NewName | HeaderStage::BinaryBlockStart { .. } | HeaderStage::End => false,
         };
         if taken {
-            row.ensure_complete()?;
+            line.ensure_complete()?;
             self.has_lines = true;
         } else if let Some(missing) = self.missing_line_message() {
-            return Err(row.malformed_line(missing));
+            return Err(line.malformed_line(missing));
         }
         Ok(taken)
     }
@@ -152,14 +152,16 @@ impl FileHeader {
     pub(crate) fn missing_line_message(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
-            HeaderStage::Block { is_first: true } => {
+            HeaderStage::BinaryBlockStart { is_first: true } => {
                 Some("a `literal` or `delta` line should follow `GIT binary patch`")
             }
-            HeaderStage::Binary { .. } => Some("the input ends inside a binary patch"),
+            HeaderStage::BinaryContent { .. } => Some("the input ends inside a binary patch"),
             HeaderStage::AnyLine if self.lacks_mode => {
                 Some("a `new mode` line should follow the `old mode` line")
             }
-            HeaderStage::AnyLine | HeaderStage::Block { is_first: false } | HeaderStage::End => None,
+            HeaderStage::AnyLine | HeaderStage::BinaryBlockStart { is_first: false } | HeaderStage::End => {
+                None
+            }
         }
     }
 
@@ -167,7 +169,7 @@ impl FileHeader {
     /// differ. There are two exceptions: `git diff -w` may show no hunks for a file with a new name or mode,
     /// and `git diff -D` shows none for a deleted file.
     pub(crate) fn is_complete(&self) -> bool {
-        if self.is_binary || self.has_names || self.stage == HeaderStage::End {
+        if self.is_binary || self.has_name_lines || self.stage == HeaderStage::End {
             return true;
         }
         if self.is_combined {
@@ -176,7 +178,7 @@ impl FileHeader {
         let is_moved = self.renamed.is_some() || self.copied.is_some();
         match self.content {
             ContentDifference::Unknown => is_moved || !self.has_similarity,
-            ContentDifference::Nothing => true,
+            ContentDifference::NoLines => true,
             ContentDifference::Differs => is_moved || self.mode_changed || self.is_deleted,
         }
     }
@@ -185,7 +187,7 @@ impl FileHeader {
     /// line.
     fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
-            self.has_names = true;
+            self.has_name_lines = true;
             self.old_name = parse_side_name(row, b"--- ")?;
             self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
@@ -193,7 +195,7 @@ impl FileHeader {
             self.stage = HeaderStage::End;
         } else if text == b"GIT binary patch" {
             self.is_binary = true;
-            self.stage = HeaderStage::Block { is_first: true };
+            self.stage = HeaderStage::BinaryBlockStart { is_first: true };
         } else {
             return self.read_extended_line(row, text);
         }
@@ -298,7 +300,7 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
                 || EMPTY_FILE_IDS.iter().any(|empty| empty.starts_with(id)))
     };
     if old == new || is_nothing(old) && is_nothing(new) {
-        ContentDifference::Nothing
+        ContentDifference::NoLines
     } else {
         ContentDifference::Differs
     }

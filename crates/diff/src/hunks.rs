@@ -20,7 +20,7 @@ pub(crate) struct HunkRange {
 impl HunkRange {
     /// Returns the number of the line after the last line of the range. Returns an error if the range begins
     /// before line 1, or if a line number exceeds 32 bits.
-    pub(crate) fn end_line(self) -> Result<u64, &'static str> {
+    pub(crate) fn line_after(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
         }
@@ -36,7 +36,7 @@ impl HunkRange {
 #[derive(Debug)]
 pub(crate) struct HunkHeader<'a> {
     /// Number of mark characters at the beginning of each line: one for each parent.
-    pub(crate) marks: usize,
+    pub(crate) mark_count: usize,
     /// Range in the first parent.
     pub(crate) old: HunkRange,
     /// Ranges in the other parents of a merge.
@@ -44,7 +44,7 @@ pub(crate) struct HunkHeader<'a> {
     /// Range in the result.
     pub(crate) new: HunkRange,
     /// Text after the second `@@`.
-    pub(crate) section: &'a [u8],
+    pub(crate) heading: &'a [u8],
 }
 
 /// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`. For a merge of two parents, the form is `@@@
@@ -62,7 +62,7 @@ pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
     let rest = rest.strip_prefix(b" ")?;
     let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_leading_at_signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
-    let mut ranges = HunkHeader { marks, old, other_parents, new, section };
+    let mut ranges = HunkHeader { mark_count: marks, old, other_parents, new, heading: section };
     if marks > 1 {
         ranges.normalize_merge_ranges();
     }
@@ -83,8 +83,8 @@ impl HunkHeader<'_> {
 }
 
 /// Returns true if the line is a hunk header of a diff that is not a merge diff.
-pub(crate) fn is_hunk_header(line: &[u8]) -> bool {
-    parse_hunk_header(line).is_some_and(|ranges| ranges.marks == 1)
+pub(crate) fn is_two_way_hunk_header(line: &[u8]) -> bool {
+    parse_hunk_header(line).is_some_and(|ranges| ranges.mark_count == 1)
 }
 
 /// Returns the number of `@` at the beginning of the line.
@@ -117,12 +117,12 @@ pub(crate) struct HunkReader {
     marks: usize,
     /// Number of lines of the old side that have not been read yet.
     remaining_old: u64,
-    other_parents: Vec<u64>,
+    remaining_other_parents: Vec<u64>,
     remaining_new: u64,
     /// Number of unread lines that are also in the previous hunk.
     remaining_shared: u64,
     /// Number of consecutive unchanged lines that were read last.
-    pub(crate) tail: u64,
+    pub(crate) trailing_context: u64,
     /// Number of added lines.
     pub(crate) added: u32,
     /// Number of removed lines.
@@ -132,14 +132,14 @@ pub(crate) struct HunkReader {
 impl HunkReader {
     /// Creates a reader of the lines that follow a hunk header. The first `shared_lines` lines are also in
     /// the previous hunk.
-    pub(crate) fn new(ranges: &HunkHeader<'_>, shared_lines: u64) -> Self {
+    pub(crate) fn new(header: &HunkHeader<'_>, shared_lines: u64) -> Self {
         Self {
-            marks: ranges.marks,
-            remaining_old: ranges.old.count,
-            other_parents: ranges.other_parents.iter().map(|other| other.count).collect(),
-            remaining_new: ranges.new.count,
+            marks: header.mark_count,
+            remaining_old: header.old.count,
+            remaining_other_parents: header.other_parents.iter().map(|other| other.count).collect(),
+            remaining_new: header.new.count,
             remaining_shared: shared_lines,
-            tail: 0,
+            trailing_context: 0,
             added: 0,
             deleted: 0,
         }
@@ -149,13 +149,13 @@ impl HunkReader {
     pub(crate) fn is_done(&self) -> bool {
         self.remaining_old == 0
             && self.remaining_new == 0
-            && self.other_parents.iter().all(|other| *other == 0)
+            && self.remaining_other_parents.iter().all(|other| *other == 0)
     }
 
     /// Returns a text for error messages that gives the number of missing lines on each side.
     pub(crate) fn missing_lines_message(&self) -> String {
         let old = self
-            .other_parents
+            .remaining_other_parents
             .iter()
             .fold(self.remaining_old.to_string(), |old, other| format!("{old} and {other}"));
         format!("{old} old and {} new lines", self.remaining_new)
@@ -183,22 +183,25 @@ impl HunkReader {
         // each parent whose column has the mark `-`.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
-        let others =
-            self.other_parents.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);
+        let others = self
+            .remaining_other_parents
+            .iter()
+            .enumerate()
+            .any(|(parent, left)| has(parent + 1) && *left == 0);
         if is_old && self.remaining_old == 0 || is_new && self.remaining_new == 0 || others {
             return Err(format!(
-                "the hunk has other lines than its header says: {} should follow",
+                "the lines of the hunk do not match its header: {} should follow",
                 self.missing_lines_message()
             ));
         }
         if self.remaining_shared > 0 && !(is_old && is_new) {
-            return Err("the line changes, but the hunk before this one shows it unchanged".to_owned());
+            return Err("this hunk changes the line, but the previous hunk shows it unchanged".to_owned());
         }
         self.remaining_shared = self.remaining_shared.saturating_sub(1);
-        self.tail = if is_old && is_new { self.tail + 1 } else { 0 };
+        self.trailing_context = if is_old && is_new { self.trailing_context + 1 } else { 0 };
         (self.remaining_old, self.remaining_new) =
             (self.remaining_old - u64::from(is_old), self.remaining_new - u64::from(is_new));
-        for (parent, left) in self.other_parents.iter_mut().enumerate() {
+        for (parent, left) in self.remaining_other_parents.iter_mut().enumerate() {
             *left -= u64::from(has(parent + 1));
         }
         // The line counts in the header fit in 32 bits, so the added and removed counts fit too.

@@ -20,7 +20,7 @@ pub use anchor::{AnchorKind, CommentAnchor, DiffSide, InexactAnchorReason, find_
 pub use apply::{apply, matches_side};
 pub use model::{
     DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
-    added_ranges, removed_ranges,
+    added_ranges, deleted_ranges,
 };
 pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
 pub use path::{RepoPath, quote_name};

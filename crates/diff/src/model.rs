@@ -24,10 +24,12 @@ pub enum FileStatus {
     /// The file was copied from another file, which still exists.
     Copied,
     /// Only the mode of the file changed.
-    Mode,
+    #[serde(rename = "mode")]
+    ModeChanged,
     /// The content changed and is not text, and the name is the same. A binary file that was added, deleted,
     /// renamed or copied has the corresponding status; [`FileDiff::is_binary`] is true for every binary file.
-    Binary,
+    #[serde(rename = "binary")]
+    BinaryModified,
 }
 
 /// The change of one file in a diff.
@@ -50,9 +52,11 @@ pub struct DiffEntry<H> {
     /// Kind of the file's change.
     pub status: FileStatus,
     /// Number of added lines.
-    pub added: u32,
+    #[serde(rename = "added")]
+    pub added_lines: u32,
     /// Number of removed lines.
-    pub deleted: u32,
+    #[serde(rename = "deleted")]
+    pub deleted_lines: u32,
     /// Git's file mode before the change, such as `0o100644`, if the diff contains it.
     #[serde(skip)]
     pub old_mode: Option<u32>,
@@ -84,8 +88,8 @@ impl<H> DiffEntry<H> {
             path,
             old_path,
             status,
-            added,
-            deleted,
+            added_lines: added,
+            deleted_lines: deleted,
             old_mode,
             new_mode,
             is_binary,
@@ -97,8 +101,8 @@ impl<H> DiffEntry<H> {
             path,
             old_path,
             status,
-            added,
-            deleted,
+            added_lines: added,
+            deleted_lines: deleted,
             old_mode,
             new_mode,
             is_binary,
@@ -151,7 +155,7 @@ pub struct Hunk<'a> {
     pub new_lines: u32,
     /// Text after the second `@@`, usually the enclosing function; may be empty.
     #[serde(skip)]
-    pub section: &'a [u8],
+    pub heading: &'a [u8],
     /// Number of mark characters at the beginning of each line: 1, or one for each parent in a merge diff.
     #[serde(skip)]
     pub(crate) marks: usize,
@@ -260,7 +264,7 @@ pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
 
 /// Returns the ranges of removed lines on the old side, 1-based and inclusive. They are sorted and do not
 /// touch each other.
-pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
+pub fn deleted_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
     group_into_ranges(lines.filter_map(|line| line.old_line))
 }

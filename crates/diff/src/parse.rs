@@ -122,7 +122,7 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
         new_start,
         new_lines,
         marks,
-        section: input.get(section).unwrap_or_default(),
+        heading: input.get(section).unwrap_or_default(),
         body: input.get(body).unwrap_or_default(),
     }
 }
@@ -150,12 +150,12 @@ pub struct OutlineReader {
     /// Beginning of an incomplete line.
     partial_line: Vec<u8>,
     /// Number of bytes of the incomplete line that were read, including bytes that were not stored.
-    len: usize,
+    partial_line_len: usize,
 }
 
 impl Default for OutlineReader {
     fn default() -> Self {
-        Self { scanner: Scanner::new(), partial_line: Vec::new(), len: 0 }
+        Self { scanner: Scanner::new(), partial_line: Vec::new(), partial_line_len: 0 }
     }
 }
 
@@ -165,13 +165,13 @@ impl OutlineReader {
         while let Some((line, rest)) = split_first_line(piece) {
             piece = rest;
             let is_ended = line.ends_with(b"\n");
-            if is_ended && self.len == 0 {
+            if is_ended && self.partial_line_len == 0 {
                 self.scanner.read_line(line, line.len(), true);
                 continue;
             }
             let room = MAX_LOOKED_AT.saturating_sub(self.partial_line.len());
             self.partial_line.extend(line.iter().take(room));
-            self.len += line.len();
+            self.partial_line_len += line.len();
             if is_ended {
                 self.finish_line(true);
             }
@@ -180,7 +180,7 @@ impl OutlineReader {
 
     /// Marks the end of the input.
     pub fn finish(&mut self) {
-        if self.len > 0 {
+        if self.partial_line_len > 0 {
             self.finish_line(false);
         }
         self.scanner.finish();
@@ -197,9 +197,9 @@ impl OutlineReader {
     }
 
     fn finish_line(&mut self, has_line_feed: bool) {
-        self.scanner.read_line(&self.partial_line, self.len, has_line_feed);
+        self.scanner.read_line(&self.partial_line, self.partial_line_len, has_line_feed);
         self.partial_line.clear();
-        self.len = 0;
+        self.partial_line_len = 0;
     }
 }
 
@@ -215,18 +215,18 @@ pub(crate) fn build_git_file<H>(
         FileStatus::Renamed
     } else if header.copied.is_some() {
         FileStatus::Copied
-    } else if header.is_new || header.is_added() {
+    } else if header.is_new || header.has_null_old_name() {
         FileStatus::Added
-    } else if header.is_deleted || header.is_removed() {
+    } else if header.is_deleted || header.has_null_new_name() {
         FileStatus::Deleted
     } else if old_path.is_some() {
         // The output of `git diff --no-index OLD NEW` has no rename lines. Only the two different names show
         // that the file was renamed.
         FileStatus::Renamed
     } else if header.is_binary {
-        FileStatus::Binary
-    } else if header.mode_changed && !header.has_names {
-        FileStatus::Mode
+        FileStatus::BinaryModified
+    } else if header.mode_changed && !header.has_name_lines {
+        FileStatus::ModeChanged
     } else {
         FileStatus::Modified
     };
@@ -241,11 +241,11 @@ pub(crate) fn build_plain_file<H>(
 ) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old_name, &header.new_name) {
         (None, None) => return Err(MalformedLine::new(position, "the file is `/dev/null` before and after")),
-        (None, Some(new)) => (decode_path(name::strip_git_prefix(new)), None, FileStatus::Added),
-        (Some(old), None) => (decode_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
+        (None, Some(new)) => (repo_path(name::strip_git_prefix(new)), None, FileStatus::Added),
+        (Some(old), None) => (repo_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
         (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
-            NamePair::Same(same) => (decode_path(same), None, FileStatus::Modified),
-            NamePair::Different(old, new) => (decode_path(new), Some(decode_path(old)), FileStatus::Renamed),
+            NamePair::Same(same) => (repo_path(same), None, FileStatus::Modified),
+            NamePair::Different(old, new) => (repo_path(new), Some(repo_path(old)), FileStatus::Renamed),
         },
     };
     Ok(build_entry(path, old_path, status, header))
@@ -258,11 +258,11 @@ pub(crate) fn build_merge_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry
     } else if header.is_deleted {
         FileStatus::Deleted
     } else if header.is_binary {
-        FileStatus::Binary
+        FileStatus::BinaryModified
     } else {
         FileStatus::Modified
     };
-    build_entry(decode_path(name), None, status, header)
+    build_entry(repo_path(name), None, status, header)
 }
 
 fn build_entry<H>(
@@ -275,8 +275,8 @@ fn build_entry<H>(
         path,
         old_path,
         status,
-        added: 0,
-        deleted: 0,
+        added_lines: 0,
+        deleted_lines: 0,
         old_mode: header.old_mode,
         new_mode: header.new_mode,
         is_binary: header.is_binary,
@@ -285,7 +285,7 @@ fn build_entry<H>(
     }
 }
 
-fn decode_path(name: &[u8]) -> RepoPath {
+fn repo_path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
 }
 
@@ -301,9 +301,12 @@ fn resolve_git_names(
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
-            return Err(MalformedLine::new(position, "the header has only one of the two names"));
+            return Err(MalformedLine::new(
+                position,
+                "the header has only one of the two names of the file, old and new",
+            ));
         };
-        return Ok(Some((decode_path(to), Some(decode_path(from)))));
+        return Ok(Some((repo_path(to), Some(repo_path(from)))));
     }
     let (old, new) = (header.old_name.as_deref(), header.new_name.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
@@ -313,10 +316,10 @@ fn resolve_git_names(
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {
-        return Ok(new.or(old).map(|name| (decode_path(name::strip_git_prefix(name)), None)));
+        return Ok(new.or(old).map(|name| (repo_path(name::strip_git_prefix(name)), None)));
     };
     Ok(Some(match name::strip_pair_prefixes(&old, &new) {
-        NamePair::Same(same) => (decode_path(same), None),
-        NamePair::Different(old, new) => (decode_path(new), Some(decode_path(old))),
+        NamePair::Same(same) => (repo_path(same), None),
+        NamePair::Different(old, new) => (repo_path(new), Some(repo_path(old))),
     }))
 }

@@ -249,10 +249,11 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 }));
             }
             Some(b'@') if looks_like_hunk_header(text) => {
-                return Err(row.malformed_line("a hunk without the name of its file before it"));
+                return Err(row.malformed_line("no file header precedes this hunk"));
             }
             Some(b'S') if is_submodule_line(text) => {
-                let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
+                let what = "a submodule change is not in the format of a diff: run `git diff` with \
+                    `--submodule=short`";
                 return Err(row.malformed_line(what));
             }
             Some(b'F') if mail::is_mail_start(text) => self.mail = Some(UnfinishedMail::new()),
@@ -283,7 +284,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                     Some(file) if section.has_hunks(next) => {
                         ScanState::Hunks(Box::new(FileInProgress::new(file)))
                     }
-                    Some(file) if section.header.has_names => {
+                    Some(file) if section.header.has_name_lines => {
                         let what = "a hunk should follow the `---` and `+++` lines";
                         return Err(add_file_name(&file, MalformedLine::new(at, what)));
                     }
@@ -314,7 +315,8 @@ impl PlainDiffHeader {
     /// Returns the file if the two lines begin a plain diff. This requires that `next` begins a hunk;
     /// otherwise returns `None`.
     fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-        let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_hunk_header(row.text)))
+        let Some(new) =
+            self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_two_way_hunk_header(row.text)))
         else {
             return Ok(None);
         };
@@ -353,7 +355,7 @@ impl GitHeader {
     /// Returns true if the next line begins a hunk.
     fn has_hunks(&self, next: Option<&InputLine<'_>>) -> bool {
         let is_merge = self.header.is_combined;
-        next.is_some_and(|row| (is_merge || self.header.has_names) && begins_hunk(row.text, is_merge))
+        next.is_some_and(|row| (is_merge || self.header.has_name_lines) && begins_hunk(row.text, is_merge))
     }
 }
 
@@ -377,11 +379,14 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
             hunk.body.end = row.end_offset();
         }
         if let Some(reader) = self.hunk_reader.take_if(|reader| reader.is_done()) {
-            self.trailing_context = reader.tail;
-            let sums =
-                self.file.added.checked_add(reader.added).zip(self.file.deleted.checked_add(reader.deleted));
+            self.trailing_context = reader.trailing_context;
+            let sums = self
+                .file
+                .added_lines
+                .checked_add(reader.added)
+                .zip(self.file.deleted_lines.checked_add(reader.deleted));
             let too_many = || of_file(&self.file, "the file changes more than 4294967295 lines".to_owned());
-            (self.file.added, self.file.deleted) = sums.ok_or_else(too_many)?;
+            (self.file.added_lines, self.file.deleted_lines) = sums.ok_or_else(too_many)?;
         }
         Ok(true)
     }
@@ -394,12 +399,12 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
             "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"
         })?;
         let shared = self.count_shared_lines(&ranges)?;
-        let (old_end, new_end) = (ranges.old.end_line()?, ranges.new.end_line()?);
+        let (old_end, new_end) = (ranges.old.line_after()?, ranges.new.line_after()?);
         self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
         // `end_line` has checked that the sum of start and count fits in 32 bits, so both numbers fit, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let section = row.text.len() - line_end_len(row.text) - ranges.section.len();
+        let section = row.text.len() - line_end_len(row.text) - ranges.heading.len();
         self.hunk = Some(LocatedHunk {
             span: HunkSpan {
                 old_start: fit(ranges.old.start),
@@ -407,8 +412,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
                 new_start: fit(ranges.new.start),
                 new_lines: fit(ranges.new.count),
             },
-            marks: ranges.marks,
-            heading: row.position.byte + section..row.position.byte + section + ranges.section.len(),
+            marks: ranges.mark_count,
+            heading: row.position.byte + section..row.position.byte + section + ranges.heading.len(),
             body: row.end_offset()..row.end_offset(),
         });
         Ok(())

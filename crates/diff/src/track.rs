@@ -249,7 +249,7 @@ fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
         FileStatus::Renamed => change.old_path.as_ref(),
-        FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary => {
+        FileStatus::Deleted | FileStatus::Modified | FileStatus::ModeChanged | FileStatus::BinaryModified => {
             Some(&change.path)
         }
     }

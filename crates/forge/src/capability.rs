@@ -22,22 +22,22 @@ pub struct ForgeCapability {
     pub tool_prefix: &'static str,
     /// Rule that selects an earlier comment to be replaced if an agent posts a comment without a key. Used by
     /// the tools for agents.
-    pub upserts: UpsertRule,
+    pub upsert_rule: UpsertRule,
     /// Layout of the addresses of web pages.
-    pub pages: PageUrlLayout,
+    pub page_urls: PageUrlLayout,
     /// Maximum length of a comment, in UTF-16 code units.
-    pub comment: usize,
+    pub max_comment_length: usize,
     /// Part of the maximum length of a comment that is reserved for the marker and the blank line above the
     /// marker.
     pub marker_room: usize,
     /// Syntax that hides a marker from people.
     pub marker: MarkerForm,
     /// Lines that one comment may cover.
-    pub lines: CommentableLines,
+    pub commentable_lines: CommentableLines,
     /// Maximum number of comments that Truing posts in one call.
-    pub batch: usize,
+    pub max_batch_size: usize,
     /// Commit to which the forge attaches a comment on lines. Used by the publisher.
-    pub anchored: AnchorCommit,
+    pub anchor_commit: AnchorCommit,
     /// True if readers can apply a replacement of lines. The replacement is a code block of the language
     /// `suggestion`, in a comment on exactly the replaced lines.
     pub suggestions: bool,
@@ -45,7 +45,7 @@ pub struct ForgeCapability {
     /// Truing's former accounts.
     pub unique_names: bool,
     /// Format in which a loop posts a review. Used by the table of effects.
-    pub reviews: ReviewPosting,
+    pub review_posting: ReviewPosting,
     /// True if a pull request can be a draft. Used by converge and sync before they request a draft.
     pub drafts: bool,
     /// True if pull requests have labels. Read by sync.
@@ -56,40 +56,40 @@ pub struct ForgeCapability {
     pub reactions: bool,
     /// True if the forge can merge a base into a branch. If false, converge merges with git and pushes the
     /// result.
-    pub update_branch: bool,
+    pub can_update_branch: bool,
     /// True if the heads of pull requests from forks can be fetched from the base repository. Used by the
     /// code that fetches the head.
     pub fork_heads: bool,
     /// Permission that Truing's token needs to read which accounts may write. Without this permission, all
     /// commands in comments are ignored. Used by the demo.
-    pub permission: LookupPermission,
+    pub lookup_permission: LookupPermission,
     /// Kinds of status that Truing sets on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
     /// Maximum length of the one-line description of a commit status, in characters.
-    pub status_text: usize,
+    pub max_status_length: usize,
     /// Maximum number of annotations on a commit's lines in one call; 0 if the forge has no annotations.
-    pub annotations: usize,
+    pub max_annotations_per_call: usize,
     /// Maximum number of annotations in one report; 0 if there is no such limit.
-    pub report_annotations: usize,
+    pub max_annotations_per_report: usize,
     /// Rate limits for create calls: each is a number of calls and a time span.
-    pub creations: &'static [(usize, TimeSpan)],
+    pub creation_limits: &'static [(usize, TimeSpan)],
     /// Maximum number of calls per hour, for forges whose responses do not report the remaining calls. 0 if
     /// the responses report the remaining calls, or if there is no limit. Used by the sweep.
-    pub calls_an_hour: u64,
+    pub max_calls_per_hour: u64,
     /// Maximum number of items on a page of a list.
-    pub page: usize,
+    pub max_page_size: usize,
     /// Maximum number of files of a pull request that are listed; 0 where the limit is not published.
-    pub files: usize,
+    pub max_listed_files: usize,
     /// Maximum number of files whose diff one response contains; 0 where the limit is not published. Truing
     /// always reads diffs with git, which has no such limit.
-    pub diff_files: usize,
+    pub max_diff_files: usize,
     /// Maximum number of diff lines in one response; 0 where the limit is not published.
-    pub diff_lines: usize,
+    pub max_diff_lines: usize,
     /// Forge's reaction to a rejected webhook delivery. Used by the ingress while the kill switch is on.
-    pub refusal_consequence: RefusalConsequence,
+    pub refusal_consequence: RejectedDeliveryConsequence,
     /// Maximum time until the forge shows a new comment, needed if the response to its create request was
     /// lost. Operators can configure another value.
-    pub settle: TimeSpan,
+    pub settle_delay: TimeSpan,
 }
 
 /// The rule that selects an earlier comment on lines to be replaced if an agent posts a comment without a
@@ -125,7 +125,7 @@ pub enum CommentableLines {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorCommit {
     /// The commit that the call contains.
-    Commit,
+    NamedCommit,
     /// The head at the time of the call. Truing must therefore read the head before and after the call.
     Head,
 }
@@ -147,12 +147,12 @@ pub enum LookupPermission {
     /// Administration of the repository.
     Admin,
     /// Any login as a user of the server.
-    User,
+    AnyUserLogin,
 }
 
 /// The forge's reaction to a rejected webhook delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RefusalConsequence {
+pub enum RejectedDeliveryConsequence {
     /// The forge drops this delivery or sends it again; other deliveries are not affected.
     DeliveryLost,
     /// After several rejections, the forge suspends the webhook, in the end for hours.
@@ -178,36 +178,36 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Github,
     name: "GitHub",
     tool_prefix: "gh_",
-    upserts: UpsertRule::ByPlace,
-    pages: PageUrlLayout::OfOwners,
-    comment: 65_536,
+    upsert_rule: UpsertRule::ByPlace,
+    page_urls: PageUrlLayout::OfOwners,
+    max_comment_length: 65_536,
     marker_room: 512,
     marker: MarkerForm::HtmlComment,
-    lines: CommentableLines::OneHunk,
-    batch: 30,
-    anchored: AnchorCommit::Commit,
+    commentable_lines: CommentableLines::OneHunk,
+    max_batch_size: 30,
+    anchor_commit: AnchorCommit::NamedCommit,
     suggestions: true,
     unique_names: true,
-    reviews: ReviewPosting::Object,
+    review_posting: ReviewPosting::Object,
     drafts: true,
     labels: true,
     issues: true,
     reactions: true,
-    update_branch: true,
+    can_update_branch: true,
     fork_heads: true,
-    permission: LookupPermission::Write,
+    lookup_permission: LookupPermission::Write,
     statuses: &[StatusKind::CheckRun, StatusKind::CommitStatus],
-    status_text: 140,
-    annotations: 50,
-    report_annotations: 0,
-    creations: &[(80, TimeSpan::minutes(1)), (500, TimeSpan::minutes(60))],
-    calls_an_hour: 0,
-    page: 100,
-    files: 3_000,
-    diff_files: 300,
-    diff_lines: 20_000,
-    refusal_consequence: RefusalConsequence::DeliveryLost,
-    settle: TimeSpan::seconds(30),
+    max_status_length: 140,
+    max_annotations_per_call: 50,
+    max_annotations_per_report: 0,
+    creation_limits: &[(80, TimeSpan::minutes(1)), (500, TimeSpan::minutes(60))],
+    max_calls_per_hour: 0,
+    max_page_size: 100,
+    max_listed_files: 3_000,
+    max_diff_files: 300,
+    max_diff_lines: 20_000,
+    refusal_consequence: RejectedDeliveryConsequence::DeliveryLost,
+    settle_delay: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Cloud. Values that Bitbucket does not publish were observed; ADR 78 records the sources.
@@ -216,36 +216,36 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
-    upserts: UpsertRule::ByText,
-    pages: PageUrlLayout::OfWorkspaces,
-    comment: 31_000,
+    upsert_rule: UpsertRule::ByText,
+    page_urls: PageUrlLayout::OfWorkspaces,
+    max_comment_length: 31_000,
     marker_room: 512,
     marker: MarkerForm::LinkReference,
-    lines: CommentableLines::OneHunk,
-    batch: 1,
-    anchored: AnchorCommit::Head,
+    commentable_lines: CommentableLines::OneHunk,
+    max_batch_size: 1,
+    anchor_commit: AnchorCommit::Head,
     suggestions: false,
     unique_names: false,
-    reviews: ReviewPosting::Comment,
+    review_posting: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
-    update_branch: false,
+    can_update_branch: false,
     fork_heads: false,
-    permission: LookupPermission::Admin,
+    lookup_permission: LookupPermission::Admin,
     statuses: &[StatusKind::Report, StatusKind::BuildStatus],
-    status_text: 255,
-    annotations: 100,
-    report_annotations: 1_000,
-    creations: &[],
-    calls_an_hour: 1_000,
-    page: 100,
-    files: 0,
-    diff_files: 0,
-    diff_lines: 0,
-    refusal_consequence: RefusalConsequence::DeliveryLost,
-    settle: TimeSpan::seconds(30),
+    max_status_length: 255,
+    max_annotations_per_call: 100,
+    max_annotations_per_report: 1_000,
+    creation_limits: &[],
+    max_calls_per_hour: 1_000,
+    max_page_size: 100,
+    max_listed_files: 0,
+    max_diff_files: 0,
+    max_diff_lines: 0,
+    refusal_consequence: RejectedDeliveryConsequence::DeliveryLost,
+    settle_delay: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Data Center from 9.3 on, where a comment may cover several lines.
@@ -254,43 +254,43 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     kind: ForgeKind::BitbucketDc,
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
-    upserts: UpsertRule::ByText,
-    pages: PageUrlLayout::OfProjects,
-    comment: 32_767,
+    upsert_rule: UpsertRule::ByText,
+    page_urls: PageUrlLayout::OfProjects,
+    max_comment_length: 32_767,
     marker_room: 512,
     marker: MarkerForm::LinkReference,
-    lines: CommentableLines::OneHunk,
-    batch: 1,
-    anchored: AnchorCommit::Commit,
+    commentable_lines: CommentableLines::OneHunk,
+    max_batch_size: 1,
+    anchor_commit: AnchorCommit::NamedCommit,
     suggestions: true,
     unique_names: true,
-    reviews: ReviewPosting::Comment,
+    review_posting: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
-    update_branch: false,
+    can_update_branch: false,
     fork_heads: true,
-    permission: LookupPermission::User,
+    lookup_permission: LookupPermission::AnyUserLogin,
     statuses: &[StatusKind::Report, StatusKind::BuildStatus],
-    status_text: 255,
-    annotations: 1_000,
-    report_annotations: 1_000,
-    creations: &[],
-    calls_an_hour: 0,
-    page: 100,
-    files: 0,
-    diff_files: 0,
-    diff_lines: 0,
-    refusal_consequence: RefusalConsequence::HookSuspended,
-    settle: TimeSpan::seconds(30),
+    max_status_length: 255,
+    max_annotations_per_call: 1_000,
+    max_annotations_per_report: 1_000,
+    creation_limits: &[],
+    max_calls_per_hour: 0,
+    max_page_size: 100,
+    max_listed_files: 0,
+    max_diff_files: 0,
+    max_diff_lines: 0,
+    refusal_consequence: RejectedDeliveryConsequence::HookSuspended,
+    settle_delay: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Data Center from 8.18 to 9.2, where a comment covers one line. These versions cannot apply a
 /// replacement of several lines, so suggestions are disabled.
 pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center 8.18 to 9.2",
-    lines: CommentableLines::OneLine,
+    commentable_lines: CommentableLines::OneLine,
     suggestions: false,
     ..BITBUCKET_DC
 };
@@ -314,7 +314,7 @@ pub fn forge_capability(kind: ForgeKind) -> &'static ForgeCapability {
 }
 
 /// Returns the row of a Data Center of this version, or the most limited row if the version is not known.
-pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
+pub fn data_center_capability(version: Option<(u32, u32)>) -> &'static ForgeCapability {
     match version {
         Some(version) if version >= (9, 3) => &BITBUCKET_DC,
         Some(version) if version >= (8, 18) => &BITBUCKET_DC_8_18,
@@ -325,11 +325,12 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
 impl ForgeCapability {
     /// Returns the limits that a publish plan needs, with the configured settle delay.
     pub fn publish_limits(&self, settle: TimeSpan) -> PublishLimits {
-        let follows_head = match self.anchored {
-            AnchorCommit::Commit => false,
+        let follows_head = match self.anchor_commit {
+            AnchorCommit::NamedCommit => false,
             AnchorCommit::Head => true,
         };
-        let (body, batch, suggestions) = (self.comment - self.marker_room, self.batch, self.suggestions);
+        let (body, batch, suggestions) =
+            (self.max_comment_length - self.marker_room, self.max_batch_size, self.suggestions);
         PublishLimits {
             settle_delay: settle,
             max_body_length: body,

@@ -129,7 +129,7 @@ impl EffectExecutor<'_> {
         loop {
             let intended = effect.intent();
             if let Some(why) = self.forge.unsupported_reason(intended.kind) {
-                let message = format!("this forge cannot do it: {why}");
+                let message = format!("this forge does not support this operation: {why}");
                 return Err(EffectError::Refused(ForgeError::Rejected {
                     request: intended.description,
                     message,
@@ -210,16 +210,16 @@ impl EffectExecutor<'_> {
     pub async fn pending_comments(&self) -> Result<Vec<UnconfirmedComment>, StoreError> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
-        for (topic, entry) in self.log.open_effects(&self.writer).await? {
+        for (topic, entry) in self.log.open_entries(&self.writer).await? {
             let Some(item) = CommentSubject::from_topic(&topic) else { continue };
             pending.push(UnconfirmedComment { subject: item, last_attempt_at: entry.last_event_at.min(now) });
             if entry.last_event_at > now {
                 let new = Some(EffectEntry { last_event_at: now, ..entry.clone() });
-                ahead.push(EffectEntryChange { topic, expected: Some(entry), new });
+                ahead.push(EffectEntryChange { topic, expected_entry: Some(entry), new_entry: new });
             }
         }
         if !ahead.is_empty() {
-            self.log.replace_effects(&self.writer, &ahead).await?;
+            self.log.compare_and_set_entries(&self.writer, &ahead).await?;
         }
         Ok(pending)
     }
@@ -258,7 +258,7 @@ impl EffectExecutor<'_> {
             (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => {
                 span.record_failure("the forge refused the push")
             }
-            (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
+            (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the write gate is closed"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
             (Some(_), Ok(PushOutcome::Pushed)) | (None, _) => {}
         }
@@ -350,7 +350,7 @@ impl EffectExecutor<'_> {
         intended: &EffectIntent,
     ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
-        self.log.effects(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
+        self.log.entries(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
     }
 
     /// Records the intent in the log. If two processes do this for the same effect, only one succeeds and
@@ -365,7 +365,7 @@ impl EffectExecutor<'_> {
         let open = |part: &IntentPart| {
             let content = part.content.clone();
             Some(EffectEntry {
-                content,
+                content_digest: content,
                 last_event_at: now,
                 state: EffectEntryState::Open { lost_responses },
             })
@@ -419,7 +419,7 @@ impl EffectExecutor<'_> {
         let at = self.clock.now();
         let new = intended.parts.iter().zip(ends);
         let new = new.map(|(part, end)| {
-            end.map(|state| EffectEntry { content: part.content.clone(), last_event_at: at, state })
+            end.map(|state| EffectEntry { content_digest: part.content.clone(), last_event_at: at, state })
         });
         self.replace(intended, expected_entries, new.collect()).await.map(drop)
     }
@@ -432,9 +432,13 @@ impl EffectExecutor<'_> {
     ) -> Result<bool, EffectError> {
         let entries = intended.parts.iter().zip(expected).zip(new);
         let changes: Vec<EffectEntryChange> = entries
-            .map(|((part, expected), new)| EffectEntryChange { topic: part.topic.clone(), expected, new })
+            .map(|((part, expected), new)| EffectEntryChange {
+                topic: part.topic.clone(),
+                expected_entry: expected,
+                new_entry: new,
+            })
             .collect();
-        let replaced = self.log.replace_effects(&self.writer, &changes).await;
+        let replaced = self.log.compare_and_set_entries(&self.writer, &changes).await;
         replaced.map_err(|error| convert_store_error(intended, error))
     }
 }
@@ -456,7 +460,7 @@ fn part_state(
     match &entry.state {
         // The forge's lists may not show a recent write yet.
         EffectEntryState::Done { comment } if is_recent => {
-            let is_same = entry.content == part.content && !entry.content.is_empty();
+            let is_same = entry.content_digest == part.content && !entry.content_digest.is_empty();
             if is_same {
                 EffectPartState::JustWritten(comment.clone())
             } else {

@@ -49,7 +49,7 @@ pub use client::GitHubClient;
 /// Context of our commit statuses, and name of our checks.
 const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
-const MAX_STATUS_CHARS: usize = GITHUB.status_text;
+const MAX_STATUS_CHARS: usize = GITHUB.max_status_length;
 /// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
 /// if a response reports such a limit.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
@@ -66,7 +66,7 @@ pub(crate) fn wire_of(api: &Url) -> HttpDialect {
         version: Some(("x-github-api-version", "2022-11-28")),
         sso_header: Some("x-github-sso"),
         reports_conflicts: false,
-        creations: if is_own { GITHUB.creations } else { &[] },
+        creations: if is_own { GITHUB.creation_limits } else { &[] },
     }
 }
 

@@ -63,24 +63,24 @@ impl Mirror {
         other_commits: &[Sha],
         dest: &Path,
     ) -> Result<CheckoutIndex, GitError> {
-        let inside = dest.join(".git");
-        create_object_store(&inside)?;
-        let io = |source| GitError::Io { failure: "cannot make", path: inside.join("refs"), source };
-        std::fs::create_dir(inside.join("refs")).map_err(io)?;
-        write_file(&inside.join("config"), CONFIG)?;
-        write_file(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
+        let git_dir = dest.join(".git");
+        create_object_store(&git_dir)?;
+        let io = |source| GitError::Io { failure: "cannot make", path: git_dir.join("refs"), source };
+        std::fs::create_dir(git_dir.join("refs")).map_err(io)?;
+        write_file(&git_dir.join("config"), CONFIG)?;
+        write_file(&git_dir.join("HEAD"), format!("{head}\n").as_bytes())?;
 
         let clone = IsolatedGitDir::new(
             self.isolated_dir().git().clone(),
-            inside.clone(),
+            git_dir.clone(),
             self.isolated_dir().object_format(),
         );
         let revisions: Vec<String> = [head].into_iter().chain(other_commits).map(Sha::to_string).collect();
         // After a power failure, the clone is not used any more, so its objects are not synced to disk.
-        let store = (inside.join("objects"), "none");
+        let store = (git_dir.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;
         let checkout = clone.command_with_attributes("reset").in_folder(dest).env("GIT_WORK_TREE", dest);
         checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read_output().await?;
-        CheckoutIndex::from_file(&inside.join("index"))
+        CheckoutIndex::from_file(&git_dir.join("index"))
     }
 }

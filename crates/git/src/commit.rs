@@ -22,7 +22,7 @@ use crate::isolated_git_dir::{
     IsolatedGitDir, create_git_folder, parse_sha, unknown_output_error, write_alternates,
 };
 use crate::options::MIN_VERSION_TO_MERGE;
-use crate::repository::special::refuse_special_in_worktree;
+use crate::repository::special_files::refuse_special_files_in_worktree;
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// Mode of an index entry for a submodule or another repository inside the folder.
@@ -252,7 +252,7 @@ impl StagedChanges {
     /// Adds all differences of a folder to the index. Repositories without a commit inside the folder are
     /// left out, because `git add` fails for each of them.
     async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
-        refuse_special_in_worktree(folder).await?;
+        refuse_special_files_in_worktree(folder).await?;
         loop {
             let add = self.view.command_with_attributes("add").in_folder(folder).env("GIT_WORK_TREE", folder);
             let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));

@@ -34,12 +34,12 @@ const MAX_BATCH_FILES: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExportSummary {
     /// Number of files written.
-    pub files: usize,
+    pub file_count: usize,
     /// Total bytes of the written files.
     pub bytes: u64,
     /// Omitted files in tree order. Symbolic links and submodules are always omitted. Files are omitted if
     /// they exceed a limit, cannot be written, or have a forbidden name (`.git` in any spelling, `..`).
-    pub omitted: Vec<UnreviewedFile>,
+    pub omitted_files: Vec<UnreviewedFile>,
     /// Omitted files over a limit, with their size in bytes.
     pub oversized_files: Vec<(RepoPath, u64)>,
 }
@@ -58,7 +58,7 @@ pub struct TreeFile {
 
 impl ExportSummary {
     fn add_omitted_file(&mut self, path: RepoPath, reason: SkipReason) {
-        self.omitted.push(UnreviewedFile { path, reason });
+        self.omitted_files.push(UnreviewedFile { path, reason });
     }
 }
 
@@ -106,7 +106,10 @@ impl IsolatedGitDir {
     }
 
     /// Writes all files of a commit to a private folder.
-    pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
+    pub(crate) async fn export_to_private_folder(
+        &self,
+        sha: &Sha,
+    ) -> Result<(PrivateFolder, ExportSummary), GitError> {
         let (entries, exported) = self.select_files(sha).await?;
         let temp = self.git().temp_folder();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
@@ -345,11 +348,11 @@ async fn write_received_blobs(
         if batch.is_full() {
             // The next batch is read while this batch is written.
             let next = std::mem::take(&mut batch).write(dest);
-            exported.count_batch(writing.replace(next)).await?;
+            exported.await_batch(writing.replace(next)).await?;
         }
     }
-    exported.count_batch(writing).await?;
-    exported.count_batch(Some(batch.write(dest))).await?;
+    exported.await_batch(writing).await?;
+    exported.await_batch(Some(batch.write(dest))).await?;
     Ok(exported)
 }
 
@@ -388,14 +391,14 @@ impl WriteBatch {
 
 impl ExportSummary {
     /// Waits until a batch is written, and adds its files to the summary.
-    async fn count_batch(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
+    async fn await_batch(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
         let Some(batch) = batch else { return Ok(()) };
         for (path, size) in
             batch.await.map_err(|stopped| lost_output_error(std::io::Error::other(stopped)))??
         {
             match size {
                 Some(size) => {
-                    self.files = self.files.saturating_add(1);
+                    self.file_count = self.file_count.saturating_add(1);
                     self.bytes = self.bytes.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
                 }
                 None => self.add_omitted_file(path, SkipReason::Unreadable),

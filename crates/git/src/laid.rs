@@ -30,7 +30,7 @@ impl ExportedCommit {
         self.folder.path()
     }
 
-    /// Returns the files of the commit that are not in the folder: see [`ExportSummary::omitted`].
+    /// Returns the files of the commit that are not in the folder: see [`ExportSummary::omitted_files`].
     pub fn omitted_files(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
@@ -77,7 +77,7 @@ impl Mirror {
             GitError::Io { failure: "cannot remove files of", path: folder.path().to_owned(), source }
         })?;
         entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
-        let ExportSummary { omitted: left_out, .. } =
+        let ExportSummary { omitted_files: left_out, .. } =
             view.write_files(&entries, exported, folder.path()).await?;
         for gap in &left_out {
             blobs.remove(&gap.path);

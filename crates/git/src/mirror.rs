@@ -422,7 +422,7 @@ impl Mirror {
     /// [`GitError::CommandFailed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
-        self.isolated_dir.export_all(sha).await
+        self.isolated_dir.export_to_private_folder(sha).await
     }
 
     /// Lists the files of a commit, without their content: those with these paths, and those in folders with

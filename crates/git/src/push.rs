@@ -39,7 +39,7 @@ pub enum PushRefusal {
     /// workflows).
     Permission,
     /// A hook of the remote declined the push, or Truing does not know the reason.
-    Hook,
+    HookOrUnknown,
 }
 
 impl UnpushedCommit {
@@ -58,7 +58,7 @@ impl UnpushedCommit {
         &self,
         remote: &Remote,
         branch: &str,
-        expected: Option<&Sha>,
+        expected_tip: Option<&Sha>,
         permit: &WritePermit,
     ) -> Result<PushOutcome, GitError> {
         if !is_branch_name(branch) {
@@ -66,15 +66,15 @@ impl UnpushedCommit {
         }
         let reference = format!("refs/heads/{branch}");
         let before = self.query_remote(remote, &reference).await?;
-        if before.default.as_ref() == Some(&reference) {
+        if before.default_branch.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
             return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message });
         }
-        if let Some(settled) = self.outcome_if_settled(&before, expected) {
+        if let Some(settled) = self.outcome_if_settled(&before, expected_tip) {
             return Ok(settled);
         }
 
-        let lease = expected.map_or("", Sha::as_str);
+        let lease = expected_tip.map_or("", Sha::as_str);
         let lease = format!("--force-with-lease={reference}:{lease}");
         let call = self.isolated_dir().command("push").args([
             "--porcelain",
@@ -95,7 +95,7 @@ impl UnpushedCommit {
         if finished.code() == Some(0) {
             return Ok(PushOutcome::Pushed);
         }
-        self.classify_failed_push(remote, &reference, expected, finished).await
+        self.classify_failed_push(remote, &reference, expected_tip, finished).await
     }
 
     /// Converts a failed push to its outcome, or to an error.
@@ -144,7 +144,7 @@ impl UnpushedCommit {
         let text = String::from_utf8_lossy(&answer);
         let default = text.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
         Ok(RemoteRefs {
-            default: default.map(str::to_owned),
+            default_branch: default.map(str::to_owned),
             tip: network::parse_listed_ref(&answer, reference)?,
         })
     }
@@ -153,7 +153,7 @@ impl UnpushedCommit {
 /// The default branch of a remote, and the commit of one branch.
 struct RemoteRefs {
     /// Ref of the remote's default branch.
-    default: Option<String>,
+    default_branch: Option<String>,
     /// Commit of the branch; `None` if the branch does not exist.
     tip: Option<Sha>,
 }
@@ -181,7 +181,7 @@ fn classify_refusal(message: &str) -> PushRefusal {
         ("rule violations", PushRefusal::Protected),
     ];
     let known = WORDS.iter().find(|(words, _)| message.contains(words));
-    known.map_or(PushRefusal::Hook, |(_, reason)| *reason)
+    known.map_or(PushRefusal::HookOrUnknown, |(_, reason)| *reason)
 }
 
 #[cfg(test)]
@@ -197,8 +197,8 @@ mod tests {
                 "refusing to allow a GitHub App to create or update workflow without `workflows` permission",
                 PushRefusal::Permission,
             ),
-            ("[remote rejected] (pre-receive hook declined)", PushRefusal::Hook),
-            ("something new", PushRefusal::Hook),
+            ("[remote rejected] (pre-receive hook declined)", PushRefusal::HookOrUnknown),
+            ("something new", PushRefusal::HookOrUnknown),
         ] {
             assert_eq!(classify_refusal(said), why, "{said}");
         }

@@ -24,7 +24,7 @@ impl Remote {
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
     /// would appear in argument lists and logs), and for a header with control characters.
     pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
-        let bad = |remote: String, reason| GitError::BadRemote { remote: remote, reason };
+        let bad = |remote: String, reason| GitError::BadRemote { remote, reason };
         let Ok(url) = Url::parse(url) else {
             return Err(bad("(not a URL)".into(), "it is not a URL"));
         };

@@ -6,7 +6,7 @@ mod hooks;
 mod index;
 mod lfs;
 mod metadata;
-pub(crate) mod special;
+pub(crate) mod special_files;
 mod worktree;
 
 use std::io::ErrorKind;
@@ -80,8 +80,8 @@ impl Git {
         if !folder.is_dir() {
             return Err(GitError::NotADirectory(path.to_owned()));
         }
-        let folders = special::refuse_special_files(&folder)?;
-        special::refuse_special_includes(self, &folders).await?;
+        let folders = special_files::check_repository_files(&folder)?;
+        special_files::check_included_files(self, &folders).await?;
         let layout = RepositoryLayout::load(self, &folder, path).await?;
         // A hostile repository could set `core.worktree` to make Truing read the files of another folder.
         let root = &layout.root;
@@ -250,7 +250,7 @@ impl LocalRepository {
     /// written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
-        self.view.export_all(sha).await
+        self.view.export_to_private_folder(sha).await
     }
 
     /// Lists the files of a commit, without their content: those with these paths, and those in folders with

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::language::{LanguageRules, TestEndRule};
-use super::scan::{ScannedText, is_word};
-use super::version::{FileRewrite, FileVersion, language_of};
+use super::scan::{ScannedText, is_word_byte};
+use super::version::{FileChange, FileVersion, language_of};
 
 /// Operators of several characters. White space between these characters would change the meaning. Longer
 /// operators come first, because the first match is used.
@@ -37,7 +37,7 @@ enum SourceToken<'a> {
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
 /// Returns true if the rewritten file behaves like the original file.
-pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
+pub fn is_equivalent(rewrite: &FileChange<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
     let (Some(was), Some(is)) = (CodeText::from_version(before), CodeText::from_version(after)) else {
         return false;
@@ -101,7 +101,8 @@ impl CodeText {
                 at = range.end.max(at + letter.len_utf8());
                 continue;
             }
-            let is_in_word = |letter: char| !letter.is_ascii() || u8::try_from(letter).is_ok_and(is_word);
+            let is_in_word =
+                |letter: char| !letter.is_ascii() || u8::try_from(letter).is_ok_and(is_word_byte);
             let (token, len) = if is_in_word(letter) {
                 let len = rest.find(|letter| !is_in_word(letter)).unwrap_or(rest.len());
                 (SourceToken::Word(rest.get(..len).unwrap_or_default()), len)
@@ -245,7 +246,7 @@ mod tests {
         let path = path.into();
         let version = |text: &'static [u8]| FileVersion { path: &path, bytes: text };
         let [before, after] = [before, after].map(|text| &*Vec::leak(text.as_bytes().to_vec()));
-        is_equivalent(&FileRewrite { before: Some(version(before)), after: Some(version(after)) })
+        is_equivalent(&FileChange { before: Some(version(before)), after: Some(version(after)) })
     }
 
     const PY: &str =

@@ -32,25 +32,25 @@ const GO_REPORT_CALLS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.
 pub(super) struct AddedAssertions<'c> {
     assertions: BTreeSet<&'c str>,
     /// Go calls that fail a test or log a message, without their messages.
-    failure_calls: BTreeSet<String>,
+    report_calls: BTreeSet<String>,
 }
 
 impl<'c> AddedAssertions<'c> {
     pub(super) fn new(assertions: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = assertions.collect();
-        let failure_calls = all.iter().filter_map(|claim| strip_failure_message(claim)).collect();
-        Self { assertions: all, failure_calls }
+        let failure_calls = all.iter().filter_map(|claim| strip_report_message(claim)).collect();
+        Self { assertions: all, report_calls: failure_calls }
     }
 
     /// Returns true if an added assertion asserts at least as much as this removed assertion.
     pub(super) fn asserts_at_least(&self, removed_assertion: &str) -> bool {
-        self.has_stricter(removed_assertion)
+        self.has_stricter_assertion(removed_assertion)
             || self.has_same_with_message(removed_assertion)
-            || strip_failure_message(removed_assertion)
-                .is_some_and(|removed_assertion| self.failure_calls.contains(&removed_assertion))
+            || strip_report_message(removed_assertion)
+                .is_some_and(|removed_assertion| self.report_calls.contains(&removed_assertion))
     }
 
-    fn has_stricter(&self, before: &str) -> bool {
+    fn has_stricter_assertion(&self, before: &str) -> bool {
         let is_negated = before.contains(".not.") || before.contains("not.to");
         // Negated matchers are excluded: the negation of a stricter matcher asserts less, because values that
         // are not strictly equal may still be equal.
@@ -62,11 +62,13 @@ impl<'c> AddedAssertions<'c> {
     }
 
     /// Returns true if an added assertion is the removed assertion with an added message.
-    fn has_same_with_message(&self, before: &str) -> bool {
-        let inner = match before.strip_suffix(')') {
-            Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
+    fn has_same_with_message(&self, removed_assertion: &str) -> bool {
+        let inner = match removed_assertion.strip_suffix(')') {
+            Some(inner) if WITH_WORDS.iter().any(|begin| removed_assertion.starts_with(begin)) => inner,
             // An assert statement of Python.
-            _ if before.starts_with("assert") && !before.starts_with("assert(") => before,
+            _ if removed_assertion.starts_with("assert") && !removed_assertion.starts_with("assert(") => {
+                removed_assertion
+            }
             _ => return false,
         };
         let begin = format!("{inner},");
@@ -77,8 +79,8 @@ impl<'c> AddedAssertions<'c> {
 
 /// Returns a Go statement that fails a test or logs a message, without its message. `None` for other
 /// statements.
-fn strip_failure_message(claim: &str) -> Option<String> {
-    GO_REPORT_CALLS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
+fn strip_report_message(assertion: &str) -> Option<String> {
+    GO_REPORT_CALLS.iter().any(|begin| assertion.starts_with(begin)).then(|| without_first_string(assertion))
 }
 
 /// Removes the first string from a call.

@@ -10,7 +10,7 @@ use super::count::missing_items;
 use super::file::FileVersionPair;
 use super::rename::defined_names;
 use super::used::UsedNames;
-use super::version::{ChangedFileVersion, can_affect_tests};
+use super::version::{AnalyzedVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
@@ -150,7 +150,7 @@ impl BindingChange<'_> {
 
     /// Judges an import of all names of a module.
     fn judge_star_import(&self, path: &str) -> NameVerdict {
-        let has_used = |half: &ChangedFileVersion| {
+        let has_used = |half: &AnalyzedVersion| {
             defined_names(half, true).any(|name| self.used_names.free_names.contains(&name))
         };
         let mut modules =
@@ -197,15 +197,15 @@ impl BindingChange<'_> {
 
     fn file_versions<'s>(
         &'s self,
-        side: impl Fn(&'s FileVersionPair<'s>) -> Option<&'s ChangedFileVersion>,
-    ) -> impl Iterator<Item = &'s ChangedFileVersion> {
+        side: impl Fn(&'s FileVersionPair<'s>) -> Option<&'s AnalyzedVersion>,
+    ) -> impl Iterator<Item = &'s AnalyzedVersion> {
         self.files.iter().filter_map(side)
     }
 
     /// Returns true if the fix moved or renamed `old_target` in the product to `new_target`.
     fn is_moved(&self, old_target: &str, new_target: &str) -> bool {
-        let is_product = |half: &&ChangedFileVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
-        let defines = |half: Option<&ChangedFileVersion>, name: &str| {
+        let is_product = |half: &&AnalyzedVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
+        let defines = |half: Option<&AnalyzedVersion>, name: &str| {
             half.filter(is_product)
                 .is_some_and(|half| defined_names(half, false).any(|defined| defined == name))
         };
@@ -337,7 +337,7 @@ fn last_segment(path: &str) -> &str {
 }
 
 /// Returns true if a segment of the path is the name that an import of the file uses.
-fn is_module_file(side: &ChangedFileVersion, path: &str) -> bool {
+fn is_module_file(side: &AnalyzedVersion, path: &str) -> bool {
     let stem = import_name(&side.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use super::assigned::NameReader;
 use super::imports::split_imports;
-use super::loaded::is_standard_module;
 use super::naming::{NAMES, NamingRules};
+use super::runner_files::is_standard_module;
 use super::tokens::{CodeToken, normalize_tokens};
-use super::version::ChangedFileVersion;
+use super::version::AnalyzedVersion;
 
 /// Maximum characters between `#[cfg(test)]` and the body of its item.
 const MAX_HEAD: usize = 400;
@@ -66,7 +66,7 @@ type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
 /// One version of a test file, with the names and bindings in it.
 pub(super) struct BindingSide<'h> {
-    pub version: &'h ChangedFileVersion,
+    pub version: &'h AnalyzedVersion,
     pub names: &'static NamingRules,
     /// Imported names, each with its import paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
@@ -87,12 +87,12 @@ pub(super) struct BindingSide<'h> {
 
 impl<'h> BindingSide<'h> {
     /// Returns none if the file does not belong to tests.
-    pub(super) fn new(version: Option<&'h ChangedFileVersion>) -> Option<Self> {
+    pub(super) fn new(version: Option<&'h AnalyzedVersion>) -> Option<Self> {
         let version = version?;
         let read = version.scanned_file.as_ref()?;
         let names =
             NAMES.iter().find(|names| names.endings.iter().any(|ending| version.path.ends_with(ending)))?;
-        let ranges = if version.is_test || version.is_loaded {
+        let ranges = if version.is_test || version.is_loaded_by_runner {
             std::iter::once(0..read.scanned.code.len()).collect()
         } else {
             test_module_ranges(version)
@@ -296,7 +296,7 @@ impl<'h> BindingSide<'h> {
 }
 
 /// Returns the ranges of the items marked `#[cfg(test)]` in a Rust file.
-fn test_module_ranges(side: &ChangedFileVersion) -> Vec<Range<usize>> {
+fn test_module_ranges(side: &AnalyzedVersion) -> Vec<Range<usize>> {
     let Some(read) = side.scanned_file.as_ref().filter(|_| side.path.ends_with(".rs")) else {
         return Vec::new();
     };

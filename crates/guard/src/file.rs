@@ -4,22 +4,22 @@ use truing_core::line::clean_line;
 use truing_diff::RepoPath;
 
 use super::count::{count_items, missing_items, take_item};
-use super::version::{ChangedFileVersion, FileRewrite};
+use super::version::{AnalyzedVersion, FileChange};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
 /// The versions of a file before and after a fix.
 pub(super) struct FileVersionPair<'a> {
-    pub(super) before: Option<ChangedFileVersion>,
-    pub(super) after: Option<ChangedFileVersion>,
+    pub(super) before: Option<AnalyzedVersion>,
+    pub(super) after: Option<AnalyzedVersion>,
     pub(super) path: &'a RepoPath,
 }
 
 impl<'a> FileVersionPair<'a> {
-    pub(super) fn new(rewrite: &FileRewrite<'a>) -> Option<Self> {
+    pub(super) fn new(rewrite: &FileChange<'a>) -> Option<Self> {
         let path = rewrite.before.or(rewrite.after)?.path;
         Some(Self {
-            before: rewrite.before.map(ChangedFileVersion::new),
-            after: rewrite.after.map(ChangedFileVersion::new),
+            before: rewrite.before.map(AnalyzedVersion::new),
+            after: rewrite.after.map(AnalyzedVersion::new),
             path,
         })
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::tokens::{CodeToken, MAX_INNER};
-use super::version::ChangedFileVersion;
+use super::version::AnalyzedVersion;
 
 /// Maximum number of words in the path of a name, including the dots.
 const MAX_PATH: usize = 15;
@@ -43,7 +43,7 @@ impl WordBudget {
 
 /// Replaces each imported name by its path, and each import statement by the imported path. The second value
 /// is true if the budget was exceeded and some names remain unresolved.
-pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion) -> (Vec<CodeToken>, bool) {
+pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &AnalyzedVersion) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let mut names = NamePaths::new();
@@ -100,7 +100,7 @@ pub(super) struct ImportedName {
 /// Returns the words of a file without its import statements, and the imported names.
 pub(super) fn split_imports(
     tokens: Vec<CodeToken>,
-    half: &ChangedFileVersion,
+    half: &AnalyzedVersion,
 ) -> (Vec<CodeToken>, Vec<ImportedName>) {
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());

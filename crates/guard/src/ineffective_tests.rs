@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::count::missing_items;
 use super::file::FileVersionPair;
 use super::unit::without_blanks;
-use super::version::{ChangedFileVersion, language_of};
+use super::version::{AnalyzedVersion, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
 /// Attribute of a test module in Rust.
@@ -48,8 +48,8 @@ const PLATFORMS: &[&str] = &[
 
 /// Finds tests that moved from a file that runners discover to a file that runners do not discover.
 pub(super) fn find_undiscovered_moves(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
-    let of = |half: &ChangedFileVersion| -> BTreeSet<String> {
-        half.units().map(|(_, unit)| unit.name.clone()).collect()
+    let of = |half: &AnalyzedVersion| -> BTreeSet<String> {
+        half.test_units().map(|(_, unit)| unit.name.clone()).collect()
     };
     for file in files {
         let Some(before) = file.before.as_ref().filter(|before| is_discovered_by_runners(&before.path))
@@ -76,7 +76,7 @@ fn is_discovered_by_runners(path: &str) -> bool {
     if language.endings.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
         return true;
     }
-    if !language.is_named_test(name) {
+    if !language.is_test_file_name(name) {
         return false;
     }
     let is_go = language.endings.contains(&".go");
@@ -103,7 +103,7 @@ pub(super) fn find_undeclared_modules(files: &[FileVersionPair<'_>], weakenings:
 }
 
 /// Returns the `mod NAME` declarations that follow `#[cfg(test)]`.
-fn test_module_declarations(side: &ChangedFileVersion) -> Vec<String> {
+fn test_module_declarations(side: &AnalyzedVersion) -> Vec<String> {
     let Some(read) = side.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
@@ -163,8 +163,8 @@ pub(super) fn find_weakened_equality(file: &FileVersionPair<'_>, weakenings: &mu
     }
 }
 
-fn adds_custom_equality(before: Option<&ChangedFileVersion>, after: &ChangedFileVersion) -> bool {
-    let counted = |half: &ChangedFileVersion, words: &[&str]| {
+fn adds_custom_equality(before: Option<&AnalyzedVersion>, after: &AnalyzedVersion) -> bool {
+    let counted = |half: &AnalyzedVersion, words: &[&str]| {
         let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
     };
@@ -192,15 +192,15 @@ const TESTS_ALONE: &[&str] =
 
 /// Finds paths of test files that a fix adds to strings outside tests.
 pub(super) fn find_test_file_references(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
-    let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(test_path_strings).unwrap_or_default();
+    let names = |half: &Option<AnalyzedVersion>| half.as_ref().map(test_path_strings).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
     let brought = missing_items(&after, &before);
     weakenings
         .extend(brought.into_iter().map(|name| file.new_weakening(WeakeningKind::TestFileAccess, name)));
 }
 
-fn test_path_strings(side: &ChangedFileVersion) -> Vec<String> {
-    let Some(read) = side.scanned_file.as_ref().filter(|_| !side.is_test && !side.is_loaded) else {
+fn test_path_strings(side: &AnalyzedVersion) -> Vec<String> {
+    let Some(read) = side.scanned_file.as_ref().filter(|_| !side.is_test && !side.is_loaded_by_runner) else {
         return Vec::new();
     };
     let outside = side.ranges_outside_tests();
@@ -218,7 +218,7 @@ fn test_path_strings(side: &ChangedFileVersion) -> Vec<String> {
 }
 
 /// Returns the number of comparison functions that always return true.
-fn count_always_true_comparisons(side: &ChangedFileVersion) -> usize {
+fn count_always_true_comparisons(side: &AnalyzedVersion) -> usize {
     let Some(read) = &side.scanned_file else { return 0 };
     let lines: Vec<String> =
         read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();

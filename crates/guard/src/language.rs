@@ -14,7 +14,7 @@ pub(super) struct NonCodeSyntax {
     pub close: &'static str,
     pub kind: NonCodeKind,
     /// True if the span may contain line ends.
-    pub over_lines: bool,
+    pub is_multiline: bool,
 }
 
 /// Kinds of text that is not code.
@@ -22,12 +22,12 @@ pub(super) struct NonCodeSyntax {
 pub(super) enum NonCodeKind {
     Comment,
     /// A string in which a backslash escapes the next character.
-    Text,
+    EscapedString,
     /// A string without escapes.
     Raw,
     /// A literal of one character. If there is no closing quote after this character, the quote does not
     /// begin a literal. In Rust, such a quote begins a lifetime.
-    Letter,
+    CharLiteral,
 }
 
 /// Rule for the end of a test.
@@ -66,11 +66,11 @@ pub(super) enum WordSearchScope {
     /// Code of tests, and all code of test files.
     Tests,
     /// Code of tests that existed before the fix.
-    Existing,
+    ExistingTests,
     /// A whole statement in tests that existed before the fix.
-    Statement,
+    ExistingTestStatement,
     /// Code and strings outside tests and test files.
-    Product,
+    OutsideTests,
     /// Start of an unindented line in test files. An empty word matches each unindented line that assigns to
     /// a dotted name, such as `shop.total = fake`.
     TopLevel,
@@ -160,30 +160,30 @@ use super::weakening::WeakeningKind::{
     UnreportedFailure,
 };
 use TestEndRule::{Braces, Call, Indent};
-use WordSearchScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
+use WordSearchScope::{Code, Comment, ExistingTestStatement, ExistingTests, OutsideTests, Tests, TopLevel};
 
 const fn line_comment(open: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open, close: "\n", kind: NonCodeKind::Comment, over_lines: false }
+    NonCodeSyntax { open, close: "\n", kind: NonCodeKind::Comment, is_multiline: false }
 }
 
 const fn block_comment(open: &'static str, close: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open, close, kind: NonCodeKind::Comment, over_lines: true }
+    NonCodeSyntax { open, close, kind: NonCodeKind::Comment, is_multiline: true }
 }
 
 const fn string_literal(quote: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: false }
+    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::EscapedString, is_multiline: false }
 }
 
 const fn multiline_string(quote: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: true }
+    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::EscapedString, is_multiline: true }
 }
 
 const fn raw_string(open: &'static str, close: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open, close, kind: NonCodeKind::Raw, over_lines: true }
+    NonCodeSyntax { open, close, kind: NonCodeKind::Raw, is_multiline: true }
 }
 
 const LETTER: NonCodeSyntax =
-    NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::Letter, over_lines: false };
+    NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::CharLiteral, is_multiline: false };
 
 const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
     TestStartSyntax { words, name, attributes: &[], extent }
@@ -194,7 +194,7 @@ const fn forbidden_mark(
     scope: WordSearchScope,
     words: &'static [&'static str],
 ) -> ForbiddenWord {
-    ForbiddenWord { kind, scope: scope, words }
+    ForbiddenWord { kind, scope, words }
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table
@@ -260,7 +260,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(
                 TestDetection,
-                Product,
+                OutsideTests,
                 &[
                     "\"pytest\" in sys",
                     "'pytest' in sys",
@@ -281,7 +281,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "traceback.walk_stack",
                 ],
             ),
-            forbidden_mark(ProgramExitInTest, Product, &["os._exit"]),
+            forbidden_mark(ProgramExitInTest, OutsideTests, &["os._exit"]),
             forbidden_mark(
                 ProgramExitInTest,
                 Tests,
@@ -289,7 +289,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(
                 UnreportedFailure,
-                Existing,
+                ExistingTests,
                 &[
                     "if False",
                     "if 0",
@@ -304,7 +304,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "suppress(Exception",
                 ],
             ),
-            forbidden_mark(UnreportedFailure, Statement, &["return"]),
+            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
             forbidden_mark(
                 SilencedChecker,
                 Comment,
@@ -437,7 +437,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(
                 TestDetection,
-                Product,
+                OutsideTests,
                 &[
                     "JEST_WORKER_ID",
                     "VITEST",
@@ -468,15 +468,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(
                 ProgramExitInTest,
-                Product,
+                OutsideTests,
                 &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"],
             ),
             forbidden_mark(
                 UnreportedFailure,
-                Existing,
+                ExistingTests,
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
-            forbidden_mark(UnreportedFailure, Statement, &["return", "return;"]),
+            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return", "return;"]),
             forbidden_mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
             forbidden_mark(
                 SilencedChecker,
@@ -534,7 +534,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             forbidden_mark(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
             forbidden_mark(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
             forbidden_mark(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
-            forbidden_mark(SkippedTest, Existing, &["#[cfg("]),
+            forbidden_mark(SkippedTest, ExistingTests, &["#[cfg("]),
             forbidden_mark(
                 HookedProcess,
                 Code,
@@ -550,7 +550,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(
                 TestDetection,
-                Product,
+                OutsideTests,
                 &[
                     "cfg!(test",
                     "cfg!(all(test",
@@ -573,13 +573,17 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "Backtrace::",
                 ],
             ),
-            forbidden_mark(HookedProcess, Product, &["panic::set_hook", "set_hook(Box"]),
+            forbidden_mark(HookedProcess, OutsideTests, &["panic::set_hook", "set_hook(Box"]),
             forbidden_mark(
                 UnreportedFailure,
-                Existing,
+                ExistingTests,
                 &["if false", "while false", "catch_unwind", "[..0]"],
             ),
-            forbidden_mark(UnreportedFailure, Statement, &["return;", "return Ok(());", "return Ok(())"]),
+            forbidden_mark(
+                UnreportedFailure,
+                ExistingTestStatement,
+                &["return;", "return Ok(());", "return Ok(())"],
+            ),
             forbidden_mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
@@ -620,7 +624,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             forbidden_mark(UnreportedFailure, Tests, &["new(testing.T)", "&testing.T{"]),
             forbidden_mark(
                 TestDetection,
-                Product,
+                OutsideTests,
                 &[
                     "testing.Testing",
                     "\"testing\"",
@@ -634,8 +638,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "debug.PrintStack",
                 ],
             ),
-            forbidden_mark(UnreportedFailure, Existing, &["if false", "recover(", "[:0]"]),
-            forbidden_mark(UnreportedFailure, Statement, &["return"]),
+            forbidden_mark(UnreportedFailure, ExistingTests, &["if false", "recover(", "[:0]"]),
+            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
             forbidden_mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
             forbidden_mark(HookedProcess, Comment, &["go:linkname"]),
         ],
@@ -684,8 +688,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             forbidden_mark(ProgramExitInTest, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
-            forbidden_mark(UnreportedFailure, Existing, &["if (false", "if(false", "catch"]),
-            forbidden_mark(UnreportedFailure, Statement, &["return;", "return"]),
+            forbidden_mark(UnreportedFailure, ExistingTests, &["if (false", "if(false", "catch"]),
+            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return;", "return"]),
             forbidden_mark(
                 SilencedChecker,
                 Code,
@@ -746,8 +750,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 Tests,
                 &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"],
             ),
-            forbidden_mark(UnreportedFailure, Existing, &["if false", "unless true", "rescue"]),
-            forbidden_mark(UnreportedFailure, Statement, &["return"]),
+            forbidden_mark(UnreportedFailure, ExistingTests, &["if false", "unless true", "rescue"]),
+            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
             forbidden_mark(
                 SilencedChecker,
                 Comment,

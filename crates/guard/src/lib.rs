@@ -23,22 +23,22 @@
 //! rules. The fix still has to pass the checks with the original tests (ADR 45, ADR 51) and the next audit.
 
 mod alike;
-mod answers;
 mod assertions;
 mod assigned;
 mod bindings;
 mod bound;
 mod count;
 mod file;
+mod hardcoded_results;
 mod imports;
 mod ineffective_tests;
 mod language;
-mod loaded;
 mod naming;
 mod patterns;
 mod product;
 mod rename;
 mod runner;
+mod runner_files;
 mod scan;
 mod settings;
 #[cfg(test)]
@@ -54,16 +54,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use truing_diff::RepoPath;
 
 pub use alike::{contains_code, is_equivalent};
-pub use answers::{RepositoryTests, TestSearch, find_hard_coded_answers, texts_to_search};
 use assertions::AddedAssertions;
 use count::{count_items, missing_items, take_item};
 use file::{FileVersionPair, added_lines};
+pub use hardcoded_results::{RepositoryTests, TestSearch, find_hard_coded_answers, texts_to_search};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
 use settings::{TestSettings, concerns_setting, parse_settings};
 use unit::{TestUnit, assertions, repeated_names};
-use version::{ChangedFileVersion, ScannedFile, language_of};
-pub use version::{FileRewrite, FileVersion, can_affect_tests, is_test_file};
+use version::{AnalyzedVersion, ScannedFile, language_of};
+pub use version::{FileChange, FileVersion, can_affect_tests, is_test_file};
 pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 
 /// Maximum number of weakenings that are reported.
@@ -73,10 +73,10 @@ pub const MAX_WEAKENINGS: usize = 20;
 /// `finding_subjects` are the subjects of the findings to fix. The fixer may change the code that these
 /// subjects name, even if this code is otherwise protected.
 pub fn find_weakenings(
-    rewrites: &[FileRewrite<'_>],
+    rewrites: &[FileChange<'_>],
     finding_subjects: &BTreeSet<FindingSubject>,
 ) -> Vec<Weakening> {
-    let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
+    let (large, rewrites): (Vec<&FileChange>, Vec<&FileChange>) =
         rewrites.iter().partition(|it| it.is_large());
     let mut files: Vec<FileVersionPair> = rewrites.into_iter().filter_map(FileVersionPair::new).collect();
     rename::apply_rename_to_tests(&mut files);
@@ -108,7 +108,7 @@ pub fn find_weakenings(
 
 /// Judges a file that is too large to examine. If the file is code or can affect tests, the change is
 /// refused; otherwise, it is only reported.
-fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
+fn judge_large_file(rewrite: &FileChange<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
     let guards = can_affect_tests(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
@@ -123,7 +123,8 @@ fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 impl FileVersionPair<'_> {
     /// Adds a weakening if the test runner loads this file after the fix but not before the fix.
     fn check_newly_loaded(&self, weakenings: &mut Vec<Weakening>) {
-        let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
+        let is_loaded =
+            |half: &Option<AnalyzedVersion>| half.as_ref().is_some_and(|half| half.is_loaded_by_runner);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
             weakenings.push(self.new_weakening(WeakeningKind::LoadedFile, ""));
         }
@@ -132,8 +133,7 @@ impl FileVersionPair<'_> {
     /// Compares this file's test settings, except those that a finding concerns.
     fn compare_settings(&self, subjects: &[&FindingSubject], weakenings: &mut Vec<Weakening>) {
         let name = file_name(self.path);
-        let of =
-            |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
+        let of = |half: &Option<AnalyzedVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
         // A file that cannot be parsed has no settings. A fix that makes a file invalid therefore counts as a
         // fix that removes the settings.
         let before = of(&self.before).flatten();
@@ -166,7 +166,7 @@ impl FileVersionPair<'_> {
         else {
             return;
         };
-        let lines = |half: &Option<ChangedFileVersion>| -> Vec<String> {
+        let lines = |half: &Option<AnalyzedVersion>| -> Vec<String> {
             let text = half.as_ref().map(|half| half.text.as_str()).unwrap_or_default();
             text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
         };
@@ -208,11 +208,11 @@ struct FoundTest<'f> {
 
 fn collect_tests<'f>(
     files: &'f [FileVersionPair<'_>],
-    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f ChangedFileVersion>,
+    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
 ) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
     for (file, half) in files.iter().map(side).enumerate() {
-        for (scanned_file, unit) in half.into_iter().flat_map(ChangedFileVersion::units) {
+        for (scanned_file, unit) in half.into_iter().flat_map(AnalyzedVersion::test_units) {
             found.push(FoundTest {
                 file,
                 scanned_file,
@@ -272,7 +272,7 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
     for (index, file) in files.iter().enumerate() {
         let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
         let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
-        if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
+        if is_gone && (lost.contains(&index) || before.test_units().next().is_none()) {
             weakenings.push(file.new_weakening(WeakeningKind::DeletedTestFile, ""));
         }
         let Some(now) = file
@@ -283,7 +283,7 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
         else {
             continue;
         };
-        let known: BTreeSet<&str> = before.units().map(|(_, unit)| unit.name.as_str()).collect();
+        let known: BTreeSet<&str> = before.test_units().map(|(_, unit)| unit.name.as_str()).collect();
         let were = before.scanned_file.as_ref().map(|read| repeated_names(&read.units)).unwrap_or_default();
         let shadowed = repeated_names(&now.units)
             .into_iter()
@@ -327,7 +327,7 @@ fn compare_tests(
 /// Compares the assertions of test files that are outside tests, for example in helpers. Such an assertion
 /// may move but must not disappear.
 fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
-    let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
+    let loose = |half: Option<&AnalyzedVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
         else {
             return Vec::new();
@@ -356,18 +356,21 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<W
 /// Finds forbidden words that a fix adds more often than it removes.
 fn find_added_marks(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     for language in LANGUAGES {
-        let is_of = |half: &&ChangedFileVersion| {
+        let is_of = |half: &&AnalyzedVersion| {
             half.scanned_file.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
         };
         let existing: BTreeSet<&str> = files
             .iter()
             .filter_map(|file| file.before.as_ref())
             .filter(is_of)
-            .flat_map(|half| half.units().map(|(_, unit)| unit.name.as_str()))
+            .flat_map(|half| half.test_units().map(|(_, unit)| unit.name.as_str()))
             .collect();
         for mark in language.marks {
-            let lines = |half: &Option<ChangedFileVersion>| -> Vec<String> {
-                half.as_ref().filter(is_of).map(|half| half.marked_lines(mark, &existing)).unwrap_or_default()
+            let lines = |half: &Option<AnalyzedVersion>| -> Vec<String> {
+                half.as_ref()
+                    .filter(is_of)
+                    .map(|half| half.forbidden_word_lines(mark, &existing))
+                    .unwrap_or_default()
             };
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();

@@ -12,10 +12,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::file::{FileVersionPair, added_lines};
-use super::loaded;
 use super::patterns::*;
+use super::runner_files;
 use super::tokens::{CodeToken, NormalizedCode};
-use super::version::{ChangedFileVersion, can_affect_tests};
+use super::version::{AnalyzedVersion, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{
     AssembledName, HookedProcess, ProgramExit, TestDetection, TestLibraryUse, UnresolvedImports,
@@ -93,7 +93,7 @@ const MAX_CLASS: usize = 64;
 
 /// A file that does not belong to tests.
 struct NonTestFile<'h> {
-    version: &'h ChangedFileVersion,
+    version: &'h AnalyzedVersion,
     code: NormalizedCode,
     /// Positions of each word in the code.
     index: BTreeMap<Rc<str>, Vec<usize>>,
@@ -105,14 +105,14 @@ struct NonTestFile<'h> {
 
 impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn from_side(side: &'h Option<ChangedFileVersion>) -> Option<Self> {
-        let is_read = |side: &&ChangedFileVersion| {
+    fn from_side(side: &'h Option<AnalyzedVersion>) -> Option<Self> {
+        let is_read = |side: &&AnalyzedVersion| {
             side.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&side.path))
         };
         side.as_ref().filter(is_read).map(Self::new)
     }
 
-    fn new(version: &'h ChangedFileVersion) -> Self {
+    fn new(version: &'h AnalyzedVersion) -> Self {
         let code = NormalizedCode::new(version);
         let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {
@@ -413,7 +413,7 @@ impl<'h> NonTestFile<'h> {
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
-        let is_own = if is_python { loaded::is_standard_module(name) } else { OF_NODE.contains(&name) };
+        let is_own = if is_python { runner_files::is_standard_module(name) } else { OF_NODE.contains(&name) };
         // In JavaScript and TypeScript, fields of packages are ignored, because programs normally set such
         // fields to configure a package.
         (is_library || is_own || is_python).then_some(is_library || is_own)

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use super::count::missing_items;
 use super::file::FileVersionPair;
-use super::scan::{is_word, text_slice};
-use super::version::ChangedFileVersion;
+use super::scan::{is_word_byte, text_slice};
+use super::version::AnalyzedVersion;
 
 /// Words that precede the name in a definition.
 const DEFINES: &[&str] =
@@ -44,7 +44,7 @@ fn find_rename(files: &[FileVersionPair<'_>]) -> Option<(String, String)> {
     let is_used = halves().filter(|half| !half.is_test).any(|half| calls_name(half, old));
     let is_faked =
         files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
-            let lines = |half: Option<&ChangedFileVersion>, name: &str| -> Vec<String> {
+            let lines = |half: Option<&AnalyzedVersion>, name: &str| -> Vec<String> {
                 let Some((half, read)) =
                     half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
                 else {
@@ -66,16 +66,13 @@ fn find_rename(files: &[FileVersionPair<'_>]) -> Option<(String, String)> {
 /// Returns the names that the product defines.
 fn product_definitions<'f>(
     files: &'f [FileVersionPair<'_>],
-    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f ChangedFileVersion>,
+    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
 ) -> BTreeSet<String> {
     let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
     halves.flat_map(|half| defined_names(half, false)).collect()
 }
 
-pub(super) fn defined_names(
-    version: &ChangedFileVersion,
-    includes_tests: bool,
-) -> impl Iterator<Item = String> {
+pub(super) fn defined_names(version: &AnalyzedVersion, includes_tests: bool) -> impl Iterator<Item = String> {
     let code = version.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = includes_tests.then_some(0..code.len());
     let ranges: Vec<_> =
@@ -93,21 +90,21 @@ pub(super) fn defined_names(
             .fold(bare, |text, word| text.strip_prefix(word).unwrap_or(text));
         let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
         // A destructuring pattern is not a definition, because its names come from another value.
-        let is_name = rest.bytes().next().is_some_and(is_word);
+        let is_name = rest.bytes().next().is_some_and(is_word_byte);
         split_words(rest).next().filter(|_| is_name).map(str::to_owned)
     })
 }
 
 /// Returns true if the product calls this name. Another use of the name, such as the name of a module, does
 /// not count.
-fn calls_name(side: &ChangedFileVersion, name: &str) -> bool {
+fn calls_name(side: &AnalyzedVersion, name: &str) -> bool {
     let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     side.ranges_outside_tests().into_iter().any(|range| {
         let text = text_slice(code, range);
         text.match_indices(name).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
             let after = text.as_bytes().get(at + name.len());
-            !before.is_some_and(|byte| is_word(*byte)) && after == Some(&b'(')
+            !before.is_some_and(|byte| is_word_byte(*byte)) && after == Some(&b'(')
         })
     })
 }
@@ -122,8 +119,8 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
     while let Some(at) = rest.find(old) {
         let (before, from) = rest.split_at(at);
         let after = from.get(old.len()..).unwrap_or_default();
-        let is_whole =
-            !before.bytes().next_back().is_some_and(is_word) && !after.bytes().next().is_some_and(is_word);
+        let is_whole = !before.bytes().next_back().is_some_and(is_word_byte)
+            && !after.bytes().next().is_some_and(is_word_byte);
         text.push_str(before);
         text.push_str(if is_whole { new } else { old });
         rest = after;
@@ -132,7 +129,7 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// Replaces the name in the code of a file and in the names of its tests. Strings stay unchanged.
-fn replace_name(side: &ChangedFileVersion, old: &str, new: &str) -> String {
+fn replace_name(side: &AnalyzedVersion, old: &str, new: &str) -> String {
     let Some(read) = &side.scanned_file else { return side.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), side.text.as_str());
     let mut made = String::new();
@@ -144,9 +141,9 @@ fn replace_name(side: &ChangedFileVersion, old: &str, new: &str) -> String {
             .get(..found)
             .unwrap_or_default()
             .iter()
-            .rposition(|byte| !is_word(*byte))
+            .rposition(|byte| !is_word_byte(*byte))
             .map_or(0, |at| at + 1);
-        let word_ends = !bytes.get(end).is_some_and(|byte| is_word(*byte));
+        let word_ends = !bytes.get(end).is_some_and(|byte| is_word_byte(*byte));
         let is_whole = start_of_word == found && word_ends;
         let begins = code.get(start_of_word..).unwrap_or_default();
         let is_test_name = start_of_word < found

@@ -27,15 +27,15 @@ pub(super) struct ScannedText {
     pub line_starts: Vec<usize>,
     /// Positions of brackets, each with the number of open brackets after this position. Braces are not
     /// counted.
-    depths: Vec<(usize, u32)>,
+    bracket_depths: Vec<(usize, u32)>,
     /// Positions of opening brackets, each with the position of its closing bracket, in order.
-    pairs: Vec<(usize, usize)>,
+    bracket_pairs: Vec<(usize, usize)>,
 }
 
 impl ScannedText {
     /// Splits a text of this language.
     pub(super) fn new(text: &str, language: &LanguageRules) -> Self {
-        let (mut code, mut bare, mut comments) =
+        let (mut code, mut code_with_strings, mut comments) =
             (text.as_bytes().to_vec(), text.as_bytes().to_vec(), blank_copy(text));
         let mut strings = Vec::new();
         let firsts: Vec<u8> = language.spans.iter().filter_map(|span| span.open.bytes().next()).collect();
@@ -56,7 +56,7 @@ impl ScannedText {
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
                 blank_range(&mut code, at..end);
-                blank_range(&mut bare, at..end);
+                blank_range(&mut code_with_strings, at..end);
                 copy_lowercase_range(&mut comments, text, at..end);
             } else {
                 blank_range(&mut code, at + span.open.len()..end.saturating_sub(span.close.len()));
@@ -64,18 +64,18 @@ impl ScannedText {
             }
             at = end;
         }
-        let [code, bare, comments] =
-            [code, bare, comments].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let [code, code_with_strings, comments] =
+            [code, code_with_strings, comments].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
         let mut scanned = Self {
             code,
-            code_with_strings: bare,
+            code_with_strings,
             comments,
             strings,
             line_starts: lines,
-            depths: Vec::new(),
-            pairs: Vec::new(),
+            bracket_depths: Vec::new(),
+            bracket_pairs: Vec::new(),
         };
         scanned.match_brackets();
         scanned
@@ -91,26 +91,27 @@ impl ScannedText {
                     depth = depth.saturating_add(u32::from(byte != b'{'));
                 }
                 b')' | b']' | b'}' => {
-                    self.pairs.extend(open.pop().map(|open| (open, at)));
+                    self.bracket_pairs.extend(open.pop().map(|open| (open, at)));
                     depth = depth.saturating_sub(u32::from(byte != b'}'));
                 }
                 _ => continue,
             }
-            self.depths.push((at, depth));
+            self.bracket_depths.push((at, depth));
         }
-        self.pairs.sort_unstable();
+        self.bracket_pairs.sort_unstable();
     }
 
     /// Returns the position of the bracket that closes the bracket at `open_offset`.
     pub(super) fn closing_bracket(&self, open_offset: usize) -> Option<usize> {
-        let found = self.pairs.binary_search_by_key(&open_offset, |(open_offset, _)| *open_offset).ok()?;
-        self.pairs.get(found).map(|(_, close)| *close)
+        let found =
+            self.bracket_pairs.binary_search_by_key(&open_offset, |(open_offset, _)| *open_offset).ok()?;
+        self.bracket_pairs.get(found).map(|(_, close)| *close)
     }
 
     /// Returns the number of brackets that are open at a position. Braces are not counted.
     pub(super) fn bracket_depth(&self, offset: usize) -> u32 {
-        let before = self.depths.partition_point(|(bracket, _)| *bracket < offset);
-        before.checked_sub(1).and_then(|last| self.depths.get(last)).map_or(0, |(_, depth)| *depth)
+        let before = self.bracket_depths.partition_point(|(bracket, _)| *bracket < offset);
+        before.checked_sub(1).and_then(|last| self.bracket_depths.get(last)).map_or(0, |(_, depth)| *depth)
     }
 
     /// Returns the line number, from 0, of a position.
@@ -138,17 +139,17 @@ pub(super) fn text_slice(text: &str, range: Range<usize>) -> &str {
 }
 
 /// Returns true if a name may contain this byte.
-pub(super) fn is_word(byte: u8) -> bool {
+pub(super) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
 /// Returns the positions at which `words` occurs in a text. Each occurrence must begin at the start of a
 /// word.
 pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let needs_start = words.bytes().next().is_some_and(is_word);
+    let needs_start = words.bytes().next().is_some_and(is_word_byte);
     text.match_indices(words).map(|(at, _)| at).filter(move |at| {
         let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
-        !needs_start || !before.is_some_and(|byte| is_word(*byte))
+        !needs_start || !before.is_some_and(|byte| is_word_byte(*byte))
     })
 }
 
@@ -157,13 +158,14 @@ fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option
     let rest = text.get(offset..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = offset.checked_sub(1).and_then(|before| text.as_bytes().get(before));
-    let joins = span.open.bytes().next().is_some_and(is_word) && before.is_some_and(|byte| is_word(*byte));
+    let joins =
+        span.open.bytes().next().is_some_and(is_word_byte) && before.is_some_and(|byte| is_word_byte(*byte));
     let inner = offset + span.open.len();
     let end = match span.kind {
         _ if joins => None,
         NonCodeKind::Comment | NonCodeKind::Raw => Some(span_end(text, inner, span)),
-        NonCodeKind::Text => Some(escaped_span_end(text, inner, span)),
-        NonCodeKind::Letter => character_end(text, inner),
+        NonCodeKind::EscapedString => Some(escaped_span_end(text, inner, span)),
+        NonCodeKind::CharLiteral => char_literal_end(text, inner),
     };
     end.map(|end| (span, end))
 }
@@ -187,7 +189,7 @@ fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'\\' => at += 1,
-            b'\n' if !span.over_lines => return at,
+            b'\n' if !span.is_multiline => return at,
             byte if Some(*byte) == first
                 && bytes.get(at..).is_some_and(|rest| rest.starts_with(span.close.as_bytes())) =>
             {
@@ -201,7 +203,7 @@ fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
 }
 
 /// Returns the end of a character literal; none if the text is not a character literal.
-fn character_end(text: &str, inner: usize) -> Option<usize> {
+fn char_literal_end(text: &str, inner: usize) -> Option<usize> {
     let rest = text.get(inner..)?;
     let mut letters = rest.char_indices();
     let (_, first) = letters.next()?;

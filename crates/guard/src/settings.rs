@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use truing_core::nesting::is_too_deep;
 
-use super::scan::is_word;
+use super::scan::is_word_byte;
 use super::weakening::FindingSubject;
 
 /// One setting that affects how tests run.
@@ -92,7 +92,7 @@ pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: 
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
     let has_word = |text: &str, word: &str| {
         super::scan::occurrences(text, word)
-            .any(|at| !text.as_bytes().get(at + word.len()).is_some_and(|byte| is_word(*byte)))
+            .any(|at| !text.as_bytes().get(at + word.len()).is_some_and(|byte| is_word_byte(*byte)))
     };
     subjects.iter().any(|subject| {
         let Some((first, end)) = subject.lines else { return true };

@@ -13,7 +13,7 @@ use super::*;
 /// text means that the file does not exist.
 fn find_in_changes(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
-    let rewrites: Vec<FileRewrite> = files
+    let rewrites: Vec<FileChange> = files
         .iter()
         .zip(&paths)
         .map(|((_, before, after), path)| {
@@ -22,7 +22,7 @@ fn find_in_changes(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
             };
             // The texts live as long as the test process.
             let [before, after] = [before, after].map(|text| version(String::leak((*text).to_owned())));
-            FileRewrite { before, after }
+            FileChange { before, after }
         })
         .collect();
     find_weakenings(&rewrites, &BTreeSet::new())
@@ -395,7 +395,7 @@ fn a_file_that_is_renamed_out_of_the_tests_is_gone() {
     let rename = |after: &RepoPath| {
         let after = Some(FileVersion { path: after, bytes: text });
         find_weakenings(
-            &[FileRewrite { before: Some(FileVersion { path: &old, bytes: text }), after }],
+            &[FileChange { before: Some(FileVersion { path: &old, bytes: text }), after }],
             &BTreeSet::new(),
         )
     };
@@ -529,7 +529,7 @@ proptest! {
     fn what_stays_as_it_is_is_not_weakened(path in "[a-z_/]{0,12}(test_a\\.py|a\\.test\\.ts|\\.rs|_test\\.go|Test\\.java|_spec\\.rb|\\.x)", bytes: Vec<u8>) {
         let path = RepoPath::from_text(&path);
         let version = Some(FileVersion { path: &path, bytes: &bytes });
-        prop_assert_eq!(find_weakenings(&[FileRewrite { before: version, after: version }], &BTreeSet::new()), []);
+        prop_assert_eq!(find_weakenings(&[FileChange { before: version, after: version }], &BTreeSet::new()), []);
     }
 
     #[test]
@@ -537,7 +537,7 @@ proptest! {
         let path = RepoPath::from_text(&name);
         let (before, after) = ([before.as_bytes(), &noise].concat(), [&noise, after.as_bytes()].concat());
         let version = |bytes| Some(FileVersion { path: &path, bytes });
-        let rewrites = [FileRewrite { before: version(&before), after: version(&after) }];
+        let rewrites = [FileChange { before: version(&before), after: version(&after) }];
         find_weakenings(&rewrites, &BTreeSet::new());
         texts_to_search(&rewrites);
         let other = FileVersion { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };

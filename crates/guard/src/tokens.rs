@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::imports::{path_tokens, resolve_imports};
-use super::scan::is_word;
-use super::version::ChangedFileVersion;
+use super::scan::is_word_byte;
+use super::version::AnalyzedVersion;
 
 /// A word, a string or an operator.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct CodeToken {
 
 impl CodeToken {
     pub(super) fn is_name(&self) -> bool {
-        self.text.bytes().next().is_some_and(|byte| is_word(byte) && !byte.is_ascii_digit())
+        self.text.bytes().next().is_some_and(|byte| is_word_byte(byte) && !byte.is_ascii_digit())
     }
 
     pub(super) fn has_text(&self, text: &str) -> bool {
@@ -98,7 +98,7 @@ const MAX_PIECED: usize = 48;
 
 impl NormalizedCode {
     /// Converts the code of a file that is outside tests, and resolves its imports.
-    pub(super) fn new(version: &ChangedFileVersion) -> Self {
+    pub(super) fn new(version: &AnalyzedVersion) -> Self {
         let mut code = normalize_tokens(version, version.ranges_outside_tests());
         (code.tokens, code.has_unresolved_imports) = resolve_imports(code.tokens, version);
         code
@@ -106,18 +106,18 @@ impl NormalizedCode {
 }
 
 /// Converts the words in these ranges of a file, and leaves import statements unchanged.
-pub(super) fn normalize_tokens(version: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
-    let mut folding =
+pub(super) fn normalize_tokens(version: &AnalyzedVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
+    let mut normalizer =
         TokenNormalizer { code: NormalizedCode::default(), open_brackets: Vec::new(), path: &version.path };
     for token in split_tokens(version, ranges) {
-        folding.push(token);
+        normalizer.push(token);
     }
-    folding.code
+    normalizer.code
 }
 
-fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
+fn split_tokens(version: &AnalyzedVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
-    let Some(read) = &side.scanned_file else { return tokens };
+    let Some(read) = &version.scanned_file else { return tokens };
     let scanned = &read.scanned;
     let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
     for range in ranges {
@@ -143,8 +143,8 @@ fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<Cod
                     at = string.end;
                     continue;
                 }
-                None if rest.bytes().next().is_some_and(is_word) => {
-                    let end = rest.bytes().position(|byte| !is_word(byte)).unwrap_or(rest.len());
+                None if rest.bytes().next().is_some_and(is_word_byte) => {
+                    let end = rest.bytes().position(|byte| !is_word_byte(byte)).unwrap_or(rest.len());
                     rest.get(..end).unwrap_or(rest)
                 }
                 None => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
@@ -204,7 +204,7 @@ impl TokenNormalizer<'_> {
                     self.code.tokens.push(token);
                     return;
                 };
-                self.close_bracket(open, token);
+                self.simplify_brackets(open, token);
             }
             _ if token.string_content().is_some() => self.push_string(token),
             // The prefix `globalThis` or `global` of a global name is optional, so it is removed.
@@ -258,7 +258,7 @@ impl TokenNormalizer<'_> {
         let whole = texts.join(separator);
         let is_piece = |text: &&str| {
             text.bytes().any(|byte| byte.is_ascii_alphabetic())
-                && text.bytes().all(|byte| is_word(byte) || matches!(byte, b'.' | b':'))
+                && text.bytes().all(|byte| is_word_byte(byte) || matches!(byte, b'.' | b':'))
         };
         let lines = pieces.first().map(|first| first.line);
         let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
@@ -271,7 +271,7 @@ impl TokenNormalizer<'_> {
 
     /// Simplifies the bracketed expression that begins at `open_index`. `token` is the closing bracket of
     /// this expression.
-    fn close_bracket(&mut self, open_index: usize, token: CodeToken) {
+    fn simplify_brackets(&mut self, open_index: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
         let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
         let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
@@ -291,7 +291,7 @@ impl TokenNormalizer<'_> {
         }
         match (&*token.text, one) {
             ("]", Some(key))
-                if self.is_index_bracket(&name) && key.bytes().all(is_word) && !key.is_empty() =>
+                if self.is_index_bracket(&name) && key.bytes().all(is_word_byte) && !key.is_empty() =>
             {
                 self.code.tokens.truncate(open_index);
                 if self.ends_with(&["sys", ".", "modules"]) {
@@ -377,7 +377,7 @@ impl TokenNormalizer<'_> {
 
     /// Returns true if a square bracket after the word `before` begins an index.
     fn is_index_bracket(&self, before: &str) -> bool {
-        let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
+        let is_name = before.bytes().next().is_some_and(is_word_byte) && !LISTS_AFTER.contains(&before);
         is_name || matches!(before, ")" | "]")
     }
 
@@ -387,25 +387,19 @@ impl TokenNormalizer<'_> {
         before.last().is_some_and(|last| last.has_text("]"))
     }
 
-    fn fold_join_call(
-        &mut self,
-        open_index: usize,
-        separator_tokens: &[CodeToken],
-        origin_token: &CodeToken,
-    ) {
-        let separator_tokens =
-            separator_tokens.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
+    fn fold_join_call(&mut self, open_index: usize, separator: &[CodeToken], origin_token: &CodeToken) {
+        let separator = separator.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
         let end = open_index.saturating_sub(3);
         let list = self.code.tokens.get(..end).unwrap_or_default();
         let start = list.iter().rposition(|token| !is_string_or_comma(token)).map_or(0, |at| at + 1);
         let pieces = string_tokens(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.has_text("[")) {
             return self.restore_inner(
-                vec![origin_token.with_text(format!("\"{separator_tokens}"), false)],
+                vec![origin_token.with_text(format!("\"{separator}"), false)],
                 origin_token.with_text(")", false),
             );
         }
-        let whole = self.join_strings(&pieces, &separator_tokens);
+        let whole = self.join_strings(&pieces, &separator);
         self.code.tokens.truncate(start.saturating_sub(1));
         self.push_string(origin_token.with_text(whole, false));
     }

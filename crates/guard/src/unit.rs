@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::assertions::is_message_statement;
 use super::language::{LanguageRules, TestEndRule, TestStartSyntax};
-use super::scan::{ScannedText, is_word, occurrences, text_slice};
+use super::scan::{ScannedText, is_word_byte, occurrences, text_slice};
 
 /// Maximum number of attributes of a test.
 const MAX_ATTRIBUTES: usize = 64;
@@ -163,10 +163,10 @@ fn parse_test_unit(
 /// the test's name, and the end of the call.
 fn parse_call(scanned: &ScannedText, mut offset: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
-    if code.get(offset).is_some_and(|byte| is_word(*byte)) {
+    if code.get(offset).is_some_and(|byte| is_word_byte(*byte)) {
         return None;
     }
-    offset = skip_while(code, offset, |byte| is_word(byte) || byte == b'.');
+    offset = skip_while(code, offset, |byte| is_word_byte(byte) || byte == b'.');
     // Skips a table of test cases that is enclosed in back ticks.
     if let Some(table) =
         scanned.strings_in(&(offset..code.len())).next().filter(|string| string.start == offset)
@@ -243,7 +243,7 @@ fn skip_attributes(scanned: &ScannedText, start: usize) -> usize {
                 scanned.closing_bracket(bracket).map(|close| close + 1)
             }
             Some(b'@') => {
-                let name = skip_while(code, at + 1, |byte| is_word(byte) || matches!(byte, b'.' | b':'));
+                let name = skip_while(code, at + 1, |byte| is_word_byte(byte) || matches!(byte, b'.' | b':'));
                 match code.get(name) {
                     Some(b'(') => scanned.closing_bracket(name).map(|close| close + 1),
                     Some(_) | None => Some(name),
@@ -382,7 +382,7 @@ fn find_parameter_bracket(bytes: &[u8]) -> Option<usize> {
 }
 
 fn word_length(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| is_word(**byte)).count()
+    bytes.iter().take_while(|byte| is_word_byte(**byte)).count()
 }
 
 fn skip_while(bytes: &[u8], from: usize, accepts: impl Fn(u8) -> bool) -> usize {

@@ -9,8 +9,8 @@ use truing_diff::RepoPath;
 use super::language::{
     FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, STEMS, TEST_NAME_PARTS, WordSearchScope,
 };
-use super::loaded;
-use super::scan::{ScannedText, is_word, occurrences, text_slice};
+use super::runner_files;
+use super::scan::{ScannedText, is_word_byte, occurrences, text_slice};
 use super::unit::{TestUnit, find_test_units};
 
 /// Maximum size in bytes of a file that is examined. The analysis of a file may need two hundred times as
@@ -26,14 +26,14 @@ pub struct FileVersion<'a> {
 
 /// A file that a fix changed, with its old and new version.
 #[derive(Clone, Copy, Debug)]
-pub struct FileRewrite<'a> {
+pub struct FileChange<'a> {
     /// Old version; none for a new file.
     pub before: Option<FileVersion<'a>>,
     /// New version; none for a deleted file.
     pub after: Option<FileVersion<'a>>,
 }
 
-impl FileRewrite<'_> {
+impl FileChange<'_> {
     pub(super) fn is_large(&self) -> bool {
         [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
     }
@@ -43,7 +43,7 @@ impl FileRewrite<'_> {
 /// load, and copies of third-party code that tests may use.
 pub fn can_affect_tests(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.as_bytes());
-    is_test_file(path) || loaded::is_loaded_by_runner(&name) || loaded::is_vendored(&name)
+    is_test_file(path) || runner_files::is_loaded_by_runner(&name) || runner_files::is_vendored(&name)
 }
 
 /// Returns true for a test file. The function examines only the folders and the name of the file. A
@@ -57,7 +57,7 @@ pub fn is_test_file(path: &RepoPath) -> bool {
     }
     match language_of(name) {
         Some(language) => {
-            language.is_named_test(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
+            language.is_test_file_name(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
         }
         None => {
             let stem = name.split('.').next().unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn is_test_file(path: &RepoPath) -> bool {
 impl LanguageRules {
     /// Returns true if the name has a prefix or suffix of the language's test files. The function does not
     /// examine the folder.
-    pub(super) fn is_named_test(&self, name: &str) -> bool {
+    pub(super) fn is_test_file_name(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             || self.suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
     }
@@ -88,11 +88,11 @@ pub(super) fn language_of(name: &str) -> Option<&'static LanguageRules> {
 }
 
 /// One version of a changed file.
-pub(super) struct ChangedFileVersion {
+pub(super) struct AnalyzedVersion {
     pub(super) text: String,
     pub(super) path: String,
     pub(super) is_test: bool,
-    pub(super) is_loaded: bool,
+    pub(super) is_loaded_by_runner: bool,
     pub(super) scanned_file: Option<ScannedFile>,
 }
 
@@ -103,13 +103,14 @@ pub(super) struct ScannedFile {
     pub(super) units: Vec<TestUnit>,
 }
 
-impl ChangedFileVersion {
+impl AnalyzedVersion {
     pub(super) fn new(version: FileVersion<'_>) -> Self {
         let is_test = is_test_file(version.path);
         let text = String::from_utf8_lossy(version.bytes).into_owned();
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
-        let is_loaded = loaded::is_loaded_by_runner(&path);
-        let mut half = Self { text: String::new(), path, is_test, is_loaded, scanned_file: None };
+        let is_loaded = runner_files::is_loaded_by_runner(&path);
+        let mut half =
+            Self { text: String::new(), path, is_test, is_loaded_by_runner: is_loaded, scanned_file: None };
         half.set_text(text);
         half
     }
@@ -125,7 +126,7 @@ impl ChangedFileVersion {
         self.text = text;
     }
 
-    pub(super) fn units(&self) -> impl Iterator<Item = (&ScannedFile, &TestUnit)> {
+    pub(super) fn test_units(&self) -> impl Iterator<Item = (&ScannedFile, &TestUnit)> {
         self.scanned_file.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
     }
 
@@ -142,34 +143,38 @@ impl ChangedFileVersion {
     }
 
     /// Returns true if a line occurs in new tests and nowhere else in the file.
-    pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
+    pub(super) fn is_in_new_test(&self, line: &str, existing_test_names: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.scanned_file else { return false };
         let has =
             |range: Range<usize>| occurrences(text_slice(&read.scanned.code, range), line).next().is_some();
         let (old, new): (Vec<&TestUnit>, Vec<&TestUnit>) =
-            read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
+            read.units.iter().partition(|unit| existing_test_names.contains(unit.name.as_str()));
         new.into_iter().any(|unit| has(unit.start..unit.end))
             && !old.into_iter().any(|unit| has(unit.start..unit.end))
             && !self.ranges_outside_tests().into_iter().any(has)
     }
 
     /// Returns the lines that contain one of the forbidden words.
-    pub(super) fn marked_lines(&self, mark: &ForbiddenWord, existing: &BTreeSet<&str>) -> Vec<String> {
+    pub(super) fn forbidden_word_lines(
+        &self,
+        forbidden_word: &ForbiddenWord,
+        existing: &BTreeSet<&str>,
+    ) -> Vec<String> {
         let Some(read) = &self.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
         let of_units = |is_wanted: &dyn Fn(&TestUnit) -> bool| {
             read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
         };
-        let (text, ranges) = match mark.scope {
+        let (text, ranges) = match forbidden_word.scope {
             WordSearchScope::Comment => (&scanned.comments, whole),
             WordSearchScope::Code => (&scanned.code, whole),
             WordSearchScope::Tests if self.is_test => (&scanned.code, whole),
             WordSearchScope::Tests => (&scanned.code, of_units(&|_| true)),
             WordSearchScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
-            WordSearchScope::Product if self.is_test => (&scanned.code_with_strings, Vec::new()),
-            WordSearchScope::Product => (&scanned.code_with_strings, self.ranges_outside_tests()),
-            WordSearchScope::Existing | WordSearchScope::Statement => {
+            WordSearchScope::OutsideTests if self.is_test => (&scanned.code_with_strings, Vec::new()),
+            WordSearchScope::OutsideTests => (&scanned.code_with_strings, self.ranges_outside_tests()),
+            WordSearchScope::ExistingTests | WordSearchScope::ExistingTestStatement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
         };
@@ -182,8 +187,8 @@ impl ChangedFileVersion {
             // All words are searched for in one pass over the range, because most texts contain few forbidden
             // words.
             let mut lines: Vec<usize> = Vec::new();
-            for words in mark.words {
-                if mark.scope == WordSearchScope::TopLevel && words.is_empty() {
+            for words in forbidden_word.words {
+                if forbidden_word.scope == WordSearchScope::TopLevel && words.is_empty() {
                     let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));
                     continue;
@@ -191,14 +196,16 @@ impl ChangedFileVersion {
                 let hits = occurrences(text_slice(text, range.clone()), words);
                 let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
                 hits.dedup();
-                match mark.scope {
-                    WordSearchScope::Statement => hits.retain(|number| line(*number).trim() == *words),
+                match forbidden_word.scope {
+                    WordSearchScope::ExistingTestStatement => {
+                        hits.retain(|number| line(*number).trim() == *words)
+                    }
                     WordSearchScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
                     WordSearchScope::Comment
                     | WordSearchScope::Code
                     | WordSearchScope::Tests
-                    | WordSearchScope::Existing
-                    | WordSearchScope::Product => {}
+                    | WordSearchScope::ExistingTests
+                    | WordSearchScope::OutsideTests => {}
                 }
                 lines.extend(hits);
             }
@@ -214,6 +221,6 @@ impl ChangedFileVersion {
 fn is_rebinding(line: &str) -> bool {
     let Some((target, rest)) = line.split_once('=') else { return false };
     let target = target.trim_end();
-    let is_name = |part: &str| !part.is_empty() && part.bytes().all(is_word);
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(is_word_byte);
     !rest.starts_with('=') && target.contains('.') && target.split('.').all(is_name)
 }

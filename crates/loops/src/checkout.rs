@@ -290,7 +290,7 @@ impl CheckoutContext<'_> {
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
             plan.add_oversized_files(&exported.oversized_files, folder.path());
-            plan.add_unreviewed_files(exported.omitted);
+            plan.add_unreviewed_files(exported.omitted_files);
             let tree = folder.path().to_owned();
             let base = BaseCommit::Mirror(mirror, &change.base);
             let tooling =
@@ -352,7 +352,7 @@ pub fn read_exported_config(
 ) -> Result<Option<SourceFile>, ConfigError> {
     // Git uses the same syntax to name a file in a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
-    if let Some(odd) = exported.omitted.first() {
+    if let Some(odd) = exported.omitted_files.first() {
         let reason = odd.reason.as_str().replace('_', " ");
         return Err(ConfigProblem::RepositoryFile { file: name, reason }.into());
     }

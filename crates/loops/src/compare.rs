@@ -127,17 +127,17 @@ impl ComparisonRequest<'_> {
     /// last commit with its parent.
     async fn compare_default(&self, head: &Sha) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let base = self.repository.default_branch_base(head).await?;
-        let branch = match base.from {
+        let branch = match base.source {
             DefaultBaseSource::MergeBase(branch) => branch,
-            DefaultBaseSource::Parent | DefaultBaseSource::Nothing => "the default branch".to_owned(),
+            DefaultBaseSource::Parent | DefaultBaseSource::EmptyTree => "the default branch".to_owned(),
         };
         let change = self.change_since(base.commit).await?;
         if !(change.diff.is_empty() && change.left_out.is_empty()) {
             return Ok((change, BaseOrigin::MergeBase(branch)));
         }
-        let base = self.repository.last_commit_base(head).await?;
-        let against = match base.from {
-            DefaultBaseSource::Nothing => BaseOrigin::FirstCommit(branch),
+        let base = self.repository.parent_base(head).await?;
+        let against = match base.source {
+            DefaultBaseSource::EmptyTree => BaseOrigin::FirstCommit(branch),
             DefaultBaseSource::Parent | DefaultBaseSource::MergeBase(_) => BaseOrigin::LastCommit(branch),
         };
         Ok((self.change_since(base.commit).await?, against))

@@ -514,7 +514,7 @@ impl ConvergeRunner<'_> {
             ConvergeAction::Mend { output } => self.fix_gate_report(output).await,
             ConvergeAction::Audit { auditors, attempt: _ } => {
                 let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
-                let starting = self.record.detail.state.starting.clone();
+                let starting = self.record.detail.state.starting_head.clone();
                 let audited = AuditInput::load(self, &base, &head).await?;
                 let event = audited.run_auditors(self, auditors, &starting).await;
                 self.exported_commit = Some(audited.exported_commit);

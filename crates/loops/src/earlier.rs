@@ -18,7 +18,7 @@ use truing_reader::FileTree;
 use truing_reader::mask::{MASK, mask_secrets};
 use truing_reader::redact::QuotedSecrets;
 
-use super::desired::sort_worst_first;
+use super::desired_state::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
 /// Maximum number of open findings in a model's prompt. Further findings get no verdict and stay open.

@@ -302,7 +302,7 @@ fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion
         path: raw.location.path.clone(),
         line: raw.location.start_line,
         rule: raw.rule.clone(),
-        reason: reason,
+        reason,
     }
 }
 
@@ -322,7 +322,9 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
         FixRefusal::NoLines => "the file does not have the lines of the fix".to_owned(),
         FixRefusal::NoGrammar => UNPROVEN.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
-        FixRefusal::TooLarge => "the file is too large to prove so many fixes of it".to_owned(),
+        FixRefusal::TooLarge => "the file is too large: Truing cannot prove so many fixes in one file of \
+            this size"
+            .to_owned(),
     }
 }
 
@@ -350,7 +352,7 @@ impl FixPlan {
             Ok(()) => true,
             Err(reason) => {
                 let (path, reason) = (change.path.clone(), reason.to_string());
-                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), reason: reason });
+                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), reason });
                 false
             }
         });
@@ -378,12 +380,7 @@ impl FixPlan {
                 }
                 Some(Err(reason)) => {
                     let (path, reason) = (change.path, reason.to_string());
-                    self.unapplied.push(UnappliedSuggestion {
-                        path,
-                        line: 0,
-                        rule: String::new(),
-                        reason: reason,
-                    });
+                    self.unapplied.push(UnappliedSuggestion { path, line: 0, rule: String::new(), reason });
                 }
             }
         }

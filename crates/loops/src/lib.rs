@@ -28,7 +28,7 @@ pub mod budget;
 pub mod checkout;
 pub mod compare;
 pub mod converge;
-pub mod desired;
+pub mod desired_state;
 pub mod earlier;
 pub mod fetch;
 mod files;

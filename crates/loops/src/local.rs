@@ -211,13 +211,7 @@ impl LocalReviewRequest<'_> {
                 let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.review_runtime();
-                self.attempts.register_attempt(ReviewAttempt {
-                    run,
-                    key,
-                    revision,
-                    started_at: started_at,
-                    runtime,
-                });
+                self.attempts.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
                 let description = (ChangeDescription::default(), recalled);
                 let form = ModelReviewOptions {
                     walkthrough: self.scope.walkthrough,
@@ -249,13 +243,7 @@ impl LocalReviewRequest<'_> {
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
         self.attempts.remove_attempt(&record.run);
-        Ok(LocalReviewOutcome {
-            record,
-            reviewed: self.head.into(),
-            base_origin: base_origin,
-            findings: kept,
-            unrecorded,
-        })
+        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), base_origin, findings: kept, unrecorded })
     }
 
     /// Returns the patterns of `rules.ignore` that match no file of the reviewed state.
@@ -388,13 +376,13 @@ impl LocalReviewRequest<'_> {
                         let left_out =
                             patched_files::write_patched_files(plan.files(), &paths, source, folder.path())
                                 .await?;
-                        ExportSummary { omitted: left_out, ..ExportSummary::default() }
+                        ExportSummary { omitted_files: left_out, ..ExportSummary::default() }
                     }
                 };
                 (folder, exported)
             }
         };
-        let ExportSummary { omitted: left_out, oversized_files: too_large, .. } = exported;
+        let ExportSummary { omitted_files: left_out, oversized_files: too_large, .. } = exported;
         plan.add_oversized_files(&too_large, folder.path());
         plan.add_unreviewed_files(left_out);
         let tree = folder.path().to_owned();
@@ -422,7 +410,7 @@ pub fn read_index<'a>(
         let paths = plan.required_paths(scope, reader).await?;
         let folder = truing_git::PrivateFolder::new()?;
         let index = repository.snapshot_index(None).await?;
-        let ExportSummary { omitted: left_out, oversized_files: too_large, .. } =
+        let ExportSummary { omitted_files: left_out, oversized_files: too_large, .. } =
             index.export(folder.path(), Some(&paths)).await?;
         plan.add_oversized_files(&too_large, folder.path());
         plan.add_unreviewed_files(left_out);

@@ -20,7 +20,7 @@ use truing_core::port::{
 use truing_core::publish::CommentProducer;
 use truing_core::recheck::RecheckSummary;
 
-use super::desired::sort_worst_first;
+use super::desired_state::sort_worst_first;
 use super::text::count_by_severity;
 
 /// Maximum number of restarts of a recording. A recording restarts if another review of the same repository
@@ -482,7 +482,7 @@ pub(super) fn encode_name(name: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desired::tests::open_finding;
+    use crate::desired_state::tests::open_finding;
 
     #[test]
     fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {

@@ -113,12 +113,15 @@ impl ReviewScope {
     pub fn from_config(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, ConfiguredLinters::from_config(config));
         let walkthrough = config.review.walkthrough;
-        let ignore = compile_globs(&rules.ignore)?;
-        let ignore_patterns = rules.ignore.clone();
+        let ignore = compile_globs(&rules.ignored_paths)?;
+        let ignore_patterns = rules.ignored_paths.clone();
         let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
         let instructions = Arc::new(PathInstructions::new(config.review.instructions.clone())?);
-        let (packs, off, severity) =
-            (rules.packs.clone(), rules.disabled_rules.clone(), RuleSeverities::new(&rules.severity)?);
+        let (packs, off, severity) = (
+            rules.packs.clone(),
+            rules.disabled_rules.clone(),
+            RuleSeverities::new(&rules.severity_overrides)?,
+        );
         Ok(Self {
             packs,
             disabled_rules: off,
@@ -595,8 +598,8 @@ fn as_path(path: &RepoPath) -> &Path {
 fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
         FileStatus::Deleted => Some(SkipReason::Deleted),
-        FileStatus::Binary => Some(SkipReason::Binary),
-        FileStatus::Mode => Some(SkipReason::Unchanged),
+        FileStatus::BinaryModified => Some(SkipReason::Binary),
+        FileStatus::ModeChanged => Some(SkipReason::Unchanged),
         FileStatus::Renamed | FileStatus::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
         FileStatus::Added | FileStatus::Modified | FileStatus::Renamed | FileStatus::Copied => None,
     };

@@ -33,7 +33,7 @@ use super::checkout::{CheckoutContext, configuring_files, load_change};
 use super::earlier::EarlierReviews;
 use super::pull::unpublished_review_key;
 use super::reading::{ReadingOutcome, ReviewedChange};
-use super::{desired, since, text};
+use super::{desired_state, since, text};
 use crate::instructions::add_instructions;
 use crate::slots::apply_slot_command;
 use crate::stopped::StepStopReason;
@@ -390,8 +390,9 @@ impl LeasedReview<'_> {
             return Ok(None);
         }
         let last = self.store.last_converge(&self.run.key).await?;
-        let last =
-            last.filter(|last| last.detail.base == *base && last.detail.state.cleared.as_ref() == Some(head));
+        let last = last.filter(|last| {
+            last.detail.base == *base && last.detail.state.cleared_head.as_ref() == Some(head)
+        });
         Ok(last.map(|last| last.run))
     }
 
@@ -500,10 +501,16 @@ impl LeasedReview<'_> {
         record: &ReviewRecord,
         dismissals: &[Dismissal],
     ) -> ComputedReview {
-        let desired =
-            desired::desired_comments(&findings, head, current_head, record, dismissals, self.max_inline);
-        let summary = desired::summary_text(&findings, head, current_head, record, dismissals, &[]);
-        let status = Some(desired::desired_status(&findings, &record.detail.outcome, head, &summary));
+        let desired = desired_state::desired_comments(
+            &findings,
+            head,
+            current_head,
+            record,
+            dismissals,
+            self.max_inline,
+        );
+        let summary = desired_state::summary_text(&findings, head, current_head, record, dismissals, &[]);
+        let status = Some(desired_state::desired_status(&findings, &record.detail.outcome, head, &summary));
         ComputedReview {
             producer: CommentProducer::Review,
             findings,
@@ -552,7 +559,7 @@ impl LeasedReview<'_> {
         let head = &pull.revision.head;
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         let summary = text::unavailable_summary(head, class);
-        let status = desired::unavailable_status(head, class, &summary);
+        let status = desired_state::unavailable_status(head, class, &summary);
         self.store.store_announcement(self.run, CommentProducer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }

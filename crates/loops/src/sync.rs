@@ -35,10 +35,10 @@ pub mod run;
 mod run_log;
 mod shut;
 mod tell;
+mod texts;
 mod tracking;
 mod unreported_costs;
 mod verify;
-mod words;
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -49,8 +49,8 @@ use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::ReleaseClassification;
 use truing_core::sync::{PinManifest, SyncDecision, SyncVerdict};
 use truing_core::version::PackageVersion;
-use truing_upstream::constraint::{self, RequirementError};
 use truing_upstream::index::{PackageIndex, PackageRelease};
+use truing_upstream::project_requirement::{self, RequirementError};
 use truing_upstream::range::VersionRange;
 
 use comparison::ReleaseComparison;
@@ -306,7 +306,7 @@ fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(constraint::read_range(&requirement_place(job, &path))?))
+    Ok(Some(project_requirement::read_range(&requirement_place(job, &path))?))
 }
 
 /// True if a release may be followed without being named explicitly: it is neither withdrawn nor a

@@ -11,13 +11,14 @@
 mod export;
 mod model;
 mod review;
-mod root;
+mod root_span;
 mod step;
 
 pub use export::{TelemetryError, TraceExport, start_trace_export};
 pub use model::TracedModel;
 pub use review::{record_event, record_head, record_model_end, record_review, record_server_failures};
-pub use root::{
-    ConvergeSpan, record_failure, record_sync, start_review_trace, start_sync_trace, start_unknown_converge,
+pub use root_span::{
+    ConvergeSpan, record_failure, record_sync_result, start_failed_converge_trace, start_review_trace,
+    start_sync_trace,
 };
 pub use step::{StepSpan, WRITES, start_tool_span};

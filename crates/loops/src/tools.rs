@@ -12,9 +12,9 @@ mod base;
 mod baseline;
 mod builds;
 mod cache;
+mod cached_findings;
 mod configuration;
 mod exposure;
-mod kept;
 mod machine;
 mod modules;
 mod names;
@@ -51,10 +51,10 @@ use truing_reader::output::tool_name;
 pub use base::BaseCommit;
 use builds::BuildFolderGuard;
 pub use cache::ToolCache;
+use cached_findings::{LinterFindingCache, ProgramIdentity, ProgramsByLinter};
 pub(crate) use configuration::{BaseConfigFiles, BaseFilesByLinter};
 use configuration::{BaseConfigFolder, BaseConfigOverlay, LinterDifferences, linter_folder, merge_linters};
 pub use exposure::{LinterVisiblePaths, resolve_links};
-use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::run_in_set_up;
 use modules::ModuleLinks;
 use names::{first_component, inspected_files, split_batches, unlintable_files};
@@ -163,7 +163,7 @@ impl<'a> ReviewLinters<'a> {
                 tree,
                 pins: tree,
                 project,
-                changed_files: changed_files,
+                changed_files,
                 changed_paths,
                 base: Some(base),
                 trust,
@@ -615,13 +615,13 @@ impl LinterRunner {
         let mut left = names;
         let mut recalled = match &recipe {
             Some(recipe) => recipe.load_findings(&left).await,
-            None => kept::CachedFindings::default(),
+            None => cached_findings::CachedFindings::default(),
         };
-        if !recalled.known_files.is_empty() {
-            left.retain(|name| !recalled.known_files.contains(*name));
+        if !recalled.cached_files.is_empty() {
+            left.retain(|name| !recalled.cached_files.contains(*name));
             let kept =
                 LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
-            outputs.push(kept.with_inspected_files(recalled.known_files.iter().map(String::as_str)));
+            outputs.push(kept.with_inspected_files(recalled.cached_files.iter().map(String::as_str)));
         }
         let held = self.acquire_builds(tool, &run_method, files).await;
         let builds = held.as_ref().map(BuildFolderGuard::builds);
@@ -689,7 +689,7 @@ impl LinterRunner {
         tool: &SelectedLinter,
         method: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
-    ) -> Option<FindingCacheContext> {
+    ) -> Option<LinterFindingCache> {
         let cache = self.cache.as_ref()?;
         let LinterRunMethod::Machine(installed) = method else { return None };
         let known = tool.cacheable_tool()?;
@@ -698,7 +698,7 @@ impl LinterRunner {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN_FILES_SCOPE.to_owned()],
         };
-        Some(FindingCacheContext::new(cache.clone(), tool, known, program, &version, files.tree, scopes))
+        Some(LinterFindingCache::new(cache.clone(), tool, known, program, &version, files.tree, scopes))
     }
 }
 

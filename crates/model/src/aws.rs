@@ -2,11 +2,11 @@
 //! Version 4) authorizes each request; the request contains no API key.
 
 mod chain;
+mod error_body;
 mod fault;
 mod http;
 mod key_fetcher;
 mod keys;
-mod refusal;
 #[cfg(test)]
 mod tests;
 mod variables;

@@ -12,7 +12,7 @@ use truing_core::line;
 
 use crate::provider::{AttemptKeys, ModelProvider, ProviderError};
 use crate::retry::{self, ErrorResponse, FailedAttempt, FailureCause};
-use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgress, UsageMeter};
+use crate::stream::{AnswerAccumulator, CompleteResponse, StreamError, StreamProgress, UsageSoFar};
 use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
@@ -84,13 +84,13 @@ pub(crate) enum CallProgress {
     /// The request is about to be sent.
     BeforeSend,
     /// The provider has reported this usage so far.
-    Metered(UsageMeter),
+    Metered(UsageSoFar),
 }
 
 /// A response, with the id that the provider gave to the request.
 #[derive(Debug)]
 pub(crate) struct ProviderAnswer {
-    pub(crate) complete: CompleteAnswer,
+    pub(crate) complete: CompleteResponse,
     pub(crate) request_id: String,
 }
 
@@ -164,7 +164,10 @@ impl ProviderClient {
         let body = read_body_start(&mut response, begin).await;
         wire::parse_token_count(&body).map_err(|error| FailedAttempt {
             cause: FailureCause::InvalidResponse,
-            message: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
+            message: format!(
+                "the response with the token count is not as expected: {}",
+                self.clean(&error.to_string())
+            ),
         })
     }
 
@@ -240,7 +243,7 @@ impl ProviderClient {
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => Err(FailedAttempt {
                 cause: FailureCause::NoResponse,
-                message: "it did not answer in time".to_owned(),
+                message: "the provider did not answer in time".to_owned(),
             }),
         }
     }
@@ -308,8 +311,8 @@ pub(crate) async fn read_answer(
     wire: &WireFormat,
     patience: &ProviderTimeouts,
     begin: Instant,
-    mut note: impl FnMut(UsageMeter) + Send,
-) -> Result<CompleteAnswer, FailedAttempt> {
+    mut note: impl FnMut(UsageSoFar) + Send,
+) -> Result<CompleteResponse, FailedAttempt> {
     // The first bytes of the response. If the response is not a stream, they may contain an error message.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.stream_format());
@@ -327,7 +330,7 @@ pub(crate) async fn read_answer(
             Err(_) => return Err(stall_failure(deadline == end, moved.is_some())),
         };
         let progress = fold.push(&piece);
-        note(fold.meter());
+        note(fold.usage_so_far());
         if !fold.has_begun() && head.len() + piece.len() <= MAX_REFUSAL_BYTES {
             head.extend_from_slice(&piece);
         }
@@ -363,7 +366,13 @@ fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttem
             wire.parse_error_response(&HeaderMap::new(), head);
         if !words.is_empty() {
             let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
-            return FailedAttempt { cause, message: format!("an error in place of an answer: {words}") };
+            return FailedAttempt {
+                cause,
+                message: format!(
+                    "the provider returned an error instead of an \
+                answer: {words}"
+                ),
+            };
         }
     }
     let cause = match error {
@@ -374,7 +383,7 @@ fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttem
         | StreamError::NotAStream
         | StreamError::BadEvent(_)
         | StreamError::Contradiction(_)
-        | StreamError::UnknownStop(_)
+        | StreamError::UnknownStopReason(_)
         | StreamError::TooLarge(_) => FailureCause::InvalidResponse,
     };
     FailedAttempt { cause, message: what }

@@ -65,13 +65,13 @@ pub enum ProviderErrorKind {
     /// A rate limit: `rate_limit_error`.
     RateLimit,
     /// A spending limit: `billing_error` and other types about money.
-    Spend,
+    SpendingLimit,
     /// A refused key: `authentication_error`, `permission_error`.
-    Key,
+    KeyRefused,
     /// A request that is too long: `request_too_large`, or a message that the prompt is too long.
     TooLong,
     /// An invalid request: `invalid_request_error`, `not_found_error`.
-    Request,
+    InvalidRequest,
     /// Another error type, or no type. The decision then depends only on the HTTP status.
     Other,
 }
@@ -107,10 +107,10 @@ pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
         FailureCause::Event(
             ProviderErrorKind::Temporary | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
         ) => RetryDecision::Retry(None),
-        FailureCause::Event(ProviderErrorKind::Spend) => RetryDecision::SpendCap(None),
-        FailureCause::Event(ProviderErrorKind::Key) => RetryDecision::Key,
+        FailureCause::Event(ProviderErrorKind::SpendingLimit) => RetryDecision::SpendCap(None),
+        FailureCause::Event(ProviderErrorKind::KeyRefused) => RetryDecision::Key,
         FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
-        FailureCause::Event(ProviderErrorKind::Request) => RetryDecision::Request,
+        FailureCause::Event(ProviderErrorKind::InvalidRequest) => RetryDecision::Request,
         FailureCause::Status(status) => decide_refusal(status),
     }
 }
@@ -118,9 +118,11 @@ pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
 fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
     let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (response.status, response.kind) {
-        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::SpendCap(response.retry_after),
+        (402, _) | (400..=499, ProviderErrorKind::SpendingLimit) => {
+            RetryDecision::SpendCap(response.retry_after)
+        }
         (403 | 429, _) if is_long => RetryDecision::SpendCap(response.retry_after),
-        (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
+        (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // Amazon Bedrock uses the status 424 for a failure of the model's backend.
         (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Temporary) => {
@@ -151,16 +153,16 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
     match name {
         "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Temporary,
         "rate_limit_error" => ProviderErrorKind::RateLimit,
-        "authentication_error" => ProviderErrorKind::Key,
-        name if speaks_of_money(name) => ProviderErrorKind::Spend,
-        "permission_error" => ProviderErrorKind::Key,
+        "authentication_error" => ProviderErrorKind::KeyRefused,
+        name if speaks_of_money(name) => ProviderErrorKind::SpendingLimit,
+        "permission_error" => ProviderErrorKind::KeyRefused,
         "request_too_large" => ProviderErrorKind::TooLong,
         "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
         // This is the only billing error whose type does not identify it as a billing error.
         "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
-            ProviderErrorKind::Spend
+            ProviderErrorKind::SpendingLimit
         }
-        "invalid_request_error" | "not_found_error" => ProviderErrorKind::Request,
+        "invalid_request_error" | "not_found_error" => ProviderErrorKind::InvalidRequest,
         _ => ProviderErrorKind::Other,
     }
 }
@@ -215,15 +217,15 @@ mod tests {
         let kinds = [
             ProviderErrorKind::Temporary,
             ProviderErrorKind::RateLimit,
-            ProviderErrorKind::Key,
+            ProviderErrorKind::KeyRefused,
             ProviderErrorKind::TooLong,
-            ProviderErrorKind::Request,
+            ProviderErrorKind::InvalidRequest,
             ProviderErrorKind::Other,
         ];
         for code in 100..=999 {
             for kind in kinds {
                 let expected = match (code, kind) {
-                    (401 | 403, _) | (400, ProviderErrorKind::Key) => Key,
+                    (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => Key,
                     (402, _) => SpendCap(None),
                     (413, _) | (400 | 422, ProviderErrorKind::TooLong) => TooLong,
                     (408 | 409 | 429, _) | (500..=599, _) | (424, ProviderErrorKind::Temporary) => {
@@ -241,7 +243,7 @@ mod tests {
     fn a_cap_on_spending_is_not_a_rate_limit() {
         for code in 400..=499 {
             assert_eq!(
-                status(code, ProviderErrorKind::Spend, SHORT_RETRY_AFTER, Some(true)),
+                status(code, ProviderErrorKind::SpendingLimit, SHORT_RETRY_AFTER, Some(true)),
                 RetryDecision::SpendCap(SHORT_RETRY_AFTER),
                 "{code}"
             );
@@ -256,14 +258,14 @@ mod tests {
             status(429, ProviderErrorKind::RateLimit, SHORT_RETRY_AFTER, None),
             RetryDecision::Retry(SHORT_RETRY_AFTER)
         );
-        assert_eq!(status(403, ProviderErrorKind::Key, SHORT_RETRY_AFTER, None), RetryDecision::Key);
+        assert_eq!(status(403, ProviderErrorKind::KeyRefused, SHORT_RETRY_AFTER, None), RetryDecision::Key);
         // A server error with a long requested wait is an outage, not a spending cap.
         assert_eq!(
             status(503, ProviderErrorKind::Temporary, LONG_RETRY_AFTER, None),
             RetryDecision::Unavailable(LONG_RETRY_AFTER)
         );
         assert_eq!(
-            decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)),
+            decide_retry(&FailureCause::Event(ProviderErrorKind::SpendingLimit)),
             RetryDecision::SpendCap(None)
         );
     }
@@ -284,13 +286,17 @@ mod tests {
         }
         for code in [400, 404, 422] {
             assert_eq!(
-                status(code, ProviderErrorKind::Request, None, Some(true)),
+                status(code, ProviderErrorKind::InvalidRequest, None, Some(true)),
                 RetryDecision::Retry(None),
                 "{code}"
             );
         }
         for code in [401, 403] {
-            assert_eq!(status(code, ProviderErrorKind::Key, None, Some(true)), RetryDecision::Key, "{code}");
+            assert_eq!(
+                status(code, ProviderErrorKind::KeyRefused, None, Some(true)),
+                RetryDecision::Key,
+                "{code}"
+            );
         }
         assert_eq!(status(413, ProviderErrorKind::TooLong, None, Some(true)), RetryDecision::TooLong);
     }
@@ -310,9 +316,12 @@ mod tests {
             decide_retry(&FailureCause::Event(ProviderErrorKind::RateLimit)),
             RetryDecision::Retry(None)
         );
-        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Request)), RetryDecision::Request);
+        assert_eq!(
+            decide_retry(&FailureCause::Event(ProviderErrorKind::InvalidRequest)),
+            RetryDecision::Request
+        );
         assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
-        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Key)), RetryDecision::Key);
+        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::KeyRefused)), RetryDecision::Key);
         assert_eq!(decide_retry(&FailureCause::TotalTimeout), RetryDecision::Unavailable(None));
         assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::Key);
         assert_eq!(decide_retry(&FailureCause::InvalidResponse), RetryDecision::InvalidResponse);
@@ -325,20 +334,20 @@ mod tests {
             ("api_error", "", ProviderErrorKind::Temporary),
             ("timeout_error", "", ProviderErrorKind::Temporary),
             ("rate_limit_error", "", ProviderErrorKind::RateLimit),
-            ("billing_error", "", ProviderErrorKind::Spend),
-            ("spend_limit_reached", "", ProviderErrorKind::Spend),
-            ("budget_exceeded", "", ProviderErrorKind::Spend),
+            ("billing_error", "", ProviderErrorKind::SpendingLimit),
+            ("spend_limit_reached", "", ProviderErrorKind::SpendingLimit),
+            ("budget_exceeded", "", ProviderErrorKind::SpendingLimit),
             (
                 "invalid_request_error",
                 "Your credit balance is too low to access the API",
-                ProviderErrorKind::Spend,
+                ProviderErrorKind::SpendingLimit,
             ),
             ("invalid_request_error", "prompt is too long: 3 tokens > 2 maximum", ProviderErrorKind::TooLong),
             ("request_too_large", "", ProviderErrorKind::TooLong),
-            ("invalid_request_error", "messages: required", ProviderErrorKind::Request),
-            ("not_found_error", "", ProviderErrorKind::Request),
-            ("authentication_error", "", ProviderErrorKind::Key),
-            ("permission_error", "", ProviderErrorKind::Key),
+            ("invalid_request_error", "messages: required", ProviderErrorKind::InvalidRequest),
+            ("not_found_error", "", ProviderErrorKind::InvalidRequest),
+            ("authentication_error", "", ProviderErrorKind::KeyRefused),
+            ("permission_error", "", ProviderErrorKind::KeyRefused),
             ("", "", ProviderErrorKind::Other),
             ("a_new_error", "", ProviderErrorKind::Other),
         ] {

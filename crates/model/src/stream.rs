@@ -2,10 +2,10 @@
 //! divided into chunks, and its size is limited for every input.
 
 mod chat;
+mod decoder;
 mod event;
 #[cfg(feature = "aws")]
 mod event_stream;
-mod source;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 use truing_core::ledger::TokenUsage;
 use truing_core::line;
 
+use self::decoder::EventDecoder;
+pub use self::decoder::StreamFormat;
 use self::event::{BlockDelta, CountedUsage, StreamEvent};
-use self::source::EventDecoder;
-pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
@@ -39,7 +39,7 @@ pub enum StreamError {
     #[error("the answer broke off")]
     Truncated,
     /// The provider reports an error in the stream.
-    #[error("the provider broke off: {kind}: {message}")]
+    #[error("the provider ended the answer with an error: {kind}: {message}")]
     ProviderError {
         /// Type of the error.
         kind: String,
@@ -50,7 +50,7 @@ pub enum StreamError {
     #[error("the answer is empty")]
     EmptyStream,
     /// The body is an HTML page.
-    #[error("the answer is HTML instead of a stream of events (a proxy, or a wrong base_url?)")]
+    #[error("the answer is HTML instead of a stream of events (does a proxy answer, or is base_url wrong?)")]
     Html,
     /// The body is not a stream of events.
     #[error("the answer is not a stream of events")]
@@ -63,7 +63,7 @@ pub enum StreamError {
     Contradiction(&'static str),
     /// The stop reason is unknown.
     #[error("the answer stopped for a reason that this version does not know: `{0}`")]
-    UnknownStop(String),
+    UnknownStopReason(String),
     /// The response exceeds a size limit.
     #[error("the answer exceeds the size limit: {0}")]
     TooLarge(&'static str),
@@ -83,10 +83,10 @@ pub enum StreamProgress {
 
 /// A complete response from a stream.
 #[derive(Clone, PartialEq, Debug)]
-pub struct CompleteAnswer {
+pub struct CompleteResponse {
     pub message: ModelMessage,
     /// The reason why the model stopped.
-    pub stop: StopReason,
+    pub stop_reason: StopReason,
     /// Usage that the provider reported; `None` if the provider reports no usage.
     pub usage: Option<TokenUsage>,
     /// Name of the model that answered.
@@ -95,7 +95,7 @@ pub struct CompleteAnswer {
 
 /// The usage of a response as far as it is known, from which the cost is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct UsageMeter {
+pub struct UsageSoFar {
     /// Usage that the provider has reported so far. Each report, including the first one, counts the whole
     /// prompt.
     pub usage: Option<TokenUsage>,
@@ -185,8 +185,8 @@ impl AnswerAccumulator {
     }
 
     /// Returns the usage that is known so far.
-    pub fn meter(&self) -> UsageMeter {
-        UsageMeter {
+    pub fn usage_so_far(&self) -> UsageSoFar {
+        UsageSoFar {
             usage: self.usage.known_usage(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
             is_final: self.is_done && self.usage.total().is_some(),
@@ -197,7 +197,7 @@ impl AnswerAccumulator {
     ///
     /// # Errors
     /// [`StreamError`] if the stream is not a complete and valid response.
-    pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
+    pub fn finish(mut self) -> Result<CompleteResponse, StreamError> {
         for event in self.decoder.close() {
             self.apply_event(event)?;
         }
@@ -206,8 +206,8 @@ impl AnswerAccumulator {
         }
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
-            Some(Err(unknown)) => return Err(StreamError::UnknownStop(unknown)),
-            None => return Err(StreamError::Contradiction("the answer ended without a reason to stop")),
+            Some(Err(unknown)) => return Err(StreamError::UnknownStopReason(unknown)),
+            None => return Err(StreamError::Contradiction("the answer ended without a stop reason")),
         };
         let content = self.blocks.into_iter().map(PartialBlock::finish).collect::<Result<Vec<_>, _>>()?;
         let calls =
@@ -215,9 +215,9 @@ impl AnswerAccumulator {
         if stop == StopReason::ToolUse && !calls {
             return Err(StreamError::Contradiction("the answer stopped to call a tool, but names no tool"));
         }
-        Ok(CompleteAnswer {
+        Ok(CompleteResponse {
             message: ModelMessage { role: MessageRole::Assistant, content },
-            stop,
+            stop_reason: stop,
             usage: self.usage.total(),
             model: self.model.unwrap_or_default(),
         })
@@ -242,12 +242,12 @@ impl AnswerAccumulator {
                 StreamEvent::MessageStart { .. } | StreamEvent::Ping | StreamEvent::Error { .. }
             )
         {
-            return Err(StreamError::Contradiction("it does not begin with the start of a message"));
+            return Err(StreamError::Contradiction("the first event is not the start of a message"));
         }
         match event {
             StreamEvent::MessageStart { message } => {
                 if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
-                    return Err(StreamError::Contradiction("it starts twice"));
+                    return Err(StreamError::Contradiction("the message starts twice"));
                 }
                 self.usage.update(message.usage);
             }
@@ -280,10 +280,10 @@ impl AnswerAccumulator {
 
     fn start_block(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
         if index != self.blocks.len() {
-            return Err(StreamError::Contradiction("its blocks are not in order"));
+            return Err(StreamError::Contradiction("the blocks of the answer are not in order"));
         }
         if index >= MAX_BLOCKS {
-            return Err(StreamError::TooLarge("so many blocks"));
+            return Err(StreamError::TooLarge("too many blocks"));
         }
         self.add_content_bytes(block_size(&value))?;
         self.blocks.push(PartialBlock { value, input: None, is_open: true });
@@ -310,7 +310,7 @@ impl AnswerAccumulator {
 
     fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.is_open);
-        block.ok_or(StreamError::Contradiction("it refers to a block that is not open"))
+        block.ok_or(StreamError::Contradiction("an event refers to a block that is not open"))
     }
 
     fn add_content_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {

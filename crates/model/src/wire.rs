@@ -47,7 +47,7 @@ pub(crate) struct ProviderCall {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestEncodeError {
     /// The request cannot be serialized.
-    #[error("it is not JSON: {0}")]
+    #[error("the request cannot be encoded as JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The provider has no id for the model.
     #[cfg(feature = "aws")]
@@ -123,7 +123,7 @@ impl WireFormat {
                 ProviderErrorDetail { kind, message: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock(_) => bedrock::parse_refusal(headers, body),
+            Self::Bedrock(_) => bedrock::parse_error_detail(headers, body),
             Self::Chat(_) => chat::parse_refusal(body),
         }
     }

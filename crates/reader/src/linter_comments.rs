@@ -47,13 +47,13 @@ const MAX_COMMENTS: usize = 1_000;
 /// the first time.
 pub(crate) struct LinterComments<'a> {
     lines: &'a LineIndex<'a>,
-    blocks: OnceCell<Vec<CommentBlock<'a>>>,
-    files: OnceCell<Vec<Option<&'a [u8]>>>,
+    blocks: OnceCell<Vec<BlockComment<'a>>>,
+    file_noqa_codes: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
 /// An ESLint comment that disables or enables rules for all following lines, until another comment changes
 /// this.
-struct CommentBlock<'a> {
+struct BlockComment<'a> {
     end: usize,
     disables: bool,
     names: &'a [u8],
@@ -61,7 +61,7 @@ struct CommentBlock<'a> {
 
 impl<'a> LinterComments<'a> {
     pub(crate) fn new(lines: &'a LineIndex<'a>) -> Self {
-        Self { lines, blocks: OnceCell::new(), files: OnceCell::new() }
+        Self { lines, blocks: OnceCell::new(), file_noqa_codes: OnceCell::new() }
     }
 
     /// Returns true if a comment disables one of these linter rules (`eslint/no-debugger`) on this line.
@@ -93,7 +93,7 @@ impl<'a> LinterComments<'a> {
             let block = |comment: Captures<'a>| {
                 let (all, kind) = (comment.get(0)?, comment.get(1)?);
                 let names = comment.get(2).map(|names| names.as_bytes()).unwrap_or_default();
-                Some(CommentBlock { end: all.end(), disables: kind.as_bytes() == b"disable", names })
+                Some(BlockComment { end: all.end(), disables: kind.as_bytes() == b"disable", names })
             };
             SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
         });
@@ -103,7 +103,7 @@ impl<'a> LinterComments<'a> {
     }
 
     fn is_disabled_by_ruff(&self, line_text: &[u8], rule: &str) -> bool {
-        let files = self.files.get_or_init(|| {
+        let files = self.file_noqa_codes.get_or_init(|| {
             let comments = FILE_NOQA.captures_iter(self.lines.text()).take(MAX_COMMENTS);
             comments.map(|comment| comment.get(1).map(|codes| codes.as_bytes())).collect()
         });
@@ -132,8 +132,8 @@ fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
     names.peek().is_none() || names.any(|name| name.eq_ignore_ascii_case(rule))
 }
 
-fn is_disabled_by_biome(before: &[u8], rule: &str) -> bool {
-    BIOME.captures_iter(before).any(|comment| {
+fn is_disabled_by_biome(previous_line: &[u8], rule: &str) -> bool {
+    BIOME.captures_iter(previous_line).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
         // If a comment names only a group (`lint`, `lint/suspicious`), it applies to all rules of the group.
         named.split('/').nth(2).is_none_or(|name| name == rule)

@@ -64,7 +64,7 @@ impl<'a> FixValidator<'a> {
             return None;
         }
         let (edit, replacement) = if replacement.trim().is_empty() {
-            let gone = LineEdit { first_line: first_line, last_line: last_line, replacement: String::new() };
+            let gone = LineEdit { first_line, last_line, replacement: String::new() };
             (self.lines.edit_replacements(&[&gone]).pop()?, gone.replacement)
         } else {
             (fix.clone(), replacement)

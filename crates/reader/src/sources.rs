@@ -174,7 +174,7 @@ impl<'a> SymbolTarget<'a> {
 ///
 /// [`SourcesError`]
 pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
-    let wrong = |reason: String| SourcesError::File { path: path.to_owned(), reason: reason };
+    let wrong = |reason: String| SourcesError::File { path: path.to_owned(), reason };
     let bytes = read_source_bytes(path).map_err(wrong)?;
     on_large_stack(|| pins::parse_hash_test(&bytes))
         .map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
@@ -255,7 +255,7 @@ fn build_glob_set(patterns: &[String]) -> Result<GlobSet, SourcesError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         check_bounds(pattern)
-            .map_err(|reason| SourcesError::Glob { glob: clean_line(pattern, 80), reason: reason })?;
+            .map_err(|reason| SourcesError::Glob { glob: clean_line(pattern, 80), reason })?;
         set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
     }
     set.build().map_err(|error| bad("", error))

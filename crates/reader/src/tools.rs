@@ -16,7 +16,7 @@ mod offered;
 mod page;
 mod read;
 mod symbol;
-mod wrong;
+mod tool_call_error;
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
 use index::FileIndex;
 use page::truncate_note;
-use wrong::ToolCallError;
+use tool_call_error::ToolCallError;
 
 pub use diff::{DIFF, answer_diff_call};
 pub use offered::{ToolDescription, tool_descriptions};
@@ -151,7 +151,7 @@ impl TreeToolbox {
 
 /// Parses the input of a call.
 fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, ToolCallError> {
-    T::deserialize(input).map_err(|source| ToolCallError::Input { tool, source })
+    T::deserialize(input).map_err(|source| ToolCallError::InvalidInput { tool, source })
 }
 
 #[cfg(test)]

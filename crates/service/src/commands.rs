@@ -126,7 +126,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
-        if !context.duty_lease.is_ours() {
+        if !context.duty_lease_expiry.is_ours() {
             continue;
         }
         let looked = commands.process_requests(&context).await;
@@ -148,7 +148,7 @@ enum CommentServeError {
     Store(#[from] StoreError),
 }
 
-/// The comments that are delayed after a comment was not served.
+/// Determines which comments are delayed after the service failed to serve a comment.
 enum RetryScope {
     /// No comment is delayed; the failed comment is not retried.
     Nothing,
@@ -349,7 +349,7 @@ async fn answer_help(
         return Ok(format!("{switch} is on, by {}", switch.engaged.operator));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
-    let client = context.forges.pull(&new_run_id(), &user_request.pr, repo, CommentProducer::Review);
+    let client = context.forges.pull_client(&new_run_id(), &user_request.pr, repo, CommentProducer::Review);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
     let effects = EffectExecutor {
         forge: &*client,
@@ -357,10 +357,10 @@ async fn answer_help(
         gate: &gate,
         clock: &*context.clock,
         writer: EffectOwner { key: user_request.pr.key(), producer: CommentProducer::Review, token: None },
-        watch: &context.watch,
+        watch: &context.write_monitor,
     };
     let account = author.account.as_ref().map_or(author.login.as_str(), |account| account.as_str());
-    let why_not = context.converging.as_ref().err().map(String::as_str);
+    let why_not = context.converge_setup.as_ref().err().map(String::as_str);
     let asks = apply::raisable_level(context, user_request, repo).is_some();
     match effects.perform(&help::help_comment(account, &author.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
@@ -407,7 +407,7 @@ async fn execute_command(
             Err(why) => Some(Err(why)),
         },
         UserCommand::Converge | UserCommand::Audit => {
-            context.converging.as_ref().err().map(|why| Err(why.clone()))
+            context.converge_setup.as_ref().err().map(|why| Err(why.clone()))
         }
         UserCommand::Review
         | UserCommand::FullReview
@@ -439,7 +439,7 @@ async fn execute_command(
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match apply::decide_transition(command, &slot, &context.limits, now) {
+        let decision = match apply::decide_transition(command, &slot, &context.slot_limits, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 return ignore_request(store, user_request, &format!("{}: {refused}", command.as_str()))

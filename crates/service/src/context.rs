@@ -18,9 +18,9 @@ use truing_loops::run_gate::SwitchReader;
 use truing_loops::tools::LinterSources;
 
 use super::converge_runs::ConvergeSetup;
+use super::duty_lease::DutyLeaseExpiry;
 use super::metrics::ServiceMetrics;
 use super::repositories::RepositoryFilter;
-use super::sole::DutyLeaseExpiry;
 use super::sweep;
 use super::switch::HeldSlots;
 use super::wake::SchedulerWaker;
@@ -30,7 +30,7 @@ pub trait ForgeClients: Send + Sync {
     /// Returns a client for a pull request. `repo` is the repository's name (`owner/name`), and `producer` is
     /// the author of the comments. Returns `None` if the forge is not configured. Each request of the client
     /// to the forge contains the run's id.
-    fn pull(
+    fn pull_client(
         &self,
         run: &RunId,
         id: &PrId,
@@ -48,7 +48,7 @@ pub trait ForgeClients: Send + Sync {
 pub struct ConfiguredForges(pub BTreeMap<String, AnyForgeServer>);
 
 impl ForgeClients for ConfiguredForges {
-    fn pull(
+    fn pull_client(
         &self,
         run: &RunId,
         id: &PrId,
@@ -75,38 +75,38 @@ pub struct ServiceContext {
     pub clock: Arc<dyn Clock>,
     pub git: Git,
     /// Folder of the mirrors. Each mirror is at `{forge}/{repository id}.git`.
-    pub mirrors: PathBuf,
+    pub mirrors_folder: PathBuf,
     /// Limits of the slot machine, such as attempts and lease times.
-    pub limits: SlotLimits,
+    pub slot_limits: SlotLimits,
     /// Filter that selects the repositories to review.
-    pub repositories: RepositoryFilter,
+    pub repository_filter: RepositoryFilter,
     /// The operator's configuration files and rules for reviews.
     pub rules: OperatorRules,
     /// Linters whose findings are part of reviews. A service always runs these linters itself, because linter
     /// output from the operator would be valid for only one head.
-    pub toolbox: LinterSources,
+    pub linter_sources: LinterSources,
     /// Largest number of comments that a review posts on lines and files of one pull request.
-    pub max_inline: usize,
+    pub max_inline_comments: usize,
     /// The model that reviews in addition to the rules; `None` if only the rules review.
     pub agent: Option<ModelAgent>,
     /// The models, rules and tools for converge runs. If converge runs are not served, the reason as text for
     /// people.
-    pub converging: Result<ConvergeSetup, String>,
+    pub converge_setup: Result<ConvergeSetup, String>,
     /// The kill switches. Normally the switches are read from `store`. A dry run works on a copy of the
     /// store, but reads the switches of the real store.
     pub switches: Arc<SwitchReader>,
     /// The slots that cannot be leased because a kill switch is on.
     pub held_slots: HeldSlots,
     /// Reports the writes of reviews; a dry run writes nothing.
-    pub watch: WriteMonitor,
+    pub write_monitor: WriteMonitor,
     /// The results of the last sweep of each repository.
-    pub sweep_results: sweep::SweepResults,
+    pub sweep_times: sweep::SweepResults,
     /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
-    pub wake: SchedulerWaker,
+    pub scheduler_waker: SchedulerWaker,
     /// The time until which this process holds the duty lease. Only the process with this lease performs
     /// duties such as sweeps.
-    pub duty_lease: DutyLeaseExpiry,
+    pub duty_lease_expiry: DutyLeaseExpiry,
     /// The longest duration of one step, by default [`crate::worker::STEP_TIME`].
-    pub step_time: Duration,
+    pub max_step_time: Duration,
 }

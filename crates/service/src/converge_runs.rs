@@ -320,7 +320,7 @@ impl ConvergeRunContext<'_> {
             return Ok(record);
         }
         let tree = mirror.tree_id(&head).await?;
-        let state = ConvergeRun::new_audit(limits, (head, tree));
+        let state = ConvergeRun::new_audit_only(limits, (head, tree));
         Ok(self.new_record(
             last_record.as_ref(),
             key,

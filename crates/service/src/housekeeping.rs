@@ -10,7 +10,7 @@ use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use truing_store::Store;
 
 use super::commands;
-use super::sole::DutyLeaseExpiry;
+use super::duty_lease::DutyLeaseExpiry;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -25,22 +25,30 @@ pub struct RetentionPeriods {
     /// Retention of ended runs and history.
     pub runs: TimeSpan,
     /// Retention of the audit log and of sent notices.
-    pub acts: TimeSpan,
+    pub audit_log: TimeSpan,
 }
 
 /// Deletes rows older than `keep`. The future never completes. The caller drops the future to stop it.
 #[truing_core::boxed_future]
-pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) -> Infallible {
+pub async fn run(store: &Store, retention: RetentionPeriods, duty_lease: &DutyLeaseExpiry) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        while !sole.is_ours() {
+        while !duty_lease.is_ours() {
             tokio::time::sleep(LOOK).await;
         }
-        match delete_expired(store, keep, PAUSE).await {
+        match delete_expired(store, retention, PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
-            Ok(DeletedCounts { acts, runs, effects, events, comments, cost_rows: money, slots }) => {
+            Ok(DeletedCounts {
+                audit_entries: acts,
+                runs,
+                effects,
+                events,
+                comments,
+                cost_rows: money,
+                slots,
+            }) => {
                 tracing::info!(
                     acts,
                     runs,
@@ -61,7 +69,7 @@ pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DeletedCounts {
     /// Audit entries, and notices that were sent.
-    pub acts: usize,
+    pub audit_entries: usize,
     /// Runs that have ended.
     pub runs: usize,
     /// Intended effects, and their results.
@@ -89,7 +97,7 @@ pub async fn delete_expired(
     let now = store.now().await?;
     let ago = |span: TimeSpan| UnixMillis(now.0.saturating_sub(span.0));
     let before = ago(keep.runs);
-    let acts = delete_in_batches(pause, || store.delete_old_entries(ago(keep.acts))).await?;
+    let acts = delete_in_batches(pause, || store.delete_old_entries(ago(keep.audit_log))).await?;
     let (mut runs, mut mark) = (0, None);
     loop {
         let (some, next) = store.delete_old_reviews(before, mark).await?;
@@ -107,18 +115,18 @@ pub async fn delete_expired(
         delete_in_batches(pause, || store.delete_served_comments(ago(commands::REMEMBERED))).await?;
     let cost_rows = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
     let slots = delete_in_batches(pause, || store.delete_closed_slots()).await?;
-    Ok(DeletedCounts { acts, runs, effects, events, comments, cost_rows, slots })
+    Ok(DeletedCounts { audit_entries: acts, runs, effects, events, comments, cost_rows, slots })
 }
 
 /// Deletes in batches, with a pause after each batch, until no row is left to delete. Returns the number of
 /// deleted rows.
-async fn delete_in_batches<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
+async fn delete_in_batches<F>(pause: Duration, delete_batch: impl Fn() -> F) -> Result<usize, StoreError>
 where
     F: Future<Output = Result<usize, StoreError>>,
 {
     let mut gone = 0;
     loop {
-        match forget().await? {
+        match delete_batch().await? {
             0 => return Ok(gone),
             some => gone += some,
         }
@@ -227,21 +235,21 @@ mod tests {
         let writer = EffectOwner { key: key(1), producer: CommentProducer::Converge, token: None };
         for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {
             let new = Some(EffectEntry {
-                content: String::new(),
+                content_digest: String::new(),
                 last_event_at: at,
                 state: EffectEntryState::Open { lost_responses: 0 },
             });
-            let change = EffectEntryChange { topic: Topic::new(topic), expected: None, new };
-            assert!(store.replace_effects(&writer, &[change]).await.unwrap());
+            let change = EffectEntryChange { topic: Topic::new(topic), expected_entry: None, new_entry: new };
+            assert!(store.compare_and_set_entries(&writer, &[change]).await.unwrap());
         }
 
-        let keep = RetentionPeriods { runs: TimeSpan::seconds(100), acts: TimeSpan::seconds(2000) };
+        let keep = RetentionPeriods { runs: TimeSpan::seconds(100), audit_log: TimeSpan::seconds(2000) };
         store.append_audit_log(&[OperatorAction::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(
             gone,
             DeletedCounts {
-                acts: 0,
+                audit_entries: 0,
                 runs: 597,
                 effects: 1,
                 events: 570,
@@ -263,9 +271,9 @@ mod tests {
         );
         // Each kind of row has its own period. With a period of -1, even an audit entry of the present moment
         // is expired.
-        let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
+        let keep = RetentionPeriods { audit_log: TimeSpan(-1), ..keep };
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
-        assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });
+        assert_eq!(gone, DeletedCounts { audit_entries: 1, ..DeletedCounts::default() });
         assert!(store.audit_entries(9).await.unwrap().is_empty());
         assert_eq!(store.list_slots().await.unwrap()[0].key, key(1), "it was spoken of lately");
     }

@@ -35,7 +35,7 @@ use truing_core::port::{ForgeKind, HaltPolicy, RequestOrigin, SlotDescription, S
 use truing_core::slot::LoopKind;
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
-use truing_forge::capability::RefusalConsequence;
+use truing_forge::capability::RejectedDeliveryConsequence;
 use truing_forge::delivery::parse_delivery;
 use truing_forge::webhook::{
     CheckRerun, DeliveryHeaders, HookSecret, RerunTarget, WebhookComment, WebhookEvent, WebhookLabel,
@@ -183,8 +183,9 @@ async fn webhook(
         Err(refusal) => refusal,
     };
     metrics.record_webhook(refusal.metric_label(), began.elapsed());
-    let silenced = server
-        .is_some_and(|server| server.capability().refusal_consequence == RefusalConsequence::HookSuspended);
+    let silenced = server.is_some_and(|server| {
+        server.capability().refusal_consequence == RejectedDeliveryConsequence::HookSuspended
+    });
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
             let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
@@ -241,7 +242,7 @@ impl IngressState {
             | WebhookEvent::Pull { repo, .. }
             | WebhookEvent::Rerun(CheckRerun { repo, .. })
             | WebhookEvent::Label(WebhookLabel { repo, .. })
-                if !self.context.repositories.has(name, &repo) =>
+                if !self.context.repository_filter.has(name, &repo) =>
             {
                 Ok(json!({ "status": "ignored",
                         "what": format!("{repo} is not in forge.{name}.repositories") }))
@@ -279,7 +280,7 @@ impl IngressState {
         label: WebhookLabel,
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
-        let converging = match &self.context.converging {
+        let converging = match &self.context.converge_setup {
             Ok(converging) => converging,
             Err(why) => return Ok(json!({ "status": "ignored", "what": format!("a label: {why}") })),
         };
@@ -345,10 +346,10 @@ impl IngressState {
 
 /// Returns the default response to deliveries while the kill switch is on. The default depends on the
 /// consequence of a refusal at the forge.
-fn default_halt_policy(consequence: RefusalConsequence) -> HaltPolicy {
+fn default_halt_policy(consequence: RejectedDeliveryConsequence) -> HaltPolicy {
     match consequence {
-        RefusalConsequence::DeliveryLost => HaltPolicy::Refuse,
-        RefusalConsequence::HookSuspended => HaltPolicy::Mark,
+        RejectedDeliveryConsequence::DeliveryLost => HaltPolicy::Refuse,
+        RejectedDeliveryConsequence::HookSuspended => HaltPolicy::Mark,
     }
 }
 

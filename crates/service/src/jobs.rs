@@ -126,7 +126,7 @@ impl JobRun<'_> {
         }
         match self.follow_package(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
-                telemetry::record_sync(trace, &record);
+                telemetry::record_sync_result(trace, &record);
                 // Only jobs with a cron pattern are run by a server, so other jobs get no due time.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (

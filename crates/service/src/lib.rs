@@ -12,6 +12,7 @@ pub mod commands;
 mod context;
 pub mod converge_runs;
 pub mod drive;
+pub mod duty_lease;
 pub mod housekeeping;
 pub mod ingress;
 pub mod jobs;
@@ -26,7 +27,6 @@ pub mod repositories;
 mod role;
 pub mod run_failure;
 pub mod scheduler;
-pub mod sole;
 pub mod status;
 pub mod sweep;
 pub mod switch;
@@ -126,10 +126,10 @@ impl ReviewService {
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.runs_sole_duties() {
-            sole::renew_lease(&*self.context.store, &self.context.duty_lease).await;
-            watching.spawn(sole::renew_lease_forever(
+            duty_lease::renew_lease(&*self.context.store, &self.context.duty_lease_expiry).await;
+            watching.spawn(duty_lease::renew_lease_forever(
                 self.context.store.clone(),
-                self.context.duty_lease.clone(),
+                self.context.duty_lease_expiry.clone(),
             ));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
@@ -144,7 +144,7 @@ impl ReviewService {
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
-                () = self.context.wake.wait_for_mark(&*self.context.store, role) => {
+                () = self.context.scheduler_waker.wait_for_mark(&*self.context.store, role) => {
                     tokio::select! {
                         () = &mut stop => break false,
                         pause = scheduler.time_until_next(&self.context,
@@ -189,7 +189,7 @@ impl ReviewService {
         // Each write of these tasks is one transaction, so the tasks can be aborted.
         watching.shutdown().await;
         if role.runs_sole_duties() {
-            sole::release_lease(&*self.context.store, &self.context.duty_lease).await;
+            duty_lease::release_lease(&*self.context.store, &self.context.duty_lease_expiry).await;
         }
         let finished = tokio::select! {
             finished = drain_workers(&mut workers.running, DRAIN) => finished,
@@ -270,6 +270,6 @@ impl ServiceContext {
     /// [`StoreError`] if the leases cannot be read or ended.
     #[truing_core::boxed_future]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
-        end_orphaned_leases(&*self.store, &self.limits).await
+        end_orphaned_leases(&*self.store, &self.slot_limits).await
     }
 }

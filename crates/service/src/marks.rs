@@ -56,12 +56,12 @@ pub trait BatchMarker: Send + Sync + 'static {
 #[async_trait]
 impl BatchMarker for ServiceContext {
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
-        let refused = match self.store.mark_slots(batch, &self.limits, halted).await? {
+        let refused = match self.store.mark_slots(batch, &self.slot_limits, halted).await? {
             MarkOutcome::AllStored => BTreeSet::new(),
             MarkOutcome::SwitchedOff(refused) => refused,
         };
         if batch.iter().any(|slot_mark| !refused.contains(&slot_mark.key)) {
-            self.wake.notify();
+            self.scheduler_waker.notify();
         }
         Ok(refused)
     }

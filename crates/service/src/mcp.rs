@@ -8,7 +8,7 @@
 
 mod own;
 mod reading;
-mod table;
+mod tool_definitions;
 mod writing;
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use truing_forge::remote::RemoteError;
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 use truing_git::{Git, GitError};
 
-use table::ForgeTool;
+use tool_definitions::ForgeTool;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 

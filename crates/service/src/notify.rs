@@ -18,8 +18,8 @@ use truing_core::port::{NewNotice, NoticeKind, PendingNotice, RecordStore, Store
 
 pub use self::mail::MailSink;
 pub use self::webhook::WebhookSink;
+use super::duty_lease::DutyLeaseExpiry;
 use super::metrics::ServiceMetrics;
-use super::sole::DutyLeaseExpiry;
 
 /// Number of notices that one query reads.
 const BATCH: usize = 64;

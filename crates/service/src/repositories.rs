@@ -27,7 +27,7 @@ impl RepositoryFilter {
     /// Makes the filter skip the pull requests that were open at the server's first contact with their
     /// repository.
     #[must_use]
-    pub fn leaving_existing(self) -> Self {
+    pub fn skipping_existing_pulls(self) -> Self {
         Self { leaves_existing: true, ..self }
     }
 

@@ -102,7 +102,7 @@ impl Scheduler {
                 SlotState::Held { .. } => continue,
             };
             // If the slot's state no longer permits the command, the slot is skipped until the next read.
-            let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
+            let Ok(decision) = slot.step(command, &context.slot_limits, now) else { continue };
             if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
             }
@@ -135,7 +135,7 @@ impl Scheduler {
                 run: None,
                 description: note.to_string(),
             }));
-            if let Some(lease) = lease_of(slot, context.limits.attempts) {
+            if let Some(lease) = lease_of(slot, context.slot_limits.attempts) {
                 self.active_leases.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
                 leases.push(lease);
             }

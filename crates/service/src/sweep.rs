@@ -116,8 +116,7 @@ impl SweepResults {
         let key = (repository.forge.clone(), repository.id.clone());
         let period = periods.get(&key).map(|before| swept_at - before.swept_at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods
-            .insert(key, RepositorySweep { forge, name, swept_at: swept_at, period, open_pulls: open_pulls });
+        periods.insert(key, RepositorySweep { forge, name, swept_at, period, open_pulls });
     }
 
     /// Starts a round of a forge with the repositories `ids`, and removes the results of the forge's other
@@ -203,7 +202,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // During a round, each turn begins immediately after the previous turn.
-        if !context.duty_lease.is_ours() || !sweep.sweep_next(&context).await {
+        if !context.duty_lease_expiry.is_ours() || !sweep.sweep_next(&context).await {
             poll.tick().await;
         }
     }
@@ -285,14 +284,14 @@ impl ForgeSweepRound {
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
-                self.record_success(forge, &context.sweep_results);
+                self.record_success(forge, &context.sweep_times);
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
                 // The failed request listed the repositories, so its cause is the forge. A single such
                 // failure counts the forge as down.
                 self.failures = self.failures.max(FAILURES_UNTIL_DOWN - 1);
-                self.record_failure(forge, &error, &context.sweep_results, now);
+                self.record_failure(forge, &error, &context.sweep_times, now);
                 return Ok(());
             }
             // Without this list, the sweep still covers repositories that webhooks have reported.
@@ -306,7 +305,7 @@ impl ForgeSweepRound {
         let known = context.store.repositories(forge).await?;
         let mut known: BTreeMap<String, KnownRepository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
-        let wanted = |name: &str| context.repositories.has(forge, name);
+        let wanted = |name: &str| context.repository_filter.has(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
         for seen in self.listing.items().filter(|seen| wanted(&seen.name)) {
@@ -324,7 +323,7 @@ impl ForgeSweepRound {
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // The state of missing repositories is kept, because it contains the time of their last lookup.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
-        context.sweep_results.start_round(forge, &queued);
+        context.sweep_times.start_round(forge, &queued);
         // A sweep request is stored with the store's clock, which may be slightly ahead of the wall clock.
         // The later of both times is used here.
         self.started_at = Some(cursor.max(now));
@@ -377,13 +376,13 @@ impl ForgeSweepRound {
                     self.is_share_logged = false;
                 }
                 self.queue.pop_front();
-                self.record_success(&forge, &context.sweep_results);
+                self.record_success(&forge, &context.sweep_times);
                 let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.mark_recovered(&task.repository);
                     open = watched.pulls.items().count();
                 }
-                context.sweep_results.record_sweep(&task.repository, open, now);
+                context.sweep_times.record_sweep(&task.repository, open, now);
                 return Ok(());
             }
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
@@ -395,14 +394,14 @@ impl ForgeSweepRound {
         self.queue.pop_front();
         match &error {
             SweepError::Forge(error) if is_the_forges(error) => {
-                self.record_failure(&forge, error, &context.sweep_results, now);
+                self.record_failure(&forge, error, &context.sweep_times, now);
                 if self.pause.is_some() || !task.is_retry {
                     // The repository is retried after the turns of all other repositories.
                     self.queue.push_back(SweepTask { is_retry: true, ..task });
                     return Ok(());
                 }
             }
-            SweepError::Forge(_) => self.record_success(&forge, &context.sweep_results),
+            SweepError::Forge(_) => self.record_success(&forge, &context.sweep_times),
             SweepError::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
@@ -413,7 +412,7 @@ impl ForgeSweepRound {
 
     /// Returns the number of requests that the sweep may send now.
     fn allowed_calls(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
-        let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
+        let untold = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, every);
         self.share.allowed_calls(server.quota(), untold, now)
     }
 
@@ -449,7 +448,8 @@ impl ForgeSweepRound {
         self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
         swept.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
         if !self.is_down {
-            tracing::warn!(forge, %error, "could not sweep the forge; it is retried from time to time");
+            tracing::warn!(forge, %error, "could not sweep the forge; the sweep is retried from time to \
+                time");
         }
         self.is_down = true;
     }

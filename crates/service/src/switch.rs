@@ -107,6 +107,6 @@ impl ServiceContext {
         let description =
             format!("KillSwitchEngaged: {description}{of} (mode {mode}, by {}{reason})", engaged.operator);
         tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{description}");
-        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), description: description }
+        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), description }
     }
 }

@@ -275,7 +275,7 @@ async fn run_step_at(
 ) -> Result<StepOutcome, StepStopReason> {
     // The operator may have removed the repository from the configuration since the mark, or the repository
     // may have been renamed.
-    if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
+    if !lease.is_retraction && !context.repository_filter.has(&id.forge, repo) {
         record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
             .await?;
         return Ok(StepOutcome::Idle);
@@ -296,7 +296,7 @@ async fn converge_at(
     id: &PrId,
     repo: &str,
 ) -> Result<StepOutcome, StepStopReason> {
-    let converging = match &context.converging {
+    let converging = match &context.converge_setup {
         Ok(converging) => converging,
         Err(why) => {
             record_event(context, run, format!("converge skipped: {why}")).await?;
@@ -311,9 +311,9 @@ async fn converge_at(
         number: id.number,
         forge: (&id.forge, &forge),
         git: &context.git,
-        mirrors: &context.mirrors,
+        mirrors: &context.mirrors_folder,
         setup: converging,
-        limits: &context.limits,
+        limits: &context.slot_limits,
         switches: &context.switches,
     };
     let (then, end) = Box::pin(pull.step(&*context.store, lease, run, id)).await?;
@@ -372,7 +372,7 @@ async fn review_at(
     let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
     let gate = gate.with_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.for_retraction() } else { gate });
-    let forge = context.forges.pull(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
+    let forge = context.forges.pull_client(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
     let remote = remote
@@ -389,28 +389,28 @@ async fn review_at(
             git: &context.git,
             forge: &id.forge,
             server: &server,
-            mirror: &checkout::mirror_path(&context.mirrors, id),
+            mirror: &checkout::mirror_path(&context.mirrors_folder, id),
             remote: &remote,
             rules: &context.rules,
             reader: &*context.reader,
-            toolbox: &context.toolbox,
+            toolbox: &context.linter_sources,
             trust: truing_agent::verify::CacheScope::new(format!("review {}", run.key.as_str())),
         },
         agent: context.agent.as_ref(),
-        limits: &context.limits,
-        max_inline: context.max_inline,
+        limits: &context.slot_limits,
+        max_inline: context.max_inline_comments,
         run,
         is_requested: lease.is_requested,
         announced_head,
         gate: &gate,
-        watch: &context.watch,
+        watch: &context.write_monitor,
         run_counter: &context.metrics,
     };
     // The trace ends only when all work in the trace has ended, including child processes.
     let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
     let step =
         async { if lease.is_retraction { served.publish_retractions().await } else { served.run().await } };
-    let ended = with_time_limit(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
+    let ended = with_time_limit(context.max_step_time, Box::pin(step)).with_context(trace.clone()).await;
     if let Err(stopped) = &ended {
         trace_stop(&trace, stopped);
     }
@@ -419,8 +419,11 @@ async fn review_at(
     if !lease.last_attempt {
         return ended;
     }
-    match with_time_limit(context.step_time.min(GIVE_UP_TIME), Box::pin(served.publish_abandonment(class)))
-        .await
+    match with_time_limit(
+        context.max_step_time.min(GIVE_UP_TIME),
+        Box::pin(served.publish_abandonment(class)),
+    )
+    .await
     {
         Ok(ReconcileOutcome::Done) => ended,
         // The step must be repeated, because comments of an earlier lease may still become visible.
@@ -454,7 +457,7 @@ async fn with_time_limit<T>(
 impl ServiceContext {
     /// Returns the driver for the leases of the service's workers.
     fn driver(&self) -> LeaseDriver<'_> {
-        LeaseDriver { store: &self.store, clock: &*self.clock, limits: &self.limits }
+        LeaseDriver { store: &self.store, clock: &*self.clock, limits: &self.slot_limits }
     }
 }
 
@@ -468,7 +471,7 @@ async fn record_event(
         at: context.clock.now(),
         key: run.key.clone(),
         run: Some(run.id.clone()),
-        description: description,
+        description,
     };
     context.store.append_history(&[event]).await
 }

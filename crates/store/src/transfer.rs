@@ -12,12 +12,12 @@ mod compared;
 mod copy;
 mod endpoints;
 mod fault;
-mod list;
 mod page;
 mod progress;
 mod row;
 mod single_key;
 mod slots;
+mod table_list;
 
 pub use self::compared::TableComparison;
 pub use self::copy::CopiedPage;

@@ -370,7 +370,7 @@ impl ValkeyServer {
     }
 
     async fn raise_counter_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
-        let mut call = self.scripts.raise.prepare_invoke();
+        let mut call = self.scripts.raise_counter.prepare_invoke();
         call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
@@ -397,7 +397,7 @@ impl ValkeyServer {
         keys: &SwitchKeys,
         is_on: bool,
     ) -> Result<(), StoreError> {
-        let mut call = self.scripts.repair.prepare_invoke();
+        let mut call = self.scripts.set_switch_if_unchanged.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
         call.arg(keys.current_value.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)

@@ -405,7 +405,7 @@ impl ReviewDemo {
         forge.grant_permission_lookup(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
-        let has_linter = context.toolbox.running.is_some();
+        let has_linter = context.linter_sources.running.is_some();
         forge.fake.set_hook(WebhookTarget {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
@@ -814,27 +814,27 @@ fn build_context(
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     let (config, toolbox) = linter::install_linter(&model.config, folder).map_err(setup_error)?;
     Ok(ServiceContext {
-        converging: Err("this demo does not converge: use `truing demo converge`".to_owned()),
+        converge_setup: Err("this demo does not converge: use `truing demo converge`".to_owned()),
         switches: truing_loops::run_gate::SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         store: store.as_record_store(),
         forges: Box::new(servers),
         reader: Box::new(reader),
         clock: Arc::new(SystemClock),
         git,
-        mirrors: folder.join("mirrors"),
-        limits: TIMINGS,
-        repositories: truing_service::repositories::RepositoryFilter::default(),
+        mirrors_folder: folder.join("mirrors"),
+        slot_limits: TIMINGS,
+        repository_filter: truing_service::repositories::RepositoryFilter::default(),
         rules: OperatorRules::new(config, LinesKey::default()).map_err(setup_error)?,
-        max_inline: 30,
+        max_inline_comments: 30,
         agent,
         held_slots: truing_service::switch::HeldSlots::default(),
-        watch: truing_loops::telemetry::WRITES.clone(),
-        sweep_results: truing_service::sweep::SweepResults::default(),
+        write_monitor: truing_loops::telemetry::WRITES.clone(),
+        sweep_times: truing_service::sweep::SweepResults::default(),
         metrics,
-        wake: truing_service::wake::SchedulerWaker::default(),
-        toolbox,
-        duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
-        step_time: truing_service::worker::STEP_TIME,
+        scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+        linter_sources: toolbox,
+        duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
+        max_step_time: truing_service::worker::STEP_TIME,
     })
 }
 

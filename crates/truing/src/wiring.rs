@@ -130,7 +130,7 @@ pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope,
 ///
 /// # Errors
 /// Returns exit 2 for an invalid key, and exit 3 for a key that cannot be read or created.
-pub fn lines_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
+pub fn line_digest_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
     forges::service_marker_keys(config, environment, &ensure_machine_folder(config)?)
         .map(|keys| keys.lines_key())
 }
@@ -145,7 +145,7 @@ pub fn invalid_glob_error(error: globset::Error) -> CliError {
 /// # Errors
 /// Returns [`ReaderError::BadPack`] if the configured folder does not exist, or a rule in it is invalid.
 pub fn load_packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
-    reader::load_packs(rules.dir.as_deref())
+    reader::load_packs(rules.pack_folder.as_deref())
 }
 
 /// Returns the embedded prompts, and the prompts in the operator's folder.
@@ -164,8 +164,10 @@ pub fn load_prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
 /// Converts an error of prompts to an error of the command line.
 pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
-        PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
-            .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
+        PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string()).hint(
+            "`truing prompts list` shows all prompts; `prompts.dir` names a folder of your own \
+                prompts",
+        ),
         PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string()).hint(
             "fix the prompt, or set `prompts.dir` to another folder; then test the prompts: `truing \
                 prompts check`",
@@ -176,7 +178,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
         ),
         PromptError::Folder { .. } | PromptError::TooManyFiles { .. } => {
             CliError::usage("prompts_folder", error.to_string())
-                .hint("`prompts.dir` in the configuration says where prompts are")
+                .hint("`prompts.dir` in the configuration specifies the folder of prompts")
         }
         PromptError::BadFence => CliError::failure("prompts", error.to_string()),
     }
@@ -223,7 +225,10 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
         )
         .hint("check that /proc is mounted, or start truing by its full path")
     })?;
-    Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
+    Ok(reader
+        .with_rules(rules.pack_folder.clone())
+        .reading_for(rules.reading_time_limit)
+        .with_weakest_sandbox(sandbox.level))
 }
 
 /// Returns the file reader of a command that works on a local repository. This reader also uses child
@@ -355,7 +360,7 @@ pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
 pub fn ensure_database_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
-            .hint("check that its parent folder is writable, or set store.url to another place")
+            .hint("check that its parent folder is writable, or set store.url to another database")
     })
 }
 
@@ -385,9 +390,9 @@ pub fn forge_error(error: ForgeError) -> CliError {
 fn forge_error_with_hint(error: &ForgeError, retry_advice: &str) -> CliError {
     let hint = match error {
         ForgeError::RateLimited { wait, .. } => {
-            format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
+            format!("run the command again in {} s", wait.0.saturating_add(999) / 1000)
         }
-        ForgeError::Unavailable { .. } => format!("run it again; {retry_advice}"),
+        ForgeError::Unavailable { .. } => format!("run the command again; {retry_advice}"),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
@@ -401,7 +406,7 @@ fn forge_error_with_hint(error: &ForgeError, retry_advice: &str) -> CliError {
 
 /// Returns the periods for which a service keeps records.
 pub fn retention_periods(retention: &RetentionConfig) -> RetentionPeriods {
-    RetentionPeriods { runs: to_time_span(retention.runs), acts: to_time_span(retention.audit) }
+    RetentionPeriods { runs: to_time_span(retention.runs), audit_log: to_time_span(retention.audit) }
 }
 
 /// Converts a duration to a `TimeSpan`, in milliseconds.

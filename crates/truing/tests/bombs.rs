@@ -33,12 +33,12 @@ use truing_core::policy::{AgentAction, PolicyFile, PolicySet, ProfileName, plain
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 use truing_forge::marker::{self, MarkerKeys};
-use truing_guard::{FileRewrite, FileVersion, find_weakenings};
+use truing_guard::{FileChange, FileVersion, find_weakenings};
 use truing_model::cassette::{Cassette, SecretRedactor};
 use truing_model::stream::AnswerAccumulator;
 use truing_reader::{RulePacks, redact};
-use truing_upstream::constraint::{self, RequirementPlace};
 use truing_upstream::manifest;
+use truing_upstream::project_requirement::{self, RequirementPlace};
 use truing_upstream::requirements::DependentProject;
 
 use bomb::{BombRequest, CostliestTexts, Random};
@@ -523,8 +523,8 @@ fn read_requirement(folder: &Path, name: &str, text: &str, (registry, key_path):
         registry,
         style: RangeStyle::ExclusiveUpperNextPatch,
     };
-    let _ = constraint::read_range(&place);
-    let _ = constraint::other_requirement_keys(&place);
+    let _ = project_requirement::read_range(&place);
+    let _ = project_requirement::requiring_key_paths(&place);
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }
 
@@ -547,7 +547,7 @@ fn run_guard(text: &str, _: &Path) {
     let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
     let before = FileVersion { path: &path, bytes: text.as_bytes() };
     let after = FileVersion { path: &path, bytes: &text.as_bytes()[half..] };
-    let _ = find_weakenings(&[FileRewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
+    let _ = find_weakenings(&[FileChange { before: Some(before), after: Some(after) }], &BTreeSet::new());
 }
 
 fn read_stream(text: &str, _: &Path) {

@@ -5,9 +5,9 @@
 //! this user's package managers use. Releases are never unpacked to disk, imported, built or run.
 
 pub mod archives;
-pub mod constraint;
 pub mod index;
 pub mod manifest;
+pub mod project_requirement;
 mod python_hash_test;
 pub mod range;
 pub mod requirements;

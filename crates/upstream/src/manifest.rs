@@ -32,14 +32,14 @@ pub enum ManifestFileError {
     },
     /// The file cannot be parsed.
     #[error("{path} is not a valid manifest: {reason}")]
-    Form {
+    Malformed {
         path: PathBuf,
         /// The message of the parser.
         reason: String,
     },
     /// The list of a definition's digests cannot be edited.
     #[error("{path}: no digest can be added to `{symbol}`: {reason}")]
-    Edit {
+    NotEditable {
         path: PathBuf,
         /// The definition whose list cannot be edited.
         symbol: String,
@@ -48,7 +48,7 @@ pub enum ManifestFileError {
     },
     /// The content is not a valid manifest.
     #[error("{path} is not a valid manifest: {source}")]
-    Content {
+    InvalidContent {
         path: PathBuf,
         /// The error in the content.
         source: ManifestError,
@@ -62,8 +62,9 @@ pub enum ManifestFileError {
 pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = read_file(path)?;
     let written = parse_manifest(&text, is_toml(path));
-    let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
-    PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
+    let written = written.map_err(|reason| ManifestFileError::Malformed { path: path.to_owned(), reason })?;
+    PinManifest::new(written)
+        .map_err(|source| ManifestFileError::InvalidContent { path: path.to_owned(), source })
 }
 
 /// Returns the whole text of a manifest with one more digest for each of these definitions. The manifest must
@@ -98,7 +99,7 @@ fn edit_manifest(
 ) -> Result<String, ManifestFileError> {
     let mut text = read_file(path)?;
     for (symbol, digest) in digests {
-        let refused = |reason: String| ManifestFileError::Edit {
+        let refused = |reason: String| ManifestFileError::NotEditable {
             path: path.to_owned(),
             symbol: (*symbol).to_owned(),
             reason,
@@ -113,9 +114,9 @@ fn edit_manifest(
     }
     // The edited text is parsed again; an error is returned if it is not a valid manifest.
     let written = parse_manifest(&text, is_toml(path));
-    let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
+    let written = written.map_err(|reason| ManifestFileError::Malformed { path: path.to_owned(), reason })?;
     PinManifest::new(written)
-        .map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })?;
+        .map_err(|source| ManifestFileError::InvalidContent { path: path.to_owned(), source })?;
     Ok(text)
 }
 
@@ -124,9 +125,9 @@ fn edit_manifest(
 ///
 /// # Errors
 /// [`ManifestFileError`] if the file cannot be read or edited.
-pub fn add_digests_in_test(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
+pub fn add_hash_test_digests(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
     python_hash_test::add_digests(&read_file(path)?, updates)
-        .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
+        .map_err(|(symbol, reason)| ManifestFileError::NotEditable { path: path.to_owned(), symbol, reason })
 }
 
 /// Returns the text of a project's Python hash test with new digests. In a definition's row, the new digest
@@ -134,12 +135,12 @@ pub fn add_digests_in_test(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<
 ///
 /// # Errors
 /// [`ManifestFileError`] if the file cannot be read or edited.
-pub fn replace_digests_in_test(
+pub fn replace_hash_test_digests(
     path: &Path,
-    digests: &[DigestUpdate<'_>],
+    updates: &[DigestUpdate<'_>],
 ) -> Result<String, ManifestFileError> {
-    python_hash_test::replace_digests(&read_file(path)?, digests)
-        .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
+    python_hash_test::replace_digests(&read_file(path)?, updates)
+        .map_err(|(symbol, reason)| ManifestFileError::NotEditable { path: path.to_owned(), symbol, reason })
 }
 
 /// In a JSON manifest, adds a digest at the end of a definition's list, or replaces all items of the list
@@ -148,7 +149,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("the manifest does not list the definition")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
-        Ok(fields) => fields.get("raw").copied().ok_or("it has no `raw`")?.get(),
+        Ok(fields) => fields.get("raw").copied().ok_or("its entry has no list `raw`")?.get(),
         Err(_) => row,
     };
     let items: Vec<String> = serde_json::from_str(list).map_err(|error| error.to_string())?;
@@ -157,9 +158,11 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
         return Ok(text.to_owned());
     }
     // The list is a slice of the text, so its position is the difference of the two addresses.
-    let start =
-        (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("its list is not in the file")?;
-    let inner = list.strip_suffix(']').ok_or("it has no list")?;
+    let start = (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or(
+        "the list of its entry is not \
+            in the file",
+    )?;
+    let inner = list.strip_suffix(']').ok_or("its entry has no list")?;
     if edit == DigestEdit::Replace {
         // The white space before the first item and after the last item is kept.
         let first = inner.find('"').unwrap_or(1);
@@ -188,8 +191,8 @@ fn edit_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     }
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let row = document.get_mut(symbol).ok_or("the manifest does not list the definition")?;
-    let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
-    let list = row.as_array_mut().ok_or("it has no list")?;
+    let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("its entry has no list `raw`")? };
+    let list = row.as_array_mut().ok_or("its entry has no list")?;
     if edit == DigestEdit::Replace {
         let keep = list.iter().position(|item| item.as_str() == Some(digest)).unwrap_or(0);
         let mut at = 0..;
@@ -231,7 +234,7 @@ fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, Manifest
     if is_toml && is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }
-    let DefinitionRows(rows) = if is_toml {
+    let ManifestEntries(rows) = if is_toml {
         toml_edit::de::from_str(text).map_err(|error| error.message().to_owned())?
     } else {
         serde_json::from_str(text).map_err(|error| error.to_string())?
@@ -248,24 +251,24 @@ fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, Manifest
 }
 
 /// The definitions of a file with their values, in the file's order, including duplicates.
-struct DefinitionRows(Vec<(String, serde_json::Value)>);
+struct ManifestEntries(Vec<(String, serde_json::Value)>);
 
-impl<'de> Deserialize<'de> for DefinitionRows {
+impl<'de> Deserialize<'de> for ManifestEntries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DefinitionVisitor;
         impl<'de> Visitor<'de> for DefinitionVisitor {
-            type Value = DefinitionRows;
+            type Value = ManifestEntries;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of definitions with their digests")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DefinitionRows, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ManifestEntries, A::Error> {
                 let mut rows = Vec::new();
                 while let Some(row) = map.next_entry()? {
                     rows.push(row);
                 }
-                Ok(DefinitionRows(rows))
+                Ok(ManifestEntries(rows))
             }
         }
         deserializer.deserialize_map(DefinitionVisitor)

@@ -18,7 +18,7 @@ use toml_edit::Item;
 use truing_core::sync::{METADATA, ReleaseSources, UnguardedReason};
 use version_ranges::Ranges;
 
-use crate::constraint::{self, RequirementPlace, parse_document, pep508};
+use crate::project_requirement::{self, RequirementPlace, parse_document, pep508};
 
 /// The name by which a release's requirements list the required Python versions.
 const PYTHON: &str = "Python";
@@ -55,11 +55,11 @@ impl DependentProject {
     /// top-level names of the modules that the project's source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
-        if let Some(text) = constraint::python_requirement(place) {
+        if let Some(text) = project_requirement::python_requirement(place) {
             follower.extras = pep508::parse_requirement(&text).ok().map(|requirement| requirement.extras);
         }
         for file in [place.file, &project.join("pyproject.toml")] {
-            let Ok(text) = constraint::read_file(file) else { continue };
+            let Ok(text) = project_requirement::read_file(file) else { continue };
             if let Ok(document) = parse_document(&text) {
                 follower.add_document(document.as_item());
             } else {

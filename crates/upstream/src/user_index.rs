@@ -43,7 +43,7 @@ pub enum IndexConfigError {
         reason: String,
     },
     /// The source that replaces crates.io is not a sparse index.
-    #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
+    #[error("{path} replaces crates.io by the source `{source_name}`, which does not define a sparse index")]
     UnsupportedSource {
         /// The file or the variable that configures the replacement.
         path: String,

@@ -5,8 +5,8 @@
 //! `cargo xtask test` installs the suite; without it the test checks nothing and prints a note.
 //! `UPDATE_DOCS=1` updates the documentation page.
 
-mod everything;
 mod page;
+mod test_server;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,8 +25,8 @@ use super::client::{McpServer, McpServers, ServerAddress, ServerTransport};
 use super::connections::{ConnectionBounds, serve_connections};
 use super::http::McpEndpoint;
 use crate::native::{CallOutput, RunTools};
-use everything::ConformanceServer;
 use page::{ProtocolSide, ScenarioRow};
+use test_server::ConformanceServer;
 
 /// Timeout of one run of the suite on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -86,7 +86,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
             let door = door.clone();
             async move {
                 door.dispatch(
-                    || ConformanceServer(ToolsetHandler(Arc::new(everything::ConformanceTools))),
+                    || ConformanceServer(ToolsetHandler(Arc::new(test_server::ConformanceTools))),
                     request,
                 )
                 .await
@@ -102,7 +102,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
         clients.extend(run_suite(&suite, revision, &["client", "--command", &client]).await);
     }
     served.abort();
-    page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
+    page::assert_page_is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
 }
 
 /// The run's own tools; this test has none.

@@ -507,7 +507,8 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     let judged = async |replies| {
         let model = Scripted::new(replies);
         let ran =
-            run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
+            run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
+                .await;
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
@@ -535,6 +536,8 @@ async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows(
         reports("found", false),
         Box::new(|_| Err(ModelError::SpendCap { message: "none".to_owned() })),
     ]);
-    let ran = run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
+    let ran =
+        run_with_report_check(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge)
+            .await;
     assert_eq!((titles(&ran), ran.turns, ran.end.is_complete()), (vec!["found"], 1, true));
 }

@@ -13,7 +13,7 @@ use truing_model::messages::{
     KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason, ToolDefinition,
 };
 
-use super::ended::{AgentRunEnd, AgentRunResult, RunLimit};
+use super::run_end::{AgentRunEnd, AgentRunResult, RunLimit};
 use super::window::{self, ContextWindow};
 use super::{
     AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits, RunTools,

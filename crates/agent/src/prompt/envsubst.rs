@@ -14,11 +14,11 @@ use super::workflow::{GithubWorkflow, WorkflowJob, WorkflowStep};
 /// The two files to check, with their names.
 pub struct EnvsubstFiles<'a> {
     /// Name of the prompt's file.
-    pub prompt: &'a str,
+    pub prompt_name: &'a str,
     /// Text of the prompt.
     pub prompt_text: &'a str,
     /// Name of the workflow's file.
-    pub workflow: &'a str,
+    pub workflow_name: &'a str,
     /// Text of the workflow.
     pub workflow_text: &'a str,
 }
@@ -59,12 +59,12 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     let workflow = match GithubWorkflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
         Err((line, what)) => {
-            return vec![EnvsubstProblem { file: files.workflow.to_owned(), line, message: what }];
+            return vec![EnvsubstProblem { file: files.workflow_name.to_owned(), line, message: what }];
         }
     };
     let mut wrong = Vec::new();
     for step in workflow.jobs.values().flat_map(|job| &job.steps) {
-        fixed_ends(files, step, &mut wrong);
+        check_fixed_ends(files, step, &mut wrong);
     }
     let fills_in = |job: &'_ WorkflowJob| -> Vec<usize> {
         let calls = job.steps.iter().enumerate().filter(|(_, step)| runs_envsubst(files, step.script()));
@@ -84,7 +84,7 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
                 line,
                 format!(
                     "`${name}` reaches the model as it is: no step of {} runs `envsubst` on this file",
-                    files.workflow
+                    files.workflow_name
                 ),
             ));
         }
@@ -96,7 +96,7 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
 
 /// Returns true if a script runs `envsubst` on the prompt.
 fn runs_envsubst(files: &EnvsubstFiles<'_>, script: &str) -> bool {
-    let file = files.prompt.rsplit('/').next().unwrap_or(files.prompt);
+    let file = files.prompt_name.rsplit('/').next().unwrap_or(files.prompt_name);
     CALL.is_match(script) && script.contains(file)
 }
 
@@ -109,25 +109,25 @@ fn find_variables(text: &str) -> Vec<(&str, u32)> {
 }
 
 fn prompt_problem(files: &EnvsubstFiles<'_>, line: u32, message: String) -> EnvsubstProblem {
-    EnvsubstProblem { file: files.prompt.to_owned(), line, message }
+    EnvsubstProblem { file: files.prompt_name.to_owned(), line, message }
 }
 
 /// Reports a problem in the workflow file, at the first line with these words from the step's script on.
 fn workflow_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
-    words: &str,
+    searched_text: &str,
     message: String,
 ) -> EnvsubstProblem {
     let first = u32::try_from(step.line()).unwrap_or(1);
     let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
-    let line = lines.find(|(_, text)| text.contains(words)).map_or(first, |(line, _)| line);
-    EnvsubstProblem { file: files.workflow.to_owned(), line, message }
+    let line = lines.find(|(_, text)| text.contains(searched_text)).map_or(first, |(line, _)| line);
+    EnvsubstProblem { file: files.workflow_name.to_owned(), line, message }
 }
 
 /// Reports a problem with a step's variable, at the line of the workflow that contains these words. If
 /// several lines contain them, reports the line nearest to the step's script.
-fn variables_problem(
+fn variable_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
     words: &str,
@@ -136,7 +136,7 @@ fn variables_problem(
     let script = u32::try_from(step.line()).unwrap_or(1);
     let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(words));
     let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
-    EnvsubstProblem { file: files.workflow.to_owned(), line, message }
+    EnvsubstProblem { file: files.workflow_name.to_owned(), line, message }
 }
 
 /// Checks a step that fills in the prompt.
@@ -175,7 +175,7 @@ fn check_render_step(
         for (name, line) in &used {
             let (is_passed, is_listed) =
                 (passed.contains(name) || from_runner(name), listed.as_ref().map(|list| list.contains(name)));
-            let elsewhere = find_other_step(job, step_index, name);
+            let elsewhere = other_step_title(job, step_index, name);
             let what = match (is_passed, is_listed, elsewhere) {
                 (true, Some(true) | None, _) => continue,
                 (true, Some(false), _) if from_runner(name) => continue,
@@ -191,12 +191,15 @@ fn check_render_step(
                 }
                 (false, Some(false), Some(other)) => {
                     format!(
-                        "`${name}` reaches the model as it is: it is set on {other}, and the list of \
-                         `envsubst` does not name it"
+                        "`${name}` reaches the model as it is: the variable is set on {other}, but the \
+                            list of `envsubst` does not name the variable"
                     )
                 }
                 (false, Some(true), None) => {
-                    format!("`${name}` is erased: the list of `envsubst` names it, and nothing sets it")
+                    format!(
+                        "`${name}` is erased: the list of `envsubst` names the variable, but nothing \
+                        sets the variable"
+                    )
                 }
                 (false, None, None) => format!(
                     "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \
@@ -210,7 +213,7 @@ fn check_render_step(
         }
         for name in listed.iter().flatten().filter(|name| !in_text.contains(**name)) {
             let what =
-                format!("the list of `envsubst` names `${name}`, and {} does not use it", files.prompt);
+                format!("the list of `envsubst` names `${name}`, and {} does not use it", files.prompt_name);
             problems.push(workflow_problem(files, step, "envsubst", what));
         }
     }
@@ -224,8 +227,8 @@ fn check_render_step(
                 .any(|call| call.get(1).is_some_and(|list| list.as_str().contains(name)));
         if !in_text.contains(name) && !is_read {
             let what =
-                format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt);
-            problems.push(variables_problem(files, step, &format!("{name}:"), what));
+                format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt_name);
+            problems.push(variable_problem(files, step, &format!("{name}:"), what));
         }
     }
     for (name, value) in given.iter().filter(|(name, _)| in_text.contains(**name)) {
@@ -236,7 +239,7 @@ fn check_render_step(
                     "`{name}` is empty here: step `{id}`, which computes it, does not come before {}",
                     step.title()
                 );
-                problems.push(variables_problem(files, step, &format!("steps.{id}."), what));
+                problems.push(variable_problem(files, step, &format!("steps.{id}."), what));
             }
         }
     }
@@ -244,7 +247,7 @@ fn check_render_step(
 
 /// Returns the title of another step of the job that sets the variable: in its `env`, or as a later step, for
 /// the steps that follow.
-fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
+fn other_step_title(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {
         step.env.as_ref().is_some_and(|env| env.contains_key(name))
@@ -255,7 +258,7 @@ fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<S
 
 /// Reports multi-line values that end at a fixed word. The author of such a value can write this word and
 /// then set further variables or outputs.
-fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
+fn check_fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
         return;

@@ -55,9 +55,9 @@ impl PromptLibrary {
             declared_otherwise.insert(renamed.clone(), declared.clone());
 
             let gone = PromptModule { pieces: replaced(None), ..module.clone() };
-            add(format!("the place of `{variable}` is gone"), &gone, "");
+            add(format!("the placeholder of `{variable}` is missing"), &gone, "");
             add(
-                format!("`{variable}` and its place are gone"),
+                format!("`{variable}` is not declared, and its placeholder is missing"),
                 &PromptModule { variables: undeclared.clone(), ..gone },
                 "",
             );
@@ -68,9 +68,9 @@ impl PromptLibrary {
             );
             let pieces = replaced(Some(at(&renamed)));
             let renamed_in_text = PromptModule { pieces, ..module.clone() };
-            add(format!("the place of `{variable}` is called `{renamed}`"), &renamed_in_text, "");
+            add(format!("the placeholder `{variable}` is renamed to `{renamed}`"), &renamed_in_text, "");
             add(
-                format!("`{variable}` is called `{renamed}`"),
+                format!("`{variable}` is called `{renamed}` in its declaration and its placeholder"),
                 &PromptModule { variables: declared_otherwise, ..renamed_in_text },
                 "",
             );
@@ -87,7 +87,14 @@ impl PromptLibrary {
             let mut pieces = replaced(Some(TemplatePart::Text(literal.to_owned())));
             pieces.extend([TemplatePart::Text("\n\n".to_owned()), at(variable)]);
             let shadowed = PromptModule { pieces, ..module.clone() };
-            add(format!("`{variable}` is moved to the end, and `{literal}` replaces it"), &shadowed, "");
+            add(
+                format!(
+                    "the placeholder of `{variable}` is moved to the end, and `{literal}` replaces the \
+                placeholder"
+                ),
+                &shadowed,
+                "",
+            );
             let others =
                 module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
             for (other, _) in others {
@@ -97,7 +104,11 @@ impl PromptLibrary {
                     TemplatePart::Variable { .. } | TemplatePart::Text(_) => piece.clone(),
                 });
                 let changed_module = PromptModule { pieces: swapped.collect(), ..module.clone() };
-                add(format!("`{variable}` and `{other}` have changed places"), &changed_module, "");
+                add(
+                    format!("the placeholders of `{variable}` and `{other}` are swapped"),
+                    &changed_module,
+                    "",
+                );
             }
         }
         mutants

@@ -138,7 +138,10 @@ impl AuditReport {
         let named: Vec<String> = missing.map(|category| format!("{category:?}")).collect();
         if !named.is_empty() {
             let named = named.join(", ");
-            wrong.push(format!("neither a finding nor an absence that holds for the categories {named}"));
+            wrong.push(format!(
+                "report a finding or an absence with valid evidence for each of these \
+                categories: {named}"
+            ));
         }
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
@@ -149,7 +152,7 @@ impl AuditReport {
         let more = wrong.len().saturating_sub(MAX_TOLD);
         wrong.truncate(MAX_TOLD);
         wrong.extend((more > 0).then(|| format!("and {more} more")));
-        Some(format!("the report does not hold:\n- {}", wrong.join("\n- ")))
+        Some(format!("the report is not accepted:\n- {}", wrong.join("\n- ")))
     }
 }
 
@@ -179,7 +182,7 @@ impl AuditDefect {
         };
         let path = RepoPath::from_bytes(item.path.as_bytes());
         verify_finding(item, path, Some(text))
-            .map_err(|reason| format!("it is not believed: {}", reason.as_str()))
+            .map_err(|reason| format!("the finding is rejected: {}", reason.as_str()))
     }
 }
 

@@ -51,7 +51,7 @@ impl DescriptionReport {
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept_parts.iter().filter(|part| !has(part)) {
             let part = line::clean_line(part, MAX_TOLD_CHARS);
-            wrong.push(format!("this has to stay as it was, word for word, and does not: {part}"));
+            wrong.push(format!("this text must stay unchanged, but `body` changes or omits it: {part}"));
         }
         let own = kept_parts.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
         if own.contains("<!--") {

@@ -68,7 +68,7 @@ fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
     assert_eq!((&helper.trigger, &helper.detector), (&ReviewerTrigger::Nothing, &ReviewerDetector::Review));
     assert_eq!(
         told(listed),
-        "default: `reviewer.helper.logins` must name the accounts that the reviewer uses"
+        "default: `reviewer.helper.logins` must list the accounts that the reviewer uses"
     );
 }
 
@@ -80,7 +80,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
              `[reviewer.NAME]`, not `nobody`",
         ),
-        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name at least one reviewer"),
+        ("reviewers = []", "truing.toml:2: `converge.reviewers` must list at least one reviewer"),
         (
             "max_audits = 0",
             "truing.toml:2: `converge.max_audits` must be a whole number from 1 to 1000, not `0`",
@@ -163,7 +163,7 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
         "{one}[converge]\nauditor = \"mender\"\n[review]\nmodel = \"mender\"\n[sync]\nmodel = \"mender\"\n"
     ));
     let roles = roles.unwrap().roles;
-    for name in [roles.auditor, roles.reviewer, roles.porter] {
+    for name in [roles.auditor, roles.reviewer, roles.sync_writer] {
         assert_eq!(name.as_deref(), Some("mender"));
     }
     // A named model can be configured only by variables, in addition to the variables for `[model]`.

@@ -115,7 +115,7 @@ fn headers_go_with_a_url_and_authorization_without_a_token() {
     let key = "headers = { X-API-Key = { env = \"A\" } }\n";
     for way in ["command = [\"docs\"]\n", "forge = \"hub\"\n"] {
         let told = refused(&format!("[mcp.docs]\ntools = [\"a\"]\n{way}{key}"), &[]);
-        assert!(told.contains("`mcp.docs.headers` goes with a `url`"), "{told}");
+        assert!(told.contains("`mcp.docs.headers` is valid only together with a `url`"), "{told}");
     }
     let basic = "headers = { authorization = { env = \"A\" } }\n";
     assert_eq!(headers(basic, &[]), [("authorization".to_owned(), SecretSource::Env("A".into()))]);
@@ -194,5 +194,5 @@ fn a_host_that_is_wrong_is_named_with_its_line() {
     let told = refused(&format!("{PROGRAM}hosts = \"api.example.org:443\"\n"), &[]);
     assert!(told.contains("list of strings"), "{told}");
     let told = refused(&format!("{SERVER}hosts = [\"api.example.org:443\"]\n"), &[]);
-    assert!(told.contains("`mcp.docs.hosts` goes with a `command`"), "{told}");
+    assert!(told.contains("`mcp.docs.hosts` is valid only together with a `command`"), "{told}");
 }

@@ -26,12 +26,12 @@ pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, C
         let number = item.get_ref().as_integer()?;
         i32::from_str_radix(number.as_str(), number.radix()).ok()
     };
-    parse_exit_codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
+    check_exit_codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
 }
 
 /// Checks exit codes and keeps each code once, in the given order. `None` means that the value is not a list
 /// of integers.
-pub(super) fn parse_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn check_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let exit_codes = exit_codes.unwrap_or_default();
     if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
         let sample = ValueKind::Codes.sample();

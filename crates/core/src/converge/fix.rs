@@ -21,7 +21,7 @@ impl ConvergeRun {
         candidate: Option<FixCandidate>,
     ) {
         self.silent_fixers = 0;
-        self.words.extend(verdicts);
+        self.fixer_verdicts.extend(verdicts);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
         // Fixes are compared by their trees, because the commits of equal trees may differ in their times.
         // After a hook has blocked a commit, an equal tree is accepted, because the hook may have rejected
@@ -57,7 +57,7 @@ impl ConvergeRun {
     /// while attempts remain.
     pub(super) fn handle_silent_fixer(&mut self, reason: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
-        if self.silent_fixers >= self.limits.worker_attempts {
+        if self.silent_fixers >= self.limits.max_agent_requests {
             // If the run is resumed, it has the full number of attempts again.
             self.silent_fixers = 0;
             let reason = line::clean_line(reason, MAX_TOLD);
@@ -79,10 +79,10 @@ impl ConvergeRun {
         if is_unchanged || problems.iter().any(|problem| problem.kind == FixProblemKind::Test) {
             // The fixer's verdicts are removed, because they belong to the discarded fix.
             self.candidate = None;
-            self.words.clear();
+            self.fixer_verdicts.clear();
         }
         // If the fix does not change the code's behaviour, only one more attempt is permitted.
-        let most = self.limits.selfaudit_rounds.min(if is_unchanged { 2 } else { u32::MAX });
+        let most = self.limits.max_failed_checks.min(if is_unchanged { 2 } else { u32::MAX });
         if self.check_rounds >= most {
             self.abandon_fix(&problems);
         } else {
@@ -116,7 +116,7 @@ impl ConvergeRun {
         }
         // Findings that do not block may remain, so the run continues with replies to them.
         let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
-        self.words = self.findings.iter().map(declined).collect();
+        self.fixer_verdicts = self.findings.iter().map(declined).collect();
         self.next_action = ConvergeAction::Reply;
     }
 
@@ -124,7 +124,7 @@ impl ConvergeRun {
     /// After the last retry, the run continues with replies to the findings.
     pub(super) fn apply_hook_block(&mut self, hook_output: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
-        if self.hook_blocks <= self.limits.hook_retry {
+        if self.hook_blocks <= self.limits.max_hook_retries {
             let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: hook_output }];
             if self.is_fixing_gate_report() {
                 return self.discard_gate_fix(problems);
@@ -137,7 +137,7 @@ impl ConvergeRun {
             // A fix of a gate report concerns no finding, so there is nothing to reply to.
             return self.end_by_hook(&hook_output);
         }
-        self.hook = Some(hook_output);
+        self.hook_message = Some(hook_output);
         self.next_action = ConvergeAction::Reply;
     }
 
@@ -148,13 +148,13 @@ impl ConvergeRun {
         self.hook_blocks = 0;
         self.commits.push(commit.clone());
         if self.is_fixing_gate_report() {
-            self.log.push(ConvergeLogLine::Mend { commit });
+            self.log.push(ConvergeLogLine::GateFix { commit });
             self.next_action = ConvergeAction::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
-            self.history.record_fixer_verdicts(&self.findings, &self.words);
-            let fixed = self.words.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
-            self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
+            self.history.record_fixer_verdicts(&self.findings, &self.fixer_verdicts);
+            let fixed = self.fixer_verdicts.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
+            self.claimed_fixes.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
             self.next_action = ConvergeAction::Reply;
         }
     }
@@ -165,35 +165,36 @@ impl ConvergeRun {
     }
 
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
-        let fixed_count = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
+        let fixed_count =
+            self.fixer_verdicts.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
         // Without a commit nothing is fixed, even if the fixer claims it.
         let fixed = if commit.is_some() { fixed_count } else { 0 };
         let declined = self.findings.len().saturating_sub(fixed_count);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
         let (fixed, declined) = (count(fixed), count(declined));
-        self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });
+        self.log.push(ConvergeLogLine::Fix { number: self.audit_count, commit, fixed, declined });
     }
 
     /// Returns the findings that the newest audit confirms as fixed. Each has the commit of its fix, and the
     /// length of the log when the fixer reported the fix.
     pub fn confirmed_fixes(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
-        let all = self.history.findings().iter().filter(move |_| self.silent == 0);
+        let all = self.history.findings().iter().filter(move |_| self.silent_auditors == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
-            self.claims.get(&finding.id).map(|(commit, round)| (finding, commit, *round))
+            self.claimed_fixes.get(&finding.id).map(|(commit, round)| (finding, commit, *round))
         })
     }
 
     /// Removes the claims of fixes that the audit has examined, and keeps all other claims.
     pub(super) fn clear_examined_claims(&mut self) {
-        let waits = self.silent > 0;
+        let waits = self.silent_auditors > 0;
         let open = |id: &FindingId| {
             let mut known = self.history.findings().iter();
             known.any(|known| {
                 known.id == *id && (waits && !known.is_open() || known.status == FindingStatus::Claimed)
             })
         };
-        let mut claims = std::mem::take(&mut self.claims);
+        let mut claims = std::mem::take(&mut self.claimed_fixes);
         claims.retain(|id, _| open(id));
-        self.claims = claims;
+        self.claimed_fixes = claims;
     }
 }

@@ -8,9 +8,9 @@ impl ConvergeRun {
     /// Handles the output with which the gate blocks.
     pub(super) fn handle_gate_block(&mut self, mut output: String) {
         let refused = std::mem::take(&mut self.fix_problems);
-        if self.gate_rounds >= self.limits.gate_rounds {
+        if self.gate_fix_count >= self.limits.max_gate_fixes {
             let mut reason =
-                format!("the gate still blocks after {} fixes of its findings", self.gate_rounds);
+                format!("the gate still blocks after {} fixes of its findings", self.gate_fix_count);
             if let Some(problem) = refused.first() {
                 reason +=
                     &format!("; the last fix was discarded: {}", line::clean_line(&problem.text, MAX_TOLD));
@@ -28,7 +28,7 @@ impl ConvergeRun {
     /// runs again.
     pub(super) fn apply_gate_fix(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
-        self.gate_rounds = self.gate_rounds.saturating_add(1);
+        self.gate_fix_count = self.gate_fix_count.saturating_add(1);
         self.next_action = if candidate.is_some() { ConvergeAction::Check } else { ConvergeAction::Gate };
         self.candidate = candidate;
     }
@@ -41,6 +41,6 @@ impl ConvergeRun {
 
     /// Returns true if the fix in progress resolves a gate report.
     pub fn is_fixing_gate_report(&self) -> bool {
-        self.gate_rounds > 0
+        self.gate_fix_count > 0
     }
 }

@@ -15,8 +15,8 @@ impl ConvergeRun {
         if let Some((code, reason)) = self.history.standstill_exit() {
             return self.set_exit(code, reason);
         }
-        if self.remaining_audits() == 0 && !self.limits.final_fix {
-            return self.end_by_audit_cap();
+        if self.remaining_audits() == 0 && !self.limits.fixes_last_audit {
+            return self.end_at_audit_cap();
         }
         self.next_action = ConvergeAction::Fix { problems: Vec::new() };
     }
@@ -24,16 +24,16 @@ impl ConvergeRun {
     /// Decides the next step if no finding blocks. The head is clean if every auditor has answered and no
     /// declined finding remains.
     pub(super) fn decide_without_blockers(&mut self) {
-        if self.silent > 0 {
+        if self.silent_auditors > 0 {
             if self.remaining_audits() == 0 {
-                return self.end_by_audit_cap();
+                return self.end_at_audit_cap();
             }
             self.next_action = ConvergeAction::Gate;
             return;
         }
         let notes = self.findings.iter().filter(|finding| finding.is_open()).count();
-        if notes > 0 && !self.is_polished && self.remaining_audits() > 0 {
-            self.is_polished = true;
+        if notes > 0 && !self.has_fixed_nonblocking && self.remaining_audits() > 0 {
+            self.has_fixed_nonblocking = true;
             self.next_action = ConvergeAction::Fix { problems: Vec::new() };
             return;
         }
@@ -44,18 +44,21 @@ impl ConvergeRun {
                 1 => "1 finding was declined and remains unchanged".to_owned(),
                 many => format!("{many} findings were declined and remain unchanged"),
             };
-            let reason = format!("{stand}: fix it manually, dismiss it, or set `allow_declined`");
-            self.cleared = None;
+            let reason = format!(
+                "{stand}: fix or dismiss each declined finding manually, or set \
+                `allow_declined`"
+            );
+            self.cleared_head = None;
             return self.set_exit(ConvergeExitCode::Declined, reason);
         }
         let head = self.head.short_sha();
-        let who = match self.audits {
+        let who = match self.audit_count {
             0 => "an earlier run".to_owned(),
             number => format!("audit {number}"),
         };
         match (notes, declined) {
             (0, 0) => {
-                self.cleared = Some(self.head.clone());
+                self.cleared_head = Some(self.head.clone());
                 self.set_exit(ConvergeExitCode::Clean, format!("{who} found nothing at {head}"));
             }
             (0, _) => {
@@ -71,7 +74,7 @@ impl ConvergeRun {
                     Severity::ALL.into_iter().zip(count_severities(&open)).filter(|(_, many)| *many > 0);
                 let left = counted.map(many).collect::<Vec<_>>().join(", ");
                 let are = if notes == 1 { "is" } else { "are" };
-                let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
+                let reason = format!("{who} found no blocking finding at {head}; {left} {are} left");
                 self.set_exit(ConvergeExitCode::CleanButNotes, reason);
             }
         }

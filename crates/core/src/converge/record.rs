@@ -231,7 +231,7 @@ impl ConvergeRecord {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id
             && self.detail.state.dismissals_still_hold(dismissals);
-        self.detail.state.cleared.as_ref().filter(|_| is_same)
+        self.detail.state.cleared_head.as_ref().filter(|_| is_same)
     }
 
     /// Returns the scope of the run's newest audit. The scope does not include the head.
@@ -243,7 +243,7 @@ impl ConvergeRecord {
     /// audit-only run have answered. Another run can continue from the copy.
     pub fn to_completed_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
-        if state.exit.is_some() || !state.audits_only || state.silent > 0 {
+        if state.exit.is_some() || !state.audits_only || state.silent_auditors > 0 {
             return None;
         }
         state.apply_event(super::ConvergeEvent::Posted).ok()?;
@@ -259,7 +259,7 @@ impl ConvergeRecord {
 
     /// Returns true if this head is the first or last head of the run, or one of its commits.
     pub fn involves_head(&self, head: &Sha) -> bool {
-        let ConvergeRun { starting, head: last, commits, .. } = &self.detail.state;
+        let ConvergeRun { starting_head: starting, head: last, commits, .. } = &self.detail.state;
         starting == head || last == head || commits.contains(head)
     }
 
@@ -276,7 +276,7 @@ impl ConvergeRecord {
         let state = &self.detail.state;
         state.audits_only
             && state.dismissals_still_hold(dismissals)
-            && state.silent == 0
+            && state.silent_auditors == 0
             && state.exit.as_ref().is_some_and(|exit| {
                 matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
             })
@@ -343,7 +343,7 @@ impl ConvergeRecord {
     /// Stores one auditor's evidence in the newest audit. Replaces the evidence that the same auditor gave
     /// earlier in this audit.
     pub fn record_absences(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
-        let number = self.detail.state.audits;
+        let number = self.detail.state.audit_count;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
         let room = MAX_ABSENCES.saturating_sub(self.detail.absences.len());
         self.detail.absences.extend(absences.into_iter().take(room));

@@ -19,10 +19,10 @@ impl ConvergeRun {
     pub fn is_stuck_with(&self, dismissals: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck
-            && self.aside.is_none()
-            && self.silent == 0
+            && self.suspended_audit.is_none()
+            && self.silent_auditors == 0
             && self.dismissals == dismissals
-            && self.history.has_audited(self.audits, &self.tree)
+            && self.history.has_audited(self.audit_count, &self.tree)
     }
 
     /// Restarts a stuck run from the findings of its newest audit. Fixers are called again, and earlier
@@ -31,8 +31,8 @@ impl ConvergeRun {
         self.limits = limits;
         self.exit = None;
         self.next_action = ConvergeAction::Gate;
-        self.is_audited = true;
-        (self.gate_rounds, self.silent_fixers) = (0, 0);
+        self.skips_next_audit = true;
+        (self.gate_fix_count, self.silent_fixers) = (0, 0);
         self.fix_problems.clear();
         self.reset_fix_state();
         for finding in &mut self.findings {

@@ -10,7 +10,7 @@ impl ConvergeRun {
     /// clears no head, because its head has not passed the gate.
     pub fn is_cleared_by_audit(&self) -> bool {
         self.findings.is_empty()
-            && self.silent == 0
+            && self.silent_auditors == 0
             && !self.audits_only
             && self.history.declined_findings().next().is_none()
     }

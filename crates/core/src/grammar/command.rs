@@ -107,7 +107,7 @@ pub struct AcceptedCommand<'a> {
 
 impl FlagSet {
     pub(super) fn new(flags: BTreeMap<String, FlagArgument>, short_flag_style: ShortFlagStyle) -> Self {
-        Self { flags: flags, short_flag_style: short_flag_style }
+        Self { flags, short_flag_style }
     }
 
     /// Checks a word that begins with `-`. The following word, `next`, may be the value of its flag. Returns

@@ -24,7 +24,7 @@ pub struct EffectOwner {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectEntry {
     /// Digest of the content to be written.
-    pub content: String,
+    pub content_digest: String,
     /// Time at which the effect was last announced, failed or completed.
     pub last_event_at: UnixMillis,
     /// Progress of the effect: open or done.
@@ -52,9 +52,9 @@ pub struct EffectEntryChange {
     /// Topic whose entry changes.
     pub topic: Topic,
     /// Entry that the log must contain for the change to succeed; `None` if the log must contain no entry.
-    pub expected: Option<EffectEntry>,
+    pub expected_entry: Option<EffectEntry>,
     /// Entry that replaces the expected entry; `None` deletes the expected entry.
-    pub new: Option<EffectEntry>,
+    pub new_entry: Option<EffectEntry>,
 }
 
 /// A durable log of effects. An effect is announced in the log before the call to the forge. Its result is
@@ -62,14 +62,14 @@ pub struct EffectEntryChange {
 #[async_trait]
 pub trait EffectLog: Send + Sync {
     /// Returns the entries of `writer` on these topics, in the order of `topics`.
-    async fn effects(
+    async fn entries(
         &self,
-        writer: &EffectOwner,
+        owner: &EffectOwner,
         topics: &[Topic],
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
     /// Returns the topics on which `writer` has an open effect, with the log entries, oldest first.
-    async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
+    async fn open_entries(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
     /// nothing if an entry differs from the expected entry. If two processes announce the same effect, only
@@ -77,7 +77,7 @@ pub trait EffectLog: Send + Sync {
     ///
     /// Returns [`StoreError::Fenced`] if a run on the same key, or an entry of the same key, has a greater
     /// token than `writer`.
-    async fn replace_effects(
+    async fn compare_and_set_entries(
         &self,
         writer: &EffectOwner,
         changes: &[EffectEntryChange],
@@ -97,7 +97,7 @@ pub enum EffectOutcome {
     /// The review has been posted.
     Review(PostedReview),
     /// The text was posted in the conversation.
-    Posted(ConversationComment),
+    ConversationComment(ConversationComment),
     /// This pull request is open.
     Pull(Box<BranchPull>),
     /// This issue is open.
@@ -112,7 +112,7 @@ impl EffectOutcome {
     pub fn comment(&self) -> Option<&CommentId> {
         match self {
             Self::Comment(comment) | Self::Review(PostedReview::Comment(comment)) => Some(comment),
-            Self::Posted(said) => Some(&said.id),
+            Self::ConversationComment(said) => Some(&said.id),
             Self::Applied
             | Self::Comments(_)
             | Self::Review(PostedReview::Review { .. })

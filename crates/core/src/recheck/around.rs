@@ -30,8 +30,8 @@ impl UnverifiedReason {
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has finished a review of this head",
-            Self::NotShown => "no reviewer has checked its file",
-            Self::NoVerdict => "the model gave no verdict on it",
+            Self::NotShown => "no reviewer has checked the file of the finding",
+            Self::NoVerdict => "the model gave no verdict on the finding",
             Self::NoEvidence => "the file does not confirm the model's verdict",
         }
     }
@@ -83,7 +83,7 @@ impl SurroundingLines {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
             copies: u32::try_from(copies).unwrap_or(u32::MAX),
-            change_snapshot: change_snapshot,
+            change_snapshot,
         }
     }
 }

@@ -90,7 +90,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
-        Self { text, changed_paths: changed_paths, added_lines: added_lines, deleted, renames, pages, marks }
+        Self { text, changed_paths, added_lines, deleted, renames, pages, marks }
     }
 
     /// Returns the surroundings of these lines in a file; `None` if the file cannot be read.

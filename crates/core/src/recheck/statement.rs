@@ -151,7 +151,7 @@ impl UnfinishedStatement {
     const fn new(first_line: u32, indent: usize) -> Self {
         let (hash, before) = (StableHash::new(), 0);
         Self {
-            first_line: first_line,
+            first_line,
             last_line: first_line,
             indent,
             depth: 0,

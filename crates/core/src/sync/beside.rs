@@ -89,7 +89,7 @@ impl ReleasePartKind {
             Self::Shadow => return "may run instead of the compared code".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
-                ["required from this release on", "required no more", "required in other versions"]
+                ["required from this release on", "no longer required", "required in other versions"]
             }
             Self::Redefinition
             | Self::Class
@@ -253,12 +253,8 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
             found.insert((place.file.clone(), name.clone()), (reason, what));
         }
     }
-    let to_unguarded = |((file, symbol), (reason, what))| UnguardedPart {
-        symbol,
-        file: Some(file),
-        reason: reason,
-        kind: what,
-    };
+    let to_unguarded =
+        |((file, symbol), (reason, what))| UnguardedPart { symbol, file: Some(file), reason, kind: what };
     found.into_iter().map(to_unguarded).collect()
 }
 
@@ -332,7 +328,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
             found.extend(reason.map(|reason| UnguardedPart {
                 symbol: key.symbol(),
                 file: Some(file.clone()),
-                reason: reason,
+                reason,
                 kind: key.part_kind,
             }));
         }
@@ -391,7 +387,7 @@ fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, reason| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
-            found.push(UnguardedPart { symbol, file, reason: reason, kind: ReleasePartKind::Requirement });
+            found.push(UnguardedPart { symbol, file, reason, kind: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
             // Only one of the releases lists its requirements in this file, so they cannot be compared.

@@ -29,14 +29,14 @@ pub const MAX_WHY: usize = 500;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobBreakerLimits {
     /// Number of consecutive failures on one target.
-    pub target: u32,
+    pub target_failures: u32,
     /// Number of consecutive failures of the job, regardless of the target.
     pub streak: u32,
 }
 
 impl Default for JobBreakerLimits {
     fn default() -> Self {
-        Self { target: 3, streak: 5 }
+        Self { target_failures: 3, streak: 5 }
     }
 }
 
@@ -46,7 +46,8 @@ impl Default for JobBreakerLimits {
 pub struct SyncTarget {
     pub version: String,
     /// Digest of the manifest, in hexadecimal digits.
-    pub manifest: String,
+    #[serde(rename = "manifest")]
+    pub manifest_digest: String,
 }
 
 /// A failed run of a job.
@@ -111,10 +112,11 @@ pub enum BreakerOutcome {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JobBreaker {
     /// Target of the latest admitted run. `failures` counts the failures on this target, for
-    /// [`JobBreakerLimits::target`].
+    /// [`JobBreakerLimits::target_failures`].
     target: Option<SyncTarget>,
     /// Number of consecutive failures on `target`.
-    failures: u32,
+    #[serde(rename = "failures")]
+    target_failures: u32,
     /// Number of consecutive failures of the job on all targets.
     streak: u32,
     #[serde(rename = "open")]
@@ -157,7 +159,7 @@ impl JobBreaker {
         };
         if is_new {
             self.target = Some(target.clone());
-            self.failures = 0;
+            self.target_failures = 0;
         }
         self.running = Some(RunInProgress { answer: answer.cloned() });
         admission
@@ -178,9 +180,9 @@ impl JobBreaker {
     /// failure counts only for the job, and only while the breaker is closed.
     pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
-        let is_probe = running.is_some() && self.trip.is_some();
+        let is_trial = running.is_some() && self.trip.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
-        if outcome != BreakerOutcome::Interrupted && is_probe && answer.is_some() {
+        if outcome != BreakerOutcome::Interrupted && is_trial && answer.is_some() {
             self.trial_answer = answer;
         }
         match outcome {
@@ -188,9 +190,9 @@ impl JobBreaker {
             BreakerOutcome::Success => self.reset(),
             // A trial that asked a user or saved unfinished work closes the breaker, but the next failure
             // opens it again.
-            BreakerOutcome::Neutral if is_probe => {
+            BreakerOutcome::Neutral if is_trial => {
                 self.trip = None;
-                self.failures = limits.target.saturating_sub(1);
+                self.target_failures = limits.target_failures.saturating_sub(1);
                 self.streak = self.streak.min(limits.streak.saturating_sub(1));
             }
             BreakerOutcome::Neutral => {}
@@ -198,7 +200,7 @@ impl JobBreaker {
             BreakerOutcome::Failure(reason) => {
                 let target = self.target.as_ref().filter(|_| running.is_some());
                 let version = target.map(|target| target.version.clone());
-                self.failures = self.failures.saturating_add(u32::from(version.is_some()));
+                self.target_failures = self.target_failures.saturating_add(u32::from(version.is_some()));
                 self.streak = self.streak.saturating_add(1);
                 self.recent_failures.push(SyncFailure {
                     failed_at: now,
@@ -210,9 +212,10 @@ impl JobBreaker {
                 let reason = if self.streak >= limits.streak {
                     Some(JobTripReason::Streak)
                 } else {
-                    (is_probe || self.failures >= limits.target).then_some(JobTripReason::Target)
+                    (is_trial || self.target_failures >= limits.target_failures)
+                        .then_some(JobTripReason::Target)
                 };
-                self.trip = reason.map(|reason| JobBreakerTrip { reason: reason, since: now });
+                self.trip = reason.map(|reason| JobBreakerTrip { reason, since: now });
             }
         }
     }
@@ -225,7 +228,7 @@ impl JobBreaker {
 
     /// Returns why and since when the breaker is open; `None` if the breaker is closed. While the breaker is
     /// open, a question to users is open at the forge.
-    pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
+    pub fn trip(&self) -> Option<&JobBreakerTrip> {
         self.trip.as_ref()
     }
 
@@ -235,7 +238,7 @@ impl JobBreaker {
     }
 
     /// Returns the latest answer that permitted a trial run. Only a newer answer permits another trial.
-    pub fn last_answer(&self) -> Option<&CommentId> {
+    pub fn last_trial_answer(&self) -> Option<&CommentId> {
         self.trial_answer.as_ref()
     }
 
@@ -246,11 +249,11 @@ impl JobBreaker {
 
     /// Returns the numbers of consecutive failures: on the latest target, and of the job on all targets.
     pub fn failure_counts(&self) -> (u32, u32) {
-        (self.failures, self.streak)
+        (self.target_failures, self.streak)
     }
 
     /// Returns the last failures, oldest first.
-    pub fn failures(&self) -> &[SyncFailure] {
+    pub fn recent_failures(&self) -> &[SyncFailure] {
         &self.recent_failures
     }
 }
@@ -261,11 +264,11 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: JobBreakerLimits = JobBreakerLimits { target: 3, streak: 5 };
+    const LIMITS: JobBreakerLimits = JobBreakerLimits { target_failures: 3, streak: 5 };
     const T: UnixMillis = UnixMillis(1_000_000);
 
     fn target(version: &str) -> SyncTarget {
-        SyncTarget { version: version.into(), manifest: "m".into() }
+        SyncTarget { version: version.into(), manifest_digest: "m".into() }
     }
 
     fn run_and_fail(breaker: &mut JobBreaker, version: &str) -> RunAdmission {
@@ -286,8 +289,8 @@ mod tests {
         }
         let open = JobBreakerTrip { reason: JobTripReason::Target, since: T };
         assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
-        assert_eq!(breaker.failures().len(), 3);
-        let other = SyncTarget { manifest: "n".into(), ..target("1") };
+        assert_eq!(breaker.recent_failures().len(), 3);
+        let other = SyncTarget { manifest_digest: "n".into(), ..target("1") };
         assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Trial, "the manifest changed");
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Skip(open));
@@ -304,11 +307,11 @@ mod tests {
         let first = answer_id("a");
         assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
-        assert_eq!(breaker.last_answer(), Some(&first), "an answer is good for one run");
+        assert_eq!(breaker.last_trial_answer(), Some(&first), "an answer is good for one run");
         assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), RunAdmission::Skip(open));
         assert_eq!(breaker.admit(&target("7"), Some(&answer_id("b")), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Success, LIMITS, T);
-        assert_eq!((breaker.open_trip(), breaker.failure_counts()), (None, (0, 0)));
+        assert_eq!((breaker.trip(), breaker.failure_counts()), (None, (0, 0)));
     }
 
     #[test]
@@ -324,12 +327,12 @@ mod tests {
         let first = answer_id("a");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Interrupted, LIMITS, T);
-        assert_eq!(breaker.last_answer(), None, "the answer still counts");
+        assert_eq!(breaker.last_trial_answer(), None, "the answer still counts");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
-        assert_eq!(breaker.open_trip(), None, "somebody is asked");
+        assert_eq!(breaker.trip(), None, "somebody is asked");
         assert_eq!(run_and_fail(&mut breaker, "1"), RunAdmission::Run);
-        assert!(breaker.open_trip().is_some());
+        assert!(breaker.trip().is_some());
     }
 
     #[test]
@@ -337,16 +340,16 @@ mod tests {
         let mut breaker = JobBreaker::default();
         run_and_fail(&mut breaker, "1");
         for _ in 0..4 {
-            assert_eq!(breaker.open_trip(), None);
+            assert_eq!(breaker.trip(), None);
             breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         }
-        assert_eq!(breaker.open_trip(), Some(&JobBreakerTrip { reason: JobTripReason::Streak, since: T }));
+        assert_eq!(breaker.trip(), Some(&JobBreakerTrip { reason: JobTripReason::Streak, since: T }));
         assert_eq!(breaker.failure_counts(), (1, 5));
         let before = breaker.clone();
         breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         assert_eq!(breaker, before, "what is not let through does not count");
         breaker.record_end(BreakerOutcome::Success, LIMITS, T);
-        assert_eq!(breaker.open_trip(), None, "nothing is left to be done");
+        assert_eq!(breaker.trip(), None, "nothing is left to be done");
     }
 
     #[test]
@@ -379,14 +382,14 @@ mod tests {
             for (version, event, extra) in events {
                 let name = target(&version.to_string());
                 let said = (extra == 0).then(|| { comments += 1; answer_id(&comments.to_string()) });
-                let before = breaker.open_trip().cloned();
+                let before = breaker.trip().cloned();
                 let admission = breaker.admit(&name, said.as_ref(), LIMITS, T);
                 if let RunAdmission::Skip(open) = &admission {
-                    prop_assert_eq!(breaker.open_trip(), Some(open));
+                    prop_assert_eq!(breaker.trip(), Some(open));
                     prop_assert!(said.is_none(), "an answer lets one run try");
                     continue;
                 }
-                prop_assert_eq!(admission == RunAdmission::Trial, breaker.open_trip().is_some(), "{:?}",
+                prop_assert_eq!(admission == RunAdmission::Trial, breaker.trip().is_some(), "{:?}",
                     before);
                 if last != Some(version) || said.is_some() { of_target = 0; }
                 if said.is_some() { unanswered = 0; }
@@ -406,8 +409,8 @@ mod tests {
                 // This test resets its counts after an answer, because an answer permits a trial run even if
                 // the limits are reached.
                 prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
-                prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
-                prop_assert!(breaker.failures().len() <= REMEMBERED);
+                prop_assert!(of_target <= LIMITS.target_failures, "{} runs of one target", of_target);
+                prop_assert!(breaker.recent_failures().len() <= REMEMBERED);
             }
         }
     }

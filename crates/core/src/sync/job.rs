@@ -91,7 +91,7 @@ pub struct TrustedAnswer {
 impl JobState {
     /// Returns the state of the circuit breaker as one word.
     pub fn breaker_state(&self) -> &'static str {
-        match (self.breaker.open_trip(), self.breaker.is_running()) {
+        match (self.breaker.trip(), self.breaker.is_running()) {
             (None, _) => "closed",
             (Some(_), true) => "half-open",
             (Some(_), false) => "open",

@@ -21,11 +21,13 @@ pub struct PinManifest {
 pub struct ManifestRow {
     /// SHA-1 digests of the definition's lines, in lower-case hexadecimal digits.
     #[serde(default)]
-    pub raw: BTreeSet<String>,
+    #[serde(rename = "raw")]
+    pub line_digests: BTreeSet<String>,
     /// SHA-256 digests of the definition's syntax tree. Digests with and without the prefix `TREE_FORM` are
     /// accepted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub tree: BTreeSet<String>,
+    #[serde(rename = "tree")]
+    pub tree_digests: BTreeSet<String>,
     /// Definition in the project that copies or overrides the pinned definition, and must be kept consistent
     /// with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,19 +42,19 @@ pub struct ManifestRow {
 pub enum ManifestError {
     /// A definition's name is invalid.
     #[error("`{0}` is not a definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
-    Name(String),
+    InvalidName(String),
     /// A digest is invalid.
-    #[error("{symbol}: `{digest}` is not a digest of {digits} hexadecimal digits in lower case")]
+    #[error("{definition}: `{digest}` is not a digest of {digits} hexadecimal digits in lower case")]
     Digest {
         /// Name of the definition.
-        symbol: String,
+        definition: String,
         /// The invalid digest.
         digest: String,
         /// Required number of digits.
         digits: usize,
     },
     /// The manifest has no entries.
-    #[error("it pins nothing")]
+    #[error("the file pins nothing")]
     Empty,
 }
 
@@ -75,16 +77,17 @@ pub const TREE_DIGITS: usize = 64;
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
-    /// Returns true if the manifest accepts a definition with these digests. `before` contains the digests of
+    /// Returns true if the manifest accepts a definition with these digests. `earlier_digests` contains the digests of
     /// the definition in an earlier release. If the trees of both releases differ but have the same digest in
     /// the earlier format, this digest is ignored.
-    pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
-        let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
-        let is_blind =
-            before.is_some_and(|before| before.former == digests.former && before.tree != digests.tree);
-        self.raw.contains(&digests.raw)
-            || self.tree.contains(&digests.tree)
-            || (former.is_some() && !is_blind)
+    pub fn accepts(&self, digests: &DefinitionDigests, earlier_digests: Option<&DefinitionDigests>) -> bool {
+        let former = digests.former.as_ref().filter(|former| self.tree_digests.contains(*former));
+        let digest_hides_change = earlier_digests.is_some_and(|earlier_digests| {
+            earlier_digests.former == digests.former && earlier_digests.tree != digests.tree
+        });
+        self.line_digests.contains(&digests.raw)
+            || self.tree_digests.contains(&digests.tree)
+            || (former.is_some() && !digest_hides_change)
     }
 }
 
@@ -97,13 +100,15 @@ impl PinManifest {
         let mut rows = BTreeMap::new();
         for (symbol, entries) in entries {
             let row = match entries {
-                ManifestEntry::Digests(raw) => ManifestRow { raw, ..ManifestRow::default() },
+                ManifestEntry::Digests(raw) => ManifestRow { line_digests: raw, ..ManifestRow::default() },
                 ManifestEntry::Row(row) => row,
             };
             if !is_symbol_name(&symbol) {
-                return Err(ManifestError::Name(symbol));
+                return Err(ManifestError::InvalidName(symbol));
             }
-            for (digests, form, digits) in [(&row.raw, "", RAW_DIGITS), (&row.tree, TREE_FORM, TREE_DIGITS)] {
+            for (digests, form, digits) in
+                [(&row.line_digests, "", RAW_DIGITS), (&row.tree_digests, TREE_FORM, TREE_DIGITS)]
+            {
                 let is_one = |digest: &&String| {
                     let digest = digest.strip_prefix(form).unwrap_or(digest);
                     digest.len() == digits
@@ -111,7 +116,7 @@ impl PinManifest {
                 };
                 if let Some(digest) = digests.iter().find(|digest| !is_one(digest)) {
                     let digest = digest.clone();
-                    return Err(ManifestError::Digest { symbol, digest, digits });
+                    return Err(ManifestError::Digest { definition: symbol, digest, digits });
                 }
             }
             rows.insert(symbol, row);

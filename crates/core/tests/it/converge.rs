@@ -121,7 +121,7 @@ fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     let posted = apply_events(looked, [ConvergeEvent::Posted]);
     // If a review reports a head as clean, the run must have recorded the head as cleared, because later runs
     // trust the review.
-    assert!(!clears || posted.cleared.as_ref() == Some(&posted.head), "{posted:?}");
+    assert!(!clears || posted.cleared_head.as_ref() == Some(&posted.head), "{posted:?}");
     posted
 }
 
@@ -131,7 +131,7 @@ fn two_loops_converge() {
     assert_eq!(run.next_action, ConvergeAction::Fix { problems: vec![] });
     let run = audit(run_with_agreed_fix(run, 2), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
-    assert_eq!((run.audits, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
+    assert_eq!((run.audit_count, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
     let log = serde_json::to_value(&run.log).unwrap();
     let fixed =
         serde_json::json!({ "line": "fix", "number": 1, "commit": sha(2), "fixed": 1, "declined": 0 });
@@ -141,7 +141,7 @@ fn two_loops_converge() {
 #[test]
 fn a_head_that_was_clean_is_not_looked_at_again() {
     let clean = ConvergeRun::new(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(1)));
-    assert_eq!((code(&clean), clean.audits), (Some(ConvergeExitCode::AlreadyClean), 0));
+    assert_eq!((code(&clean), clean.audit_count), (Some(ConvergeExitCode::AlreadyClean), 0));
     assert_eq!(code(&ConvergeRun::new(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(3)))), None);
 }
 
@@ -150,11 +150,15 @@ fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there
     let gated = || apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
     assert!(apply_events(gated(), [complete_audit_event(&[])]).is_cleared_by_audit());
     assert!(!apply_events(gated(), [complete_audit_event(&[p1_finding(3)])]).is_cleared_by_audit());
-    let silent =
-        ConvergeLimits { parallel_from: 1, auditors: 2, worker_attempts: 1, ..ConvergeLimits::default() };
+    let silent = ConvergeLimits {
+        first_parallel_audit: 1,
+        auditors: 2,
+        max_agent_requests: 1,
+        ..ConvergeLimits::default()
+    };
     let silent = apply_events(new_run(silent), [ConvergeEvent::Gated(None), complete_audit_event(&[])]);
-    assert!(silent.silent == 1 && !silent.is_cleared_by_audit());
-    let alone = ConvergeRun::new_audit(ConvergeLimits::default(), (sha(1), sha(2)));
+    assert!(silent.silent_auditors == 1 && !silent.is_cleared_by_audit());
+    let alone = ConvergeRun::new_audit_only(ConvergeLimits::default(), (sha(1), sha(2)));
     assert!(!apply_events(alone, [complete_audit_event(&[])]).is_cleared_by_audit(), "no gate was asked");
 }
 
@@ -163,7 +167,7 @@ fn nothing_fixable_is_stuck_after_one_loop() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
     let run = apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NothingFixed), 1));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::NothingFixed), 1));
     assert_eq!(run.history.declined_findings().count(), 1);
 }
 
@@ -182,10 +186,10 @@ fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
             run = run_with_agreed_fix(run, u64::from(number) + 1);
         }
     }
-    assert_eq!((code(&run), run.audits, run.commits.len()), (Some(ConvergeExitCode::CapReached), 10, 9));
+    assert_eq!((code(&run), run.audit_count, run.commits.len()), (Some(ConvergeExitCode::CapReached), 10, 9));
     assert!(run.exit.unwrap().reason.contains("0 P0, 2 P1 and 0 P2"));
 
-    let last = ConvergeLimits { max_audits: 1, final_fix: true, ..ConvergeLimits::default() };
+    let last = ConvergeLimits { max_audits: 1, fixes_last_audit: true, ..ConvergeLimits::default() };
     let run = run_with_agreed_fix(audit(new_run(last), &[p1_finding(3)]), 2);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1));
 }
@@ -202,7 +206,7 @@ fn the_gate_is_mended_so_often_and_no_more() {
             ConvergeEvent::Pushed,
         ],
     );
-    assert_eq!((&run.next_action, run.commits.len(), run.audits), (&ConvergeAction::Gate, 1, 0));
+    assert_eq!((&run.next_action, run.commits.len(), run.audit_count), (&ConvergeAction::Gate, 1, 0));
     let run = audit(run, &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
 
@@ -211,7 +215,7 @@ fn the_gate_is_mended_so_often_and_no_more() {
         run = apply_events(run, [dirty(), ConvergeEvent::Mended(None)]);
     }
     let run = apply_events(run, [dirty()]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Gate), 0));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Gate), 0));
 }
 
 #[test]
@@ -238,7 +242,7 @@ fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
     let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
     assert!(matches!(&run.next_action, ConvergeAction::Audit { attempt: 2, .. }));
     let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::Posted]);
-    assert_eq!((code(&answered), answered.audits), (Some(ConvergeExitCode::Clean), 1));
+    assert_eq!((code(&answered), answered.audit_count), (Some(ConvergeExitCode::Clean), 1));
     let dead = apply_events(run.clone(), [silent()]);
     assert_eq!(
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
@@ -250,7 +254,7 @@ fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
 
 #[test]
 fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
-    let limits = ConvergeLimits { parallel_from: 1, max_audits: 2, ..ConvergeLimits::default() };
+    let limits = ConvergeLimits { first_parallel_audit: 1, max_audits: 2, ..ConvergeLimits::default() };
     let some = || {
         audited_event([
             (0, AuditorAnswer::Complete(vec![])),
@@ -266,7 +270,7 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
         run,
         [audited_event([(1, AuditorAnswer::NoAnswer("no JSON".into()))]), ConvergeEvent::Posted],
     );
-    assert_eq!((&run.next_action, run.silent), (&ConvergeAction::Gate, 1));
+    assert_eq!((&run.next_action, run.silent_auditors), (&ConvergeAction::Gate, 1));
     let again = apply_events(
         run,
         [
@@ -276,7 +280,7 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
             ConvergeEvent::Posted,
         ],
     );
-    assert_eq!((code(&again), again.audits), (Some(ConvergeExitCode::Clean), 2));
+    assert_eq!((code(&again), again.audit_count), (Some(ConvergeExitCode::Clean), 2));
 }
 
 #[test]
@@ -311,7 +315,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
         assert_eq!(once.candidate.is_none(), kind == FixProblemKind::Test, "{kind:?}");
         let good =
             apply_events(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
-        assert_eq!((good.commits, good.audits), (vec![sha(3)], 1));
+        assert_eq!((good.commits, good.audit_count), (vec![sha(3)], 1));
         let twice = apply_events(once, [fix(3), ConvergeEvent::Checked(problem(kind)), fix(4)]);
         let thrice = apply_events(twice, [ConvergeEvent::Checked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
@@ -331,7 +335,7 @@ fn a_hook_that_blocks_is_told_to_one_more_fixer() {
         matches!(&run.next_action, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
     );
     let run = apply_events(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
-    assert_eq!((&run.next_action, run.hook.is_some()), (&ConvergeAction::Reply, true));
+    assert_eq!((&run.next_action, run.hook_message.is_some()), (&ConvergeAction::Reply, true));
     let run = apply_events(run, [ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Hook), 0));
     assert!(run.exit.unwrap().reason.contains("E501"));
@@ -368,7 +372,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     assert_eq!((&run.next_action, &run.head, &run.candidate), (&ConvergeAction::Gate, &sha(9), &None));
     let run = run_with_agreed_fix(audit(run, &[p1_finding(4)]), 3);
     let run = audit(run, &[]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 3));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Clean), 3));
     let run =
         apply_events(audit(new_run(limits), &[p1_finding(3)]), [moved(9), moved(10), moved(11), moved(12)]);
     assert_eq!(
@@ -382,7 +386,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
         run = apply_events(audit(run, &[p1_finding(line)]), [moved(seed)]);
     }
     let run = audit(run, &[p1_finding(7)]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::CapReached), 5));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::CapReached), 5));
 }
 
 #[test]
@@ -416,7 +420,7 @@ fn what_does_not_block_leaves_nothing_stuck() {
     let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
     let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
-    assert_eq!((&checked.next_action, checked.words.len()), (&ConvergeAction::Reply, 1));
+    assert_eq!((&checked.next_action, checked.fixer_verdicts.len()), (&ConvergeAction::Reply, 1));
     assert_eq!(code(&apply_events(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
     let blocked = || ConvergeEvent::Blocked("E501".into());
     let hooked = apply_events(
@@ -477,7 +481,7 @@ fn a_finding_that_always_comes_back_ends_the_run() {
         );
     }
     let run = audit(run, &[p1_finding(3), p1_finding(500)]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NotConverging), 4));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::NotConverging), 4));
     assert!(run.exit.unwrap().reason.contains("src/a.py:3"));
 }
 
@@ -494,7 +498,7 @@ fn fixes_that_resolve_nothing_end_the_run() {
         );
     }
     let run = audit(run, &[p1_finding(3), p1_finding(20), p1_finding(40)]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Plateau), 4));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Plateau), 4));
 }
 
 #[test]
@@ -507,7 +511,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
     );
-    assert_eq!(run.cleared, None, "nobody has found the head clean");
+    assert_eq!(run.cleared_head, None, "nobody has found the head clean");
     assert!(run.exit.unwrap().reason.ends_with("; 1 was declined"));
 }
 
@@ -544,7 +548,11 @@ fn fixes_that_undo_each_other_end_the_run() {
         ConvergeEvent::Fixed { verdicts: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };
     let before = run.head.clone();
     let run = apply_events(run, [fix]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Oscillation), 2), "without a third audit");
+    assert_eq!(
+        (code(&run), run.audit_count),
+        (Some(ConvergeExitCode::Oscillation), 2),
+        "without a third audit"
+    );
     assert_eq!((&run.head, &run.candidate), (&before, &None), "what is known to be wrong is not pushed");
     assert!(run.findings.len() == 1 && run.findings.iter().all(Finding::is_open), "what was found stands");
 
@@ -554,7 +562,7 @@ fn fixes_that_undo_each_other_end_the_run() {
     }
     let run = audit(run, &[p1_finding(20)]);
     assert_eq!(
-        (code(&run), run.audits),
+        (code(&run), run.audit_count),
         (Some(ConvergeExitCode::Oscillation), 4),
         "other files, the same findings in turns"
     );
@@ -572,7 +580,7 @@ fn a_run_without_money_goes_on_where_it_was() {
     assert_eq!(run, before, "nothing happens to a run that has ended");
     run.resume();
     let run = audit(run_with_agreed_fix(run, 2), &[]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Clean), 2));
     let mut stuck = new_run(ConvergeLimits::default());
     stuck
         .apply_event(ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))

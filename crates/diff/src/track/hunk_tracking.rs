@@ -8,7 +8,7 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
     let mut deleted = Vec::new();
-    for (old, kind) in numbered_lines(change) {
+    for (old, kind) in lines_with_old_numbers(change) {
         if kind == LineKind::Deleted && asked.contains(&old) {
             deleted.push(old);
         }
@@ -30,7 +30,7 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
 /// Returns the line number, on the new side, of an old line that was not deleted.
 fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     let (mut added, mut deleted) = (0_u64, 0_u64);
-    for (old, kind) in numbered_lines(change) {
+    for (old, kind) in lines_with_old_numbers(change) {
         match kind {
             LineKind::Added if old <= line => added += 1,
             LineKind::Deleted if old < line => deleted += 1,
@@ -42,7 +42,7 @@ fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
 
 /// Returns the old line number and the kind of each line of all hunks. For an added line, this is the number
 /// of the next old line.
-fn numbered_lines<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
+fn lines_with_old_numbers<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
         // If a hunk has no old lines, its header gives the number of the old line that precedes the hunk.
         let mut next = u64::from(hunk.old_start) + u64::from(hunk.old_lines == 0);

@@ -63,9 +63,12 @@ fn statuses(diff: &[u8]) -> Vec<FileStatus> {
 fn an_edit_has_its_hunks() {
     let diff = diff_edit("a.txt", &*OLD, &*NEW, &[]);
     let [file] = &parse_valid_files(&diff)[..] else { panic!("one file") };
-    assert_eq!((file.status, file.added, file.deleted, file.hunks.len()), (FileStatus::Modified, 2, 2, 2));
+    assert_eq!(
+        (file.status, file.added_lines, file.deleted_lines, file.hunks.len()),
+        (FileStatus::Modified, 2, 2, 2)
+    );
     assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_644)));
-    assert_eq!(file.hunks[0].section, b"line 16");
+    assert_eq!(file.hunks[0].heading, b"line 16");
     diff_edit("a.txt", &*OLD, &*NEW, &["-U0"]);
     diff_edit("a.txt", &*OLD, &*NEW, &["-U100"]);
     diff_edit("a.txt", &*OLD, &*NEW, &["-W"]);
@@ -157,7 +160,7 @@ fn modes_and_types() {
     for path in ["x.sh", "x b/y", "q\tq"] {
         let mode = diff_states(|repo| repo.write_file(path, &*OLD), |repo| repo.make_executable(path), &[]);
         let [file] = &parse_valid_files(&mode)[..] else { panic!("one file") };
-        assert_eq!(file.status, FileStatus::Mode);
+        assert_eq!(file.status, FileStatus::ModeChanged);
         assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_755)));
     }
     let edit = |repo: &Repo| {
@@ -190,7 +193,7 @@ fn binary_files() {
     for options in [&[][..], &["--binary"]] {
         for path in ["b.dat", "b b/b b.dat", "q\"q"] {
             let changed = diff_edit(path, &old, &new, options);
-            assert_eq!(statuses(&changed), [FileStatus::Binary]);
+            assert_eq!(statuses(&changed), [FileStatus::BinaryModified]);
             assert!(parse_valid_files(&changed)[0].is_binary);
         }
         let added = diff_states(|_| (), |repo| repo.write_file("b.dat", &old), options);
@@ -205,7 +208,10 @@ fn binary_files() {
             }
         };
         let mixed = diff_states(between(&OLD, &old), between(&NEW, &new), options);
-        assert_eq!(statuses(&mixed), [FileStatus::Modified, FileStatus::Binary, FileStatus::Modified]);
+        assert_eq!(
+            statuses(&mixed),
+            [FileStatus::Modified, FileStatus::BinaryModified, FileStatus::Modified]
+        );
         let renamed = |repo: &Repo| {
             repo.rename("b.dat", "c.dat");
             repo.write_file("c.dat", [&old[..], b"more"].concat());

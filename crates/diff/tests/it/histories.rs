@@ -43,7 +43,11 @@ fn summary(diff: &[u8]) -> Vec<String> {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None, "{}", String::from_utf8_lossy(diff));
     parsed.files.iter().flat_map(|file| &file.hunks).for_each(check_hunk);
-    parsed.files.iter().map(|file| format!("{} {} {}", file.path, file.added, file.deleted)).collect()
+    parsed
+        .files
+        .iter()
+        .map(|file| format!("{} {} {}", file.path, file.added_lines, file.deleted_lines))
+        .collect()
 }
 
 /// Returns git's counts for the files of the last three commits, as `path added deleted`.
@@ -100,7 +104,7 @@ fn a_diff_with_windows_line_ends_is_read() {
     assert_eq!(summary(&windows), expected(&repo));
     let parsed = parse(&windows);
     let mut hunks = parsed.files.iter().flat_map(|file| &file.hunks);
-    assert!(hunks.all(|hunk| !hunk.section.ends_with(b"\r")));
+    assert!(hunks.all(|hunk| !hunk.heading.ends_with(b"\r")));
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn hunks_go_on_after_a_missing_line_end() {
     for after in ["", "-- \n2.0\n"] {
         let diff = format!("diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}{after}");
         assert_eq!(summary(diff.as_bytes()), ["x 2 2"]);
-        assert_eq!(parse(diff.as_bytes()).files[0].hunks[1].section, b"f()");
+        assert_eq!(parse(diff.as_bytes()).files[0].hunks[1].heading, b"f()");
     }
 }
 
@@ -202,7 +206,7 @@ fn a_merge_of_many_is_read() {
     repo.git(&["commit", "-qa", "--amend", "-m", "all"]);
     let shown = repo.git(&["show", "--cc"]);
     let [file] = &parse(&shown).files[..] else { panic!("one file") };
-    assert_eq!((file.added, file.deleted, file.hunks.len()), (2, 2, 1));
+    assert_eq!((file.added_lines, file.deleted_lines, file.hunks.len()), (2, 2, 1));
     check_lines(&repo, file, "HEAD^", "HEAD");
 }
 
@@ -213,8 +217,8 @@ fn a_conflict_in_the_working_tree_is_read() {
     repo.try_git(&["merge", "-q", "side"]);
     let diff = repo.git(&["diff"]);
     let ours = repo.git(&["diff", "--ours"]);
-    let plain: Vec<_> = parse(&ours).files.iter().map(|file| (file.path.clone(), file.added)).collect();
-    let merge: Vec<_> = parse(&diff).files.iter().map(|file| (file.path.clone(), file.added)).collect();
+    let plain: Vec<_> = parse(&ours).files.iter().map(|file| (file.path.clone(), file.added_lines)).collect();
+    let merge: Vec<_> = parse(&diff).files.iter().map(|file| (file.path.clone(), file.added_lines)).collect();
     assert_eq!((plain.len(), merge), (2, plain));
 }
 
@@ -228,7 +232,7 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
             "x: the input ends inside a hunk: 0 and 0 old and 1 new lines",
         ),
         ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n++c\n", 8, "x: the input ends inside a hunk: 0 and 1 old and 0 new"),
-        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n- b\n", 7, "x: the hunk has other lines than its header says"),
+        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n- b\n", 7, "x: the lines of the hunk do not match its header"),
         ("@@@ -1,1 -1,1 +1,1 @@@\n+-a\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
         ("@@@ -1,1 -1,1 +1,1 @@@\nx\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
         ("@@@ -1,1 +1,1 @@@\n- a\n", 5, "x: a hunk header of a merge must read"),
@@ -244,7 +248,7 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
         assert_eq!(error.line, line, "{hunk}");
     }
     let lost = parse(b"text\n@@@ -1 -1 +1 @@@\n- a\n").error.unwrap();
-    assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
+    assert_eq!((lost.line, lost.message.as_str()), (2, "no file header precedes this hunk"));
 }
 
 /// With `-W`, a hunk begins at the line with the function's name. The hunk may therefore repeat lines from
@@ -334,7 +338,7 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     let file = &parsed.files[0];
-    assert_eq!((file.added, file.deleted), (1, 1));
+    assert_eq!((file.added_lines, file.deleted_lines), (1, 1));
     assert_eq!(apply(file, b"a\nb\nc\nd\ne\nf\ng\n").unwrap(), b"a\nnew\nb\nc\nd\nf\ng\n");
     assert!(matches_side(file, DiffSide::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
     assert_eq!(added_ranges(file), [(2, 2)]);
@@ -348,7 +352,7 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let changed = text.replace("@@ c\n c\n d\n-e", "@@ c\n c\n-d\n e");
     assert_eq!(
         later(&changed),
-        Some((12, "x: the line changes, but the hunk before this one shows it unchanged".to_owned()))
+        Some((12, "x: this hunk changes the line, but the previous hunk shows it unchanged".to_owned()))
     );
     let uneven = later(&text.replace("+4,3 @@", "+5,3 @@")).unwrap();
     let before = later(&text.replace("@@ -3,4 +4,3 @@", "@@ -1,4 +2,3 @@")).unwrap();

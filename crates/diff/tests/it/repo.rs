@@ -133,7 +133,7 @@ pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for file in files {
         let old_path = file.old_path.clone();
-        let FileDiff { path, added, deleted, .. } = file;
+        let FileDiff { path, added_lines: added, deleted_lines: deleted, .. } = file;
         match counts.iter_mut().find(|count| count.path == *path) {
             Some(count) => {
                 count.added += added;

@@ -8,7 +8,7 @@ pub(crate) mod data_center;
 mod edits;
 mod participants;
 pub(crate) mod permissions;
-mod talk;
+mod pull_comments;
 
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
@@ -27,12 +27,12 @@ fn may_write(repo: &StoredRepository, login: &str) -> bool {
 }
 
 /// Returns true if the account belongs to a token or a service, and false if it belongs to a person.
-fn is_machine(login: &str) -> bool {
+fn is_bot_account(login: &str) -> bool {
     login.ends_with("[bot]")
 }
 
 /// Returns the number of an account; 0 if the account does not exist.
-fn number_of(world: &ForgeInstance, login: &str) -> u64 {
+fn account_number(world: &ForgeInstance, login: &str) -> u64 {
     world.accounts.get(login).copied().unwrap_or_default()
 }
 

@@ -6,7 +6,6 @@
 mod admission;
 mod app;
 mod call;
-mod calls;
 mod checks;
 mod conversation;
 mod estate;
@@ -17,10 +16,11 @@ mod json;
 mod merging;
 mod permissions;
 mod pulls;
+mod rest_handlers;
 mod reviewers;
 mod routes;
 
-pub use self::calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use self::checks::{MAX_ANNOTATIONS, MAX_TEXT};
 pub(crate) use self::events::build_delivery;
+pub use self::rest_handlers::{MAX_COMMENT, MAX_DESCRIPTION};
 pub(crate) use self::routes::PROTOCOL;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::http::call::{ApiCall, ApiReply};
+use crate::forge::http::call::{ApiCall, ApiResponse};
 
 /// A forge's response that rejects the file or lines of a comment on a diff.
 #[derive(Clone, Copy, Debug)]
@@ -131,12 +131,12 @@ pub(crate) struct RefusedFile {
 impl RefusedFile {
     /// Returns the response that rejects the call, if the call contains a comment on this file that must be
     /// rejected.
-    pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiReply> {
+    pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiResponse> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = several.iter().chain([body, &body["inline"], &body["anchor"]]);
         let is_refused = call.method == "POST" && all.into_iter().any(|place| self.matches_place(place));
-        is_refused.then(|| ApiReply::json(self.refusal.status, self.refusal.error_body(call)))
+        is_refused.then(|| ApiResponse::json(self.refusal.status, self.refusal.error_body(call)))
     }
 
     fn matches_place(&self, place: &Value) -> bool {

@@ -377,7 +377,7 @@ impl StoredRepository {
     }
 
     /// Returns the current lines of all inline comments at the head of the pull request.
-    pub(crate) fn lines_now(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
+    pub(crate) fn current_lines(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
         let Some(pull) = self.pulls.get(&number) else { return Ok(HashMap::new()) };
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {
             return Ok(pull.inline.iter().map(|comment| (comment.note.id, None)).collect());
@@ -415,7 +415,7 @@ impl FakeTokenScope {
     /// Returns true if the scope includes this repository.
     pub(crate) fn includes(&self, repo: &StoredRepository) -> bool {
         match self {
-            Self::Account | Self::Access | Self::App(_) => true,
+            Self::Account | Self::AccessToken | Self::App(_) => true,
             Self::Installation { owner, repository_ids: only, .. } => {
                 *owner == repo.owner && only.as_ref().is_none_or(|only| only.contains(&repo.id))
             }

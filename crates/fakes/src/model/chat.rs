@@ -206,7 +206,7 @@ pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
 pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let event = |choice: Value, position: Option<StreamPosition>, content: usize| AnswerEvent {
         data: chat_chunk(answer, &[choice]),
-        position: position,
+        position,
         content,
     };
     let mut events = vec![event(

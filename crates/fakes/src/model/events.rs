@@ -179,7 +179,7 @@ pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
 }
 
 fn answer_event(data: Value, position: Option<StreamPosition>, content: usize) -> AnswerEvent {
-    AnswerEvent { data, position: position, content }
+    AnswerEvent { data, position, content }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {

@@ -123,7 +123,7 @@ impl BitbucketDataCenter {
     /// name.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
-        let call = ForgeRequest::get("asking whether the token is known", self.properties());
+        let call = ForgeRequest::get("checking whether the server knows the token", self.properties());
         let answer = http.send(login, &call).await;
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }
@@ -227,6 +227,6 @@ pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
 
 /// Returns the address of the list page that begins at this item, with the maximum page size.
 fn page_url(list_url: &Url, start: u64) -> Url {
-    let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
+    let (start, limit) = (start.to_string(), BITBUCKET_DC.max_page_size.to_string());
     with_query(list_url.clone(), &[("start", &start), ("limit", &limit)])
 }

@@ -41,7 +41,7 @@ pub(super) struct BitbucketAccounts<'a> {
 
 impl<'a> BitbucketAccounts<'a> {
     pub(super) fn new(own_account: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
-        Self { own_account: own_account, former, unique_names }
+        Self { own_account, former, unique_names }
     }
 
     /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.
@@ -129,5 +129,5 @@ pub(super) fn to_actor(accounts: &BitbucketAccounts<'_>, user: Option<&Bitbucket
 
 /// Returns the error for a response that contains no account.
 pub(super) fn no_account_error(purpose: &str) -> ForgeError {
-    crate::http::unavailable_error(purpose, "the response names no account")
+    crate::http::unavailable_error(purpose, "the response contains no account")
 }

@@ -126,7 +126,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         MarkerForm::HtmlComment => "an HTML comment on the last line",
         MarkerForm::LinkReference => "a link reference on the last line, which no text uses",
     };
-    let lines = match forge.lines {
+    let lines = match forge.commentable_lines {
         CommentableLines::OneHunk => "one or more lines of one hunk: added, removed or context lines",
         CommentableLines::OneLine => "one line: added, removed or context; for several lines, the last line",
     };
@@ -150,46 +150,47 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     // A check run replaces a commit status; a report is set in addition to a build status.
     let statuses =
         statuses.join(if forge.statuses.contains(&StatusKind::Report) { " and " } else { ", else " });
-    let upserts = match forge.upserts {
+    let upserts = match forge.upsert_rule {
         UpsertRule::ByPlace => "the same lines",
         UpsertRule::ByText => "the same lines with the same text, ignoring white space",
     };
-    let anchored = match forge.anchored {
-        AnchorCommit::Commit => "the commit that the call names",
+    let anchored = match forge.anchor_commit {
+        AnchorCommit::NamedCommit => "the commit that the call names",
         AnchorCommit::Head => {
             "the head at the moment of the call; Truing reads the head before and after the call"
         }
     };
-    let reviews = match forge.reviews {
+    let reviews = match forge.review_posting {
         ReviewPosting::Object => "one object that contains all comments of the review",
         ReviewPosting::Comment => "a comment, and separate comments on lines",
     };
-    let permission = match forge.permission {
+    let permission = match forge.lookup_permission {
         LookupPermission::Write => "the token of any account with write access to the repository",
         LookupPermission::Admin => "the token of an administrator of the repository",
-        LookupPermission::User => "the token of a user",
+        LookupPermission::AnyUserLogin => "the token of a user",
     };
     let refused = match forge.refusal_consequence {
-        RefusalConsequence::DeliveryLost => {
+        RejectedDeliveryConsequence::DeliveryLost => {
             "503; the delivery is lost, or the forge sends the delivery again"
         }
-        RefusalConsequence::HookSuspended => {
+        RejectedDeliveryConsequence::HookSuspended => {
             "202, and the pull request's slot stays due; after repeated failures, a server would stop \
                 calling the webhook"
         }
     };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let count = |count: usize| if count == 0 { "not published".to_owned() } else { count.to_string() };
-    let annotations = match forge.report_annotations {
-        0 => forge.annotations.to_string(),
-        all => format!("{}; in one report {all}", forge.annotations),
+    let annotations = match forge.max_annotations_per_report {
+        0 => forge.max_annotations_per_call.to_string(),
+        all => format!("{}; in one report {all}", forge.max_annotations_per_call),
     };
-    let creations = forge.creations.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
+    let creations =
+        forge.creation_limits.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
     let creations = match creations.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "not published".to_owned(),
         creations => creations,
     };
-    let calls = match forge.calls_an_hour {
+    let calls = match forge.max_calls_per_hour {
         0 => "as many as the forge allows".to_owned(),
         calls => {
             format!(
@@ -198,22 +199,22 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
             )
         }
     };
-    let diff = match (forge.diff_files, forge.diff_lines) {
+    let diff = match (forge.max_diff_files, forge.max_diff_lines) {
         (0, 0) => "not published (Truing reads the diff with git)".to_owned(),
         (files, lines) => format!("{files} files, {lines} lines (Truing reads the diff with git)"),
     };
     vec![
         ("Prefix of the names of the tools for agents", format!("`{}`", forge.tool_prefix)),
         ("An agent's comment without a key replaces the earlier comment on", upserts.to_owned()),
-        ("Address of a pull request's page", format!("`{}`", forge.pages.url_pattern())),
+        ("Address of a pull request's page", format!("`{}`", forge.page_urls.url_pattern())),
         (
             "Maximum length of a comment",
-            format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),
+            format!("{} characters, {} of them for the marker", forge.max_comment_length, forge.marker_room),
         ),
         ("Marker", marker.to_owned()),
         ("Lines that one comment may cover", lines.to_owned()),
         ("Commit on which a comment on lines is placed", anchored.to_owned()),
-        ("Maximum number of comments in one call", forge.batch.to_string()),
+        ("Maximum number of comments in one call", forge.max_batch_size.to_string()),
         ("Suggestions", suggestions.to_owned()),
         ("Names of accounts", names.to_owned()),
         ("Form in which a loop posts a review", reviews.to_owned()),
@@ -221,16 +222,16 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("Labels", yes(forge.labels)),
         ("Issues", yes(forge.issues)),
         ("Reactions that can be read", yes(forge.reactions)),
-        ("The forge can merge a base into a branch", yes(forge.update_branch)),
+        ("The forge can merge a base into a branch", yes(forge.can_update_branch)),
         ("The repository has the commits of pull requests from forks", yes(forge.fork_heads)),
         ("Token needed to look up who has write access", permission.to_owned()),
         ("Status on the commit", statuses),
-        ("Maximum length of a status text", format!("{} characters", forge.status_text)),
+        ("Maximum length of a status text", format!("{} characters", forge.max_status_length)),
         ("Maximum number of annotations in one call", annotations),
         ("Maximum number of calls that create something", creations),
         ("Maximum number of calls in an hour", calls),
-        ("Maximum number of items on a page of a list", forge.page.to_string()),
-        ("Maximum number of listed files of a pull request", count(forge.files)),
+        ("Maximum number of items on a page of a list", forge.max_page_size.to_string()),
+        ("Maximum number of listed files of a pull request", count(forge.max_listed_files)),
         ("Maximum size of the diff in one response", diff),
         (
             "Response to a delivery while the kill switch is on (unless `forge.NAME.halted` sets another \
@@ -239,7 +240,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ),
         (
             "Time for which a new comment may stay invisible",
-            format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000),
+            format!("{} s (`forge.NAME.settle`)", forge.settle_delay.0 / 1_000),
         ),
     ]
 }

@@ -108,7 +108,7 @@ impl GitHubClient {
             .append_pair("check_name", STATUS_CONTEXT)
             .append_pair("app_id", &app.to_string())
             .append_pair("filter", "all")
-            .append_pair("per_page", &GITHUB.page.to_string());
+            .append_pair("per_page", &GITHUB.max_page_size.to_string());
         let mut runs = self.send(&ForgeRequest::get(purpose, url)).await?.json::<CheckRunList>()?.check_runs;
         let ours = |id: &str| id.strip_prefix(whose).is_some_and(|rest| rest.starts_with('#'));
         runs.retain(|run| run.external_id.as_deref().is_some_and(ours));
@@ -122,7 +122,8 @@ impl GitHubClient {
 
 /// Removes from `remaining_annotations` as many annotations as one call may contain, and returns them.
 fn take_batch<'a>(remaining_annotations: &mut &'a [Value]) -> &'a [Value] {
-    let (batch, left) = remaining_annotations.split_at(remaining_annotations.len().min(GITHUB.annotations));
+    let (batch, left) =
+        remaining_annotations.split_at(remaining_annotations.len().min(GITHUB.max_annotations_per_call));
     *remaining_annotations = left;
     batch
 }

@@ -17,7 +17,7 @@ const MAX_PAGES: usize = 100;
 
 /// Returns the address of a list with the maximum page size.
 pub(super) fn paged_url(mut url: Url, query: &[(&str, &str)]) -> Url {
-    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
+    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.max_page_size.to_string());
     url
 }
 

@@ -42,20 +42,22 @@ pub(super) fn classify_error_response(
 ) -> (ClassifiedError, Option<SecondaryLimit>) {
     let request = forge_request.purpose.clone();
     let words = cleaner.text(&join_error_reasons(body));
-    if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
-        return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), brake);
+    if let Some((wait, secondary_limit)) = rate_limit_wait(status, headers, &words, now) {
+        return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), secondary_limit);
     }
     let message = if words.is_empty() { "the forge gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
-        code if forge_request.comments_on_diff && refuses_place(code) => {
+        code if forge_request.comments_on_diff && may_reject_place(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
         // Data Center responds with 401 if the login is valid but a permission is missing.
         401 if lacks_permission(body) => ForgeError::Forbidden { request, message },
         401 => ForgeError::Unauthorized { request },
         403 if dialect.sso_header.is_some_and(|name| headers.contains_key(name)) => {
-            let message =
-                format!("{message} (the organization requires single sign-on: authorize the token for it)");
+            let message = format!(
+                "{message} (the organization requires single sign-on: authorize the token for \
+                    single sign-on)"
+            );
             ForgeError::Forbidden { request, message }
         }
         403 => ForgeError::Forbidden {
@@ -82,8 +84,8 @@ pub(super) fn classify_error_response(
             let to = redirect_target(forge_request, headers)
                 .map_or_else(|| "nowhere".to_owned(), |to| url_origin(&to));
             let message = format!(
-                "status {code} leads to {to}: redirects are not followed, because they would disclose the \
-                 token. Was the repository renamed or moved, or is api_url wrong?"
+                "status {code} redirects to {to}: redirects are not followed, because they would disclose \
+                    the token. Was the repository renamed or moved, or is api_url wrong?"
             );
             unavailable_error(&request, &cleaner.text(&message))
         }
@@ -99,20 +101,25 @@ pub(super) fn classify_error_response(
 /// Returns true if the forge may use this status to reject the location of a comment on a diff. The statuses
 /// differ: GitHub uses 422, Bitbucket Cloud uses 400, and Data Center uses 400, 404 and 409. Other statuses
 /// are about login, permissions, payment, a slow client or limits.
-fn refuses_place(status: u16) -> bool {
+fn may_reject_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
 /// Adds the permission that the call needs to an error message, if the forge names the permission. GitHub
 /// names the permission in a header, and Bitbucket Cloud in the body.
-fn add_required_permission(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
+fn add_required_permission(
+    message: String,
+    headers: &HeaderMap,
+    body: &[u8],
+    cleaner: &TextCleaner,
+) -> String {
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {
-        return format!("{message} (the call requires the permission {})", clean.text(accepted));
+        return format!("{message} (the call requires the permission {})", cleaner.text(accepted));
     }
     match required_scopes(body) {
-        Some(scopes) => format!("{message} (the call requires the scopes {})", clean.text(&scopes)),
+        Some(scopes) => format!("{message} (the call requires the scopes {})", cleaner.text(&scopes)),
         None => message,
     }
 }
@@ -127,7 +134,7 @@ fn required_scopes(body: &[u8]) -> Option<String> {
 
 /// Returns the wait if the response reports a rate limit. Uses the wait that the response requests;
 /// otherwise, the time until the primary limit's window ends; otherwise, `DEFAULT_WAIT`.
-fn rate_limit(
+fn rate_limit_wait(
     status: StatusCode,
     headers: &HeaderMap,
     words: &str,
@@ -148,7 +155,7 @@ fn rate_limit(
     } else if let Some(limit) = limit.filter(|limit| limit.quota.remaining == 0) {
         (limit.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
-        || speaks_of_limits(words)
+        || mentions_rate_limit(words)
         || header_text(headers, "x-ratelimit-remaining") == Some("0")
     {
         (DEFAULT_WAIT, Some(SecondaryLimit::WithoutWait))
@@ -170,7 +177,7 @@ pub(super) fn response_date(headers: &HeaderMap) -> Option<UnixMillis> {
 
 /// Returns true if the text is one of GitHub's messages about rate limits. Some responses report these limits
 /// only in the text, not in the headers.
-fn speaks_of_limits(words: &str) -> bool {
+fn mentions_rate_limit(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
 }

@@ -101,7 +101,9 @@ async fn every_refusal_has_its_meaning() {
         (
             ScriptedHttpReply::new(403, words("No"))
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
-            forbidden("No (the organization requires single sign-on: authorize the token for it)"),
+            forbidden(
+                "No (the organization requires single sign-on: authorize the token for single sign-on)",
+            ),
         ),
         // The rejection is due to a missing permission, because calls remain and the message does not mention
         // a limit. The reset header has no effect.

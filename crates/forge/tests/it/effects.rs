@@ -157,7 +157,9 @@ impl Scene {
             | EffectKind::EditComment
             | EffectKind::DeleteDuplicate
             | EffectKind::Reopen
-            | EffectKind::Status => comments::effect(kind, &open, (&commit, place), site.row().batch).await,
+            | EffectKind::Status => {
+                comments::effect(kind, &open, (&commit, place), site.row().max_batch_size).await
+            }
         };
         Self::with(site, (number, 0), PerformedEffect::Effect(effect), head)
     }
@@ -232,7 +234,7 @@ impl Scene {
     async fn count(&self, kind: EffectKind) -> usize {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
-            EffectKind::Review if self.site.row().reviews == ReviewPosting::Comment => {
+            EffectKind::Review if self.site.row().review_posting == ReviewPosting::Comment => {
                 view.summary_comments().count()
             }
             EffectKind::Review => {
@@ -271,7 +273,7 @@ impl Scene {
             | EffectKind::EditComment
             | EffectKind::DeleteDuplicate
             | EffectKind::Reopen
-            | EffectKind::Status => comments::count(kind, &view, self.site.row().batch),
+            | EffectKind::Status => comments::count(kind, &view, self.site.row().max_batch_size),
         }
     }
 
@@ -321,16 +323,16 @@ async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
     let calls = scene.site.forge.request_log().len();
     let made = EffectRecording::default();
     match case {
-        EffectIncident::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
+        EffectIncident::KillSwitchOn => scene.gate.0.store(true, Ordering::SeqCst),
         EffectIncident::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
         EffectIncident::DryRun => {
             scene.watch = WriteMonitor { dry_run: true, recording: Some(made.clone()), begin_span: None }
         }
-        EffectIncident::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
+        EffectIncident::KilledAfterCall => scene.log.dies.store(true, Ordering::SeqCst),
         EffectIncident::ForgeRefused
-        | EffectIncident::LostDone
-        | EffectIncident::LostUndone
-        | EffectIncident::KilledBefore => {}
+        | EffectIncident::ResponseLostAfterEffect
+        | EffectIncident::ResponseLostWithoutEffect
+        | EffectIncident::KilledBeforeCall => {}
     }
     let error = scene.perform().await.unwrap_err();
     let is_typed = matches!(
@@ -354,14 +356,14 @@ async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
 async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
     let mut scene = Scene::at(flavour, kind).await;
     let end = case.outcome_for(kind, forge_of(flavour));
-    if let EffectIncidentOutcome::Cannot(why) = end {
+    if let EffectIncidentOutcome::Unsupported(why) = end {
         return refused(&mut scene, case, why).await;
     }
     let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
     match case {
-        EffectIncident::GateClosed => {
+        EffectIncident::KillSwitchOn => {
             scene.gate.0.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(
@@ -395,8 +397,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             }
             assert!(scene.log.entries_of(&parts).is_empty(), "nothing is open");
         }
-        EffectIncident::LostDone | EffectIncident::LostUndone => {
-            let is_done = case == EffectIncident::LostDone;
+        EffectIncident::ResponseLostAfterEffect | EffectIncident::ResponseLostWithoutEffect => {
+            let is_done = case == EffectIncident::ResponseLostAfterEffect;
             let fault = match (is_done, kind) {
                 (true, _) => ForgeFaultKind::LostAnswer,
                 // The fault is an error status, because git itself repeats a push if the connection is
@@ -412,13 +414,13 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert_eq!(scene.count(kind).await, usize::from(is_done));
             scene.performed_later(kind).await;
         }
-        EffectIncident::KilledBefore => {
+        EffectIncident::KilledBeforeCall => {
             let at = scene.clock.now();
             for IntentPart { topic, content } in parts.clone() {
                 scene.log.put(
                     &topic,
                     EffectEntry {
-                        content,
+                        content_digest: content,
                         last_event_at: at,
                         state: EffectEntryState::Open { lost_responses: 0 },
                     },
@@ -426,7 +428,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             }
             scene.performed_later(kind).await;
         }
-        EffectIncident::KilledAfter => {
+        EffectIncident::KilledAfterCall => {
             scene.log.dies.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(matches!(error, EffectError::Store(_)), "{error:?}");
@@ -446,12 +448,12 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         }
     }
     match end {
-        EffectIncidentOutcome::Cannot(why) => panic!("it is refused: {why}"),
+        EffectIncidentOutcome::Unsupported(why) => panic!("it is refused: {why}"),
         EffectIncidentOutcome::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
             assert!(scene.log.entries_of(&parts).is_empty());
         }
-        EffectIncidentOutcome::Reported => assert_eq!(scene.count(kind).await, 0),
+        EffectIncidentOutcome::RefusalReported => assert_eq!(scene.count(kind).await, 0),
         EffectIncidentOutcome::Simulated => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
@@ -459,7 +461,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert_eq!(scene.count(other).await, 1);
             // At a forge without review objects, reviews are comments. Both kinds of effect then count the
             // same comment, so the other count is not checked.
-            if scene.site.row().reviews == ReviewPosting::Object {
+            if scene.site.row().review_posting == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
         }
@@ -489,7 +491,7 @@ macro_rules! cases {
 
         #[tokio::test]
         async fn gate_closed() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::GateClosed).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KillSwitchOn).await;
         }
         #[tokio::test]
         async fn lease_lost() {
@@ -501,19 +503,19 @@ macro_rules! cases {
         }
         #[tokio::test]
         async fn answer_lost_done() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::LostDone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::ResponseLostAfterEffect).await;
         }
         #[tokio::test]
         async fn answer_lost_undone() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::LostUndone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::ResponseLostWithoutEffect).await;
         }
         #[tokio::test]
         async fn killed_before() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledBefore).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledBeforeCall).await;
         }
         #[tokio::test]
         async fn killed_after() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledAfter).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledAfterCall).await;
         }
         #[tokio::test]
         async fn dry_run() {
@@ -586,7 +588,7 @@ fn what_a_forge_cannot_do_is_what_its_rows_say() {
             let can = match kind {
                 EffectKind::Label => row.labels,
                 EffectKind::OpenIssue | EffectKind::EditIssue | EffectKind::CloseIssue => row.issues,
-                EffectKind::UpdateBranch => row.update_branch,
+                EffectKind::UpdateBranch => row.can_update_branch,
                 _ => true,
             };
             assert_eq!(

@@ -22,10 +22,10 @@ const DEFAULT_BRANCHES: [&str; 5] = [
 /// The base (old side) of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefaultBase {
-    /// Commit to compare with; the empty tree for [`DefaultBaseSource::Nothing`].
+    /// Commit to compare with; the empty tree for [`DefaultBaseSource::EmptyTree`].
     pub commit: Sha,
     /// The rule by which this base was selected.
-    pub from: DefaultBaseSource,
+    pub source: DefaultBaseSource,
 }
 
 /// The rule by which a base was selected.
@@ -36,7 +36,7 @@ pub enum DefaultBaseSource {
     /// The parent of the head, so only the last commit is compared.
     Parent,
     /// The empty tree, because the head is the first commit.
-    Nothing,
+    EmptyTree,
 }
 
 /// A branch that may be the default branch.
@@ -49,8 +49,10 @@ pub(super) struct BranchCandidate {
 
 /// Returns the candidates for the default branch, best first. `refs` is a `git for-each-ref` call without
 /// arguments. Unreadable refs are omitted.
-pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
-    let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
+pub(super) async fn default_branch_candidates(
+    for_each_ref: GitCommand,
+) -> Result<Vec<BranchCandidate>, GitError> {
+    let call = for_each_ref.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
     let answer = call.run().await?.stdout;
     let answer = String::from_utf8_lossy(&answer);
     let known: HashMap<&str, (&str, &str)> = answer
@@ -73,7 +75,7 @@ impl LocalRepository {
     /// Returns the merge base of a head with the default branch: `origin/HEAD`, else `origin/main`,
     /// `origin/master`, `main`, `master`. If the head is on the default branch itself, this merge base is the
     /// head or the last pushed commit. If the head does not differ from this merge base, the caller uses
-    /// [`LocalRepository::last_commit_base`] instead.
+    /// [`LocalRepository::parent_base`] instead.
     ///
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
@@ -83,7 +85,7 @@ impl LocalRepository {
         let BranchCandidate { name: branch, tip } =
             self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
         if let Some(commit) = self.merge_base(head, &tip).await? {
-            return Ok(DefaultBase { commit, from: DefaultBaseSource::MergeBase(branch) });
+            return Ok(DefaultBase { commit, source: DefaultBaseSource::MergeBase(branch) });
         }
         if self.is_shallow() {
             let missing = format!("the commit where {} left {branch}", head.short_sha());
@@ -112,7 +114,7 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
     #[truing_core::boxed_future]
-    pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
+    pub async fn parent_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
         // The commit object lists its parents even at the end of a shallow clone's history, where other git
         // commands show no parents.
         let call = self.command("cat-file").args(["commit", head.as_str()]);
@@ -121,10 +123,10 @@ impl LocalRepository {
         let parent =
             text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
         let Some(parent) = parent else {
-            return Ok(DefaultBase { commit: self.empty_tree()?, from: DefaultBaseSource::Nothing });
+            return Ok(DefaultBase { commit: self.empty_tree()?, source: DefaultBaseSource::EmptyTree });
         };
         match self.find_commit(parent).await? {
-            Some(commit) => Ok(DefaultBase { commit, from: DefaultBaseSource::Parent }),
+            Some(commit) => Ok(DefaultBase { commit, source: DefaultBaseSource::Parent }),
             None => Err(GitError::MissingHistory {
                 missing: format!("the parent of {}", head.short_sha()),
                 command: "git fetch --deepen=1 origin".into(),

@@ -20,7 +20,7 @@ use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use super::LocalRepository;
-use super::special::refuse_special_in_worktree;
+use super::special_files::refuse_special_files_in_worktree;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
 use crate::isolated_git_dir::{IsolatedGitDir, create_object_store, unknown_output_error, write_alternates};
@@ -100,7 +100,7 @@ impl LocalRepository {
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn untracked_files(&self) -> Result<Vec<RepoPath>, GitError> {
-        refuse_special_in_worktree(self.root()).await?;
+        refuse_special_files_in_worktree(self.root()).await?;
         let TreeListing { untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         // The path of a nested repository ends in `/`.
@@ -115,7 +115,7 @@ impl LocalRepository {
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn unchecked_tracked_files(&self) -> Result<HashSet<RepoPath>, GitError> {
-        refuse_special_in_worktree(self.root()).await?;
+        refuse_special_files_in_worktree(self.root()).await?;
         Ok(ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?.unseen)
     }
 
@@ -125,7 +125,7 @@ impl LocalRepository {
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn worktree_files(&self) -> Result<Vec<RepoPath>, GitError> {
-        refuse_special_in_worktree(self.root()).await?;
+        refuse_special_files_in_worktree(self.root()).await?;
         let TreeListing { tracked, untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         Ok(tracked.into_iter().chain(new).collect())
@@ -139,7 +139,7 @@ impl LocalRepository {
     /// pattern list, and [`GitError::CommandFailed`] if files change during the call.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
-        refuse_special_in_worktree(self.root()).await?;
+        refuse_special_files_in_worktree(self.root()).await?;
         let work = ScratchIndex::from_repository(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
         let TreeListing { untracked: new, unseen, .. } = listing;

@@ -15,7 +15,7 @@ use truing_git::{ExportSummary, Git, Remote};
 use crate::support::{Place, Repo, snapshot_folder};
 
 fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
-    exported.omitted.iter().map(|left| (left.path.to_string(), left.reason)).collect()
+    exported.omitted_files.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
 /// Commits a tree that git's usual commands refuse to create. Each entry is a pair: its mode and id in one
@@ -89,7 +89,7 @@ async fn files_are_written_as_they_were_committed() {
         [("link".into(), SkipReason::Symlink), ("sub".into(), SkipReason::Submodule)]
     );
     assert_eq!(
-        (exported.files, exported.bytes),
+        (exported.file_count, exported.bytes),
         (6, written.iter().map(|(_, content)| content.len() as u64).sum())
     );
 }
@@ -104,7 +104,7 @@ async fn only_the_named_files_are_written() {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let only = [RepoPath::from("*"), RepoPath::from("b/c"), RepoPath::from("absent")];
     let exported = repository.export(&head, &place.path("out"), Some(&only)).await.unwrap();
-    assert_eq!((exported.files, exported.omitted), (2, vec![]));
+    assert_eq!((exported.file_count, exported.omitted_files), (2, vec![]));
     assert!(!place.path("out/a.txt").exists() && place.path("out/b/c").exists());
     let none = repository.export(&head, &place.path("none"), Some(&[])).await.unwrap();
     assert!(none == ExportSummary::default() && place.path("none").is_dir());
@@ -188,7 +188,7 @@ async fn a_file_that_the_repository_lacks_is_named() {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let exported = repository.export(&head, &place.path("out"), None).await.unwrap();
     assert_eq!(
-        (exported.files, omitted_files(&exported)),
+        (exported.file_count, omitted_files(&exported)),
         (1, vec![("a.txt".into(), SkipReason::Unreadable)])
     );
 }
@@ -208,7 +208,7 @@ async fn named_files_are_written_whatever_they_are_called_and_however_many_there
         let only = names.iter().map(|name| RepoPath::from(*name)).collect::<Vec<_>>();
         let out = place.path(folder);
         let exported = repository.export(&head, &out, Some(&only)).await.unwrap();
-        assert_eq!((exported.files, exported.omitted), (names.len(), vec![]), "{folder}");
+        assert_eq!((exported.file_count, exported.omitted_files), (names.len(), vec![]), "{folder}");
         for name in names {
             assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), name);
         }
@@ -249,7 +249,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
         );
         let whole = place.path("whole");
         let exported = mirror.export(sha, &whole, None).await.unwrap();
-        assert_eq!(laid.omitted_files(), exported.omitted);
+        assert_eq!(laid.omitted_files(), exported.omitted_files);
         assert_eq!(read_contents(laid.path()), read_contents(&whole));
         std::fs::remove_dir_all(&whole).unwrap();
     }

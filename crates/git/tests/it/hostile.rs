@@ -154,7 +154,7 @@ async fn run_all_operations(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
     let base = repository.default_branch_base(&head).await.unwrap().commit;
-    let last = repository.last_commit_base(&head).await.unwrap().commit;
+    let last = repository.parent_base(&head).await.unwrap().commit;
     repository.current_branch().await.unwrap();
     let _ = repository.remote_url();
     repository.resolve_commit("main").await.unwrap();

@@ -167,7 +167,7 @@ async fn the_base_is_where_head_left_the_default_branch() {
     let base = async || {
         let repository = git.open(&repo.root).await.unwrap();
         let base = repository.default_branch_base(&repo.sha("HEAD")).await?;
-        Ok::<_, GitError>((base.commit, base.from))
+        Ok::<_, GitError>((base.commit, base.source))
     };
     let from = |name: &str| DefaultBaseSource::MergeBase(name.to_owned());
 
@@ -204,8 +204,8 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     let repo = place.create_repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
-    assert_eq!(base.from, DefaultBaseSource::Nothing);
+    let base = repository.parent_base(&repo.sha("HEAD")).await.unwrap();
+    assert_eq!(base.source, DefaultBaseSource::EmptyTree);
     assert_eq!(base.commit.as_str(), repo.run(["hash-object", "-t", "tree", "/dev/null"]));
     let diff = diff_text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
     assert!(diff.contains("new file mode 100644") && diff.contains("+three"), "{diff}");
@@ -214,12 +214,12 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     repo.write("b.txt", "b\n");
     // A line of the commit message that looks like a header is not parsed as a header.
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
-    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
-    assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
+    let base = repository.parent_base(&repo.sha("HEAD")).await.unwrap();
+    assert_eq!((base.commit, base.source), (first.clone(), DefaultBaseSource::Parent));
     // The default-branch base is also found for a commit that is not checked out.
-    assert_eq!(repository.last_commit_base(&first).await.unwrap().from, DefaultBaseSource::Nothing);
+    assert_eq!(repository.parent_base(&first).await.unwrap().source, DefaultBaseSource::EmptyTree);
     let base = repository.default_branch_base(&first).await.unwrap();
-    assert_eq!((base.commit, base.from), (first, DefaultBaseSource::MergeBase("main".to_owned())));
+    assert_eq!((base.commit, base.source), (first, DefaultBaseSource::MergeBase("main".to_owned())));
 }
 
 #[tokio::test]
@@ -243,13 +243,13 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let error = repository.default_branch_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --unshallow origin`");
     assert!(matches!(error, GitError::MissingHistory { .. }) && !error.is_wrong_input());
-    let error = repository.last_commit_base(&head).await.unwrap_err();
+    let error = repository.parent_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
     // After the suggested fetch command, both calls succeed.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
+    assert_eq!(repository.parent_base(&head).await.unwrap().source, DefaultBaseSource::Parent);
     let base = repository.default_branch_base(&head).await.unwrap();
     assert_eq!(base.commit, upstream.sha("main~1"));
 }
@@ -330,7 +330,7 @@ async fn sha256_repositories_work() {
     let head = repo.commit("first");
     let repository = place.git().await.open(&repo.root).await.unwrap();
     assert_eq!(repository.resolve_commit("main").await.unwrap(), head);
-    let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
+    let base = repository.parent_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!(base.commit, Sha::parse(&repo.run(["hash-object", "-t", "tree", "/dev/null"])).unwrap());
     repo.write("a.txt", "two\n");
     std::fs::remove_file(repo.root.join("a.txt")).unwrap();
@@ -356,12 +356,12 @@ async fn every_call_may_run_on_another_thread() {
         let repository = git.open(&root).await?;
         let head = repository.head()?.clone();
         repository.default_branch_base(&head).await?;
-        repository.last_commit_base(&head).await?;
+        repository.parent_base(&head).await?;
         repository.resolve_commit("main").await?;
         repository.worktree_diff(&head).await?;
         repository.export(&head, &out, None).await
     });
-    assert_eq!(run.await.unwrap().unwrap().files, 1);
+    assert_eq!(run.await.unwrap().unwrap().file_count, 1);
 }
 
 /// Counts the calls of git, because starting git often takes longer than the work that git does.

@@ -40,7 +40,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     assert_eq!(mirror.merge_base(&head, &base).await.unwrap(), Some(left.clone()));
     assert!(diff_text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
     let exported = mirror.export(&head, &place.path("out"), None).await.unwrap();
-    assert_eq!(exported.files, 1);
+    assert_eq!(exported.file_count, 1);
     // The mirror has refs for the fetched commits and no other refs.
     let bare = Repo { root: mirror.dir().to_owned() };
     let mut kept = [format!("refs/truing/{base}"), format!("refs/truing/{head}")];
@@ -83,7 +83,7 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let refs = bare.run(["for-each-ref", "refs/truing"]).lines().count();
     assert!((500..600).contains(&refs), "{refs} refs are kept");
     let exported = mirror.export(&first, &place.path("out"), None).await.unwrap();
-    assert_eq!(exported.files, 1);
+    assert_eq!(exported.file_count, 1);
     bare.run(["fsck", "--full", "--strict"]);
 }
 

@@ -130,7 +130,7 @@ async fn a_refusal_is_told_with_its_reason() {
     for (words, why) in [
         ("error: GH006: Protected branch update failed for refs/heads/x.", PushRefusal::Protected),
         ("refusing to allow a token to update a workflow without `workflow` scope", PushRefusal::Permission),
-        ("the fields are not in season", PushRefusal::Hook),
+        ("the fields are not in season", PushRefusal::HookOrUnknown),
     ] {
         it.install_hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
         let refused = it.push_commit(&made, "x", None).await.unwrap();

@@ -20,7 +20,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, RepositoryTests, Weakening, can_affect_tests, find_hard_coded_answers,
+    FileChange, FileVersion, RepositoryTests, Weakening, can_affect_tests, find_hard_coded_answers,
     find_weakenings, texts_to_search,
 };
 
@@ -222,10 +222,10 @@ fn judge_commit(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weaken
     };
     let sides: Vec<_> = commit.files.iter().map(|file| (side(&file.before), side(&file.after))).collect();
     let version = |side: &'_ Option<(RepoPath, Vec<u8>)>| side.is_some();
-    let rewrites: Vec<FileRewrite<'_>> = sides
+    let rewrites: Vec<FileChange<'_>> = sides
         .iter()
         .filter(|(before, after)| version(before) || version(after))
-        .map(|(before, after)| FileRewrite {
+        .map(|(before, after)| FileChange {
             before: before.as_ref().map(|(path, bytes)| FileVersion { path, bytes }),
             after: after.as_ref().map(|(path, bytes)| FileVersion { path, bytes }),
         })

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests,
+    FileChange, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests,
     find_hard_coded_answers, find_weakenings, texts_to_search,
 };
 
@@ -148,9 +148,9 @@ fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
         .filter(|(from, before, to, after)| from != to || before != after)
         .map(|(from, before, to, after)| (path(&from), before, path(&to), after))
         .collect();
-    let rewrites: Vec<FileRewrite<'_>> = sides
+    let rewrites: Vec<FileChange<'_>> = sides
         .iter()
-        .map(|(from, before, to, after)| FileRewrite {
+        .map(|(from, before, to, after)| FileChange {
             before: before.map(|text| FileVersion { path: from, bytes: text.as_bytes() }),
             after: after.map(|text| FileVersion { path: to, bytes: text.as_bytes() }),
         })
@@ -174,7 +174,7 @@ fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
 /// Returns the guard's reports on code that hard-codes answers for the project's tests.
 fn report_answers(
     project: &Files,
-    rewrites: &[FileRewrite<'_>],
+    rewrites: &[FileChange<'_>],
     subjects: &BTreeSet<FindingSubject>,
 ) -> Vec<Weakening> {
     let texts = texts_to_search(rewrites).texts;

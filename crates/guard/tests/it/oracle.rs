@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use truing_core::RepoPath;
-use truing_guard::{FileRewrite, FileVersion, find_weakenings};
+use truing_guard::{FileChange, FileVersion, find_weakenings};
 
 use cases::{Case, read_cases};
 
@@ -34,7 +34,7 @@ fn run_python_tests(folder: &Path) -> bool {
 /// Returns true if the guard reports a change of this test as a weakening.
 fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
-    let rewrite = FileRewrite {
+    let rewrite = FileChange {
         before: Some(file_version(&path, before)),
         after: after.map(|after| file_version(&path, after)),
     };

@@ -209,7 +209,7 @@ impl AuditInput {
         let (answer, absences, questions, stop) =
             match self.ask_auditor(runner, index, &mut model_cost, &mut servers).await {
                 Ok((claims, audit)) => {
-                    let number = runner.record.detail.state.audits;
+                    let number = runner.record.detail.state.audit_count;
                     let absences = storable_absences(&audit, number, index);
                     (AuditorAnswer::Complete(claims), absences, audit.questions, None)
                 }

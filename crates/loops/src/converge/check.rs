@@ -17,7 +17,7 @@ use truing_core::verification::{CheckAttempts, VerificationReport};
 use truing_diff::parse;
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests, contains_code,
+    FileChange, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests, contains_code,
     find_hard_coded_answers, find_weakenings, is_equivalent, texts_to_search,
 };
 
@@ -88,9 +88,9 @@ impl ConvergeRunner<'_> {
             let after = self.mirror.read_file(candidate, &new).await?;
             files.push(((old, before), (new, after)));
         }
-        let rewrites: Vec<FileRewrite<'_>> = files
+        let rewrites: Vec<FileChange<'_>> = files
             .iter()
-            .map(|((old, before), (new, after))| FileRewrite {
+            .map(|((old, before), (new, after))| FileChange {
                 before: before.as_deref().map(|bytes| FileVersion { path: old, bytes }),
                 after: after.as_deref().map(|bytes| FileVersion { path: new, bytes }),
             })
@@ -117,7 +117,7 @@ impl ConvergeRunner<'_> {
     async fn hard_coded_results(
         &self,
         head: &Sha,
-        rewrites: &[FileRewrite<'_>],
+        rewrites: &[FileChange<'_>],
         subjects: &BTreeSet<FindingSubject>,
     ) -> Result<Vec<Weakening>, ActError> {
         let sought = texts_to_search(rewrites);
@@ -141,7 +141,7 @@ impl ConvergeRunner<'_> {
     async fn cosmetic_fix_problem(
         &self,
         head: &Sha,
-        rewrites: &[FileRewrite<'_>],
+        rewrites: &[FileChange<'_>],
     ) -> Result<Option<FixProblem>, ActError> {
         let state = &self.record.detail.state;
         if state.is_fixing_gate_report() || rewrites.is_empty() || !rewrites.iter().all(is_equivalent) {
@@ -152,7 +152,7 @@ impl ConvergeRunner<'_> {
             let place = &finding.raw.location;
             // A finding of a code rule may be about the layout of the code, which a change of white space can
             // fix.
-            let is_claimed = state.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
+            let is_claimed = state.fixer_verdicts.get(&finding.id) == Some(&FixerVerdict::Fixed);
             if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
                 continue;
             }
@@ -382,7 +382,7 @@ impl ConvergeRunner<'_> {
         candidate: &Sha,
     ) -> Result<Vec<FixProblem>, ActError> {
         let mut reason = String::new();
-        for _ in 0..self.record.detail.state.limits.worker_attempts.max(1) {
+        for _ in 0..self.record.detail.state.limits.max_agent_requests.max(1) {
             let event = audited.run_auditors(self, &BTreeSet::from([0]), candidate).await?;
             let ConvergeEvent::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
@@ -436,7 +436,7 @@ fn output_tail(argv: &[String], output: &str, errors: &str) -> String {
 
 /// Returns a problem if the fix turns a text file into a binary file, because audits cannot read binary
 /// files.
-fn binary_file_problem(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
+fn binary_file_problem(rewrite: &FileChange<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
     if rewrite.before.as_ref().is_some_and(has_nul) {

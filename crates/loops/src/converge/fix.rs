@@ -299,8 +299,8 @@ impl ConvergeRunner<'_> {
         let summary = line::clean_line(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match task {
-            FixerTask::Findings(_) => self.record.detail.state.audits,
-            FixerTask::Gate(_) => self.record.detail.state.audits.saturating_add(1),
+            FixerTask::Findings(_) => self.record.detail.state.audit_count,
+            FixerTask::Gate(_) => self.record.detail.state.audit_count.saturating_add(1),
         };
         format!("{kind}: {summary}\n\n{of} {number} of run {}.\n", self.record.run)
     }

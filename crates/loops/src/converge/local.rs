@@ -58,7 +58,7 @@ impl LocalWorkspace<'_> {
 #[async_trait]
 impl BranchWorkspace for LocalWorkspace<'_> {
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
-        Ok(self.branch_tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))
+        Ok(self.branch_tip(record).await?.unwrap_or_else(|| record.detail.state.starting_head.clone()))
     }
 
     async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {

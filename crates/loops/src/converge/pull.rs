@@ -240,7 +240,7 @@ impl PullRequestWorkspace<'_> {
             is_fixed: true,
             round,
         });
-        let about = Topic::new(format!("upheld/{}/{}", record.run, record.detail.state.audits));
+        let about = Topic::new(format!("upheld/{}/{}", record.run, record.detail.state.audit_count));
         self.reply_all(record, answers.collect(), about).await
     }
 
@@ -271,7 +271,7 @@ impl PullRequestWorkspace<'_> {
                 let why = format!("the branch {} was deleted", record.detail.branch);
                 return Err(ActError::from_exit_code(ConvergeExitCode::Closed, why));
             }
-            PushOutcome::RemoteRefused { reason: PushRefusal::Hook, message } => {
+            PushOutcome::RemoteRefused { reason: PushRefusal::HookOrUnknown, message } => {
                 PublishOutcome::Blocked(message)
             }
             PushOutcome::RemoteRefused {
@@ -348,7 +348,7 @@ impl PullRequestWorkspace<'_> {
         if !unplaced.is_empty() {
             let text = format!(
                 "## converge: loop {} answers\n\n{}",
-                record.detail.state.audits,
+                record.detail.state.audit_count,
                 unplaced.join("\n")
             );
             self.ensure_open(record).await?;
@@ -396,14 +396,17 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
             Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
                 if !stops_run_for_now(&error) =>
             {
-                vec![format!("could not post the review of audit {}: {error}", record.detail.state.audits)]
+                vec![format!(
+                    "could not post the review of audit {}: {error}",
+                    record.detail.state.audit_count
+                )]
             }
             Err(error) => return Err(effect_error(error)),
         };
         match self.resolve_fixed_findings(record).await {
             Ok(()) => {}
             Err(ActError::Forge(why)) => {
-                let audit = record.detail.state.audits;
+                let audit = record.detail.state.audit_count;
                 warnings.push(format!(
                     "could not answer the findings that audit {audit} confirms as fixed: {why}"
                 ));
@@ -450,7 +453,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
             Ok(()) => Ok(Vec::new()),
             Err(ActError::Forge(why)) => Ok(vec![format!(
                 "could not answer the findings of audit {}: {why}",
-                record.detail.state.audits
+                record.detail.state.audit_count
             )]),
             // A later call repeats the act, and detects the writes that were already made.
             Err(stop) => Err(stop),
@@ -547,15 +550,18 @@ pub(super) fn finding_topic(finding: &FindingId) -> Topic {
 /// Creates the draft of the review that shows the newest audit.
 pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
-    let clean = state.findings.is_empty() && state.silent == 0;
+    let clean = state.findings.is_empty() && state.silent_auditors == 0;
     let scope = state.is_cleared_by_audit().then(|| record.scope());
     let (run, commit) = (record.run.clone(), state.head.clone());
-    let mark = AuditMark { run, audit: state.audits, clean, commit, scope };
+    let mark = AuditMark { run, audit: state.audit_count, clean, commit, scope };
     let [a, b, c] = state.severity_counts();
-    let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
+    let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audit_count);
     body += if clean { " → clean" } else { "" };
-    if state.silent > 0 {
-        body += &format!("\n\nDegraded: {} gave no valid answer.", format_count(state.silent, "auditor"));
+    if state.silent_auditors > 0 {
+        body += &format!(
+            "\n\nDegraded: {} gave no valid answer.",
+            format_count(state.silent_auditors, "auditor")
+        );
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.findings {

@@ -31,7 +31,7 @@ impl PullRequestWorkspace<'_> {
         head: &Sha,
     ) -> Result<Option<ConvergeExit>, ActError> {
         self.ensure_open(record).await?;
-        if self.server.capability().update_branch {
+        if self.server.capability().can_update_branch {
             self.request_branch_update(head).await
         } else {
             self.update_with_git(record, head).await

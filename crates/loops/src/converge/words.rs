@@ -52,8 +52,8 @@ pub async fn commit_stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Commit
     let mut stat = CommitStat::default();
     for file in parse(&diff).files {
         stat.files += 1;
-        stat.added = stat.added.saturating_add(file.added);
-        stat.deleted = stat.deleted.saturating_add(file.deleted);
+        stat.added = stat.added.saturating_add(file.added_lines);
+        stat.deleted = stat.deleted.saturating_add(file.deleted_lines);
     }
     Ok(stat)
 }
@@ -123,7 +123,7 @@ pub async fn render_progress(
     let mut lines = Vec::new();
     for (line, changed) in log_lines_with_stats(mirror, record, from).await? {
         lines.push(match line {
-            ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
+            ConvergeLogLine::Audit { number, counts: [a, b, c], silent_auditors: silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded_suffix(*silent))
             }
@@ -133,8 +133,8 @@ pub async fn render_progress(
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("Loop {number} fix: {}", describe_fix(commit.as_ref(), changed, *fixed, *declined))
             }
-            ConvergeLogLine::Mend { commit } => {
-                let number = record.detail.state.audits.saturating_add(1);
+            ConvergeLogLine::GateFix { commit } => {
+                let number = record.detail.state.audit_count.saturating_add(1);
                 format!("Loop {number} gate: commit {} ({changed})", short_sha(commit))
             }
             ConvergeLogLine::HeadChange { head } => format!("The branch has moved to {}", short_sha(head)),
@@ -167,11 +167,11 @@ async fn log_lines_with_stats<'a>(
     record: &'a ConvergeRecord,
     from: usize,
 ) -> Result<Vec<(&'a ConvergeLogLine, CommitStat)>, GitError> {
-    let (mut head, mut lines) = (&record.detail.state.starting, Vec::new());
+    let (mut head, mut lines) = (&record.detail.state.starting_head, Vec::new());
     for (at, line) in record.detail.state.log.iter().enumerate() {
         let next = match line {
             ConvergeLogLine::Fix { commit, .. } => commit.as_ref(),
-            ConvergeLogLine::Mend { commit } => Some(commit),
+            ConvergeLogLine::GateFix { commit } => Some(commit),
             ConvergeLogLine::HeadChange { head } => {
                 // Other people's changes are not counted.
                 Some(head)
@@ -235,18 +235,18 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
     let state = &record.detail.state;
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
-    let net = commit_stat(mirror, &state.starting, &state.head).await?;
+    let net = commit_stat(mirror, &state.starting_head, &state.head).await?;
     let mut text = format!("converge: {kind}\n");
     let _ = writeln!(text, "Reason: {}", line::clean_line(reason, MAX_REASON));
     let _ = writeln!(text, "Loops: {}", count_audits(record));
-    let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting));
+    let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting_head));
     let _ = writeln!(text, "Final commit: {}", short_sha(&state.head));
     let _ = writeln!(text, "Net change: {net}");
     let _ = writeln!(text, "Cost: {}", record.cost());
     text += "\nLoop log:\n";
     for (line, changed) in log_lines_with_stats(mirror, record, 0).await? {
         let line = match line {
-            ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
+            ConvergeLogLine::Audit { number, counts: [a, b, c], silent_auditors: silent } => {
                 format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded_suffix(*silent))
             }
             ConvergeLogLine::Feedback { number, counts: [a, b, c] } => {
@@ -255,7 +255,7 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("{number} fix: {}", describe_fix(commit.as_ref(), changed, *fixed, *declined))
             }
-            ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short_sha(commit)),
+            ConvergeLogLine::GateFix { commit } => format!("gate: commit {} ({changed})", short_sha(commit)),
             ConvergeLogLine::HeadChange { head } => format!("moved: {}", short_sha(head)),
         };
         let _ = writeln!(text, "{line}");

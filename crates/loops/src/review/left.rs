@@ -14,7 +14,7 @@ use truing_forge::publisher::ReconcileOutcome;
 use super::LeasedReview;
 use crate::reading::ReviewedChange;
 use crate::stopped::StepStopReason;
-use crate::{desired, text};
+use crate::{desired_state, text};
 
 /// Chooses the tier of a pull request from its metadata and its change.
 pub(crate) fn choose_tier(
@@ -37,7 +37,7 @@ pub(crate) fn choose_tier(
         if file.status == FileStatus::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
         }
-        lines += u64::from(file.added) + u64::from(file.deleted);
+        lines += u64::from(file.added_lines) + u64::from(file.deleted_lines);
         has_uncounted |= file.is_binary;
     }
     paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
@@ -118,7 +118,7 @@ impl LeasedReview<'_> {
         };
         if is_shown {
             let summary = text::not_reviewed_text(head, &reason);
-            let status = desired::pending_status(head, text::unreviewed_status(choice), &summary);
+            let status = desired_state::pending_status(head, text::unreviewed_status(choice), &summary);
             let shown = match (run_start.last_review, run_start.last_computed) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);

@@ -20,8 +20,8 @@ use super::question::QuestionDraft;
 use super::recipe::DeterministicChange;
 use super::run::SyncRun;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
+use super::texts::{self, ReleaseSubject};
 use super::verify::CheckResults;
-use super::words::{self, ReleaseSubject};
 use crate::agent::ModelSpend;
 use truing_core::port::GateHalt;
 
@@ -88,8 +88,7 @@ impl SyncRun<'_> {
         {
             let url = &draft.pull.url;
             log.pull = Some(JobPull { kind: JobPullKind::Wip, url: url.clone() });
-            let (title, text) =
-                words::undecided_question(self.release_subject(&version), url, &port.questions);
+            let (title, text) = texts::model_questions(self.release_subject(&version), url, &port.questions);
             let why = format!("{url} waits for an answer from a person");
             return Ok(SyncRunResult::new(
                 Outcome::Asked,
@@ -98,7 +97,10 @@ impl SyncRun<'_> {
             ));
         }
         if self.job.dry_run {
-            let why = format!("a model would port the code to {version}; it was not called");
+            let why = format!(
+                "a model would port the code to {version}; in this dry run, the model was \
+                not called"
+            );
             return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
         }
 
@@ -177,7 +179,7 @@ impl SyncRun<'_> {
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.check_write_gate().await?;
-        let body = words::port_text(about, decided, ported, checked);
+        let body = texts::migration_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
         let reason = format!("{} {version} is ported in {}{without}", self.job.config.package, shown.url);
@@ -211,13 +213,13 @@ impl SyncRun<'_> {
         };
         self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.check_write_gate().await?;
-        let (title, body) = words::draft_title_and_body(about, decided, ported, checked);
+        let (title, body) = texts::draft_title_and_body(about, decided, ported, checked);
         let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
             QuestionUpdate::Keep
         } else {
-            let (title, text) = words::undecided_question(about, &shown.url, questions);
+            let (title, text) = texts::model_questions(about, &shown.url, questions);
             QuestionUpdate::Ask(QuestionDraft { version: version.clone(), title, text })
         };
         let known = job.progress.as_ref().filter(|port| port.version == version);
@@ -229,7 +231,7 @@ impl SyncRun<'_> {
             waits: !questions.is_empty(),
             questions: questions.clone(),
         };
-        let what = words::remaining_obstacles(ported, checked);
+        let what = texts::remaining_obstacles(ported, checked);
         // If the run waits for an answer from people, it does not count as failed.
         let ended =
             if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
@@ -253,7 +255,7 @@ impl SyncRun<'_> {
     }
 
     pub(super) fn message(&self, subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
-        format!("{}\n\n{}\n", words::pull_title(subject, decided.decision.verdict), decided.decision.reason)
+        format!("{}\n\n{}\n", texts::pull_title(subject, decided.decision.verdict), decided.decision.reason)
     }
 
     /// Commits the staged changes and pushes them to a branch, if the branch is still at the expected commit.

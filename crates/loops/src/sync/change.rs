@@ -9,8 +9,8 @@ use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::sync::{PinChangeKind, SyncVerdict};
-use truing_upstream::constraint::{self, RequirementError};
 use truing_upstream::manifest::{self, DigestUpdate, ManifestFileError};
+use truing_upstream::project_requirement::{self, RequirementError};
 
 use super::ReleaseDecision;
 use super::place::requirement_place;
@@ -52,7 +52,7 @@ pub(super) fn apply_change(
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = read_regular_file(project, &job.constraint_file)?;
-    let text = constraint::file_text_with_range(&requirement_place(job, &file), spec)?;
+    let text = project_requirement::file_text_with_range(&requirement_place(job, &file), spec)?;
     files.push(replace_file(project, &job.constraint_file, old, text)?);
     let changed = release_decision.decision.pin_changes.iter().filter(|change| match change.kind {
         PinChangeKind::Bytes => true,
@@ -71,9 +71,9 @@ pub(super) fn apply_change(
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
         let text = match (release_decision.decision.verdict, is_test) {
-            (SyncVerdict::Relax, true) => manifest::add_digests_in_test(&file, &added)?,
+            (SyncVerdict::Relax, true) => manifest::add_hash_test_digests(&file, &added)?,
             (SyncVerdict::Relax, false) => manifest::add_digests(&file, &digests)?,
-            (SyncVerdict::Bump, true) => manifest::replace_digests_in_test(&file, &added)?,
+            (SyncVerdict::Bump, true) => manifest::replace_hash_test_digests(&file, &added)?,
             (SyncVerdict::Bump, false) => manifest::replace_digests(&file, &digests)?,
             (SyncVerdict::Ask | SyncVerdict::Skip, _) => return Ok(files),
         };

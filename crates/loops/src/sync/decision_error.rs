@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use truing_core::version::PackageVersion;
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::ArchiveFetchError;
-use truing_upstream::constraint::RequirementError;
 use truing_upstream::index::IndexError;
+use truing_upstream::project_requirement::RequirementError;
 
 /// The reason why no decision could be made.
 #[derive(Debug, thiserror::Error)]

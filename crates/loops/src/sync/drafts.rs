@@ -13,7 +13,7 @@ use truing_forge::effects::EffectExecutor;
 
 use super::effects::open_pull;
 use super::error::SyncRunError;
-use super::words;
+use super::texts;
 
 /// The draft pull requests of one job at a forge.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl JobDrafts<'_> {
     /// reason is not added again.
     pub(super) async fn close(&self, draft: &DraftPullRequest, reason: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
-        let (number, body) = (pull.number, words::closed_draft_text(reason, &pull.body));
+        let (number, body) = (pull.number, texts::closed_draft_text(reason, &pull.body));
         if pull.body.trim() != body.trim() {
             let (topic, title) = (self.topic(version), pull.title.clone());
             self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;

@@ -8,7 +8,7 @@ use super::change::ChangeError;
 use super::port::CodeMigrationError;
 use super::recipe::DeterministicChangeError;
 use super::verify::ProjectCheckError;
-use super::{PinnedError, SyncDecisionError, words};
+use super::{PinnedError, SyncDecisionError, texts};
 
 /// The reason why a run stops. The reason is stored in the run's record. Unlike a
 /// [`crate::stopped::StepStopReason`], this error does not end the step under the lease.
@@ -48,7 +48,7 @@ pub enum SyncRunError {
     #[error("{branch} was changed by another push meanwhile")]
     BranchMoved { branch: String },
     /// The remote rejected the push to the branch.
-    #[error("cannot push {branch} {}: {message}", words::explain_push_refusal(*.reason))]
+    #[error("cannot push {branch} {}: {message}", texts::explain_push_refusal(*.reason))]
     PushRefused {
         branch: String,
         /// The reason for the rejection.

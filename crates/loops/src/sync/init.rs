@@ -71,15 +71,15 @@ pub fn propose_manifest<'a>(
                 }
                 // Existing pins of the project are kept. Digests from the release are added only if the row
                 // has no digests, or already contains the digest from the release.
-                if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
+                if !row.line_digests.is_empty() && !row.line_digests.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
                         format!("pinned by a digest that {} {from} does not have", job.package),
                     );
                     return true;
                 }
-                row.raw.insert(definition.digests.raw.clone());
-                row.tree.insert(definition.digests.tree.clone());
+                row.line_digests.insert(definition.digests.raw.clone());
+                row.tree_digests.insert(definition.digests.tree.clone());
                 true
             }
             // The release does not confirm that this definition comes from the package, so the row is removed
@@ -90,14 +90,18 @@ pub fn propose_manifest<'a>(
                 false
             }
             Some(SymbolState::OtherPackage) => {
-                let reason =
-                    format!("not in {} {from} itself: the project's own, or another package's", job.package);
+                let reason = format!(
+                    "not defined in {} {from} itself, but in the project or in another package",
+                    job.package
+                );
                 not_guarded.insert(symbol.clone(), reason);
                 false
             }
             Some(SymbolState::Absent) | None => {
-                not_guarded
-                    .insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
+                not_guarded.insert(
+                    symbol.clone(),
+                    format!("not defined in {} {from}, but in the project", job.package),
+                );
                 false
             }
         });

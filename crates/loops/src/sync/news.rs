@@ -11,7 +11,7 @@ use truing_core::sync::release::VersionTriple;
 use truing_core::template::TextTemplate;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 use truing_git::{GitError, Mirror};
-use truing_upstream::constraint::{self, RequirementError, RequirementPlace};
+use truing_upstream::project_requirement::{self, RequirementError, RequirementPlace};
 use truing_upstream::range::VersionRange;
 
 use super::ReleaseDecision;
@@ -41,8 +41,8 @@ pub enum ReleaseNoteError {
     NextVersion(#[from] VersionError),
     /// The version does not have the form `MAJOR.MINOR.PATCH`, so it cannot be incremented.
     #[error(
-        "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` \
-         to \"none\""
+        "the project's version in {path} is {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \
+            \"none\""
     )]
     Uncounted {
         path: String,
@@ -83,7 +83,7 @@ impl From<RequirementError> for ReleaseNoteError {
             }
             RequirementError::Unreadable { .. }
             | RequirementError::Malformed { .. }
-            | RequirementError::Range { .. } => Self::Version(error),
+            | RequirementError::InvalidRange { .. } => Self::Version(error),
         }
     }
 }
@@ -141,7 +141,7 @@ impl ReleaseNoteWriter<'_> {
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
         let place = RequirementPlace { file: &file, key_path, package, registry: *registry, style };
-        let text = constraint::read_range(&place)?.to_string();
+        let text = project_requirement::read_range(&place)?.to_string();
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
@@ -149,7 +149,7 @@ impl ReleaseNoteWriter<'_> {
         if next != version {
             let next =
                 VersionRange::from_vendored_version(PackageVersion::parse(*registry, &next.to_string())?);
-            let text = constraint::file_text_with_range(&place, &next)?;
+            let text = project_requirement::file_text_with_range(&place, &next)?;
             written_files.push(change::replace_file(project, name, old, text)?);
         }
         Ok(next)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
-use truing_upstream::constraint::RequirementPlace;
+use truing_upstream::project_requirement::RequirementPlace;
 
 /// Returns the location of a job's requirement in `file`. `file` must be the path of
 /// [`JobConfig::constraint_file`] in the project's folder.

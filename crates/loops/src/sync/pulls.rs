@@ -16,7 +16,7 @@ use truing_forge::effects::EffectExecutor;
 
 use super::effects::open_pull;
 use super::error::SyncRunError;
-use super::words::{self, ReleaseSubject};
+use super::texts::{self, ReleaseSubject};
 
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
@@ -102,8 +102,8 @@ impl JobPullRequests<'_> {
         verdict: SyncVerdict,
         text: &str,
     ) -> Result<JobPull, SyncRunError> {
-        let title = words::pull_title(self.subject, verdict);
-        let body = words::pull_body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
+        let title = texts::pull_title(self.subject, verdict);
+        let body = texts::pull_body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
         let body = body.as_str();
         let topic = self.topic(self.subject.version);
         let open = branch_state.final_pull.as_ref().filter(|pull| pull.is_open());
@@ -169,7 +169,7 @@ impl JobPullRequests<'_> {
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
         let reason = branch_state.activity.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
-        let text = words::blocked_comment(self.subject, &reason);
+        let text = texts::waiting_port_comment(self.subject, &reason);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
         if branch_state.blocked_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);

@@ -9,7 +9,7 @@ use truing_core::sync::job::{JobQuestion, JobState, ReleaseRuling, TrustedAnswer
 
 use super::error::SyncRunError;
 use super::notices::JobNotices;
-use super::words;
+use super::texts;
 
 /// Maximum number of characters of an answer in a model's prompt.
 const MAX_ANSWER_CHARS: usize = 4000;
@@ -59,7 +59,7 @@ impl JobQuestions<'_> {
         let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
         };
-        let after = newer_comment(job.breaker.last_answer(), after.as_ref());
+        let after = newer_comment(job.breaker.last_trial_answer(), after.as_ref());
         let replies = match self.notices.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // The issue was deleted, so there are no answers. The run asks the question again.
@@ -94,7 +94,7 @@ impl JobQuestions<'_> {
     ) -> Result<Option<String>, SyncRunError> {
         let draft = &QuestionDraft { text: self.notices.adapt_text(&draft.text), ..draft.clone() };
         let id = draft.id();
-        let manifest = job.breaker.target().map(|target| target.manifest.clone());
+        let manifest = job.breaker.target().map(|target| target.manifest_digest.clone());
         let mut issues = self.notices.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
             question.is_closed = Self::was_declined(question, draft, manifest.as_ref(), &issues)
@@ -192,7 +192,7 @@ impl JobQuestions<'_> {
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
-                let (topic, body) = (topic.clone(), words::settled_comment(reason));
+                let (topic, body) = (topic.clone(), texts::question_settled_comment(reason));
                 self.notices.executor.perform(&Effect::NewComment { number, topic, body }).await?;
             }
             self.notices.close(number).await?;

@@ -27,9 +27,9 @@ use super::job::SyncJob;
 use super::pulls::{self, JobBranchState, JobPullRequests};
 use super::question::QuestionDraft;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
+use super::texts::{self, ReleaseSubject};
 use super::tracking;
 use super::verify::ProjectChecks;
-use super::words::{self, ReleaseSubject};
 use super::{
     AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decide_on_release, load_pins,
     unreported_costs,
@@ -108,7 +108,7 @@ impl SyncRun<'_> {
             // The run failed before it could check the circuit breaker, which is open. The breaker would have
             // rejected the run anyway, so the failure does not count.
             Err(Err(error))
-                if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
+                if !self.job.dry_run && job.breaker.trip().is_some() && !job.breaker.is_running() =>
             {
                 SyncRunResult::new(
                     Outcome::Breaker,
@@ -196,7 +196,7 @@ impl SyncRun<'_> {
             job: self.job.name,
             package: &self.job.config.package,
             version,
-            title: self.job.config.title.as_ref(),
+            title_template: self.job.config.title.as_ref(),
         }
     }
 
@@ -272,7 +272,8 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!(
-                "{url} is a port to {version}, which must be finished first: run the job without `--to`"
+                "{url} ports the project to {version}, and this port must be finished first: run the job \
+                    without `--to`"
             );
             return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
         }
@@ -306,7 +307,7 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
 
-        let target = SyncTarget { version: to.clone(), manifest: change::manifest_digest(&manifest) };
+        let target = SyncTarget { version: to.clone(), manifest_digest: change::manifest_digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
             unreported_costs::start_tracking(job, &self.run.id);
@@ -329,7 +330,7 @@ impl SyncRun<'_> {
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
-            let why = format!("{reason}; {} ruled: {}", ruling.author, ruling.verdict.as_str());
+            let why = format!("{reason}; {} decided: {}", ruling.author, ruling.verdict.as_str());
             decided.apply_verdict(self.job.config, ruling.verdict, why);
         }
         if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {
@@ -410,7 +411,7 @@ impl SyncRun<'_> {
 
     /// Ends the run with a question to people.
     pub(super) fn end_with_question(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
-        let (title, text) = words::release_question(self.release_subject(version), decided);
+        let (title, text) = texts::release_question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
         SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::Ask(wanted))
     }
@@ -531,7 +532,8 @@ impl SyncRun<'_> {
             log.verdict = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
             let reason = format!("with the wider range, these checks newly fail: {failing}");
-            let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
+            let (title, text) =
+                texts::failing_checks_question(self.release_subject(&version), decided, &checked);
             return Ok(SyncRunResult::new(
                 Outcome::Asked,
                 reason,
@@ -553,7 +555,7 @@ impl SyncRun<'_> {
         }
         self.check_write_gate().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
-        let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
+        let body = texts::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.upsert_pull_request(&branch_state, base, verdict, &body).await?;
         let without = self.no_labels_remark();
         let reason = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);

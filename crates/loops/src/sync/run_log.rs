@@ -89,7 +89,7 @@ pub(super) enum QuestionUpdate {
 
 impl SyncRunResult {
     pub(super) fn new(outcome: Outcome, reason: impl Into<String>, question_update: QuestionUpdate) -> Self {
-        Self { outcome, reason: reason.into(), question_update: question_update }
+        Self { outcome, reason: reason.into(), question_update }
     }
 
     /// Returns the outcome that the circuit breaker records for this run.

@@ -10,8 +10,8 @@ use super::notices::JobNotices;
 use super::question::{JobQuestions, QuestionDraft};
 use super::run::SyncRun;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
+use super::texts;
 use super::tracking::TrackingNotice;
-use super::words;
 
 impl SyncRun<'_> {
     pub(super) fn job_questions(&self) -> JobQuestions<'_> {
@@ -33,7 +33,7 @@ impl SyncRun<'_> {
         if row.labels || self.job.config.labels.is_empty() {
             return String::new();
         }
-        format!("; {} has no labels for pull requests, so none was set", row.name)
+        format!("; {} has no labels for pull requests, so no label was set", row.name)
     }
 
     /// Returns the notices that report the job's runs.
@@ -70,9 +70,9 @@ impl SyncRun<'_> {
         run_end: &SyncRunResult,
     ) -> Result<Option<String>, SyncRunError> {
         let version = log.to_version.clone().unwrap_or_default();
-        let open = job.breaker.open_trip().is_some().then(|| {
+        let open = job.breaker.trip().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
-            let (title, text) = words::open_breaker_question(self.release_subject(version), &job.breaker);
+            let (title, text) = texts::open_breaker_question(self.release_subject(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
         // If the caller named a release, the run does not close a question about another release.
@@ -113,7 +113,7 @@ impl SyncRun<'_> {
         let questions = self.job_questions();
         let (noun, text) = (questions.notices.notice_noun(), questions.notices.adapt_text(&wanted.text));
         format!(
-            "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
+            "{}\nthis question would be asked in the {noun} \"{}\":\n\n{}",
             run_end.reason,
             wanted.title,
             text.trim_end()

@@ -9,7 +9,7 @@ use truing_core::sync::record::SyncRecord;
 
 use super::error::SyncRunError;
 use super::notices::JobNotices;
-use super::words;
+use super::texts;
 
 /// Maximum number of runs that the notice shows.
 const MAX_SHOWN_RUNS: usize = 20;
@@ -38,7 +38,7 @@ impl TrackingNotice<'_> {
     ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, MAX_SHOWN_RUNS - 1).await?);
-        let (title, body) = words::render_recent_runs(self.job, &records);
+        let (title, body) = texts::render_recent_runs(self.job, &records);
         let (topic, body) = (self.topic(), self.notices.adapt_text(&body));
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),
@@ -59,8 +59,8 @@ pub(super) fn notice_failure_reason(job: &JobState, noun: &str, error: &SyncRunE
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
         (SyncRunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
-            "the {noun} #{number} with the results of the runs was deleted, and Truing opens no other; to \
-                reset this, run the job once with `outcome.issue = false`"
+            "the {noun} #{number} with the results of the runs was deleted, and Truing opens no new one; \
+                for a new one, run the job once with `outcome.issue = false`"
         ),
         (error, _) => format!("cannot update the {noun} with the results of the runs: {error}"),
     }

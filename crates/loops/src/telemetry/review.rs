@@ -12,7 +12,7 @@ use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRecord, Revie
 use truing_model::gateway::ModelError;
 use truing_reader::redact::redact_secrets;
 
-use super::root::{COST, OUTCOME};
+use super::root_span::{COST, OUTCOME};
 use super::step::to_dollars;
 
 /// Maximum number of characters of a reason in a span.

@@ -12,18 +12,21 @@ use truing_core::finding::{FindingSource, RawFinding, fingerprint};
 use truing_core::id::Fingerprint;
 use truing_core::identity::PlacedFinding;
 use truing_core::port::ChangedFile;
-use truing_diff::{FileDiff, FileStatus, removed_ranges};
+use truing_diff::{FileDiff, FileStatus, deleted_ranges};
 use truing_reader::OMISSION_MARK;
 
 /// Returns the files of the base from which a change removes lines, sorted by path. Each file contains the
 /// ranges of its removed lines.
-pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
+pub(super) fn files_with_removed_lines(
+    changes: &[FileDiff<'_>],
+    include_all_files: bool,
+) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
-        let removed = removed_ranges(file);
-        // With `everywhere`, findings are accepted on all lines of a changed file, so files without removed
+        let removed = deleted_ranges(file);
+        // With `include_all_files`, findings are accepted on all lines of a changed file, so files without removed
         // lines are included.
-        if (removed.is_empty() && !everywhere) || file.status == FileStatus::Added || file.is_binary {
+        if (removed.is_empty() && !include_all_files) || file.status == FileStatus::Added || file.is_binary {
             continue;
         }
         let path = file.old_path.as_ref().unwrap_or(&file.path).clone();

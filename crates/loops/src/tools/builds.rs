@@ -21,7 +21,7 @@ use truing_core::verification::CommandEndReason;
 
 use super::alone::DigestBuilder;
 use super::cache::ToolCache;
-use super::kept::ProgramIdentity;
+use super::cached_findings::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
 use super::select::SelectedLinter;
 

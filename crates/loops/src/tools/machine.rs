@@ -10,7 +10,7 @@ use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::{CommandOutput, SANDBOX_TREE_PATH, SetupResult, Verifier};
 use truing_core::verification::CommandEndReason;
 
-use super::kept::ProgramIdentity;
+use super::cached_findings::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 

@@ -12,7 +12,7 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::{OutputStream, is_empty_without_findings};
 
 use super::alone::StateDigest;
-use super::kept::FindingCacheContext;
+use super::cached_findings::LinterFindingCache;
 use super::select::SelectedLinter;
 use crate::said::{failure_cause, redact_given_values};
 
@@ -31,7 +31,7 @@ pub struct LinterOutput {
     pub(crate) inspected_paths: BTreeSet<RepoPath>,
     /// The cache for the findings, and the state of each file before the run. `None` if the findings are not
     /// to be cached.
-    keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
+    keeping: Option<(LinterFindingCache, BTreeMap<String, StateDigest>)>,
 }
 
 impl From<ToolOutput> for LinterOutput {
@@ -132,7 +132,7 @@ impl LinterOutput {
     /// state before the run.
     pub(super) fn with_cache(
         self,
-        cache_context: FindingCacheContext,
+        cache_context: LinterFindingCache,
         states: BTreeMap<String, StateDigest>,
     ) -> Self {
         if self.output.failure_reason.is_some() || states.is_empty() {

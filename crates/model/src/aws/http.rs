@@ -22,7 +22,7 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::{Host, Url, form_urlencoded};
 
-use super::refusal::{KeyRefusal, parse_refusal};
+use super::error_body::{AwsErrorBody, parse_error_body};
 use crate::text::{error_chain, parse_date};
 
 /// Timeout for opening a connection.
@@ -63,7 +63,7 @@ pub(super) enum ExchangeResult {
         /// The time of the response, by the service's clock.
         date: Option<Timestamp>,
         /// Error code and message of an error response; empty after a success.
-        refusal: KeyRefusal,
+        refusal: AwsErrorBody,
     },
     /// No response arrived, for this reason.
     NoResponse(String),
@@ -130,7 +130,7 @@ impl RecordingHttpClient {
         let asking = PendingExchange::new(&url, &request);
         let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.has_failed();
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
-            return Err(ConnectorError::user("asked often enough".into()));
+            return Err(ConnectorError::user("this request has already failed too often".into()));
         }
         let Some(client) = select_client(&url, &self) else {
             self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
@@ -223,8 +223,8 @@ impl PendingExchange {
 
     fn response_result(&self, head: &ResponseHead, body: &[u8]) -> ExchangeResult {
         let is_success = (200..300).contains(&head.status);
-        let KeyRefusal { code, message } =
-            if is_success { KeyRefusal::default() } else { parse_refusal(body) };
+        let AwsErrorBody { code, message } =
+            if is_success { AwsErrorBody::default() } else { parse_error_body(body) };
         let hidden = |text: String| {
             let hidden = self.secrets.iter().fold(text, |text, secret| secret.redact_from(&text));
             line::clean_line(&hidden, MAX_WORDS)
@@ -232,7 +232,7 @@ impl PendingExchange {
         ExchangeResult::Response {
             status: head.status,
             date: head.headers.get(DATE).and_then(|value| parse_date(value.to_str().ok()?)),
-            refusal: KeyRefusal { code: hidden(code), message: hidden(message) },
+            refusal: AwsErrorBody { code: hidden(code), message: hidden(message) },
         }
     }
 
@@ -285,7 +285,7 @@ async fn send_request(
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(failed)? {
         if body.len() + piece.len() > MAX_BYTES {
-            return Err(format!("its answer is longer than {MAX_BYTES} bytes"));
+            return Err(format!("the response is longer than {MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&piece);
     }

@@ -282,7 +282,7 @@ impl GatewayCall<'_> {
         };
         ModelAnswer {
             message: complete.message,
-            stop: complete.stop,
+            stop: complete.stop_reason,
             usage,
             cost,
             model: complete.model,
@@ -296,16 +296,16 @@ impl GatewayCall<'_> {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
                 let until = after.map(|after| self.gateway.clock.now() + to_time_span(after));
-                ModelError::Unavailable { message: message, next_attempt_at: until }
+                ModelError::Unavailable { message, next_attempt_at: until }
             }
             RetryDecision::SpendCap(after) => {
                 self.gateway.circuit.trip(after.map(to_time_span)).await;
-                ModelError::SpendCap { message: message }
+                ModelError::SpendCap { message }
             }
-            RetryDecision::Key => ModelError::Unauthorized { message: message },
-            RetryDecision::Request => ModelError::InvalidRequest { message: message },
-            RetryDecision::TooLong => ModelError::TooLong { message: message },
-            RetryDecision::InvalidResponse => ModelError::Nonsense { message: message },
+            RetryDecision::Key => ModelError::Unauthorized { message },
+            RetryDecision::Request => ModelError::InvalidRequest { message },
+            RetryDecision::TooLong => ModelError::TooLong { message },
+            RetryDecision::InvalidResponse => ModelError::Nonsense { message },
         }
     }
 

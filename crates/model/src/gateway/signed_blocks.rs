@@ -32,19 +32,19 @@ impl ProviderChoice {
 /// conversation.
 #[derive(Debug, Default)]
 pub(super) struct ProviderHistory {
-    side: ProviderChoice,
+    last_provider_choice: ProviderChoice,
     fallback_signatures: HashSet<u64>,
 }
 
 impl ProviderHistory {
     /// Returns the provider that responded last.
     pub(super) fn last_provider(&self) -> ProviderChoice {
-        self.side
+        self.last_provider_choice
     }
 
     /// Records which provider answered, and the signatures in the fallback's message.
     pub(super) fn record_answer(&mut self, provider: ProviderChoice, message: &ModelMessage) {
-        self.side = provider;
+        self.last_provider_choice = provider;
         if provider == ProviderChoice::Fallback {
             self.fallback_signatures.extend(message.content.iter().filter_map(signature_hash));
         }
@@ -53,12 +53,12 @@ impl ProviderHistory {
     /// Returns the request for this provider, without the blocks that the other provider has signed.
     pub(super) fn prepare_request<'a>(
         &self,
-        side: ProviderChoice,
+        provider: ProviderChoice,
         request: &'a ModelRequest,
     ) -> Cow<'a, ModelRequest> {
         let is_foreign = |block: &MessageBlock| {
             signature_hash(block).is_some_and(|signed| {
-                self.fallback_signatures.contains(&signed) != (side == ProviderChoice::Fallback)
+                self.fallback_signatures.contains(&signed) != (provider == ProviderChoice::Fallback)
             })
         };
         let has_foreign = |message: &ModelMessage| message.content.iter().any(is_foreign);

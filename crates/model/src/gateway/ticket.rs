@@ -13,7 +13,7 @@ use super::settling::{PendingCallGuard, SessionSpend};
 use super::shared::GatewayState;
 use crate::client::CallProgress;
 use crate::price::ModelPrice;
-use crate::stream::UsageMeter;
+use crate::stream::UsageSoFar;
 
 /// Upper bound of the speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
@@ -62,7 +62,7 @@ pub(super) struct AttemptReservation {
     pub(super) max_tokens: u32,
     /// Time at which the request was sent; `None` if nothing was sent.
     sent_at: Option<Instant>,
-    meter: UsageMeter,
+    meter: UsageSoFar,
     /// The cost that the ledger is to record. `None` until the cost is known.
     settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
@@ -92,7 +92,7 @@ impl AttemptReservation {
             estimated_tokens,
             max_tokens: 0,
             sent_at: None,
-            meter: UsageMeter::default(),
+            meter: UsageSoFar::default(),
             settlement: None,
             is_settled: false,
             account,
@@ -189,8 +189,8 @@ async fn settle_reservation(
     basis: CostBasis,
 ) -> MicroUsd {
     state.ledger.settle_reservation(id, cost, basis).await.unwrap_or_else(|error| {
-        tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation \
-             expires");
+        tracing::warn!(reservation = id.0, cost = cost.0, %error, "could not record the cost of a call: \
+            the reservation of this call expires");
         // If settling fails, the reservation expires, and the ledger counts its full amount.
         amount
     })

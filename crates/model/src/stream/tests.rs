@@ -33,7 +33,7 @@ fn whole() -> Vec<u8> {
     EVENTS.iter().flat_map(|event| format!("event: x\ndata: {event}\n\n").into_bytes()).collect()
 }
 
-fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer, StreamError> {
+fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteResponse, StreamError> {
     let mut fold = AnswerAccumulator::default();
     for piece in pieces {
         fold.push(piece)?;
@@ -52,7 +52,7 @@ mod frames {
         EVENTS.iter().flat_map(|event| bedrock::event_frame(event.as_bytes())).collect()
     }
 
-    fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer, StreamError> {
+    fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteResponse, StreamError> {
         let mut fold = AnswerAccumulator::new(StreamFormat::EventStream);
         for piece in pieces {
             fold.push(piece)?;
@@ -125,7 +125,7 @@ mod frames {
 }
 
 /// Returns the result of the whole stream, with one part of its text replaced.
-fn with(from: &str, to: &str) -> Result<CompleteAnswer, StreamError> {
+fn with(from: &str, to: &str) -> Result<CompleteResponse, StreamError> {
     let text = String::from_utf8(whole()).unwrap();
     assert!(text.contains(from), "{from}");
     fold([text.replacen(from, to, 1).as_bytes()])
@@ -144,7 +144,7 @@ fn a_stream_becomes_its_message() {
             {"type": "tool_use", "id": "t1", "name": "read", "input": {"path": 1}},
         ])
     );
-    assert_eq!((complete.stop, complete.model.as_str()), (StopReason::ToolUse, "claude-x"));
+    assert_eq!((complete.stop_reason, complete.model.as_str()), (StopReason::ToolUse, "claude-x"));
     let usage = TokenUsage { input: 10, output: 42, cache_read: 20, cache_write_5m: 4, cache_write_1h: 3 };
     assert_eq!(complete.usage, Some(usage));
 }
@@ -160,10 +160,10 @@ fn every_reason_to_stop_is_known_or_an_error() {
         ("model_context_window_exceeded", StopReason::ModelContextWindowExceeded),
     ] {
         let complete = with(r#""stop_reason":"tool_use""#, &format!(r#""stop_reason":"{reason}""#));
-        assert_eq!(complete.unwrap().stop, stop);
+        assert_eq!(complete.unwrap().stop_reason, stop);
     }
     let unknown = with(r#""stop_reason":"tool_use""#, r#""stop_reason":"lunch""#);
-    assert_eq!(unknown, Err(StreamError::UnknownStop("lunch".into())));
+    assert_eq!(unknown, Err(StreamError::UnknownStopReason("lunch".into())));
     let none = with(r#""stop_reason":"tool_use""#, r#""stop_reason":null"#);
     assert!(matches!(none, Err(StreamError::Contradiction(_))), "{none:?}");
 }
@@ -265,18 +265,18 @@ fn a_stream_without_end_is_not_kept() {
 #[test]
 fn the_cost_is_known_as_it_grows() {
     let mut fold = AnswerAccumulator::default();
-    assert_eq!(fold.meter(), UsageMeter::default());
+    assert_eq!(fold.usage_so_far(), UsageSoFar::default());
     let whole = whole();
     let mut before = 0;
     for byte in &whole[..whole.len() - 1] {
         fold.push(&[*byte]).unwrap();
-        let meter = fold.meter();
+        let meter = fold.usage_so_far();
         assert!(!meter.is_final && meter.content_bytes >= before);
         assert!(meter.usage.is_none_or(|usage| usage.input == 10 && usage.cache_write_1h == 3));
         before = meter.content_bytes;
     }
     fold.push(b"\n").unwrap();
-    assert!(fold.meter().is_final && before > 20);
+    assert!(fold.usage_so_far().is_final && before > 20);
 }
 
 proptest! {

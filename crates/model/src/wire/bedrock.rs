@@ -41,14 +41,14 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("modelstreamerrorexception", ProviderErrorKind::Temporary),
     ("serviceunavailableexception", ProviderErrorKind::Temporary),
     ("internalserverexception", ProviderErrorKind::Temporary),
-    ("servicequotaexceededexception", ProviderErrorKind::Spend),
-    ("accessdeniedexception", ProviderErrorKind::Key),
-    ("unrecognizedclientexception", ProviderErrorKind::Key),
-    ("invalidsignatureexception", ProviderErrorKind::Key),
-    ("expiredtokenexception", ProviderErrorKind::Key),
-    ("missingauthenticationtokenexception", ProviderErrorKind::Key),
-    ("validationexception", ProviderErrorKind::Request),
-    ("resourcenotfoundexception", ProviderErrorKind::Request),
+    ("servicequotaexceededexception", ProviderErrorKind::SpendingLimit),
+    ("accessdeniedexception", ProviderErrorKind::KeyRefused),
+    ("unrecognizedclientexception", ProviderErrorKind::KeyRefused),
+    ("invalidsignatureexception", ProviderErrorKind::KeyRefused),
+    ("expiredtokenexception", ProviderErrorKind::KeyRefused),
+    ("missingauthenticationtokenexception", ProviderErrorKind::KeyRefused),
+    ("validationexception", ProviderErrorKind::InvalidRequest),
+    ("resourcenotfoundexception", ProviderErrorKind::InvalidRequest),
 ];
 /// Texts in messages of input errors. A message with one of these texts means that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 2] = ["input is too long", "prompt is too long"];
@@ -74,13 +74,16 @@ struct BedrockModel {
     id: String,
     /// The model id without the prefix, for requests that count tokens. `None` if the model does not support
     /// counting, or if the operator configured the id.
-    base: Option<String>,
+    counting_id: Option<String>,
     unsupported_fields: Vec<OptionalField>,
 }
 
 /// The id of a model in this region is unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the id of the model `{model}` at Amazon Bedrock in this region is unknown: set it in `model_ids`")]
+#[error(
+    "the id of the model `{model}` at Amazon Bedrock in this region is unknown: set the id in \
+    `model_ids`"
+)]
 pub struct UnknownModel {
     model: String,
 }
@@ -100,7 +103,8 @@ struct BedrockTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BedrockRegion {
-    begins: String,
+    #[serde(rename = "begins")]
+    name_prefix: String,
     prefixes: Vec<String>,
 }
 
@@ -114,7 +118,8 @@ struct BedrockEntry {
     #[serde(rename = "without")]
     unsupported_fields: Vec<OptionalField>,
     #[serde(default)]
-    counts: bool,
+    #[serde(rename = "counts")]
+    supports_counting: bool,
 }
 
 impl BedrockWire {
@@ -123,25 +128,32 @@ impl BedrockWire {
     ///
     /// # Errors
     /// [`BedrockTableError`]
-    pub fn new(region: &str, configured_ids: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
+    pub fn new(region: &str, configured_id: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
         let table: BedrockTable = toml::from_str(include_str!("../../data/bedrock.toml"))
             .map_err(|error| BedrockTableError(error.to_string()))?;
-        let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
+        let prefixes = table.region.iter().find(|row| region.starts_with(&row.name_prefix));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
-        for BedrockEntry { name, id, prefixes: has, unsupported_fields: without, counts } in table.model {
-            let id = match configured_ids.get(&name) {
-                Some(configured_ids) => configured_ids.clone(),
+        for BedrockEntry {
+            name,
+            id,
+            prefixes: has,
+            unsupported_fields: without,
+            supports_counting: counts,
+        } in table.model
+        {
+            let id = match configured_id.get(&name) {
+                Some(configured_id) => configured_id.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
                     Some(prefix) => format!("{prefix}.{id}"),
                     None => continue,
                 },
             };
-            let base = table_id(configured_ids, &name, &id).filter(|_| counts);
-            by_name.insert(name, BedrockModel { id, base, unsupported_fields: without });
+            let base = counting_id(configured_id, &name, &id).filter(|_| counts);
+            by_name.insert(name, BedrockModel { id, counting_id: base, unsupported_fields: without });
         }
-        for (name, id) in configured_ids {
-            let model = BedrockModel { id: id.clone(), base: None, unsupported_fields: Vec::new() };
+        for (name, id) in configured_id {
+            let model = BedrockModel { id: id.clone(), counting_id: None, unsupported_fields: Vec::new() };
             by_name.entry(name.clone()).or_insert(model);
         }
         Ok(Self(Arc::new(BedrockModels { by_name, has_warned: AtomicBool::new(false) })))
@@ -184,7 +196,7 @@ impl BedrockWire {
         let model = self.model(&request.model).ok()?;
         let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
         let body = json!({"input": {"invokeModel": {"body": body}}}).to_string();
-        Some(build_call(model.base.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
+        Some(build_call(model.counting_id.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
     }
 
     /// Returns the body of a request, without fields that the model rejects.
@@ -203,8 +215,8 @@ impl BedrockWire {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
             tracing::warn!(
-                "Amazon Bedrock does not accept {fields} for the model {model}: Truing does not \
-                send it"
+                "Amazon Bedrock does not accept {fields} for the model {model}: Truing leaves out these \
+                    fields"
             );
         }
         body::body_without_model(request, VERSION, max_tokens, &left_out)
@@ -212,7 +224,7 @@ impl BedrockWire {
 }
 
 /// Returns the model id without its prefix. Returns `None` if the operator configured the id.
-fn table_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
+fn counting_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
     let (_, id) = id.split_once('.').filter(|_| !configured_ids.contains_key(name))?;
     Some(id.to_owned())
 }
@@ -227,7 +239,7 @@ fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Prov
 
 /// Parses an error response. The type of the error is in a header or in the body. The type may follow a
 /// namespace and may be followed by a URL.
-pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
+pub(super) fn parse_error_detail(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
         #[serde(rename = "__type", default)]
@@ -245,15 +257,15 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDe
 }
 
 /// Classifies an error of Bedrock. Returns `None` if the error is not specific to Bedrock.
-pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
-    let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
+pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind> {
+    let (name, message) = (name.to_ascii_lowercase(), message.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
-    let is_too_long = *kind == ProviderErrorKind::Request
-        && INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long));
-    let is_lasting = *kind == ProviderErrorKind::RateLimit && words.contains(LASTS);
+    let is_too_long = *kind == ProviderErrorKind::InvalidRequest
+        && INPUT_TOO_LONG_MESSAGES.iter().any(|long| message.contains(long));
+    let is_lasting = *kind == ProviderErrorKind::RateLimit && message.contains(LASTS);
     Some(match (is_too_long, is_lasting) {
         (true, _) => ProviderErrorKind::TooLong,
-        (false, true) => ProviderErrorKind::Spend,
+        (false, true) => ProviderErrorKind::SpendingLimit,
         (false, false) => *kind,
     })
 }
@@ -378,21 +390,25 @@ mod tests {
         let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
         let expected =
             |name: &str, words: &str| ProviderErrorDetail { kind: Some(name.into()), message: words.into() };
-        assert_eq!(parse_refusal(&headers, body), expected("ThrottlingException", "slow"));
+        assert_eq!(parse_error_detail(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
             ERROR_TYPE,
             HeaderValue::from_static("ValidationException:http://internal.amazon.com/coral/"),
         );
         let body = br#"{"message": "Input is too long for requested model."}"#;
-        let told = parse_refusal(&headers, body);
+        let told = parse_error_detail(&headers, body);
         assert_eq!(told, expected("ValidationException", "Input is too long for requested model."));
         for (name, words, expected) in [
             ("ValidationException", told.message.as_str(), Some(ProviderErrorKind::TooLong)),
-            ("ValidationException", "malformed", Some(ProviderErrorKind::Request)),
+            ("ValidationException", "malformed", Some(ProviderErrorKind::InvalidRequest)),
             ("throttlingException", "", Some(ProviderErrorKind::RateLimit)),
-            ("ThrottlingException", "Too many tokens per day, please wait", Some(ProviderErrorKind::Spend)),
+            (
+                "ThrottlingException",
+                "Too many tokens per day, please wait",
+                Some(ProviderErrorKind::SpendingLimit),
+            ),
             ("ModelNotReadyException", "", Some(ProviderErrorKind::Temporary)),
-            ("AccessDeniedException", "", Some(ProviderErrorKind::Key)),
+            ("AccessDeniedException", "", Some(ProviderErrorKind::KeyRefused)),
             ("overloaded_error", "", None),
         ] {
             assert_eq!(error_kind(name, words), expected, "{name}");

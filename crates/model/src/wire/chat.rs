@@ -33,7 +33,8 @@ const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
-        "this model calls tools only without thinking: set `effort = \"none\"` in its section",
+        "this model calls tools only without thinking: set `effort = \"none\"` in the configuration \
+            section of this model",
     ),
     ("support tools", TOOLLESS),
     ("support tool use", TOOLLESS),
@@ -330,7 +331,7 @@ pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     // A message with a hint means that tool calls are not supported. The status is not used here, because
     // some servers report this error with a misleading status.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
-        return Some(ProviderErrorKind::Request);
+        return Some(ProviderErrorKind::InvalidRequest);
     }
     ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
@@ -493,7 +494,7 @@ mod tests {
                 r#"{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}"#,
                 Some("insufficient_quota"),
                 "You exceeded your current quota",
-                Some(ProviderErrorKind::Spend),
+                Some(ProviderErrorKind::SpendingLimit),
             ),
             (
                 r#"{"error": {"message": "Rate limit reached", "type": "requests", "param": null, "code": "rate_limit_exceeded"}}"#,
@@ -517,21 +518,21 @@ mod tests {
                 r#"{"object": "error", "message": "The model does not exist.", "type": "NotFoundError", "code": 404}"#,
                 Some("NotFoundError"),
                 "The model does not exist.",
-                Some(ProviderErrorKind::Request),
+                Some(ProviderErrorKind::InvalidRequest),
             ),
             (
                 r#"{"error": "model 'x' does not support tools"}"#,
                 None,
                 "this model, or its server, does not support tool calls, which a review needs: model 'x' \
                  does not support tools",
-                Some(ProviderErrorKind::Request),
+                Some(ProviderErrorKind::InvalidRequest),
             ),
             (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),
             (
                 r#"{"error": {"code": 402, "message": "Insufficient credits"}}"#,
                 Some("402"),
                 "Insufficient credits",
-                Some(ProviderErrorKind::Spend),
+                Some(ProviderErrorKind::SpendingLimit),
             ),
             ("<html>", None, "", None),
             ("[1]", None, "", None),

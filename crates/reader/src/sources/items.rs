@@ -265,7 +265,7 @@ impl<'a> ItemCollector<'a> {
         node.child_by_field_name(name).map(|child| self.text_of(child))
     }
 
-    pub(super) fn add_link(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
+    pub(super) fn add_alias(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
         let (name, module, original_name) =
             (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
         self.items.links.push(ItemLink { name, module, target_name: original_name });

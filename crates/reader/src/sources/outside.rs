@@ -84,7 +84,7 @@ impl<'a> PieceCollector<'a> {
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), first_line(name));
-        self.pieces.pieces.push(NonFunctionCode { scope, name, kind: kind, tree });
+        self.pieces.pieces.push(NonFunctionCode { scope, name, kind, tree });
         Ok(())
     }
 

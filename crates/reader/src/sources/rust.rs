@@ -99,19 +99,19 @@ fn visit_use(
         "identifier" | "scoped_identifier" => {
             let path = joined(source.text_of(node));
             let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-            source.add_link(Some(name), module, Some(name));
+            source.add_alias(Some(name), module, Some(name));
         }
         "use_as_clause" => {
             let (path, alias) = (source.field(node, "path"), source.field(node, "alias"));
             if let (Some(path), Some(alias)) = (path.map(joined), alias) {
                 let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-                source.add_link(Some(alias), module, Some(name));
+                source.add_alias(Some(alias), module, Some(name));
             }
         }
         "use_wildcard" => {
             if let Some(path) = node.named_child(0) {
                 let path = joined(source.text_of(path));
-                source.add_link(None, &path, None);
+                source.add_alias(None, &path, None);
             }
         }
         "scoped_use_list" | "use_list" => {

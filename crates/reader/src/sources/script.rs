@@ -46,8 +46,11 @@ const ENDINGS: [&str; 14] = [
     "/index.mjs",
 ];
 
-pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
-    visit_body(root, "", source, 0)
+pub(super) fn collect_items(
+    root: Node<'_>,
+    collector: &mut ItemCollector<'_>,
+) -> Result<(), ComplexityError> {
+    visit_body(root, "", collector, 0)
 }
 
 fn visit_body(
@@ -96,7 +99,7 @@ fn visit_statement(
                 if let Some(module) =
                     declarator.child_by_field_name("value").and_then(|value| required_module(value, source))
                 {
-                    source.add_link(Some(name), &module, None);
+                    source.add_alias(Some(name), &module, None);
                 }
                 let node = if is_one { outer } else { declarator };
                 source.define(qualified_name(prefix, name), &[node], false)?;
@@ -162,41 +165,41 @@ fn visit_export(
         if is_default_export(node)
             && let Some(name) = source.field(declaration, "name")
         {
-            source.add_link(Some("default"), "", Some(name));
+            source.add_alias(Some("default"), "", Some(name));
         }
         return Ok(());
     }
     let module = node.child_by_field_name("source").map(|of| strip_quotes(source.text_of(of)).to_owned());
     let mut cursor = node.walk();
-    let mut passes_all = module.is_some();
+    let mut reexports_all = module.is_some();
     for child in node.named_children(&mut cursor) {
         match child.kind() {
             "export_clause" => {
-                passes_all = false;
+                reexports_all = false;
                 let mut cursor = child.walk();
                 for one in child.named_children(&mut cursor) {
                     let (name, alias) = (source.field(one, "name"), source.field(one, "alias"));
                     if let Some(name) = name {
                         let module = module.as_deref().unwrap_or_default();
-                        source.add_link(Some(alias.unwrap_or(name)), module, Some(name));
+                        source.add_alias(Some(alias.unwrap_or(name)), module, Some(name));
                     }
                 }
             }
             "namespace_export" => {
-                passes_all = false;
+                reexports_all = false;
                 if let (Some(name), Some(module)) = (child.named_child(0), &module) {
-                    source.add_link(Some(source.text_of(name)), module, None);
+                    source.add_alias(Some(source.text_of(name)), module, None);
                 }
             }
             _ => {}
         }
     }
-    if let Some(module) = module.filter(|_| passes_all) {
-        source.add_link(None, &module, None);
+    if let Some(module) = module.filter(|_| reexports_all) {
+        source.add_alias(None, &module, None);
     }
     if let Some(value) = node.child_by_field_name("value").filter(|_| is_default_export(node)) {
         if value.kind() == "identifier" {
-            source.add_link(Some("default"), "", Some(source.text_of(value)));
+            source.add_alias(Some("default"), "", Some(source.text_of(value)));
         } else {
             source.define(qualified_name(prefix, "default"), &[node], false)?;
         }
@@ -219,10 +222,10 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let mut cursor = clause.walk();
     for child in clause.named_children(&mut cursor) {
         match child.kind() {
-            "identifier" => source.add_link(Some(source.text_of(child)), &module, Some("default")),
+            "identifier" => source.add_alias(Some(source.text_of(child)), &module, Some("default")),
             "namespace_import" => {
                 if let Some(name) = child.named_child(0) {
-                    source.add_link(Some(source.text_of(name)), &module, None);
+                    source.add_alias(Some(source.text_of(name)), &module, None);
                 }
             }
             "named_imports" => {
@@ -230,7 +233,7 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
                 for one in child.named_children(&mut cursor) {
                     if let Some(name) = source.field(one, "name") {
                         let alias = source.field(one, "alias").unwrap_or(name);
-                        source.add_link(Some(alias), &module, Some(name));
+                        source.add_alias(Some(alias), &module, Some(name));
                     }
                 }
             }
@@ -260,8 +263,8 @@ fn visit_assignment(
     let module = required_module(right, source);
     if given_out {
         match (module, right.kind()) {
-            (Some(module), _) => source.add_link(None, &module, None),
-            (None, "identifier") => source.add_link(Some("default"), "", Some(source.text_of(right))),
+            (Some(module), _) => source.add_alias(None, &module, None),
+            (None, "identifier") => source.add_alias(Some("default"), "", Some(source.text_of(right))),
             (None, _) => source.define(qualified_name(prefix, "default"), &[outer], false)?,
         }
         return Ok(());
@@ -270,8 +273,8 @@ fn visit_assignment(
         |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$'));
     if path.split('.').all(is_plain) {
         match (module, right.kind()) {
-            (Some(module), _) => source.add_link(Some(&path), &module, None),
-            (None, "identifier") => source.add_link(Some(&path), "", Some(source.text_of(right))),
+            (Some(module), _) => source.add_alias(Some(&path), &module, None),
+            (None, "identifier") => source.add_alias(Some(&path), "", Some(source.text_of(right))),
             (None, _) => source.define(qualified_name(prefix, &path), &[outer], false)?,
         }
     }
@@ -290,11 +293,15 @@ fn strip_quotes(text: &str) -> &str {
 }
 
 /// Returns the file that a specifier in another file refers to, or `None` for another package.
-pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
+pub(super) fn resolve_module(
+    from_file: &str,
+    module: &str,
+    file_exists: &dyn Fn(&str) -> bool,
+) -> Option<String> {
     if !module.starts_with('.') {
         return None;
     }
-    let mut parts: Vec<&str> = from.split('/').collect();
+    let mut parts: Vec<&str> = from_file.split('/').collect();
     parts.pop();
     for part in module.split('/') {
         match part {
@@ -306,6 +313,6 @@ pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> boo
     let path = parts.join("/");
     // A TypeScript specifier may contain the name of the compiled file, such as `a.js` for `a.ts`.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
-    let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
-    ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))
+    let named = compiled.filter(|_| !file_exists(&path)).unwrap_or(&path);
+    ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| file_exists(path))
 }

@@ -38,8 +38,8 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
     let chosen: Vec<_> = parse_files(change).filter_map(Result::ok).filter(is_wanted).collect();
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for file in &chosen {
-        added += u64::from(file.added);
-        deleted += u64::from(file.deleted);
+        added += u64::from(file.added_lines);
+        deleted += u64::from(file.deleted_lines);
     }
     let heading = format!("The change touches {}: +{added} -{deleted}", format_count(chosen.len(), "file"));
     if chosen.is_empty() {
@@ -86,17 +86,17 @@ fn file_heading(file: &FileDiff<'_>) -> String {
         FileStatus::Modified => "modified",
         FileStatus::Renamed => "renamed",
         FileStatus::Copied => "copied",
-        FileStatus::Mode => "mode changed",
-        FileStatus::Binary => "modified, binary",
+        FileStatus::ModeChanged => "mode changed",
+        FileStatus::BinaryModified => "modified, binary",
     };
     let from = file.old_path.as_ref().map(|old| format!(" from {}", visible_text(&old.to_string())));
-    let binary = if file.is_binary && file.status != FileStatus::Binary { ", binary" } else { "" };
-    let (from, added, deleted) = (from.unwrap_or_default(), file.added, file.deleted);
+    let binary = if file.is_binary && file.status != FileStatus::BinaryModified { ", binary" } else { "" };
+    let (from, added, deleted) = (from.unwrap_or_default(), file.added_lines, file.deleted_lines);
     format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
 }
 
 fn hunk_heading(hunk: &Hunk<'_>) -> String {
-    let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
+    let Hunk { old_start, old_lines, new_start, new_lines, heading: section, .. } = hunk;
     let section = reply_line(&mask_bytes(section), 1, MAX_LINE_CHARS);
     let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
     format!("{}\n", text.trim_end())

@@ -126,7 +126,7 @@ fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     builder.build(&input.pattern).map_err(|error| {
         // The text before `error: ` repeats the pattern.
         let reason = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
-        ToolCallError::Pattern { reason: reason, hint }
+        ToolCallError::InvalidPattern { reason, hint }
     })
 }
 

@@ -93,7 +93,7 @@ impl FileIndex {
             Some(PathKind::Folder) => Err(ToolCallError::IsAFolder(path)),
             None => {
                 let near = self.similar_files_note(&path);
-                Err(ToolCallError::NoSuchFile { path, near })
+                Err(ToolCallError::NoSuchFile { path, suggestion: near })
             }
         }
     }
@@ -127,7 +127,7 @@ impl FileIndex {
                 let at = self.files.partition_point(|file| file < &path);
                 Ok(self.files.get(at..=at).unwrap_or_default())
             }
-            None => Err(ToolCallError::NoSuchPlace(path)),
+            None => Err(ToolCallError::NoSuchFileOrFolder(path)),
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn list_folder(
             let size = tree.size(&folder).unwrap_or_default();
             return Ok(format!("{} is a file of {size} bytes", visible_text(&folder.to_string())));
         }
-        None => return Err(ToolCallError::NoSuchPlace(folder)),
+        None => return Err(ToolCallError::NoSuchFileOrFolder(folder)),
     };
 
     let depth = if folder.as_bytes().is_empty() { 0 } else { folder.as_bytes().len() + 1 };
@@ -122,9 +122,10 @@ impl PathPattern {
 pub(super) fn compile_pattern(pattern: &str) -> Result<PathPattern, ToolCallError> {
     let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
     truing_core::glob::check_bounds(pattern)
-        .map_err(|reason| ToolCallError::Pattern { reason: reason, hint })?;
+        .map_err(|reason| ToolCallError::InvalidPattern { reason, hint })?;
     let built = GlobBuilder::new(pattern).literal_separator(true).build();
-    let glob = built.map_err(|error| ToolCallError::Pattern { reason: error.kind().to_string(), hint })?;
+    let glob =
+        built.map_err(|error| ToolCallError::InvalidPattern { reason: error.kind().to_string(), hint })?;
     Ok(PathPattern { glob: glob.compile_matcher(), matches_name_only: !pattern.contains('/') })
 }
 

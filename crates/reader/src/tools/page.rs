@@ -87,7 +87,7 @@ impl ReplyPage {
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
         let Self { skip, visited, shown_count: shown, is_full, .. } = self;
         if skip > 0 && skip >= visited {
-            return Err(ToolCallError::BeyondTheEnd { skip, total: visited });
+            return Err(ToolCallError::SkipTooLarge { skip, total: visited });
         }
         let mut answer = self.into_text(heading);
         if is_full {

@@ -49,7 +49,7 @@ pub(super) fn read_file(
     }
     let last = input.end_line.unwrap_or(count).min(count);
     if last < first {
-        return Err(ToolCallError::Backwards);
+        return Err(ToolCallError::EndBeforeStart);
     }
     let column = input.column.unwrap_or(1);
     if !(1..=MAX_COLUMN).contains(&column) {

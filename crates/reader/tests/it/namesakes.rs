@@ -130,9 +130,9 @@ fn decide_pinned_change(
         let digests = &symbol.definition().unwrap().digests;
         let (raw, tree) = (digests.raw.clone(), digests.tree.clone());
         if by_tree {
-            ManifestRow { tree: BTreeSet::from([tree]), ..ManifestRow::default() }
+            ManifestRow { tree_digests: BTreeSet::from([tree]), ..ManifestRow::default() }
         } else {
-            ManifestRow { raw: BTreeSet::from([raw]), ..ManifestRow::default() }
+            ManifestRow { line_digests: BTreeSet::from([raw]), ..ManifestRow::default() }
         }
     };
     let rows = from.symbols.iter().map(|(name, symbol)| (name.clone(), row(symbol))).collect();

@@ -50,11 +50,14 @@ pub(super) fn decide_transition(
 pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
-            Some("the decision shows when the pull request is open again")
+            Some("the decision becomes visible when the pull request is open again")
         }
-        SlotState::Held { reason: HoldReason::Paused } => Some("the decision shows when reviews are resumed"),
+        SlotState::Held { reason: HoldReason::Paused } => Some(
+            "the decision becomes visible when reviews \
+            are resumed",
+        ),
         SlotState::Held { reason: HoldReason::Draft } => {
-            Some("the decision shows when the pull request is no longer a draft")
+            Some("the decision becomes visible when the pull request is no longer a draft")
         }
         SlotState::Held { reason: HoldReason::Parked }
         | SlotState::Idle
@@ -98,7 +101,7 @@ pub(super) async fn check_budget_raise(
     // The server posts one question about each limit. `/spend` raises the limit, so a second `/spend` in
     // reply to the same question is not accepted because of that question.
     let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
-    let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
+    let asked = context.store.entries(&writer, &[question_topic(ask.level.limit)]).await?;
     // If the server posted no question, `/spend` is accepted only if at most half of the level's initial
     // limit is left. There may be no question, because none is posted after the end of a converge run, and
     // questions are deleted with their runs.
@@ -106,7 +109,7 @@ pub(super) async fn check_budget_raise(
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
     } else {
-        Err(format!("models may still spend {} here", ask.available_amount()))
+        Err(format!("models may still spend {} on this pull request", ask.available_amount()))
     })
 }
 

@@ -99,7 +99,7 @@ async fn judge_label(
 /// configured name of that account. If converge runs are not served, every account passes this check, and the
 /// command is refused later with the reason.
 fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
-    let askers = context.converging.as_ref().map_or(&[][..], |converging| &converging.config().askers);
+    let askers = context.converge_setup.as_ref().map_or(&[][..], |converging| &converging.config().askers);
     askers.is_empty() || askers.iter().any(is_called)
 }
 

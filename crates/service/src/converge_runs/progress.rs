@@ -93,7 +93,7 @@ pub(super) fn run_event(record: &ConvergeRecord, description: String) -> History
         at: SystemClock.now(),
         key: record.key.clone(),
         run: Some(record.run.clone()),
-        description: description,
+        description,
     }
 }
 

@@ -105,7 +105,7 @@ impl ConvergeRunContext<'_> {
             Ok(prepared) => prepared,
             Err(stopped) => {
                 let trace =
-                    telemetry::start_unknown_converge(&run.id, &run.key, self.repo, self.number, began);
+                    telemetry::start_failed_converge_trace(&run.id, &run.key, self.repo, self.number, began);
                 trace_stop(&trace, &stopped);
                 return Err(stopped);
             }
@@ -119,7 +119,7 @@ impl ConvergeRunContext<'_> {
         match &ended {
             Ok(_) => span.record_state(&runner.runner.record),
             Err(stopped) => {
-                span.record_spend(&runner.runner.record);
+                span.record_usage(&runner.runner.record);
                 trace_stop(span.context(), stopped);
             }
         }

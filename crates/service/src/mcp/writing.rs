@@ -142,7 +142,7 @@ impl ForgeTools {
         let InlineCommentInput { repository, number, path, line, start_line, side, body, key, commit } =
             parse_input(arguments)?;
         let body = sanitize_body(&body)?;
-        let apart = match (validate_key(key.as_deref())?, self.server.capability().upserts) {
+        let apart = match (validate_key(key.as_deref())?, self.server.capability().upsert_rule) {
             (Some(key), _) => CommentDistinction::Key(key.to_owned()),
             (None, UpsertRule::ByPlace) => CommentDistinction::Key(String::new()),
             (None, UpsertRule::ByText) => CommentDistinction::Text,

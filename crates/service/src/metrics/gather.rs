@@ -32,9 +32,9 @@ impl ServiceContext {
         metrics.0.kill_switch.set(i64::from(on));
         metrics.update_store_metrics().await;
         metrics.record_call_quotas(self.forges.servers());
-        metrics.record_sweeps(&self.sweep_results.swept_repositories(), now);
+        metrics.record_sweeps(&self.sweep_times.swept_repositories(), now);
         let asked =
-            self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_results.health(name)?)));
+            self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_times.health(name)?)));
         asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
         metrics.0.scheduler_age.set(to_seconds(now.0.saturating_sub(last_read_at.0)));
         if let Some(agent) = &self.agent {

@@ -16,7 +16,7 @@ use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::format_day;
 use super::run::{ReportedRun, outcome_word, parse_web_url, to_plain_words};
-use super::section::{LoopSection, RunReport};
+use super::section::{ActivityReport, LoopSection};
 
 /// Number of reasons that are shown. The most frequent reasons are shown.
 const REASONS: usize = 10;
@@ -28,7 +28,7 @@ const PERIODS: usize = 31;
 const REASON_CHARS: usize = 300;
 
 /// Renders the whole report.
-pub fn render_report(report: &RunReport) -> String {
+pub fn render_report(report: &ActivityReport) -> String {
     let title = escape_text(&report.title());
     let mut text =
         format!("# {title}\n\nFrom {} to {}.\n", format_instant(report.since), format_instant(report.until));
@@ -47,7 +47,7 @@ pub fn render_job_run(record: &SyncRecord) -> String {
         let _ = writeln!(text, "{}\n", escape_text(&format!("{} {from} to {to}", record.detail.package)));
     }
     if !run.reason.is_empty() {
-        let _ = writeln!(text, "{}\n", render_reason_cell(&run));
+        let _ = writeln!(text, "{}\n", render_run_reason(&run));
     }
     if let Some(url) = run.pull_url.as_ref().or(run.question_url.as_ref()) {
         let _ = writeln!(text, "{}\n", render_link(url));
@@ -63,7 +63,7 @@ pub fn render_job_run(record: &SyncRecord) -> String {
 }
 
 fn render_section(section: &LoopSection) -> String {
-    let (figures, of) = (&section.figures, section.loop_kind);
+    let (figures, loop_kind) = (&section.figures, section.loop_kind);
     let tally = &figures.tally;
     let mut text = format!("\n## {}\n\n", section.title());
     if let Some(cut) = section.truncation_note() {
@@ -80,7 +80,7 @@ fn render_section(section: &LoopSection) -> String {
     let kinds: Vec<Vec<String>> = kinds
         .map(|kind| {
             vec![
-                outcome_word(of, kind).to_owned(),
+                outcome_word(loop_kind, kind).to_owned(),
                 tally.get(kind).to_string(),
                 format_share(tally.get(kind), tally.runs()),
             ]
@@ -88,7 +88,7 @@ fn render_section(section: &LoopSection) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{}; success rate {} of the {} that had something to do; total cost {}; mean time {} per run; {}.\n",
+        "{}; success rate {} of the {} with work to do; total cost {}; mean time {} per run; {}.\n",
         format_count(tally.runs(), "run"),
         format_success_rate(tally.success_rate()),
         format_count(tally.attempts(), "run"),
@@ -112,8 +112,8 @@ fn render_section(section: &LoopSection) -> String {
         figures.reasons.iter().take(REASONS).map(|reason| {
             vec![
                 reason.runs.to_string(),
-                outcome_word(of, reason.kind).to_owned(),
-                truncate_reason(&reason.reason),
+                outcome_word(loop_kind, reason.kind).to_owned(),
+                render_reason(&reason.reason),
             ]
         }),
     );
@@ -125,7 +125,7 @@ fn render_section(section: &LoopSection) -> String {
             escape_text(&run.name),
             result,
             run.to.as_deref().map_or_else(String::new, escape_text),
-            render_reason_cell(run),
+            render_run_reason(run),
         ]
     });
     text + &render_table(&["Ended", "Of", "Result", "Release", "Why"], last)
@@ -222,21 +222,21 @@ fn render_link(address: &str) -> String {
 }
 
 /// Renders the reason for a run's end as a table cell.
-fn render_reason_cell(run: &ReportedRun) -> String {
-    truncate_reason(&run.reason_line())
+fn render_run_reason(run: &ReportedRun) -> String {
+    render_reason(&run.reason_line())
 }
 
-fn truncate_reason(reason: &str) -> String {
+fn render_reason(reason: &str) -> String {
     escape_text(&line::truncate_text(reason.to_owned(), REASON_CHARS))
 }
 
 /// Renders a table. Returns an empty text if there are no rows. Each cell is Markdown on one line.
-fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+fn render_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let rows: String = rows.into_iter().map(line).collect();
     if rows.is_empty() {
         return rows;
     }
-    let rule = heads.iter().map(|_| "---".to_owned()).collect();
-    line(heads.iter().map(|&head| head.to_owned()).collect()) + &line(rule) + &rows + "\n"
+    let rule = headings.iter().map(|_| "---".to_owned()).collect();
+    line(headings.iter().map(|&head| head.to_owned()).collect()) + &line(rule) + &rows + "\n"
 }

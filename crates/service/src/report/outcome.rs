@@ -198,7 +198,7 @@ pub fn converge_outcome_json(record: &ConvergeRecord, description: Option<&SlotD
     let own = json!({
         "pr": description.map(|description| json!({"kind": kind, "url": description.url})),
         "evidence": {
-            "loops": state.audits,
+            "loops": state.audit_count,
             "audits": audit_counts(record),
             "absences": detail.absences,
             "commits": state.commits,
@@ -231,7 +231,7 @@ pub fn audit_counts(record: &ConvergeRecord) -> Vec<AuditCounts> {
         }
         ConvergeLogLine::Feedback { .. }
         | ConvergeLogLine::Fix { .. }
-        | ConvergeLogLine::Mend { .. }
+        | ConvergeLogLine::GateFix { .. }
         | ConvergeLogLine::HeadChange { .. } => None,
     };
     record.detail.state.log.iter().filter_map(counts).collect()

@@ -15,7 +15,7 @@ use super::reviews::ReviewTotals;
 use super::run::ReportedRun;
 
 /// The report over one or all loops.
-pub struct RunReport {
+pub struct ActivityReport {
     /// Name of the machine on which the report is made; `None` if the name is not known.
     pub host: Option<String>,
     /// Start of the reported time.
@@ -44,7 +44,7 @@ pub struct LoopSection {
     pub reviews: Option<ReviewTotals>,
 }
 
-impl RunReport {
+impl ActivityReport {
     /// Returns the report's title, with the host name and the first and last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
@@ -91,7 +91,7 @@ impl LoopSection {
     pub fn truncation_note(&self) -> Option<String> {
         let last = format_count(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts cover" } else { "Only" };
-        self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
+        self.is_truncated.then(|| format!("{what} the last {last}; earlier runs are left out."))
     }
 
     /// Returns a sentence about the unrecorded cost; `None` if there is no unrecorded cost.
@@ -112,7 +112,8 @@ pub struct JobStatus {
     pub breaker_state: &'static str,
     /// Time at which the job's circuit breaker opened, if the circuit breaker is open.
     #[serde(serialize_with = "serialize_optional_instant")]
-    pub open_since: Option<UnixMillis>,
+    #[serde(rename = "open_since")]
+    pub breaker_open_since: Option<UnixMillis>,
     /// Number of failed runs for the current release.
     #[serde(rename = "failures")]
     pub release_failures: u32,
@@ -125,7 +126,7 @@ pub struct JobStatus {
     /// The cost of the job's runs that is not yet part of any record. The record of the job's next run will
     /// include this cost.
     #[serde(rename = "untold_micro_usd")]
-    pub unreported_micro_usd: MicroUsd,
+    pub unrecorded_micro_usd: MicroUsd,
     /// The number of the job's runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
@@ -138,16 +139,16 @@ fn serialize_optional_instant<S: Serializer>(instant: &Option<UnixMillis>, to: S
 impl JobStatus {
     /// Creates the status of a job. `untold_micro_usd` is the cost of the job's runs that is not yet part of
     /// any record.
-    pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
+    pub fn new(key: &SlotKey, job: &JobState, unrecorded_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
             name: job::job_from_key(key).unwrap_or(key.as_str()).to_owned(),
             breaker_state: job.breaker_state(),
-            open_since: job.breaker.open_trip().map(|open| open.since),
+            breaker_open_since: job.breaker.trip().map(|open| open.since),
             release_failures: failures,
             consecutive_failures: streak,
             question_url: job.question.as_ref().and_then(|question| question.url.clone()),
-            unreported_micro_usd: untold_micro_usd,
+            unrecorded_micro_usd,
             tally: RunEndTally::from_runs(runs.iter().filter(|run| run.key == key.as_str())),
         }
     }
@@ -155,13 +156,13 @@ impl JobStatus {
     /// Returns true if the circuit breaker is open. An open circuit breaker stops the job until a person
     /// acts.
     pub fn is_breaker_open(&self) -> bool {
-        self.open_since.is_some()
+        self.breaker_open_since.is_some()
     }
 
     /// Describes the state of the job's circuit breaker in words.
     pub fn breaker_text(&self) -> String {
         let mut text = format!("breaker {}", self.breaker_state);
-        if let Some(since) = self.open_since {
+        if let Some(since) = self.breaker_open_since {
             text += &format!(" since {}", format_instant(since));
         }
         if self.consecutive_failures > 0 {
@@ -171,7 +172,7 @@ impl JobStatus {
                 self.consecutive_failures
             );
         }
-        if let MicroUsd(untold @ 1..) = self.unreported_micro_usd {
+        if let MicroUsd(untold @ 1..) = self.unrecorded_micro_usd {
             text += &format!(
                 "; {} by runs that were stopped or are still running",
                 amount::format_dollars(untold)

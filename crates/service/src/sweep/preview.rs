@@ -120,7 +120,7 @@ impl ServiceContext {
         let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
-            let assumed_quota = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
+            let assumed_quota = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, every);
             let calls = CallBudget { remaining: MOST_CALLS, share: CallUsage::default(), assumed_quota };
             let found = ForgePreview {
                 name: name.clone(),
@@ -186,7 +186,7 @@ impl PreviewRun<'_> {
             known_repositories.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
         for seen in list.items().filter(|seen| !seen.archived) {
-            if !self.context.repositories.has(&self.preview.name, &seen.name) {
+            if !self.context.repository_filter.has(&self.preview.name, &seen.name) {
                 self.preview.not_admitted += 1;
             } else if ids.insert(seen.id.clone()) {
                 let onboarded = known_repositories
@@ -197,7 +197,7 @@ impl PreviewRun<'_> {
         }
         known_repositories.retain(|id, repository| repository.missing_since.is_none() && !ids.contains(id));
         for (id, KnownRepository { name, onboarded, .. }) in known_repositories {
-            if !self.context.repositories.has(&self.preview.name, &name) {
+            if !self.context.repository_filter.has(&self.preview.name, &name) {
                 continue;
             }
             if self.calls.allowed_calls(self.context, self.server) == 0 {
@@ -207,7 +207,8 @@ impl PreviewRun<'_> {
             self.calls.use_up(1);
             match self.server.repository_by_id(&id).await {
                 Ok(seen)
-                    if seen.archived || !self.context.repositories.has(&self.preview.name, &seen.name) => {}
+                    if seen.archived
+                        || !self.context.repository_filter.has(&self.preview.name, &seen.name) => {}
                 Ok(seen) => admitted.push(ListedRepository { id, name: seen.name, onboarded }),
                 Err(ForgeError::NotFound { .. }) => {}
                 Err(error) => self.record_unreadable(name, &error),
@@ -264,7 +265,7 @@ impl PreviewRun<'_> {
             Some(records) => turn::load_known_pulls(records, &keys).await?,
             None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
         };
-        let leaves = !repository.onboarded && self.context.repositories.skips_existing_pulls();
+        let leaves = !repository.onboarded && self.context.repository_filter.skips_existing_pulls();
         let mut counts = PullCounts { open_pull_requests: open_pulls.len(), ..PullCounts::default() };
         for (pull, known) in open_pulls.iter().zip(known) {
             let Some((slot, reviews)) = known else {

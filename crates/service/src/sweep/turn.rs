@@ -105,7 +105,7 @@ impl RepositorySnapshot {
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
         // An archived repository is skipped because it accepts no comments. The repository may have been
         // renamed to a name that the filter does not admit.
-        Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
+        Ok(!seen.archived && context.repository_filter.has(&repository.forge, &repository.name))
     }
 
     /// Completes the first contact with a repository. If existing pull requests are to be skipped, records
@@ -116,7 +116,7 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         repository: &KnownRepository,
     ) -> Result<bool, SweepError> {
-        if !context.repositories.skips_existing_pulls() {
+        if !context.repository_filter.skips_existing_pulls() {
             context.store.finish_onboarding(repository).await?;
             return Ok(true);
         }
@@ -192,7 +192,7 @@ impl RepositorySnapshot {
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark_slots(batch, &context.limits, HaltPolicy::Refuse).await;
+            let marked = store.mark_slots(batch, &context.slot_limits, HaltPolicy::Refuse).await;
             if marked != Ok(MarkOutcome::AllStored) {
                 woken_slots.clear(); // a later sweep marks them again
             }

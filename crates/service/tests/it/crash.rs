@@ -213,21 +213,21 @@ impl CrashTestForge {
             reader: Box::new(FaultyReader { inner: reader, script: script.clone() }),
             clock: Arc::new(self.clock.clone()),
             git: self.git.clone(),
-            mirrors: self.folder.path().join("mirrors"),
-            limits: SlotLimits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
-            repositories: truing_service::repositories::RepositoryFilter::default(),
+            mirrors_folder: self.folder.path().join("mirrors"),
+            slot_limits: SlotLimits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
+            repository_filter: truing_service::repositories::RepositoryFilter::default(),
             rules: self.rules.clone(),
-            max_inline: MAX_INLINE,
+            max_inline_comments: MAX_INLINE,
             agent: None,
-            converging: Err("it is not tried here".to_owned()),
+            converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::switch::HeldSlots::default(),
-            watch: truing_loops::telemetry::WRITES.clone(),
-            sweep_results: truing_service::sweep::SweepResults::default(),
+            write_monitor: truing_loops::telemetry::WRITES.clone(),
+            sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
-            wake: truing_service::wake::SchedulerWaker::default(),
-            toolbox: truing_loops::tools::LinterSources::default(),
-            duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
-            step_time: truing_service::worker::STEP_TIME,
+            scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+            linter_sources: truing_loops::tools::LinterSources::default(),
+            duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
+            max_step_time: truing_service::worker::STEP_TIME,
         };
         Process {
             context: Arc::new(context),
@@ -323,9 +323,14 @@ impl CrashTestForge {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
             self.check_told(*number, *before, !lives_on).await?;
             process.is_broken.store(false, Ordering::SeqCst);
-            apply_slot_command(&*process.context.store, key, SlotCommand::Retry, &process.context.limits)
-                .await
-                .unwrap();
+            apply_slot_command(
+                &*process.context.store,
+                key,
+                SlotCommand::Retry,
+                &process.context.slot_limits,
+            )
+            .await
+            .unwrap();
             process.run(&self.clock).await?;
         }
         let reads = reads + process.script.reads();
@@ -414,7 +419,7 @@ impl CrashTestForge {
             format!("reviewed is {reviewed:?}, not {revision:?}")
         } else if is_left != is_last_left {
             format!("the newest run ended as {last:?}")
-        } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
+        } else if store.open_entries(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
             "a comment is pending".to_owned()
         } else if store.desired_state(key, CommentProducer::Review).await.unwrap().1.is_some() {
             "the status is still to be set".to_owned()

@@ -20,9 +20,9 @@ use truing_core::port::{
 use truing_core::slot::{self, HoldReason, Slot};
 use truing_core::switch::{HaltMode, SwitchRequest};
 use truing_loops::machine::SystemClock;
+use truing_service::duty_lease::{self, DutyLeaseExpiry};
 use truing_service::metrics::ServiceMetrics;
 use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, queue_parked_notice, send_notices_forever};
-use truing_service::sole::{self, DutyLeaseExpiry};
 use truing_store::Store;
 
 use crate::support::home::{Deployment, Home};
@@ -275,13 +275,13 @@ async fn of_two_processes_one_has_the_duties_until_it_leaves() {
     let (one, two) = (home.open(Arc::new(SystemClock)).await, home.open(Arc::new(SystemClock)).await);
     let (of_one, of_two) = (DutyLeaseExpiry::default(), DutyLeaseExpiry::default());
     for _ in 0..2 {
-        sole::renew_lease(&one, &of_one).await;
-        sole::renew_lease(&two, &of_two).await;
+        duty_lease::renew_lease(&one, &of_one).await;
+        duty_lease::renew_lease(&two, &of_two).await;
         assert_eq!((of_one.is_ours(), of_two.is_ours()), (true, false));
     }
-    sole::release_lease(&one, &of_one).await;
-    sole::renew_lease(&two, &of_two).await;
-    sole::renew_lease(&one, &of_one).await;
+    duty_lease::release_lease(&one, &of_one).await;
+    duty_lease::renew_lease(&two, &of_two).await;
+    duty_lease::renew_lease(&one, &of_one).await;
     assert_eq!((of_one.is_ours(), of_two.is_ours()), (false, true));
 }
 
@@ -291,7 +291,7 @@ async fn the_task_tells_what_comes() {
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
     let sole = DutyLeaseExpiry::default();
-    sole::renew_lease(&store, &sole).await;
+    duty_lease::renew_lease(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
         tokio::spawn(

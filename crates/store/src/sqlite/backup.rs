@@ -15,7 +15,7 @@ use crate::store::Store;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file with the target's name exists.
-    #[error("{} exists already; Truing does not overwrite it: name another file", path.display())]
+    #[error("{} exists already; Truing does not overwrite it: choose another file name", path.display())]
     Exists {
         /// Path of the target.
         path: PathBuf,
@@ -40,8 +40,8 @@ pub enum BackupError {
     #[error("{0}")]
     Sqlite(String),
     /// The store is on a server and has no file.
-    #[error("a PostgreSQL server keeps the records; `pg_dump --schema=truing` copies them")]
-    OnServer,
+    #[error("a PostgreSQL server keeps the records; run `pg_dump --schema=truing` to copy the records")]
+    NoDatabaseFile,
 }
 
 impl Store {
@@ -53,7 +53,8 @@ impl Store {
     /// [`BackupError`]. After an error, the file `to` was not created by this call.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
-        let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::OnServer)?), to.to_owned());
+        let (from, to) =
+            (Arc::clone(self.database_file().ok_or(BackupError::NoDatabaseFile)?), to.to_owned());
         let destination = to.clone();
         tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
             Err(BackupError::Write { path: destination, source: io::Error::other(error.to_string()) })

@@ -72,7 +72,7 @@ impl Store {
 
 #[async_trait]
 impl EffectLog for Store {
-    async fn effects(
+    async fn entries(
         &self,
         writer: &EffectOwner,
         topics: &[Topic],
@@ -82,7 +82,7 @@ impl EffectLog for Store {
             .await
     }
 
-    async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
+    async fn open_entries(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
         let writer = writer.clone();
         self.read(move |connection| {
             let sql = "SELECT topic, content, at, lost FROM effect
@@ -90,8 +90,11 @@ impl EffectLog for Store {
             let select = connection.sql(sql);
             let open = select.query((writer.key.as_str(), writer.producer.as_str()), |row| {
                 let state = EffectEntryState::Open { lost_responses: row.get(3)? };
-                let entry =
-                    EffectEntry { content: row.get(1)?, last_event_at: UnixMillis(row.get(2)?), state };
+                let entry = EffectEntry {
+                    content_digest: row.get(1)?,
+                    last_event_at: UnixMillis(row.get(2)?),
+                    state,
+                };
                 Ok((Topic::new(row.get::<String>(0)?), entry))
             })?;
             open.collect::<Result<_, _>>()
@@ -99,7 +102,7 @@ impl EffectLog for Store {
         .await
     }
 
-    async fn replace_effects(
+    async fn compare_and_set_entries(
         &self,
         writer: &EffectOwner,
         changes: &[EffectEntryChange],
@@ -126,7 +129,7 @@ fn entry(
             Some(lost) => EffectEntryState::Open { lost_responses: lost },
             None => EffectEntryState::Done { comment: row.get::<Option<String>>(3)?.map(CommentId::new) },
         };
-        Ok(EffectEntry { content: row.get(0)?, last_event_at: UnixMillis(row.get(1)?), state })
+        Ok(EffectEntry { content_digest: row.get(0)?, last_event_at: UnixMillis(row.get(1)?), state })
     })
 }
 
@@ -144,7 +147,7 @@ fn replace(
             return Err(fenced_fault(&writer.key, FencingToken(newest)));
         }
     }
-    for EffectEntryChange { topic, expected, .. } in changes {
+    for EffectEntryChange { topic, expected_entry: expected, .. } in changes {
         if entry(connection, writer, topic)? != *expected {
             return Ok(false);
         }
@@ -157,7 +160,7 @@ fn replace(
                   SET token = excluded.token, content = excluded.content, at = excluded.at, lost = \
          excluded.lost,
                       comment = excluded.comment";
-    for EffectEntryChange { topic, new, .. } in changes {
+    for EffectEntryChange { topic, new_entry: new, .. } in changes {
         let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
         let Some(new) = new else {
             connection.sql(delete).execute(key)?;
@@ -167,7 +170,7 @@ fn replace(
             EffectEntryState::Open { lost_responses: lost } => (Some(*lost), None),
             EffectEntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
         };
-        let row = (key.0, key.1, key.2, token, &new.content, new.last_event_at.0, lost, comment);
+        let row = (key.0, key.1, key.2, token, &new.content_digest, new.last_event_at.0, lost, comment);
         connection.sql(insert).execute(row)?;
     }
     raise_counter(connection, token)?;

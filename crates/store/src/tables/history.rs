@@ -12,7 +12,7 @@ use truing_core::port::{HistoryEvent, PullRevision, SlotDescription, StoreError}
 use truing_core::run::RunStage;
 use truing_core::switch::RepositoryRef;
 
-use super::operations;
+use super::operator_tables;
 use super::runs::row::{parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, skip_unreadable};
 use crate::store::Store;
@@ -216,7 +216,7 @@ pub(super) fn store_descriptions<'a>(
         let (name, _) = described.name.rsplit_once('#')?;
         Some((name, RepositoryRef::from_key(key)))
     });
-    operations::switch::add_repositories_to_switches(connection, heard)?;
+    operator_tables::switch::add_repositories_to_switches(connection, heard)?;
     let keys: Vec<SlotKey> = new.keys().map(|key| (*key).clone()).collect();
     let (mut heard, mut named) = (Vec::new(), Vec::new());
     for ((key, new), known) in new.into_iter().zip(find_descriptions(connection, &keys)?) {

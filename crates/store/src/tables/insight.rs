@@ -83,7 +83,7 @@ impl Store {
             Ok(StoreStatistics {
                 slots: slot_counts(connection)?,
                 oldest_due: oldest_due(connection, now)?,
-                untold: super::operations::notice::count_pending_notices(connection)?,
+                untold: super::operator_tables::notice::count_pending_notices(connection)?,
                 budgets: super::ledger::greatest_used_fractions(connection, now)?,
                 unreadable: count_still_unreadable(&watch, connection),
                 bytes: database_size(connection, path.as_deref())?,

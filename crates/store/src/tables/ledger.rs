@@ -17,7 +17,7 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 use truing_core::slot::LoopKind;
 
-use super::operations::notice;
+use super::operator_tables::notice;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
@@ -140,7 +140,7 @@ pub struct KeySpend {
     /// head. If a run has no record, the run's id is used.
     pub key: String,
     /// The loop; none if the run has no record.
-    pub run_loop: Option<LoopKind>,
+    pub loop_kind: Option<LoopKind>,
     /// The cost of settled calls.
     pub settled_cost: MicroUsd,
 }
@@ -170,7 +170,11 @@ impl Store {
                 .query((since.0, now.0), |row| {
                     let run_loop =
                         LoopKind::ALL.into_iter().find(|run_loop| run_loop.as_str() == row.text(1));
-                    Ok(KeySpend { key: row.get(0)?, run_loop, settled_cost: MicroUsd(row.get(2)?) })
+                    Ok(KeySpend {
+                        key: row.get(0)?,
+                        loop_kind: run_loop,
+                        settled_cost: MicroUsd(row.get(2)?),
+                    })
                 })?
                 .collect()
         })

@@ -14,7 +14,7 @@ use truing_core::port::{
 use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
-use super::{history, operations, slots};
+use super::{history, operator_tables, slots};
 use crate::fault::StoreFault;
 
 /// Marks slots. Reads and writes each row at most once. `halted` decides whether slots are marked while a
@@ -26,7 +26,7 @@ pub(super) fn mark_slots(
     halted: HaltPolicy,
     now: UnixMillis,
 ) -> Result<MarkOutcome, StoreFault> {
-    let refused = refused_keys(&operations::switch::read(connection)?, marks, halted);
+    let refused = refused_keys(&operator_tables::switch::read(connection)?, marks, halted);
     record_refused_names(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (key, marks) in group_by_key(marks, &refused) {
@@ -64,7 +64,7 @@ pub(super) async fn mark_valkey_slots(
     halted: HaltPolicy,
 ) -> Result<MarkOutcome, StoreError> {
     let now = SlotStore::now(store).await?;
-    let refused = refused_keys(&store.read(operations::switch::read).await?, marks, halted);
+    let refused = refused_keys(&store.read(operator_tables::switch::read).await?, marks, halted);
     if !refused.is_empty() {
         let (marks, refused) = (marks.to_vec(), refused.clone());
         store.append(move |connection| record_refused_names(connection, &marks, &refused)).await?;
@@ -115,7 +115,7 @@ fn record_refused_names(
 ) -> Result<(), StoreFault> {
     let those = marks.iter().filter(|mark| refused_keys.contains(&mark.key));
     let heard = those.map(|mark| (repository_name(mark), RepositoryRef::from_key(&mark.key)));
-    operations::switch::add_repositories_to_switches(connection, heard)
+    operator_tables::switch::add_repositories_to_switches(connection, heard)
 }
 
 /// Returns the name `owner/name` of a mark's repository. Returns an empty text if the name is not known.

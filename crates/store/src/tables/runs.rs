@@ -33,7 +33,7 @@ pub(super) use self::review_progress::review_progress;
 use self::row::write_run;
 
 use super::history::sql_limit;
-use super::{dismissals, history, operations, slots};
+use super::{dismissals, history, operator_tables, slots};
 use crate::fault::{from_json, skip_unreadable};
 use crate::store::{Store, box_future};
 
@@ -149,7 +149,7 @@ impl RunStore for Store {
             for (key, new_dismissals) in &new_dismissals {
                 dismissals::store_dismissal(connection, key, new_dismissals)?;
             }
-            operations::audit::append(connection, std::slice::from_ref(&act), now)
+            operator_tables::audit::append(connection, std::slice::from_ref(&act), now)
         })
         .await
     }

@@ -13,7 +13,7 @@ use truing_core::share::WorkerGroup;
 use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::RepositoryRef;
 
-use super::{marks, operations, watchlist};
+use super::{marks, operator_tables, watchlist};
 use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
@@ -128,12 +128,12 @@ impl SlotStore for Store {
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
         if let Some(valkey) = self.valkey_server() {
-            let switches = self.read(operations::switch::read).await?;
+            let switches = self.read(operator_tables::switch::read).await?;
             return box_future(|| valkey.grant_leases(leases, &switches)).await;
         }
         let leases = leases.to_vec();
         self.write(move |connection| {
-            let switches = operations::switch::read(connection)?;
+            let switches = operator_tables::switch::read(connection)?;
             let granted = leases.iter().map(|(version, slot)| {
                 if switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some() {
                     return Ok(Err(LeaseRefusal::SwitchedOff));

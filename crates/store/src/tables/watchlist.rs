@@ -15,7 +15,7 @@ use truing_core::switch::RepositoryRef;
 
 use super::history::{self, sql_limit};
 use super::runs::{mark_status_unset, review_progress};
-use super::{dismissals, ledger, operations, slots};
+use super::{dismissals, ledger, operator_tables, slots};
 use crate::fault::StoreFault;
 use crate::store::{Store, box_future};
 use crate::valkey::SwapOutcome;
@@ -193,7 +193,7 @@ impl SweepStore for Store {
                     mark_status_unset(connection, &user_request.pr.key())?;
                 }
                 history::append_events(connection, events)?;
-                operations::audit::append(connection, std::slice::from_ref(act), now)?;
+                operator_tables::audit::append(connection, std::slice::from_ref(act), now)?;
                 if let Some(dismissal) = dismissal {
                     dismissals::store_dismissal(connection, &user_request.pr.key(), dismissal)?;
                 }
@@ -327,7 +327,7 @@ fn store_repositories(
     );
     let heard =
         repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::from_id(&one.forge, &one.id)));
-    operations::switch::add_repositories_to_switches(connection, heard)?;
+    operator_tables::switch::add_repositories_to_switches(connection, heard)?;
     let insert = connection.sql(&sql);
     for KnownRepository { forge, id, name, cursor, missing_since, onboarded } in repositories {
         insert.execute((forge, id, name, cursor.0, missing_since.map(|at| at.0), i64::from(*onboarded)))?;

@@ -9,9 +9,9 @@ use crate::store::Store;
 use super::compared::TableComparison;
 use super::endpoints::is_postgres;
 use super::fault::TransferError;
-use super::list::TableSchema;
 use super::progress::StorePart;
 use super::row::{self, UnfitValue};
+use super::table_list::TableSchema;
 use super::{page, slots};
 
 /// Compares the parts of two stores, and stops at the first difference. Returns none if there is a
@@ -65,7 +65,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
 fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
-        StorePart::Table(table) => (table.key(), table.key),
+        StorePart::Table(table) => (table.key(), table.key_len),
         StorePart::End => (&[], 0),
     };
     let key = |row: &SqlRow| row.0.iter().take(count).cloned().collect::<Vec<_>>();
@@ -142,7 +142,7 @@ impl<'a> StorePartRows<'a> {
         let (after, limit) = (self.last_key.take(), self.limit);
         let read = self.store.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
-        self.is_last = table.key == 0 || rows.len() < limit;
+        self.is_last = table.key_len == 0 || rows.len() < limit;
         self.limit = page::next_limit(limit, &rows);
         // The key is saved before zero characters are replaced, because the next page begins after the stored
         // key.

@@ -16,11 +16,11 @@ use super::compare::{self, unfit_value_error};
 use super::compared::TableComparison;
 use super::endpoints::{SourceLock, TargetLock, is_postgres, share_storage, valkey_server_name};
 use super::fault::TransferError;
-use super::list::{self, TABLES, TableSchema};
 use super::page;
 use super::progress::{self, CopyProgress, StorePart};
 use super::row::{self, NulPolicy};
 use super::slots;
+use super::table_list::{self, TABLES, TableSchema};
 
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -232,7 +232,7 @@ impl StoreCopy<'_> {
                 return Err(unfit_value_error(self.from, table, row, misfit));
             }
         }
-        let is_last = table.key == 0 || rows.len() < limit;
+        let is_last = table.key_len == 0 || rows.len() < limit;
         let reached = rows.last().map(|row| table.row_key(row));
         let next = progress_store_error(
             self.to,
@@ -261,7 +261,7 @@ impl StoreCopy<'_> {
     /// Transfers the counters and the kill switch, compares both stores, and deletes the row with the
     /// progress.
     async fn finish(&self) -> Result<Vec<TableComparison>, TransferError> {
-        let numbered = || TABLES.iter().filter(|table| table.is_numbered);
+        let numbered = || TABLES.iter().filter(|table| table.has_generated_key);
         let numbers: Vec<u64> = self
             .from
             .read(move |connection| numbered().map(|table| table.last_generated_number(connection)).collect())
@@ -282,7 +282,7 @@ impl StoreCopy<'_> {
             None => self.from.read(last_number).await?,
         };
         // If the counter of the source was reset, it may be less than tokens in the records.
-        let known = self.to.read(list::greatest_token).await?;
+        let known = self.to.read(table_list::greatest_slot_version).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
         if let Some(difference) = compared.iter().find(|compared| !compared.is_equal()) {
@@ -310,7 +310,7 @@ impl StoreCopy<'_> {
 
 /// Checks that the store has exactly the tables and columns that this version transfers.
 pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
-    match store.read(list::find_schema_mismatch).await? {
+    match store.read(table_list::find_schema_mismatch).await? {
         Some(column) => Err(TransferError::SchemaMismatch { store: store.name(), column }),
         None => Ok(()),
     }

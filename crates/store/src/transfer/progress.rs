@@ -4,7 +4,7 @@
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
 
-use super::list::{TABLES, TableSchema};
+use super::table_list::{TABLES, TableSchema};
 
 /// The progress of an unfinished copy.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 
 use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 
-use super::list::TableSchema;
+use super::table_list::TableSchema;
 
 /// Decides how the copy handles a text with a zero character (U+0000), which PostgreSQL cannot store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,36 +31,38 @@ pub(super) struct UnfitValue {
 pub(super) fn find_unfit_value(
     table: &TableSchema,
     row: &SqlRow,
-    zeros: Option<NulPolicy>,
+    nul_policy: Option<NulPolicy>,
 ) -> Option<UnfitValue> {
     let correct = "correct that row, or delete it";
-    let of = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
-        let is_key = at < table.key;
-        let (reason, advice) = match (value, field.kind, zeros) {
+    let unfit_value = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
+        let is_key = at < table.key_len;
+        let (reason, advice) = match (value, field.kind, nul_policy) {
             (SqlValue::Integer(number), ColumnKind::Integer, _) if field.name == TOKEN && *number < 0 => {
                 ("is less than zero", correct)
             }
             (SqlValue::Null, _, _) | (SqlValue::Integer(_), ColumnKind::Integer, _) => return None,
-            (SqlValue::Text(text), ColumnKind::Text, Some(zeros)) if text.contains('\0') => match zeros {
-                NulPolicy::Replace if !is_key => return None,
-                NulPolicy::Refuse if !is_key => (
-                    "has a zero character (U+0000), which PostgreSQL cannot hold",
-                    "add --replace-zeros to write U+FFFD in place of each zero character, or correct that \
+            (SqlValue::Text(text), ColumnKind::Text, Some(nul_policy)) if text.contains('\0') => {
+                match nul_policy {
+                    NulPolicy::Replace if !is_key => return None,
+                    NulPolicy::Refuse if !is_key => (
+                        "has a zero character (U+0000), which PostgreSQL cannot hold",
+                        "add --replace-zeros to write U+FFFD in place of each zero character, or correct that \
                         row",
-                ),
-                NulPolicy::Refuse | NulPolicy::Replace => {
-                    ("has a zero character (U+0000), which PostgreSQL cannot hold", correct)
+                    ),
+                    NulPolicy::Refuse | NulPolicy::Replace => {
+                        ("has a zero character (U+0000), which PostgreSQL cannot hold", correct)
+                    }
                 }
-            },
+            }
             (SqlValue::Text(_), ColumnKind::Text, _) => return None,
             (SqlValue::Other, _, _) => ("is not valid UTF-8", correct),
             (SqlValue::Integer(_), ColumnKind::Text, _)
             | (SqlValue::Text(_), ColumnKind::Integer, _)
-            | (SqlValue::Real(_), _, _) => ("has a value of another kind", correct),
+            | (SqlValue::Real(_), _, _) => ("has a value of the wrong type", correct),
         };
         Some(UnfitValue { column: field.name, reason, advice })
     };
-    table.fields.iter().zip(&row.0).enumerate().find_map(of)
+    table.columns.iter().zip(&row.0).enumerate().find_map(unfit_value)
 }
 
 /// Replaces zero characters in texts by U+FFFD, as the store does for PostgreSQL.

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::tables::write_versioned_slots;
 
 use super::fault::TransferError;
-use super::list::{TABLES, TableSchema};
+use super::table_list::{TABLES, TableSchema};
 
 /// The column by which rows are selected.
 const KEY: &str = "key";
@@ -32,12 +32,12 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
     };
     to.write(write).await?;
     // New tokens in the copy must be greater than the tokens in the copied rows.
-    let known = to.read(super::list::greatest_token).await?;
+    let known = to.read(super::table_list::greatest_slot_version).await?;
     Ok(to.raise_version(known).await?)
 }
 
 fn has_key_column(table: &TableSchema) -> bool {
-    !TABLES_WITH_OTHER_KEY.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
+    !TABLES_WITH_OTHER_KEY.contains(&table.name) && table.columns.iter().any(|field| field.name == KEY)
 }
 
 fn rows_of_key(
@@ -45,6 +45,6 @@ fn rows_of_key(
     table: &TableSchema,
     key: &SlotKey,
 ) -> Result<Vec<SqlRow>, crate::fault::StoreFault> {
-    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", column_names(table.fields), table.name);
+    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", column_names(table.columns), table.name);
     connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
 }

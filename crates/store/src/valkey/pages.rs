@@ -39,7 +39,7 @@ impl ValkeyServer {
         if slots.is_empty() {
             return Ok(());
         }
-        let mut call = self.scripts.place.prepare_invoke();
+        let mut call = self.scripts.import_slots.prepare_invoke();
         for key in [COUNTER, DUE, SLOT_INDEX, STATES] {
             call.key(key);
         }

@@ -64,7 +64,7 @@ impl ValkeyServer {
 
     /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
     pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
-        let mut call = self.scripts.lend.prepare_invoke();
+        let mut call = self.scripts.take_duty_lease.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own_name).arg(time.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
@@ -73,7 +73,7 @@ impl ValkeyServer {
     /// resulting list of these processes.
     pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
-        let mut call = self.scripts.workers.prepare_invoke();
+        let mut call = self.scripts.update_workers.prepare_invoke();
         call.key(WORKERS).arg(&own_name).arg(i32::from(leases)).arg(SILENT_MILLIS);
         Ok(WorkerGroup { own_name, all_names: self.invoke_script(&call).await? })
     }

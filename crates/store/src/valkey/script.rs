@@ -9,12 +9,12 @@ use truing_core::slot::Slot;
 pub(super) struct ValkeyScripts {
     pub(super) swap: Script,
     pub(super) load: Script,
-    pub(super) raise: Script,
-    pub(super) repair: Script,
-    pub(super) place: Script,
-    pub(super) lend: Script,
-    pub(super) workers: Script,
-    pub(super) common: Script,
+    pub(super) raise_counter: Script,
+    pub(super) set_switch_if_unchanged: Script,
+    pub(super) import_slots: Script,
+    pub(super) take_duty_lease: Script,
+    pub(super) update_workers: Script,
+    pub(super) swap_shared_text: Script,
 }
 
 impl ValkeyScripts {
@@ -22,12 +22,12 @@ impl ValkeyScripts {
         Self {
             swap: Script::new(include_str!("swap.lua")),
             load: Script::new(include_str!("load.lua")),
-            raise: Script::new(include_str!("raise.lua")),
-            repair: Script::new(include_str!("repair.lua")),
-            place: Script::new(include_str!("place.lua")),
-            lend: Script::new(include_str!("lend.lua")),
-            workers: Script::new(include_str!("workers.lua")),
-            common: Script::new(include_str!("common.lua")),
+            raise_counter: Script::new(include_str!("raise.lua")),
+            set_switch_if_unchanged: Script::new(include_str!("repair.lua")),
+            import_slots: Script::new(include_str!("place.lua")),
+            take_duty_lease: Script::new(include_str!("lend.lua")),
+            update_workers: Script::new(include_str!("workers.lua")),
+            swap_shared_text: Script::new(include_str!("common.lua")),
         }
     }
 }

@@ -32,7 +32,7 @@ impl SharedStateStore for ValkeyServer {
         next: Option<&str>,
         keep: TimeSpan,
     ) -> Result<bool, StoreError> {
-        let mut call = self.scripts.common.prepare_invoke();
+        let mut call = self.scripts.swap_shared_text.prepare_invoke();
         call.key(state_key(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }

@@ -30,18 +30,21 @@ fn writer() -> EffectOwner {
 /// Records an open effect for a comment on each of these items, as a run does before it posts the comments.
 async fn announce(store: &Store, items: &[&str]) {
     let new = EffectEntry {
-        content: "1".into(),
+        content_digest: "1".into(),
         last_event_at: UnixMillis(NOW),
         state: EffectEntryState::Open { lost_responses: 0 },
     };
-    let change =
-        |id: &&str| EffectEntryChange { topic: item(id).topic(), expected: None, new: Some(new.clone()) };
+    let change = |id: &&str| EffectEntryChange {
+        topic: item(id).topic(),
+        expected_entry: None,
+        new_entry: Some(new.clone()),
+    };
     let changes: Vec<EffectEntryChange> = items.iter().map(change).collect();
-    assert!(store.replace_effects(&writer(), &changes).await.unwrap());
+    assert!(store.compare_and_set_entries(&writer(), &changes).await.unwrap());
 }
 
 async fn pending_items(store: &Store) -> Vec<CommentSubject> {
-    let open = store.open_effects(&writer()).await.unwrap();
+    let open = store.open_entries(&writer()).await.unwrap();
     open.iter().filter_map(|(topic, _)| CommentSubject::from_topic(topic)).collect()
 }
 
@@ -118,7 +121,7 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     assert_eq!(pending_items(&store).await, [item("f1"), item("f2")]);
     store.store_comments(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
     assert_eq!(pending_items(&store).await, [item("f2")]);
-    let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
+    let known = store.entries(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
     // Effects that the first run left open are still open for the next run.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();

@@ -18,17 +18,18 @@ pub(crate) async fn replace(
     known: Option<&EffectEntry>,
     new: Option<&EffectEntry>,
 ) -> Result<bool, StoreError> {
-    let change = EffectEntryChange { topic: topic.clone(), expected: known.cloned(), new: new.cloned() };
-    store.replace_effects(writer, &[change]).await
+    let change =
+        EffectEntryChange { topic: topic.clone(), expected_entry: known.cloned(), new_entry: new.cloned() };
+    store.compare_and_set_entries(writer, &[change]).await
 }
 
 async fn entry(store: &Store, writer: &EffectOwner, topic: &Topic) -> Option<EffectEntry> {
-    store.effects(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
+    store.entries(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
 }
 
 pub(crate) fn announced_entry(content: &str, at: i64) -> EffectEntry {
     EffectEntry {
-        content: content.into(),
+        content_digest: content.into(),
         last_event_at: UnixMillis(at),
         state: EffectEntryState::Open { lost_responses: 0 },
     }
@@ -127,18 +128,18 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let ours = writer(CommentProducer::Review, Some(3));
     let new = |topic: &str, at: i64| {
         let new = Some(announced_entry(topic, at));
-        EffectEntryChange { topic: Topic::new(topic), expected: None, new }
+        EffectEntryChange { topic: Topic::new(topic), expected_entry: None, new_entry: new }
     };
-    assert!(store.replace_effects(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
-    assert!(!store.replace_effects(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());
+    assert!(store.compare_and_set_entries(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
+    assert!(!store.compare_and_set_entries(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());
     let topics = ["a", "b", "c"].map(Topic::new);
-    let known = store.effects(&ours, &topics).await.unwrap();
+    let known = store.entries(&ours, &topics).await.unwrap();
     assert_eq!(known, [Some(announced_entry("a", NOW)), Some(announced_entry("b", NOW + 1)), None]);
     let open =
         [(topics[0].clone(), announced_entry("a", NOW)), (topics[1].clone(), announced_entry("b", NOW + 1))];
-    assert_eq!(store.open_effects(&ours).await.unwrap(), open, "the oldest first");
+    assert_eq!(store.open_entries(&ours).await.unwrap(), open, "the oldest first");
     let done = EffectEntry { state: EffectEntryState::Done { comment: None }, ..announced_entry("a", NOW) };
     assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
-    assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
-    assert_eq!(store.open_effects(&writer(CommentProducer::Converge, None)).await.unwrap(), []);
+    assert_eq!(store.open_entries(&ours).await.unwrap(), open[1..]);
+    assert_eq!(store.open_entries(&writer(CommentProducer::Converge, None)).await.unwrap(), []);
 }

@@ -24,7 +24,7 @@ mod effects {
         }
         drop(old);
         let store = open(&path);
-        let open = store.open_effects(&writer(CommentProducer::Review, Some(3))).await.unwrap();
+        let open = store.open_entries(&writer(CommentProducer::Review, Some(3))).await.unwrap();
         let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced_entry("", NOW)));
         assert_eq!(open, expected);
     }

@@ -185,7 +185,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     let computed = computed(&run(1), 'a', vec![]);
     store.store_computed_review(&run(1), &computed).await.unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
-    let spend = KeySpend { key: "r".into(), run_loop: Some(LoopKind::Review), settled_cost: MicroUsd(7) };
+    let spend = KeySpend { key: "r".into(), loop_kind: Some(LoopKind::Review), settled_cost: MicroUsd(7) };
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
@@ -246,9 +246,13 @@ async fn store_review(
         let writer =
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let state = EffectEntryState::Open { lost_responses: 0 };
-        let new = Some(EffectEntry { content: String::new(), last_event_at: UnixMillis(began + 900), state });
-        let announced = EffectEntryChange { topic: item.topic(), expected: None, new };
-        assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
+        let new = Some(EffectEntry {
+            content_digest: String::new(),
+            last_event_at: UnixMillis(began + 900),
+            state,
+        });
+        let announced = EffectEntryChange { topic: item.topic(), expected_entry: None, new_entry: new };
+        assert!(store.compare_and_set_entries(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
         store.store_comments(run, CommentProducer::Review, &[(item, comment)]).await.unwrap();
     }

@@ -157,8 +157,8 @@ fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_hos
         ),
         (&missing, format!("valkeys://:hush@localhost:{port}/0"), "SSL_CERT_FILE"),
         (&ca, format!("valkeys://:hush@localhost:{}/0", elsewhere.port), "is not for this host"),
-        (&ca, format!("valkey://:hush@localhost:{port}/0"), "begins with `valkeys` or `rediss`"),
-        (&ca, format!("valkeys://:hush@localhost:{plain}/0"), "begins with `valkey` or `redis`"),
+        (&ca, format!("valkey://:hush@localhost:{port}/0"), "begin the address with `valkeys` or `rediss`"),
+        (&ca, format!("valkeys://:hush@localhost:{plain}/0"), "begin the address with `valkey` or `redis`"),
         (&ca, format!("rediss://:hush@localhost:{}/0#insecure", elsewhere.port), "insecure"),
     ] {
         let said = connect_with_trust(trusted, &url, &records);

@@ -43,10 +43,10 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             BackupError::Exists { .. } | BackupError::Partial { .. } => {
                 CliError::usage("exists", error.to_string())
             }
-            BackupError::OnServer => CliError::usage("no_file", error.to_string()),
+            BackupError::NoDatabaseFile => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failure("backup", error.to_string())
-                    .hint("check that the folder exists, is writable, and has free space")
+                    .hint("check that the folder of the copy exists, is writable, and has free space")
             }
         })?;
         let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());

@@ -86,8 +86,10 @@ fn find_job<'a>(
 }
 
 fn unknown_breaker_error(text: &str) -> CliError {
-    CliError::usage("unknown_breaker", format!("no record of `{text}`"))
-        .hint("`truing breaker list` shows all circuit breakers; a job has one after its first run")
+    CliError::usage("unknown_breaker", format!("no record of `{text}`")).hint(
+        "`truing breaker list` shows all circuit breakers; a job has a circuit breaker after its \
+            first run",
+    )
 }
 
 /// Closes the circuit breaker, under a lease of the job's slot. No lease is granted while the job runs.
@@ -119,13 +121,13 @@ fn breaker_row(key: &SlotKey, job: &JobState) -> Value {
     json!({
         "key": key,
         "state": job.breaker_state(),
-        "why": job.breaker.open_trip().map(|open| open.reason),
-        "since": job.breaker.open_trip().map(|open| format_instant(open.since)),
+        "why": job.breaker.trip().map(|open| open.reason),
+        "since": job.breaker.trip().map(|open| format_instant(open.since)),
         "failures": failures,
         "streak": streak,
         "target": job.breaker.target(),
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
-        "told": job.breaker.failures().iter().map(|failure| json!({
+        "told": job.breaker.recent_failures().iter().map(|failure| json!({
             "at": format_instant(failure.failed_at), "version": failure.version, "why": failure.reason,
         })).collect::<Vec<_>>(),
     })
@@ -138,7 +140,7 @@ fn render_list(jobs: &[(SlotKey, JobState)]) -> String {
     let line = |(key, job): &(SlotKey, JobState)| {
         let (failures, streak) = job.breaker.failure_counts();
         format!(
-            "{key}  {}  {} of one release, {streak} in a row\n",
+            "{key}  {}  {} with one release, {streak} in a row\n",
             job.breaker_state(),
             format_count(failures, "failure")
         )
@@ -148,7 +150,7 @@ fn render_list(jobs: &[(SlotKey, JobState)]) -> String {
 
 fn render_job(key: &SlotKey, job: &JobState) -> String {
     let mut text = render_list(&[(key.clone(), job.clone())]);
-    for failure in job.breaker.failures() {
+    for failure in job.breaker.recent_failures() {
         let _ = writeln!(
             text,
             "  {}  {:<10}  {}",
@@ -158,10 +160,10 @@ fn render_job(key: &SlotKey, job: &JobState) -> String {
         );
     }
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
-        let _ = writeln!(text, "people are asked: {url}");
+        let _ = writeln!(text, "a question to people is open: {url}");
     }
-    if job.breaker.open_trip().is_some() {
-        let _ = writeln!(text, "to close it: truing breaker reset {key}");
+    if job.breaker.trip().is_some() {
+        let _ = writeln!(text, "to close the circuit breaker: truing breaker reset {key}");
     }
     text
 }

@@ -144,7 +144,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         return "nothing spent this month\n".to_owned();
     }
     let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
-    let mut text = format!("All limits of a kind together\n{heads}");
+    let mut text = format!("Totals for each kind of limit\n{heads}");
     for kind in BudgetLevelKind::ALL.into_iter().rev() {
         let of = usages.iter().filter(|usages| usages.level.kind == kind);
         let count = of.clone().count();
@@ -159,7 +159,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
     }
     let mut rows: Vec<&BudgetUsage> = usages.iter().collect();
     rows.sort_by_key(|usages| std::cmp::Reverse((usages.spent, usages.reserved)));
-    text += &format!("\nEach limit, the most money first\n{heads}");
+    text += &format!("\nEach limit, the most spent money first\n{heads}");
     for BudgetUsage { level, spent, reserved } in rows.iter().take(ROWS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
@@ -167,7 +167,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         text += &fold_line(&render_numbers([*spent, level.limit, *reserved]), &words);
     }
     if rows.len() > ROWS {
-        text += &format!("and {} more: `--format json` has all\n", rows.len() - ROWS);
+        text += &format!("and {} more: `--format json` lists all limits\n", rows.len() - ROWS);
     }
     text
 }
@@ -192,14 +192,14 @@ fn render_limits(config: &Config) -> String {
     };
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
     if let Some(ask) = pull_ask {
-        add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
+        add(*ask, "one pull request until `/spend` allows the same amount again (budget.pr_ask_usd)");
     }
     if let Some(pull) = pull {
         add(*pull, "all work on one pull request (budget.pr_usd)");
     }
     add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
     for (name, limit) in &config.repository_day_limits {
-        add(*limit, &format!("the same for {name} (repo.\"{name}\".day_usd)"));
+        add(*limit, &format!("reviews of {name} in a day (repo.\"{name}\".day_usd)"));
     }
     add(*converge, "one converge run (budget.converge_usd)");
     if let Some(day) = converge_day {
@@ -258,8 +258,8 @@ struct PriceRow<'a> {
 impl From<PriceFileError> for CliError {
     fn from(error: PriceFileError) -> Self {
         Self::usage("bad_prices", error.to_string()).hint(
-            "`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single \
-             prices",
+            "set `budget.prices` to the path of a file in LiteLLM's format; `[price.\"model\"]` declares \
+                single prices",
         )
     }
 }
@@ -283,10 +283,15 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
         })
         .collect();
     if let (Some(model), true) = (model, rows.is_empty()) {
-        let hint = format!("declare one: [price.\"{model}\"] with `input` and `output` (may be 0)");
-        return Err(
-            CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
-        );
+        let hint = format!("declare a price: [price.\"{model}\"] with `input` and `output` (may be 0)");
+        return Err(CliError::usage(
+            "unknown_model",
+            format!(
+                "`{model}` has no price, so Truing does not use this \
+                model"
+            ),
+        )
+        .hint(hint));
     }
     context.output.print_answer(&rows, || render_prices(&rows, &dated))
 }

@@ -85,16 +85,16 @@ pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<Co
 /// Returns the command with a placeholder for the values of an argument.
 fn add_value_placeholder(
     command: clap::Command,
-    words: &[&str],
+    subcommands: &[&str],
     argument: &str,
-    mark: CompletionSource,
+    source: CompletionSource,
 ) -> clap::Command {
-    match words.split_first() {
+    match subcommands.split_first() {
         Some((word, below)) => {
-            command.mut_subcommand(word, |command| add_value_placeholder(command, below, argument, mark))
+            command.mut_subcommand(word, |command| add_value_placeholder(command, below, argument, source))
         }
         None => command.mut_arg(argument, |argument| {
-            argument.value_parser(PossibleValuesParser::new([mark.placeholder()]))
+            argument.value_parser(PossibleValuesParser::new([source.placeholder()]))
         }),
     }
 }

@@ -43,7 +43,7 @@ enum DiffCommand {
     /// anchor (inline, file or summary), path, side, start_line, end_line, reason. Paths are written as in
     /// the output of parse.
     Anchor {
-        /// The commit of the old side. It is used unchanged; for a pull request, name the merge base
+        /// The commit of the old side. It is used unchanged; for a pull request, specify the merge base
         #[arg(long, value_name = "REV")]
         base: String,
         /// The new side

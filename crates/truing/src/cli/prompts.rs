@@ -73,7 +73,7 @@ enum PromptsCommand {
     Fmt {
         /// A folder of prompts, instead of the configured one
         dir: Option<PathBuf>,
-        /// Change nothing: name the files that would change
+        /// Change nothing: list the files that would change
         #[arg(long)]
         check: bool,
     },
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &PromptsArgs, context: &CommandContext) -> Result<Comman
 
 /// Parses an assignment `NAME=VALUE`.
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("the form must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -251,7 +251,7 @@ fn format_prompts(
     };
     let folder = folder.ok_or_else(|| {
         CliError::usage("no_folder", "no folder of prompts is configured")
-            .hint("name one: `truing prompts fmt DIR`; or set `prompts.dir`")
+            .hint("specify a folder: `truing prompts fmt DIR`; or set `prompts.dir`")
     })?;
     let failed = |error: &dyn std::fmt::Display| {
         CliError::usage("unreadable", format!("the folder of prompts {}: {error}", folder.display()))
@@ -297,9 +297,9 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
     let (prompt_text, workflow_text) = (read_text(prompt, context)?, read_text(workflow, context)?);
     let (prompt, workflow) = (prompt.display().to_string(), workflow.display().to_string());
     let files = envsubst::EnvsubstFiles {
-        prompt: &prompt,
+        prompt_name: &prompt,
         prompt_text: &prompt_text,
-        workflow: &workflow,
+        workflow_name: &workflow,
         workflow_text: &workflow_text,
     };
     let problem = envsubst::check_envsubst(&files);

@@ -254,7 +254,7 @@ fn queue_row(target: &DescribedSlot) -> QueueRow {
         key: slot.key.clone(),
         name: target.described.as_ref().map(|described| described.name.clone()),
         state,
-        reason: reason,
+        reason,
         state_ends_at: at.map(format_instant),
         owner: slot.active_loop.map(|owner| owner.as_str()),
         attempts: slot.attempts,

@@ -22,7 +22,7 @@ use truing_service::report::findings::FindingReport;
 use truing_service::report::loops::max_report_runs;
 use truing_service::report::reviews::{ReviewTotals, ReviewTotalsJson};
 use truing_service::report::run::{self, ReportedRun};
-use truing_service::report::section::{JobStatus, LoopSection, RunReport};
+use truing_service::report::section::{ActivityReport, JobStatus, LoopSection};
 use truing_service::report::{markdown, outcome, page, table};
 use truing_store::{FindingCount, RunEndCount, Store};
 
@@ -143,7 +143,10 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_truncated) {
                     let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
-                    context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
+                    context.output.warn(format_args!(
+                        "the CSV output contains only the last {most} runs of \
+                        the {of} loop"
+                    ));
                 }
                 context.output.print_data(table::render_csv(&report.sections).map_err(csv_error)?)?;
             }
@@ -260,7 +263,7 @@ impl ReportQuery<'_> {
         })
     }
 
-    async fn report(&self) -> Result<RunReport, CliError> {
+    async fn report(&self) -> Result<ActivityReport, CliError> {
         let mut sections: Vec<LoopSection> = self.sync_section().await?.into_iter().collect();
         sections.extend(self.converge_section(&self.converge_runs().await?).await?);
         if self.includes_loop(LoopKind::Review) {
@@ -277,7 +280,7 @@ impl ReportQuery<'_> {
                 sections.push(LoopSection { is_truncated: is_cut, ..section.with_review_totals(reviews) });
             }
         }
-        Ok(RunReport { host: read_hostname(), since: self.since, until: self.now, sections })
+        Ok(ActivityReport { host: read_hostname(), since: self.since, until: self.now, sections })
     }
 
     fn section(&self, loop_kind: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
@@ -322,7 +325,7 @@ impl ReportQuery<'_> {
             };
             section.jobs.push(JobStatus::new(key, job, untold, &section.runs));
         }
-        let untold = section.jobs.iter().map(|job| job.unreported_micro_usd.0).fold(0, u64::saturating_add);
+        let untold = section.jobs.iter().map(|job| job.unrecorded_micro_usd.0).fold(0, u64::saturating_add);
         Ok(Some(section.with_unrecorded_cost(MicroUsd(untold))))
     }
 

@@ -54,7 +54,7 @@ use super::tiers::instructions_text;
 use super::{CliFormat, ColorWhen, CommandContext, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
-use arguments::{FailOnFlag, NamedTarget, RuntimeFlag, reject_file};
+use arguments::{FailOnFlag, ReviewTarget, ReviewerFlag, reject_file};
 use fix::{FixOutcome, FixSession};
 use from::{ReviewStart, ToolOutputArgs};
 use publish::PublishJson;
@@ -115,7 +115,7 @@ pub struct ReviewArgs {
     dry_run: bool,
     /// The reviewers: rules only, or rules and a model, which costs money [default: review.runtime]
     #[arg(long, value_enum)]
-    runtime: Option<RuntimeFlag>,
+    runtime: Option<ReviewerFlag>,
     /// Use this rule pack instead of the configured ones; may be repeated
     #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     packs: Vec<String>,
@@ -165,11 +165,11 @@ impl ReviewArgs {
         let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
             return Ok(self);
         };
-        let target = NamedTarget::resolve(&text, environment, self.publish).await;
+        let target = ReviewTarget::resolve(&text, environment, self.publish).await;
         let (what, takes_base) = match &target {
-            NamedTarget::Folder => return reject_file(&text, environment).map(|()| self),
-            NamedTarget::PullRequest => ("a pull request", false),
-            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
+            ReviewTarget::Folder => return reject_file(&text, environment).map(|()| self),
+            ReviewTarget::PullRequest => ("a pull request", false),
+            ReviewTarget::Commits { base, .. } => ("a commit", base.is_none()),
         };
         let given = [
             ("--base", self.base.is_some() && !takes_base),
@@ -184,10 +184,10 @@ impl ReviewArgs {
         }
         self.path = None;
         match target {
-            NamedTarget::Commits { base, head } => {
+            ReviewTarget::Commits { base, head } => {
                 (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
             }
-            NamedTarget::PullRequest | NamedTarget::Folder => self.pr = Some(text),
+            ReviewTarget::PullRequest | ReviewTarget::Folder => self.pr = Some(text),
         }
         Ok(self)
     }
@@ -220,11 +220,8 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     if args.publish && args.pr.is_none() {
         // Arguments such as PATH conflict with `--pr`. In case of such a conflict, clap does not check that
         // `--publish` requires `--pr`, so this code checks it.
-        return Err(CliError::usage(
-            "no_pull",
-            "--publish needs the pull request that it publishes on: --pr <URL>",
-        )
-        .hint("a local review is printed: omit --publish, or use --pr to name the pull request"));
+        return Err(CliError::usage("no_pull", "--publish requires a pull request: --pr <URL>")
+            .hint("a local review is only printed: omit --publish, or specify a pull request with --pr"));
     }
     let (tell, interrupt) = watch::channel(false);
     let command = ReviewCommand {
@@ -238,11 +235,11 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
         interrupt,
     };
     let changed = if args.publish {
-        "what is published stays; run it again: nothing is posted twice"
+        "published comments stay; run the command again: nothing is posted twice"
     } else if args.fix {
-        "the fixes made so far are listed above with the command that undoes them; run it again"
+        "the fixes made so far are listed above with the command that undoes them; run the command again"
     } else {
-        "nothing in the repository was changed; run it again"
+        "nothing in the repository was changed; run the command again"
     };
     let traces = wiring::start_telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(run_until_interrupted(command, tell, changed));
@@ -320,7 +317,7 @@ impl ReviewCommand {
         let mut unsigned = None;
         let lines_key = match self.args.no_record {
             true => LinesKey::default(),
-            false => wiring::lines_key(&config, &self.environment).unwrap_or_else(|error| {
+            false => wiring::line_digest_key(&config, &self.environment).unwrap_or_else(|error| {
                 unsigned = Some(error.message);
                 LinesKey::derive(new_run_id().as_str().as_bytes())
             }),

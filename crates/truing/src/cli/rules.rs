@@ -19,7 +19,7 @@ use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
-use truing_loops::desired::sort_worst_first;
+use truing_loops::desired_state::sort_worst_first;
 use truing_loops::text::{count_by_severity, format_count};
 use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
@@ -271,8 +271,8 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
     let tested = match pack.map(|pack| (pack, parse_pack_folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
-                "name a pack from `truing rules list`, or the folder of a pack, which contains a folder \
-                    `rules`",
+                "specify a pack from `truing rules list`, or the path of a pack (a folder with a subfolder \
+                    `rules`)",
             ));
         }
         Some((_, Some(folder))) => {
@@ -290,7 +290,7 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
         || {
             let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
             for name in untested {
-                text += &format!("{name} has no example: nothing shows what it finds\n");
+                text += &format!("{name} has no example: nothing shows what the rule finds\n");
             }
             let (rules, examples) = (format_count(*rules, "rule"), format_count(*examples, "example"));
             let mut wrong = Vec::new();

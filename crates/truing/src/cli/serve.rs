@@ -153,7 +153,7 @@ impl TempFolder {
                         "temp",
                         format!("cannot make a folder in {}: {error}", folder.display()),
                     )
-                    .hint("check that it is writable, or set store.folder to another folder")
+                    .hint("check that the parent folder is writable, or set store.folder to another folder")
                 })
             }
         }
@@ -263,9 +263,9 @@ async fn serve(
     let (kept, keep) = (store.clone(), wiring::retention_periods(&config.retention));
     let shared = Arc::new(shared);
     if role.runs_sole_duties() {
-        let sole = shared.duty_lease.clone();
+        let sole = shared.duty_lease_expiry.clone();
         telling.spawn(async move { send_notices_forever(&*operations, &sinks, every, &sole).await });
-        let sole = shared.duty_lease.clone();
+        let sole = shared.duty_lease_expiry.clone();
         telling.spawn(async move { housekeeping::run(&kept, keep, &sole).await });
     }
     let metrics = apart.map(|(listener, _)| listener);

@@ -142,7 +142,7 @@ impl VerifyArgs {
                  is false"
             ));
         }
-        if config.verify.setup.is_empty() && config.verify.check.is_empty() {
+        if config.verify.setup.is_empty() && config.verify.check_commands.is_empty() {
             return Err(no_checks_error(!config.denied_repository_keys().is_empty()));
         }
         let verifier = wiring::verify::new_verifier(&config.verify, &context.environment)?;
@@ -234,7 +234,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
         text += &shown.map(render_output_tail).unwrap_or_default();
     }
     if answer.verdicts.is_none() {
-        text += "the checks were not run: the set-up failed\n";
+        text += "the checks were not run: the setup failed\n";
     }
     text
 }

@@ -57,7 +57,7 @@ pub struct ConvergeDemoEnd {
 impl ConvergeDemoEnd {
     fn from_record(record: &ConvergeRecord, report: String) -> Self {
         let exit = record.detail.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
-        Self { exit, loops: record.detail.state.audits, report }
+        Self { exit, loops: record.detail.state.audit_count, report }
     }
 
     fn has_passed(&self) -> bool {

@@ -102,9 +102,9 @@ impl DemoForge {
         server: &AnyForgeServer,
         repo: &FakeRepo,
     ) -> Result<(), FakeError> {
-        match server.capability().permission {
+        match server.capability().lookup_permission {
             LookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
-            LookupPermission::Write | LookupPermission::User => Ok(()),
+            LookupPermission::Write | LookupPermission::AnyUserLogin => Ok(()),
         }
     }
 

@@ -83,7 +83,7 @@ fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let name = match role {
         ModelRole::Reviewer => &roles.reviewer,
         ModelRole::Auditor => &roles.auditor,
-        ModelRole::Porter => &roles.porter,
+        ModelRole::Porter => &roles.sync_writer,
         ModelRole::Fixer | ModelRole::Checker => return config.clone(),
     };
     config.with_named_model(name.as_ref())
@@ -142,7 +142,7 @@ pub async fn recording_agent(
     let hide = SecretRedactor { secrets, redact: redact_secrets };
     let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
-            .hint("an existing cassette is never overwritten: give a new folder")
+            .hint("specify a new folder: Truing never overwrites an existing cassette")
     })?;
     // A replay must send the same requests as the recorded run. A replay has no MCP servers, so the recorded
     // run has none either.
@@ -248,8 +248,7 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
             format!("review.skills_dir: {} cannot be read: {error}", path.display()),
         )
         .hint(
-            "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or \
-            remove the key",
+            "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or remove the key `review.skills_dir`",
         )),
     }
 }
@@ -311,12 +310,16 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
 
 fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
     let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
-    let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
+    let install = format!("install Claude Code: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its path: `review.claude`"),
-        ClaudeCliError::Version { found_version: found, .. } => {
-            cli_error.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
-        }
+        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint(
+            "or set `review.claude` to the path \
+            of the program",
+        ),
+        ClaudeCliError::Version { found_version: found, .. } => cli_error.hint(install).hint(format!(
+            "or allow the installed version: review.claude_version = \
+                \"{found}\""
+        )),
         ClaudeCliError::Silent { .. } => cli_error
             .hint(
                 "`review.claude` must name the program itself, not a script that starts it: npm installs \
@@ -327,7 +330,10 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
                 .hint("allow user namespaces, or review with `--runtime native`")
         }
-        ClaudeCliError::Sandbox(_) => cli_error.hint("`truing sandbox check` shows what this machine allows"),
+        ClaudeCliError::Sandbox(_) => cli_error.hint(
+            "run `truing sandbox check` to see what this machine \
+            allows",
+        ),
     }
 }
 
@@ -380,7 +386,7 @@ pub fn migration_agent(
         let verify = &config.verify;
         Ok::<_, CliError>(MigrationAgent {
             agent: configured_agent(config, environment, ledger.clone(), ModelRole::Porter)?,
-            programs: verify.programs.clone(),
+            programs: verify.program_folders.clone(),
             policy: super::policy::port_policy(config)?,
         })
     };
@@ -388,7 +394,7 @@ pub fn migration_agent(
         Ok(porter) => Ok(Some(porter)),
         Err(error) if job.writes_code => Err(error),
         Err(error) => {
-            tracing::info!(why = error.message, "no model ports code");
+            tracing::info!(why = error.message, "no model is available to port code");
             Ok(None)
         }
     }

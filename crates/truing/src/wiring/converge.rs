@@ -41,12 +41,12 @@ pub fn converge_agents(
 /// Returns exit 2 for an invalid configuration, and exit 3 if the sandbox is too weak.
 pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<InspectionTools, CliError> {
     let checks = &config.verify;
-    let verifier = (!checks.check.is_empty()).then(|| verify::new_verifier(checks, environment));
+    let verifier = (!checks.check_commands.is_empty()).then(|| verify::new_verifier(checks, environment));
     Ok(InspectionTools {
         verifier: verifier.transpose()?,
-        programs: checks.programs.clone(),
+        programs: checks.program_folders.clone(),
         policy: super::policy::fixer_policy(config)?,
-        scope: super::review_scope(config, super::lines_key(config, environment)?)?,
+        scope: super::review_scope(config, super::line_digest_key(config, environment)?)?,
         toolbox: super::tools::service_linters(config, environment)?,
         project: None,
         commands: verify::gate_commands(config, environment)?,
@@ -58,8 +58,16 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
 fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, linters: tools, .. } = config;
     let linters = (review.tools, tools);
-    let RulesConfig { ignore, packs, disabled_rules: off, severity, dir, time: _ } = rules;
-    let all = (&converge.gate, &verify.setup, &verify.check, packs, ignore, dir, linters, off, severity);
+    let RulesConfig {
+        ignored_paths: ignore,
+        packs,
+        disabled_rules: off,
+        severity_overrides: severity,
+        pack_folder: dir,
+        reading_time_limit: _,
+    } = rules;
+    let all =
+        (&converge.gate, &verify.setup, &verify.check_commands, packs, ignore, dir, linters, off, severity);
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
@@ -96,11 +104,11 @@ pub fn service_setup(
     store: &Store,
 ) -> Result<ConvergeSetup, String> {
     if !config.converge.is_enabled {
-        return Err("this server does not converge (`converge.enabled` is false)".to_owned());
+        return Err("converge runs are disabled on this server (`converge.enabled` is false)".to_owned());
     }
     match config.review.runtime {
         ConfiguredRuntime::Rules => {
-            return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned());
+            return Err("this server uses no model (`review.runtime` is \"rules\")".to_owned());
         }
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
@@ -127,7 +135,7 @@ pub fn converge_setup(
     let agents = converge_agents(&config, environment, store)?;
     // The tools are created here only to report errors of the operator's configuration before any run begins.
     inspection_tools(&config, environment)?;
-    let lines_key = super::lines_key(&config, environment)?;
+    let lines_key = super::line_digest_key(&config, environment)?;
     let rules = OperatorRules::new(config, lines_key).map_err(super::invalid_glob_error)?;
     let environment = environment.clone();
     let looks = move |config: &Config| inspection_tools(config, &environment).map_err(setup_error);
@@ -142,7 +150,7 @@ fn setup_error(error: CliError) -> SetupError {
 /// Returns the refusal R0, which means that the variable `CLAUDE_REVIEWS_DISABLED` disables converge.
 pub(crate) fn disabled_error() -> CliError {
     CliError::refusal(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
-        .hint("take `bugteam` out of that variable, or unset it")
+        .hint("remove `bugteam` from this variable, or unset the variable")
 }
 
 /// Checks that a sandbox of this level can confine a fixer's commands.
@@ -155,8 +163,8 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
         .hint(
-            "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what the \
-            sandbox stops",
+            "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows what \
+                the sandbox stops",
         ))
 }
 

@@ -17,7 +17,7 @@ use truing_store::Store;
 
 use super::forges::forge_server;
 use super::{
-    agent, converge, invalid_glob_error, lines_key, mirrors_folder, open_git_in, slot_limits, tools,
+    agent, converge, invalid_glob_error, line_digest_key, mirrors_folder, open_git_in, slot_limits, tools,
 };
 use crate::cli::error::CliError;
 
@@ -47,30 +47,33 @@ pub async fn service_context(
         repositories.insert(name.clone(), wanted);
     }
     let repositories = RepositoryFilter::new(repositories);
-    let repositories =
-        if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
+    let repositories = if config.review.skips_existing_pulls {
+        repositories.skipping_existing_pulls()
+    } else {
+        repositories
+    };
     Ok(ServiceContext {
         forges: Box::new(ConfiguredForges(forges)),
         reader,
         clock: Arc::new(SystemClock),
         git: open_git_in(environment, temp).await?,
-        mirrors: mirrors_folder(&folder),
-        limits: slot_limits(&config.review, config.server.lease),
-        repositories,
-        rules: OperatorRules::new(config.clone(), lines_key(config, environment)?)
+        mirrors_folder: mirrors_folder(&folder),
+        slot_limits: slot_limits(&config.review, config.server.lease),
+        repository_filter: repositories,
+        rules: OperatorRules::new(config.clone(), line_digest_key(config, environment)?)
             .map_err(invalid_glob_error)?,
-        max_inline: config.review.max_inline,
+        max_inline_comments: config.review.max_inline,
         agent: agent::service_agent(config, environment, ledger)?,
-        converging: converge::service_setup(config, environment, &store),
+        converge_setup: converge::service_setup(config, environment, &store),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held_slots: truing_service::switch::HeldSlots::default(),
-        watch: truing_loops::telemetry::WRITES.clone(),
-        sweep_results: truing_service::sweep::SweepResults::default(),
+        write_monitor: truing_loops::telemetry::WRITES.clone(),
+        sweep_times: truing_service::sweep::SweepResults::default(),
         metrics: service_metrics(&store)?,
-        wake: truing_service::wake::SchedulerWaker::default(),
-        toolbox: tools::service_linters(config, environment)?,
-        duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
-        step_time: truing_service::worker::STEP_TIME,
+        scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+        linter_sources: tools::service_linters(config, environment)?,
+        duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
+        max_step_time: truing_service::worker::STEP_TIME,
         store: store.as_record_store(),
     })
 }

@@ -134,7 +134,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
             token: FencingToken(token),
         };
         store.begin_job(&run).await.unwrap();
-        let target = SyncTarget { version: "1.43.70".into(), manifest: "0".repeat(40) };
+        let target = SyncTarget { version: "1.43.70".into(), manifest_digest: "0".repeat(40) };
         if record.detail.result != Outcome::Breaker {
             job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started_at);
             let end = match record.detail.result {
@@ -351,9 +351,9 @@ fn sample_converge_record(
 ) -> converge::record::ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
     let mut state = converge::ConvergeRun::new(converge::ConvergeLimits::default(), sha("b"), sha("c"), None);
-    state.audits = number;
+    state.audit_count = number;
     for number in 1..=number {
-        state.log.push(ConvergeLogLine::Audit { number, counts: [0, 2 - number, 0], silent: 0 });
+        state.log.push(ConvergeLogLine::Audit { number, counts: [0, 2 - number, 0], silent_auditors: 0 });
     }
     state.head = sha("d");
     state.commits = vec![sha("d")];

@@ -42,12 +42,12 @@ impl PackageIndex {
     /// `https://USER:PASSWORD@HOST/simple/`.
     ///
     /// # Errors
-    /// [`IndexError::Address`]
+    /// [`IndexError::InvalidAddress`]
     pub fn new(registry: PackageRegistry, address: &str) -> Result<Self, IndexError> {
         // Error messages show only the part of the address after the last `@`, so a message never contains a
         // password.
         let shown = address.rsplit('@').next().unwrap_or_default();
-        let wrong = || IndexError::Address(shown.to_owned());
+        let wrong = || IndexError::InvalidAddress(shown.to_owned());
         let mut base = Url::parse(address).map_err(|_| wrong())?;
         let is_local = base.host_str().is_some_and(is_loopback);
         if !(base.scheme() == "https" || base.scheme() == "http" && is_local) {
@@ -87,7 +87,7 @@ impl PackageIndex {
         package: &str,
         accept: &'static str,
     ) -> Result<IndexResponse, IndexError> {
-        let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
+        let url = self.base.join(path).map_err(|_| IndexError::InvalidPackageName(package.to_owned()))?;
         let index = url.to_string();
         let request = self.add_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
         let broken = |error: reqwest::Error| IndexError::Unreachable {

@@ -36,7 +36,7 @@ pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
-    let path = package_path(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let path = package_path(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
     let page = index.fetch_page(&path, package, "application/json").await?;
     let document: NpmPackument =
         serde_json::from_slice(&page.body).map_err(|error| page.malformed_error(error))?;

@@ -16,7 +16,8 @@ pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
-    let normal = normalise_package_name(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let normal =
+        normalise_package_name(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
     let page = index.fetch_page(&format!("{normal}/"), package, ACCEPT_HEADER).await?;
     let listed = if page.is_json { page::parse_json(&page.body) } else { Ok(page::parse_html(&page.body)) };
     let listed = listed.map_err(|reason| page.malformed_error(reason))?;

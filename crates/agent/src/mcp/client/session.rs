@@ -40,7 +40,7 @@ use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
 const MAX_PAGES: usize = 20;
 /// Time that a server gets to respond when its session is closed.
 const LEAVE: Duration = Duration::from_secs(2);
-/// Bytes of a pipe within this process.
+/// Capacity, in bytes, of a pipe within this process.
 const PIPE: usize = 64 << 10;
 /// Error of a program that started without standard streams.
 const NO_STREAMS: &str = "its standard streams are missing";

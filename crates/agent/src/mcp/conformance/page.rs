@@ -59,14 +59,14 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the client begins with a handshake that older servers need, and the suite also checks the \
-            handshake's request",
+        "the suite also checks the request of the initial handshake, which the client sends because older \
+            servers need it",
     ),
     (
         "http-standard-headers",
         None,
-        "the client begins with a handshake that older servers need, and the suite also checks the \
-            handshake's request",
+        "the suite also checks the request of the initial handshake, which the client sends because older \
+            servers need it",
     ),
     ("elicitation-", None, "a server may not request anything from a run"),
     ("sep-2322-", None, "a server may not request anything from a run"),
@@ -108,7 +108,7 @@ impl ScenarioRow {
         })
     }
 
-    fn excuse_reason(&self, reasons: &[ExemptScenario]) -> Option<&'static str> {
+    fn exemption_reason(&self, reasons: &[ExemptScenario]) -> Option<&'static str> {
         let fits = |(name, revision, _): &&ExemptScenario| {
             self.name.starts_with(name) && revision.is_none_or(|revision| revision == self.revision)
         };
@@ -119,21 +119,21 @@ impl ScenarioRow {
 /// The results of one side of the protocol: the server or the client.
 pub(super) struct ProtocolSide {
     title: &'static str,
-    reasons: &'static [ExemptScenario],
+    exemptions: &'static [ExemptScenario],
     rows: Vec<ScenarioRow>,
 }
 
 impl ProtocolSide {
     pub(super) fn server(rows: Vec<ScenarioRow>) -> Self {
-        Self { title: "Server", reasons: SERVER, rows }
+        Self { title: "Server", exemptions: SERVER, rows }
     }
 
     pub(super) fn client(rows: Vec<ScenarioRow>) -> Self {
-        Self { title: "Client", reasons: CLIENT, rows }
+        Self { title: "Client", exemptions: CLIENT, rows }
     }
 
     fn write_section(&self, page: &mut String) {
-        let applies = || self.rows.iter().filter(|row| row.excuse_reason(self.reasons).is_none());
+        let applies = || self.rows.iter().filter(|row| row.exemption_reason(self.exemptions).is_none());
         let (all, passing) = (applies().count(), applies().filter(|row| row.passes).count());
         let other = self.rows.len() - all;
         let title = self.title;
@@ -145,7 +145,7 @@ impl ProtocolSide {
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
             let ScenarioRow { revision, name, summary, passes } = row;
-            let counts = match row.excuse_reason(self.reasons) {
+            let counts = match row.exemption_reason(self.exemptions) {
                 Some(why) => format!("not counted: {why}"),
                 None if *passes => "passes".to_owned(),
                 None => "**fails**".to_owned(),
@@ -157,7 +157,7 @@ impl ProtocolSide {
 }
 
 /// Checks that the page matches the results, and that every scenario passes that is not exempt.
-pub(super) fn is_current(sides: &[ProtocolSide]) {
+pub(super) fn assert_page_is_current(sides: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();
     for part in sides {

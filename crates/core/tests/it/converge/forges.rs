@@ -205,7 +205,7 @@ impl ForgeSimulation {
         loop {
             let event = match self.run.next_action.clone() {
                 ConvergeAction::Gate => ConvergeEvent::Gated(
-                    (self.roll_is_bad() && self.run.gate_rounds < 2).then(|| "style".into()),
+                    (self.roll_is_bad() && self.run.gate_fix_count < 2).then(|| "style".into()),
                 ),
                 ConvergeAction::Mend { .. } => ConvergeEvent::Mended(None),
                 ConvergeAction::Audit { auditors, .. } => {
@@ -230,7 +230,7 @@ impl ForgeSimulation {
                     ConvergeEvent::Pushed
                 }
                 ConvergeAction::Reply => {
-                    let is_mended = self.run.words.values().any(|word| *word == FixerVerdict::Fixed);
+                    let is_mended = self.run.fixer_verdicts.values().any(|word| *word == FixerVerdict::Fixed);
                     for thread in
                         self.seen.threads.iter_mut().filter(|thread| work.threads.contains(&thread.id))
                     {

@@ -40,22 +40,22 @@ fn what_others_find_is_fixed_and_then_audited_as_ever() {
     let run = run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
     assert_eq!((&run.exit, &run.next_action), (&None, &ConvergeAction::Fix { problems: vec![] }));
     let lines: Vec<u32> = run.findings.iter().map(|found| found.raw.location.start_line).collect();
-    assert_eq!((lines, run.audits, run.feedback_rounds), (vec![3, 20], 1, 1));
+    assert_eq!((lines, run.audit_count, run.feedback_rounds), (vec![3, 20], 1, 1));
     assert_eq!(run.log.last(), Some(&ConvergeLogLine::Feedback { number: 1, counts: [0, 2, 0] }));
     let run = run_with_agreed_fix(run, 2);
     assert_eq!(
-        (&run.next_action, &run.aside, run.commits.as_slice()),
+        (&run.next_action, &run.suspended_audit, run.commits.as_slice()),
         (&ConvergeAction::Gate, &None, &[sha(2)][..])
     );
     let run = audit(run, &[]);
-    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
+    assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Clean), 2));
 }
 
 #[test]
 fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
     let run = decline_all(run_with_other_claims(new_run(ConvergeLimits::default()), &[p1_finding(3)]));
     assert_eq!(
-        (&run.exit, &run.next_action, run.audits),
+        (&run.exit, &run.next_action, run.audit_count),
         (&None, &ConvergeAction::Gate, 0),
         "our own audit is still to come"
     );
@@ -76,7 +76,7 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
 #[test]
 fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
     let run = decline_all(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]));
-    assert_eq!((code(&run), run.audits, run.findings.len()), (Some(ConvergeExitCode::Declined), 1, 0));
+    assert_eq!((code(&run), run.audit_count, run.findings.len()), (Some(ConvergeExitCode::Declined), 1, 0));
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = decline_all(run_with_other_claims(converged(allowed.clone()), &[p1_finding(3)]));
     assert_eq!(
@@ -134,7 +134,10 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
     // Another user pushes while findings of other reviewers are being fixed.
     let run =
         apply_events(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]), [moved]);
-    assert_eq!((&run.next_action, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
+    assert_eq!(
+        (&run.next_action, &run.suspended_audit, &run.candidate),
+        (&ConvergeAction::Gate, &None, &None)
+    );
 }
 
 #[test]
@@ -143,10 +146,10 @@ fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
     for seed in 2..5 {
         run.apply_event(ConvergeEvent::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
         run = audit(run, &[]);
-        assert_eq!((code(&run), run.moves), (Some(ConvergeExitCode::Clean), 0));
+        assert_eq!((code(&run), run.foreign_heads), (Some(ConvergeExitCode::Clean), 0));
     }
     run.apply_event(ConvergeEvent::HeadChanged { head: sha(9), tree: sha(10) }).unwrap();
-    assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(ConvergeExitCode::Clean), 1));
+    assert_eq!((code(&audit(run.clone(), &[])), run.foreign_heads), (Some(ConvergeExitCode::Clean), 1));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     let run = audit(new_run(limits), &[p2(3)]);
     assert_eq!(run.next_action, ConvergeAction::Fix { problems: vec![] });
     let done = audit(run_with_agreed_fix(run.clone(), 2), &[p2(8)]);
-    assert_eq!((code(&done), done.audits), (Some(ConvergeExitCode::CleanButNotes), 2));
+    assert_eq!((code(&done), done.audit_count), (Some(ConvergeExitCode::CleanButNotes), 2));
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
     let left =
         apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);

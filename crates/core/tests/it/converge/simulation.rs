@@ -129,7 +129,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
     let mut dice = SeededGenerator(seed);
     let limits = ConvergeLimits {
         max_audits: 6 + u32::try_from(dice.roll(6)).unwrap(),
-        parallel_from: 1 + u32::try_from(dice.roll(5)).unwrap(),
+        first_parallel_audit: 1 + u32::try_from(dice.roll(5)).unwrap(),
         ..ConvergeLimits::default()
     };
     let new_line = |dice: &mut SeededGenerator| 100 * (1 + u32::try_from(dice.roll(100_000)).unwrap());
@@ -159,7 +159,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                 ConvergeEvent::Gated(Some("magic number".into()))
             }
             ConvergeAction::Gate => {
-                ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_rounds < 3).then(|| "style".into()))
+                ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_fix_count < 3).then(|| "style".into()))
             }
             ConvergeAction::Mend { .. } if dice.roll(2) == 0 => ConvergeEvent::Mended(None),
             ConvergeAction::Mend { .. } => {
@@ -258,11 +258,14 @@ fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
         let SimulatedRun { run, asked, steps } = play(pair, seed);
         let code = run.exit.as_ref().unwrap().code;
         assert_eq!(code, expected, "{pair:?}, seed {seed}: {:?}\n{:?}", run.exit, run.log);
-        assert!(run.audits <= run.limits.max_audits, "{pair:?}, seed {seed}");
-        let auditors = u64::from(run.audits) * u64::from(run.limits.auditors);
-        assert!(asked <= auditors * u64::from(run.limits.worker_attempts), "{pair:?}, seed {seed}: {asked}");
+        assert!(run.audit_count <= run.limits.max_audits, "{pair:?}, seed {seed}");
+        let auditors = u64::from(run.audit_count) * u64::from(run.limits.auditors);
+        assert!(
+            asked <= auditors * u64::from(run.limits.max_agent_requests),
+            "{pair:?}, seed {seed}: {asked}"
+        );
         if code.kind() == ConvergeExitKind::Converged {
-            assert!(run.findings.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
+            assert!(run.findings.is_empty() && run.silent_auditors == 0, "{pair:?}, seed {seed}");
         }
         if code == ConvergeExitCode::Oscillation {
             assert!(

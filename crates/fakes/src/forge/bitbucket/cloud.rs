@@ -2,14 +2,14 @@
 //! creates error responses. `estate`, `pulls`, `comments` and `commits` answer requests. `page` divides lists
 //! into pages, `query` filters lists, `json` creates Cloud's objects, and `events` creates webhooks.
 
-mod admission;
+mod accounts_and_repositories;
+mod auth;
 mod comments;
 mod commits;
 mod errors;
-mod estate;
 mod events;
 mod json;
-mod page;
+mod pagination;
 mod pulls;
 mod query;
 mod routes;

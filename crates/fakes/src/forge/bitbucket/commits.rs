@@ -18,7 +18,7 @@ pub(super) fn state_of(word: &str) -> Option<&'static str> {
 
 /// Returns Bitbucket's name of a state. `stopped_name` is the forge's name for the state of a build that a
 /// person stopped.
-pub(super) fn word_of(state: &str, stopped_name: &'static str) -> &'static str {
+pub(super) fn status_name(state: &str, stopped_name: &'static str) -> &'static str {
     match state {
         "success" => "SUCCESSFUL",
         "failure" => "FAILED",

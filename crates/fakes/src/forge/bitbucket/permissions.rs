@@ -104,7 +104,7 @@ impl FakeTokenScope {
                     required_permission(*kind, verb, path).unwrap_or_default().split(" + ").collect();
                 Some((required, permissions.keys().cloned().collect()))
             }
-            Self::Account | Self::Access | Self::App(_) | Self::Installation { .. } => None,
+            Self::Account | Self::AccessToken | Self::App(_) | Self::Installation { .. } => None,
         }
     }
 }

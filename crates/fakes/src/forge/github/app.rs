@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::json::format_time;
 use crate::forge::state::apps::{FakeTokenScope, IssuedToken, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -52,11 +52,11 @@ impl ForgeInstance {
 }
 
 /// Returns the App that makes the call.
-fn calling_app(call: &ApiCall) -> Result<u64, ApiReply> {
-    match call.pass {
+fn calling_app(call: &ApiCall) -> Result<u64, ApiResponse> {
+    match call.token_scope {
         FakeTokenScope::App(app) => Ok(app),
-        FakeTokenScope::Account | FakeTokenScope::Access | FakeTokenScope::Installation { .. } => {
-            Err(ApiReply::not_found())
+        FakeTokenScope::Account | FakeTokenScope::AccessToken | FakeTokenScope::Installation { .. } => {
+            Err(ApiResponse::not_found())
         }
     }
 }
@@ -64,8 +64,8 @@ fn calling_app(call: &ApiCall) -> Result<u64, ApiReply> {
 /// Handles the call `GET /app`.
 pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (id, world) = (calling_app(call)?, &state.world);
-    let app = world.apps.registered.get(&id).ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(200, world.one_app_json(id, app)))
+    let app = world.apps.registered.get(&id).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(200, world.one_app_json(id, app)))
 }
 
 /// Handles the call `GET /app/installations`.
@@ -83,15 +83,15 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let owner = match call.params.get("id") {
         Some(_) => {
             let id = call.require_number("id")?;
-            let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
+            let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;
             repo.owner.clone()
         }
         None => state.repo(call)?.1.owner.clone(),
     };
     let world = &state.world;
     let found = world.apps.installations.iter().find(|(_, one)| one.app == app && one.owner == owner);
-    let (id, one) = found.ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(200, world.installation_json(*id, one)))
+    let (id, one) = found.ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(200, world.installation_json(*id, one)))
 }
 
 /// Handles `POST /app/installations/{id}/access_tokens`. The token is valid for the whole installation, or
@@ -100,9 +100,9 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let (app, id) = (calling_app(call)?, call.require_number("id")?);
     let world = &state.world;
     let found = world.apps.installations.get(&id).filter(|one| one.app == app);
-    let one = found.ok_or_else(ApiReply::not_found)?;
+    let one = found.ok_or_else(ApiResponse::not_found)?;
     if one.suspended.is_some() {
-        return Err(ApiReply::error(403, "This installation has been suspended", Value::Null));
+        return Err(ApiResponse::error(403, "This installation has been suspended", Value::Null));
     }
     let empty = Vec::new();
     let list = |name: &str| call.body[name].as_array().unwrap_or(&empty);
@@ -116,7 +116,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         let repo = state.repos.values().filter(own).find(is).ok_or_else(|| {
             let words = "There is at least one repository that does not exist or is not accessible to the \
                  parent installation.";
-            ApiReply::error(422, words, Value::Null)
+            ApiResponse::error(422, words, Value::Null)
         })?;
         only.insert(repo.id);
     }
@@ -130,7 +130,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
                 one.permissions.get(name).is_some_and(|granted| granted == "write" || granted == level);
             if !granted {
                 let words = "The permissions requested are not granted to this installation.";
-                return Err(ApiReply::error(422, words, Value::Null));
+                return Err(ApiResponse::error(422, words, Value::Null));
             }
             permissions.insert(name.clone(), level.to_owned());
         }
@@ -160,7 +160,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     if let (Some(body), true) = (body.as_object_mut(), only.is_some()) {
         body.insert("repositories".into(), shown.into());
     }
-    Ok(ApiReply::json(201, body))
+    Ok(ApiResponse::json(201, body))
 }
 
 /// Returns the text of a token. The lengths of tokens differ.
@@ -175,7 +175,7 @@ fn token_text(app: u64, count: u64) -> String {
 pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let login = call.param("login");
     if !state.world.accounts.contains_key(login) {
-        return Err(ApiReply::not_found());
+        return Err(ApiResponse::not_found());
     }
-    Ok(ApiReply::json(200, state.world.viewer_json(login)))
+    Ok(ApiResponse::json(200, state.world.viewer_json(login)))
 }

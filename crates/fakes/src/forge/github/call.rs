@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-pub(crate) use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+pub(crate) use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::ForgeInstance;
 
 /// URL of the documentation to which errors refer.
@@ -13,12 +13,12 @@ const PAGE: (usize, usize) = (30, 100);
 
 impl ApiCall {
     /// Parses a part of the path as a number. Returns a 404 response for any other text.
-    pub(crate) fn require_number(&self, name: &str) -> Result<u64, ApiReply> {
-        self.number_param(name).ok_or_else(ApiReply::not_found)
+    pub(crate) fn require_number(&self, name: &str) -> Result<u64, ApiResponse> {
+        self.number_param(name).ok_or_else(ApiResponse::not_found)
     }
 }
 
-impl ApiReply {
+impl ApiResponse {
     /// Returns an error in GitHub's format. `errors` is omitted if it is null.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
         let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
@@ -66,7 +66,7 @@ impl PageRequest {
         call: &ApiCall,
         total: usize,
         items: Vec<Value>,
-    ) -> ApiReply {
+    ) -> ApiResponse {
         let last = total.div_ceil(self.size).max(1);
         let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
         others.sort();
@@ -81,7 +81,7 @@ impl PageRequest {
         if self.number < last {
             links.extend([link("next", self.number + 1), link("last", last)]);
         }
-        let mut reply = ApiReply::json(200, json!(items));
+        let mut reply = ApiResponse::json(200, json!(items));
         if !links.is_empty() {
             reply.headers.push(("link", links.join(", ")));
         }

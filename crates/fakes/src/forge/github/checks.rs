@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::checks::FakeCheckRun;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -38,7 +38,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         is_rerun_requested: false,
     };
     run.apply_body(&call.body)?;
-    let reply = ApiReply::json(201, world.check_json(repo, &run));
+    let reply = ApiResponse::json(201, world.check_json(repo, &run));
     repo.checks.push(run);
     Ok(reply)
 }
@@ -48,10 +48,10 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = repository_for_app(state, call)?;
     let run = repo.checks.iter_mut().find(|run| run.id == id && run.creator == call.login);
-    let run = run.ok_or_else(ApiReply::not_found)?;
+    let run = run.ok_or_else(ApiResponse::not_found)?;
     run.apply_body(&call.body)?;
     let run = run.clone();
-    Ok(ApiReply::json(200, world.check_json(repo, &run)))
+    Ok(ApiResponse::json(200, world.check_json(repo, &run)))
 }
 
 /// Handles `GET …/commits/{sha}/check-runs`, newest first.
@@ -71,30 +71,30 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     }
     let page = PageRequest::from_call(call);
     let shown: Vec<Value> = page.page_items(&found).iter().map(|run| world.check_json(repo, run)).collect();
-    Ok(ApiReply::json(200, json!({"total_count": all, "check_runs": shown})))
+    Ok(ApiResponse::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
 /// Returns the repository, if the token belongs to an installation of an App.
 fn repository_for_app<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
-    match call.pass {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
+    match call.token_scope {
         FakeTokenScope::Installation { .. } => state.repo(call),
-        FakeTokenScope::Account | FakeTokenScope::Access | FakeTokenScope::App(_) => {
-            Err(ApiReply::error(403, "You must authenticate via a GitHub App.", Value::Null))
+        FakeTokenScope::Account | FakeTokenScope::AccessToken | FakeTokenScope::App(_) => {
+            Err(ApiResponse::error(403, "You must authenticate via a GitHub App.", Value::Null))
         }
     }
 }
 
-fn invalid_check_run(message: &str) -> ApiReply {
-    ApiReply::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
+fn invalid_check_run(message: &str) -> ApiResponse {
+    ApiResponse::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
 }
 
 impl FakeCheckRun {
     /// Sets the fields that the body contains, and adds the body's annotations. An invalid body changes
     /// nothing.
-    fn apply_body(&mut self, body: &Value) -> Result<(), ApiReply> {
+    fn apply_body(&mut self, body: &Value) -> Result<(), ApiResponse> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         next.external_id = text(&body["external_id"]).or(next.external_id);

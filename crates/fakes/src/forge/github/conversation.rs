@@ -1,7 +1,7 @@
 //! Handles REST calls about comments in the conversation of pull requests and issues.
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::github::calls::{BODY_TOO_LONG_MESSAGE, check_body};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
+use crate::forge::github::rest_handlers::{BODY_TOO_LONG_MESSAGE, check_comment_text};
 use crate::forge::github::reviewers::bot_failure;
 use crate::forge::operations::reviewers::trigger_bots;
 use crate::forge::state::notes::visible_ids;
@@ -12,11 +12,11 @@ impl FakeForgeState {
     fn conversation(
         &mut self,
         call: &ApiCall,
-    ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
+    ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiResponse> {
         let number = call.require_number("number")?;
         let (world, repo) = self.repo(call)?;
         let there = repo.pulls.contains_key(&number) || repo.issues.contains_key(&number);
-        if there { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
+        if there { Ok((world, repo, number)) } else { Err(ApiResponse::not_found()) }
     }
 }
 
@@ -39,24 +39,24 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let body = comment_body(call)?;
     if repo.issues.get(&number).is_some_and(|issue| issue.locked) && !repo.may_push(call) {
         let words = "Unable to create comment because issue is locked.";
-        return Err(ApiReply::error(403, words, serde_json::Value::Null));
+        return Err(ApiResponse::error(403, words, serde_json::Value::Null));
     }
     let comment = world.new_comment(&call.login, body);
     repo.touch(number, comment.created);
     repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
     trigger_bots(world, repo, number, comment.id).map_err(|words| bot_failure(&words))?;
-    Ok(ApiReply::json(201, world.summary_json(repo, number, &comment)))
+    Ok(ApiResponse::json(201, world.summary_json(repo, number, &comment)))
 }
 
-fn comment_body(call: &ApiCall) -> Result<&str, ApiReply> {
+fn comment_body(call: &ApiCall) -> Result<&str, ApiResponse> {
     let body = call.body["body"].as_str().unwrap_or_default();
-    check_body(body).map(|()| body).map_err(|error| {
+    check_comment_text(body).map(|()| body).map_err(|error| {
         let (code, field) = if error == BODY_TOO_LONG_MESSAGE {
             ("unprocessable", "data")
         } else {
             ("missing_field", "body")
         };
-        ApiReply::invalid("IssueComment", field, code, &error)
+        ApiResponse::invalid("IssueComment", field, code, &error)
     })
 }
 
@@ -67,10 +67,10 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let body = comment_body(call)?.to_owned();
     let now = world.now();
     let mut notes = repo.notes_mut(number).into_iter().flatten();
-    let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiReply::not_found)?;
+    let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?;
     comment.set_body(&body, now);
     let comment = comment.clone();
-    Ok(ApiReply::json(200, world.summary_json(repo, number, &comment)))
+    Ok(ApiResponse::json(200, world.summary_json(repo, number, &comment)))
 }
 
 /// Handles the call `DELETE …/issues/comments/{id}`.
@@ -78,25 +78,25 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
     let mut notes = repo.notes_mut(number).into_iter().flatten();
-    notes.find(|comment| comment.id == id).ok_or_else(ApiReply::not_found)?.deleted = true;
-    Ok(ApiReply::no_content())
+    notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?.deleted = true;
+    Ok(ApiResponse::no_content())
 }
 
 /// Returns the id of the comment in the path, and the number of the comment's pull request or issue. Returns
 /// an error if the caller is not the author of the comment.
-fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
+fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiResponse> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.numbers().into_iter().find_map(|number| {
         let mut notes = repo.conversation_comments(number).iter();
         notes.find(|note| note.id == id && !note.deleted).map(|note| (number, note))
     });
-    let (number, note) = found.ok_or_else(ApiReply::not_found)?;
+    let (number, note) = found.ok_or_else(ApiResponse::not_found)?;
     if note.author == call.login {
         Ok((number, id))
     } else {
         world.record_violation(format!("{} touched comment {id} of {}", call.login, note.author));
-        Err(ApiReply::error(403, "Resource not accessible by integration", serde_json::Value::Null))
+        Err(ApiResponse::error(403, "Resource not accessible by integration", serde_json::Value::Null))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::state::notes::{StoredComment, visible_ids};
 use crate::forge::state::{FakeForgeState, StoredRepository};
@@ -10,9 +10,9 @@ use crate::forge::state::{FakeForgeState, StoredRepository};
 /// Handles `GET /repositories/{id}`, the target of every redirect.
 pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
-    let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
+    let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;
     repo.check_access(call)?;
-    Ok(ApiReply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
+    Ok(ApiResponse::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// Handles the call `GET /user/repos`.
@@ -26,18 +26,18 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories \
              for an installation.";
-        return Err(ApiReply::error(403, words, Value::Null));
+        return Err(ApiResponse::error(403, words, Value::Null));
     }
     let (page, total, shown) = list_repositories(state, call);
     let mut reply = page.reply(&state.world, call, total, Vec::new());
-    reply.body = ApiReply::json(200, json!({"total_count": total, "repositories": shown})).body;
+    reply.body = ApiResponse::json(200, json!({"total_count": total, "repositories": shown})).body;
     Ok(reply)
 }
 
 /// Returns one page of the repositories that the token may list, most recently pushed first.
 fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
-        state.repos.values().filter(|repo| repo.listed && call.pass.includes(repo)).collect();
+        state.repos.values().filter(|repo| repo.listed && call.token_scope.includes(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
@@ -77,7 +77,7 @@ pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> C
     let page = PageRequest::from_call(call);
     let mut shown = Vec::new();
     for (_, id, number) in page.page_items(&found) {
-        let lines = repo.lines_now(*number)?;
+        let lines = repo.current_lines(*number)?;
         let Some(pull) = repo.pulls.get(number) else { continue };
         let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == *id) else { continue };
         shown.push(world.inline_json(repo, pull, comment, lines.get(id).copied().flatten()));
@@ -93,12 +93,12 @@ struct CommentListQuery {
 }
 
 impl CommentListQuery {
-    fn from_call(call: &ApiCall, resource: &str) -> Result<Self, ApiReply> {
+    fn from_call(call: &ApiCall, resource: &str) -> Result<Self, ApiResponse> {
         let asked = |name: &str| call.query.get(name).map(String::as_str);
         let since = asked("since").map(|text| text.replace("%3A", ":"));
         let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
             Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
-            Err(_) => return Err(ApiReply::invalid(resource, "since", "invalid", "since is not a time")),
+            Err(_) => return Err(ApiResponse::invalid(resource, "since", "invalid", "since is not a time")),
         };
         Ok(Self {
             since,
@@ -138,8 +138,8 @@ pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> Cal
         let mut there = repo.conversation_comments(number).iter().filter(|comment| !comment.deleted);
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });
-    let (number, comment) = found.ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(200, world.summary_json(repo, number, comment)))
+    let (number, comment) = found.ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(200, world.summary_json(repo, number, comment)))
 }
 
 /// Handles the call `GET …/collaborators/{login}/permission`.
@@ -147,7 +147,7 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     let (world, repo) = state.repo(call)?;
     let login = call.param("login");
     if !world.accounts.contains_key(login) {
-        return Err(ApiReply::error(404, &format!("{login} is not a user"), Value::Null));
+        return Err(ApiResponse::error(404, &format!("{login} is not a user"), Value::Null));
     }
     let (word, role) = repo.permission(login);
     let can = |words: &[&str]| words.contains(&role.as_str());
@@ -161,20 +161,21 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
         user.insert("permissions".into(), permissions);
         user.insert("role_name".into(), role.clone().into());
     }
-    Ok(ApiReply::json(200, json!({"permission": word, "role_name": role, "user": user})))
+    Ok(ApiResponse::json(200, json!({"permission": word, "role_name": role, "user": user})))
 }
 
 /// Handles the call `GET …/branches/{branch}`.
 pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let name = call.param("branch");
-    let tip = branch_tip(repo, name).map_err(|_| ApiReply::error(404, "Branch not found", Value::Null))?;
-    let commit = repo.git.commits_between(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiReply::not_found)?;
+    let tip = branch_tip(repo, name).map_err(|_| ApiResponse::error(404, "Branch not found", Value::Null))?;
+    let commit =
+        repo.git.commits_between(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiResponse::not_found)?;
     let protected = name == repo.default_branch || repo.protected.contains(name);
     let url = format!("{}/repos/{}/branches/{name}", world.base_url, repo.full_name());
     let protection = format!("{url}/protection");
     let checks = json!({ "enforcement_level": "off", "contexts": [], "checks": [] });
-    Ok(ApiReply::json(
+    Ok(ApiResponse::json(
         200,
         json!({
             "name": name, "commit": world.commit_json(repo, &commit),
@@ -195,5 +196,5 @@ pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         "ruleset_source": name, "ruleset_id": 1 })
     };
     let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
-    Ok(ApiReply::json(200, Value::Array(rules)))
+    Ok(ApiResponse::json(200, Value::Array(rules)))
 }

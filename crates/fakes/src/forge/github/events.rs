@@ -24,7 +24,7 @@ pub(crate) fn build_delivery(
         FakeForgeEvent::Comment { number, id, is_edit } => {
             Ok(comment_delivery(world, repo, *number, *id, comment_action(*is_edit), serial))
         }
-        FakeForgeEvent::Inline { number, id, is_edit } => {
+        FakeForgeEvent::InlineComment { number, id, is_edit } => {
             inline_delivery(world, repo, *number, *id, comment_action(*is_edit), serial)
         }
         // The fake creates no delivery, because Truing does not subscribe to events of threads.
@@ -146,7 +146,7 @@ fn inline_delivery(
     action: &str,
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
-    let lines = repo.lines_now(number)?.get(&id).copied().flatten();
+    let lines = repo.current_lines(number)?.get(&id).copied().flatten();
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == id) else { return Ok(None) };
     let payload = json!({

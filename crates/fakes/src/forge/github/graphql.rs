@@ -6,7 +6,7 @@ mod select;
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply};
+use crate::forge::github::call::{ApiCall, ApiResponse};
 use crate::forge::github::json::{format_time, node_id};
 use crate::forge::github::pulls;
 use crate::forge::state::notes::visible_ids;
@@ -35,12 +35,12 @@ const OPERATIONS: &[(&str, &str)] = &[
 
 /// Handles `POST /graphql`. As at GitHub, responses with errors have the status 200 and contain the errors in
 /// the body.
-pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
+pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiResponse, ApiResponse> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| texts_after_name(query, name).next().is_some();
     let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
-    let forbidden = || error_json("FORBIDDEN", call.pass.refusal_message());
-    let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.pass.permits_call(verb, name);
+    let forbidden = || error_json("FORBIDDEN", call.token_scope.refusal_message());
+    let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.token_scope.permits_call(verb, name);
     let data = if OPERATIONS.iter().any(is_refused) {
         forbidden()
     } else if FORBIDDEN.iter().any(|name| asks(name)) {
@@ -62,7 +62,7 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
         state.world.record_violation(format!("an unknown GraphQL operation by {}", call.login));
         error_json("undefinedField", "Field doesn't exist on type 'Query'")
     };
-    Ok(ApiReply::json(200, select::select_fields(query, data)))
+    Ok(ApiResponse::json(200, select::select_fields(query, data)))
 }
 
 /// Returns the merge state of a pull request.
@@ -73,7 +73,7 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
         argument_value(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
-    let Some(repo) = repo.filter(|repo| call.pass.includes(repo)) else {
+    let Some(repo) = repo.filter(|repo| call.token_scope.includes(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return error_json("NOT_FOUND", &message);
     };
@@ -93,7 +93,7 @@ fn review_threads(
     query: &str,
     variables: &Value,
     call: &ApiCall,
-) -> Result<Value, ApiReply> {
+) -> Result<Value, ApiResponse> {
     let viewer = call.login.as_str();
     let text =
         |name| argument_value(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
@@ -101,7 +101,7 @@ fn review_threads(
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
-    let Some(repo) = repo.filter(|repo| call.pass.includes(repo)) else {
+    let Some(repo) = repo.filter(|repo| call.token_scope.includes(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return Ok(error_json("NOT_FOUND", &message));
     };
@@ -111,7 +111,7 @@ fn review_threads(
         return Ok(error_json("NOT_FOUND", &message));
     };
     let shown = visible_ids(pull.inline.iter_mut().map(|comment| &mut comment.note));
-    let lines = repo.lines_now(number)?;
+    let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
     // A thread consists of its first comment and the replies. The first comment may be deleted.
     let mut threads: Vec<u64> = pull
@@ -135,7 +135,7 @@ fn review_threads(
     let rest: Vec<u64> =
         threads.iter().copied().filter(|id| cursor.is_none_or(|cursor| *id > cursor)).collect();
     let page: Vec<u64> = rest.iter().copied().take(size_of_page).collect();
-    let may_change = call.pass.permits_call("mutation", "resolveReviewThread");
+    let may_change = call.token_scope.permits_call("mutation", "resolveReviewThread");
     let nodes: Vec<Value> = page
         .iter()
         .map(|thread| {
@@ -243,7 +243,7 @@ fn set_resolved(
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
-    let seen = state.repos.values_mut().filter(|repo| call.pass.includes(repo));
+    let seen = state.repos.values_mut().filter(|repo| call.token_scope.includes(repo));
     for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
         let threads: Vec<u64> =
             pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();
@@ -269,7 +269,7 @@ fn set_draft(
     draft: bool,
     query: &str,
     variables: &Value,
-) -> Result<Value, ApiReply> {
+) -> Result<Value, ApiResponse> {
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::github::calls::check_body;
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::json::{format_time, node_id};
+use crate::forge::github::rest_handlers::check_comment_text;
 use crate::forge::operations::issues::{make_labels, open_issue, set_label};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
@@ -16,31 +16,35 @@ impl FakeForgeState {
     fn issue(
         &mut self,
         call: &ApiCall,
-    ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
+    ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiResponse> {
         let number = call.require_number("number")?;
         let (world, repo) = self.repo(call)?;
-        if repo.issues.contains_key(&number) { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
+        if repo.issues.contains_key(&number) {
+            Ok((world, repo, number))
+        } else {
+            Err(ApiResponse::not_found())
+        }
     }
 }
 
 /// Returns 422 for a title that is missing or too long.
-pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), ApiReply> {
+pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), ApiResponse> {
     let words = match title {
         Some(title) if title.trim().is_empty() => "title can't be blank",
         Some(title) if title.chars().count() > MAX_TITLE => "title is too long (maximum is 256 characters)",
         Some(_) => return Ok(()),
-        None => return Err(ApiReply::invalid(resource, "title", "missing_field", "title is missing")),
+        None => return Err(ApiResponse::invalid(resource, "title", "missing_field", "title is missing")),
     };
-    Err(ApiReply::invalid(resource, "title", "custom", words))
+    Err(ApiResponse::invalid(resource, "title", "custom", words))
 }
 
 /// Returns 422 for a body that is too long; an empty body is valid.
-pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiReply> {
+pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiResponse> {
     if body.trim().is_empty() {
         return Ok(());
     }
-    check_body(body).map_err(|_| {
-        ApiReply::invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
+    check_comment_text(body).map_err(|_| {
+        ApiResponse::invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
     })
 }
 
@@ -86,7 +90,7 @@ pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
     let found = world.conversation_json(repo, number);
-    if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
+    if found.is_null() { Err(ApiResponse::not_found()) } else { Ok(ApiResponse::json(200, found)) }
 }
 
 /// Handles `POST …/issues`. Labels that do not exist are created if the caller may create labels; otherwise,
@@ -99,17 +103,17 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     check_text("Issue", body)?;
     let labels = if may_label(repo, call) { label_names(&call.body["labels"]) } else { Vec::new() };
     let number = open_issue(world, repo, &call.login, title.unwrap_or_default(), body, labels);
-    let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
+    let issue = repo.issues.get(&number).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(201, world.own_issue_json(repo, issue)))
 }
 
 /// Handles `PATCH …/issues/{number}`. In this fake, only the author may change an issue.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.issue(call)?;
-    let issue = repo.issues.get_mut(&number).ok_or_else(ApiReply::not_found)?;
+    let issue = repo.issues.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     if issue.author != call.login {
         world.record_violation(format!("{} touched issue {number} of {}", call.login, issue.author));
-        return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
+        return Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null));
     }
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
@@ -134,8 +138,8 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         }
         Some(_) | None => {}
     }
-    let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(200, world.own_issue_json(repo, issue)))
+    let issue = repo.issues.get(&number).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(200, world.own_issue_json(repo, issue)))
 }
 
 /// Handles `POST …/issues/{number}/labels`: adds labels to an issue or a pull request, and returns all labels
@@ -144,10 +148,10 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
     if !repo.pulls.contains_key(&number) && !repo.issues.contains_key(&number) {
-        return Err(ApiReply::not_found());
+        return Err(ApiResponse::not_found());
     }
     if !may_label(repo, call) {
-        return Err(ApiReply::error(403, "Must have triage rights to Repository.", Value::Null));
+        return Err(ApiResponse::error(403, "Must have triage rights to Repository.", Value::Null));
     }
     let added = label_names(&call.body["labels"]);
     make_labels(world, repo, &added);
@@ -166,15 +170,15 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
             }
             issue.labels.clone()
         }
-        (None, None) => return Err(ApiReply::not_found()),
+        (None, None) => return Err(ApiResponse::not_found()),
     };
-    Ok(ApiReply::json(200, world.labels_json(repo, &labels)))
+    Ok(ApiResponse::json(200, world.labels_json(repo, &labels)))
 }
 
 /// Handles `GET …/issues/{number}/events`: lists the label events of a pull request, oldest first.
 pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&pull.labelled).iter().map(|of| {
         json!({
@@ -192,5 +196,6 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Returns true if the caller may add labels. Installations may add labels (another check covers their access
 /// to issues), and so may accounts with at least the role `triage`.
 fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
-    !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
+    !call.token_scope.is_account()
+        || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
 }

@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply};
+use crate::forge::github::call::{ApiCall, ApiResponse};
 use crate::forge::github::pulls::error_reply;
 use crate::forge::operations::branches::{branch_tip, record_push, refs_of};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the pull request's branch.
 /// GitHub responds before the merge is complete.
-pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
-    let refused = |words: &str| Err(ApiReply::error(422, words, Value::Null));
+pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiResponse, ApiResponse> {
+    let refused = |words: &str| Err(ApiResponse::error(422, words, Value::Null));
     let (world, repo, number) = state.pull(call)?;
     if !repo.may_push(call) {
-        return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
+        return Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null));
     }
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let (head, branch, onto) = (pull.head.clone(), pull.head_ref.clone(), pull.base_ref.clone());
     if call.body["expected_head_sha"].as_str().is_some_and(|expected| expected != head) {
         return refused("expected head sha didn\u{2019}t match current head ref.");
@@ -33,5 +33,5 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     let by = call.login.clone();
     record_push(world, repo, &branch, &merged, &by).map_err(|error| error_reply(&error))?;
     let url = format!("{}/repos/{}/pulls/{number}", world.base_url, repo.full_name());
-    Ok(ApiReply::json(202, json!({"message": "Updating pull request branch.", "url": url})))
+    Ok(ApiResponse::json(202, json!({"message": "Updating pull request branch.", "url": url})))
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::forge::bitbucket;
-use crate::forge::github::call::ApiReply;
+use crate::forge::github::call::ApiResponse;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
 static TABLE: LazyLock<Vec<GitHubCallRow>> = LazyLock::new(|| {
@@ -75,7 +75,7 @@ impl FakeTokenScope {
     /// missing from the table is rejected.
     pub(crate) fn permits_call(&self, verb: &str, path: &str) -> bool {
         match self {
-            Self::Account | Self::Access | Self::App(_) => true,
+            Self::Account | Self::AccessToken | Self::App(_) => true,
             Self::Installation {
                 kind: kind @ (TokenKind::ApiToken | TokenKind::AccessToken | TokenKind::HttpAccessToken),
                 permissions,
@@ -89,7 +89,7 @@ impl FakeTokenScope {
     /// Returns the message with which GitHub rejects the call.
     pub(crate) fn refusal_message(&self) -> &'static str {
         match self {
-            Self::Account | Self::Access | Self::Installation { kind: TokenKind::FineGrained, .. } => {
+            Self::Account | Self::AccessToken | Self::Installation { kind: TokenKind::FineGrained, .. } => {
                 "Resource not accessible by personal access token"
             }
             Self::App(_) | Self::Installation { .. } => "Resource not accessible by integration",
@@ -98,8 +98,8 @@ impl FakeTokenScope {
 
     /// Returns the response that rejects the call, with the permission that the call requires.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
-    pub(crate) fn forbidden_reply(&self, verb: &str, path: &str) -> ApiReply {
-        let mut reply = ApiReply::error(403, self.refusal_message(), Value::Null);
+    pub(crate) fn forbidden_reply(&self, verb: &str, path: &str) -> ApiResponse {
+        let mut reply = ApiResponse::error(403, self.refusal_message(), Value::Null);
         if let (Self::Installation { kind, .. }, Some(row)) = (self, find_call_row(verb, path)) {
             let need =
                 row.required_permission(*kind).replace(": ", "=").replace(" | ", "; ").replace(" + ", ",");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::forge::error::FakeError;
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::issues::{check_text, check_title};
 use crate::forge::github::json::node_id;
 use crate::forge::operations::branches::branch_tip;
@@ -16,8 +16,8 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 const MAX_COMMITS: usize = 250;
 
 /// Converts an error of the fake to a response in GitHub's format.
-pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
-    ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
+pub(crate) fn error_reply(error: &FakeError) -> ApiResponse {
+    ApiResponse::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
 /// Returns the pull request that the path names, if the caller may change it. In this fake, a caller with
@@ -25,29 +25,29 @@ pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
 fn pull_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiResponse> {
     let (world, repo, number) = state.pull(call)?;
     let author = repo.pulls.get(&number).map(|pull| pull.author.clone()).unwrap_or_default();
     let describes = call.body.as_object().is_some_and(|fields| fields.keys().all(|field| field == "body"));
-    if author == call.login || (describes && (!call.pass.is_account() || repo.may_push(call))) {
+    if author == call.login || (describes && (!call.token_scope.is_account() || repo.may_push(call))) {
         return Ok((world, repo, number));
     }
     world.record_violation(format!("{} touched pull request {number} of {author}", call.login));
-    Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null))
+    Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null))
 }
 
 fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
     let stats = repo.pull_sizes(number, &head)?;
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
 /// Handles `POST …/pulls`: opens a pull request from a branch of the same repository.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let text = |field: &str| call.body[field].as_str();
-    let invalid = |field: &str| ApiReply::invalid("PullRequest", field, "invalid", "");
+    let invalid = |field: &str| ApiResponse::invalid("PullRequest", field, "invalid", "");
     check_title("PullRequest", text("title"))?;
     let body = text("body").unwrap_or_default();
     check_text("PullRequest", body)?;
@@ -56,7 +56,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let head = head.strip_prefix(&own).unwrap_or(head);
     let base_tip = branch_tip(repo, base).map_err(|_| invalid("base"))?;
     let head_tip = branch_tip(repo, head).map_err(|_| invalid("head"))?;
-    let custom = |words: String| ApiReply::invalid("PullRequest", "", "custom", &words);
+    let custom = |words: String| ApiResponse::invalid("PullRequest", "", "custom", &words);
     if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         return Err(custom(format!("No commits between {base} and {head}")));
     }
@@ -84,7 +84,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         check_title("PullRequest", text("title"))?;
     }
     check_text("PullRequest", text("body").unwrap_or_default())?;
-    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     let replaced = |field: &str, old: &mut String| {
         let new = text(field).filter(|new| *new != old.as_str())?;
         Some(std::mem::replace(old, new.to_owned()))
@@ -100,7 +100,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         }
         (Some("open"), false) => {
             world.record_violation(format!("{} reopened pull request {number}", call.login));
-            return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
+            return Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null));
         }
         (Some(_) | None, _) => {}
     }
@@ -110,7 +110,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles `GET …/pulls/{number}/commits`: lists at most 250 commits, oldest first.
 pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let mut all = repo.git.commits_between(&pull.base, &pull.head)?;
     all.truncate(MAX_COMMITS);
     let page = PageRequest::from_call(call);
@@ -121,7 +121,7 @@ pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 /// Handles `GET …/pulls/{number}/reviews`, oldest first.
 pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
     let shown =
         page.page_items(&pull.reviews).iter().map(|review| world.review_json(repo, pull, review)).collect();
@@ -137,15 +137,15 @@ pub(crate) fn set_draft(
     call: &ApiCall,
     ids: &[String],
     draft: bool,
-) -> Result<bool, ApiReply> {
+) -> Result<bool, ApiResponse> {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
-    for repo in repos.values_mut().filter(|repo| call.pass.includes(repo)) {
+    for repo in repos.values_mut().filter(|repo| call.token_scope.includes(repo)) {
         let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };
         let own = pull.author == call.login;
         let (number, may_push) = (pull.number, repo.may_push(call));
-        let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
-        let may = may_push || (own && call.pass.is_account());
+        let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
+        let may = may_push || (own && call.token_scope.is_account());
         if !may {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::json::{format_time, node_id};
 use crate::forge::operations::reviewers::run_bots;
 use crate::forge::state::FakeForgeState;
@@ -13,7 +13,7 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let mut notes = repo.numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
-    let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiReply::not_found)?;
+    let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiResponse::not_found)?;
     let wanted = |reaction: &&FakeReaction| {
         call.query.get("content").is_none_or(|content| *content == reaction.content)
     };
@@ -41,7 +41,7 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
         let is = |name: &str| name.eq_ignore_ascii_case(login);
         if is(&author) {
             let words = "Review cannot be requested from pull request author.";
-            return Err(ApiReply::error(422, words, Value::Null));
+            return Err(ApiResponse::error(422, words, Value::Null));
         }
         if repo.bots.iter().any(|bot| bot.alias.as_deref().is_some_and(is)) {
             continue;
@@ -56,23 +56,23 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
                      specified is not a collaborator of the {} repository.",
                     repo.full_name()
                 );
-                return Err(ApiReply::error(422, &words, Value::Null));
+                return Err(ApiResponse::error(422, &words, Value::Null));
             }
         }
     }
     for login in &wanted {
-        let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?.merge_conditions;
+        let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?.merge_conditions;
         if !around.requested.contains(login) {
             around.requested.push(login.clone());
             run_bots(world, repo, number, |bot| bot.login == *login, None)
                 .map_err(|words| bot_failure(&words))?;
         }
     }
-    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    Ok(ApiReply::json(201, world.pull_json(repo, pull, &pull.head, None)))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(201, world.pull_json(repo, pull, &pull.head, None)))
 }
 
 /// Returns 500, because the test's script contains a step that a bot cannot perform.
-pub(crate) fn bot_failure(words: &str) -> ApiReply {
-    ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
+pub(crate) fn bot_failure(words: &str) -> ApiResponse {
+    ApiResponse::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::forge::fault::{ForgeFaultKind, ReasonForm};
-use crate::forge::github::call::{ApiReply, DOCS};
+use crate::forge::github::call::{ApiResponse, DOCS};
 use crate::forge::github::{
-    app, calls, checks, conversation, estate, graphql, issues, merging, pulls, reviewers,
+    app, checks, conversation, estate, graphql, issues, merging, pulls, rest_handlers, reviewers,
 };
 use crate::forge::http::call::ReplyBody;
 use crate::forge::http::git_call;
 use crate::forge::http::serve::{
     ApiRoute, CallRefusal, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
 };
-use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::FakeTokenScope;
+use crate::forge::web_pages;
 
 /// Default of the primary rate limit in the headers. The fake does not enforce this limit.
 const RATE_LIMIT: u64 = 5_000;
@@ -30,7 +30,7 @@ const ROUTES: &[ApiRoute] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/user", RestCall(calls::user)),
+        (GET, "/user", RestCall(rest_handlers::user)),
         (GET, "/users/{login}", RestCall(app::account)),
         (GET, "/app", RestCall(app::app)),
         (GET, "/app/installations", RestCall(app::installations)),
@@ -46,46 +46,58 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/repos/{owner}/{repo}/issues/comments", RestCall(estate::repository_comments)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(estate::summary_comment)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", RestCall(reviewers::reactions)),
-        (GET, "/repos/{owner}/{repo}", RestCall(calls::repository)),
+        (GET, "/repos/{owner}/{repo}", RestCall(rest_handlers::repository)),
         (GET, "/repos/{owner}/{repo}/issues", RestCall(issues::list)),
         (POST, "/repos/{owner}/{repo}/issues", RestCall(issues::create)),
         (GET, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::get)),
         (PATCH, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::update)),
         (POST, "/repos/{owner}/{repo}/issues/{number}/labels", RestCall(issues::add_labels)),
         (GET, "/repos/{owner}/{repo}/issues/{number}/events", RestCall(issues::events)),
-        (GET, "/repos/{owner}/{repo}/pulls", RestCall(calls::pulls)),
+        (GET, "/repos/{owner}/{repo}/pulls", RestCall(rest_handlers::pulls)),
         (POST, "/repos/{owner}/{repo}/pulls", RestCall(pulls::create)),
         (PATCH, "/repos/{owner}/{repo}/pulls/{number}", RestCall(pulls::update)),
         (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", RestCall(merging::update_branch)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", RestCall(pulls::commits)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(pulls::reviews)),
         (GET, "/repos/{owner}/{repo}/pulls/comments", RestCall(estate::repository_inline)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(calls::pull)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(calls::inline_comments)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(calls::create_inline)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", RestCall(calls::reply)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(calls::create_review)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(rest_handlers::pull)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(rest_handlers::inline_comments)),
+        (
+            POST,
+            "/repos/{owner}/{repo}/pulls/{number}/comments",
+            RestCall(rest_handlers::create_inline_comment),
+        ),
+        (
+            POST,
+            "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies",
+            RestCall(rest_handlers::create_comment_reply),
+        ),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(rest_handlers::create_review)),
         (
             POST,
             "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
             RestCall(reviewers::request_reviewers),
         ),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", RestCall(calls::review_comments)),
-        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::inline_comment)),
-        (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::update_inline)),
-        (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::delete_inline)),
+        (
+            GET,
+            "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments",
+            RestCall(rest_handlers::review_comments),
+        ),
+        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::inline_comment)),
+        (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::update_inline_comment)),
+        (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::delete_inline_comment)),
         (GET, "/repos/{owner}/{repo}/issues/{number}/comments", RestCall(conversation::list)),
         (POST, "/repos/{owner}/{repo}/issues/{number}/comments", RestCall(conversation::create)),
         (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::update)),
         (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::delete)),
-        (POST, "/repos/{owner}/{repo}/statuses/{sha}", RestCall(calls::create_status)),
-        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", RestCall(calls::statuses)),
+        (POST, "/repos/{owner}/{repo}/statuses/{sha}", RestCall(rest_handlers::create_status)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", RestCall(rest_handlers::statuses)),
         (POST, "/repos/{owner}/{repo}/check-runs", RestCall(checks::create)),
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", RestCall(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", RestCall(checks::list)),
         (POST, "/graphql", RestCall(graphql::answer_query)),
-        (GET, "/{owner}/{repo}/pulls", Page(pages::pulls)),
-        (GET, "/{owner}/{repo}/pull/{number}", Page(pages::pull)),
+        (GET, "/{owner}/{repo}/pulls", Page(web_pages::pulls)),
+        (GET, "/{owner}/{repo}/pull/{number}", Page(web_pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
@@ -97,13 +109,13 @@ const ROUTES: &[ApiRoute] = {
 /// GitHub's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer: authenticate_request,
-    check_entry: check_user_agent,
+    authenticate: authenticate_request,
+    check_at_proxy: check_user_agent,
     refusal_response: refusal_reply,
-    may_call: |call| call.pass.may_call(&call.path),
+    check_scope: |call| call.token_scope.may_call(&call.path),
     fault_response: fault_reply,
-    link_to_itself: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
-    finished: add_headers,
+    set_next_page: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
+    add_headers,
 };
 
 /// Returns the account of a token, and its scope.
@@ -116,29 +128,33 @@ fn authenticate_request(
 }
 
 /// Rejects a request without a User-Agent, which is required.
-fn check_user_agent(headers: &HeaderMap) -> Result<(), ApiReply> {
+fn check_user_agent(headers: &HeaderMap) -> Result<(), ApiResponse> {
     if headers.contains_key(header::USER_AGENT) {
         return Ok(());
     }
     let words =
         "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
-    Err(ApiReply::bytes(403, "text/plain", words))
+    Err(ApiResponse::bytes(403, "text/plain", words))
 }
 
-fn refusal_reply(refusal: CallRefusal) -> ApiReply {
+fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
     let (status, words) = match refusal {
         CallRefusal::TooLarge => (413, "Payload Too Large"),
         CallRefusal::BadLogin => (401, "Bad credentials"),
         CallRefusal::NoLogin => (401, "Requires authentication"),
-        CallRefusal::NoSuchCall => return ApiReply::not_found(),
+        CallRefusal::NoSuchCall => return ApiResponse::not_found(),
         CallRefusal::BadJson => (400, "Problems parsing JSON"),
     };
-    ApiReply::error(status, words, Value::Null)
+    ApiResponse::error(status, words, Value::Null)
 }
 
 /// Adds an ETag to a JSON response. If the caller sent the same ETag, the response is 304 and the call does
 /// not count against the rate limit.
-fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, cached_etag: Option<&HeaderValue>) -> ApiReply {
+fn apply_etag(
+    world: &mut ForgeInstance,
+    mut reply: ApiResponse,
+    cached_etag: Option<&HeaderValue>,
+) -> ApiResponse {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
@@ -152,7 +168,7 @@ fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, cached_etag: Optio
 }
 
 /// Adds GitHub's headers to a response.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let known = context.headers.get(header::IF_NONE_MATCH).filter(|_| context.is_get);
     let reply = apply_etag(world, reply, known);
     let (used, now) = (world.request_count, world.now());
@@ -175,30 +191,30 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
-    let retry = |reply: ApiReply, after: &Option<u64>| match after {
+fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
+    let retry = |reply: ApiResponse, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
     };
     match kind {
         ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            Some(retry(ApiReply::error(*status, words.unwrap_or("Error"), Value::Null), after))
+            Some(retry(ApiResponse::error(*status, words.unwrap_or("Error"), Value::Null), after))
         }
         ForgeFaultKind::SecondaryLimit(after) => {
             let message =
                 "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            Some(retry(ApiReply::error(403, message, Value::Null), after))
+            Some(retry(ApiResponse::error(403, message, Value::Null), after))
         }
         ForgeFaultKind::PrimaryLimit(seconds) => {
             let reset = now.saturating_add_unsigned(*seconds);
-            let reply = ApiReply::error(403, "API rate limit exceeded for installation.", Value::Null);
+            let reply = ApiResponse::error(403, "API rate limit exceeded for installation.", Value::Null);
             Some(reply.header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", reset))
         }
         ForgeFaultKind::SingleSignOn => {
             let message = "Resource protected by organization SAML enforcement. You must grant your token \
                  access to this organization.";
-            let reply = ApiReply::error(403, message, Value::Null);
+            let reply = ApiResponse::error(403, message, Value::Null);
             Some(reply.header(
                 "x-github-sso",
                 "required; url=https://github.com/orgs/acme/sso?authorization_request=A",
@@ -206,19 +222,19 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
         }
         ForgeFaultKind::Invalid(ReasonForm::Strings) => {
             let reasons = json!(["Something about it is not as it should be"]);
-            Some(ApiReply::error(422, "Unprocessable Entity", reasons))
+            Some(ApiResponse::error(422, "Unprocessable Entity", reasons))
         }
         ForgeFaultKind::Invalid(ReasonForm::Objects) => {
-            Some(ApiReply::invalid("Something", "field", "custom", "it is not as it should be"))
+            Some(ApiResponse::invalid("Something", "field", "custom", "it is not as it should be"))
         }
         ForgeFaultKind::Html(status) => {
             let page =
                 "<html><head><title>Unicorn!</title></head><body>This page is taking too long.</body></html>";
-            Some(ApiReply::bytes(*status, "text/html; charset=utf-8", page))
+            Some(ApiResponse::bytes(*status, "text/html; charset=utf-8", page))
         }
         ForgeFaultKind::Redirect(status, to) => {
             let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
-            Some(ApiReply::json(*status, body).header("location", to))
+            Some(ApiResponse::json(*status, body).header("location", to))
         }
         ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated

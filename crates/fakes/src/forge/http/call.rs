@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::repo::FakeGitError;
 
-pub(crate) type CallResult = Result<ApiReply, ApiReply>;
+pub(crate) type CallResult = Result<ApiResponse, ApiResponse>;
 
 /// One call, with the parsed path, query and body.
 pub(crate) struct ApiCall {
     pub(crate) login: String,
-    pub(crate) pass: FakeTokenScope,
+    pub(crate) token_scope: FakeTokenScope,
     pub(crate) method: String,
     /// Path without the query.
     pub(crate) path: String,
@@ -44,7 +44,7 @@ impl ApiCall {
 
 /// A response to a call.
 #[derive(Debug)]
-pub(crate) struct ApiReply {
+pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: ReplyBody,
@@ -68,7 +68,7 @@ impl ReplyBody {
     }
 }
 
-impl ApiReply {
+impl ApiResponse {
     pub(crate) fn json(status: u16, body: Value) -> Self {
         Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
     }
@@ -93,7 +93,7 @@ impl ApiReply {
     }
 }
 
-impl From<FakeGitError> for ApiReply {
+impl From<FakeGitError> for ApiResponse {
     fn from(error: FakeGitError) -> Self {
         Self::internal_error(error)
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::http::call::{ApiCall, ApiReply};
+use crate::forge::http::call::{ApiCall, ApiResponse};
 
 /// Maximum size of an unpacked request, in bytes. A request is a list of wanted and known commits; each
 /// commit takes 50 bytes.
@@ -30,7 +30,7 @@ pub(crate) fn request_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Decompresses the body of a request.
-pub(crate) fn unpack_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiReply> {
+pub(crate) fn unpack_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiResponse> {
     let zipped =
         headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
     if !zipped {
@@ -39,20 +39,20 @@ pub(crate) fn unpack_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Api
     let mut plain = Vec::new();
     match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
         Ok(_) => Ok(plain.into()),
-        Err(error) => Err(ApiReply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
+        Err(error) => Err(ApiResponse::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
     }
 }
 
 /// Marks a response that must not be cached.
-pub(crate) fn with_no_cache(mut reply: ApiReply) -> ApiReply {
+pub(crate) fn with_no_cache(mut reply: ApiResponse) -> ApiResponse {
     reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
     reply
 }
 
 /// Returns the response that rejects a caller without a valid login.
-pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiReply {
+pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiResponse {
     let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
-    let mut refused = ApiReply::bytes(401, "text/plain", "a known token is needed\n");
+    let mut refused = ApiResponse::bytes(401, "text/plain", "a known token is needed\n");
     refused.headers.push(("www-authenticate", format!("Basic realm=\"{realm}\"")));
     refused
 }

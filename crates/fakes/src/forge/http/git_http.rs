@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::http::call::{ApiCall, ApiReply};
+use crate::forge::http::call::{ApiCall, ApiResponse};
 use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
 use crate::forge::http::push;
 use crate::forge::shared::FakeForgeSharedState;
@@ -39,11 +39,13 @@ pub(crate) async fn refs(
     shared: &Arc<FakeForgeSharedState>,
     headers: &HeaderMap,
     call: &ApiCall,
-) -> ApiReply {
+) -> ApiResponse {
     match call.query.get("service").map(String::as_str) {
         Some(SERVICE) => {}
         Some(push::SERVICE) => return push::refs(shared, call),
-        Some(_) | None => return ApiReply::bytes(403, "text/plain", "only the smart protocol is served\n"),
+        Some(_) | None => {
+            return ApiResponse::bytes(403, "text/plain", "only the smart protocol is served\n");
+        }
     }
     let served = match readable_repository(shared, headers, call) {
         Ok(served) => served,
@@ -60,9 +62,9 @@ pub(crate) async fn refs(
     match upload_pack(&served, &["--http-backend-info-refs"], version, Bytes::new()).await {
         Ok(output) => {
             answer.extend(output);
-            with_no_cache(ApiReply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
+            with_no_cache(ApiResponse::bytes(200, "application/x-git-upload-pack-advertisement", answer))
         }
-        Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+        Err(error) => ApiResponse::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
@@ -72,7 +74,7 @@ pub(crate) async fn answer_upload_pack(
     headers: &HeaderMap,
     call: &ApiCall,
     body: Bytes,
-) -> ApiReply {
+) -> ApiResponse {
     let served = match readable_repository(shared, headers, call) {
         Ok(served) => served,
         Err(refused) => return refused,
@@ -90,8 +92,8 @@ pub(crate) async fn answer_upload_pack(
         Err(error) => Err(error),
     };
     match answer {
-        Ok(output) => with_no_cache(ApiReply::bytes(200, "application/x-git-upload-pack-result", output)),
-        Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+        Ok(output) => with_no_cache(ApiResponse::bytes(200, "application/x-git-upload-pack-result", output)),
+        Err(error) => ApiResponse::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
@@ -104,26 +106,26 @@ fn readable_repository(
     shared: &FakeForgeSharedState,
     headers: &HeaderMap,
     call: &ApiCall,
-) -> Result<ServedRepository, ApiReply> {
+) -> Result<ServedRepository, ApiResponse> {
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
         return Err(unauthorized_reply(state.world.flavour));
     }
-    let missing = || ApiReply::bytes(404, "text/plain", "Repository not found.\n");
+    let missing = || ApiResponse::bytes(404, "text/plain", "Repository not found.\n");
     let key = repository_key(call);
     let (repo, fork) = match state.repos.get(&key) {
         Some(repo) => (repo, None),
         None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
     };
     let is_hidden = fork.is_some_and(|owner| owner != call.login && repo.hidden_forks.contains(owner));
-    if is_hidden || !call.pass.includes(repo) {
+    if is_hidden || !call.token_scope.includes(repo) {
         return Err(missing());
     }
-    if !call.pass.permits_call("git", "fetch") {
+    if !call.token_scope.permits_call("git", "fetch") {
         // github.com returns this message even if a clone is rejected:
         // https://github.com/moghtech/komodo/issues/1482
-        return Err(ApiReply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
+        return Err(ApiResponse::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
     let is_elsewhere = |owner: &str| repo.flavour == ForgeFlavour::Cloud && fork != Some(owner);
     let elsewhere = repo.fork_commits.iter().filter(|(_, owner)| is_elsewhere(owner));

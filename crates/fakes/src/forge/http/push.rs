@@ -8,9 +8,9 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::http::call::{ApiCall, ApiReply};
+use crate::forge::http::call::{ApiCall, ApiResponse};
 use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
-use crate::forge::operations::branches::{open_from, record_push};
+use crate::forge::operations::branches::{open_pulls_from, record_push};
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
@@ -29,7 +29,7 @@ struct RefUpdate {
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
-pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiReply {
+pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiResponse {
     let state = &mut *shared.lock();
     let advertised = writable_repository(state, call)
         .and_then(|repo| Ok(repo.git.receive_push(&["--http-backend-info-refs"], &[])?));
@@ -38,7 +38,7 @@ pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiReply {
             let mut answer = packet_line(format!("# service={SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
-            with_no_cache(ApiReply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
+            with_no_cache(ApiResponse::bytes(200, "application/x-git-receive-pack-advertisement", answer))
         }
         Err(refused) => refused,
     }
@@ -50,7 +50,7 @@ pub(crate) async fn answer_receive_pack(
     headers: &HeaderMap,
     call: ApiCall,
     body: Bytes,
-) -> ApiReply {
+) -> ApiResponse {
     let body = match unpack_body(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
@@ -60,10 +60,10 @@ pub(crate) async fn answer_receive_pack(
     let done = tokio::task::spawn_blocking(move || receive_push(&mut shared.lock(), &call, &body)).await;
     match done {
         Ok(Ok(answer)) => {
-            with_no_cache(ApiReply::bytes(200, "application/x-git-receive-pack-result", answer))
+            with_no_cache(ApiResponse::bytes(200, "application/x-git-receive-pack-result", answer))
         }
         Ok(Err(refused)) => refused,
-        Err(error) => ApiReply::internal_error(error),
+        Err(error) => ApiResponse::internal_error(error),
     }
 }
 
@@ -71,14 +71,14 @@ pub(crate) async fn answer_receive_pack(
 fn writable_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<&'a mut StoredRepository, ApiReply> {
-    let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
+) -> Result<&'a mut StoredRepository, ApiResponse> {
+    let refused = |status, words: String| Err(ApiResponse::bytes(status, "text/plain", words));
     // Even if the URL contains a token, git sends its first request without the token.
     if call.login.is_empty() {
         return Err(unauthorized_reply(state.world.flavour));
     }
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
-    let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.pass.includes(repo));
+    let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.token_scope.includes(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
         world.record_violation(format!("a push over git: {}", call.path));
@@ -95,7 +95,7 @@ fn writable_repository<'a>(
 }
 
 /// Accepts the whole push or rejects it, and returns the report for git.
-fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
+fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiResponse> {
     let repo = writable_repository(state, call)?;
     let (commands, side_band) = parse_commands(body);
     if let Some((why, words, violation)) = commands.iter().find_map(|command| update_rejection(repo, command))
@@ -117,10 +117,10 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
         let Some(repo) = repos.get_mut(&key) else { continue };
         let Some(tip) = repo.git.reload_ref(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
-        for number in open_from(repo, branch) {
+        for number in open_pulls_from(repo, branch) {
             repo.git.set_ref(&repo.flavour.pull_ref(number), &tip)?;
         }
-        record_push(world, repo, branch, &tip, &call.login).map_err(ApiReply::internal_error)?;
+        record_push(world, repo, branch, &tip, &call.login).map_err(ApiResponse::internal_error)?;
     }
     Ok(answer)
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::forge::fault::ForgeFaultKind;
-use crate::forge::http::call::{ApiCall, ApiReply, ReplyBody};
+use crate::forge::http::call::{ApiCall, ApiResponse, ReplyBody};
 use crate::forge::http::{git_http, push};
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::apps::FakeTokenScope;
@@ -30,7 +30,7 @@ const UNKNOWN: &str = "unknown";
 pub(crate) const GIT: &str = "git";
 
 /// A function that answers a call of the API.
-pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiReply, ApiReply>;
+pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiResponse, ApiResponse>;
 
 /// The kind of a route, which determines how a call is answered.
 #[derive(Clone, Copy)]
@@ -78,20 +78,21 @@ pub(crate) struct HeaderContext<'a> {
 pub(crate) struct ForgeProtocol {
     pub(crate) routes: &'static [ApiRoute],
     /// Returns the account and the scope of a request's login; `None` if the login is unknown.
-    pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
+    pub(crate) authenticate:
+        fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
     /// Rejects a request that a server in front of the forge would reject.
-    pub(crate) check_entry: fn(&HeaderMap) -> Result<(), ApiReply>,
-    pub(crate) refusal_response: fn(CallRefusal) -> ApiReply,
+    pub(crate) check_at_proxy: fn(&HeaderMap) -> Result<(), ApiResponse>,
+    pub(crate) refusal_response: fn(CallRefusal) -> ApiResponse,
     /// Rejects a call that this kind of login may not make for any repository.
-    pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
+    pub(crate) check_scope: fn(&ApiCall) -> Result<(), ApiResponse>,
     /// Returns the response of a simulated fault, which replaces the handling of the call. The second
     /// argument is the current time.
-    pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
+    pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiResponse>,
     /// Sets the URL of the next page in the response.
-    pub(crate) link_to_itself: fn(&mut ApiReply, &str),
+    pub(crate) set_next_page: fn(&mut ApiResponse, &str),
     /// Adds the headers of every response. The reply's headers are placed last and override other headers of
     /// the same name.
-    pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
+    pub(crate) add_headers: fn(&mut ForgeInstance, ApiResponse, &HeaderContext<'_>) -> ApiResponse,
 }
 
 /// Returns the routes as a service.
@@ -146,7 +147,7 @@ async fn answer_call(
         let world = &mut state.world;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.request_count += 1;
-        let bearer = (protocol.bearer)(world, &parts.headers, resource);
+        let bearer = (protocol.authenticate)(world, &parts.headers, resource);
         let spent = resource == "core" && bearer.is_some() && !world.spend_call();
         (world.faults.take(&method, &path, route), bearer, spent)
     };
@@ -169,12 +170,12 @@ async fn answer_call(
     let mut reply = match replaced {
         Some(reply) => reply,
         None => match fault {
-            Some(ForgeFaultKind::Drop) => ApiReply::no_content(),
+            Some(ForgeFaultKind::Drop) => ApiResponse::no_content(),
             Some(_) | None => {
                 let fields = parse_query(parts.uri.query().unwrap_or_default());
                 let call = ApiCall {
                     login: login.clone().unwrap_or_default(),
-                    pass: pass.unwrap_or_default(),
+                    token_scope: pass.unwrap_or_default(),
                     method: method.clone(),
                     path: path.clone(),
                     params,
@@ -207,7 +208,7 @@ async fn answer_call(
         is_get: parts.method == "GET",
         resource,
     };
-    let mut reply = (protocol.finished)(&mut shared.lock().world, reply, &about);
+    let mut reply = (protocol.add_headers)(&mut shared.lock().world, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
     if let (Some(witness), true) = (&shared.observer, resource != GIT) {
         let request =
@@ -225,7 +226,7 @@ async fn answer_call(
     }
     if fault == Some(ForgeFaultKind::SelfLink) {
         let root = shared.lock().world.base_url.clone();
-        (protocol.link_to_itself)(&mut reply, &format!("{root}{target}"));
+        (protocol.set_next_page)(&mut reply, &format!("{root}{target}"));
     }
     let mut response = build_response(reply, fault == Some(ForgeFaultKind::Truncated));
     {
@@ -272,8 +273,8 @@ async fn carry_out(
     headers: &HeaderMap,
     body: Option<Bytes>,
     mut call: ApiCall,
-) -> ApiReply {
-    if let Err(refused) = (protocol.check_entry)(headers) {
+) -> ApiResponse {
+    if let Err(refused) = (protocol.check_at_proxy)(headers) {
         return refused;
     }
     let Some(body) = body else {
@@ -284,7 +285,7 @@ async fn carry_out(
         RouteAction::GitPack => return git_http::answer_upload_pack(shared, headers, &call, body).await,
         RouteAction::GitPush => return push::answer_receive_pack(shared, headers, call, body).await,
         RouteAction::GitFile => {
-            return ApiReply::bytes(404, "text/plain", "only the smart protocol is served\n");
+            return ApiResponse::bytes(404, "text/plain", "only the smart protocol is served\n");
         }
         RouteAction::Page(handler) | RouteAction::PublicRestCall(handler) => {
             return run_handler(shared, handler, call).await;
@@ -296,7 +297,7 @@ async fn carry_out(
         let sent = headers.contains_key(header::AUTHORIZATION);
         return (protocol.refusal_response)(if sent { CallRefusal::BadLogin } else { CallRefusal::NoLogin });
     }
-    if let Err(refused) = (protocol.may_call)(&call) {
+    if let Err(refused) = (protocol.check_scope)(&call) {
         return refused;
     }
     let Some(handler) = handler else {
@@ -318,16 +319,16 @@ async fn carry_out(
 
 /// Returns the response of a handler. The handler may run git for a diff, so the handler runs on a blocking
 /// thread.
-async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, call: ApiCall) -> ApiReply {
+async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, call: ApiCall) -> ApiResponse {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
         .await
         .map(|reply| reply.unwrap_or_else(|refused| refused))
-        .unwrap_or_else(ApiReply::internal_error)
+        .unwrap_or_else(ApiResponse::internal_error)
 }
 
 /// Converts a reply to an HTTP response.
-fn build_response(reply: ApiReply, truncated: bool) -> Response {
+fn build_response(reply: ApiResponse, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
         ReplyBody::Json(value) => {
@@ -352,9 +353,9 @@ fn build_response(reply: ApiReply, truncated: bool) -> Response {
 
 /// Adds these headers to a reply. The reply's own headers of the same name take precedence.
 pub(crate) fn with_headers(
-    mut reply: ApiReply,
+    mut reply: ApiResponse,
     general: impl IntoIterator<Item = (&'static str, String)>,
-) -> ApiReply {
+) -> ApiResponse {
     let own = std::mem::take(&mut reply.headers);
     reply.headers = general.into_iter().chain(own).collect();
     reply

@@ -10,14 +10,14 @@ pub(crate) fn branch_tip(repo: &StoredRepository, branch: &str) -> Result<String
     repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
 }
 
-pub(crate) fn open_from(repo: &StoredRepository, branch: &str) -> Vec<u64> {
+pub(crate) fn open_pulls_from(repo: &StoredRepository, branch: &str) -> Vec<u64> {
     repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
 }
 
 /// Returns the refs that a push to a branch updates: the branch's own ref, and the refs of the open pull
 /// requests from the branch.
 pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
-    let pulls = open_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
+    let pulls = open_pulls_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn record_push(
     for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
         pull.base = sha.to_owned();
     }
-    for number in open_from(repo, branch) {
+    for number in open_pulls_from(repo, branch) {
         let stale = world.stale_heads;
         let Some(pull) = repo.pulls.get_mut(&number) else { continue };
         if pull.head == sha {

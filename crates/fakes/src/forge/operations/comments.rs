@@ -79,7 +79,7 @@ impl CommentCommits {
 
 /// The commits, the file and lines, and the hunk of a new comment on code.
 pub(crate) struct InlineTarget {
-    pub(crate) spot: CommentCommits,
+    pub(crate) commits: CommentCommits,
     pub(crate) place: InlinePlace,
     /// The hunk that contains the lines.
     pub(crate) hunk: String,
@@ -94,7 +94,7 @@ pub(crate) fn add_inline(
     body: &str,
     target: InlineTarget,
 ) -> u64 {
-    let InlineTarget { spot, place, hunk } = target;
+    let InlineTarget { commits: spot, place, hunk } = target;
     let note = world.new_comment(author, body);
     let commit = spot.commit.clone();
     let review = StoredReview {
@@ -128,7 +128,7 @@ pub(crate) fn add_reply(
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.comment_mut(first_comment).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
-    let target = InlineTarget { spot, place: began.place, hunk: began.diff_hunk };
+    let target = InlineTarget { commits: spot, place: began.place, hunk: began.diff_hunk };
     let id = add_inline(world, repo, number, author, body, target);
     repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first_comment);
     Some(id)

@@ -56,7 +56,7 @@ pub(crate) enum FakeTokenScope {
     Account,
     /// All permissions of the token's account, except calls about the account itself. Access tokens of
     /// Bitbucket Cloud have this scope.
-    Access,
+    AccessToken,
     /// The App itself, with this number.
     App(u64),
     /// The scope of a token with limited permissions, such as the token of an App's installation or of some

@@ -11,7 +11,7 @@ pub(crate) enum FakeForgeEvent {
     /// A comment in the conversation of a pull request or an issue was created or edited by its author.
     Comment { number: u64, id: u64, is_edit: bool },
     /// A comment on the diff was created or edited by its author.
-    Inline { number: u64, id: u64, is_edit: bool },
+    InlineComment { number: u64, id: u64, is_edit: bool },
     /// A thread on the diff was resolved or reopened; `id` is the id of the thread's first comment.
     Thread { number: u64, id: u64, resolved: bool, actor: String },
     /// An account requests a rerun of a check run, or of the suite of this check run.

@@ -284,7 +284,7 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
     let first = stage.inline(10).await;
     let answer = stage.shop.reply(1, "reader", first, "No.").await.unwrap();
     let second =
-        stage.shop.comment_on(1, "reader", "src/a.py", (FakeDiffSide::Left, 10), "Why?").await.unwrap();
+        stage.shop.comment_on_line(1, "reader", "src/a.py", (FakeDiffSide::Left, 10), "Why?").await.unwrap();
     let query = "query($owner: String!, $name: String!, $number: Int!, $after: String) \
          { repository(owner: $owner, name: $name) { \
         pullRequest(number: $number) \

@@ -32,7 +32,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::Resolve { thread } => client.set_thread_resolved(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
-                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
+                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::ConversationComment)
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
@@ -93,7 +93,10 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.find_exact_comment(text, *since).await?.map(EffectOutcome::Posted));
+                return Ok(self
+                    .find_exact_comment(text, *since)
+                    .await?
+                    .map(EffectOutcome::ConversationComment));
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
                 let there = self.find_open_pull(branch, base).await?;

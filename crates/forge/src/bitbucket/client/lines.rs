@@ -15,7 +15,7 @@ use crate::marker::without_seed;
 
 /// Returns the error for a comment on a commit that is no longer the head.
 fn head_moved_error(purpose: &str) -> ForgeError {
-    rejected_error(purpose, "the head has moved on")
+    rejected_error(purpose, "the head of the pull request has changed")
 }
 
 /// Converts an error that occurred after comments were created. The new error reports that a comment may
@@ -131,7 +131,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns true if this commit is the head. If the forge attaches comments to the commit in the call, no
     /// request is needed, and the result is always true.
     async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
-        let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
+        let follows_head = self.calls.capability_row().anchor_commit == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)
     }
 

@@ -28,7 +28,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
         StatusState::Failure => "FAILED",
         StatusState::Pending => "INPROGRESS",
     };
-    (state, truncate_text(&status.description, BITBUCKET_CLOUD.status_text, "…"))
+    (state, truncate_text(&status.description, BITBUCKET_CLOUD.max_status_length, "…"))
 }
 
 /// Builds an annotation. Returns `None` for lines on the old side, and for a path that JSON cannot represent.
@@ -81,7 +81,7 @@ impl BitbucketCloud {
                 tracing::warn!(
                     repo,
                     %error,
-                    "could not set the report on the commit; the build status is set without it"
+                    "could not set the report on the commit; the build status is set without the report"
                 );
                 Ok(())
             }
@@ -123,9 +123,9 @@ impl BitbucketCloud {
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(&key, at, annotation))
-            .take(BITBUCKET_CLOUD.report_annotations)
+            .take(BITBUCKET_CLOUD.max_annotations_per_report)
             .collect();
-        for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
+        for batch in all.chunks(BITBUCKET_CLOUD.max_annotations_per_call) {
             let url = self.report_url(purpose, repo, commit, &[&key, "annotations"])?;
             // The request body is a JSON array of annotations, without an enclosing object.
             let call = ForgeRequest::set(purpose, Method::POST, url, Some(batch.to_vec().into()));

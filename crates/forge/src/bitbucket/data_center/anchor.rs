@@ -153,7 +153,7 @@ impl BitbucketDataCenter {
             }
         };
         if Sha::parse(&to).ok().as_ref() != Some(commit) {
-            return Err(rejected_error(purpose, "the head has moved on"));
+            return Err(rejected_error(purpose, "the head of the pull request has changed"));
         }
         let mut anchor = json!({ "path": path, "diffType": "EFFECTIVE", "fromHash": from, "toHash": to });
         if let Some(source) = diff.source_path(path) {
@@ -183,7 +183,7 @@ impl BitbucketDataCenter {
         anchor["line"] = (*end_line).into();
         anchor["lineType"] = diff.kind(purpose, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
-        match self.version_capability().lines {
+        match self.version_capability().commentable_lines {
             CommentableLines::OneHunk if start_line < end_line => {
                 let first = diff.kind(purpose, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });

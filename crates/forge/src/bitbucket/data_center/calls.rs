@@ -264,7 +264,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 Ok(_) => {
                     return Err(unavailable_error(
                         purpose,
-                        "the forge reports success, but the thread is as before",
+                        "the forge reports success, but the state of the thread has not changed",
                     ));
                 }
                 Err(error) => return Err(error),
@@ -381,7 +381,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let read = |commit: wire::DataCenterCommit| {
             let author = commit.author.map(|author| {
                 let (name, email) = (author.name(), author.email_address);
-                (name, email, author.user.user())
+                (name, email, author.user.into_account())
             });
             let (name, email, user) = author.unwrap_or_default();
             let committed = to_unix_millis(commit.committer_timestamp);
@@ -476,7 +476,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        let what = format!("{repo}: asking what {} may do", author.login);
+        let what = format!("{repo}: reading the permissions of {}", author.login);
         let (key, slug) = split_repository_name(&what, repo)?;
         if author.login.is_empty() {
             return Err(rejected_error(&what, "the account has no name"));
@@ -490,7 +490,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let url = with_query(self.root(["api", "latest", "users"]), &query);
         let listed: Vec<wire::DataCenterUser> = self.get_all(&what, url).await?;
         // The filter also matches parts of names, so the ids are compared here.
-        Ok(listed.into_iter().filter_map(wire::DataCenterUser::user).any(|user| user.id == author.id))
+        Ok(listed.into_iter().filter_map(wire::DataCenterUser::into_account).any(|user| user.id == author.id))
     }
 }
 

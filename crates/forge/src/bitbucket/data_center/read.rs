@@ -29,8 +29,8 @@ impl BitbucketDataCenter {
     ) -> Result<BitbucketPullRequest, ForgeError> {
         let state = body.pull_state();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
-        let reviewers = body.reviewers.into_iter().filter_map(|one| one.reviewer(true));
-        let others = body.participants.into_iter().filter_map(|one| one.reviewer(false));
+        let reviewers = body.reviewers.into_iter().filter_map(|one| one.into_reviewer(true));
+        let others = body.participants.into_iter().filter_map(|one| one.into_reviewer(false));
         Ok(BitbucketPullRequest {
             number: body.id,
             version: body.version,
@@ -39,7 +39,7 @@ impl BitbucketDataCenter {
             text: body.description.unwrap_or_default(),
             state,
             created: to_unix_millis(body.created_date),
-            author: body.author.and_then(|author| author.user.user()),
+            author: body.author.and_then(|author| author.user.into_account()),
             head: parse_end(purpose, body.from_ref, is_open)?,
             base: parse_end(purpose, body.to_ref, is_open)?,
             is_mergeable: None,
@@ -148,15 +148,15 @@ fn build_note(
         id: comment.id,
         version: comment.version,
         parent,
-        first_comment: first_comment,
-        author: comment.author.and_then(wire::DataCenterUser::user),
+        first_comment,
+        author: comment.author.and_then(wire::DataCenterUser::into_account),
         created,
         updated: comment.updated_date.map_or(created, to_unix_millis),
         text: comment.text,
         url: format!("{page}/overview?commentId={}", comment.id),
         location,
         resolution: if comment.thread_resolved {
-            ThreadResolution::ResolvedBy(comment.thread_resolver.and_then(wire::DataCenterUser::user))
+            ThreadResolution::ResolvedBy(comment.thread_resolver.and_then(wire::DataCenterUser::into_account))
         } else {
             ThreadResolution::Open
         },

@@ -37,7 +37,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
         StatusState::Failure => "FAILED",
         StatusState::Pending => "INPROGRESS",
     };
-    (state, truncate_text(&status.description, BITBUCKET_DC.status_text, "…"))
+    (state, truncate_text(&status.description, BITBUCKET_DC.max_status_length, "…"))
 }
 
 /// Builds an annotation. Returns `None` for lines on the old side, and for a path that JSON cannot represent.
@@ -90,7 +90,7 @@ impl BitbucketDataCenter {
                 tracing::warn!(
                     repo,
                     %error,
-                    "could not set the report on the commit; the build status is set without it"
+                    "could not set the report on the commit; the build status is set without the report"
                 );
                 Ok(())
             }
@@ -126,9 +126,9 @@ impl BitbucketDataCenter {
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(at, annotation))
             // If there are more annotations than the limit, the server rejects all of them.
-            .take(BITBUCKET_DC.report_annotations)
+            .take(BITBUCKET_DC.max_annotations_per_report)
             .collect();
-        for batch in all.chunks(BITBUCKET_DC.annotations) {
+        for batch in all.chunks(BITBUCKET_DC.max_annotations_per_call) {
             // A retry may post annotations a second time. The next status deletes all of them.
             let call = ForgeRequest::create(purpose, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.check_body()?;

@@ -8,7 +8,7 @@ use super::super::address::{rejected_error, with_query};
 use super::super::calls::BitbucketUser;
 use super::super::login::{OwnAccount, no_account_error};
 use super::{BitbucketDataCenter, wire};
-use crate::capability::{ForgeCapability, data_center};
+use crate::capability::{ForgeCapability, data_center_capability};
 use crate::http::ForgeRequest;
 
 /// Oldest supported version: the first version that can return a single build status (`GET
@@ -41,7 +41,7 @@ impl BitbucketDataCenter {
     /// Returns the capability row of the server's version, or the most limited row while the version is
     /// unknown.
     pub(super) fn version_capability(&self) -> &'static ForgeCapability {
-        data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
+        data_center_capability(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
     }
 
     /// Returns our own account. The first call also reads the server's version.
@@ -50,7 +50,7 @@ impl BitbucketDataCenter {
     }
 
     async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {
-        let what = "asking for the server's version";
+        let what = "reading the server's version";
         let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
         let properties: wire::ApplicationProperties = answer.json()?;
         match DataCenterVersion::parse(&properties.version) {
@@ -65,10 +65,13 @@ impl BitbucketDataCenter {
             // value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {
-                tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
+                tracing::warn!(
+                    "the server reports no valid version number; Truing assumes the oldest \
+                    version"
+                );
             }
         }
-        let what = "asking who the token belongs to";
+        let what = "reading the account of the token";
         let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
             // The server also returns its version to callers that are not logged in. A missing account name
             // means that the token is invalid.
@@ -86,7 +89,7 @@ impl BitbucketDataCenter {
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
         match self.get::<wire::DataCenterUser>(purpose, guessed).await {
             Ok(user) => {
-                if let Some(user) = user.user().filter(is_it) {
+                if let Some(user) = user.into_account().filter(is_it) {
                     return Ok(Some(user));
                 }
             }
@@ -95,7 +98,7 @@ impl BitbucketDataCenter {
         }
         let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
         let all: Vec<wire::DataCenterUser> = self.get_all(purpose, like).await?;
-        Ok(all.into_iter().filter_map(wire::DataCenterUser::user).find(is_it))
+        Ok(all.into_iter().filter_map(wire::DataCenterUser::into_account).find(is_it))
     }
 }
 
@@ -152,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_row_is_as_narrow_as_its_version() {
-        let row = |text| data_center(DataCenterVersion::parse(text).map(|version| (version.0, version.1)));
+        let row = |text| {
+            data_center_capability(DataCenterVersion::parse(text).map(|version| (version.0, version.1)))
+        };
         assert_eq!(row("9.3.0"), &crate::capability::BITBUCKET_DC);
         assert_eq!(row("9.2.9"), &crate::capability::BITBUCKET_DC_8_18);
         assert_eq!(row("8.18"), &crate::capability::BITBUCKET_DC_8_18);

@@ -48,7 +48,7 @@ pub(super) struct DataCenterUser {
 impl DataCenterUser {
     /// Converts the account. Returns `None` if there is no account, for example for a commit's author whose
     /// e-mail address is unknown.
-    pub(super) fn user(self) -> Option<Account> {
+    pub(super) fn into_account(self) -> Option<Account> {
         Some(Account {
             id: account_id(self.id?),
             login: self.name,
@@ -115,14 +115,20 @@ pub(super) struct DataCenterParticipant {
 }
 
 impl DataCenterParticipant {
-    pub(super) fn reviewer(self, is_asked: bool) -> Option<BitbucketReviewer> {
+    pub(super) fn into_reviewer(self, is_requested: bool) -> Option<BitbucketReviewer> {
         let state = match self.status.as_deref() {
             Some("APPROVED") => Some(ReviewState::Approved),
             Some("NEEDS_WORK") => Some(ReviewState::ChangesRequested),
             Some(_) | None => None,
         };
         let commit = self.last_reviewed_commit.and_then(|commit| Sha::parse(&commit).ok());
-        Some(BitbucketReviewer { user: self.user.user()?, is_asked, state, commit, verdict_at: None })
+        Some(BitbucketReviewer {
+            user: self.user.into_account()?,
+            is_asked: is_requested,
+            state,
+            commit,
+            verdict_at: None,
+        })
     }
 }
 

@@ -36,7 +36,7 @@ impl ForgeWrite for GitHubClient {
                 client.set_resolved(thread, true).await.map(|()| EffectOutcome::Applied)
             }
             Effect::Trigger { text, since } => {
-                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
+                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::ConversationComment)
             }
             Effect::RequestReview { login } => {
                 client.request_review(login).await.map(|()| EffectOutcome::Applied)
@@ -53,9 +53,9 @@ impl ForgeWrite for GitHubClient {
                 client.rewrite_pull(*number, topic, title, body).await.map(|()| EffectOutcome::Applied)
             }
             Effect::SetDraft { number, draft } => {
-                client.change_draft(*number, *draft).await.map(|()| EffectOutcome::Applied)
+                client.set_draft_state(*number, *draft).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::ClosePull { number } => client.end_pull(*number).await.map(|()| EffectOutcome::Applied),
+            Effect::ClosePull { number } => client.close_pull(*number).await.map(|()| EffectOutcome::Applied),
             Effect::Label { number, labels } => {
                 client.add_labels(*number, labels).await.map(|()| EffectOutcome::Applied)
             }
@@ -117,7 +117,10 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.find_exact_comment(text, *since).await?.map(EffectOutcome::Posted));
+                return Ok(self
+                    .find_exact_comment(text, *since)
+                    .await?
+                    .map(EffectOutcome::ConversationComment));
             }
             Effect::Resolve { thread } => {
                 let threads = self.list_threads().await?;
@@ -132,7 +135,7 @@ impl ForgeWrite for GitHubClient {
             Effect::UpdateBranch { head } => self.read_pull_details().await?.head.sha != *head,
             Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,
             Effect::Describe { body, .. } => {
-                let pull = self.read_raw_pull(&self.what_of_pull("reading its description")).await?;
+                let pull = self.read_raw_pull(&self.what_of_pull("reading the description")).await?;
                 split_marker(pull.body.as_deref().unwrap_or_default()).0
                     == normalize_text(&disable_markers(body))
             }

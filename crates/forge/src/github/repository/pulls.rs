@@ -47,15 +47,15 @@ struct DraftPull {
 
 impl GitHubClient {
     pub(in crate::github) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        let what = self.what_of_repository(&format!("listing pull requests from {branch}"));
-        check_branch(&what, branch)?;
+        let purpose = self.what_of_repository(&format!("listing pull requests from {branch}"));
+        check_branch(&purpose, branch)?;
         let accounts = self.accounts().await?;
         let owner = self.repo.split('/').next().unwrap_or_default();
         let head = format!("{owner}:{branch}");
         let query = [("state", "all"), ("head", &head), ("sort", "created"), ("direction", "desc")];
-        let url = self.list_url(&what, &["pulls"], &query)?;
+        let url = self.list_url(&purpose, &["pulls"], &query)?;
         let mut pulls = Vec::new();
-        self.github.read_pages(self.scope(), &what, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
+        self.github.read_pages(self.scope(), &purpose, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
         // The query names only the owner and the branch, so it also finds branches of this name in the
         // owner's forks.
         let of_here = |pull: &GitHubPullItem| {
@@ -63,22 +63,25 @@ impl GitHubClient {
             repo.as_deref() == Some(&self.id.repository) && pull.head.branch == branch
         };
         pulls.retain(of_here);
-        pulls.into_iter().map(|pull| self.branch_pull(&what, &accounts, pull)).collect()
+        pulls.into_iter().map(|pull| self.convert_pull(&purpose, &accounts, pull)).collect()
     }
 
-    pub(in crate::github) async fn create_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
-        let PullDraft { topic, branch, base, title, body, draft } = draft;
+    pub(in crate::github) async fn create_pull(
+        &self,
+        new_pull: &PullDraft,
+    ) -> Result<BranchPull, ForgeError> {
+        let PullDraft { topic, branch, base, title, body, draft: new_pull } = new_pull;
         let what = self.what_of_repository(&format!("opening a pull request from {branch}"));
         check_branch(&what, branch)?;
         check_branch(&what, base)?;
         let accounts = self.accounts().await?;
         let new = json!({
             "title": title, "head": branch, "base": base, "body": self.add_topic_marker(0, topic, body),
-            "draft": draft,
+            "draft": new_pull,
         });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["pulls"])?, new);
         let refused = match self.github.send(self.scope(), &call).await {
-            Ok(answer) => return self.branch_pull(&what, &accounts, answer.json()?),
+            Ok(answer) => return self.convert_pull(&what, &accounts, answer.json()?),
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
@@ -101,15 +104,19 @@ impl GitHubClient {
         self.send_set(what, Method::PATCH, url, Some(new)).await
     }
 
-    pub(in crate::github) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn set_draft_state(
+        &self,
+        number: u64,
+        draft: bool,
+    ) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
         let pull = self.read_own_pull(&what, number).await?;
-        if pull.draft == draft { Ok(()) } else { self.send_draft(&what, &pull.node_id, draft).await }
+        if pull.draft == draft { Ok(()) } else { self.send_draft_state(&what, &pull.node_id, draft).await }
     }
 
     /// Makes the pull request with this GraphQL id a draft, or ready for review.
-    pub(in crate::github) async fn send_draft(
+    pub(in crate::github) async fn send_draft_state(
         &self,
         purpose: &str,
         node: &str,
@@ -122,19 +129,19 @@ impl GitHubClient {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => Err(unavailable_error(
                 purpose,
-                "the forge reports success, but the pull request is as before",
+                "the forge reports success, but the draft state has not changed",
             )),
         }
     }
 
     /// Sends a call that changes a branch. The call uses the token that also makes pull requests ready for
     /// review.
-    pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn send_branch_change(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.check_body()
     }
 
-    pub(in crate::github) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("closing pull request {number}"));
         let pull = self.read_own_pull(&what, number).await?;
         if pull.state != "open" {
@@ -169,7 +176,7 @@ impl GitHubClient {
         }
     }
 
-    fn branch_pull(
+    fn convert_pull(
         &self,
         purpose: &str,
         accounts: &GitHubAccounts<'_>,
@@ -201,7 +208,7 @@ impl GitHubClient {
     }
 
     pub(in crate::github) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
+        let what = self.what_of_repository(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let of = number.to_string();
         let mut activity = PullActivity::default();
@@ -210,7 +217,7 @@ impl GitHubClient {
         let url = self.list_url(&what, &["pulls", &of, "commits"], &[])?;
         self.github.read_pages(self.scope(), &what, url, |commit| commits.push(commit)).await?;
         for commit in commits {
-            activity.commits.push(pull_commit(&what, &accounts, commit)?);
+            activity.commits.push(convert_commit(&what, &accounts, commit)?);
         }
 
         let mut reviews: Vec<GitHubReview> = Vec::new();
@@ -221,7 +228,7 @@ impl GitHubClient {
         }
 
         for comment in self.conversation_of(&what, number).await? {
-            activity.remarks.push(self.convert_remark(
+            activity.remarks.push(self.convert_comment(
                 &what,
                 number,
                 &accounts,
@@ -233,7 +240,7 @@ impl GitHubClient {
         let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
         self.github.read_pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
         for comment in comments {
-            activity.remarks.push(self.convert_remark(
+            activity.remarks.push(self.convert_comment(
                 &what,
                 number,
                 &accounts,
@@ -258,7 +265,7 @@ impl GitHubClient {
             "COMMENTED" => ReviewState::Commented,
             "DISMISSED" => ReviewState::Dismissed,
             "PENDING" => ReviewState::Pending,
-            _ => return Err(unavailable_error(purpose, "a review is in a state that is not known")),
+            _ => return Err(unavailable_error(purpose, "a review has an unknown state")),
         };
         let author = review.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
@@ -274,7 +281,7 @@ impl GitHubClient {
         })
     }
 
-    fn convert_remark(
+    fn convert_comment(
         &self,
         purpose: &str,
         number: u64,
@@ -296,7 +303,7 @@ impl GitHubClient {
     }
 }
 
-fn pull_commit(
+fn convert_commit(
     purpose: &str,
     accounts: &GitHubAccounts<'_>,
     commit: GitHubCommit,

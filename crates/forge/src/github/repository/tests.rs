@@ -70,7 +70,7 @@ async fn success_that_changed_nothing_is_no_success() {
         json!({ "convertPullRequestToDraft": null }),
     ] {
         let server = Server::new([me(), ok(&ours), ok(&json!({ "data": data }))]).await;
-        let error = client(&server).change_draft(1, true).await.unwrap_err();
+        let error = client(&server).set_draft_state(1, true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
     // The response lacks the text of the issue, but the issue may still exist.

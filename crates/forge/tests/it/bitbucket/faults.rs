@@ -174,7 +174,7 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         assert_eq!(ready.is_ok(), drafts, "{version}: {ready:?}");
         let row = site.server.capability();
         assert_eq!(
-            (row.drafts, row.lines),
+            (row.drafts, row.commentable_lines),
             (drafts, truing_forge::capability::CommentableLines::OneLine),
             "{version}"
         );

@@ -193,7 +193,7 @@ async fn verdicts_of_people_are_reviews() {
         // The account has requested changes, and has commented after the head was committed. The account's
         // verdict therefore applies to the head.
         site.shop.comment(number, "ann", "See above.").await.unwrap();
-        site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
+        site.shop.comment_on_line(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
         let activity = site.hub.activity(number).await.unwrap();
         assert_eq!(activity.reviews[0].commit, Some(tip(&site).await));
         let on: Vec<_> = activity.remarks.iter().map(|remark| remark.commit.clone()).collect();
@@ -278,7 +278,7 @@ async fn a_merge_that_conflicts_is_told() {
 #[tokio::test]
 async fn what_is_outside_the_diff_is_refused_where_the_forge_looks() {
     for (site, number, open) in Site::bitbuckets().await {
-        site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Hm.").await.unwrap();
+        site.shop.comment_on_line(number, "ann", "a.txt", (Where::Right, 2), "Hm.").await.unwrap();
         let commit = tip(&site).await;
         let refused = open.make(&Effect::Findings { commit, comments: vec![finding("a", 4000)] }).await;
         // Cloud does not check the line, accepts the comment and shows it as outdated.

@@ -86,7 +86,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
     for (site, number, _) in Site::bitbuckets().await {
         let said = site.shop.comment(number, "ann", "@truing review").await.unwrap();
         let line =
-            site.shop.comment_on(number, "ann", "a.txt", (FakeDiffSide::Right, 2), "Hm.").await.unwrap();
+            site.shop.comment_on_line(number, "ann", "a.txt", (FakeDiffSide::Right, 2), "Hm.").await.unwrap();
         let answer = site.shop.reply(number, "ann", line, "Yes.").await.unwrap();
         let (talk, diff) = (CommentKind::Conversation, CommentKind::Diff);
         // Reads the comments of all pull requests, or of one pull request.
@@ -185,7 +185,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
-    assert!(refused.contains(&format!("set it to {account}")), "{refused}");
+    assert!(refused.contains(&format!("account to {account}")), "{refused}");
     let shown = || async { site.shop.pull(number).await.unwrap() };
     assert_eq!(shown().await.inline_comments().filter(|comment| !comment.deleted).count(), 1);
     let before = site.forge.request_log().len();

@@ -73,7 +73,7 @@ impl Log {
 
 #[async_trait]
 impl EffectLog for Log {
-    async fn effects(
+    async fn entries(
         &self,
         _: &EffectOwner,
         topics: &[Topic],
@@ -81,14 +81,14 @@ impl EffectLog for Log {
         Ok(topics.iter().map(|topic| self.get(topic)).collect())
     }
 
-    async fn open_effects(&self, _: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
+    async fn open_entries(&self, _: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
         let entries = self.entries.lock().unwrap();
         let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
         let open = entries.iter().filter(|(_, entry)| is_open(entry));
         Ok(open.map(|(topic, entry)| (topic.clone(), entry.clone())).collect())
     }
 
-    async fn replace_effects(
+    async fn compare_and_set_entries(
         &self,
         writer: &EffectOwner,
         changes: &[EffectEntryChange],
@@ -97,16 +97,16 @@ impl EffectLog for Log {
             return Err(StoreError::Fenced { key: writer.key.clone(), greatest_token: FencingToken(9) });
         }
         let is_intent = |change: &EffectEntryChange| {
-            change.new.as_ref().is_some_and(|new| matches!(new.state, EffectEntryState::Open { .. }))
+            change.new_entry.as_ref().is_some_and(|new| matches!(new.state, EffectEntryState::Open { .. }))
         };
         if !changes.iter().all(is_intent) && self.dies.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the process died".into()));
         }
         let mut entries = self.entries.lock().unwrap();
-        if changes.iter().any(|change| entries.get(&change.topic) != change.expected.as_ref()) {
+        if changes.iter().any(|change| entries.get(&change.topic) != change.expected_entry.as_ref()) {
             return Ok(false);
         }
-        for EffectEntryChange { topic, new, .. } in changes {
+        for EffectEntryChange { topic, new_entry: new, .. } in changes {
             match new {
                 Some(new) => entries.insert(topic.clone(), new.clone()),
                 None => entries.remove(topic),

@@ -17,7 +17,11 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     let at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(
         &topic,
-        EffectEntry { content, last_event_at: at, state: EffectEntryState::Open { lost_responses: 0 } },
+        EffectEntry {
+            content_digest: content,
+            last_event_at: at,
+            state: EffectEntryState::Open { lost_responses: 0 },
+        },
     );
     let early = scene.perform().await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { until, .. } if until == scene.clock.now() + SETTLE));
@@ -60,7 +64,11 @@ async fn the_delay_counts_from_the_answer_that_was_lost() {
     let at = UnixMillis(scene.clock.now().0 - SETTLE.0);
     scene.log.put(
         &topic,
-        EffectEntry { content, last_event_at: at, state: EffectEntryState::Open { lost_responses: 0 } },
+        EffectEntry {
+            content_digest: content,
+            last_event_at: at,
+            state: EffectEntryState::Open { lost_responses: 0 },
+        },
     );
     scene.fault(EffectKind::Comment, ForgeFaultKind::LostAnswer);
     scene.perform().await.unwrap_err();

@@ -378,7 +378,7 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
 #[tokio::test]
 async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     let (site, number, pull) = Site::with_pull().await;
-    site.shop.comment_on(number, "ann", "a.txt", (FakeDiffSide::Right, 1), "Hm.").await.unwrap();
+    site.shop.comment_on_line(number, "ann", "a.txt", (FakeDiffSide::Right, 1), "Hm.").await.unwrap();
     let pulls = "/repos/{owner}/{repo}/pulls/{number}";
     let limited = |error: ForgeError| assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
     site.fault("GET", &format!("{pulls}/comments"), ForgeFaultKind::SecondaryLimit(Some(1)));

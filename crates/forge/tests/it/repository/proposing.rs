@@ -149,7 +149,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
     shop.review(pull.number, "ann", FakeReviewVerdict::ChangesRequested, "Not so.").await.unwrap();
     shop.comment(pull.number, "ann", "Why?").await.unwrap();
     hub.comment(pull.number, &topic("blocked"), "Because.").await.unwrap();
-    shop.comment_on(pull.number, "ann", "b.txt", (FakeDiffSide::Right, 1), "Here.").await.unwrap();
+    shop.comment_on_line(pull.number, "ann", "b.txt", (FakeDiffSide::Right, 1), "Here.").await.unwrap();
 
     let seen = hub.activity(pull.number).await.unwrap();
     let by = |author: &Option<truing_core::port::Actor>| {

@@ -448,7 +448,9 @@ pub(crate) trait Calls {
 
     async fn trigger(&self, text: &str, since: UnixMillis) -> Result<ConversationComment, ForgeError> {
         let performed = self.make(&Effect::Trigger { text: text.to_owned(), since }).await?;
-        let EffectOutcome::Posted(said) = performed else { panic!("{performed:?} was not said") };
+        let EffectOutcome::ConversationComment(said) = performed else {
+            panic!("{performed:?} was not said")
+        };
         Ok(said)
     }
 

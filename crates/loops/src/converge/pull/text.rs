@@ -21,7 +21,7 @@ pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> Stri
         raw.category,
         category_name(raw.category),
         markdown::sanitize_markdown(&raw.body),
-        record.detail.state.audits,
+        record.detail.state.audit_count,
     )
 }
 
@@ -46,7 +46,7 @@ pub(super) fn finding_place(finding: &Finding) -> String {
 /// Returns the answer to a finding in this loop, and `true` if the finding is fixed.
 pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
     let state = &record.detail.state;
-    if let Some(words) = &state.hook {
+    if let Some(words) = &state.hook_message {
         let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
@@ -57,12 +57,12 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         Some(
             ConvergeLogLine::Audit { .. }
             | ConvergeLogLine::Feedback { .. }
-            | ConvergeLogLine::Mend { .. }
+            | ConvergeLogLine::GateFix { .. }
             | ConvergeLogLine::HeadChange { .. },
         )
         | None => None,
     };
-    match (state.words.get(&finding.id), pushed) {
+    match (state.fixer_verdicts.get(&finding.id), pushed) {
         (Some(FixerVerdict::Fixed), Some(commit)) => (fixed_text(commit), true),
         (Some(FixerVerdict::Declined(reason)), _) => {
             let reason = markdown::escape_text(&line::clean_line(reason, MAX_LINE));
@@ -71,9 +71,10 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         (Some(FixerVerdict::Fixed), None) => {
             ("Could not address this finding in this loop: nothing was changed".to_owned(), false)
         }
-        (None, _) => {
-            ("Could not address this finding in this loop: the fixer did not report on it".to_owned(), false)
-        }
+        (None, _) => (
+            "Could not address this finding in this loop: the fixer did not report on the finding".to_owned(),
+            false,
+        ),
     }
 }
 

@@ -113,10 +113,5 @@ pub(super) fn unresolved_thread(
         // more.
         (true, _) => LastComment::ReportsFix,
     };
-    Some(UnresolvedThread {
-        id: known.id.clone(),
-        author: by,
-        is_outdated: thread.outdated,
-        last_comment: last_comment,
-    })
+    Some(UnresolvedThread { id: known.id.clone(), author: by, is_outdated: thread.outdated, last_comment })
 }

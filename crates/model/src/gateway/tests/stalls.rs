@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::{ChunkStream, ProviderTimeouts, read_answer};
 use crate::retry::{FailedAttempt, FailureCause};
-use crate::stream::CompleteAnswer;
+use crate::stream::CompleteResponse;
 use crate::wire::WireFormat;
 
 /// A stream of chunks, each after a delay in seconds. After the last chunk, the stream sends nothing and
@@ -52,7 +52,7 @@ fn text() -> [String; 2] {
 }
 
 /// Returns the result, and the seconds that it took.
-async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedAttempt>, u64) {
+async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteResponse, FailedAttempt>, u64) {
     let patience = ProviderTimeouts {
         begin: Duration::from_secs(45),
         piece: Duration::from_secs(60),
@@ -72,7 +72,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedAttem
     (result, began.elapsed().as_secs())
 }
 
-fn seen(result: Result<CompleteAnswer, FailedAttempt>) -> FailureCause {
+fn seen(result: Result<CompleteResponse, FailedAttempt>) -> FailureCause {
     result.unwrap_err().cause
 }
 

@@ -5,7 +5,7 @@ use truing_core::ledger::TokenUsage;
 
 use crate::messages::{KnownBlock, MessageBlock, StopReason};
 use crate::stream::{
-    AnswerAccumulator, CompleteAnswer, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
+    AnswerAccumulator, CompleteResponse, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
 };
 
 /// Returns a stream of chunks with these deltas, an end reason and the usage.
@@ -26,7 +26,7 @@ fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
     text + "data: [DONE]\n\n"
 }
 
-fn read(text: &str) -> Result<CompleteAnswer, StreamError> {
+fn read(text: &str) -> Result<CompleteResponse, StreamError> {
     let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
     fold.push(text.as_bytes())?;
     fold.finish()
@@ -49,7 +49,7 @@ fn text_is_an_answer_with_what_it_used_whatever_the_pieces() {
     );
     let whole = read(&text).unwrap();
     assert_eq!(
-        (whole.message.content.as_slice(), whole.stop),
+        (whole.message.content.as_slice(), whole.stop_reason),
         ([MessageBlock::text("Hello")].as_slice(), StopReason::EndTurn)
     );
     assert_eq!(whole.model, "m-1");
@@ -81,7 +81,10 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
         call("b", "list", json!({})),
     ];
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
-    assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
+    assert_eq!(
+        (answer.message.content.as_slice(), answer.stop_reason),
+        (expected.as_slice(), StopReason::ToolUse)
+    );
 
     // Each chunk contains a complete tool call that deviates from OpenAI's format. For example, both calls
     // have the same index or id, or no id, or the arguments are an object.
@@ -102,7 +105,7 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
         let expected = [call(ids[0], "read", object.clone()), call(ids[1], "list", object.clone())];
         let answer = read(&stream(&pieces, "stop", Value::Null)).unwrap();
         assert_eq!(
-            (answer.message.content.as_slice(), answer.stop),
+            (answer.message.content.as_slice(), answer.stop_reason),
             (expected.as_slice(), StopReason::ToolUse),
             "{first}"
         );
@@ -132,14 +135,14 @@ fn reasons_to_stop_have_their_own_names() {
             "tool_calls",
             Err(StreamError::Contradiction("the answer stopped to call a tool, but names no tool")),
         ),
-        ("abort", Err(StreamError::UnknownStop("abort".into()))),
+        ("abort", Err(StreamError::UnknownStopReason("abort".into()))),
     ] {
         let answer = read(&stream(&[json!({"content": "x"})], reason, usage()));
-        assert_eq!(answer.map(|answer| answer.stop), expected, "{reason}");
+        assert_eq!(answer.map(|answer| answer.stop_reason), expected, "{reason}");
     }
     let refused = read(&stream(&[json!({"refusal": "I will not."})], "stop", usage())).unwrap();
     assert_eq!(
-        (refused.message.content.as_slice(), refused.stop),
+        (refused.message.content.as_slice(), refused.stop_reason),
         ([MessageBlock::text("I will not.")].as_slice(), StopReason::Refusal)
     );
 }
@@ -156,7 +159,7 @@ fn thoughts_count_and_are_not_kept() {
         let text = stream(&[thought, json!({"content": "x"})], "stop", Value::Null);
         let (first, rest) = text.split_at(text.find("\n\n").unwrap() + 2);
         assert_eq!(fold.push(first.as_bytes()), Ok(StreamProgress::Advanced), "thinking is progress");
-        assert_eq!(fold.meter().content_bytes, 10);
+        assert_eq!(fold.usage_so_far().content_bytes, 10);
         fold.push(rest.as_bytes()).unwrap();
         assert_eq!(fold.finish().unwrap().message.content, [MessageBlock::text("x")]);
     }
@@ -187,7 +190,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
     assert_eq!(
         read(&stream(&nameless, "tool_calls", usage())),
-        Err(StreamError::Contradiction("it calls a tool without a name"))
+        Err(StreamError::Contradiction("the answer calls a tool without a name"))
     );
     let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
     let expected = StreamError::ProviderError { kind: "server_error".into(), message: "Overloaded".into() };

@@ -11,7 +11,7 @@ use crate::output::text::text_start;
 pub(super) struct SarifRules<'a> {
     run: &'a SarifRun<'a>,
     /// Rules by name. Rules of the driver take precedence over rules of extensions.
-    by_name: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
+    by_id: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
     /// Rules by GUID, which is unique to one rule.
     by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
 }
@@ -35,7 +35,7 @@ impl<'a> SarifRules<'a> {
                 }
             }
         }
-        Self { run, by_name: named, by_guid }
+        Self { run, by_id: named, by_guid }
     }
 
     /// Returns the rule of a result. The index in the result is used if the result has no rule name, or if
@@ -45,7 +45,7 @@ impl<'a> SarifRules<'a> {
         let reference = result.rule.as_ref();
         let component = self.find_component(reference.and_then(|rule| rule.tool_component.as_ref()));
         let index = reference.and_then(|rule| rule.index).filter(|index| index.0 >= 0).or(result.rule_index);
-        let name = rule_name(result);
+        let name = rule_id(result);
         let by_index = index.and_then(|index| component.rules.get(index.0));
         if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| belongs_to_rule(name, &rule.id))) {
             return SarifRule { component, descriptor: Some(rule) };
@@ -56,7 +56,7 @@ impl<'a> SarifRules<'a> {
         }
         let mut prefix = name;
         while let Some(name) = prefix {
-            if let Some((component, rule)) = self.by_name.get(name) {
+            if let Some((component, rule)) = self.by_id.get(name) {
                 return SarifRule { component, descriptor: Some(rule) };
             }
             prefix = name.rsplit_once('/').map(|(prefix, _)| prefix);
@@ -85,7 +85,7 @@ impl<'a> SarifRules<'a> {
 const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// Returns the name of a result's rule.
-pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
+pub(super) fn rule_id<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
     // A longer name is ignored, because every prefix of a name is looked up.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)

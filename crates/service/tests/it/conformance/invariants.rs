@@ -75,7 +75,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
     // If the forge anchors comments to the current head, Truing deletes comments that it posted while a
     // commit was pushed, so these deletions are allowed.
-    let is_taken_back = stage.is_amid && stage.forge.row.anchored == AnchorCommit::Head;
+    let is_taken_back = stage.is_amid && stage.forge.row.anchor_commit == AnchorCommit::Head;
     let deleted = |comment: &CommentView| comment.deleted && !stage.deleted.contains(&comment.id);
     for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
         wrong.push(format!("comment {} was posted and deleted again", comment.id));
@@ -184,11 +184,11 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
         created.filter_map(|comment| comment.place.as_ref()).partition(|place| place.line.is_none());
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
-    let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
+    let lists = 3 * view.comments.len().div_ceil(stage.forge.row.max_page_size).max(1);
     // The allowed number includes one additional run, because the service may lease the slot once more and
     // find nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
-        + 2 * lines.len().div_ceil(stage.forge.row.batch)
+        + 2 * lines.len().div_ceil(stage.forge.row.max_batch_size)
         + files.len()
         + 1
         + 2 * changed;

@@ -122,9 +122,9 @@ async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(ScenarioFi
 
 impl Stage {
     async fn new(forge: Forge, scenario: &Scenario) -> Self {
-        let mut site = Site::of(forge.flavour, forge.row.settle).await;
+        let mut site = Site::of(forge.flavour, forge.row.settle_delay).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
-        if is_interrupted && forge.row.batch == 1 {
+        if is_interrupted && forge.row.max_batch_size == 1 {
             // This forge accepts one comment per call, and the scenario is repeated for each call. The number
             // of comments is limited, so that few repetitions suffice.
             site.max_inline = 5;
@@ -339,7 +339,7 @@ impl Stage {
                     match line {
                         Some((path, line)) => self
                             .repo
-                            .comment_on(self.number, FORGER, path, line, &comment.body)
+                            .comment_on_line(self.number, FORGER, path, line, &comment.body)
                             .await
                             .unwrap(),
                         None => self.repo.comment(self.number, FORGER, &comment.body).await.unwrap(),
@@ -353,7 +353,7 @@ impl Stage {
                 self.repo.reply(self.number, PERSON, ours[0].id, "Is that so?").await.unwrap();
                 let (path, line) =
                     ours[0].place.as_ref().map(|place| (&place.path, place.line.unwrap())).unwrap();
-                self.repo.comment_on(self.number, OTHER, path, line, "I see it, too.").await.unwrap();
+                self.repo.comment_on_line(self.number, OTHER, path, line, "I see it, too.").await.unwrap();
             }
             Act::Delete(nth) => {
                 let id = self.ours().await[nth].id;

@@ -52,8 +52,8 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     site.forge.take_deliveries();
     site.clock.skip(TimeSpan(-HOUR.0));
     // The wall clock was set back by an hour, so the store's clock is now a minute ahead of the wall clock.
-    // The next write reads the recorded time, which is an hour ahead, and again limits the store's clock to a
-    // minute ahead.
+    // The next write reads the stored time. That time is an hour ahead of the wall clock, so the store's
+    // clock is again limited to at most a minute ahead of the wall clock.
     service.store.now().await.unwrap();
     site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);

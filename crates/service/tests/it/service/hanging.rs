@@ -64,7 +64,7 @@ async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
         &*context.store,
         &key,
         SlotCommand::Event(LoopKind::Review),
-        &context.limits,
+        &context.slot_limits,
     )
     .await
     .unwrap();
@@ -92,7 +92,7 @@ async fn a_step_that_git_holds_up_ends_in_time_with_all_its_processes() {
     let git = Git::new(GitOptions { program, ..GitOptions::default() }).await.unwrap();
     let context = |step_time| ServiceContext {
         git: git.clone(),
-        step_time,
+        max_step_time: step_time,
         ..site.context(site.store(), site.forges(), limits())
     };
     held_up(&site, folder.path(), context).await;
@@ -105,7 +105,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
     let reader = ChildProcessReader::new(hanging(folder.path(), "reader", ""));
     let context = |step_time| ServiceContext {
         reader: Box::new(reader.clone()),
-        step_time,
+        max_step_time: step_time,
         ..site.context(site.store(), site.forges(), limits())
     };
     held_up(&site, folder.path(), context).await;

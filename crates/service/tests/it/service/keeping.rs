@@ -56,14 +56,14 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let context = site.context(store, site.forges(), limits());
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::from_key(&key)));
     let id = PrId::from_key(&key).unwrap();
-    let forge = context.forges.pull(&new.id, &id, "acme/shop", CommentProducer::Review).unwrap();
+    let forge = context.forges.pull_client(&new.id, &id, "acme/shop", CommentProducer::Review).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
         let writer =
             EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let (log, clock) = (&*context.store, &*context.clock);
         let effects =
-            EffectExecutor { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.watch };
+            EffectExecutor { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.write_monitor };
         let publisher = CommentPublisher {
             effects,
             forge: &*forge,

@@ -110,7 +110,9 @@ async fn worked_in_vain(because: &str) -> Slot {
     let described =
         SlotDescription { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
     inner.store_descriptions(&[(key.clone(), described)]).await.unwrap();
-    apply_slot_command(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
+    apply_slot_command(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.slot_limits)
+        .await
+        .unwrap();
     let lease = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
     tokio::join!(drive_lease(&context, lease, Duration::from_millis(20), told), async {

@@ -278,9 +278,9 @@ through! { RunStore for FaultyStore, no_store, StoreError;
 }
 
 through! { EffectLog for FaultyStore, no_store, StoreError;
-    effects(writer: &EffectOwner, topics: &[Topic]) -> Vec<Option<EffectEntry>>;
-    open_effects(writer: &EffectOwner) -> Vec<(Topic, EffectEntry)>;
-    replace_effects(writer: &EffectOwner, changes: &[EffectEntryChange]) -> bool;
+    entries(writer: &EffectOwner, topics: &[Topic]) -> Vec<Option<EffectEntry>>;
+    open_entries(writer: &EffectOwner) -> Vec<(Topic, EffectEntry)>;
+    compare_and_set_entries(writer: &EffectOwner, changes: &[EffectEntryChange]) -> bool;
 }
 
 through! { Ledger for FaultyStore, no_store, StoreError;
@@ -345,14 +345,14 @@ pub(crate) struct FaultyForges {
 }
 
 impl ForgeClients for FaultyForges {
-    fn pull(
+    fn pull_client(
         &self,
         run: &RunId,
         id: &PrId,
         repo: &str,
         producer: CommentProducer,
     ) -> Option<Box<dyn ForgePull>> {
-        let inner = self.inner.pull(run, id, repo, producer)?;
+        let inner = self.inner.pull_client(run, id, repo, producer)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(Box::new(FaultyPull { inner, script: self.script.clone() }))
     }

@@ -341,21 +341,21 @@ impl Site {
             reader: Box::new(self.reader.clone()),
             clock: Arc::new(self.clock.clone()),
             git: self.git.clone(),
-            mirrors: self.folder.path().join("mirrors"),
-            limits,
-            repositories: truing_service::repositories::RepositoryFilter::default(),
+            mirrors_folder: self.folder.path().join("mirrors"),
+            slot_limits: limits,
+            repository_filter: truing_service::repositories::RepositoryFilter::default(),
             rules: change::rules(&["aiobotocore", "core"]),
-            max_inline: self.max_inline,
+            max_inline_comments: self.max_inline,
             agent: None,
-            converging: Err("it is not tried here".to_owned()),
+            converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::switch::HeldSlots::default(),
-            watch: truing_loops::telemetry::WRITES.clone(),
-            sweep_results: truing_service::sweep::SweepResults::default(),
+            write_monitor: truing_loops::telemetry::WRITES.clone(),
+            sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
-            wake: truing_service::wake::SchedulerWaker::default(),
-            toolbox: truing_loops::tools::LinterSources::default(),
-            duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
-            step_time: truing_service::worker::STEP_TIME,
+            scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+            linter_sources: truing_loops::tools::LinterSources::default(),
+            duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
+            max_step_time: truing_service::worker::STEP_TIME,
         }
     }
 
@@ -411,7 +411,8 @@ impl Site {
     }
 }
 
-/// Adds a file with the name of the branch, so that each pull request has commits with different ids.
+/// Adds a file that contains the name of the branch. The commits of each pull request therefore have
+/// different ids.
 fn own(commit: CommitBuilder, branch: &str) -> CommitBuilder {
     commit.write("note.txt", branch)
 }

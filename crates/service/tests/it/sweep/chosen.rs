@@ -24,7 +24,7 @@ async fn only_the_operators_repositories_are_swept() {
     other.push("feature", CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
     other.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let mut swept = SweepStage::of(&site);
-    swept.context.repositories = only("Acme/*");
+    swept.context.repository_filter = only("Acme/*");
     swept.look().await;
     let keys = async |swept: &SweepStage| -> Vec<_> {
         swept.store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect()
@@ -40,11 +40,11 @@ async fn only_the_operators_repositories_are_swept() {
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
     assert_eq!(
-        swept.context.sweep_results.swept_repositories(),
+        swept.context.sweep_times.swept_repositories(),
         [],
         "nor does anybody wait for it to be swept"
     );
-    swept.context.repositories = RepositoryFilter::default();
+    swept.context.repository_filter = RepositoryFilter::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");
 }
@@ -66,7 +66,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     let before = site.view(&opened).await.comments;
     let store = site.store();
     let mut context = site.context(store.clone(), site.forges(), limits());
-    context.repositories = only("acme/other");
+    context.repository_filter = only("acme/other");
     let service = site.serve_context(context, store, pace(), settings()).await;
     service.rest(&site.clock).await;
     let history = service.history(&key).await;

@@ -12,7 +12,7 @@ use crate::sweep::site::Site;
 use crate::sweep::{SweepStage, shown};
 
 fn leaving() -> RepositoryFilter {
-    RepositoryFilter::new(BTreeMap::new()).leaving_existing()
+    RepositoryFilter::new(BTreeMap::new()).skipping_existing_pulls()
 }
 
 /// Counts the slots that are not idle.
@@ -30,7 +30,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
         other.open_pull(NewPull::from_branch(branch)).await.unwrap();
     }
     let mut swept = SweepStage::of(&site);
-    swept.context.repositories = leaving();
+    swept.context.repository_filter = leaving();
     swept.look().await;
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
@@ -43,7 +43,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     drop(file);
     site.repo.push("main", CommitBuilder::new("Elsewhere").write("README", "more\n")).await.unwrap();
     let mut swept = SweepStage::of(&site);
-    swept.context.repositories = leaving();
+    swept.context.repository_filter = leaving();
     swept.look().await;
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
@@ -64,7 +64,7 @@ async fn a_command_on_one_of_before_reviews_it_and_no_other() {
     let site = Site::new().await;
     let (asked, left) = (site.open("one").await, site.open("two").await);
     let mut swept = SweepStage::of(&site);
-    swept.context.repositories = leaving();
+    swept.context.repository_filter = leaving();
     swept.look().await;
     site.repo.set_role("ada", "write").await.unwrap();
     site.repo.comment(asked.number, "ada", "/review").await.unwrap();

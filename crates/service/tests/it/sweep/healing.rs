@@ -155,7 +155,7 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
         &swept.store,
         &key,
         truing_core::slot::SlotCommand::Pause,
-        &swept.context.limits,
+        &swept.context.slot_limits,
     )
     .await
     .unwrap();

@@ -11,7 +11,7 @@ use crate::fault::{StoreFault, to_json};
 /// Creates the error for a run that is refused because a run with the token `greatest_token` has begun on the
 /// key.
 pub(in crate::tables) fn fenced_fault(key: &SlotKey, greatest_token: FencingToken) -> StoreFault {
-    StoreError::Fenced { key: key.clone(), greatest_token: greatest_token }.into()
+    StoreError::Fenced { key: key.clone(), greatest_token }.into()
 }
 
 /// Parses a stored commit id.

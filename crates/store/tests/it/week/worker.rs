@@ -134,15 +134,19 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
         let writer =
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let topics: Vec<_> = missing.iter().map(CommentSubject::topic).collect();
-        let expected = store.effects(&writer, &topics).await.unwrap();
+        let expected = store.entries(&writer, &topics).await.unwrap();
         let entry = || EffectEntry {
-            content: String::new(),
+            content_digest: String::new(),
             last_event_at: now,
             state: EffectEntryState::Open { lost_responses: 0 },
         };
-        let change = |(topic, expected)| EffectEntryChange { topic, expected, new: Some(entry()) };
+        let change = |(topic, expected)| EffectEntryChange {
+            topic,
+            expected_entry: expected,
+            new_entry: Some(entry()),
+        };
         let changes: Vec<_> = topics.into_iter().zip(expected).map(change).collect();
-        if accepted_result(store.replace_effects(&writer, &changes).await).is_none() {
+        if accepted_result(store.compare_and_set_entries(&writer, &changes).await).is_none() {
             return WorkerStepResult::Lost;
         }
         if down {

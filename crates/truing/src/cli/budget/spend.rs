@@ -51,7 +51,7 @@ pub(super) fn show_spending(since: PeriodStart, context: &CommandContext) -> Res
 /// Sums the spending by repository; the repository with the most money comes first.
 fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
-    for KeySpend { key, run_loop, settled_cost } in spends {
+    for KeySpend { key, loop_kind: run_loop, settled_cost } in spends {
         let repository = match run_loop {
             Some(LoopKind::Review | LoopKind::Converge) => repository_from_key(key),
             Some(LoopKind::Sync) => key.clone(),
@@ -141,7 +141,7 @@ mod tests {
     fn money_is_summed_by_repository_the_most_first() {
         let spend = |key: &str, run_loop, spent| KeySpend {
             key: key.into(),
-            run_loop,
+            loop_kind: run_loop,
             settled_cost: MicroUsd(spent),
         };
         let rows = sum_by_repository(&[

@@ -65,7 +65,7 @@ async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Re
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
                      finished")
-                    .hint("nothing was changed; run it again"))
+                    .hint("nothing was changed; run the command again"))
             })
         }
     }
@@ -148,37 +148,41 @@ fn print_audit(
 
 /// Returns an error if an auditor gave no valid answer.
 fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
-    let (code, reason) =
-        match (&record.detail.state.exit, &record.detail.state.next_action, record.detail.state.silent) {
-            (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
-            (None, ConvergeAction::Post, 0) => return None,
-            (None, ConvergeAction::Post, silent) => {
-                (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
-            }
-            (
-                None,
-                ConvergeAction::Gate
-                | ConvergeAction::Mend { .. }
-                | ConvergeAction::Audit { .. }
-                | ConvergeAction::Fix { .. }
-                | ConvergeAction::Check
-                | ConvergeAction::Publish
-                | ConvergeAction::Reply,
-                _,
-            ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
-        };
+    let (code, reason) = match (
+        &record.detail.state.exit,
+        &record.detail.state.next_action,
+        record.detail.state.silent_auditors,
+    ) {
+        (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
+        (None, ConvergeAction::Post, 0) => return None,
+        (None, ConvergeAction::Post, silent) => {
+            (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
+        }
+        (
+            None,
+            ConvergeAction::Gate
+            | ConvergeAction::Mend { .. }
+            | ConvergeAction::Audit { .. }
+            | ConvergeAction::Fix { .. }
+            | ConvergeAction::Check
+            | ConvergeAction::Publish
+            | ConvergeAction::Reply,
+            _,
+        ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
+    };
     let is_of_models =
         record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_model_failure);
     let hint = if code == ConvergeExitCode::Closed {
-        "name a pull request that is open"
+        "specify an open pull request"
     } else if code == ConvergeExitCode::Budget {
-        "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again"
+        "raise the limit (`budget.converge_usd`, unless the error names another limit), and run the \
+            command again"
     } else if code == ConvergeExitCode::Interrupted {
-        "nothing was changed; run it again"
+        "nothing was changed; run the command again"
     } else if is_of_models {
         MODEL_HINT
     } else {
-        "see what is missing: `truing preflight`; then run it again"
+        "see what is missing: `truing preflight`; then run the command again"
     };
     let exit = match &record.detail.state.exit {
         // The pull request is closed, so there is nothing to audit. Exit code 1 would wrongly report that the
@@ -213,7 +217,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
         "pr": record.detail.name,
         "base": record.detail.base,
         "head": record.detail.state.head,
-        "ok": record.detail.state.exit.is_none() && record.detail.state.silent == 0,
+        "ok": record.detail.state.exit.is_none() && record.detail.state.silent_auditors == 0,
         "reason": record.detail.state.exit.as_ref().map(|exit| exit.reason.as_str()),
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,

@@ -79,7 +79,7 @@ impl PreparedRun {
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = read_repository_config(&repository, None).await? {
             config = config.with_repository(&own)?;
-            turn.print_note(format_args!("also configured by {}, as it is in the working tree", own.name));
+            turn.print_note(format_args!("the configuration includes {} from the working tree", own.name));
         }
         let config = args.run_args.apply_to(config)?;
         let folder = wiring::ensure_machine_folder(&config)?;
@@ -141,7 +141,7 @@ impl PreparedRun {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
             () = target_run.wait_for_stop() => {
-                let why = "interrupted: run the command again, which resumes where it stopped";
+                let why = "interrupted: to resume the run where it stopped, run the command again";
                 ConvergeCallOutcome::CannotContinue(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
@@ -155,10 +155,10 @@ impl PreparedRun {
         span.record_state(&record);
         if let Some(tip) = checkout.moved_tip(&record.detail.state.head).await {
             record.warn(format!(
-                "{} is now at {}: what came after {} was not audited",
+                "{} is now at {}: the commits after {} were not audited",
                 record.detail.name,
                 words::short_sha(&tip),
-                words::short_sha(&record.detail.state.starting)
+                words::short_sha(&record.detail.state.starting_head)
             ));
         }
         Ok((record, self.checkout.mirror))
@@ -168,7 +168,8 @@ impl PreparedRun {
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { checkout, inspection_tools, config, store, record, .. } = &*self;
         let tree = checkout.mirror.tree_id(&checkout.head).await.map_err(wiring::git_error)?;
-        let state = ConvergeRun::new_audit(config.converge.limits.clone(), (checkout.head.clone(), tree));
+        let state =
+            ConvergeRun::new_audit_only(config.converge.limits.clone(), (checkout.head.clone(), tree));
         let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
@@ -261,7 +262,7 @@ pub(super) async fn run(
         for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.max_converge_cost()) {
             target_run.print_note(line);
         }
-        target_run.print_note("your checkout stays as it is; fixes go to a branch of their own:");
+        target_run.print_note("your checkout does not change; fixes are committed to a separate branch:");
         target_run.print_note(format_args!("  {}", ready.record.detail.branch));
     }
     ready.run(target_run).await
@@ -278,8 +279,8 @@ fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     let offer = if has_gate {
         ""
     } else {
-        "; to run their checks on fixes, configure a gate: `converge.gate`, for example \
-         [[\"pre-commit\", \"run\", \"--all-files\"]]"
+        "; to run the hooks' checks on fixes, configure a gate: `converge.gate`, for example \
+            [[\"pre-commit\", \"run\", \"--all-files\"]]"
     };
     Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
@@ -329,7 +330,11 @@ impl BranchCheckout {
     /// # Errors
     /// Returns exit 3 with git's message.
     async fn check_branch_writable(&self, record: &ConvergeRecord) -> Result<(), CliError> {
-        match self.repository.branch_write_error(&record.detail.branch, &record.detail.state.starting).await {
+        match self
+            .repository
+            .branch_write_error(&record.detail.branch, &record.detail.state.starting_head)
+            .await
+        {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(branch_write_error(&record.detail.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
@@ -418,7 +423,7 @@ impl BranchCheckout {
             return Ok((record, Some(earlier)));
         }
         if let Some(last) = &last
-            && last.detail.state.starting == self.head
+            && last.detail.state.starting_head == self.head
         {
             if last.is_unfinished() {
                 let mut record = last.clone();
@@ -448,7 +453,7 @@ impl BranchCheckout {
         // A user who starts a finished run again on the same commit wants a new audit. The message warns that
         // everything is audited again, because the new audit costs money.
         let before = last.as_ref().filter(|last| {
-            last.detail.state.starting == self.head && last.detail.setup_id == inspection_digest
+            last.detail.state.starting_head == self.head && last.detail.setup_id == inspection_digest
         });
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {
@@ -515,8 +520,9 @@ const MAX_NAME: usize = 120;
 
 fn no_target_error() -> CliError {
     refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
-        "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
-         audits it and changes nothing, `truing converge URL` fixes it and pushes",
+        "commit the changes to a branch that is not the default branch, or specify a pull request: `truing \
+            audit URL` audits the pull request and changes nothing; `truing converge URL` fixes the \
+            findings and pushes the fixes",
     )
 }
 
@@ -531,8 +537,10 @@ pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError
 fn run_lock_error(error: &RunLockError) -> CliError {
     match error {
         RunLockError::AlreadyRunning(_) => {
-            refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
-                .hint("wait until that run has ended, or stop it: a stopped run can be continued later")
+            refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string()).hint(
+                "wait until the other run has ended, or stop the other run: a stopped run can be \
+                    continued later",
+            )
         }
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
             .hint("check that the folder beside the database is writable"),

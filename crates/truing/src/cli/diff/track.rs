@@ -95,7 +95,7 @@ fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
     match file.status {
         FileStatus::Added => None,
         FileStatus::Renamed | FileStatus::Copied => file.old_path.clone(),
-        FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary => {
+        FileStatus::Deleted | FileStatus::Modified | FileStatus::ModeChanged | FileStatus::BinaryModified => {
             Some(file.path.clone())
         }
     }
@@ -127,7 +127,7 @@ impl CommitFiles {
         let wanted: Vec<RepoPath> = paths.iter().cloned().collect();
         let exported =
             repository.export(commit, folder.path(), Some(&wanted)).await.map_err(wiring::git_error)?;
-        let left_out: BTreeSet<RepoPath> = exported.omitted.into_iter().map(|file| file.path).collect();
+        let left_out: BTreeSet<RepoPath> = exported.omitted_files.into_iter().map(|file| file.path).collect();
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
             if left_out.contains(&path) {

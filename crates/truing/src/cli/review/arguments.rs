@@ -13,7 +13,7 @@ use crate::wiring;
 
 /// The reviewers of a review.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum RuntimeFlag {
+pub(super) enum ReviewerFlag {
     /// Rules only: no model is called
     Rules,
     /// Rules and a model that reads the code with tools: needs a key
@@ -23,7 +23,7 @@ pub(super) enum RuntimeFlag {
     Cli,
 }
 
-impl RuntimeFlag {
+impl ReviewerFlag {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Rules => "rules",
@@ -61,7 +61,7 @@ impl FailOnFlag {
 }
 
 /// The target that the positional argument names.
-pub(super) enum NamedTarget {
+pub(super) enum ReviewTarget {
     Folder,
     PullRequest,
     /// A commit, or a range of commits.
@@ -73,7 +73,7 @@ pub(super) enum NamedTarget {
     },
 }
 
-impl NamedTarget {
+impl ReviewTarget {
     /// Interprets `text`. `text` is a path if it begins with `/`, `./`, `../` or `~`, or if a folder or file
     /// of this name exists.
     fn from_text(text: &str, folder: &Path) -> Self {
@@ -93,9 +93,9 @@ impl NamedTarget {
 
     /// Resolves the text of the positional argument. A text such as `owner/name/7` may name a pull request or
     /// a commit. If git resolves the text to a commit, it names that commit.
-    pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
+    pub(super) async fn resolve(text: &str, environment: &Environment, will_publish: bool) -> Self {
         match Self::from_text(text, environment.directory()) {
-            Self::PullRequest if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
+            Self::PullRequest if !will_publish && may_be_ref(text) && is_commit(text, environment).await => {
                 Self::Commits { base: None, head: text.to_owned() }
             }
             target @ (Self::Folder | Self::PullRequest | Self::Commits { .. }) => target,
@@ -115,9 +115,9 @@ pub(super) fn reject_file(text: &str, environment: &Environment) -> Result<(), C
     let (message, file) = (format!("{} is not a folder", path.display()), shell_quote(text));
     Err(CliError::usage("not_a_repository", message)
         .hint(format!(
-            "to review what differs in this file alone: `git diff HEAD -- {file} | truing review --diff -`"
+            "to review only the changes of this file: `git diff HEAD -- {file} | truing review --diff -`"
         ))
-        .hint("to review all that differs, name a folder inside a git repository, or none"))
+        .hint("to review all changes, specify a folder inside a git repository, or no folder"))
 }
 
 /// Returns true if a text that looks like a pull request may also name a branch, a tag or a range. A number
@@ -142,11 +142,11 @@ mod tests {
     #[test]
     fn a_range_of_branches_that_end_with_numbers_is_no_pull_request() {
         let nowhere = Path::new("/nonexistent");
-        let range = NamedTarget::from_text("main..fix/login/12", nowhere);
-        let NamedTarget::Commits { base, head } = range else { panic!("no range") };
+        let range = ReviewTarget::from_text("main..fix/login/12", nowhere);
+        let ReviewTarget::Commits { base, head } = range else { panic!("no range") };
         assert_eq!((base.as_deref(), head.as_str()), (Some("main"), "fix/login/12"));
         for pull in ["7", "#7", "o/r/7", "o/r#7", "https://github.com/o/r/pull/7?a..b"] {
-            assert!(matches!(NamedTarget::from_text(pull, nowhere), NamedTarget::PullRequest), "{pull}");
+            assert!(matches!(ReviewTarget::from_text(pull, nowhere), ReviewTarget::PullRequest), "{pull}");
         }
         assert!(may_be_ref("origin/fix/12") && may_be_ref("refs/heads/7"));
         assert!(!may_be_ref("7") && !may_be_ref("#7") && !may_be_ref("https://github.com/o/r/pull/7"));

@@ -74,7 +74,7 @@ impl ReviewCommand {
         let toolbox =
             self.disable_cache_if_unrecorded(wiring::tools::service_linters(&config, &self.environment)?);
         let toolbox = LinterSources { supplied_outputs, ..toolbox };
-        let lines_key = wiring::lines_key(&config, &self.environment)?;
+        let lines_key = wiring::line_digest_key(&config, &self.environment)?;
         let checkout = CheckoutContext {
             git: &git,
             forge: &forge,

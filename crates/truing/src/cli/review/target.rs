@@ -48,12 +48,12 @@ impl PullTarget {
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
-                .hint("omit them: the token of the configured forge is used"));
+                .hint("omit both: Truing uses the token of the configured forge"));
         }
         let (config, forge, tail) = find_forge(&url, ForgeBaseAddress::Pages, config, environment)?;
         let row = config.forges.get(&forge).map(forge_capability);
         let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
-        let (repo, number) = row.and_then(|row| row.pages.parse_pull(&tail)).ok_or_else(unknown)?;
+        let (repo, number) = row.and_then(|row| row.page_urls.parse_pull(&tail)).ok_or_else(unknown)?;
         Ok(Self { forge, repo, number, config })
     }
 
@@ -94,7 +94,7 @@ impl PullTarget {
             git.open_without_commits(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |reason: &str| {
             CliError::usage("bad_target", format!("`{number}`: {reason}"))
-                .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
+                .hint("specify the pull request in full: OWNER/NAME#NUMBER, or its URL")
         };
         let origin = repository.remote_url().ok_or_else(|| {
             unknown("this repository has no remote `origin`, which a number alone requires")
@@ -280,7 +280,8 @@ fn find_forge(
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = root_kind == ForgeBaseAddress::Pages && forge_capability(forge).pages.are_at_api();
+        let is_at_api =
+            root_kind == ForgeBaseAddress::Pages && forge_capability(forge).page_urls.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), path_below_root(&root, url)?))
     });
@@ -303,7 +304,7 @@ fn find_forge(
     let (row, path) = guess_forge(url);
     let name = unused_forge_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
-    let (api_url, git_url) = row.pages.addresses(&format!("{at}{path}"));
+    let (api_url, git_url) = row.page_urls.addresses(&format!("{at}{path}"));
     Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 
@@ -311,14 +312,14 @@ fn find_forge(
 /// kind matches the URL. Also returns the part of the URL's path that belongs to the server.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
-    let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
+    let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.page_urls != PageUrlLayout::OfOwners);
     for row in others {
         // The URL of a self-hosted server may contain a path, which precedes the path of the page. The URLs
         // of other forges contain no server path.
-        let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
+        let places = if row.page_urls.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
-            if row.pages.parse_pull(below).is_some() {
+            if row.page_urls.parse_pull(below).is_some() {
                 return (row, above.iter().map(|part| format!("/{part}")).collect());
             }
         }
@@ -401,16 +402,16 @@ fn find_only_forge(
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` could be at any of the forges {}", several.join(", "));
-            Err(CliError::usage("which_forge", message).hint("give the URL of its page"))
+            Err(CliError::usage("which_forge", message).hint("specify the URL of the page at the forge"))
         }
     }
 }
 
 fn not_a_pull_error(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request")).hint(
-        "name a pull request by its URL, such as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER \
-            or OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue \
-            list`",
+        "specify a pull request by its URL, such as https://HOST/OWNER/NAME/pull/NUMBER, by \
+            OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of \
+            `truing queue list`",
     )
 }
 

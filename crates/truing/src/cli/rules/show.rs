@@ -36,7 +36,7 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
     // A rule in the folder `rules.dir` cannot replace a built-in rule. A rule whose file is in this folder is
     // therefore not built in.
-    let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
+    let own = rules.pack_folder.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
         Some(path) => (path.to_string(), false),
         None => (rule.file.to_owned(), true),
@@ -86,10 +86,16 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     }
     part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.name);
-    part("Suppress, in a comment on that line or alone on the line before", &suppressed);
+    part(
+        "To suppress a finding, put this in a comment on its line, or on a separate line before it",
+        &suppressed,
+    );
     let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
     let from = if answer.built_in { " (built in)" } else { "" };
-    let tests = format!("  {valid} without a finding, {invalid} with one: `--source` shows them\n");
+    let tests = format!(
+        "  {valid} without a finding, {invalid} with a finding: `--source` shows the \
+        examples\n"
+    );
     part("File", &format!("  {}{from}\n{tests}", answer.file));
     text
 }
@@ -130,7 +136,7 @@ fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError
         several => {
             let message = format!("{} packs have a rule `{name}`", several.len());
             Err(CliError::usage("several_rules", message)
-                .hint(format!("name one with its pack: {}", several.join(", "))))
+                .hint(format!("specify the rule with its pack: {}", several.join(", "))))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use globset::Glob;
-use truing_upstream::constraint::{self, WorkspaceMembers};
+use truing_upstream::project_requirement::{self, WorkspaceMembers};
 
 /// Maximum number of folders that are searched for members.
 const MAX_MEMBERS: usize = 1000;
@@ -11,7 +11,8 @@ const MAX_MEMBERS: usize = 1000;
 /// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and
 /// sorted.
 pub(super) fn member_files(project: &Path) -> Vec<String> {
-    let WorkspaceMembers { members, exclude } = constraint::read_workspace_members(&project.join(FILE));
+    let WorkspaceMembers { members, exclude } =
+        project_requirement::read_workspace_members(&project.join(FILE));
     let mut folders: Vec<String> =
         members.iter().flat_map(|member| matching_folders(project, member)).collect();
     let exclude: Vec<String> = exclude.iter().map(|other| normalize_path(other)).collect();

@@ -10,7 +10,7 @@ use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
-use truing_upstream::constraint::{self, RequirementError, RequirementPlace};
+use truing_upstream::project_requirement::{self, RequirementError, RequirementPlace};
 
 use super::super::CommandContext;
 use super::super::error::CliError;
@@ -135,7 +135,7 @@ impl PackageSearch<'_> {
             (Some(job), ..) | (None, Some(job), None) => Some(job),
             (None, Some((one, _)), Some((other, _))) => {
                 let text = format!("`{}` is followed by several jobs, such as {one} and {other}", self.name);
-                return Err(CliError::usage("ambiguous", text).hint("name the job instead of the package"));
+                return Err(CliError::usage("ambiguous", text).hint("specify the job instead of the package"));
             }
             (None, None, _) => None,
         };
@@ -154,7 +154,9 @@ impl PackageSearch<'_> {
         let PackageOptions { registry, constraint, mirror } = self.options;
         if registry.is_some() || constraint.is_some() || !mirror.is_empty() {
             let text = "--registry, --constraint and --mirror are for a package that no job follows";
-            return Err(CliError::usage("configured", text).hint(format!("set them in [sync.{name}]")));
+            return Err(
+                CliError::usage("configured", text).hint(format!("set these values in [sync.{name}]"))
+            );
         }
         Ok(PackageJob { name: name.to_owned(), config: job.clone(), lines: None })
     }
@@ -222,7 +224,7 @@ impl PackageSearch<'_> {
     /// Returns the style of the project's version range, or none for the registry's default style.
     fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
-        let range = constraint::read_range(&requirement.place(&file, self.name)).ok()?.to_string();
+        let range = project_requirement::read_range(&requirement.place(&file, self.name)).ok()?.to_string();
         let is_one = !range.contains([',', '*', ' ', '|']);
         let begins = |sign: &str| is_one && range.starts_with(sign);
         let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
@@ -257,7 +259,7 @@ impl PackageSearch<'_> {
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
                 return Err(CliError::usage("constraint", text).hint(
-                    "name the file that requires the package, relative to the project's folder: \
+                    "specify the file that requires the package, relative to the project's folder: \
                         --constraint FILE[:KEYS]",
                 ));
             }
@@ -294,10 +296,10 @@ impl PackageSearch<'_> {
                 let other = others.iter().find(|one| one.registry != first.registry);
                 Err(match other {
                     Some(_) => {
-                        error.hint(format!("name the registry: --registry {}", first.registry.as_str()))
+                        error.hint(format!("specify the registry: --registry {}", first.registry.as_str()))
                     }
                     None => error.hint(format!(
-                        "name the requirement to use: --constraint {}",
+                        "specify the requirement to use: --constraint {}",
                         shell_quote(&first.constraint_text())
                     )),
                 })
@@ -315,13 +317,13 @@ impl PackageSearch<'_> {
         let usual = PackageRequirement { registry, file: file.to_owned(), key_path: key_path.to_owned() };
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
-        match constraint::read_range(&place) {
+        match project_requirement::read_range(&place) {
             // An invalid range is not an error at this point. The error is reported later, when releases are
             // compared with the range.
-            Ok(_) | Err(RequirementError::Range { .. }) => Ok(vec![usual]),
+            Ok(_) | Err(RequirementError::InvalidRange { .. }) => Ok(vec![usual]),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) => {
-                let others = constraint::other_requirement_keys(&place);
+                let others = project_requirement::requiring_key_paths(&place);
                 Ok(others
                     .into_iter()
                     .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
@@ -329,8 +331,10 @@ impl PackageSearch<'_> {
             }
             Err(RequirementError::NotExactlyOne { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
-            Err(RequirementError::Malformed { .. }) if constraint::inherits_workspace_version(&place) => {
-                let others = constraint::other_requirement_keys(&place);
+            Err(RequirementError::Malformed { .. })
+                if project_requirement::inherits_workspace_version(&place) =>
+            {
+                let others = project_requirement::requiring_key_paths(&place);
                 Ok(others
                     .into_iter()
                     .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
@@ -377,8 +381,9 @@ impl PackageSearch<'_> {
         if self.from.is_none() {
             brought += " --from V";
         }
-        Err(error.hint("if another file requires the package: --constraint FILE[:KEYS]").hint(format!(
-            "if the package is a dependency of another package, name the release to compare with: `{brought}`"
+        Err(error.hint("if another file requires the package: use --constraint FILE[:KEYS]").hint(format!(
+            "if the package is a dependency of another package, specify the release to compare with: \
+                `{brought}`"
         )))
     }
 
@@ -386,11 +391,14 @@ impl PackageSearch<'_> {
     fn similar_packages(&self, files: &[&ProjectFile]) -> Vec<String> {
         let mut names = BTreeSet::new();
         for file in files {
-            names.extend(constraint::required_packages(&self.project.join(file.name), file.registry));
+            names
+                .extend(project_requirement::required_packages(&self.project.join(file.name), file.registry));
             if file.registry == PackageRegistry::Crates {
                 let members = members::member_files(self.project);
                 let each = members.iter().map(|member| self.project.join(member));
-                names.extend(each.flat_map(|member| constraint::required_packages(&member, file.registry)));
+                names.extend(
+                    each.flat_map(|member| project_requirement::required_packages(&member, file.registry)),
+                );
             }
         }
         let likeness = |name: &String| strsim::jaro_winkler(&name.to_lowercase(), &self.name.to_lowercase());

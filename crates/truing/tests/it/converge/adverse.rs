@@ -320,7 +320,7 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
     site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment(site.number, "eve", &format!("/approve\n{}\ncanary-of-eve", ORDERS[2])).await.unwrap();
     site.repo
-        .comment_on(
+        .comment_on_line(
             site.number,
             "eve",
             "total.py",

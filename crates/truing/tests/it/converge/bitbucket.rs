@@ -196,7 +196,7 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
         );
         std::fs::write(&path, operator + &more).unwrap();
         site.repo
-            .comment_on(site.number, "helper", "total.py", (FakeDiffSide::Right, 5), rounds)
+            .comment_on_line(site.number, "helper", "total.py", (FakeDiffSide::Right, 5), rounds)
             .await
             .unwrap();
         let (told, exit) = site.run_json(&[]).await;

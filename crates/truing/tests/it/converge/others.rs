@@ -58,7 +58,10 @@ fn count_bot_calls(pull: &PullView) -> usize {
 async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() {
     let site = Site::new(&reviewers_config("[\"bugbot\", \"internal\"]"), fixing_answers()).await;
     site.repo.set_role("eve", "read").await.unwrap();
-    site.repo.comment_on(site.number, "eve", "total.py", (FakeDiffSide::Right, 1), "Why?").await.unwrap();
+    site.repo
+        .comment_on_line(site.number, "eve", "total.py", (FakeDiffSide::Right, 1), "Why?")
+        .await
+        .unwrap();
     add_bugbot(&site, one_finding_steps()).await;
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (1, &json!("threads"), &json!(1)), "{told}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use truing_reader::sources::{HashPins, read_pins};
-use truing_upstream::manifest::{DigestUpdate, add_digests_in_test};
+use truing_upstream::manifest::{DigestUpdate, add_hash_test_digests};
 
 use super::recorded::{Manifest, Records, archive_cache};
 
@@ -62,7 +62,7 @@ fn add_unique_digests(text: &str, pins: &HashPins) -> usize {
         rows.map(|(symbol, old)| DigestUpdate { symbol, old, new: &new }).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    let changed = add_digests_in_test(file.path(), &added).unwrap();
+    let changed = add_hash_test_digests(file.path(), &added).unwrap();
     let mut expected = pins.clone();
     for one in &added {
         expected.accepted_digests.get_mut(one.symbol).unwrap().insert(new.clone());

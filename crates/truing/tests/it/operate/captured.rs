@@ -229,7 +229,7 @@ async fn open_scene(site: &Site, index: usize, scene: Scene, main: &str) -> Open
     let said = if is("comments") { lines("") } else { "I look at this.".to_owned() };
     site.repo.comment(number, "eve", &said).await.unwrap();
     let theirs =
-        site.repo.comment_on(number, "eve", "pay.py", (FakeDiffSide::Right, 2), &said).await.unwrap();
+        site.repo.comment_on_line(number, "eve", "pay.py", (FakeDiffSide::Right, 2), &said).await.unwrap();
     site.repo.reply(number, "mallory", theirs, &said).await.unwrap();
     Opened { scene, number, head, theirs }
 }

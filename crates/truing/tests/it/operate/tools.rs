@@ -183,8 +183,8 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
         let site = Site::new(flavour).await;
         let mark = "<!-- claude-reviewer:inline:0f3a9c -->";
         let theirs = format!("{mark}\nWhy  not\nhere?");
-        site.repo.comment_on(1, "mallory", "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
-        let old = site.repo.comment_on(1, BOT, "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
+        site.repo.comment_on_line(1, "mallory", "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
+        let old = site.repo.comment_on_line(1, BOT, "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
         let mut agent = site.start_agent();
         let same = json!({"number": 1, "body": "Why not here?", "path": "a.py", "line": 2});
         for _ in 0..2 {

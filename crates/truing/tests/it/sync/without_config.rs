@@ -259,7 +259,7 @@ fn what_is_pinned_of_another_package_does_not_count() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
-    // A manifest that the user names with `--manifest` is used, even if it pins nothing of `demo`.
+    // A manifest that the user names with `--manifest` is used, even if the file pins nothing of `demo`.
     let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to other packages: nothing is guarded"), "{answer}");

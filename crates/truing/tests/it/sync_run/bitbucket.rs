@@ -49,7 +49,7 @@ async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
         assert_eq!(site.run_job().await, expected_result("relaxed", 0));
         let (number, before) = site.pulls().await.remove(0);
         site.repo
-            .comment_on(number, "ann", "pyproject.toml", (FakeDiffSide::Right, 4), "Why?")
+            .comment_on_line(number, "ann", "pyproject.toml", (FakeDiffSide::Right, 4), "Why?")
             .await
             .unwrap();
         site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();

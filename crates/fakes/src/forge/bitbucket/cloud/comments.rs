@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::admission::find_pull;
+use super::auth::find_pull;
 use super::errors::{self, error_reply, invalid_field, not_found};
-use super::{json, page};
-use crate::forge::bitbucket::{MAX_COMMENT, talk};
+use super::{json, pagination};
+use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
 use crate::forge::diff::FakeDiffSide;
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::comments::{InlineTarget, add_inline};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::InlinePlace;
@@ -17,17 +17,19 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let missing = || not_found("Pull request");
-    let mut ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(missing)?);
-    let lines = repo.lines_now(number)?;
+    let mut ids = pull_comments::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(missing)?);
+    let lines = repo.current_lines(number)?;
     let of = repo.pulls.get(&number).ok_or_else(missing)?;
-    let answered = talk::all_comments(of).into_iter().map(|comment| comment.note);
-    ids.extend(answered.filter(|note| note.deleted && talk::is_answered(of, note.id)).map(|note| note.id));
+    let answered = pull_comments::all_comments(of).into_iter().map(|comment| comment.note);
+    ids.extend(
+        answered.filter(|note| note.deleted && pull_comments::is_answered(of, note.id)).map(|note| note.id),
+    );
     ids.sort_unstable();
     let shown = ids.into_iter().filter_map(|id| {
         let now = lines.get(&id).copied().flatten();
-        Some(json::comment(world, repo, of, talk::find_any_comment(of, id)?, now))
+        Some(json::comment(world, repo, of, pull_comments::find_any_comment(of, id)?, now))
     });
-    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
+    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/comments/{id}`.
@@ -36,7 +38,7 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     comment_reply(world, repo, number, comment_id(call)?, 200)
 }
 
-fn comment_id(call: &ApiCall) -> Result<u64, ApiReply> {
+fn comment_id(call: &ApiCall) -> Result<u64, ApiResponse> {
     call.number_param("id").ok_or_else(|| not_found("Comment"))
 }
 
@@ -47,16 +49,18 @@ fn comment_reply(
     id: u64,
     status: u16,
 ) -> CallResult {
-    let now = repo.lines_now(number)?.get(&id).copied().flatten();
+    let now = repo.current_lines(number)?.get(&id).copied().flatten();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
-    let there = |comment: &talk::CommentRef<'_>| !comment.note.deleted || talk::is_answered(of, id);
-    let comment = talk::find_any_comment(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
-    Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
+    let there =
+        |comment: &pull_comments::CommentRef<'_>| !comment.note.deleted || pull_comments::is_answered(of, id);
+    let comment =
+        pull_comments::find_any_comment(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
+    Ok(ApiResponse::json(status, json::comment(world, repo, of, comment, now)))
 }
 
 /// Returns the text of a comment. A comment that is too long is rejected with an HTML page, as a server in
 /// front of the forge would send.
-fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
+fn comment_text(call: &ApiCall) -> Result<&str, ApiResponse> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid_field("content.raw", "This field may not be blank."))
@@ -68,7 +72,7 @@ fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
 }
 
 /// Returns the file or lines that the body of a new comment names; `None` for a comment in the conversation.
-fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
+fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiResponse> {
     let inline = &body["inline"];
     if inline.is_null() {
         return Ok(None);
@@ -114,14 +118,15 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         false => Some(id.as_u64().ok_or_else(|| invalid_field("parent", "expected a number"))?),
     };
     if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
-        let spot = talk::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
+        let spot = pull_comments::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
         // Cloud accepts every line. A comment on a line outside the diff is shown as outdated.
         let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
-        let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
+        let id =
+            add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
-    let comment = talk::add_comment(world, repo, number, &call.login, parent, text)
-        .map_err(ApiReply::internal_error)?;
+    let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)
+        .map_err(ApiResponse::internal_error)?;
     let id = comment.ok_or_else(|| invalid_field("parent", "the comment does not exist"))?;
     comment_reply(world, repo, number, id, 201)
 }
@@ -130,10 +135,10 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 fn comment_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiResponse> {
     let id = comment_id(call)?;
     let (world, repo, number) = find_pull(state, call)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
+    let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
     let author = &of.ok_or_else(|| not_found("Comment"))?.note.author;
     if *author != call.login {
         world.record_violation(format!("{} touched comment {id} of {author}", call.login));
@@ -147,7 +152,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = comment_of_caller(state, call)?;
     let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
+    pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
     pull.updated = now;
     comment_reply(world, repo, number, id, 200)
 }
@@ -156,18 +161,18 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number, id) = comment_of_caller(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
-    Ok(ApiReply::no_content())
+    pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
+    Ok(ApiResponse::no_content())
 }
 
 /// Returns the thread on code whose first comment is in the path, and the account that resolved the thread.
 fn find_thread<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64, Option<String>), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64, Option<String>), ApiResponse> {
     let id = comment_id(call)?;
     let (world, repo, number) = find_pull(state, call)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
+    let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
     let comment = of.ok_or_else(|| not_found("Comment"))?;
     match comment.inline.filter(|inline| inline.in_reply_to.is_none()) {
         Some(inline) => {
@@ -185,9 +190,9 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
         return Err(error_reply(409, "This comment thread is resolved already."));
     }
     set_resolved(world, repo, number, id, &call.login, true)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
+    let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
     let note = of.ok_or_else(|| not_found("Comment"))?.note;
-    Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
+    Ok(ApiResponse::json(200, json::resolution(world, &call.login, note)))
 }
 
 /// Handles `DELETE …/comments/{id}/resolve`: reopens the thread. Returns 404 if the thread is already open.
@@ -195,7 +200,7 @@ pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = find_thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;
     set_resolved(world, repo, number, id, &call.login, false)?;
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }
 
 fn set_resolved(
@@ -205,7 +210,7 @@ fn set_resolved(
     id: u64,
     actor: &str,
     resolved: bool,
-) -> Result<(), ApiReply> {
+) -> Result<(), ApiResponse> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     pull.set_resolved(id, resolved.then_some(actor));
     Ok(world

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::admission::find_repository;
+use super::auth::find_repository;
 use super::errors::{error_reply, invalid_field, not_found, report_error};
-use super::{json, page};
+use super::{json, pagination};
 use crate::forge::bitbucket::commits::{
     find_report, new_annotation, put_report, report_mut, set_status, state_of,
 };
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
@@ -24,7 +24,7 @@ const MAX_ANNOTATIONS: usize = 1_000;
 const MAX_SUMMARY: usize = 450;
 
 /// Returns the commit that the path names by an id, an abbreviated id, or a branch.
-fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
+fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
     let named = call.param("sha");
     let by_id =
         Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand_sha(named));
@@ -36,7 +36,7 @@ pub(super) fn get_commit(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let found = repo.git.find_commit(&sha)?.ok_or_else(|| not_found("Commit"))?;
-    Ok(ApiReply::json(200, json::commit(world, repo, &found)))
+    Ok(ApiResponse::json(200, json::commit(world, repo, &found)))
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses`.
@@ -45,7 +45,7 @@ pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     let sha = find_commit(repo, call)?;
     let of = repo.statuses.iter().filter(|status| status.sha == sha);
     let shown = of.map(|status| json::status(world, repo, status)).collect();
-    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
+    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses/build/{key}`.
@@ -54,7 +54,7 @@ pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let sha = find_commit(repo, call)?;
     let is = |status: &&CommitStatus| status.sha == sha && status.context == call.param("key");
     let status = repo.statuses.iter().find(is).ok_or_else(|| not_found("Build status"))?;
-    Ok(ApiReply::json(200, json::status(world, repo, status)))
+    Ok(ApiResponse::json(200, json::status(world, repo, status)))
 }
 
 /// Handles `POST …/commit/{sha}/statuses/build`: a status replaces the existing one with the same key.
@@ -84,16 +84,16 @@ pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     let id = set_status(world, repo, status);
     let status =
         repo.statuses.iter().find(|status| status.id == id).ok_or_else(|| not_found("Build status"))?;
-    Ok(ApiReply::json(201, json::status(world, repo, status)))
+    Ok(ApiResponse::json(201, json::status(world, repo, status)))
 }
 
 /// Handles the call `GET …/commit/{sha}/reports/{key}`.
-pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let found =
         find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
-    Ok(ApiReply::json(200, json::report(found)))
+    Ok(ApiResponse::json(200, json::report(found)))
 }
 
 /// Handles `PUT …/commit/{sha}/reports/{key}`: replaces the report, but keeps its annotations.
@@ -117,7 +117,7 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
     }
     put_report(world, repo, &sha, key, &call.login, call.body.clone());
     let made = find_report(repo, &sha, key).ok_or_else(|| report_error(404, "Report not found"))?;
-    Ok(ApiReply::json(200, json::report(made)))
+    Ok(ApiResponse::json(200, json::report(made)))
 }
 
 /// Handles `DELETE …/commit/{sha}/reports/{key}`: deletes the report and its annotations.
@@ -125,7 +125,7 @@ pub(super) fn delete_report(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
@@ -135,7 +135,7 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     let found =
         find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
     let shown = found.annotations.iter().map(json::annotation).collect();
-    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
+    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Returns the error message for an invalid annotation.
@@ -187,5 +187,5 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     if let Some(report) = report_mut(repo, &sha, key) {
         report.annotations = all;
     }
-    Ok(ApiReply::json(200, json!(made)))
+    Ok(ApiResponse::json(200, json!(made)))
 }

@@ -5,49 +5,49 @@ use serde_json::{Value, json};
 
 use crate::forge::bitbucket::edits::EditRefusal;
 use crate::forge::fault::ForgeFaultKind;
-use crate::forge::http::call::ApiReply;
+use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::CallRefusal;
 
 /// Returns an error in Cloud's format.
-pub(super) fn error_reply(status: u16, message: &str) -> ApiReply {
-    ApiReply::json(status, json!({"type": "error", "error": {"message": message}}))
+pub(super) fn error_reply(status: u16, message: &str) -> ApiResponse {
+    ApiResponse::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
 /// Returns 403 for a token whose scopes do not suffice. <https://github.com/backstage/backstage/issues/22383>
 /// shows such a response.
-pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
+pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiResponse {
     let error = json!({
         "message": "Your credentials lack one or more required privilege scopes.",
         "detail": {"required": required, "granted": granted},
     });
-    ApiReply::json(403, json!({"type": "error", "error": error}))
+    ApiResponse::json(403, json!({"type": "error", "error": error}))
 }
 
 /// Returns 404 for an object that is missing or hidden from the caller.
-pub(super) fn not_found(object: &str) -> ApiReply {
+pub(super) fn not_found(object: &str) -> ApiResponse {
     error_reply(404, &format!("{object} not found"))
 }
 
 /// Returns 400 for a request with an invalid field.
-pub(super) fn invalid_field(field: &str, words: &str) -> ApiReply {
+pub(super) fn invalid_field(field: &str, words: &str) -> ApiResponse {
     let error = json!({"message": "Bad request", "fields": {field: [words]}});
-    ApiReply::json(400, json!({"type": "error", "error": error}))
+    ApiResponse::json(400, json!({"type": "error", "error": error}))
 }
 
 /// Returns an error of a call about reports or annotations; these errors have a separate format.
-pub(super) fn report_error(status: u16, message: &str) -> ApiReply {
-    ApiReply::json(status, json!({"code": status, "message": message}))
+pub(super) fn report_error(status: u16, message: &str) -> ApiResponse {
+    ApiResponse::json(status, json!({"code": status, "message": message}))
 }
 
 /// Returns an HTML error page, as a server in front of the forge would send.
-pub(super) fn html_error(status: u16) -> ApiReply {
+pub(super) fn html_error(status: u16) -> ApiResponse {
     let html =
         "<!DOCTYPE html><html><head><title>Bitbucket</title></head><body>Something went wrong</body></html>";
-    ApiReply::bytes(status, "text/html; charset=utf-8", html)
+    ApiResponse::bytes(status, "text/html; charset=utf-8", html)
 }
 
 /// Returns the error for a rejected edit of a pull request.
-pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
+pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
         EditRefusal::NotYours => {
             error_reply(403, "Your credentials lack one or more required privilege scopes.")
@@ -62,12 +62,12 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
             invalid_field("reviewers", &words)
         }
         EditRefusal::NoBranch => invalid_field("destination", "branch not found"),
-        EditRefusal::Script(words) => ApiReply::internal_error(words),
+        EditRefusal::Script(words) => ApiResponse::internal_error(words),
     }
 }
 
 /// Returns the error for a call that is rejected before it is handled.
-pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
+pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
         CallRefusal::BadLogin => {
@@ -80,7 +80,7 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
+pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
     let limited = |after: &Option<u64>| {
         let reply = error_reply(429, "Rate limit for this resource has been exceeded");
         match after {
@@ -104,7 +104,7 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> 
         ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
         ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
-            Some(ApiReply::json(*status, Value::Null).header("location", to))
+            Some(ApiResponse::json(*status, Value::Null).header("location", to))
         }
         ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated

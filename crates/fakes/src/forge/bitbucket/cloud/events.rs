@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::json;
-use crate::forge::bitbucket::talk;
+use crate::forge::bitbucket::pull_comments;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::state::delivery::FakeDelivery;
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
@@ -27,7 +27,8 @@ pub(crate) fn build_delivery(
             let Some(key) = event_for_change(change, merged) else { return Ok(None) };
             (*number, key, Some(by.clone()), None)
         }
-        FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
+        FakeForgeEvent::Comment { number, id, is_edit }
+        | FakeForgeEvent::InlineComment { number, id, is_edit } => {
             (*number, if *is_edit { "comment_updated" } else { "comment_created" }, None, Some(*id))
         }
         FakeForgeEvent::Thread { number, id, resolved, actor: by } => {
@@ -36,10 +37,10 @@ pub(crate) fn build_delivery(
         }
         FakeForgeEvent::Check { .. } => return Ok(None),
     };
-    let lines = repo.lines_now(number)?;
+    let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let comment = match comment {
-        Some(id) => match talk::find_comment(pull, id) {
+        Some(id) => match pull_comments::find_comment(pull, id) {
             Some(comment) => Some(comment),
             None => return Ok(None),
         },
@@ -48,7 +49,7 @@ pub(crate) fn build_delivery(
     let by = by.or_else(|| comment.map(|comment| comment.note.author.clone())).unwrap_or_default();
     let mut payload = json!({
         "repository": json::repository(world, repo), "actor": json::account(world, &by),
-        "pullrequest": json::full_pull_json(world, repo, pull, &pull.head, true),
+        "pullrequest": json::full_pull(world, repo, pull, &pull.head, true),
     });
     if let Some(comment) = comment {
         let now = lines.get(&comment.note.id).copied().flatten();

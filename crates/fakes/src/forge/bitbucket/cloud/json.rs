@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::SHORT_SHA_DIGITS;
-use crate::forge::bitbucket::commits::word_of;
+use crate::forge::bitbucket::commits::status_name;
 use crate::forge::bitbucket::participants::{self, PullParticipant};
-use crate::forge::bitbucket::talk::{self, CommentRef};
-use crate::forge::bitbucket::{head_of, is_machine, number_of};
+use crate::forge::bitbucket::pull_comments::{self, CommentRef};
+use crate::forge::bitbucket::{account_number, head_of, is_bot_account};
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::flavour::uuid_from_id;
 use crate::forge::state::notes::StoredComment;
@@ -36,15 +36,15 @@ fn text_json(text: &str) -> Value {
 }
 
 /// Returns the URL that all API calls for a repository start with.
-pub(super) fn repository_api_url(world: &ForgeInstance, repo: &StoredRepository) -> String {
-    format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
+pub(super) fn repository_api_url(instance: &ForgeInstance, repo: &StoredRepository) -> String {
+    format!("{}/2.0/repositories/{}", instance.base_url, repo.full_name())
 }
 
 pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
-    let (number, base) = (number_of(world, login), &world.base_url);
+    let (number, base) = (account_number(world, login), &world.base_url);
     let id = uuid_from_id(number);
     json!({
-        "type": if is_machine(login) { "app_user" } else { "user" },
+        "type": if is_bot_account(login) { "app_user" } else { "user" },
         "uuid": id, "account_id": format!("557058:{number}"), "display_name": login, "nickname": login,
         "links": {"avatar": href(format!("{base}/avatars/{number}"))},
     })
@@ -53,7 +53,7 @@ pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
 /// Returns the workspace with this name. Every owner of a repository is a workspace.
 pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     json!({
-        "type": "workspace", "uuid": uuid_from_id(number_of(world, slug)), "name": slug, "slug": slug,
+        "type": "workspace", "uuid": uuid_from_id(account_number(world, slug)), "name": slug, "slug": slug,
         "links": {
             "self": href(format!("{}/2.0/workspaces/{slug}", world.base_url)),
             "avatar": href(format!("{}/workspaces/{slug}/avatar", world.base_url)),
@@ -63,7 +63,7 @@ pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
 }
 
 /// Returns a repository in the format that other objects contain.
-pub(super) fn repository_in(world: &ForgeInstance, repo: &StoredRepository) -> Value {
+pub(super) fn embedded_repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     repository_with_owner(world, repo, &repo.owner, repo.id)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Valu
         "has_wiki": false,
         "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
         "project": {
-            "type": "project", "key": "PROJ", "uuid": uuid_from_id(number_of(world, &repo.owner)),
+            "type": "project", "key": "PROJ", "uuid": uuid_from_id(account_number(world, &repo.owner)),
             "name": "Project",
             "links": {"html": href(&page), "avatar": href(&page)},
         },
@@ -105,7 +105,7 @@ pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Valu
     })
 }
 
-fn commit_in(sha: &str) -> Value {
+fn embedded_commit(sha: &str) -> Value {
     json!({"hash": short_sha(sha)})
 }
 
@@ -123,11 +123,11 @@ pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &Co
         "type": "commit", "hash": commit.sha, "date": format_time(commit.author.at), "author": author,
         "message": commit.message, "summary": text_json(&commit.message),
         "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
-        "repository": repository_in(world, repo),
+        "repository": embedded_repository(world, repo),
     })
 }
 
-fn state(pull: &StoredPull) -> &'static str {
+fn pull_state(pull: &StoredPull) -> &'static str {
     match (pull.open, &pull.merged_by) {
         (true, _) => "OPEN",
         (false, Some(_)) => "MERGED",
@@ -141,8 +141,9 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
     let (from, branch) = head_of(repo, &pull.head_ref);
     let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
-    let merged = (state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
-    let comment_count = talk::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
+    let merged = (pull_state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
+    let comment_count =
+        pull_comments::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
     let links: Map<String, Value> =
         ["commits", "approve", "diff", "diffstat", "comments", "activity", "merge", "decline"]
             .into_iter()
@@ -153,11 +154,11 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         "type": "pullrequest", "id": pull.number, "title": pull.title, "description": pull.body,
         "summary": text_json(&pull.body),
         "rendered": {"title": text_json(&pull.title), "description": text_json(&pull.body)},
-        "state": state(pull), "draft": pull.draft, "author": account(world, &pull.author),
-        "source": {"branch": {"name": branch}, "commit": commit_in(head), "repository": source},
+        "state": pull_state(pull), "draft": pull.draft, "author": account(world, &pull.author),
+        "source": {"branch": {"name": branch}, "commit": embedded_commit(head), "repository": source},
         "destination": {
-            "branch": {"name": pull.base_ref}, "commit": commit_in(&pull.base),
-            "repository": repository_in(world, repo),
+            "branch": {"name": pull.base_ref}, "commit": embedded_commit(&pull.base),
+            "repository": embedded_repository(world, repo),
         },
         "merge_commit": merged, "comment_count": comment_count, "task_count": 0, "close_source_branch": false,
         "closed_by": pull.closed.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
@@ -167,7 +168,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
 }
 
 /// Returns a pull request in the format of the call that returns a single pull request.
-pub(super) fn full_pull_json(
+pub(super) fn full_pull(
     world: &ForgeInstance,
     repo: &StoredRepository,
     stored_pull: &StoredPull,
@@ -205,18 +206,18 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
 }
 
 /// Returns the resolution of a thread. Only the thread's first comment has this object.
-pub(super) fn resolution(world: &ForgeInstance, resolver: &str, note: &StoredComment) -> Value {
-    json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(note.updated)})
+pub(super) fn resolution(world: &ForgeInstance, resolver: &str, comment: &StoredComment) -> Value {
+    json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(comment.updated)})
 }
 
-/// Returns a comment; `now` contains the current numbers of the comment's lines. The text of a deleted
+/// Returns a comment; `current_lines` contains the current numbers of the comment's lines. The text of a deleted
 /// comment is omitted.
 pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
     comment_ref: CommentRef<'_>,
-    now: CurrentLines,
+    current_lines: CurrentLines,
 ) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
@@ -235,12 +236,12 @@ pub(super) fn comment(
             "html": href(format!("{page}/_/diff#comment-{}", note.id)),
         },
     });
-    if let Some(parent) = talk::parent_comment(comment_ref) {
+    if let Some(parent) = pull_comments::parent_comment(comment_ref) {
         let link = href(format!("{own}/comments/{parent}"));
         json["parent"] = json!({"type": "pullrequest_comment", "id": parent, "links": {"self": link}});
     }
     let Some(inline) = inline else { return json };
-    let (last, first) = match now {
+    let (last, first) = match current_lines {
         Some((last, first)) => (Some(last), first),
         None => (inline.place.line.map(|(_, line)| line), inline.place.start.map(|(_, line)| line)),
     };
@@ -250,7 +251,7 @@ pub(super) fn comment(
         "path": inline.place.path, "from": on(FakeDiffSide::Left, last), "to": on(FakeDiffSide::Right, last),
         "start_from": on(FakeDiffSide::Left, first), "start_to": on(FakeDiffSide::Right, first),
         // A comment on a whole file has no line, so it cannot be outdated.
-        "outdated": now.is_none() && inline.place.line.is_some(),
+        "outdated": current_lines.is_none() && inline.place.line.is_some(),
     });
     if let Some(by) = inline.resolved_by.as_deref().filter(|_| inline.in_reply_to.is_none()) {
         json["resolution"] = resolution(world, by, note);
@@ -261,7 +262,7 @@ pub(super) fn comment(
 pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
     let own = format!("{}/commit/{}", repository_api_url(world, repo), status.sha);
     json!({
-        "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"),
+        "type": "build", "key": status.context, "state": status_name(&status.state, "STOPPED"),
         "name": status.name,
         "description": status.description, "url": status.target_url, "refname": status.refname,
         "created_on": format_time(status.created), "updated_on": format_time(status.created),

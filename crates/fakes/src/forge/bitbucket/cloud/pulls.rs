@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{find_pull, find_repository};
+use super::accounts_and_repositories::login_of;
+use super::auth::{find_pull, find_repository};
 use super::errors::{edit_error, error_reply, invalid_field, not_found};
-use super::estate::login_of;
-use super::{json, page};
+use super::{json, pagination};
 use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::operations::pulls::{NewPull, close_pull, has_open_pull, open_pull};
 use crate::forge::state::merging::MergeState;
@@ -18,7 +18,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Handles `GET …/pullrequests`: lists the open pull requests, unless `state` (repeatable) or the filter
 /// requests other states.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let filter = page::parse_filter(call)?;
+    let filter = pagination::parse_filter(call)?;
     let (world, repo) = find_repository(state, call)?;
     let mut states: Vec<&str> =
         call.fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str()).collect();
@@ -35,7 +35,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             shown.push(json);
         }
     }
-    page::reply(world, call, shown, page::MOST_PULLS)
+    pagination::reply(world, call, shown, pagination::MOST_PULLS)
 }
 
 /// Handles the call `GET …/pullrequests/{number}`.
@@ -55,12 +55,12 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
         | MergeState::Draft
         | MergeState::Unknown => false,
     };
-    Ok(ApiReply::json(status, json::full_pull_json(world, repo, of, &head, mergeable)))
+    Ok(ApiResponse::json(status, json::full_pull(world, repo, of, &head, mergeable)))
 }
 
 /// Returns the logins of the reviewers whose ids are in the request's body. Returns an error if a reviewer's
 /// account is closed.
-fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
+fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let found = login_of(world, reviewer["uuid"].as_str().unwrap_or_default());
@@ -107,7 +107,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         base,
         draft: call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open_pull(world, repo, new).map_err(ApiReply::internal_error)?;
+    let number = open_pull(world, repo, new).map_err(ApiResponse::internal_error)?;
     if !reviewers.is_empty() {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
@@ -148,7 +148,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     if !of.open {
         return Err(error_reply(400, "This pull request is already closed."));
     }
-    close_pull(world, repo, number, None).map_err(ApiReply::internal_error)?;
+    close_pull(world, repo, number, None).map_err(ApiResponse::internal_error)?;
     pull_reply(world, repo, number, 200)
 }
 
@@ -162,14 +162,14 @@ pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;
-    Ok(ApiReply::json(200, json::participant(world, one)))
+    Ok(ApiResponse::json(200, json::participant(world, one)))
 }
 
 /// Handles `DELETE …/pullrequests/{number}/request-changes`: withdraws the caller's own request.
-pub(super) fn withdraw_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn withdraw_change_request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     participants::withdraw_verdict(world, repo, number, &call.login)?;
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }
 
 /// Handles `GET …/pullrequests/{number}/commits`, newest first.
@@ -178,7 +178,7 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
     let shown = all.iter().rev().map(|commit| json::commit(world, repo, commit)).collect();
-    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
+    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET …/pullrequests/{number}/conflicts` with a redirect.
@@ -190,12 +190,12 @@ pub(super) fn redirect_conflicts(state: &mut FakeForgeState, call: &ApiCall) -> 
         "{}/file-conflicts/{spec}?from_pullrequest_id={number}",
         json::repository_api_url(world, repo)
     );
-    Ok(ApiReply::bytes(302, "text/plain", "").header("location", to))
+    Ok(ApiResponse::bytes(302, "text/plain", "").header("location", to))
 }
 
 /// Returns the base and the head of the range `HEAD..BASE` in a URL. In git's ranges, the base is first; in
 /// the URL, it is last.
-fn compared_commits(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiReply> {
+fn compared_commits(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiResponse> {
     let missing = || not_found("Commit");
     let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;
     let whole = |sha: &str| repo.git.expand_sha(sha).map(str::to_owned).ok_or_else(missing);
@@ -218,5 +218,5 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         json!({"type": "file_conflict", "path": path, "scenario": "content",
             "message": "both have changed it"})
     });
-    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
+    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }

@@ -2,13 +2,13 @@
 
 use axum::routing::MethodFilter;
 
-use super::{admission, comments, commits, errors, estate, page, pulls};
-use crate::forge::http::call::ApiReply;
+use super::{accounts_and_repositories, auth, comments, commits, errors, pagination, pulls};
+use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::{
     ApiRoute, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
 };
-use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
+use crate::forge::web_pages;
 
 /// Default of the hourly call limit in the headers. The fake does not enforce this limit.
 const RATE_LIMIT: u64 = 1_000;
@@ -23,19 +23,27 @@ const ROUTES: &[ApiRoute] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/2.0/user", RestCall(estate::user)),
-        (GET, "/2.0/users/{user}", RestCall(estate::account)),
-        (GET, "/2.0/workspaces/{owner}/members/{user}", RestCall(estate::member)),
-        (GET, "/2.0/user/workspaces", RestCall(estate::workspaces)),
+        (GET, "/2.0/user", RestCall(accounts_and_repositories::user)),
+        (GET, "/2.0/users/{user}", RestCall(accounts_and_repositories::account)),
+        (GET, "/2.0/workspaces/{owner}/members/{user}", RestCall(accounts_and_repositories::member)),
+        (GET, "/2.0/user/workspaces", RestCall(accounts_and_repositories::workspaces)),
         (
             GET,
             "/2.0/user/workspaces/{owner}/permissions/repositories",
-            RestCall(estate::list_caller_permissions),
+            RestCall(accounts_and_repositories::list_caller_permissions),
         ),
-        (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", RestCall(estate::permissions)),
-        (GET, "/2.0/repositories/{owner}", RestCall(estate::repositories)),
-        (GET, "/2.0/repositories/{owner}/{repo}", RestCall(estate::get_repository)),
-        (GET, "/2.0/repositories/{owner}/{repo}/branch-restrictions", RestCall(estate::restrictions)),
+        (
+            GET,
+            "/2.0/workspaces/{owner}/permissions/repositories/{repo}",
+            RestCall(accounts_and_repositories::permissions),
+        ),
+        (GET, "/2.0/repositories/{owner}", RestCall(accounts_and_repositories::repositories)),
+        (GET, "/2.0/repositories/{owner}/{repo}", RestCall(accounts_and_repositories::get_repository)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/branch-restrictions",
+            RestCall(accounts_and_repositories::restrictions),
+        ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::list)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::create)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", RestCall(pulls::get)),
@@ -49,7 +57,7 @@ const ROUTES: &[ApiRoute] = {
         (
             DELETE,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
-            RestCall(pulls::withdraw_changes),
+            RestCall(pulls::withdraw_change_request),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", RestCall(pulls::commits)),
         (
@@ -97,7 +105,7 @@ const ROUTES: &[ApiRoute] = {
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}",
             RestCall(commits::status),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", RestCall(commits::one_report)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", RestCall(commits::get_report)),
         (
             PUT,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}",
@@ -118,8 +126,8 @@ const ROUTES: &[ApiRoute] = {
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
             RestCall(commits::annotate),
         ),
-        (GET, "/{owner}/{repo}/pull-requests", Page(pages::pulls)),
-        (GET, "/{owner}/{repo}/pull-requests/{number}", Page(pages::pull)),
+        (GET, "/{owner}/{repo}/pull-requests", Page(web_pages::pulls)),
+        (GET, "/{owner}/{repo}/pull-requests/{number}", Page(web_pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
@@ -131,18 +139,18 @@ const ROUTES: &[ApiRoute] = {
 /// Cloud's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer: admission::authenticate_request,
-    check_entry: |_| Ok(()),
+    authenticate: auth::authenticate_request,
+    check_at_proxy: |_| Ok(()),
     refusal_response: errors::refusal_reply,
-    may_call: admission::check_scopes,
+    check_scope: auth::check_scopes,
     fault_response: errors::fault_reply,
-    link_to_itself: page::set_next_page,
-    finished: add_headers,
+    set_next_page: pagination::set_next_page,
+    add_headers,
 };
 
 /// Adds Cloud's headers. Only requests with a bearer token get the rate limit headers. These headers contain
 /// neither the number of remaining calls nor the time of the reset.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let now = world.now();
     let mut general = vec![
         ("date", http_date(now)),

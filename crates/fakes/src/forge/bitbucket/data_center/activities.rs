@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::admission::find_pull;
 use super::errors::no_pull;
 use super::{anchor, comments, json, page};
-use crate::forge::bitbucket::{participants, talk};
+use crate::forge::bitbucket::{participants, pull_comments};
 use crate::forge::http::call::{ApiCall, CallResult};
 use crate::forge::state::FakeForgeState;
 use crate::forge::state::pulls::FakeReviewVerdict;
@@ -17,15 +17,15 @@ const NON_COMMENT_ID_BIT: u64 = 1 << 40;
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let anchors = anchor::current_anchors(repo, number)?;
-    let ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
+    let ids = pull_comments::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let mut all: Vec<(i64, u64, Value)> = Vec::new();
     let base = |id: u64, at: i64, actor: &str, action: &str| {
         json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, actor),
         "action": action})
     };
-    for comment in ids.iter().filter_map(|id| talk::find_comment(of, *id)) {
-        if talk::parent_comment(comment).is_some() {
+    for comment in ids.iter().filter_map(|id| pull_comments::find_comment(of, *id)) {
+        if pull_comments::parent_comment(comment).is_some() {
             continue;
         }
         let note = comment.note;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::errors::{error_reply, no_pull, no_repository, not_permitted, stale_version};
 use super::json;
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{ApiCall, ApiReply};
+use crate::forge::http::call::{ApiCall, ApiResponse};
 use crate::forge::http::git_call;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::FakeTokenScope;
@@ -34,8 +34,8 @@ pub(super) fn authenticate_request(
 }
 
 /// Rejects a call if the token lacks the required permission.
-pub(super) fn check_permission(call: &ApiCall) -> Result<(), ApiReply> {
-    if call.pass.permits_call(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
+pub(super) fn check_permission(call: &ApiCall) -> Result<(), ApiResponse> {
+    if call.token_scope.permits_call(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
 
 /// Returns the user name of a `Basic` login.
@@ -52,7 +52,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
 pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let name = format!("{}/{}", call.param("owner"), call.param("repo"));
     let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
@@ -75,7 +75,7 @@ pub(super) fn find_repository<'a>(
 pub(super) fn find_admin_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
     let (world, repo) = find_repository(state, call)?;
     if repo.role(&call.login) == "admin" { Ok((world, repo)) } else { Err(not_permitted()) }
 }
@@ -84,7 +84,7 @@ pub(super) fn find_admin_repository<'a>(
 pub(super) fn find_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiResponse> {
     let number = call.number_param("number").ok_or_else(no_pull)?;
     let (world, repo) = find_repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
@@ -101,7 +101,7 @@ pub(super) fn is_current(
     repo: &StoredRepository,
     number: u64,
     call: &ApiCall,
-) -> Result<(), ApiReply> {
+) -> Result<(), ApiResponse> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let sent = request_version(call);
     if sent == Some(of.version) {

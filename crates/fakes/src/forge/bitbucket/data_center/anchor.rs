@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::errors::{invalid_field, no_commit};
 use super::{SEVERAL_LINES, is_since};
 use crate::forge::diff::{FakeDiffSide, FakeFileDiff, HunkLineKind};
-use crate::forge::http::call::ApiReply;
+use crate::forge::http::call::ApiResponse;
 use crate::forge::operations::comments::CommentCommits;
 use crate::forge::state::StoredRepository;
 use crate::forge::state::pulls::{InlinePlace, StoredInlineComment};
@@ -33,7 +33,7 @@ pub(super) fn parse_anchor(
     pull_number: u64,
     version: &str,
     anchor: &Value,
-) -> Result<(CommentCommits, InlinePlace, String), ApiReply> {
+) -> Result<(CommentCommits, InlinePlace, String), ApiResponse> {
     let path = anchor["path"].as_str().ok_or_else(|| invalid_field("anchor.path", "a path is expected"))?;
     let text = |field: &str| anchor[field].as_str();
     let has_hashes = text("fromHash").or(text("toHash")).is_some();
@@ -96,7 +96,7 @@ pub(super) fn current_anchors(
     repo: &mut StoredRepository,
     number: u64,
 ) -> Result<HashMap<u64, Value>, FakeGitError> {
-    let lines = repo.lines_now(number)?;
+    let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(HashMap::new()) };
     let (base, head) = (pull.base.clone(), pull.head.clone());
     let base_now = repo.git.merge_base(&base, &head).unwrap_or_else(|| base.clone());

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::admission::{find_pull, request_version};
 use super::errors::{error_reply, invalid_field, no_comment, no_pull, not_permitted, stale_version};
 use super::{anchor, json};
-use crate::forge::bitbucket::{MAX_COMMENT, talk};
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::comments::{InlineTarget, add_inline};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
@@ -20,21 +20,21 @@ pub(super) fn comment_tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
-    comment_ref: talk::CommentRef<'_>,
+    comment_ref: pull_comments::CommentRef<'_>,
     shown_ids: &[u64],
 ) -> Value {
-    let talk::CommentRef { note, inline } = comment_ref;
-    let answers: Vec<Value> = talk::all_comments(pull)
+    let pull_comments::CommentRef { note, inline } = comment_ref;
+    let answers: Vec<Value> = pull_comments::all_comments(pull)
         .into_iter()
         .filter(|answer| {
-            talk::parent_comment(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
+            pull_comments::parent_comment(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
         })
         .map(|answer| comment_tree(world, repo, pull, answer, shown_ids))
         .collect();
     let resolved = match inline {
         Some(_) => pull.resolved_by(note.id),
         None => {
-            let first = talk::first_comment_id(pull, note.id);
+            let first = pull_comments::first_comment_id(pull, note.id);
             pull.summary.iter().find(|note| note.id == first).and_then(|note| note.resolved_by.as_deref())
         }
     };
@@ -46,7 +46,7 @@ pub(super) fn comment_tree(
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
-    if let Some(by) = resolved.filter(|_| talk::parent_comment(comment_ref).is_none()) {
+    if let Some(by) = resolved.filter(|_| pull_comments::parent_comment(comment_ref).is_none()) {
         json["threadResolver"] = json::user(world, by);
         json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
     }
@@ -58,10 +58,10 @@ pub(super) fn single_comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
     of_pull: &StoredPull,
-    comment_ref: talk::CommentRef<'_>,
+    comment_ref: pull_comments::CommentRef<'_>,
     anchors: &HashMap<u64, Value>,
 ) -> Value {
-    let there: Vec<u64> = talk::all_comments(of_pull)
+    let there: Vec<u64> = pull_comments::all_comments(of_pull)
         .into_iter()
         .filter(|comment| !comment.note.deleted)
         .map(|comment| comment.note.id)
@@ -70,8 +70,8 @@ pub(super) fn single_comment(
     if let Some(anchor) = anchors.get(&comment_ref.note.id) {
         json["anchor"] = anchor.clone();
     }
-    if let Some(parent) =
-        talk::parent_comment(comment_ref).and_then(|parent| talk::find_any_comment(of_pull, parent))
+    if let Some(parent) = pull_comments::parent_comment(comment_ref)
+        .and_then(|parent| pull_comments::find_any_comment(of_pull, parent))
     {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
     }
@@ -87,8 +87,8 @@ fn comment_reply(
 ) -> CallResult {
     let anchors = anchor::current_anchors(repo, number)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let comment = talk::find_comment(of, id).ok_or_else(no_comment)?;
-    Ok(ApiReply::json(status, single_comment(world, repo, of, comment, &anchors)))
+    let comment = pull_comments::find_comment(of, id).ok_or_else(no_comment)?;
+    Ok(ApiResponse::json(status, single_comment(world, repo, of, comment, &anchors)))
 }
 
 /// Handles the call `GET …/comments/{id}`.
@@ -97,7 +97,7 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     comment_reply(world, repo, number, call.number_param("id").ok_or_else(no_comment)?, 200)
 }
 
-fn comment_text(body: &Value) -> Result<&str, ApiReply> {
+fn comment_text(body: &Value) -> Result<&str, ApiResponse> {
     let text = body["text"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid_field("text", "A comment must have a text."))
@@ -131,11 +131,12 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     };
     if let (None, false) = (parent, call.body["anchor"].is_null()) {
         let (spot, place, hunk) = anchor::parse_anchor(repo, number, &world.version, &call.body["anchor"])?;
-        let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
+        let id =
+            add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
-    let comment = talk::add_comment(world, repo, number, &call.login, parent, text)
-        .map_err(ApiReply::internal_error)?;
+    let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)
+        .map_err(ApiResponse::internal_error)?;
     comment_reply(world, repo, number, comment.ok_or_else(no_comment)?, 201)
 }
 
@@ -143,11 +144,11 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 fn current_comment<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
-) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiResponse> {
     let id = call.number_param("id").ok_or_else(no_comment)?;
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let now = talk::find_comment(of, id).ok_or_else(no_comment)?.note.version;
+    let now = pull_comments::find_comment(of, id).ok_or_else(no_comment)?.note.version;
     let sent = request_version(call);
     if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale_version(sent, now, None)) }
 }
@@ -160,9 +161,9 @@ fn check_comment_author(
     number: u64,
     id: u64,
     login: &str,
-) -> Result<(), ApiReply> {
+) -> Result<(), ApiResponse> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let author = &talk::find_comment(of, id).ok_or_else(no_comment)?.note.author;
+    let author = &pull_comments::find_comment(of, id).ok_or_else(no_comment)?.note.author;
     if author == login {
         return Ok(());
     }
@@ -177,16 +178,16 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.body["text"].is_null() {
         let text = comment_text(&call.body)?;
         let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-        if talk::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
+        if pull_comments::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
             check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-            talk::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
+            pull_comments::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
             pull.updated = now;
         }
     }
     if let Some(resolved) = call.body["threadResolved"].as_bool() {
         let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-        let first = talk::first_comment_id(pull, id);
+        let first = pull_comments::first_comment_id(pull, id);
         if first != id {
             return Err(invalid_field(
                 "threadResolved",
@@ -194,10 +195,10 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             ));
         }
         let by = resolved.then_some(call.login.as_str());
-        let is_inline = talk::find_comment(pull, id).is_some_and(|comment| comment.inline.is_some());
+        let is_inline = pull_comments::find_comment(pull, id).is_some_and(|comment| comment.inline.is_some());
         if is_inline {
             pull.set_resolved(id, by);
-        } else if let Some(note) = talk::note_mut(pull, id) {
+        } else if let Some(note) = pull_comments::note_mut(pull, id) {
             note.resolved_by = by.map(str::to_owned);
             note.version += 1;
         }
@@ -214,10 +215,10 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current_comment(state, call)?;
     check_comment_author(world, repo, number, id, &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-    if talk::is_answered(pull, id) {
+    if pull_comments::is_answered(pull, id) {
         let words = "A comment that was answered cannot be deleted.";
         return Err(error_reply(409, words, "comment.CommentDeletionException"));
     }
-    talk::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
-    Ok(ApiReply::no_content())
+    pull_comments::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
+    Ok(ApiResponse::no_content())
 }

@@ -10,7 +10,7 @@ use crate::forge::bitbucket::commits::{
     find_report, new_annotation, put_report, report_mut, set_status, state_of,
 };
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::http::serve::CallRefusal;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
@@ -34,11 +34,11 @@ const ONE_BUILD: (u32, u32) = (7, 14);
 
 /// Returns an error with status 404 if the server's version is older than the first version that supports the
 /// call.
-fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
+fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiResponse> {
     if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal_reply(CallRefusal::NoSuchCall)) }
 }
 
-fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
+fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
     let sha = call.param("sha");
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
@@ -51,7 +51,7 @@ pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let key = call.query_param("key").ok_or_else(|| invalid_field("key", "A key is required."))?;
     let found = repo.statuses.iter().find(|status| status.sha == sha && status.context == key);
     let missing = || error_reply(404, "There is no such build.", "build.NoSuchBuildStatusException");
-    Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
+    Ok(ApiResponse::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
 /// Handles `GET /rest/build-status/latest/commits/{sha}`: returns the builds of all keys, newest first, from
@@ -97,10 +97,10 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         created: world.now(),
     };
     set_status(world, repo, status);
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }
 
-fn no_report() -> ApiReply {
+fn no_report() -> ApiResponse {
     error_reply(404, "There is no such report.", "codeinsights.NoSuchReportException")
 }
 
@@ -108,7 +108,10 @@ fn no_report() -> ApiReply {
 pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    Ok(ApiReply::json(200, json::report(find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
+    Ok(ApiResponse::json(
+        200,
+        json::report(find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?),
+    ))
 }
 
 /// Handles `PUT …/commits/{sha}/reports/{key}`: only the account that created a report can replace it.
@@ -134,7 +137,7 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
         return Err(not_permitted());
     }
     put_report(world, repo, &sha, key, &call.login, call.body.clone());
-    Ok(ApiReply::json(200, json::report(find_report(repo, &sha, key).ok_or_else(no_report)?)))
+    Ok(ApiResponse::json(200, json::report(find_report(repo, &sha, key).ok_or_else(no_report)?)))
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
@@ -143,7 +146,7 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     let sha = find_commit(repo, call)?;
     let of = find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
     let shown: Vec<Value> = of.annotations.iter().map(|one| json::annotation(of, one)).collect();
-    Ok(ApiReply::json(200, json!({"annotations": shown})))
+    Ok(ApiResponse::json(200, json!({"annotations": shown})))
 }
 
 /// Handles `POST …/reports/{key}/annotations`: adds all annotations, or none if one is invalid. An annotation
@@ -171,7 +174,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     }
     let new: Vec<_> = sent.iter().map(|fields| new_annotation(world, fields.clone())).collect();
     report_mut(repo, &sha, key).ok_or_else(no_report)?.annotations.extend(new);
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }
 
 /// Handles `DELETE …/reports/{key}/annotations`: deletes all annotations, or the annotations with one
@@ -184,5 +187,5 @@ pub(super) fn delete_annotations(state: &mut FakeForgeState, call: &ApiCall) -> 
         Some(id) => of.annotations.retain(|one| one.fields["externalId"] != id),
         None => of.annotations.clear(),
     }
-    Ok(ApiReply::no_content())
+    Ok(ApiResponse::no_content())
 }

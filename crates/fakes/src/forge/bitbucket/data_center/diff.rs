@@ -8,7 +8,7 @@ use super::anchor::line_type;
 use super::errors::{error_reply, no_pull};
 use super::json as forms;
 use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `GET …/diff`: returns the diff of all files between the merge base and the head.
@@ -48,7 +48,7 @@ fn diff_reply(
         "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false,
         "diffs": diffs,
     });
-    Ok(ApiReply::json(200, body))
+    Ok(ApiResponse::json(200, body))
 }
 
 fn section_json(file: &FakeFileDiff, path: &str) -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::forge::bitbucket::edits::EditRefusal;
 use crate::forge::fault::ForgeFaultKind;
-use crate::forge::http::call::ApiReply;
+use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::CallRefusal;
 
 /// Package of the exception names.
@@ -19,50 +19,50 @@ pub(super) fn error_with_context(
     message: &str,
     exception: &str,
     extra_fields: Value,
-) -> ApiReply {
+) -> ApiResponse {
     let mut error = json!({
         "context": context, "message": message, "exceptionName": format!("{PACKAGE}.{exception}"),
     });
     if let (Some(error), Value::Object(extra_fields)) = (error.as_object_mut(), extra_fields) {
         error.extend(extra_fields);
     }
-    ApiReply::json(status, json!({"errors": [error]}))
+    ApiResponse::json(status, json!({"errors": [error]}))
 }
 
 /// Returns an error in Data Center's format.
-pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiReply {
+pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiResponse {
     error_with_context(status, None, message, exception, Value::Null)
 }
 
 /// Returns 401, which is Data Center's response to a valid login that lacks permission.
-pub(super) fn not_permitted() -> ApiReply {
+pub(super) fn not_permitted() -> ApiResponse {
     error_reply(401, "You are not permitted to access this resource", "AuthorisationException")
 }
 
-pub(super) fn no_repository(name: &str) -> ApiReply {
+pub(super) fn no_repository(name: &str) -> ApiResponse {
     error_reply(404, &format!("Repository {name} does not exist."), "repository.NoSuchRepositoryException")
 }
 
-pub(super) fn no_pull() -> ApiReply {
+pub(super) fn no_pull() -> ApiResponse {
     error_reply(404, "The pull request does not exist.", "pull.NoSuchPullRequestException")
 }
 
-pub(super) fn no_comment() -> ApiReply {
+pub(super) fn no_comment() -> ApiResponse {
     error_reply(404, "The comment does not exist.", "comment.NoSuchCommentException")
 }
 
-pub(super) fn no_commit(sha: &str) -> ApiReply {
+pub(super) fn no_commit(sha: &str) -> ApiResponse {
     error_reply(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
 }
 
 /// Returns 400 for a request with an invalid field.
-pub(super) fn invalid_field(field: &str, message: &str) -> ApiReply {
+pub(super) fn invalid_field(field: &str, message: &str) -> ApiResponse {
     error_with_context(400, Some(field), message, "validation.ArgumentValidationException", Value::Null)
 }
 
 /// Returns 409 for a request with an old version of a comment or a pull request. The response includes the
 /// pull request.
-pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
+pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Option<Value>) -> ApiResponse {
     let exception = if pull.is_some() {
         "pull.PullRequestOutOfDateException"
     } else {
@@ -76,7 +76,7 @@ pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Optio
 }
 
 /// Returns the error for a rejected edit of a pull request.
-pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
+pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
         EditRefusal::NotYours => not_permitted(),
         EditRefusal::Author(login) => {
@@ -88,11 +88,11 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
         EditRefusal::NoBranch => {
             error_reply(404, "The branch does not exist.", "repository.NoSuchBranchException")
         }
-        EditRefusal::Script(words) => ApiReply::internal_error(words),
+        EditRefusal::Script(words) => ApiResponse::internal_error(words),
     }
 }
 
-pub(super) fn invalid_reviewers(message: &str) -> ApiReply {
+pub(super) fn invalid_reviewers(message: &str) -> ApiResponse {
     error_with_context(
         400,
         Some("reviewers"),
@@ -103,7 +103,7 @@ pub(super) fn invalid_reviewers(message: &str) -> ApiReply {
 }
 
 /// Returns the error for a call that is rejected before it is handled.
-pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
+pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
         CallRefusal::BadLogin => error_reply(
@@ -113,7 +113,7 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
         ),
         CallRefusal::NoLogin => not_permitted(),
         CallRefusal::NoSuchCall => {
-            ApiReply::bytes(404, "application/xml", "<status><status-code>404</status-code></status>")
+            ApiResponse::bytes(404, "application/xml", "<status><status-code>404</status-code></status>")
         }
         CallRefusal::BadJson => {
             error_reply(400, "The request could not be read.", "rest.BadRequestException")
@@ -122,14 +122,14 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
 }
 
 /// Returns an HTML error page, as a server in front of the forge would send.
-fn html_error(status: u16) -> ApiReply {
+fn html_error(status: u16) -> ApiResponse {
     let html = "<html><head><title>Service Unavailable</title></head><body>nginx</body></html>";
-    ApiReply::bytes(status, "text/html; charset=utf-8", html)
+    ApiResponse::bytes(status, "text/html; charset=utf-8", html)
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
-    let after = |reply: ApiReply, after: &Option<u64>| match after {
+pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
+    let after = |reply: ApiResponse, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
     };
@@ -155,7 +155,7 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> 
         ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
         ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
-            Some(ApiReply::bytes(*status, "text/plain", "").header("location", to))
+            Some(ApiResponse::bytes(*status, "text/plain", "").header("location", to))
         }
         ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated

@@ -8,12 +8,12 @@ use super::admission::{find_admin_repository, find_login, find_repository};
 use super::errors::{error_reply, invalid_field};
 use super::{json, page};
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Handles `GET /rest/api/latest/application-properties`, without a login.
 pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult {
-    Ok(ApiReply::json(
+    Ok(ApiResponse::json(
         200,
         json!({
             "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000",
@@ -58,7 +58,7 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let missing = || error_reply(404, "The user does not exist.", "user.NoSuchUserException");
     let found = find_login(&state.world, call.param("slug")).ok_or_else(missing)?;
-    Ok(ApiReply::json(200, json::user(&state.world, &found)))
+    Ok(ApiResponse::json(200, json::user(&state.world, &found)))
 }
 
 /// Handles `GET /rest/api/latest/repos`, filtered by `permission`, `name` and `projectkey`.
@@ -85,14 +85,17 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 /// Handles the call `GET …/projects/{owner}/repos/{repo}`.
 pub(super) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
-    Ok(ApiReply::json(200, json::repository(world, repo)))
+    Ok(ApiResponse::json(200, json::repository(world, repo)))
 }
 
 /// Handles the call `GET …/default-branch`.
 pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let name = &repo.default_branch;
-    Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
+    Ok(ApiResponse::json(
+        200,
+        json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"}),
+    ))
 }
 
 /// Handles `GET /rest/branch-permissions/latest/…/restrictions`, filtered by `matcherId` and `type`. Only

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{anchor, comments, json};
-use crate::forge::bitbucket::talk;
+use crate::forge::bitbucket::pull_comments;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::state::delivery::FakeDelivery;
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
@@ -28,12 +28,13 @@ pub(crate) fn build_delivery(
             };
             (*number, key, by.clone(), more)
         }
-        FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
+        FakeForgeEvent::Comment { number, id, is_edit }
+        | FakeForgeEvent::InlineComment { number, id, is_edit } => {
             let anchors = anchor::current_anchors(repo, *number)?;
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
-            let Some(comment) = talk::find_comment(pull, *id) else { return Ok(None) };
+            let Some(comment) = pull_comments::find_comment(pull, *id) else { return Ok(None) };
             let mut more = json!({"comment": comments::single_comment(world, repo, pull, comment, &anchors)});
-            if let Some(parent) = talk::parent_comment(comment) {
+            if let Some(parent) = pull_comments::parent_comment(comment) {
                 more["commentParentId"] = parent.into();
             }
             let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{DRAFTS, is_since};
-use crate::forge::bitbucket::commits::word_of;
+use crate::forge::bitbucket::commits::status_name;
 use crate::forge::bitbucket::participants::{self, PullParticipant};
-use crate::forge::bitbucket::{head_of, is_machine, number_of};
+use crate::forge::bitbucket::{account_number, head_of, is_bot_account};
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull};
 use crate::forge::state::reports::{CommitReport, ReportAnnotation};
@@ -32,8 +32,8 @@ pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
     json!({
         "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true,
         "displayName": login,
-        "id": number_of(world, login), "slug": slug,
-        "type": if is_machine(login) { "SERVICE" } else { "NORMAL" },
+        "id": account_number(world, login), "slug": slug,
+        "type": if is_bot_account(login) { "SERVICE" } else { "NORMAL" },
         "links": {"self": [{"href": format!("{}/users/{slug}", world.base_url)}]},
     })
 }
@@ -50,7 +50,7 @@ pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Valu
 fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let kind = if owner.starts_with('~') { "PERSONAL" } else { "NORMAL" };
     let project = json!({
-        "key": owner, "id": number_of(world, owner), "name": owner, "public": false, "type": kind,
+        "key": owner, "id": account_number(world, owner), "name": owner, "public": false, "type": kind,
         "links": {"self": [{"href": format!("{}/projects/{owner}", world.base_url)}]},
     });
     let clone = format!("{}/scm/{owner}/{}.git", world.base_url, repo.name);
@@ -144,7 +144,7 @@ pub(super) fn commit(commit: &CommitObject) -> Value {
 
 pub(super) fn build(status: &CommitStatus) -> Value {
     let mut json = json!({
-        "key": status.context, "state": word_of(&status.state, "CANCELLED"), "url": status.target_url,
+        "key": status.context, "state": status_name(&status.state, "CANCELLED"), "url": status.target_url,
         "createdDate": epoch_millis(status.created), "updatedDate": epoch_millis(status.created),
     });
     for (field, value) in [

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::errors::invalid_field;
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult, ReplyBody};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult, ReplyBody};
 
 /// Default number of items on a page.
 const DEFAULT: usize = 25;
@@ -22,7 +22,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     let to = from.saturating_add(limit).min(items.len());
     let shown = items.get(from..to).unwrap_or_default();
     let is_last = to >= items.len();
-    Ok(ApiReply::json(
+    Ok(ApiResponse::json(
         200,
         json!({
             "size": shown.len(), "limit": limit, "isLastPage": is_last, "values": shown, "start": start,
@@ -32,7 +32,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
 }
 
 /// Changes a page: the page's next page is then the same page again.
-pub(super) fn set_next_page(reply: &mut ApiReply, _: &str) {
+pub(super) fn set_next_page(reply: &mut ApiResponse, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();
         body.insert("nextPageStart".into(), start);

@@ -11,7 +11,7 @@ use super::errors::{
 use super::{DRAFTS, is_since, json, page};
 use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
-use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::operations::pulls::{NewPull, close_pull, open_pull};
 use crate::forge::state::merging::MergeState;
@@ -56,11 +56,11 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    Ok(ApiReply::json(status, json::pull(world, repo, of, &head)))
+    Ok(ApiResponse::json(status, json::pull(world, repo, of, &head)))
 }
 
 /// Returns the logins of the reviewers in the request's body.
-fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
+fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let name = reviewer["user"]["name"].as_str().unwrap_or_default();
@@ -75,7 +75,7 @@ fn parse_branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
 }
 
-fn parse_description(body: &Value) -> Result<String, ApiReply> {
+fn parse_description(body: &Value) -> Result<String, ApiResponse> {
     let text = body["description"].as_str().unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(invalid_field("description", "The description is too long."));
@@ -119,7 +119,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         base: base.to_owned(),
         draft: has_drafts && call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open_pull(world, repo, new).map_err(ApiReply::internal_error)?;
+    let number = open_pull(world, repo, new).map_err(ApiResponse::internal_error)?;
     if !reviewers.is_empty() {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
@@ -161,7 +161,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
-    close_pull(world, repo, number, None).map_err(ApiReply::internal_error)?;
+    close_pull(world, repo, number, None).map_err(ApiResponse::internal_error)?;
     pull_reply(world, repo, number, 200)
 }
 
@@ -189,7 +189,7 @@ pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     };
     let outcome = if conflicted && outcome == "CLEAN" { "CONFLICTED" } else { outcome };
     let can = outcome == "CLEAN" && vetoes == none;
-    Ok(ApiReply::json(
+    Ok(ApiResponse::json(
         200,
         json!({
             "canMerge": can, "conflicted": outcome == "CONFLICTED", "outcome": outcome, "vetoes": vetoes,
@@ -209,7 +209,7 @@ fn participant_reply(world: &ForgeInstance, repo: &StoredRepository, number: u64
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
-    Ok(ApiReply::json(200, json::participant(world, one)))
+    Ok(ApiResponse::json(200, json::participant(world, one)))
 }
 
 /// Handles `POST …/pull-requests/{number}/participants`: adds a reviewer; the caller needs write access.

@@ -3,12 +3,12 @@
 use axum::routing::MethodFilter;
 
 use super::{activities, admission, comments, commits, diff, errors, estate, page, pulls};
-use crate::forge::http::call::ApiReply;
+use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::{
     ApiRoute, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
 };
-use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
+use crate::forge::web_pages;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
@@ -137,8 +137,8 @@ const ROUTES: &[ApiRoute] = {
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
             RestCall(commits::delete_annotations),
         ),
-        (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(pages::pulls)),
-        (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(pages::pull)),
+        (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(web_pages::pulls)),
+        (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(web_pages::pull)),
         (GET, "/scm/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/scm/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/scm/{owner}/{repo}/git-receive-pack", GitPush),
@@ -150,18 +150,18 @@ const ROUTES: &[ApiRoute] = {
 /// Data Center's behaviour that all calls share.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer: admission::authenticate_request,
-    check_entry: |_| Ok(()),
+    authenticate: admission::authenticate_request,
+    check_at_proxy: |_| Ok(()),
     refusal_response: errors::refusal_reply,
-    may_call: admission::check_permission,
+    check_scope: admission::check_permission,
     fault_response: errors::fault_reply,
-    link_to_itself: page::set_next_page,
-    finished: add_headers,
+    set_next_page: page::set_next_page,
+    add_headers,
 };
 
 /// Adds Data Center's headers, such as the login name. Adds the rate limit headers only if a test has set a
 /// limit.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let mut general = vec![
         ("date", http_date(world.now())),
         ("x-arequestid", format!("@FAKEx{}", world.request_count)),
@@ -169,7 +169,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
     ];
     if let Some(login) = context.login {
         general.push(("x-ausername", login.to_owned()));
-        general.push(("x-auserid", super::super::number_of(world, login).to_string()));
+        general.push(("x-auserid", super::super::account_number(world, login).to_string()));
     }
     if let Some(limit) = world.limit {
         general.push(("x-ratelimit-limit", limit.to_string()));

@@ -13,7 +13,7 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     let number = shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let said = shop.comment(number, "ann", "Hm.").await.unwrap();
     shop.edit_comment(number, said, "Oh.").await.unwrap();
-    let on = shop.comment_on(number, "ann", "a", (FakeDiffSide::Right, 3), "Why?").await.unwrap();
+    let on = shop.comment_on_line(number, "ann", "a", (FakeDiffSide::Right, 3), "Why?").await.unwrap();
     let answer = shop.reply(number, "author", on, "So.").await.unwrap();
     shop.resolve(number, on, "author").await.unwrap();
     shop.push("feature", CommitBuilder::new("3").write("b", "1\n")).await.unwrap();
