@@ -90,7 +90,7 @@ impl GraphqlSchema {
             let mut violations = Vec::new();
             checker.check_object(&operation.selection_set, data, "/data", &mut violations);
             violations.into_iter().for_each(|(location, description)| {
-                wrong(ExchangePart::ResponseBody(200), &location, description)
+                wrong(ExchangePart::ResponseBody(200), &location, description);
             });
         }
         found
@@ -178,7 +178,7 @@ impl ResponseChecker<'_> {
             let Some(items) = value.as_array() else { return wrong("should be a list") };
             let location = format!("{location}/*");
             return items.iter().for_each(|item| {
-                self.check_value(field, field_type.item_type(), item, &location, violations)
+                self.check_value(field, field_type.item_type(), item, &location, violations);
             });
         }
         let name = field_type.inner_named_type().as_str();

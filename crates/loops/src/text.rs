@@ -508,7 +508,7 @@ mod tests {
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
-        The pull request has moved on to `dddddddddd`; this review does not cover it.
+        The pull request has moved on to `dddddddddd`; this review does not cover that commit.
 
         This pull request changes the configuration of reviews: `.truing.toml`. The review of this pull request does not use these changes.
 

@@ -595,7 +595,7 @@ mod tests {
         let long = check_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
         let other = check_reply(7, replied(6, 1)).unwrap_err();
-        assert_eq!(other.to_string(), "it replies to call 6, not to call 7");
+        assert_eq!(other.to_string(), "the reader replied to call 6, not to call 7");
     }
 
     #[test]
@@ -605,7 +605,7 @@ mod tests {
         {
             let error =
                 ReaderHello::for_this_build(reached).check_compatible(weakest).unwrap_err().to_string();
-            assert!(error.contains(&format!("its sandbox is `{}`", reached.as_str())), "{error}");
+            assert!(error.contains(&format!("the reader's sandbox has the level `{}`", reached.as_str())), "{error}");
             assert!(ReaderHello::for_this_build(weakest).check_compatible(reached).is_ok());
         }
     }

@@ -265,7 +265,7 @@ mod tests {
             ["postgres://u:hush@one/d?host=two", "postgres://u:hush@one/d?sslmode=disable&hostaddr=10.0.0.1"]
         {
             let refused = parse_configuration(url).unwrap_err();
-            assert!(refused.contains("name the host only once") && !refused.contains("hush"), "{refused}");
+            assert!(refused.contains("specify the host only once") && !refused.contains("hush"), "{refused}");
         }
     }
 

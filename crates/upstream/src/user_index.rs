@@ -378,7 +378,7 @@ mod tests {
             let error =
                 find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)])
                     .unwrap_err();
-            assert!(error.to_string().contains("not a sparse index"), "{error}");
+            assert!(error.to_string().contains("which does not define a sparse index"), "{error}");
         }
         let error =
             find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();

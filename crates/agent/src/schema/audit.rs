@@ -406,7 +406,7 @@ mod tests {
     fn each_way_of_saying_less_is_named() {
         let quote = "/absences/0/lines_quoted/0";
         for (place, value, expected) in [
-            ("/absences/4/category".to_owned(), json!("A"), "categories F"),
+            ("/absences/4/category".to_owned(), json!("A"), "categories: F"),
             ("/absences/0/files_opened".to_owned(), json!([]), "`files_opened` is empty"),
             ("/absences/0/files_opened/0".to_owned(), json!("b.py"), "no file `b.py`"),
             ("/absences/0/files_opened/0".to_owned(), json!("../a.py"), "no file `../a.py`"),
@@ -451,7 +451,7 @@ mod tests {
         let empty = json!({ "findings": [], "absences": [] });
         let wrong = checked(&empty).unwrap_err();
         assert_eq!(wrong.len(), 1);
-        assert!(wrong[0].ends_with("categories A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
+        assert!(wrong[0].ends_with("categories: A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
         assert!(AuditReport::default().complaint(tree).is_some());
     }
 

@@ -262,9 +262,9 @@ mod tests {
     #[test]
     fn an_index_that_cannot_be_used_is_told_without_its_address() {
         for (value, wrong) in [
-            ("https://me:hush@example.org/simple", "a user or a password"),
-            ("https://hush@example.org/simple", "a user or a password"),
-            ("x=https://me:hush@example.org/simple", "a user or a password"),
+            ("https://me:hush@example.org/simple", "a user name or a password"),
+            ("https://hush@example.org/simple", "a user name or a password"),
+            ("x=https://me:hush@example.org/simple", "a user name or a password"),
             ("http://hush.example.org/simple", "not reached by https"),
             ("file:///hush", "not reached by https"),
             ("hush", "does not name an index"),

@@ -189,7 +189,7 @@ fn a_host_that_is_wrong_is_named_with_its_line() {
     }
     let many: Vec<String> = (0..33).map(|n| format!("host-{n}.example.org:443")).collect();
     let told = refused(&format!("{PROGRAM}hosts = {many:?}\n"), &[]);
-    assert!(told.contains("32 places at most, not 33"), "{told}");
+    assert!(told.contains("at most 32 entries, not 33"), "{told}");
     assert!(resolved(&format!("{PROGRAM}hosts = {:?}\n", &many[1..]), &[]).is_ok());
     let told = refused(&format!("{PROGRAM}hosts = \"api.example.org:443\"\n"), &[]);
     assert!(told.contains("list of strings"), "{told}");

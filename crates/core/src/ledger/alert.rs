@@ -110,7 +110,7 @@ mod tests {
             notice.as_deref(),
             Some(
                 "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. \
-                 `truing budget show` shows all."
+                 `truing budget show` shows all budgets."
             )
         );
     }

@@ -154,7 +154,7 @@ mod tests {
         ] {
             let raw = checked_finding(placed).await;
             assert_eq!(raw.suggestion, None, "{raw:?}");
-            assert!(raw.body.contains("not proven to fit"), "{raw:?}");
+            assert!(raw.body.contains("which Truing has not verified"), "{raw:?}");
         }
     }
 

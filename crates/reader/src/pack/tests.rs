@@ -168,7 +168,7 @@ fn rules_of_companions_and_size_are_tested_on_changes() {
         (SIZE, "max_bytes = 10\nmax_lines = 3\n", "", "1:1: rule `p/x`: max_bytes: one of "),
         (SIZE, "\"size\"", "\"sise\"", "2:8: unknown variant `sise`"),
         (SIZE, "[{ bytes = 10, lines = 3 }]", "[\"x\"]", "9:10: "),
-        (SIZE, "bytes = 10,", "bytes = 4_000_000_000,", "9:9: rule `p/x`: valid: an example has 33554432 "),
+        (SIZE, "bytes = 10,", "bytes = 4_000_000_000,", "9:9: rule `p/x`: valid: an example may have at most 33554432 "),
         (SIZE, "bytes = 11 }", "bytes = 11, lines = 33_554_433 }", "10:11: rule `p/x`: invalid: an example "),
         (SIZE, "[{ bytes = 11 }", &"[".repeat(101), "1:1: more than 100 brackets are open at once"),
     ] {
@@ -199,14 +199,14 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
     for (text, expected) in [
         (
             instead("python", "cobol"),
-            "2:11: the language `cobol` is not built in (there are: python, typescript,",
+            "2:11: the language `cobol` is not supported (supported languages: python, typescript,",
         ),
         // ast-grep supports this language, but its grammar is not built into the program.
         (
             instead("python", "kotlin"),
             "2:11: the language `kotlin` is not supported (supported languages: python,",
         ),
-        (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not built in"),
+        (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not supported"),
         (instead("id: x", "id: y"), "1:5: id: it must be the file's name"),
         (instead("language: python\n", ""), "7:1: missing field `language`"),
         (instead("severity: error", "severity: fatal"), "3:11: unknown variant"),

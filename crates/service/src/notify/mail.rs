@@ -121,7 +121,7 @@ mod tests {
         for (url, password, why) in [
             ("smtps://h.test", None, "recipients"),
             ("smtps://h.test?to=", None, "recipients"),
-            ("smtps://h.test?to=hush", None, "wrong `to`"),
+            ("smtps://h.test?to=hush", None, "invalid `to`"),
             ("smtps://me@h.test?to=a@b.test", None, "notify.smtp_password"),
             ("smtps://h.test?to=a@b.test", Some("hush"), "notify.smtp_password"),
             ("smtps://h.test?to=a@b.test&cc=hush", None, "only"),

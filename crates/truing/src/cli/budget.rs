@@ -345,7 +345,7 @@ mod tests {
         Limits for new runs
                $1.50  all reviews of one head of a pull request (budget.review_usd)
                $5.00  reviews of a repository in a day (budget.repo_day_usd)
-               $3.00  the same for a/b (repo."a/b".day_usd)
+               $3.00  reviews of a/b in a day (repo."a/b".day_usd)
               $10.00  one converge run (budget.converge_usd)
                $5.00  one run of a sync job (budget.sync_usd)
              $200.00  team web in a month (team.web.month_usd)
@@ -373,13 +373,13 @@ mod tests {
         ]);
         let text = render_budget(&all, &names);
         insta::assert_snapshot!(text, @r"
-        All limits of a kind together
+        Totals for each kind of limit
                spent       limit  part   in flight  of
              $160.12     $200.00  80 %       $0.40  team_month (1)
                $5.00       $5.00 100 %   $0.012345  repo_day (2)
                $2.00       $2.00 100 %           -  review (1)
 
-        Each limit, the most money first
+        Each limit, the most spent money first
                spent       limit  part   in flight  of
              $160.12     $200.00  80 %       $0.40  team_month 2026-11 web
                $5.00       $0.00     -           -  repo_day 2026-11-20 acme/shop

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(told.other_errors.len(), MAX_PROBLEMS - 1);
         assert_eq!(
             told.other_errors.last().unwrap().hints.last().unwrap(),
-            "and 2980 more problems: fix these first"
+            "and 2980 more problems that are not shown: fix the problems above first"
         );
     }
 

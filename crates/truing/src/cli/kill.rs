@@ -478,7 +478,8 @@ mod tests {
           reason    a storm
           mode      stop
           in flight 0 runs
-          held back 0 pull requests due; webhooks of it are answered 503
+          held back 0 pull requests waiting; webhooks of this repository are answered
+                    with status 503
           unblock   truing --config ops.toml kill off --repo acme/shop
         ");
         let status = serde_json::to_value(KillSwitchJson::from_switches(&switches)).unwrap();
@@ -502,7 +503,7 @@ mod tests {
           mode      finish
           in flight 1 run, which completes
           local     runs of `truing converge` are not counted; they complete, too
-          held back 3 pull requests due; webhooks are answered 503
+          held back 3 pull requests waiting; webhooks are answered with status 503
           unblock   truing --config ops.toml kill off
         ");
         insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },

@@ -121,7 +121,7 @@ fn what_is_not_there_once_is_told() {
             "specify a lower and an upper bound",
         ),
         ("pyproject.toml", "project", "aiohttp", Pypi, PYPROJECT, "0 times"),
-        ("pyproject.toml", "project", "aiohttp", Pypi, "[", "no TOML"),
+        ("pyproject.toml", "project", "aiohttp", Pypi, "[", "is not valid TOML"),
         ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "has no version"),
         ("Cargo.toml", "dependencies", "absent", Crates, CARGO, "0 times"),
         ("package.json", "dependencies", "c", Npm, twice, "2 times"),
@@ -134,7 +134,7 @@ fn what_is_not_there_once_is_told() {
             "must be written as a plain string, without escapes",
         ),
         ("package.json", "dependencies.c", "c", Npm, twice, "0 times"),
-        ("package.json", "dependencies", "c", Npm, "{", "no JSON"),
+        ("package.json", "dependencies", "c", Npm, "{", "is not valid JSON"),
         ("package.json", "dependencies", "c", Npm, "{\"dependencies\": {\"c\": {}}}", "no string"),
         (
             "package.json",

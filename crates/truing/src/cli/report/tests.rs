@@ -66,7 +66,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
       reviewed      1244   99.5 %
       partial          4    0.3 %
       failed           2    0.2 %
-      success     99.5 %  of 1250 runs that had work to do
+      success     99.5 %  of 1250 runs with work to do
       mean         1.5 s
       cost         $1.50
 

@@ -78,7 +78,7 @@ mod tests {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             render_gaps(&coverage(&[cut])),
-            ["only the worst findings are shown for files with too many: a.js"]
+            ["only the worst findings are shown for files with too many findings: a.js"]
         );
     }
 
