@@ -34,8 +34,8 @@ pub async fn run(
     run_with_report_check(model, tools, input, limits, |_: &UncheckedFindings| None).await
 }
 
-/// Runs as [`run`] does, for a report that must pass a check. `check_report` receives the whole report. If `check_report`
-/// returns an error message, the model gets the message and one chance to correct the report. The next report
+/// Runs as [`run`] does, for a report that must pass a check. `check_report` receives the whole report. If
+/// `check_report` returns an error message, the model gets the message and one chance to correct the report. The next report
 /// is accepted without a check, so the caller must check it again.
 pub async fn run_with_report_check<F: ReportSchema>(
     model: &dyn LanguageModel,

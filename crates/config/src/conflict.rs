@@ -63,8 +63,8 @@ fn check_store(
     let mut problems = Vec::new();
     if !is_server {
         if records.value != ConfigValue::Unset {
-            let requirement = "is valid only if `store.url` is the URL of a Valkey server; a SQLite file needs no such \
-                    setting";
+            let requirement = "is valid only if `store.url` is the URL of a Valkey server; a SQLite file \
+                needs no such setting";
             problems.push(bad(&records.origin, "store.records", requirement));
         }
         return Ok(problems);

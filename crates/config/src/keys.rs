@@ -1233,9 +1233,10 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Severities for the findings of single rules of a pack or a linter, such as `{ \
             \"core/rust-dbg\" = \"P2\" }`. To change the severity only in some files, give the rule a list \
-            of entries, such as `[{paths=[\"tests/**\"],severity=\"P2\"}]`. An entry applies to a file that matches one of its `paths`; an entry without `paths` applies to \
-            every file. Truing uses the first entry that applies to the file. A repository can set \
-            severities only for rules whose severity the operator does not set.",
+            of entries, such as `[{paths=[\"tests/**\"],severity=\"P2\"}]`. An entry applies to a file \
+            that matches one of its `paths`; an entry without `paths` applies to every file. Truing uses \
+            the first entry that applies to the file. A repository can set severities only for rules whose \
+            severity the operator does not set.",
     },
     ConfigKey {
         path: "rules.dir",
@@ -1605,8 +1606,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Accounts that may use `/converge`, `/audit` or the label `converge.label` to start work on a server. Each account also needs write access to the repository. Give names, numbers or UUIDs, as in \
-            `reviewer.NAME.logins`. Empty: all accounts with write access.",
+        doc: "Accounts that may use `/converge`, `/audit` or the label `converge.label` to start work on a \
+            server. Each account also needs write access to the repository. Give names, numbers or UUIDs, \
+            as in `reviewer.NAME.logins`. Empty: all accounts with write access.",
     },
     ConfigKey {
         path: "converge.gate",

@@ -745,11 +745,13 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");
     assert_eq!(
         told(slots),
-        "truing.toml:1: `store.records` must be set to a URL such as \"postgres://…\", because the server in `store.url` stores only slots"
+        "truing.toml:1: `store.records` must be set to a URL such as \"postgres://…\", because the server \
+            in `store.url` stores only slots"
     );
     assert_eq!(
         told(records),
-        "truing.toml:1: `store.records` is valid only if `store.url` is the URL of a Valkey server; a SQLite file needs no such setting"
+        "truing.toml:1: `store.records` is valid only if `store.url` is the URL of a Valkey server; a \
+            SQLite file needs no such setting"
     );
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(

@@ -18,6 +18,8 @@
 //! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called again. If
 //! it still gives no valid answer, the loop is degraded and cannot converge.
 
+// long: one state with all its transitions; each transition is short.
+
 mod action;
 mod audit_scope;
 mod exit;
@@ -255,8 +257,8 @@ pub struct ConvergeRun {
 /// The event is not a possible result of the action in progress.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "the converge run expected the end of `{expected_action}` and got another event: the record of the run is \
-    damaged"
+    "the converge run expected the end of `{expected_action}` and got another event: the record of the run \
+        is damaged"
 )]
 pub struct UnexpectedEvent {
     expected_action: &'static str,

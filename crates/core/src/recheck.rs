@@ -8,6 +8,8 @@
 //! An open finding counts as verified if its lines are unchanged, or if a reviewer names the lines that now
 //! contain the defect. Otherwise the finding stays open but unverified, and its location follows its lines.
 
+// long: the rules by which a finding gets a new status; they are read together.
+
 mod around;
 mod evidence;
 mod follow;

@@ -5,6 +5,8 @@
 //! only a search for the new object's marker shows whether it did. Credentials never follow a redirect and
 //! never appear in an error.
 
+// long: one request path with its retries, limits and circuit; the steps are read in order.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

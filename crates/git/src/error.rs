@@ -20,7 +20,11 @@ pub enum GitError {
         source: std::io::Error,
     },
     /// The program is older than required, or is not git.
-    #[error("git is too old: `git --version` says `{found_version}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
+    #[error(
+        "git is too old: `git --version` says `{found_version}`, {}.{} is needed",
+        MIN_VERSION.0,
+        MIN_VERSION.1
+    )]
     TooOld {
         /// Output of `git --version`, truncated and cleaned.
         found_version: String,
@@ -105,7 +109,12 @@ pub enum GitError {
     #[error("{} is a pipe, a socket or a device: git would wait for its data", .0.display())]
     SpecialFile(PathBuf),
     /// A file that git must read completely is larger than any file that git itself writes.
-    #[error("{} has {} MiB; Truing reads such a file only up to {} MiB", path.display(), bytes >> 20, limit >> 20)]
+    #[error(
+        "{} has {} MiB; Truing reads such a file only up to {} MiB",
+        path.display(),
+        bytes >> 20,
+        limit >> 20
+    )]
     HugeFile {
         path: PathBuf,
         /// Size of the file in bytes.

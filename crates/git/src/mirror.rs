@@ -419,7 +419,8 @@ impl Mirror {
     /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::CommandFailed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be written.
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be
+    /// written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.isolated_dir.export_to_private_folder(sha).await
@@ -449,8 +450,8 @@ impl Mirror {
     /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::CommandFailed`] if
-    /// the mirror lacks the commit.
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`],
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.isolated_dir.read_file(sha, path).await

@@ -246,8 +246,8 @@ impl LocalRepository {
     /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if the files cannot be
-    /// written.
+    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if the files cannot
+    /// be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.view.export_to_private_folder(sha).await
@@ -267,8 +267,8 @@ impl LocalRepository {
     /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::CommandFailed`] if
-    /// the repository lacks the commit.
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`],
+    /// [`GitError::CommandFailed`] if the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read_file(sha, path).await

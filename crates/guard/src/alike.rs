@@ -80,8 +80,8 @@ impl CodeText {
             let letter = rest.chars().next().unwrap_or_default();
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
-                if matches!(out.last_token(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
-                {
+                let last = out.last_token();
+                if matches!(last, Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word)) {
                     out.push_token(SourceToken::Sign("\n"));
                 }
                 at += 1;

@@ -250,7 +250,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
             || is_parameter
             || self.is_declared_before(first, open_index)
             // In Java, a type before the name makes the statement a declaration.
-            || (side.names.endings.contains(&".java") && equals_index >= start + 2 && !side.has_token_at(equals_index - 2, "."));
+            || (side.names.endings.contains(&".java")
+                && equals_index >= start + 2
+                && !side.has_token_at(equals_index - 2, "."));
         let end = side.statement_end(equals_index + 1);
         let value = side.tokens.get(equals_index + 1..end).unwrap_or_default();
         let (origin, text) = (self.value_path(value), join_tokens(value));

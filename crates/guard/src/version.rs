@@ -198,7 +198,7 @@ impl AnalyzedVersion {
                 hits.dedup();
                 match forbidden_word.scope {
                     WordSearchScope::ExistingTestStatement => {
-                        hits.retain(|number| line(*number).trim() == *words)
+                        hits.retain(|number| line(*number).trim() == *words);
                     }
                     WordSearchScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
                     WordSearchScope::Comment

@@ -106,8 +106,8 @@ pub trait BranchWorkspace: Sync {
     /// Returns the current head of the branch.
     ///
     /// # Errors
-    /// [`ActError::CannotContinue`] if the run cannot continue on this branch. The run must then not write anything
-    /// more.
+    /// [`ActError::CannotContinue`] if the run cannot continue on this branch. The run must then not write
+    /// anything more.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
     /// Returns how long a created object may stay invisible if the response to its creation was lost.
     fn settle_time(&self) -> TimeSpan {

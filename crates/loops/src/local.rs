@@ -188,13 +188,10 @@ impl LocalReviewRequest<'_> {
         };
         let (earlier, unknown_reason) = match &line {
             Some(line) => {
-                let PriorFindings { findings, other_branch_findings: elsewhere, unknown_reason, revision: _ } =
-                    memory.recall(&key).await;
+                let recalled = memory.recall(&key).await;
+                let PriorFindings { findings, other_branch_findings, unknown_reason, revision: _ } = recalled;
                 (
-                    EarlierReviews {
-                        other_branch_findings: elsewhere,
-                        ..earlier_reviews(findings, &line.name)
-                    },
+                    EarlierReviews { other_branch_findings, ..earlier_reviews(findings, &line.name) },
                     unknown_reason,
                 )
             }

@@ -1,6 +1,8 @@
 //! Converts a change to findings: selects the files to read, runs the reader, and determines the location of
 //! the comment for each finding.
 
+// long: the steps from a change to its findings, in their order.
+
 mod sections;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,8 @@
 //! The texts of a pull request: pure functions from findings and outcomes to Markdown. Untrusted text (paths,
 //! rules, reasons) is escaped by [`truing_core::markdown`].
 
+// long: all texts of summaries and comments, which are proofread together.
+
 mod left;
 mod remarks;
 

@@ -605,7 +605,10 @@ mod tests {
         {
             let error =
                 ReaderHello::for_this_build(reached).check_compatible(weakest).unwrap_err().to_string();
-            assert!(error.contains(&format!("the reader's sandbox has the level `{}`", reached.as_str())), "{error}");
+            assert!(
+                error.contains(&format!("the reader's sandbox has the level `{}`", reached.as_str())),
+                "{error}"
+            );
             assert!(ReaderHello::for_this_build(weakest).check_compatible(reached).is_ok());
         }
     }

@@ -25,7 +25,6 @@ pub struct ServerStatus {
     /// True if pull requests that were open at the server's first contact are skipped. A change or a
     /// requested review ends the skip.
     pub leaves_existing: bool,
-    /// The configured forges.
     pub forges: Vec<ForgeStatus>,
 }
 

@@ -15,7 +15,6 @@ use truing_store::Store;
 /// Number of slots that the scheduler requests with its first call.
 const BATCH: usize = 256;
 
-/// The system clock.
 struct Now;
 
 impl Clock for Now {

@@ -34,7 +34,6 @@ pub(crate) enum StoreEngine {
     Servers {
         /// Contains all data but the slots.
         records: PostgresDatabase,
-        /// Contains the slots.
         slots: Arc<ValkeyServer>,
     },
 }

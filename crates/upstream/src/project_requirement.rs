@@ -49,7 +49,10 @@ pub enum RequirementError {
         reason: String,
     },
     /// The file contains no requirement of the package, or several requirements.
-    #[error("{path}: {}requires `{package}` {count} times; exactly one requirement is needed", key_prefix(.key_path))]
+    #[error(
+        "{path}: {}requires `{package}` {count} times; exactly one requirement is needed",
+        key_prefix(.key_path)
+    )]
     NotExactlyOne {
         path: PathBuf,
         /// Keys of the searched list or table, with dots between them.

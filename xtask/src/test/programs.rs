@@ -190,7 +190,8 @@ mod tests {
         let of = |id: &str, target: &str, kind: &str, test: bool| {
             let line = serde_json::json!({
                 "reason": "compiler-artifact", "package_id": id, "manifest_path": "/w/crates/core/Cargo.toml",
-                "target": {"name": target, "kind": [kind]}, "profile": {"test": test}, "executable": "/w/target/a",
+                "target": {"name": target, "kind": [kind]}, "profile": {"test": test},
+                    "executable": "/w/target/a",
             });
             parse_test_program(&line.to_string()).map(|program| (program.name, program.folder, program.file))
         };

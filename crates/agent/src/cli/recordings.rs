@@ -92,7 +92,8 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Refusal],
         tool_reply: ScriptedReply::Text,
-        end: "ProgramFailed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this message",
+        end: "ProgramFailed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this \
+            message",
     },
     RecordedCase {
         name: "forbidden",

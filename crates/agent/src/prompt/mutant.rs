@@ -194,7 +194,8 @@ mod tests {
                 "sync/common: `max_turns` is not declared, and its placeholder is missing: can be read",
                 "sync/common: `max_turns` is not declared: is noticed",
                 "sync/common: the placeholder `max_turns` is renamed to `max_turns_2`: is noticed",
-                "sync/common: `max_turns` is called `max_turns_2` in its declaration and its placeholder: can be read",
+                "sync/common: `max_turns` is called `max_turns_2` in its declaration and its placeholder: \
+                    can be read",
                 "sync/common: `max_turns` is declared twice: is noticed",
                 "sync/common: `max_turns` is moved to the end, and `7` replaces it: can be read",
             ]

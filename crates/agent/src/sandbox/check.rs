@@ -95,9 +95,7 @@ pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxErr
 enum EscapeEvidence {
     /// The command exits with 0.
     End,
-    /// A file exists.
     File,
-    /// A datagram arrives.
     Datagram,
 }
 

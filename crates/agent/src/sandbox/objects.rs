@@ -4,6 +4,8 @@
 //! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names the attempt in `check`
 //! that tests its limit.
 
+// long: one table of kernel objects, with the page that is generated from it.
+
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
 use super::{EscapeProbe, JobLimits, open_files, watch};
@@ -569,7 +571,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nOn behalf of a process, the kernel also uses memory that the process has not mapped. For each kind of object in this memory, the table \
+            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nOn behalf of a process, the kernel also uses \
+            memory that the process has not mapped. For each kind of object in this memory, the table \
             shows the limit in the sandbox at `full`. The last column names the attempt of `truing sandbox \
             check` that tries to exceed the memory limit with such objects. Totals are for all processes \
             of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | \

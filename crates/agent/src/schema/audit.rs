@@ -250,7 +250,10 @@ impl ReportSchema for AuditReport {
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });
-        let list = |items: Value, field_description: &str| json!({ "type": "array", "items": items, "description": field_description });
+        let list = |items: Value, field_description: &str| {
+            json!({ "type": "array", "items": items,
+            "description": field_description })
+        };
         let mut finding = finding_form();
         let more = [
             ("fix", text("The property that the code must have once it is fixed.")),

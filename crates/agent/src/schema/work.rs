@@ -56,7 +56,10 @@ impl ReportSchema for WorkReport {
          whatever is not done. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
-        let lines = |field_description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": field_description });
+        let lines = |field_description: &str| {
+            json!({ "type": "array", "items": { "type": "string" },
+            "description": field_description })
+        };
         ToolDefinition {
             name: REPORT.to_owned(),
             description:

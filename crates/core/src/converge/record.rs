@@ -85,7 +85,6 @@ pub struct ConvergeDetail {
     /// resumes the run.
     #[serde(skip)]
     pub denied_before: u32,
-    /// Warnings for users.
     pub warnings: Vec<String>,
     /// Evidence for categories without defects, from audits of the whole change.
     #[serde(default)]

@@ -36,7 +36,6 @@ pub enum CheckConclusion {
 /// An annotation that shows one finding on its lines of the head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAnnotation {
-    /// Annotated lines.
     #[serde(rename = "place")]
     pub location: CodeLocation,
     /// True if the finding is a blocking finding.

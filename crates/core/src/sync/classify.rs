@@ -25,7 +25,6 @@ pub enum MigrationVerdict {
 }
 
 impl MigrationVerdict {
-    /// All verdicts.
     pub const ALL: [Self; 3] = [Self::NoPort, Self::Port, Self::Ambiguous];
 
     /// Returns the name in reports and records.
@@ -44,7 +43,6 @@ impl MigrationVerdict {
 pub enum ReleaseSide {
     /// The release for which the project's code was written.
     Before,
-    /// The new release.
     After,
 }
 

@@ -48,7 +48,6 @@ pub enum ManifestError {
     Digest {
         /// Name of the definition.
         definition: String,
-        /// The invalid digest.
         digest: String,
         /// Required number of digits.
         digits: usize,
@@ -77,9 +76,9 @@ pub const TREE_DIGITS: usize = 64;
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
-    /// Returns true if the manifest accepts a definition with these digests. `earlier_digests` contains the digests of
-    /// the definition in an earlier release. If the trees of both releases differ but have the same digest in
-    /// the earlier format, this digest is ignored.
+    /// Returns true if the manifest accepts a definition with these digests. `earlier_digests` contains the
+    /// digests of the definition in an earlier release. If the trees of both releases differ but have the
+    /// same digest in the earlier format, this digest is ignored.
     pub fn accepts(&self, digests: &DefinitionDigests, earlier_digests: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree_digests.contains(*former));
         let digest_hides_change = earlier_digests.is_some_and(|earlier_digests| {

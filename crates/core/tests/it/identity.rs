@@ -21,7 +21,6 @@ struct DefectStatement {
     snippet: Option<String>,
 }
 
-/// A statement, read.
 struct ParsedStatement {
     defect: usize,
     text: String,

@@ -174,7 +174,8 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-f\""),
-            "9: \"-f\" may select a command, a file of rules, an output path, a variable or a server: no grammar may list this flag",
+            "9: \"-f\" may select a command, a file of rules, an output path, a variable or a server: no \
+                grammar may list this flag",
         ),
         (
             "grammar/x.toml",
@@ -207,12 +208,14 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-Config_File\""),
-            "9: \"-Config_File\" may select a command, a file of rules, an output path, a variable or a server: no grammar may list this flag",
+            "9: \"-Config_File\" may select a command, a file of rules, an output path, a variable or a \
+                server: no grammar may list this flag",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("bundled", "whole").replace("\"-Q\"", "\"-Dname\""),
-            "9: \"-Dname\" may select a command, a file of rules, an output path, a variable or a server: no grammar may list this flag",
+            "9: \"-Dname\" may select a command, a file of rules, an output path, a variable or a server: \
+                no grammar may list this flag",
         ),
         (
             "grammar/x.toml",
@@ -286,7 +289,10 @@ fn every_error_has_its_file_and_line() {
     let module = pip.replace("\"pip\"", "\"mymodule\"");
     assert!(PolicySet::new(&[file("grammar/x.toml", &module)]).is_ok());
     let unknown = errors(&[file("profiles/fixr.toml", "")]);
-    assert!(unknown[0].starts_with("/policy/profiles/fixr.toml: not a file name of a policy"), "{unknown:?}");
+    assert!(
+        unknown[0].starts_with("/policy/profiles/fixr.toml: this is not the name of a policy file"),
+        "{unknown:?}"
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@ use truing_diff::{FileDiff, FileStatus, RepoPath, parse};
 
 use crate::repo::{Count, Repo, check_lines, line_counts};
 
-/// Forty numbered lines.
 pub(crate) static OLD: LazyLock<String> =
     LazyLock::new(|| (1..=40).map(|number| format!("line {number}\n")).collect());
 /// The text of `OLD` with three changes, which a diff shows in two hunks.

@@ -10,7 +10,6 @@ use std::process::Command;
 use tempfile::TempDir;
 use truing_diff::{FileDiff, FileStatus, Hunk, LineKind, RepoPath};
 
-/// The repository.
 pub(crate) struct Repo(TempDir);
 
 /// Line counts that `git diff --numstat -z` reports for one file; 0 for binary files.

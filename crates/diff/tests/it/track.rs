@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use truing_diff::{FileContent, LineStatus, LineTracker, RepoPath, TrackedRange, parse};
 
-/// Files by name.
 type Tree = BTreeMap<String, String>;
 
 /// Returns a diff of two trees, as git may print it, with the renames that git detects.
@@ -216,7 +215,6 @@ fn many_equal_lines_cost_little() {
 /// A line of a generated file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Line {
-    /// Found nowhere else.
     token: u32,
     indent: usize,
 }

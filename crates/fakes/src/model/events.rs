@@ -157,7 +157,8 @@ fn stream_events(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let usage = json!({"output_tokens": answer.usage.output, "input_tokens": null,
         "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
-    let end = json!({"stop_reason": answer.stop, "stop_sequence": null, "stop_details": stop_details(&answer.stop)});
+    let end = json!({"stop_reason": answer.stop, "stop_sequence": null,
+        "stop_details": stop_details(&answer.stop)});
     events.push(answer_event(
         json!({"type": "message_delta", "delta": end, "usage": usage}),
         Some(StreamPosition::Stop),

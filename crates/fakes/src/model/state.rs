@@ -18,7 +18,6 @@ pub const MAX_LOGGED: usize = 20_000;
 /// Number of bytes that are counted as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A logged request.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoggedModelCall {
     /// Position in the order of arrival, counted from 1.

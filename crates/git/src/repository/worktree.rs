@@ -466,7 +466,7 @@ fn plan_worktree(
                 plan.restore.push(path);
             }
             DiskEntry::File(size) if size > limits.file_bytes => {
-                plan.large_tracked_files.push((path, changed_paths.blob))
+                plan.large_tracked_files.push((path, changed_paths.blob));
             }
             DiskEntry::File(_) | DiskEntry::LinkOrFolder => {
                 plan.paths_to_read.push(path);

@@ -6,6 +6,8 @@
 //! reviewers' threads. The texts of reviewers are untrusted data: a fixer receives them as findings, and
 //! nothing else depends on them.
 
+// long: the steps of one converge run, in their order.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -20,7 +20,6 @@ use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterp
 pub struct ProposedManifest {
     /// The release that the digests belong to.
     pub version: PackageVersion,
-    /// The proposed pins.
     pub manifest: PinManifest,
     /// Definitions that look like counterparts but are not pinned, each with the reason.
     pub not_guarded: BTreeMap<String, String>,

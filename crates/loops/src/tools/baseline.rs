@@ -24,8 +24,8 @@ pub(super) fn files_with_removed_lines(
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
         let removed = deleted_ranges(file);
-        // With `include_all_files`, findings are accepted on all lines of a changed file, so files without removed
-        // lines are included.
+        // With `include_all_files`, findings are accepted on all lines of a changed file, so files without
+        // removed lines are included.
         if (removed.is_empty() && !include_all_files) || file.status == FileStatus::Added || file.is_binary {
             continue;
         }

@@ -17,7 +17,6 @@ pub enum ColumnUnit {
 /// Range of a diagnostic or of an edit in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiagnosticRange {
-    /// The whole file.
     File,
     /// Lines, with columns if the tool reported columns.
     Text(LineSpan),

@@ -168,7 +168,13 @@ fn rules_of_companions_and_size_are_tested_on_changes() {
         (SIZE, "max_bytes = 10\nmax_lines = 3\n", "", "1:1: rule `p/x`: max_bytes: one of "),
         (SIZE, "\"size\"", "\"sise\"", "2:8: unknown variant `sise`"),
         (SIZE, "[{ bytes = 10, lines = 3 }]", "[\"x\"]", "9:10: "),
-        (SIZE, "bytes = 10,", "bytes = 4_000_000_000,", "9:9: rule `p/x`: valid: an example may have at most 33554432 "),
+        (
+            SIZE,
+            "bytes = 10,",
+            "bytes = 4_000_000_000,",
+            "9:9: rule `p/x`: valid: an example may have at \
+            most 33554432 ",
+        ),
         (SIZE, "bytes = 11 }", "bytes = 11, lines = 33_554_433 }", "10:11: rule `p/x`: invalid: an example "),
         (SIZE, "[{ bytes = 11 }", &"[".repeat(101), "1:1: more than 100 brackets are open at once"),
     ] {

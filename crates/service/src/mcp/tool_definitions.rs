@@ -170,7 +170,8 @@ impl ForgeTool {
             Self::ListPullRequests => {
                 let pull = object_schema(
                     json!({
-                        "number": count, "title": text, "url": text, "author": nullable_text, "draft": boolean,
+                        "number": count, "title": text, "url": text, "author": nullable_text,
+                        "draft": boolean,
                         "head": text, "branch": text, "base_branch": text,
                     }),
                     &["number", "title", "url", "author", "draft", "head", "branch", "base_branch"],

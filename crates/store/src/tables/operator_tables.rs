@@ -136,8 +136,8 @@ const BY_HAND: &str = "bot:killswitch:enabled";
 const MAX_NOTICE_CANDIDATES: usize = 1_024;
 
 impl Store {
-    /// Turns the global kill switch in the records. If `expected` is given, turns the switch only if its state in
-    /// the records equals `expected`.
+    /// Turns the global kill switch in the records. If `expected` is given, turns the switch only if its
+    /// state in the records equals `expected`.
     async fn turn_global_switch(
         &self,
         request: &SwitchRequest,

@@ -46,8 +46,8 @@ pub(super) fn find_unfit_value(
                     NulPolicy::Replace if !is_key => return None,
                     NulPolicy::Refuse if !is_key => (
                         "has a zero character (U+0000), which PostgreSQL cannot hold",
-                        "add --replace-zeros to write U+FFFD in place of each zero character, or correct that \
-                        row",
+                        "add --replace-zeros to write U+FFFD in place of each zero character, or correct \
+                            that row",
                     ),
                     NulPolicy::Refuse | NulPolicy::Replace => {
                         ("has a zero character (U+0000), which PostgreSQL cannot hold", correct)

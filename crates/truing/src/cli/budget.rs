@@ -404,7 +404,7 @@ mod tests {
         let spent: Vec<&str> =
             text.lines().skip(6).map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
-        assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
+        assert!(text.ends_with("and 5 more: `--format json` lists all limits\n"), "{text}");
         insta::assert_snapshot!(render_budget(&[], &names), @"nothing spent this month");
         let row = serde_json::to_string(&BudgetRow::from(&all[0])).unwrap();
         assert_eq!(

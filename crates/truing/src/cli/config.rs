@@ -44,7 +44,8 @@ enum ConfigCommand {
     /// Check a single configuration file, without environment variables. A file with the name .truing.toml is
     /// checked as a repository's own file
     Check {
-        /// The file [default: the operator's file, named by `--config` or TRUING_CONFIG; else truing.toml in the current folder]
+        /// The file [default: the operator's file, named by `--config` or TRUING_CONFIG; else truing.toml in
+        /// the current folder]
         file: Option<PathBuf>,
         /// Check the variables, too, and ask each configured model for one word; costs at most $0.05 a model
         #[arg(long, conflicts_with = "file")]

@@ -224,7 +224,8 @@ impl DismissArgs {
             let raw = dismissal.finding_snapshot.as_ref().map(|about| &about.raw);
             json!({ "id": dismissal.finding, "path": raw.map(|raw| &raw.location.path),
                 "start_line": raw.map(|raw| raw.location.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(dismissal), "by": dismissal.dismissed_by, "at": format_instant(dismissal.dismissed_at),
+                "reason": reason(dismissal), "by": dismissal.dismissed_by,
+                    "at": format_instant(dismissal.dismissed_at),
                 "in_effect": is_in_effect(dismissal) })
         };
         let text = |dismissals: &Dismissal| {

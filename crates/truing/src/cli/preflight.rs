@@ -1,5 +1,7 @@
 //! The command `truing preflight`: checks the requirements of a converge run. It changes nothing.
 
+// long: one command with a check for each prerequisite, in the order of the output.
+
 use std::path::Path;
 
 use serde::Serialize;
@@ -35,8 +37,8 @@ use crate::wiring;
 
 /// Check whether a converge run could start here, and list what is missing
 ///
-/// The command checks that git is recent enough, that a base exists, and that the head differs from the base. It
-/// checks that a branch for fixes can be written and that the working tree is clean. It also checks the
+/// The command checks that git is recent enough, that a base exists, and that the head differs from the base.
+/// It checks that a branch for fixes can be written and that the working tree is clean. It also checks the
 /// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks,
 /// which must pass before anything is changed. For a pull request, it asks the forge whether the pull request
 /// is open, whether Truing may push to the branch, and which rules protect the branch. The gate and the

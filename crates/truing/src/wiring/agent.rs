@@ -248,7 +248,8 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
             format!("review.skills_dir: {} cannot be read: {error}", path.display()),
         )
         .hint(
-            "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or remove the key `review.skills_dir`",
+            "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or \
+                remove the key `review.skills_dir`",
         )),
     }
 }

@@ -416,9 +416,9 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
     assert_eq!(made.status.code(), Some(0), "{}", stderr_text(&made));
     assert_eq!(json_lines(&made)[0]["rule"], "house/no-eval");
     assert_eq!(Path::new(json_lines(&made)[0]["path"].as_str().unwrap()).canonicalize().unwrap(), file);
-    let steps = "to test the rule: `truing --config truing.toml rules test house`\n\
-                 to use the rule, add these lines to truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\n\
-                 to try it: `truing --config truing.toml rules check . --pack house`\n";
+    let steps = "to test the rule: `truing --config truing.toml rules test house`\nto use the rule, add \
+        these lines to truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\nto try it: `truing \
+        --config truing.toml rules check . --pack house`\n";
     assert_eq!(stderr_text(&made), steps);
     let tested = with(&["rules", "test", "house"]);
     assert_eq!(

@@ -21,7 +21,8 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|reaction| {
         json!({
-            "id": reaction.id, "node_id": node_id("Reaction", reaction.id), "user": world.user_json(&reaction.account),
+            "id": reaction.id, "node_id": node_id("Reaction", reaction.id),
+            "user": world.user_json(&reaction.account),
             "content": reaction.content, "created_at": format_time(reaction.at),
         })
     });

@@ -125,8 +125,8 @@ async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     let key = site.key(opened.number).await;
     service.state(&key, "held (parked)").await;
     let history = service.history(&key).await.join("\n");
-    let told = "acme/shop: getting a token as GitHub App: the token has no permission for this request (403): the App lacks the \
-                permission `pull_requests: write`";
+    let told = "acme/shop: getting a token as GitHub App: the token has no permission for this request \
+        (403): the App lacks the permission `pull_requests: write`";
     assert!(history.contains(told), "{history}");
     service.stop().await;
 }

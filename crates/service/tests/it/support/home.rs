@@ -12,7 +12,6 @@ use super::valkey::SlotServer;
 /// The kinds of servers or files in which a store keeps its data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deployment {
-    /// One SQLite file.
     File,
     /// Valkey (or Redis) with PostgreSQL.
     Servers,

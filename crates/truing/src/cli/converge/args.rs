@@ -52,7 +52,8 @@ pub(super) struct ConvergeRunArgs {
     /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     pub(super) fixer: Option<String>,
-    /// The lowest severity that blocks; findings below it are fixed only once [default: converge.min_blocking_severity]
+    /// The lowest severity that blocks; findings below it are fixed only once [default:
+    /// converge.min_blocking_severity]
     #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
     pub(super) min_severity: Option<Severity>,
     /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot

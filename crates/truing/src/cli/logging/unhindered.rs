@@ -96,7 +96,8 @@ fn write_lines(
             let now = Timestamp::now();
             let json = || {
                 let now = now.to_string();
-                serde_json::json!({ "level": "WARN", "lost": lost_lines, "message": message, "timestamp": now })
+                serde_json::json!({ "level": "WARN", "lost": lost_lines, "message": message,
+                    "timestamp": now })
             };
             let _ = match style {
                 LogStyle::Json => writeln!(out, "{}", json()),

@@ -4,7 +4,6 @@ use truing_service::report::loops::DAY;
 
 use super::*;
 
-/// 2026-09-21T14:13:20Z.
 const NOW: i64 = 1_790_000_000_000;
 
 fn sample_row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
@@ -122,7 +121,7 @@ fn much_is_cut_and_says_so() {
     let text =
         review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
+    assert!(text.contains("and 32 other reasons: `--format json` lists all reasons"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
     assert!(text.lines().count() < 85);
 }

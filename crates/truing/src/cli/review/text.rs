@@ -4,6 +4,8 @@
 //! All text from a repository is shown without characters that control a terminal ([`visible_text`]). The
 //! shown code is the finding's snippet, from which secrets were removed, and never the file.
 
+// long: all parts of a review's text output, in the order of the output.
+
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};

@@ -91,8 +91,8 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
     let ran = site.run_command(command).await;
-    let said = "using the local branch topic: no token is set for [forge.github], so no forge was asked for a pull \
-         request\n";
+    let said = "using the local branch topic: no token is set for [forge.github], so no forge was asked \
+        for a pull request\n";
     assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
 
     let folder = create_clone(&site, "else", "https://git.example.com/acme/shop.git");

@@ -68,7 +68,7 @@ pub(super) fn run_agent(program: &Path, folder: &Path, model: &FakeModel, server
     events
 }
 
-/// Returns the the results of the model's tool calls, in order are malformed: the text, and true for an error. They are taken
+/// Returns the results of the model's tool calls, in order: the text, and true for an error. They are taken
 /// from the last request.
 pub(super) fn call_results(model: &FakeModel) -> Vec<(String, bool)> {
     let log = model.request_log();

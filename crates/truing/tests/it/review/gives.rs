@@ -110,7 +110,8 @@ fn fixes_of_a_model_are_made_only_if_somebody_agrees() {
     let before = read();
     let ran = Ran::from(scene.command(&["--fix"]).output().unwrap());
     assert_eq!(read(), before, "nobody could be asked: {}", ran.err);
-    let told = "not applied: 1 fix proposed by the model. To decide about each, run the command on a terminal; to apply all, add --yes";
+    let told = "not applied: 1 fix proposed by the model. To decide about each, run the command on a \
+        terminal; to apply all, add --yes";
     assert!(ran.err.contains(told), "{}", ran.err);
     let wrong = Ran::from(scene.command(&["--yes"]).output().unwrap());
     assert_eq!(wrong.exit, 2, "{}", wrong.err);

@@ -51,7 +51,6 @@ impl Scene {
         self
     }
 
-    /// Selects this runtime.
     pub(crate) fn with_runtime(mut self, runtime: &'static str) -> Self {
         self.runtime = runtime;
         self

@@ -24,7 +24,6 @@ const OPTIONS: &str = "abortController additionalDirectories agent agents allowD
 struct Row {
     /// Names of the SDK's options in this row, separated by spaces.
     options: &'static str,
-    /// Equivalent in Truing.
     here: &'static str,
     /// Additional support in the runtime `cli`; empty if there is none.
     cli: &'static str,

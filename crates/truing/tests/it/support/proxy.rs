@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 /// The proxy's treatment of connections and their data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Traffic {
-    /// Data is forwarded.
     Forwarded,
     /// Existing connections are closed, and new ones are closed immediately.
     Refused,

@@ -10,7 +10,6 @@ pub(crate) fn repository_root() -> PathBuf {
 /// A `truing` command in a README, with its output.
 #[derive(Debug)]
 pub(crate) struct ReadmeCommand {
-    /// Arguments without `truing`.
     pub(crate) arguments: Vec<String>,
     /// The output that the README shows for the command.
     pub(crate) output: String,

@@ -45,7 +45,6 @@ impl CheckedRepository {
         assert!(git.status().unwrap().success());
     }
 
-    /// Commits all changes.
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "-m", "x"]);

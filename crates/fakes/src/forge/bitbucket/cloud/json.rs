@@ -207,11 +207,12 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
 
 /// Returns the resolution of a thread. Only the thread's first comment has this object.
 pub(super) fn resolution(world: &ForgeInstance, resolver: &str, comment: &StoredComment) -> Value {
-    json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(comment.updated)})
+    json!({"type": "comment_resolution", "user": account(world, resolver),
+        "created_on": format_time(comment.updated)})
 }
 
-/// Returns a comment; `current_lines` contains the current numbers of the comment's lines. The text of a deleted
-/// comment is omitted.
+/// Returns a comment; `current_lines` contains the current numbers of the comment's lines. The text of a
+/// deleted comment is omitted.
 pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,

@@ -34,7 +34,8 @@ impl ForgeInstance {
         let (base, slug) =
             (&self.base_url, self.apps.registered.get(&installation.app).map_or("", |app| &app.slug));
         json!({
-            "id": id, "app_id": installation.app, "app_slug": slug, "account": self.user_json(&installation.owner),
+            "id": id, "app_id": installation.app, "app_slug": slug,
+                "account": self.user_json(&installation.owner),
             "target_id": self.accounts.get(&installation.owner), "target_type": "Organization",
             "repository_selection": "all", "single_file_name": null,
             "access_tokens_url": format!("{base}/app/installations/{id}/access_tokens"),
