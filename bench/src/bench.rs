@@ -22,7 +22,7 @@ mod workers;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-/// What to measure.
+/// The measurement to run.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]

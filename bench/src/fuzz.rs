@@ -17,7 +17,7 @@ use random::SeededRandom;
 /// Time after which a round counts as a hang.
 const MAX_ROUND: Duration = Duration::from_secs(120);
 
-/// What to feed.
+/// The parser to feed.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]

@@ -40,7 +40,7 @@ for (const f of parsePatch(require('fs').readFileSync(process.argv[2], 'utf8')))
 process.stdout.write(out.join('\\n') + '\\n')
 ";
 
-/// What to compare.
+/// The parsers to compare.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The repository whose history is read [default: this one]

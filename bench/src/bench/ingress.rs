@@ -62,7 +62,7 @@ impl IngressStore {
     }
 }
 
-/// What to measure.
+/// The measurement to run.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Webhooks a second

@@ -33,7 +33,7 @@ const RULES: &[(&str, &str)] = &[
     ("subprocess-shell", include_str!("rules/subprocess-shell.yml")),
 ];
 
-/// What to compare.
+/// The rules to compare.
 #[derive(Args)]
 pub(crate) struct Options {
     /// A folder with Python files [default: the standard library of `python3`, without its tests]

@@ -212,7 +212,7 @@ pub fn findings_tool() -> ToolDefinition {
 /// Returns the schema of a finding.
 fn finding_form() -> Value {
     let text = |field_description: &str| json!({ "type": "string", "description": field_description });
-    let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
+    let line = |text: &str| json!({ "type": "integer", "minimum": 1, "description": text });
     json!({
         "type": "object",
         "properties": {

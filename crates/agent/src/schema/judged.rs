@@ -82,7 +82,7 @@ impl ReportSchema for JudgementReport {
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });
-        let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
+        let line = |text: &str| json!({ "type": "integer", "minimum": 1, "description": text });
         let verdicts = MigrationVerdict::ALL.map(MigrationVerdict::as_str);
         let function = json!({
             "type": "object",

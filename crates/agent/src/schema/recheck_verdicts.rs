@@ -37,7 +37,7 @@ pub struct ReportedVerdict {
 /// Returns the schema of a verdict.
 pub(super) fn verdict_schema() -> Value {
     let text = |field_description: &str| json!({ "type": "string", "description": field_description });
-    let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
+    let line = |text: &str| json!({ "type": "integer", "minimum": 1, "description": text });
     json!({
         "type": "object",
         "properties": {

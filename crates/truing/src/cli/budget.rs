@@ -27,7 +27,7 @@ pub struct BudgetArgs {
     command: BudgetCommand,
 }
 
-/// What to show.
+/// The part to show.
 #[derive(clap::Subcommand, Debug)]
 enum BudgetCommand {
     /// Show the spent and reserved money of each limit, this month and today (UTC)

@@ -43,7 +43,7 @@ pub struct KillArgs {
     action: KillCommand,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(clap::Subcommand, Debug)]
 enum KillCommand {
     /// Turn the kill switch on; if it is on already, change its reason or mode

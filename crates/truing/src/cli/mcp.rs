@@ -27,7 +27,7 @@ pub struct McpArgs {
     action: McpCommand,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(clap::Subcommand, Debug)]
 enum McpCommand {
     Serve(McpServeArgs),

@@ -30,7 +30,7 @@ pub struct QueueArgs {
     action: QueueCommand,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(clap::Subcommand, Debug)]
 enum QueueCommand {
     /// List all entries
