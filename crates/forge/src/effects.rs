@@ -256,7 +256,7 @@ impl EffectExecutor<'_> {
         match (&span, &pushed) {
             (Some(span), Ok(PushOutcome::BranchMoved { .. })) => span.record_failure("the branch has moved"),
             (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => {
-                span.record_failure("the forge refused the push")
+                span.record_failure("the forge refused the push");
             }
             (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the write gate is closed"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),

@@ -79,7 +79,7 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
     for step in steps {
         match step {
             ProgramStep::Call { method: by, number, values } => {
-                push_checked_call(&mut code, *by, *number, values)
+                push_checked_call(&mut code, *by, *number, values);
             }
             // mov r15, rax
             ProgramStep::Keep => code.extend([0x49, 0x89, 0xc7]),
