@@ -494,11 +494,11 @@ impl run::LoopStep for ReviewStep {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Prepared => "determine the head and the base",
+            Self::Prepared => "head and base are known",
             Self::Review => "read the change",
             Self::Model => "ask the model",
-            Self::Computed => "record the findings",
-            Self::Published => "show the review",
+            Self::Computed => "findings are recorded",
+            Self::Published => "the review is shown",
         }
     }
 }

@@ -183,9 +183,7 @@ impl LayerBuilder<'_> {
                 ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
                 ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
                 ("env" | "file", None) => {
-                    return Err(ConfigValueError::Value(
-                        "must have a string as the value of `env` or `file`".into(),
-                    ));
+                    return Err(ConfigValueError::Value("must name a variable or file as a string".into()));
                 }
                 (other, _) => {
                     let near =

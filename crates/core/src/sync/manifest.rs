@@ -53,7 +53,7 @@ pub enum ManifestError {
         digits: usize,
     },
     /// The manifest has no entries.
-    #[error("the file pins nothing")]
+    #[error("it pins nothing")]
     Empty,
 }
 

@@ -80,10 +80,7 @@ struct BedrockModel {
 
 /// The id of a model in this region is unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "the id of the model `{model}` at Amazon Bedrock in this region is unknown: set the id in \
-    `model_ids`"
-)]
+#[error("the id of the model `{model}` at Amazon Bedrock in this region is unknown: set it in `model_ids`")]
 pub struct UnknownModel {
     model: String,
 }
@@ -215,8 +212,8 @@ impl BedrockWire {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
             tracing::warn!(
-                "Amazon Bedrock does not accept {fields} for the model {model}: Truing leaves out these \
-                    fields"
+                "Amazon Bedrock does not accept {fields} for the model {model}: Truing does not \
+                send it"
             );
         }
         body::body_without_model(request, VERSION, max_tokens, &left_out)

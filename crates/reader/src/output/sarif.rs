@@ -54,25 +54,13 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
                 ControlFlow::Continue(())
             });
             if let Err(error) = read {
-                collected.add_problem(
-                    ProblemKind::Unreadable,
-                    &format!(
-                        "the SARIF log is malformed after \
-                    run {number}: {error}"
-                    ),
-                );
+                collected.add_problem(ProblemKind::Unreadable, &format!("after run {number}: {error}"));
             }
         }
         Ok(SarifLog { runs: None, .. }) => {
-            collected.add_problem(ProblemKind::Unreadable, "the SARIF log has no runs");
+            collected.add_problem(ProblemKind::Unreadable, "a log without runs");
         }
-        Err(error) => collected.add_problem(
-            ProblemKind::Unreadable,
-            &format!(
-                "the output is not a SARIF \
-            log: {error}"
-            ),
-        ),
+        Err(error) => collected.add_problem(ProblemKind::Unreadable, &format!("no log: {error}")),
     }
     collected.finish()
 }
@@ -97,22 +85,17 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
     }
     let Some(results) = run.results else {
         // By section 3.14.23, a missing list of results means that the tool did not begin its analysis.
-        return collected
-            .add_problem(ProblemKind::Tool, &format!("{} reports no list of results", reader.tool));
+        return collected.add_problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
     };
     if results.get() == "null" {
-        return collected
-            .add_problem(ProblemKind::Tool, &format!("{} did not begin its analysis", reader.tool));
+        return collected.add_problem(ProblemKind::Tool, &format!("{} did not begin", reader.tool));
     }
     let read = entries::for_each_entry(results.get(), |index, result| {
         reader.read_result(index, result, collected);
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        collected.add_problem(
-            ProblemKind::Unreadable,
-            &format!("the results of {} are malformed: {error}", reader.tool),
-        );
+        collected.add_problem(ProblemKind::Unreadable, &format!("results of {}: {error}", reader.tool));
     }
 }
 
@@ -261,10 +244,7 @@ impl SarifReader<'_> {
             ControlFlow::Continue(())
         });
         if walked.is_err() && fixes.get() != "null" {
-            collected.add_problem(
-                ProblemKind::Entry,
-                &format!("{}: the value of `fixes` is not an array", result_label()),
-            );
+            collected.add_problem(ProblemKind::Entry, &format!("{}: its fixes are no array", result_label()));
         }
         read
     }

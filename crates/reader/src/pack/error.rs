@@ -6,10 +6,10 @@ use truing_core::port::ReaderError;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
-    #[error("{file}: the path of a rule file must be PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
+    #[error("{file}: a rule file is called PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
     Name { file: String },
     /// Two files contain a rule of the same name.
-    #[error("{file}: another file already defines the rule `{rule}`")]
+    #[error("{file}: there is a rule `{rule}` already")]
     Duplicate {
         /// Path of the second file.
         file: String,

@@ -39,10 +39,12 @@ pub use crate::deep::more::*;
 pub use other_crate::External;
 pub use missing;
 
+/// What it is.
 #[derive(Debug)]
 pub struct Own<T> { value: T }
 
 impl<T> Own<T> {
+    /// Makes one.
     #[must_use]
     pub fn new(value: T) -> Self { Self { value } }
 }

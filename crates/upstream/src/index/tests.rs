@@ -89,13 +89,9 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
     let index =
         PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
-        (
-            "closed",
-            "returned status 403 Forbidden: store the login in the configuration of the package \
-            manager",
-        ),
+        ("closed", "answers 403 Forbidden: store the login where the package manager reads it"),
         ("empty", "it lists no file"),
-        ("rubbish", "did not return a list of releases"),
+        ("rubbish", "gives no list of releases"),
         ("absent", "has no package `absent`"),
         ("../../etc", "is not a name of a package"),
         ("", "is not a name of a package"),

@@ -59,14 +59,14 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the suite also checks the request of the initial handshake, which the client sends because older \
-            servers need it",
+        "the client begins with a handshake that older servers need, and the suite also checks the \
+            handshake's request",
     ),
     (
         "http-standard-headers",
         None,
-        "the suite also checks the request of the initial handshake, which the client sends because older \
-            servers need it",
+        "the client begins with a handshake that older servers need, and the suite also checks the \
+            handshake's request",
     ),
     ("elicitation-", None, "a server may not request anything from a run"),
     ("sep-2322-", None, "a server may not request anything from a run"),

@@ -58,7 +58,7 @@ impl TeamMembership {
         let Some(name) = name else {
             if lifecycle == WorkspaceOwnership::Attach {
                 return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
-                    .hint("specify the team's name: `truing converge --team NAME`"));
+                    .hint("name it: `truing converge --team NAME`"));
             }
             return Ok(Self { _lead: None });
         };
@@ -69,10 +69,8 @@ impl TeamMembership {
                 return Ok(Self { _lead: None });
             }
             let name = truing_core::line::clean_line(&name, MAX_NAME);
-            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM).hint(format!(
-                "no run leads {name}: `truing converge --team {name}` starts a run that \
-                    leads the team"
-            )));
+            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
+                .hint(format!("no run leads {name}: `truing converge --team {name}` starts one that does")));
         }
         match RunLock::acquire(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
@@ -85,7 +83,7 @@ impl TeamMembership {
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach \
                      BUGTEAM_TEAM_NAME={name}"
                 );
-                let hint = format!("join the team: `truing converge --lifecycle attach --team {name}`");
+                let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
                 Err(refusal_error(ConvergeExitCode::Leading, &line).hint(hint))
             }
             Err(error @ RunLockError::Io { .. }) => Err(io(error)),
