@@ -160,12 +160,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     fn is_callback_item(&self, name: Node<'t>) -> bool {
         let bound = self.model.find_bindings(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|binding| match binding {
-                FlowBinding::ValuePart(many) => {
-                    self.collection_name_ends_with(*many, CALLBACK_COLLECTION_NAMES)
-                }
-                _ => false,
-            })
+            let has_callbacks = |many| self.collection_name_ends_with(many, CALLBACK_COLLECTION_NAMES);
+            bound.iter().any(|it| matches!(it, FlowBinding::ValuePart(many) if has_callbacks(*many)))
         })
     }
 

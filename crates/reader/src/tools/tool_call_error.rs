@@ -13,7 +13,8 @@ pub(super) enum ToolCallError {
     )]
     NotAPath(String),
     #[error(
-        "there is no file `{path}` in this tree{suggestion}; links, submodules and files over a bound are left out"
+        "there is no file `{path}` in this tree{suggestion}; links, submodules and files over a bound are \
+        left out"
     )]
     NoSuchFile { path: RepoPath, suggestion: String },
     #[error("there is no file or folder `{0}` in this tree; `list` without a path shows the root")]
