@@ -188,7 +188,7 @@ fn render_limits(config: &Config) -> String {
     } = &config.budget;
     let mut text = "Limits for new runs\n".to_owned();
     let mut add = |limit: MicroUsd, description: &str| {
-        text += &fold_line(&format!("{:>12}  ", limit.to_string()), description)
+        text += &fold_line(&format!("{:>12}  ", limit.to_string()), description);
     };
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
     if let Some(ask) = pull_ask {
