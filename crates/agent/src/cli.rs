@@ -198,7 +198,7 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// Runs an agent as [`crate::native::run_judged`] does, except that the `claude` program holds the
+    /// Runs an agent as [`crate::native::run_with_report_check`] does, except that the `claude` program holds the
     /// conversation.
     pub async fn run_judged<F: ReportSchema>(
         &self,

@@ -79,7 +79,7 @@ impl EarlierReviews {
     }
 
     /// Returns these reviews with the findings that count at the head; other findings are omitted. A closed
-    /// finding of a model is reopened if it applies again ([`recheck::reopen`]).
+    /// finding of a model is reopened if it applies again ([`recheck::reopen_findings`]).
     pub(super) fn follow_to_head(
         &self,
         tree: &Path,

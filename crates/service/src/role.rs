@@ -42,7 +42,7 @@ impl ProcessRole {
         }
     }
 
-    /// Returns true if the process may hold the lease on the duties of [`crate::sole`].
+    /// Returns true if the process may hold the lease on the duties of [`crate::duty_lease`].
     pub fn runs_sole_duties(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

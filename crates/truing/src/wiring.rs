@@ -117,7 +117,7 @@ pub fn git_error(error: GitError) -> CliError {
 }
 
 /// Returns the scope of a review: which files are read, and which rules apply. `lines_key` is the result of
-/// [`lines_key`], or any key if the command records nothing.
+/// [`line_digest_key`], or any key if the command records nothing.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid glob.

@@ -31,7 +31,7 @@ pub enum ReportKind {
     Audit,
     /// Report of the fixes made on a clone: [`crate::schema::mended::FixReport`].
     Mended,
-    /// Description of a change: [`crate::schema::described::DescriptionReport`].
+    /// Description of a change: [`crate::schema::description::DescriptionReport`].
     Described,
 }
 

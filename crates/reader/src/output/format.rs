@@ -40,7 +40,7 @@ pub enum OutputFormat {
 #[derive(Debug)]
 pub struct NamedFormat {
     /// Name in a configuration: ASCII lower case, digits and `-`. The name is unique and differs from the
-    /// names of the formats in [`OutputFormat::OWN`].
+    /// names of the formats in [`OutputFormat::TOOL_INDEPENDENT_FORMATS`].
     pub name: &'static str,
     /// Name of the tool to which the format belongs; empty if the format does not belong to one tool. The
     /// name is used for diagnostics if [`OutputContext::tool`] is empty.

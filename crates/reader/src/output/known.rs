@@ -1,4 +1,4 @@
-//! Known tools. [`NAMED`] lists the formats that belong to one tool. [`KnownTool`] describes a tool: the
+//! Known tools. [`KnownTool`] describes a tool: the
 //! signs that a repository uses it, the command that runs it, and the severity of its diagnostics. The data
 //! file `tools.toml` lists the tools.
 

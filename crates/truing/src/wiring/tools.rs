@@ -63,7 +63,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
 /// Outputs that other programs supply are not included.
 ///
 /// # Errors
-/// Returns the same errors as [`verifier`](super::verify::verifier).
+/// Returns the same errors as [`new_verifier`](super::verify::new_verifier).
 pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
     let runner = || super::verify::new_verifier(verify, environment);
