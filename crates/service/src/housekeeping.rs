@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pause between two batches, in which other writers can write.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long each kind of row is kept.
+/// The time for which each kind of row is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     /// Retention of ended runs and history.

@@ -99,7 +99,7 @@ fn evaluate_nested(name: &str, all: &[SourceConstant], remaining_depth: u32) -> 
 struct ExpressionReader<'a> {
     rest: &'a str,
     all: &'a [SourceConstant],
-    /// How many more references to other constants may be followed; the limit detects cycles.
+    /// Number of further references to other constants that may be followed; the limit detects cycles.
     remaining_depth: u32,
 }
 

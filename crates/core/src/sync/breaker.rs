@@ -139,8 +139,8 @@ struct RunInProgress {
 
 impl JobBreaker {
     /// Decides whether a run with this target may begin. The caller has to report the end of an admitted run
-    /// with [`Self::record_end`]. `answer` is the newest comment by a trusted person after
-    /// the answer that permitted the latest trial run; `None` if there is no such comment.
+    /// with [`Self::record_end`]. `answer` is the newest comment by a trusted person after the
+    /// answer that permitted the latest trial run; `None` if there is no such comment.
     pub fn admit(
         &mut self,
         target: &SyncTarget,

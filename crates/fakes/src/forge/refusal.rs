@@ -111,7 +111,7 @@ impl CommentPlaceRefusal {
     }
 }
 
-/// Which comments on a file the forge rejects.
+/// The comments on a file that the forge rejects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusedPlaces {
     /// Comments on lines of the file; a comment on the whole file is accepted.

@@ -150,7 +150,7 @@ struct CrashScenario {
 /// The result of playing one story.
 #[derive(Debug)]
 struct ScenarioResult {
-    /// What the pull request finally shows.
+    /// The comments and the status that the pull request finally shows.
     picture: ReviewPicture,
     /// The calls of the process with the fault.
     calls: Vec<&'static str>,

@@ -27,7 +27,7 @@ pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows 
     arrows
 }
 
-/// What a path refers to.
+/// The item that a path refers to.
 #[derive(Clone, Debug)]
 enum PathTarget {
     Module(ModulePath),

@@ -105,7 +105,7 @@ fn told(problems: &[ServerProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.description.as_str()).collect()
 }
 
-/// What a scripted server does after a request.
+/// The action of a scripted server after a request.
 enum ScriptedReaction {
     Result(Value),
     Error(&'static str),

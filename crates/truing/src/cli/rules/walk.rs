@@ -41,7 +41,7 @@ pub(super) struct FolderWalkResult {
 pub(super) struct UnreadablePath {
     /// Path in the output.
     pub(super) path: RepoPath,
-    /// Why the path cannot be read.
+    /// The reason that the path cannot be read.
     pub(super) reason: String,
 }
 

@@ -62,7 +62,7 @@ impl DemoStep {
     }
 }
 
-/// How much of a port the model completes.
+/// The part of a port that the model completes.
 #[derive(Clone, Copy)]
 pub(super) enum PortShare {
     Whole,
