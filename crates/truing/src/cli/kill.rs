@@ -51,7 +51,7 @@ enum KillCommand {
         /// The reason, for the record: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
-        /// What happens to reviews in progress [default: finish; if the switch is already on, its present
+        /// Effect on reviews in progress [default: finish; if the switch is already on, its present
         /// mode]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
