@@ -54,7 +54,7 @@ pub struct ParseError {
 /// use truing_diff::{RepoPath, FileStatus, parse};
 /// let parsed = parse(b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@ f()\n same\n+more\n");
 /// let file = parsed.files.first().unwrap();
-/// assert_eq!((file.status, file.added, file.deleted), (FileStatus::Modified, 1, 0));
+/// assert_eq!((file.status, file.added_lines, file.deleted_lines), (FileStatus::Modified, 1, 0));
 /// assert_eq!(file.path, RepoPath::from("x"));
 /// let more = file.hunks.first().unwrap().lines().last().unwrap();
 /// assert_eq!((more.old_line, more.new_line, more.text), (None, Some(2), &b"more"[..]));
@@ -142,7 +142,7 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
 /// assert!(outlines.pop_file().is_none());
 /// outlines.finish();
 /// let file = outlines.pop_file().unwrap().unwrap();
-/// assert_eq!((file.added, file.hunks.first().unwrap().new_lines), (1, 2));
+/// assert_eq!((file.added_lines, file.hunks.first().unwrap().new_lines), (1, 2));
 /// ```
 #[derive(Clone, Debug)]
 pub struct OutlineReader {
