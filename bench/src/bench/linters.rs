@@ -272,7 +272,7 @@ impl LinterComparison<'_> {
         let missing = not_told.len() - old;
         totals.repeated += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
-            say::print_line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
+            say::print_line(&format!("{}: {missing} are not reported, such as {first:?}", self.commit));
         }
         totals.old += old;
         totals.missing += missing;

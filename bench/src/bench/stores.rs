@@ -152,7 +152,7 @@ pub(super) fn read_database_stats(records: &str) -> Result<DatabaseStats> {
     let stats_text = workspace::command_output(&mut ask)?;
     let numbers: Vec<u64> = stats_text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [rows, bytes, commits, rollbacks] = numbers[..] else {
-        bail!("PostgreSQL told no size, but {stats_text:?}");
+        bail!("PostgreSQL returned no size, but {stats_text:?}");
     };
     Ok(DatabaseStats { rows, bytes, commits, rollbacks })
 }

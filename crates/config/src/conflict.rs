@@ -63,14 +63,15 @@ fn check_store(
     let mut problems = Vec::new();
     if !is_server {
         if records.value != ConfigValue::Unset {
-            let requirement =
-                "is valid only if `store.url` names a Valkey server; a SQLite file needs no such setting";
+            let requirement = "is valid only if `store.url` is the URL of a Valkey server; a SQLite file \
+                needs no such setting";
             problems.push(bad(&records.origin, "store.records", requirement));
         }
         return Ok(problems);
     }
     if records.value == ConfigValue::Unset {
-        let requirement = "must be set, \"postgres://…\": `store.url` names a server that stores only slots";
+        let requirement = "must be set to a URL such as \"postgres://…\", because the server in \
+            `store.url` stores only slots";
         problems.push(bad(&url.origin, "store.records", requirement));
     }
     let without = forges.iter().filter(|(_, forge)| forge.marker_key.is_none());

@@ -189,7 +189,7 @@ pub(super) fn read_section(
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
     if listed.is_empty() {
-        return Err(bad_value(settings, REVIEWERS, "must name at least one reviewer".to_owned()));
+        return Err(bad_value(settings, REVIEWERS, "must list at least one reviewer".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
@@ -267,7 +267,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         )?
         .filter(|logins| !logins.is_empty())
         .ok_or_else(|| {
-            bad_value(settings, &path("logins"), "must name the accounts that the reviewer uses".to_owned())
+            bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())
         })?;
     let detector = match settings.name(&path("detector"))?.as_str() {
         REVIEW => ReviewerDetector::Review,

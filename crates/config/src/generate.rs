@@ -554,7 +554,9 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Commands => "list of commands, each a list of words".to_owned(),
         ValueKind::Format => "name of a format of diagnostics".to_owned(),
         ValueKind::Codes => "list of whole numbers, 0 to 255".to_owned(),
-        ValueKind::Tiers | ValueKind::Instructions => "list of tables (in a variable: as JSON)".to_owned(),
+        ValueKind::Tiers | ValueKind::Instructions => {
+            "list of tables (in a variable: a JSON array)".to_owned()
+        }
         ValueKind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }

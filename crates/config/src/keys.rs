@@ -480,7 +480,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "for GitHub, for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
+            words: "for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
                 \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
@@ -821,8 +821,8 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "If `true`, Truing removes secrets of a known form (the rules of kind `secret`) from every \
             text for a model, in all loops. Prompts and results of tools show `[secret cut]` in place of \
-            each secret. Truing refuses an edit by a fixer that would change such a place. If `false`, \
-            models see files unchanged, except that Truing still removes its own credentials.",
+            each secret. Truing refuses an edit by a fixer that would change one of these secrets. If \
+            `false`, models see files unchanged, except that Truing still removes its own credentials.",
     },
     ConfigKey {
         path: "review.walkthrough",
@@ -1090,8 +1090,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "HTTP headers that Truing sends with every request to `url`, and nowhere else. The value of \
-            each header names the place of a secret. Truing refuses headers that HTTP or the protocol \
-            itself sets. If `token` is set, Truing also refuses the header `Authorization`.",
+            each header is a reference to a secret: an environment variable or a file. Truing refuses \
+            headers that HTTP or the protocol itself sets. If `token` is set, Truing also refuses the \
+            header `Authorization`.",
     },
     ConfigKey {
         path: "mcp.NAME.tools",
@@ -1124,7 +1125,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.command",
         kind: ValueKind::Command,
         default: KeyDefault::Computed {
-            words: "that of the known tool of this name",
+            words: "the command of the known tool with this name",
             example: "[\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1138,7 +1139,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.format",
         kind: ValueKind::Format,
         default: KeyDefault::Computed {
-            words: "that of the known tool of this name",
+            words: "the command of the known tool with this name",
             example: "\"ruff-json\"",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1150,7 +1151,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.paths",
         kind: ValueKind::Globs,
         default: KeyDefault::Computed {
-            words: "those of the known tool of this name, else all files",
+            words: "the globs of the known tool with this name, else all files",
             example: "[\"**/*.py\"]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1172,7 +1173,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.exit",
         kind: ValueKind::Codes,
         default: KeyDefault::Computed {
-            words: "those of the known tool of this name, else `[0, 1]`",
+            words: "the exit codes of the known tool with this name, else `[0, 1]`",
             example: "[0, 1]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1605,9 +1606,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Accounts that may start work on a server with `/converge`, `/audit` or the label. Each \
-            account also needs write access to the repository. Give names, numbers or UUIDs, as in \
-            `reviewer.NAME.logins`. Empty: all accounts with write access.",
+        doc: "Accounts that may use `/converge`, `/audit` or the label `converge.label` to start work on a \
+            server. Each account also needs write access to the repository. Give names, numbers or UUIDs, \
+            as in `reviewer.NAME.logins`. Empty: all accounts with write access.",
     },
     ConfigKey {
         path: "converge.gate",
@@ -1619,8 +1620,8 @@ pub const KEYS: &[ConfigKey] = &[
             before each audit. Exit code 0: the command found nothing. Exit code 1: the command has \
             findings. Any other exit code: the command could not run. Truing runs these commands like \
             those of `verify.check`. An output line of the form `path:line: text` blocks only if the named \
-            line has changed. An output line without a place always blocks. The packs of `rules.packs` are \
-            part of the gate, too.",
+            line has changed. An output line without a path and a line number always blocks. The packs of \
+            `rules.packs` are part of the gate, too.",
     },
     ConfigKey {
         path: "converge.auditor",
@@ -1861,7 +1862,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.cache_read",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
+        default: KeyDefault::Computed { words: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of input that the provider reads from its cache, in US dollars per million tokens.",
@@ -1869,7 +1870,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.cache_write_5m",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
+        default: KeyDefault::Computed { words: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of input that the provider caches for five minutes, in US dollars per million tokens.",
@@ -1937,7 +1938,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.constraint.file",
         kind: ValueKind::Name,
         default: KeyDefault::Computed {
-            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
+            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2047,7 +2048,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.version.file",
         kind: ValueKind::Name,
         default: KeyDefault::Computed {
-            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
+            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2064,7 +2065,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Place of the version in `sync.NAME.version.file`. In TOML and JSON: the path of the \
+        doc: "Position of the version in `sync.NAME.version.file`. In TOML and JSON: the path of the \
             version's key, with dots between the keys. In a Python module: the name of the variable to \
             which a line of its own assigns the version. The file must contain the version exactly once.",
     },
@@ -2076,9 +2077,9 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. \
             Truing writes a line into the newest entry. If the version of this entry has no tag, the line \
-            replaces the earlier line of the job, and the heading gets the version of `version_rule`. If \
-            the version has a tag, Truing writes a new entry of the same form above the tagged entry. A \
-            heading that says `Unreleased` stays.",
+            replaces the earlier line of the job, and the heading gets the version that `version_rule` \
+            determines. If the version has a tag, Truing writes a new entry of the same form above the \
+            tagged entry. A heading that says `Unreleased` stays.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.entry",

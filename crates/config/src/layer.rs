@@ -168,7 +168,14 @@ impl LayerBuilder<'_> {
             let start = tool.span().start;
             let DeValue::Table(table) = tool.get_ref() else {
                 let of = tool.get_ref().type_str();
-                self.report_bad_value(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
+                self.report_bad_value(
+                    start,
+                    &[TOOL],
+                    format!(
+                        "must contain only tables; one entry is of \
+                    type {of}"
+                    ),
+                );
                 continue;
             };
             let Some((origin, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {

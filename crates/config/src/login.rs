@@ -46,7 +46,7 @@ pub(super) fn former_accounts(
     if let Some(account) = accounts.iter().find(|account| !is_told(account)) {
         let wrong = format!(
             "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket \
-             Cloud anybody may take a name"
+                Cloud, another account may have the same name"
         );
         return Err(ConfigProblem::BadValue {
             origin: settings.setting(&key)?.origin.clone(),

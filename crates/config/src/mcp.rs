@@ -109,7 +109,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
     ] {
         if is_set && !fits {
-            return Err(requirement(key, &format!("goes with {ways}")));
+            return Err(requirement(key, &format!("is valid only together with {ways}")));
         }
     }
     if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
@@ -133,13 +133,14 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         }
         (None, None, Some(forge)) => McpTransport::Forge(forge),
         (Some(_), None, None) => {
-            return Err(requirement(
-                "transport",
-                "has to be \"stdio\": a `command` speaks over its standard streams",
-            ));
+            return Err(requirement("transport", "must be \"stdio\", because the server is a `command`"));
         }
         (None, Some(_), None) => {
-            return Err(requirement("transport", "has to be \"http\" or \"sse\": it has a `url`"));
+            return Err(requirement(
+                "transport",
+                "must be \"http\" or \"sse\", because the server has a \
+                `url`",
+            ));
         }
         (Some(_), Some(_), _) => {
             return Err(requirement(
@@ -159,7 +160,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     })?;
     let tools = tools.unwrap_or_default();
     if tools.is_empty() {
-        return Err(requirement("tools", "must name the tools that a model may call"));
+        return Err(requirement("tools", "must list the tools that a model may call"));
     }
     let max_output = usize::try_from(settings.number::<i64>(&path("max_output"))?);
     Ok(McpConfig {

@@ -263,21 +263,22 @@ impl ConfigProblem {
     pub fn hint(&self) -> String {
         match self {
             Self::AppPassword { .. } => {
-                "unset the variable, and set `token` of the forge's section to an access token, or with \
-                    `email` to an API token"
+                "unset the variable; in the forge's section, set `token` to an access token, or set \
+                    `email` and set `token` to an API token"
                     .to_owned()
             }
-            Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new \
-                 one"
-            .to_owned(),
+            Self::Unreadable { .. } => "specify a file that exists and is readable; `truing init` creates \
+                a new file"
+                .to_owned(),
             Self::RepositoryFile { .. } => {
                 format!(
-                    "make it a plain file of UTF-8 text, of {} KiB at most, or delete it",
+                    "replace the file with a regular file of UTF-8 text, of at most {} KiB, or delete the \
+                        file",
                     MAX_REPOSITORY_FILE >> 10
                 )
             }
             Self::Syntax { reason, .. } if reason.starts_with(DUPLICATE) => {
-                "set it once: a key or table cannot be defined twice".to_owned()
+                "define each key and each table only once".to_owned()
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { path, nearest, .. } => {
@@ -308,41 +309,43 @@ impl ConfigProblem {
                     | NamedSection::Mcp,
                 ..
             } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
-            Self::Name { section: NamedSection::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
+            Self::Name { section: NamedSection::Repo, .. } => {
+                "write the section as [repo.\"owner/name\"]".to_owned()
+            }
             Self::Name { section: NamedSection::Price, .. } => {
                 "write the requested model name, without blanks: [price.\"model\"]".to_owned()
             }
             Self::Name { section: NamedSection::Tool, .. } => {
-                "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it \
-                 is, such as \"go vet\" in quotes"
+                "use lower-case letters, digits and `-`, a letter first; or use the exact name of a known \
+                    tool, such as \"go vet\" in quotes"
                     .to_owned()
             }
-            Self::ToolUnnamed { .. } => "add its name, such as `name = \"ruff\"`".to_owned(),
-            Self::DuplicateTool { .. } => "merge the two, or rename one".to_owned(),
+            Self::ToolUnnamed { .. } => "add the name of the tool, such as `name = \"ruff\"`".to_owned(),
+            Self::DuplicateTool { .. } => "merge the two tools, or rename one of them".to_owned(),
             Self::ToolUnknown { .. } => {
                 format!(
-                    "set both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only \
-                     known tools need neither: `{}`",
+                    "set `command` and `format`, such as `command = [\"lint\", \"{{files}}\"]` and `format \
+                        = \"sarif\"`; only these known tools need neither key: `{}`",
                     LINTERS.join("`, `")
                 )
             }
             Self::Price { .. } => "set both `input` and `output`, even if 0".to_owned(),
             Self::NotForRepository { key, .. } => {
                 let variable = super::keys::key_variable(key).map(|name| format!(" or the variable {name}"));
-                format!("move it to the operator's file{}", variable.unwrap_or_default())
+                format!("move the key to the operator's file{}", variable.unwrap_or_default())
             }
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
             Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
             Self::LiteralSecret { key, .. } => format!(
-                "name the secret's place: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or \
-                    set the variable {}__ENV; replace the secret if this file was shared",
+                "specify where the secret is stored: {key} = {{ env = \"VARIABLE\" }} or {{ file = \
+                    \"PATH\" }}, or set the variable {}__ENV; replace the secret if this file was shared",
                 super::keys::variable_name(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
             Self::NoAddress { name } => {
                 format!("add `api_url = \"https://bitbucket.example.com\"` to [forge.{name}]")
             }
-            Self::Conflict { .. } => "change one of the two".to_owned(),
+            Self::Conflict { .. } => "change one of the two values".to_owned(),
             Self::Login { name, .. } => format!(
                 "in [forge.{name}] give either `token`, or `app_id` and `private_key` of a GitHub App"
             ),

@@ -173,7 +173,7 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
     hint: see `review.for.path` in `truing config schema`
     error: truing.toml:6: `review.for.labels` must be of another type: invalid type: string "a", expected a sequence
     hint: see `review.for.labels` in `truing config schema`
-    error: truing.toml:7: `review.for.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:7: `review.for.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.for.paths` in `truing config schema`
     error: truing.toml:8: `review.for.lines_over` must be of another type: invalid value: integer `-1`, expected u64
     hint: see `review.for.lines_over` in `truing config schema`
@@ -227,7 +227,7 @@ fn instructions_of_another_shape_are_told_with_their_line() {
     )), @r#"
     error: truing.toml:1: `review.instructions` must have `paths` and a `text`
     hint: see `review.instructions` in `truing config schema`
-    error: truing.toml:4: `review.instructions.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:4: `review.instructions.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.instructions.paths` in `truing config schema`
     error: truing.toml:5: `review.instructions.text` must be a text of at most 4096 bytes
     hint: see `review.instructions.text` in `truing config schema`
@@ -333,9 +333,9 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_VERIFY__FROM_REPOSITORY
+    hint: move the key to the operator's file or the variable TRUING_VERIFY__FROM_REPOSITORY
     error: .truing.toml:3: `verify.timeout` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_VERIFY__TIMEOUT
+    hint: move the key to the operator's file or the variable TRUING_VERIFY__TIMEOUT
     ");
 }
 
@@ -377,11 +377,11 @@ fn a_repository_cannot_set_the_operators_keys() {
     );
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r#"
     error: .truing.toml:1: `store.url` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_STORE__URL
+    hint: move the key to the operator's file or the variable TRUING_STORE__URL
     error: .truing.toml:3: unknown key `rules.ignored`
     hint: did you mean `rules.ignore`? All keys: `truing config schema`
     error: .truing.toml:5: `forge.evil.api_url` cannot be set by a repository
-    hint: move it to the operator's file or the variable TRUING_FORGE__EVIL__API_URL
+    hint: move the key to the operator's file or the variable TRUING_FORGE__EVIL__API_URL
     "#);
 }
 
@@ -444,7 +444,7 @@ github2 = 1
     error: truing.toml:25: `forge.github.api_url` must be https: http is allowed for loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
     error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
-    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
+    hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
     error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
     hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
     error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
@@ -462,7 +462,7 @@ fn a_file_that_is_not_toml_is_refused_with_its_lines() {
     error: truing.toml:2: unexpected key or value, expected newline, `#`
     hint: the file must be TOML (https://toml.io)
     error: truing.toml:3: duplicate key `review`
-    hint: set it once: a key or table cannot be defined twice
+    hint: define each key and each table only once
     "#);
 }
 
@@ -486,8 +486,8 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
     error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
     hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
     error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
-    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
-    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
+    hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
+    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must be the name of a variable in capitals, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR
     hint: the variable looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or rename the service
@@ -716,18 +716,18 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
     insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff \
          = \"1h\"\nquiet = \"1h\""), @r#"
     error: `server.heartbeat = "10s"` (default) must be less than two thirds of `server.lease = "15s"` (truing.toml:2)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.debounce = "5m"` (truing.toml:4) must be at most `review.max_wait = "2m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.quiet = "1h"` (truing.toml:6) must be at most `review.storm_max = "30m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     error: `review.backoff = "1h"` (truing.toml:5) must be at most `review.backoff_max = "30m"` (default)
-    hint: change one of the two
+    hint: change one of the two values
     "#);
     of_file("[server]\nlease = \"16s\"").unwrap();
     insta::assert_snapshot!(told_of("[budget]\npr_ask_usd = 2\npr_usd = 2"), @r#"
     error: `budget.pr_ask_usd = 2` (truing.toml:2) must be less than `budget.pr_usd = 2` (truing.toml:3)
-    hint: change one of the two
+    hint: change one of the two values
     "#);
     of_file("[budget]\npr_ask_usd = 2").unwrap();
 }
@@ -745,13 +745,13 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");
     assert_eq!(
         told(slots),
-        "truing.toml:1: `store.records` must be set, \"postgres://…\": `store.url` names a server that \
-         stores only slots"
+        "truing.toml:1: `store.records` must be set to a URL such as \"postgres://…\", because the server \
+            in `store.url` stores only slots"
     );
     assert_eq!(
         told(records),
-        "truing.toml:1: `store.records` is valid only if `store.url` names a Valkey server; a SQLite file \
-         needs no such setting"
+        "truing.toml:1: `store.records` is valid only if `store.url` is the URL of a Valkey server; a \
+            SQLite file needs no such setting"
     );
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(

@@ -180,7 +180,7 @@ impl ConfigValue {
             ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
                 Ok(Self::Name(text.to_owned()))
             }
-            ValueKind::Text => Err(requirement_error("hold some words")),
+            ValueKind::Text => Err(requirement_error("contain some text")),
             ValueKind::Model if text.is_empty() => Ok(Self::Unset),
             ValueKind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Email | ValueKind::AccountUuid if text.is_empty() => Ok(Self::Unset),
@@ -205,7 +205,7 @@ impl ConfigValue {
                         .is_err() =>
                 {
                     Err(requirement_error(format_args!(
-                        "be a cron pattern that matches some time; `{text}` never does"
+                        "be a cron pattern that matches some time; `{text}` matches no time"
                     )))
                 }
                 Ok(_) => Ok(Self::Name(text.to_owned())),
@@ -371,7 +371,7 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueErr
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(SecretSource::Env(name.to_owned()));
     }
-    Err(requirement_error("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
+    Err(requirement_error("be the name of a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
 }
 
 /// Returns a secret's location in the file `path`.
@@ -456,7 +456,7 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
                 Some(host) if !host.is_empty() || rest.contains("host=") => {
                     Ok(ConfigValue::Secret(SecretSource::PlainText(SecretText::new(text))))
                 }
-                Some(_) | None => Err(requirement_error("name a host, after `//`")),
+                Some(_) | None => Err(requirement_error("contain a host after `//`")),
             }
         }
         Some(_) | None => {
@@ -542,20 +542,21 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
     };
     let items: Vec<String> = remove_duplicates(items.into_iter().map(named));
     if kind == ValueKind::Hosts && items.len() > MAX_HOSTS {
-        return Err(requirement_error(format_args!("hold {MAX_HOSTS} places at most, not {}", items.len())));
+        return Err(requirement_error(format_args!("hold at most {MAX_HOSTS} entries, not {}", items.len())));
     }
     if matches!(kind, ValueKind::Globs | ValueKind::Repositories) {
         items
             .iter()
             .try_for_each(|item| glob::check_bounds(item))
-            .map_err(|reason| requirement_error(format_args!("hold globs: {reason}")))?;
+            .map_err(|reason| requirement_error(format_args!("hold valid globs: {reason}")))?;
     }
     if kind == ValueKind::Globs {
-        compile_globs(&items).map_err(|error| requirement_error(format_args!("hold globs: {error}")))?;
+        compile_globs(&items)
+            .map_err(|error| requirement_error(format_args!("hold valid globs: {error}")))?;
     }
     if kind == ValueKind::Repositories {
         compile_repository_globs(&items)
-            .map_err(|error| requirement_error(format_args!("hold globs of `owner/name`: {error}")))?;
+            .map_err(|error| requirement_error(format_args!("hold valid globs of `owner/name`: {error}")))?;
     }
     Ok(ConfigValue::List(items))
 }

@@ -458,7 +458,7 @@ impl ConvergeRun {
     ) {
         // An auditor whose answer is missing also counts as silent.
         let mut silent: BTreeMap<u32, String> =
-            auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
+            auditors.into_iter().map(|auditor| (auditor, "the auditor gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
             match answer {
                 AuditorAnswer::Complete(findings) if silent.remove(&auditor).is_some() => {

@@ -211,7 +211,7 @@ pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindingLookupError {
     /// No finding of this pull request has such an id.
-    #[error("no finding here has that id")]
+    #[error("no finding of this pull request has this id")]
     Unknown,
     /// The ids of several findings begin with this word.
     #[error("several ids begin with these digits: give more digits")]

@@ -264,14 +264,16 @@ impl Effect {
             Self::Resolve { thread } => (of(kind, thread.as_str()), "resolving a thread".to_owned()),
             Self::Trigger { text, since } => {
                 let text = digest(text.as_bytes());
-                (of(kind, &format!("{text}/{}", since.0)), "waking a reviewer".to_owned())
+                (of(kind, &format!("{text}/{}", since.0)), "triggering a reviewer".to_owned())
             }
-            Self::RequestReview { login } => (of(kind, login), format!("asking {login} for a review")),
+            Self::RequestReview { login } => (of(kind, login), format!("requesting a review from {login}")),
             Self::UpdateBranch { head } => {
-                (of(kind, head.as_str()), "merging its base into its branch".to_owned())
+                (of(kind, head.as_str()), "merging the base branch into the pull request's branch".to_owned())
             }
-            Self::MarkReady => (of(kind, ""), "making it ready for review".to_owned()),
-            Self::Describe { .. } => (of(kind, ""), "changing its description".to_owned()),
+            Self::MarkReady => (of(kind, ""), "marking the pull request as ready for review".to_owned()),
+            Self::Describe { .. } => {
+                (of(kind, ""), "changing the description of the pull request".to_owned())
+            }
             Self::OpenPull(PullDraft { branch, base, .. }) => {
                 (of(kind, &format!("{branch}/{base}")), format!("opening a pull request from {branch}"))
             }

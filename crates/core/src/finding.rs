@@ -109,7 +109,7 @@ pub struct RawFinding {
 }
 
 /// Line that precedes an unvalidated replacement in the body of a model's finding.
-const PROPOSED: &str = "Proposed replacement, not proven to fit:";
+const PROPOSED: &str = "Proposed replacement, which Truing has not verified:";
 
 impl RawFinding {
     /// Replaces the unvalidated suggestion by a code block at the end of the body. Readers cannot apply this

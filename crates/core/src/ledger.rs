@@ -155,13 +155,13 @@ impl BudgetLevel {
             BudgetLevelKind::Review => " for a commit",
             BudgetLevelKind::Run => "",
             BudgetLevelKind::PullAsk => " for a pull request; the comment `/spend` allows more",
-            BudgetLevelKind::Pull => " for all of a pull request",
+            BudgetLevelKind::Pull => " for all runs of a pull request",
             BudgetLevelKind::RepoDay | BudgetLevelKind::ConvergeDay | BudgetLevelKind::SyncDay => " a day",
             BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => " a month",
         };
         match self.limit {
             MicroUsd(0) => {
-                format!("{key} is {}, which is too little for any request: increase it", self.limit)
+                format!("{key} is {}, which is too little for any request: increase the limit", self.limit)
             }
             limit => format!("too little for one request remains in {key} ({limit}{per})"),
         }

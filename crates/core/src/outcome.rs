@@ -494,11 +494,11 @@ impl run::LoopStep for ReviewStep {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Prepared => "head and base are known",
+            Self::Prepared => "determine the head and the base",
             Self::Review => "read the change",
             Self::Model => "ask the model",
-            Self::Computed => "findings are recorded",
-            Self::Published => "the review is shown",
+            Self::Computed => "record the findings",
+            Self::Published => "show the review",
         }
     }
 }

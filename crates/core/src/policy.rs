@@ -190,7 +190,8 @@ fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
     file.error(
         None,
         format!(
-            "not a file name of a policy; the file names are {profiles}, grammar/PROGRAM.toml and never.toml"
+            "this is not the name of a policy file; the valid names are {profiles}, grammar/PROGRAM.toml \
+                and never.toml"
         ),
     )
 }
@@ -266,7 +267,7 @@ impl AgentPolicy {
         if may && self.profile.may_run(&accepted.command) {
             return Ok(accepted);
         }
-        let reason = format!("`{}` is not allowed to `{}`", accepted.command, self.name.as_str());
+        let reason = format!("`{}` is not a command that `{}` may run", accepted.command, self.name.as_str());
         Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 
@@ -291,7 +292,7 @@ impl AgentPolicy {
         if verb != FileAccess::Read
             && let Some((class, entry)) = self.protected_paths.protecting_entry(&as_file)
         {
-            return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
+            return deny(format!("no agent may {does} {path:?}: the path {class} ({entry:?})"), None);
         }
         match self.profile.matching_glob(verb, path) {
             Some(glob) => allow(rule(glob)),

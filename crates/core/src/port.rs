@@ -245,7 +245,7 @@ pub enum ForgeError {
         request: String,
     },
     /// Status 403: the token lacks a permission. Status 451: the resource is blocked for every token.
-    #[error("{request}: the token may not do this (403): {message}")]
+    #[error("{request}: the token has no permission for this request (403): {message}")]
     Forbidden {
         /// Description of the failed request.
         request: String,

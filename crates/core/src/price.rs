@@ -32,7 +32,10 @@ pub enum InvalidRate {
     #[error("{0} is not a number")]
     NoNumber(String),
     /// The number exceeds [`MAX_USD_PER_MILLION`].
-    #[error("{0} is more than {MAX_USD_PER_MILLION} dollars per million tokens: is it in another unit?")]
+    #[error(
+        "{0} is more than {MAX_USD_PER_MILLION} dollars per million tokens: is the price in another \
+        unit?"
+    )]
     TooMuch(String),
 }
 

@@ -45,9 +45,12 @@ impl UnusedSuppressionReason {
     /// Returns advice for the author, as the end of a sentence.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::NoReason => "give a reason after the bracket",
-            Self::UnknownRule => "there is no such rule (`truing rules list` shows all)",
-            Self::NothingFound => "the rule finds nothing there; move or remove the comment",
+            Self::NoReason => "write a reason after the closing bracket",
+            Self::UnknownRule => "there is no such rule (`truing rules list` shows all rules)",
+            Self::NothingFound => {
+                "the rule has no finding on the lines of the comment; move or remove the \
+                comment"
+            }
             Self::Misspelt => "write `truing: ignore[PACK/RULE] reason`",
         }
     }

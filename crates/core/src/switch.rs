@@ -176,7 +176,8 @@ impl KillSwitch {
             Self::Off => format!("Kill switch{of} off, by {operator}: due work{there} continues."),
             Self::On(_) => {
                 format!(
-                    "Kill switch{of} on, by {operator} ({detail}): nothing begins{there} until it is off."
+                    "Kill switch{of} on, by {operator} ({detail}): no work starts{there} until the switch \
+                        is off."
                 )
             }
         };
@@ -501,8 +502,8 @@ mod tests {
         let one =
             apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("storm"), None));
         assert_eq!(one.action, OperatorAction::new("ada", "kill on", "acme/shop", "mode finish: storm"));
-        let said =
-            "Kill switch of acme/shop on, by ada (mode finish: storm): nothing begins there until it is off.";
+        let said = "Kill switch of acme/shop on, by ada (mode finish: storm): no work starts there until the \
+                switch is off.";
         assert_eq!((one.notice.text.as_str(), one.notice.key.as_str()), (said, "acme/shop"));
         let two = apply_turn_at_name(&one.switch, "acme/other", &turn_on_request(None, None)).switch;
         assert_eq!(

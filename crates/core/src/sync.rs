@@ -261,13 +261,13 @@ impl UnguardedReason {
             Self::Missing => "pinned, and in neither release",
             Self::OtherPackage => "in another package",
             Self::Unreadable => "in a file that cannot be read",
-            Self::Untold => "pinned in a form that is not understood",
+            Self::Untold => "pinned in a format that Truing does not support",
             Self::OfExtra => "required differently, but only for an extra that the project does not use",
             Self::OfOtherPython => {
                 "required differently, but only for Python versions that the project does not support"
             }
             Self::Wider => "required in more versions than before",
-            Self::RequirementRemoved => "required no more",
+            Self::RequirementRemoved => "no longer required",
         }
     }
 
@@ -349,14 +349,17 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     };
     let bases = removed_base_classes(step);
     let (verdict, needs_classification, reason) = if step.in_range {
-        let reason = "the release is in the range already";
+        let reason = "the project's version range already includes the release";
         let reason = match differs() {
             nothing if nothing.is_empty() => reason.to_owned(),
-            differs => format!("{reason}, though {differs}: an installation of the project may include it"),
+            differs => format!(
+                "{reason}, though {differs}: an installation of the project may include the \
+                release"
+            ),
         };
         (SyncVerdict::Skip, false, reason)
     } else if step.is_major {
-        (SyncVerdict::Ask, false, "the release is a major one: it may break anything".to_owned())
+        (SyncVerdict::Ask, false, "the release is a new major version, which may break anything".to_owned())
     } else if !bases.is_empty() {
         let what = if bases.len() == 1 { "a class" } else { "classes" };
         let reason = format!("{what} that the project inherits from vanished: {}", bases.join(", "));
@@ -368,7 +371,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         (
             SyncVerdict::Ask,
             false,
-            format!("{what} in neither release, so they guard nothing: fix the manifest"),
+            format!("{what} in neither release, and therefore without effect: fix the manifest"),
         )
     } else if step.manifest.rows.is_empty() && step.from.files.is_empty() && step.to.files.is_empty() {
         (SyncVerdict::Ask, false, NOTHING_PINNED.to_owned())
@@ -392,7 +395,10 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
-        let reason = format!("the text of {what} changed, but not its behaviour: add the digest");
+        let reason = format!(
+            "the text of {what} changed, but not the behaviour: add the digest of each \
+            new text to the manifest"
+        );
         (SyncVerdict::Relax, false, reason)
     } else {
         (SyncVerdict::Relax, false, unchanged_reason(step).to_owned())
@@ -413,13 +419,13 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     let wholes = wholes.filter(is_whole).count();
     let functions = match count(|what| what == ReleasePartKind::Function) - wholes {
         0 => None,
-        1 => Some("1 function beside them"),
-        _ => Some("functions beside them"),
+        1 => Some("1 unpinned function"),
+        _ => Some("unpinned functions"),
     };
     let beside = match wholes {
         0 => None,
-        1 => Some("1 file beside them"),
-        _ => Some("files beside them"),
+        1 => Some("1 unpinned file"),
+        _ => Some("unpinned files"),
     };
     let again = match count(|what| what == ReleasePartKind::Redefinition) {
         0 => None,
@@ -461,7 +467,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     match (same, step.from.files == step.to.files) {
         (true, true) => "nothing that is pinned or mirrored changed",
         (true, false) => "only comments, docstrings or layout changed",
-        (false, _) => "its changed parts are already pinned in this form",
+        (false, _) => "the changed definitions are already pinned with their new digests",
     }
 }
 

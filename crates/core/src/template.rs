@@ -3,7 +3,7 @@
 
 /// Error message for a `{{` that does not begin a placeholder.
 pub const NO_VARIABLE: &str =
-    "`{{` does not begin a variable: write `{{name}}`, or `\\{{` for the letters themselves";
+    "`{{` does not begin a variable: write `{{name}}` for a variable, or `\\{{` for a literal `{{`";
 
 /// A part of a template.
 #[derive(Clone, PartialEq, Eq, Debug)]

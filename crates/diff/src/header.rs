@@ -135,7 +135,7 @@ impl FileHeader {
             }
             HeaderStage::BinaryContent { .. } if is_base85_line(text) => true,
             HeaderStage::BinaryContent { .. } => {
-                return Err(line.malformed_line("the line is not binary content as git writes it"));
+                return Err(line.malformed_line("the line is not valid content of a git binary patch"));
             }
             HeaderStage::NewName | HeaderStage::BinaryBlockStart { .. } | HeaderStage::End => false,
         };

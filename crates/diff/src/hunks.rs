@@ -190,12 +190,12 @@ impl HunkReader {
             .any(|(parent, left)| has(parent + 1) && *left == 0);
         if is_old && self.remaining_old == 0 || is_new && self.remaining_new == 0 || others {
             return Err(format!(
-                "the hunk has other lines than its header says: {} should follow",
+                "the lines of the hunk do not match its header: {} should follow",
                 self.missing_lines_message()
             ));
         }
         if self.remaining_shared > 0 && !(is_old && is_new) {
-            return Err("the line changes, but the hunk before this one shows it unchanged".to_owned());
+            return Err("this hunk changes the line, but the previous hunk shows it unchanged".to_owned());
         }
         self.remaining_shared = self.remaining_shared.saturating_sub(1);
         self.trailing_context = if is_old && is_new { self.trailing_context + 1 } else { 0 };

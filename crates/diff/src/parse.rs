@@ -301,7 +301,10 @@ fn resolve_git_names(
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
-            return Err(MalformedLine::new(position, "the header has only one of the two names"));
+            return Err(MalformedLine::new(
+                position,
+                "the header has only one of the two names of the file, old and new",
+            ));
         };
         return Ok(Some((repo_path(to), Some(repo_path(from)))));
     }

@@ -249,10 +249,11 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 }));
             }
             Some(b'@') if looks_like_hunk_header(text) => {
-                return Err(row.malformed_line("a hunk without the name of its file before it"));
+                return Err(row.malformed_line("no file header precedes this hunk"));
             }
             Some(b'S') if is_submodule_line(text) => {
-                let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
+                let what = "a submodule change is not in the format of a diff: run `git diff` with \
+                    `--submodule=short`";
                 return Err(row.malformed_line(what));
             }
             Some(b'F') if mail::is_mail_start(text) => self.mail = Some(UnfinishedMail::new()),

@@ -129,7 +129,7 @@ impl EffectExecutor<'_> {
         loop {
             let intended = effect.intent();
             if let Some(why) = self.forge.unsupported_reason(intended.kind) {
-                let message = format!("this forge cannot do it: {why}");
+                let message = format!("this forge does not support this operation: {why}");
                 return Err(EffectError::Refused(ForgeError::Rejected {
                     request: intended.description,
                     message,
@@ -258,7 +258,7 @@ impl EffectExecutor<'_> {
             (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => {
                 span.record_failure("the forge refused the push");
             }
-            (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
+            (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the write gate is closed"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
             (Some(_), Ok(PushOutcome::Pushed)) | (None, _) => {}
         }

@@ -275,7 +275,10 @@ impl fmt::Debug for RequestAuthorization {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     /// The token cannot be part of a header.
-    #[error("the forge token holds characters that are invalid in a token (a line end?): check its source")]
+    #[error(
+        "the forge token contains characters that are invalid in a token, such as a line end: check \
+        the source of the token"
+    )]
     Token,
     /// The TLS library could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
@@ -535,8 +538,10 @@ impl ForgeResponse {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
             Ok(url) => {
-                let message =
-                    format!("the next page is at another address, {}: not followed", url_origin(&url));
+                let message = format!(
+                    "the next page is on another server, {}, so Truing does not request this page",
+                    url_origin(&url)
+                );
                 Err(unavailable_error(&self.purpose, &self.clean.text(&message)))
             }
             Err(_) => Err(unavailable_error(&self.purpose, "the next page's address is invalid")),
@@ -551,7 +556,7 @@ impl ForgeResponse {
         };
         let is_html = self.body.trim_ascii_start().starts_with(b"<");
         let message = if is_html {
-            "the answer is HTML instead of JSON (a proxy, or a wrong api_url?)".to_owned()
+            "the response is HTML instead of JSON (does a proxy answer, or is api_url wrong?)".to_owned()
         } else if problem.is_eof() {
             "the answer's JSON is cut off".to_owned()
         } else {

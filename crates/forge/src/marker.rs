@@ -391,7 +391,7 @@ pub enum KeyFileError {
     /// The file contains a line that is not a key, or no key.
     #[error(
         "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a \
-         backup; without it, comments posted so far are not recognised",
+            backup; without the keys in this file, Truing does not recognise earlier comments",
         path.display()
     )]
     InvalidKey {

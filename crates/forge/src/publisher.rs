@@ -48,7 +48,7 @@ pub enum PublishError {
     #[error(transparent)]
     Forge(#[from] ForgeError),
     /// The head has changed since the review, so the review's locations may be invalid.
-    #[error("the head has moved on")]
+    #[error("the head of the pull request has changed")]
     HeadChanged,
     /// The gate is closed: nothing was written after it closed.
     #[error(transparent)]
@@ -230,7 +230,7 @@ impl CommentPublisher<'_> {
             return Ok(ReconcileOutcome::Done);
         }
         let request = "placing comments".into();
-        let message = "the forge refused every place, even the summary".into();
+        let message = "the forge refused every comment, even the summary".into();
         Err(ForgeError::Rejected { request, message }.into())
     }
 

@@ -165,7 +165,7 @@ pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, De
             return Err(invalid_field(&clean_error(&error.path().to_string()), &problem));
         }
         Err(error) => error.into_inner().to_string(),
-        Ok(_) => "something follows the JSON".to_owned(),
+        Ok(_) => "the body continues after the end of the JSON".to_owned(),
     };
     Err(DeliveryError::NotJson(clean_error(&problem)))
 }

@@ -84,7 +84,7 @@ pub enum GitError {
         answer: String,
     },
 
-    #[error("there is nothing at {}", .0.display())]
+    #[error("no file or folder exists at {}", .0.display())]
     PathMissing(PathBuf),
     /// The path is not a folder.
     #[error("{} is not a folder", .0.display())]
@@ -106,7 +106,7 @@ pub enum GitError {
         root: PathBuf,
     },
     /// Git would read this path as a file, but the path is a pipe, a socket or a device.
-    #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
+    #[error("{} is a pipe, a socket or a device: git would wait for its data", .0.display())]
     SpecialFile(PathBuf),
     /// A file that git must read completely is larger than any file that git itself writes.
     #[error(
@@ -322,48 +322,50 @@ impl GitError {
                     MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1
                 )
             }
-            Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
+            Self::Io { .. } => "check that the folder exists, is writable and has free space".into(),
             Self::TimedOut { .. } => "try again; if this persists, run the same git command manually".into(),
             Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {
                 REMAKE_INDEX.into()
             }
             Self::HugeFile { .. } => "remove the file, or clone the repository again".into(),
             Self::OutOfMemory { .. } => {
-                "files or a history of this size are not reviewed: name a nearer base, or leave out the \
+                "files or a history of this size are not reviewed: choose a nearer base, or exclude the \
                     files"
                     .into()
             }
-            Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
+            Self::TooLarge { .. } => "review a smaller range: choose a nearer base".into(),
             Self::CommandFailed { message, .. } => advice_for(message).into(),
-            Self::NotFetched { .. } => "fetch the objects: `git diff --stat BASE HEAD` fetches those that \
-                differ, `git fetch --refetch --no-filter origin` fetches all"
+            Self::NotFetched { .. } => "run `git diff --stat BASE HEAD` to fetch the objects that differ, \
+                or `git fetch --refetch --no-filter origin` to fetch all objects"
                 .into(),
-            Self::UnknownOutput { .. } => "check that the `git` in PATH is git itself".into(),
+            Self::UnknownOutput { .. } => "check that the program `git` in PATH is Git itself".into(),
             Self::PathMissing(_) => {
-                "name a folder inside a git repository; if the current folder was removed meanwhile, \
-                    change to another one (`cd`)"
+                "specify a folder inside a git repository; if the current folder was removed meanwhile, \
+                    change to another folder (`cd`)"
                     .into()
             }
             Self::NotADirectory(_) | Self::NotARepository(_) => {
-                "name a folder inside a git repository".into()
+                "specify a folder inside a git repository".into()
             }
-            Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
+            Self::NoWorkTree(_) => "specify a folder of a working tree (`git worktree add` creates a \
+                working tree)"
+                .into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
             Self::SpecialFile(_) => "remove the file, or clone the repository again".into(),
             Self::NoCommits(_) => "commit something first, or review what is staged: `truing review \
                  --staged`"
                 .into(),
-            Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
+            Self::BadRevision(_) => "specify a branch, a tag or a commit id".into(),
             Self::BadBranch(_) => "use a name that `git check-ref-format --branch` accepts".into(),
             Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownRevision { shallow: true, .. } => {
                 "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
             }
             Self::UnknownRevision { .. } => "`git branch --all` and `git tag` list the existing names".into(),
-            Self::NoDefaultBranch => "name the base with --base".into(),
+            Self::NoDefaultBranch => "specify the base with --base".into(),
             Self::NoCommonAncestor { .. } => {
-                "name the base with --base; to compare with nothing: --base $(git hash-object -t tree \
-                 /dev/null)"
+                "specify the base with --base; to review all files as new: --base $(git hash-object -t \
+                    tree /dev/null)"
                     .into()
             }
             Self::MissingHistory { command, .. } => format!("run `{command}`"),
@@ -371,23 +373,24 @@ impl GitError {
                 "use https://host/path without user, password, query or fragment; http works on loopback only"
                     .into()
             }
-            Self::NotAMirror(_) => "move the folder away, or name another folder for mirrors".into(),
+            Self::NotAMirror(_) => "move the folder away, or choose another folder for mirrors".into(),
             Self::MirrorBusy { .. } => "try again later".into(),
             Self::CommitGone { .. } => {
-                "a forced push may have replaced the commit: check the pull request's new head; where a \
-                    forge keeps no refs of pull requests, a deleted fork's commits are lost"
+                "a forced push may have replaced the commit: check the new head of the pull request; if \
+                    the fork was deleted, its commits may be lost"
                     .into()
             }
             Self::Sha256 { .. } => {
                 "repositories at forges have SHA-1 ids: use a clone of such a repository".into()
             }
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
-                "check that the token is valid and may read the repository's contents (to push: write them)"
+                "check that the token is valid and may read the repository's contents (for a push: may \
+                    write the contents)"
                     .into()
             }
             Self::ForkUnreadable { .. } => {
-                "let the token read the fork; if the fork is gone, push its branch to another repository \
-                    and open another pull request"
+                "give the token read access to the fork; if the fork was deleted, push its branch to \
+                    another repository and open another pull request"
                     .into()
             }
         }
@@ -417,12 +420,12 @@ const MENDS: &[(&str, &str)] = &[
     ("bad object", LOST_OBJECT),
 ];
 const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
-const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; `rm .git/index \
-     && git reset` recreates it and keeps the files";
-const REMAKE_INDEX: &str = "the file is not an index that git wrote: `rm .git/index && git reset` \
-    recreates the index and keeps the files";
-const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` names them; `git fetch --refetch \
-    origin` fetches those that were pushed";
+const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE is not the path of an index; run `rm \
+    .git/index && git reset` to recreate the index without changing your files";
+const REMAKE_INDEX: &str = "the file is not an index that git wrote: run `rm .git/index && git reset` to \
+    recreate the index without changing your files";
+const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` lists them; run `git fetch --refetch \
+    origin` to fetch the objects that were pushed";
 
 /// Returns the advice for git's message.
 fn advice_for(message: &str) -> &'static str {

@@ -61,7 +61,7 @@ impl PrivateFolder {
                 return Ok(Self { folder, _lock: lock });
             }
         }
-        Err(io::Error::other("new folders vanish from it"))
+        Err(io::Error::other("new folders in this folder disappear"))
     }
 
     /// Creates a folder for files of these sizes. The folder is in memory if the files are few and small, and

@@ -116,7 +116,7 @@ impl WeakeningKind {
             Self::ReplacedTestedCode => "the code under test is replaced for every test",
             Self::ReboundName => "a name that tests use refers, or may refer, to something else than before",
             Self::TestDetection => "the code checks whether a test runs it, or which code calls it",
-            Self::TestFileAccess => "the code names files of the tests",
+            Self::TestFileAccess => "the code refers to files of the tests",
             Self::UniversalEquality => "an equality always holds, or replaces a derived equality",
             Self::TestLibraryUse => {
                 "code outside of tests uses a library of tests, and no finding is about that"

@@ -322,7 +322,9 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
         FixRefusal::NoLines => "the file does not have the lines of the fix".to_owned(),
         FixRefusal::NoGrammar => UNPROVEN.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
-        FixRefusal::TooLarge => "the file is too large to prove so many fixes of it".to_owned(),
+        FixRefusal::TooLarge => "the file is too large: Truing cannot prove so many fixes in one file of \
+            this size"
+            .to_owned(),
     }
 }
 

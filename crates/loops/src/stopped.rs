@@ -34,7 +34,7 @@ pub enum StepStopReason {
     #[error("{message}")]
     NotFound { message: String },
     /// The head changed while its review was being published, so the new head must be reviewed.
-    #[error("the head has moved on")]
+    #[error("the head of the pull request has changed")]
     HeadChanged,
     /// The kill switch was turned on in a mode that stops active runs. The records stay unchanged, and the
     /// step does nothing more.

@@ -92,13 +92,14 @@ pub fn reviewer_line(record: &ReviewRecord) -> String {
     let Some(ModelReviewDetail { replayed, .. }) = &record.detail.model_review else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
-            tools => format!("rules and what {} printed: no model was called", tools.join(", ")),
+            tools => format!("rules and the output of {}: no model was called", tools.join(", ")),
         };
     };
     let turns = format_count(record.turns(), "turn");
     let model = record.model.as_deref().unwrap_or_default();
     let of = if *replayed { "a recording of " } else { "" };
-    let tools = if tools.is_empty() { String::new() } else { format!(", what {} printed", tools.join(", ")) };
+    let tools =
+        if tools.is_empty() { String::new() } else { format!(", the output of {}", tools.join(", ")) };
     format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_CHARS), record.cost())
 }
 
@@ -152,7 +153,7 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         let moved_head = moved_head.short_sha();
         let _ = writeln!(
             text,
-            "\nThe pull request has moved on to `{moved_head}`; this review does not cover it."
+            "\nThe pull request has moved on to `{moved_head}`; this review does not cover that commit."
         );
     }
     if !configuring.is_empty() {
@@ -219,8 +220,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         let ids =
             retracted.iter().take(MAX_LISTED).map(|finding| code_span(&dismissal::short_id(&finding.id)));
         let ids = ids.collect::<Vec<_>>().join(", ");
-        let what = "To restore a finding that an operator took back, comment here with `/undismiss` and the \
-                finding's id";
+        let what = "To restore a finding that an operator retracted, comment here with `/undismiss` and \
+            the finding's id";
         let _ = writeln!(text, "\n{what}: {ids}.");
     }
     if !walkthrough.is_empty() {
@@ -365,7 +366,7 @@ pub fn render_headline(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> S
 pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     format!(
         "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing \
-         tries again with the next push, or when an operator retries it.",
+            tries again with the next push, or when an operator retries the review.",
         head.short_sha()
     )
 }
@@ -379,7 +380,7 @@ pub fn render_comment(finding: &Finding) -> String {
     match &finding.status {
         FindingStatus::Open | FindingStatus::Claimed => {
             if let Some(why) = finding.unverified {
-                let _ = writeln!(text, "**Open; not verified to be still there:** {}.\n", why.reason());
+                let _ = writeln!(text, "**Open, but not verified as still present:** {}.\n", why.reason());
             }
         }
         FindingStatus::Fixed(sha) => {
@@ -509,7 +510,7 @@ mod tests {
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
-        The pull request has moved on to `dddddddddd`; this review does not cover it.
+        The pull request has moved on to `dddddddddd`; this review does not cover that commit.
 
         This pull request changes the configuration of reviews: `.truing.toml`. The review of this pull request does not use these changes.
 
@@ -544,7 +545,7 @@ mod tests {
 
         To undo a dismissal, answer its comment with `/undismiss`.
 
-        To restore a finding that an operator took back, comment here with `/undismiss` and the finding's id: `cccccccccc-1`.
+        To restore a finding that an operator retracted, comment here with `/undismiss` and the finding's id: `cccccccccc-1`.
 
         ### Walkthrough of `aaaaaaaaaa`
 

@@ -164,7 +164,10 @@ impl ProviderClient {
         let body = read_body_start(&mut response, begin).await;
         wire::parse_token_count(&body).map_err(|error| FailedAttempt {
             cause: FailureCause::InvalidResponse,
-            message: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
+            message: format!(
+                "the response with the token count is not as expected: {}",
+                self.clean(&error.to_string())
+            ),
         })
     }
 
@@ -240,7 +243,7 @@ impl ProviderClient {
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => Err(FailedAttempt {
                 cause: FailureCause::NoResponse,
-                message: "it did not answer in time".to_owned(),
+                message: "the provider did not answer in time".to_owned(),
             }),
         }
     }
@@ -363,7 +366,13 @@ fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttem
             wire.parse_error_response(&HeaderMap::new(), head);
         if !words.is_empty() {
             let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
-            return FailedAttempt { cause, message: format!("an error in place of an answer: {words}") };
+            return FailedAttempt {
+                cause,
+                message: format!(
+                    "the provider returned an error instead of an \
+                answer: {words}"
+                ),
+            };
         }
     }
     let cause = match error {

@@ -78,7 +78,10 @@ pub enum ProviderError {
     #[error("base_url must have no user, password, query or fragment")]
     UnsupportedPart,
     /// The key contains characters that are invalid in a header.
-    #[error("the key holds characters that are invalid in a key (a line end?): check its source")]
+    #[error(
+        "the API key contains characters that are invalid in a key, such as a line end: check the \
+        source of the key"
+    )]
     InvalidKey,
     /// The TLS stack could not be set up.
     #[error("cannot set up the HTTP client: {0}")]

@@ -39,7 +39,7 @@ pub enum StreamError {
     #[error("the answer broke off")]
     Truncated,
     /// The provider reports an error in the stream.
-    #[error("the provider broke off: {kind}: {message}")]
+    #[error("the provider ended the answer with an error: {kind}: {message}")]
     ProviderError {
         /// Type of the error.
         kind: String,
@@ -50,7 +50,7 @@ pub enum StreamError {
     #[error("the answer is empty")]
     EmptyStream,
     /// The body is an HTML page.
-    #[error("the answer is HTML instead of a stream of events (a proxy, or a wrong base_url?)")]
+    #[error("the answer is HTML instead of a stream of events (does a proxy answer, or is base_url wrong?)")]
     Html,
     /// The body is not a stream of events.
     #[error("the answer is not a stream of events")]
@@ -207,7 +207,7 @@ impl AnswerAccumulator {
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
             Some(Err(unknown)) => return Err(StreamError::UnknownStopReason(unknown)),
-            None => return Err(StreamError::Contradiction("the answer ended without a reason to stop")),
+            None => return Err(StreamError::Contradiction("the answer ended without a stop reason")),
         };
         let content = self.blocks.into_iter().map(PartialBlock::finish).collect::<Result<Vec<_>, _>>()?;
         let calls =
@@ -242,12 +242,12 @@ impl AnswerAccumulator {
                 StreamEvent::MessageStart { .. } | StreamEvent::Ping | StreamEvent::Error { .. }
             )
         {
-            return Err(StreamError::Contradiction("it does not begin with the start of a message"));
+            return Err(StreamError::Contradiction("the first event is not the start of a message"));
         }
         match event {
             StreamEvent::MessageStart { message } => {
                 if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
-                    return Err(StreamError::Contradiction("it starts twice"));
+                    return Err(StreamError::Contradiction("the message starts twice"));
                 }
                 self.usage.update(message.usage);
             }
@@ -280,10 +280,10 @@ impl AnswerAccumulator {
 
     fn start_block(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
         if index != self.blocks.len() {
-            return Err(StreamError::Contradiction("its blocks are not in order"));
+            return Err(StreamError::Contradiction("the blocks of the answer are not in order"));
         }
         if index >= MAX_BLOCKS {
-            return Err(StreamError::TooLarge("so many blocks"));
+            return Err(StreamError::TooLarge("too many blocks"));
         }
         self.add_content_bytes(block_size(&value))?;
         self.blocks.push(PartialBlock { value, input: None, is_open: true });
@@ -310,7 +310,7 @@ impl AnswerAccumulator {
 
     fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.is_open);
-        block.ok_or(StreamError::Contradiction("it refers to a block that is not open"))
+        block.ok_or(StreamError::Contradiction("an event refers to a block that is not open"))
     }
 
     fn add_content_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {

@@ -47,7 +47,7 @@ pub(crate) struct ProviderCall {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestEncodeError {
     /// The request cannot be serialized.
-    #[error("it is not JSON: {0}")]
+    #[error("the request cannot be encoded as JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The provider has no id for the model.
     #[cfg(feature = "aws")]

@@ -457,7 +457,7 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
     let (id, ending) = rest.split_once('.').filter(|(id, _)| is_valid_name(id)).ok_or_else(misnamed)?;
     if text.len() > MAX_RULE_BYTES {
-        let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
+        let message = format!("a rule file may have at most {MAX_RULE_BYTES} bytes");
         return Err(PackError::Unreadable { path: file.to_owned(), message });
     }
     let name = format!("{pack}/{id}");

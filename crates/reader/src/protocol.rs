@@ -141,7 +141,7 @@ pub enum ProtocolError {
         source: serde_json::Error,
     },
     /// The message is not valid JSON for the expected kind of message.
-    #[error("{message_kind} cannot be understood: {source}")]
+    #[error("{message_kind} cannot be parsed: {source}")]
     Malformed {
         /// Kind of message that was expected.
         message_kind: &'static str,
@@ -151,8 +151,8 @@ pub enum ProtocolError {
     /// The reader process is from another build, because the program's file was replaced while the server was
     /// running.
     #[error(
-        "the reader is {reader_hello}, but the server is {server_hello}: restart the service, so that \
-        both are the same"
+        "the reader is {reader_hello}, but the server is {server_hello}: restart the service, so that both \
+            have the same version"
     )]
     BuildMismatch {
         /// Identity that the reader reports.
@@ -161,9 +161,9 @@ pub enum ProtocolError {
         server_hello: ReaderHello,
     },
     /// The reader's sandbox is weaker than required.
-    #[error("its sandbox is `{}`, but at least `{}` is required: use a kernel with Landlock (5.13 or later), \
-         or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's \
-         configuration", .reached.as_str(), .weakest.as_str())]
+    #[error("the reader's sandbox has the level `{}`, but at least `{}` is required: use a kernel with \
+        Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` \
+        in the operator's configuration", .reached.as_str(), .weakest.as_str())]
     TooWeak {
         /// Level that the reader reports.
         reached: SandboxLevel,
@@ -171,7 +171,7 @@ pub enum ProtocolError {
         weakest: SandboxLevel,
     },
     /// The number in the reply is not the number of the call.
-    #[error("it replies to call {replied}, not to call {called}")]
+    #[error("the reader replied to call {replied}, not to call {called}")]
     CallMismatch {
         /// Number of the call that was made.
         called: u64,
@@ -179,7 +179,7 @@ pub enum ProtocolError {
         replied: u64,
     },
     /// The response about sources is malformed, or does not match the query.
-    #[error("its answer about the sources is invalid: {0}")]
+    #[error("the reader's answer about the sources is invalid: {0}")]
     Sources(&'static str),
     /// The response refers to a file that the request does not contain.
     #[error("the answer is about {0}, which was not requested")]
@@ -384,7 +384,7 @@ pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolR
     if number != expected_number {
         return Err(ProtocolError::CallMismatch { called: expected_number, replied: number });
     }
-    check_length("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
+    check_length("the text of the reply", reply.text.len(), MAX_REPLY_BYTES)?;
     Ok(reply)
 }
 
@@ -576,7 +576,7 @@ mod tests {
         };
         let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();
         let said: FileReply = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
-        let line = encode_line("what a file holds", &said, MAX_ANSWER_BYTES).unwrap();
+        let line = encode_line("the reply about a file", &said, MAX_ANSWER_BYTES).unwrap();
         assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());
         assert_eq!(decode_line::<FileReply>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
         let turn = FileBatch { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
@@ -595,7 +595,7 @@ mod tests {
         let long = check_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
         let other = check_reply(7, replied(6, 1)).unwrap_err();
-        assert_eq!(other.to_string(), "it replies to call 6, not to call 7");
+        assert_eq!(other.to_string(), "the reader replied to call 6, not to call 7");
     }
 
     #[test]
@@ -605,7 +605,10 @@ mod tests {
         {
             let error =
                 ReaderHello::for_this_build(reached).check_compatible(weakest).unwrap_err().to_string();
-            assert!(error.contains(&format!("its sandbox is `{}`", reached.as_str())), "{error}");
+            assert!(
+                error.contains(&format!("the reader's sandbox has the level `{}`", reached.as_str())),
+                "{error}"
+            );
             assert!(ReaderHello::for_this_build(weakest).check_compatible(reached).is_ok());
         }
     }

@@ -149,7 +149,7 @@ fn serve_files(
         let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
         for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
             let read: FileReply = one.read_file(file, &change, &mut parsers, time);
-            write_line(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
+            write_line(&mut output, "the reply about a file", &read, MAX_ANSWER_BYTES)?;
         }
     }
     Ok(())

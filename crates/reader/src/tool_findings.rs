@@ -288,7 +288,9 @@ fn limit_findings(collected: &mut ToolFindings) {
     collected.findings.sort_by(|a, b| (a.severity, &a.location).cmp(&(b.severity, &b.location)));
     collected.findings.truncate(MAX_FINDINGS);
     collected.findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
-    collected.problems.push(format!("{} beyond the first {MAX_FINDINGS}", format_count(over, "finding")));
+    collected
+        .problems
+        .push(format!("{} left out: only the first {MAX_FINDINGS} are kept", format_count(over, "finding")));
     collected.problems.truncate(MAX_PROBLEMS);
 }
 

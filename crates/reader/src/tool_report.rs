@@ -88,7 +88,10 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     let (problems, keeps_open) = collect_problems(output, &report, &absent, format);
     let unnamed = || {
         let format = format.as_str();
-        format!("`{format}` does not say whose findings they are: name the tool by `--tool NAME`")
+        format!(
+            "the format `{format}` does not contain the name of the tool: specify the tool with \
+            `--tool NAME`"
+        )
     };
     let keeps_open = keeps_open.or_else(|| (!is_named).then(unnamed));
     let mut diagnostics = report.diagnostics;
@@ -219,7 +222,8 @@ fn collect_problems(
     let other = other.flatten().filter(|other| *other != format);
     for problem in report.problems.iter().filter(is_failure) {
         let hint = other.filter(|_| is_other_form(problem));
-        let hint = hint.map(|other| format!("; it looks like `{}`", other.as_str())).unwrap_or_default();
+        let hint =
+            hint.map(|other| format!("; the output looks like `{}`", other.as_str())).unwrap_or_default();
         problems.push(clean_line(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
     }
     let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
@@ -248,7 +252,7 @@ fn collect_problems(
     let others = report.other_lines.len() as u64 + report.more_lines;
     let keeps_open = if others > 0 {
         let first = report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
-        Some(format!("{} not understood: {first}", format_count(others, "line")))
+        Some(format!("{} could not be parsed: {first}", format_count(others, "line")))
     } else if absent.count > 0 {
         Some(format!(
             "{} no file of the tree: {}",
@@ -263,5 +267,5 @@ fn collect_problems(
 
 /// Returns the start of a sentence for this number of results, such as `2 results name`.
 fn result_count_phrase(count: u64) -> String {
-    if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
+    if count == 1 { "1 result refers to".to_owned() } else { format!("{count} results refer to") }
 }

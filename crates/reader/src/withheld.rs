@@ -30,7 +30,7 @@ impl WithheldFix {
     /// Returns the reason as text for people.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Unsafe => "the tool does not call the fix safe",
+            Self::Unsafe => "the tool does not mark the fix as safe",
             Self::UnknownSafety => "the tool's output does not say whether the fix is safe",
             Self::Unproven => "with the fix, the file would not parse, or the surrounding code would change",
         }
@@ -38,9 +38,15 @@ impl WithheldFix {
 
     fn render_paragraph(self) -> &'static str {
         match self {
-            Self::Unsafe => "The tool has a fix that it does not call safe.",
-            Self::UnknownSafety => "The tool has a fix, and its output does not say whether that is safe.",
-            Self::Unproven => "The tool has a fix that is not proven to leave the code around as it is.",
+            Self::Unsafe => "The tool offers a fix, but does not mark the fix as safe.",
+            Self::UnknownSafety => {
+                "The tool offers a fix, but the tool's output does not say whether the \
+                fix is safe."
+            }
+            Self::Unproven => {
+                "The tool offers a fix, but Truing could not prove that the fix leaves the \
+                surrounding code unchanged."
+            }
         }
     }
 

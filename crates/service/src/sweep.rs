@@ -448,7 +448,8 @@ impl ForgeSweepRound {
         self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
         swept.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
         if !self.is_down {
-            tracing::warn!(forge, %error, "could not sweep the forge; it is retried from time to time");
+            tracing::warn!(forge, %error, "could not sweep the forge; the sweep is retried from time to \
+                time");
         }
         self.is_down = true;
     }

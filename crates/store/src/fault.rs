@@ -44,7 +44,7 @@ pub(crate) enum StoreFault {
         source: serde_json::Error,
     },
     /// A value cannot be stored.
-    #[error("it cannot be stored as JSON: {0}")]
+    #[error("a value cannot be stored as JSON: {0}")]
     Unwritable(serde_json::Error),
     /// SQLite rolled back the whole transaction because another write in it failed.
     #[error("the transaction was rolled back because another write in it failed on the disk; try again")]

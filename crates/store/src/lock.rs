@@ -47,7 +47,7 @@ pub struct ServeLockHolder {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
-    #[error("{} is served already{}; stop that process, or give this one another `store.url`",
+    #[error("{} is served already{}; stop that process, or set another `store.url` for this process",
         database.display(), holder_text(holder))]
     AlreadyServed {
         /// Path of the database.
@@ -57,7 +57,7 @@ pub enum ServeLockError {
     },
     /// Another process serves from the same file under another name.
     #[error("{} is already served under another name (a hard link or a mount); stop the other server, or \
-        give this one another `store.url`", database.display())]
+        set another `store.url` for this process", database.display())]
     ServedByOtherName {
         /// Path of the database.
         database: PathBuf,

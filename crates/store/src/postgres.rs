@@ -89,7 +89,7 @@ impl PostgresDatabase {
             Ok(done) => done.map(|()| database),
             Err(_) => {
                 let message = format!(
-                    "the upgrade of its tables to this version did not finish within {} s",
+                    "the upgrade of the tables to this version did not finish within {} s",
                     MIGRATION.as_secs()
                 );
                 Err(PostgresConnectError::Other { name: Arc::clone(&database.name), message })
@@ -182,7 +182,7 @@ fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
         normalize_ssl_mode(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
     if hosts.iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
-        return Err("`@` in a user or a password is written `%40`".to_owned());
+        return Err("write `@` in a user or a password as `%40`".to_owned());
     }
     let (authority, _) =
         url.split_once("://").map_or("", |(_, rest)| rest).split_once(['/', '?']).unwrap_or_default();
@@ -192,8 +192,8 @@ fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
         .map_or(0, |hosts| hosts.split(',').filter(|host| !host.is_empty()).count());
     if named > 0 && (hosts.len() > named || !addresses.is_empty()) {
         return Err(
-            "a host is named both before the path and in the option `host` or `hostaddr`; name the host \
-                only once"
+            "the URL has a host both before the path and in the option `host` or `hostaddr`; specify the \
+                host only once"
                 .to_owned(),
         );
     }
@@ -265,7 +265,7 @@ mod tests {
             ["postgres://u:hush@one/d?host=two", "postgres://u:hush@one/d?sslmode=disable&hostaddr=10.0.0.1"]
         {
             let refused = parse_configuration(url).unwrap_err();
-            assert!(refused.contains("name the host only once") && !refused.contains("hush"), "{refused}");
+            assert!(refused.contains("specify the host only once") && !refused.contains("hush"), "{refused}");
         }
     }
 

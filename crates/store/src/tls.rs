@@ -39,13 +39,14 @@ fn hint(error: &rustls::Error) -> &'static str {
         }
         if matches!(wrong, CertificateError::UnknownIssuer) {
             return "the server's certificate is from a CA that is not trusted: add the CA's certificate to \
-                the system's, or set SSL_CERT_FILE to a file with all trusted certificates";
+                the system's certificates, or set SSL_CERT_FILE to a file with all trusted certificates";
         }
-        return "its certificate is rejected: replace it";
+        return "the server's certificate is rejected: replace the certificate";
     }
     if matches!(error, rustls::Error::InvalidMessage(_)) {
         return "the server does not use TLS on this port: correct the port, or, if the network to the \
             server is safe, connect without TLS";
     }
-    "the TLS handshake failed; check that both sides allow the same versions, and the server's log"
+    "the TLS handshake failed; check that both sides allow the same TLS versions, and check the server's \
+        log"
 }

@@ -401,7 +401,11 @@ fn invalid_arguments_error(error: &clap::Error) -> CliError {
     let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
     let cli_error = paragraphs.flat_map(usage_hints).fold(wrong, CliError::hint);
-    if cli_error.hints.is_empty() { cli_error.hint("see its arguments: `--help`") } else { cli_error }
+    if cli_error.hints.is_empty() {
+        cli_error.hint("see the arguments of the command: `--help`")
+    } else {
+        cli_error
+    }
 }
 
 /// Returns a hint for each tip and for the usage in a paragraph of clap's text.

@@ -164,8 +164,10 @@ pub fn load_prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
 /// Converts an error of prompts to an error of the command line.
 pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
-        PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
-            .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
+        PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string()).hint(
+            "`truing prompts list` shows all prompts; `prompts.dir` names a folder of your own \
+                prompts",
+        ),
         PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string()).hint(
             "fix the prompt, or set `prompts.dir` to another folder; then test the prompts: `truing \
                 prompts check`",
@@ -176,7 +178,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
         ),
         PromptError::Folder { .. } | PromptError::TooManyFiles { .. } => {
             CliError::usage("prompts_folder", error.to_string())
-                .hint("`prompts.dir` in the configuration says where prompts are")
+                .hint("`prompts.dir` in the configuration specifies the folder of prompts")
         }
         PromptError::BadFence => CliError::failure("prompts", error.to_string()),
     }
@@ -358,7 +360,7 @@ pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
 pub fn ensure_database_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
-            .hint("check that its parent folder is writable, or set store.url to another place")
+            .hint("check that its parent folder is writable, or set store.url to another database")
     })
 }
 
@@ -388,9 +390,9 @@ pub fn forge_error(error: ForgeError) -> CliError {
 fn forge_error_with_hint(error: &ForgeError, retry_advice: &str) -> CliError {
     let hint = match error {
         ForgeError::RateLimited { wait, .. } => {
-            format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
+            format!("run the command again in {} s", wait.0.saturating_add(999) / 1000)
         }
-        ForgeError::Unavailable { .. } => format!("run it again; {retry_advice}"),
+        ForgeError::Unavailable { .. } => format!("run the command again; {retry_advice}"),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }

@@ -149,7 +149,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("the manifest does not list the definition")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
-        Ok(fields) => fields.get("raw").copied().ok_or("it has no `raw`")?.get(),
+        Ok(fields) => fields.get("raw").copied().ok_or("its entry has no list `raw`")?.get(),
         Err(_) => row,
     };
     let items: Vec<String> = serde_json::from_str(list).map_err(|error| error.to_string())?;
@@ -158,9 +158,11 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
         return Ok(text.to_owned());
     }
     // The list is a slice of the text, so its position is the difference of the two addresses.
-    let start =
-        (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("its list is not in the file")?;
-    let inner = list.strip_suffix(']').ok_or("it has no list")?;
+    let start = (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or(
+        "the list of its entry is not \
+            in the file",
+    )?;
+    let inner = list.strip_suffix(']').ok_or("its entry has no list")?;
     if edit == DigestEdit::Replace {
         // The white space before the first item and after the last item is kept.
         let first = inner.find('"').unwrap_or(1);
@@ -189,8 +191,8 @@ fn edit_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     }
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let row = document.get_mut(symbol).ok_or("the manifest does not list the definition")?;
-    let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
-    let list = row.as_array_mut().ok_or("it has no list")?;
+    let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("its entry has no list `raw`")? };
+    let list = row.as_array_mut().ok_or("its entry has no list")?;
     if edit == DigestEdit::Replace {
         let keep = list.iter().position(|item| item.as_str() == Some(digest)).unwrap_or(0);
         let mut at = 0..;

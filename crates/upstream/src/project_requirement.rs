@@ -40,7 +40,7 @@ pub enum RequirementError {
         reason: String,
     },
     /// The file cannot be parsed.
-    #[error("{path} is no {expected_format}: {reason}")]
+    #[error("{path} is not valid {expected_format}: {reason}")]
     Malformed {
         path: PathBuf,
         /// The format that was expected.

@@ -29,8 +29,12 @@ pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<St
         let refused = |reason: &str| (first.symbol.to_owned(), reason.to_owned());
         let old = first.old;
         for at in places {
-            let (end, insert) = insertion_point(text, at, old, first.new)
-                .ok_or_else(|| refused("the digest that it accepts is not an item of a set or a list"))?;
+            let (end, insert) = insertion_point(text, at, old, first.new).ok_or_else(|| {
+                refused(
+                    "the digest that the test accepts for this definition is not an \
+                    item of a set or a list",
+                )
+            })?;
             inserts.insert(end, insert);
         }
     }
@@ -54,7 +58,8 @@ pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Resul
     for (first, places) in find_digest_places(text, updates)? {
         for at in places {
             if insertion_point(text, at, first.old, first.new).is_none() {
-                let reason = "the digest that it accepts is not an item of a set or a list";
+                let reason = "the digest that the test accepts for this definition is not an item of a set \
+                    or a list";
                 return Err((first.symbol.to_owned(), reason.to_owned()));
             }
             all.insert(at, first);

@@ -43,7 +43,7 @@ pub enum IndexConfigError {
         reason: String,
     },
     /// The source that replaces crates.io is not a sparse index.
-    #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
+    #[error("{path} replaces crates.io by the source `{source_name}`, which does not define a sparse index")]
     UnsupportedSource {
         /// The file or the variable that configures the replacement.
         path: String,
@@ -378,7 +378,7 @@ mod tests {
             let error =
                 find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)])
                     .unwrap_err();
-            assert!(error.to_string().contains("not a sparse index"), "{error}");
+            assert!(error.to_string().contains("which does not define a sparse index"), "{error}");
         }
         let error =
             find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();

@@ -33,8 +33,8 @@ fn find_problems(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec
             versions.iter().copied().filter(|version| !has_reason(name, version)).collect();
         if unexplained.len() > 1 {
             problems.push(format!(
-                "{name} is built in versions {}: bring them together (cargo tree -i {name}@VERSION), or give \
-                 the reason in deny.toml, `bans.skip`",
+                "{name} is built in versions {}: use a single version (cargo tree -i {name}@VERSION), or \
+                    give the reason in deny.toml, `bans.skip`",
                 unexplained.join(" and ")
             ));
         }

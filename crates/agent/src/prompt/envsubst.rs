@@ -191,12 +191,15 @@ fn check_render_step(
                 }
                 (false, Some(false), Some(other)) => {
                     format!(
-                        "`${name}` reaches the model as it is: it is set on {other}, and the list of \
-                         `envsubst` does not name it"
+                        "`${name}` reaches the model as it is: the variable is set on {other}, but the \
+                            list of `envsubst` does not name the variable"
                     )
                 }
                 (false, Some(true), None) => {
-                    format!("`${name}` is erased: the list of `envsubst` names it, and nothing sets it")
+                    format!(
+                        "`${name}` is erased: the list of `envsubst` names the variable, but nothing \
+                        sets the variable"
+                    )
                 }
                 (false, None, None) => format!(
                     "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \

@@ -55,9 +55,9 @@ impl PromptLibrary {
             declared_otherwise.insert(renamed.clone(), declared.clone());
 
             let gone = PromptModule { pieces: replaced(None), ..module.clone() };
-            add(format!("the place of `{variable}` is gone"), &gone, "");
+            add(format!("the placeholder of `{variable}` is missing"), &gone, "");
             add(
-                format!("`{variable}` and its place are gone"),
+                format!("`{variable}` is not declared, and its placeholder is missing"),
                 &PromptModule { variables: undeclared.clone(), ..gone },
                 "",
             );
@@ -68,9 +68,9 @@ impl PromptLibrary {
             );
             let pieces = replaced(Some(at(&renamed)));
             let renamed_in_text = PromptModule { pieces, ..module.clone() };
-            add(format!("the place of `{variable}` is called `{renamed}`"), &renamed_in_text, "");
+            add(format!("the placeholder `{variable}` is renamed to `{renamed}`"), &renamed_in_text, "");
             add(
-                format!("`{variable}` is called `{renamed}`"),
+                format!("`{variable}` is called `{renamed}` in its declaration and its placeholder"),
                 &PromptModule { variables: declared_otherwise, ..renamed_in_text },
                 "",
             );
@@ -87,7 +87,14 @@ impl PromptLibrary {
             let mut pieces = replaced(Some(TemplatePart::Text(literal.to_owned())));
             pieces.extend([TemplatePart::Text("\n\n".to_owned()), at(variable)]);
             let shadowed = PromptModule { pieces, ..module.clone() };
-            add(format!("`{variable}` is moved to the end, and `{literal}` replaces it"), &shadowed, "");
+            add(
+                format!(
+                    "the placeholder of `{variable}` is moved to the end, and `{literal}` replaces the \
+                placeholder"
+                ),
+                &shadowed,
+                "",
+            );
             let others =
                 module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
             for (other, _) in others {
@@ -97,7 +104,11 @@ impl PromptLibrary {
                     TemplatePart::Variable { .. } | TemplatePart::Text(_) => piece.clone(),
                 });
                 let changed_module = PromptModule { pieces: swapped.collect(), ..module.clone() };
-                add(format!("`{variable}` and `{other}` have changed places"), &changed_module, "");
+                add(
+                    format!("the placeholders of `{variable}` and `{other}` are swapped"),
+                    &changed_module,
+                    "",
+                );
             }
         }
         mutants
@@ -179,11 +190,12 @@ mod tests {
             told,
             [
                 "sync/common: the module is gone: is noticed",
-                "sync/common: the place of `max_turns` is gone: is noticed",
-                "sync/common: `max_turns` and its place are gone: can be read",
+                "sync/common: the placeholder of `max_turns` is missing: is noticed",
+                "sync/common: `max_turns` is not declared, and its placeholder is missing: can be read",
                 "sync/common: `max_turns` is not declared: is noticed",
-                "sync/common: the place of `max_turns` is called `max_turns_2`: is noticed",
-                "sync/common: `max_turns` is called `max_turns_2`: can be read",
+                "sync/common: the placeholder `max_turns` is renamed to `max_turns_2`: is noticed",
+                "sync/common: `max_turns` is called `max_turns_2` in its declaration and its placeholder: \
+                    can be read",
                 "sync/common: `max_turns` is declared twice: is noticed",
                 "sync/common: `max_turns` is moved to the end, and `7` replaces it: can be read",
             ]

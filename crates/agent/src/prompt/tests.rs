@@ -84,7 +84,12 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
     for (front, body, told) in [
         ("", "one\n\ntwo {{ shaa }}", "a.md:7: variable `shaa` is not declared"),
         (WORD, "text", "a.md:4: variable `sha` is declared and not used"),
-        ("", "a\n{{ a.b }}", "a.md:6: `{{` does not begin a variable: write `{{name}}`, or `\\{{`"),
+        (
+            "",
+            "a\n{{ a.b }}",
+            "a.md:6: `{{` does not begin a variable: write `{{name}}` for a variable, or \
+            `\\{{` for a literal `{{`",
+        ),
         ("", "a {{ b", "a.md:5: `{{` does not begin a variable"),
         ("", "", "a.md:5: it has neither text nor modules"),
         (DATA, "title: {{ title }}", "a.md:8: variable `title` is data and must stand on a line of its own"),

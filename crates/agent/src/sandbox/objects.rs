@@ -571,8 +571,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel also uses memory on behalf of a \
-            process that the process has not mapped. For each kind of object in this memory, the table \
+            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nOn behalf of a process, the kernel also uses \
+            memory that the process has not mapped. For each kind of object in this memory, the table \
             shows the limit in the sandbox at `full`. The last column names the attempt of `truing sandbox \
             check` that tries to exceed the memory limit with such objects. Totals are for all processes \
             of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | \

@@ -138,7 +138,10 @@ impl AuditReport {
         let named: Vec<String> = missing.map(|category| format!("{category:?}")).collect();
         if !named.is_empty() {
             let named = named.join(", ");
-            wrong.push(format!("neither a finding nor an absence that holds for the categories {named}"));
+            wrong.push(format!(
+                "report a finding or an absence with valid evidence for each of these \
+                categories: {named}"
+            ));
         }
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
@@ -149,7 +152,7 @@ impl AuditReport {
         let more = wrong.len().saturating_sub(MAX_TOLD);
         wrong.truncate(MAX_TOLD);
         wrong.extend((more > 0).then(|| format!("and {more} more")));
-        Some(format!("the report does not hold:\n- {}", wrong.join("\n- ")))
+        Some(format!("the report is not accepted:\n- {}", wrong.join("\n- ")))
     }
 }
 
@@ -179,7 +182,7 @@ impl AuditDefect {
         };
         let path = RepoPath::from_bytes(item.path.as_bytes());
         verify_finding(item, path, Some(text))
-            .map_err(|reason| format!("it is not believed: {}", reason.as_str()))
+            .map_err(|reason| format!("the finding is rejected: {}", reason.as_str()))
     }
 }
 
@@ -406,7 +409,7 @@ mod tests {
     fn each_way_of_saying_less_is_named() {
         let quote = "/absences/0/lines_quoted/0";
         for (place, value, expected) in [
-            ("/absences/4/category".to_owned(), json!("A"), "categories F"),
+            ("/absences/4/category".to_owned(), json!("A"), "categories: F"),
             ("/absences/0/files_opened".to_owned(), json!([]), "`files_opened` is empty"),
             ("/absences/0/files_opened/0".to_owned(), json!("b.py"), "no file `b.py`"),
             ("/absences/0/files_opened/0".to_owned(), json!("../a.py"), "no file `../a.py`"),
@@ -451,7 +454,7 @@ mod tests {
         let empty = json!({ "findings": [], "absences": [] });
         let wrong = checked(&empty).unwrap_err();
         assert_eq!(wrong.len(), 1);
-        assert!(wrong[0].ends_with("categories A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
+        assert!(wrong[0].ends_with("categories: A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
         assert!(AuditReport::default().complaint(tree).is_some());
     }
 

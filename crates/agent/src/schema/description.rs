@@ -51,7 +51,7 @@ impl DescriptionReport {
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept_parts.iter().filter(|part| !has(part)) {
             let part = line::clean_line(part, MAX_TOLD_CHARS);
-            wrong.push(format!("this has to stay as it was, word for word, and does not: {part}"));
+            wrong.push(format!("this text must stay unchanged, but `body` changes or omits it: {part}"));
         }
         let own = kept_parts.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
         if own.contains("<!--") {
@@ -271,9 +271,9 @@ mod tests {
         let kept = curated_parts(OLD_DESCRIPTION);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         for (body, expected) in [
-            (whole.replace("[x] paid", "[x] it pays"), "word for word, and does not: ## Test plan"),
-            (whole.replace("Closes #12, I think.", ""), "does not: Closes #12"),
-            (whole.replace("Closes #12, I think.", "It says: Closes #12, I think."), "does not: Closes #12"),
+            (whole.replace("[x] paid", "[x] it pays"), "but `body` changes or omits it: ## Test plan"),
+            (whole.replace("Closes #12, I think.", ""), "omits it: Closes #12"),
+            (whole.replace("Closes #12, I think.", "It says: Closes #12, I think."), "omits it: Closes #12"),
             (format!("{whole}<!-- truing:1 producer=review -->"), "a comment that readers do not see"),
             (" \n".to_owned(), "`body` is empty"),
             (whole.clone() + &"x".repeat(MAX_DESCRIPTION_CHARS), "characters; at most 20000 are taken"),

@@ -64,7 +64,7 @@ impl JudgementReport {
             let text = text(*release, file);
             find_quoted_lines(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|reason| {
                 let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
-                format!("{name}: the excerpt is not what {at} say ({})", reason.as_str())
+                format!("{name}: the excerpt differs from {at} ({})", reason.as_str())
             })?;
         }
         Ok(())

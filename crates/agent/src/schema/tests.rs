@@ -181,7 +181,7 @@ fn a_replacement_that_cannot_be_proven_is_text_and_an_empty_one_is_none() {
         let finding = proposing(start, 4, excerpt, json!(said));
         assert_eq!(finding.suggestion, None, "{said:?}");
         assert_eq!(finding.body_without_suggestion(), "It is *lost*.", "{said:?}");
-        let (_, shown) = finding.body.split_once("not proven to fit:\n\n```\n").unwrap();
+        let (_, shown) = finding.body.split_once("which Truing has not verified:\n\n```\n").unwrap();
         assert!(shown.lines().count() <= 22 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
     }
     for nothing in [json!(""), json!(" \n\n"), json!(null), json!(["x"]), json!(7)] {
@@ -197,7 +197,7 @@ fn a_replacement_as_text_stays_within_its_fence() {
     assert_eq!(finding.suggestion, None);
     let shown = truing_core::markdown::sanitize_markdown(&finding.body);
     let (before, inside) = shown.split_once("`````\n").unwrap();
-    assert!(before.ends_with("not proven to fit:\n\n"), "{shown}");
+    assert!(before.ends_with("which Truing has not verified:\n\n"), "{shown}");
     assert!(inside.ends_with("@ada\n`````"), "{shown}");
     assert_eq!(inside.matches("`````").count(), 1, "nothing else ends it: {shown}");
 }

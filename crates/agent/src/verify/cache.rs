@@ -167,7 +167,7 @@ impl SetupCache {
                 return Ok(LockedFolder { folder, _lock: lock });
             }
         }
-        Err(io::Error::other("new folders vanish from it"))
+        Err(io::Error::other("new folders in this folder disappear"))
     }
 
     /// Returns the entry with this key that belongs to the scope or to one of its trusted scopes. An entry

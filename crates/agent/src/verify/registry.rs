@@ -83,7 +83,10 @@ enum CargoSource {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The URL contains a user name or a password, which the programs of the setup could read.
-    #[error("{0} names an index with a user or a password, which programs of a set-up would see")]
+    #[error(
+        "{0} names an index whose URL contains a user name or a password, which programs of a set-up \
+        would see"
+    )]
     Password(String),
     /// The connection is not protected by TLS.
     #[error("{0} names an index that is not reached by https")]
@@ -106,7 +109,9 @@ impl RegistryError {
                     registry out of `verify.registries`"
                     .to_owned()
             }
-            Self::Unprotected(_) => "use https; http is for addresses of this machine alone".to_owned(),
+            Self::Unprotected(_) => {
+                "use https; http is allowed only for addresses of this machine".to_owned()
+            }
             Self::NoAddress { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),
         }
     }
@@ -257,9 +262,9 @@ mod tests {
     #[test]
     fn an_index_that_cannot_be_used_is_told_without_its_address() {
         for (value, wrong) in [
-            ("https://me:hush@example.org/simple", "a user or a password"),
-            ("https://hush@example.org/simple", "a user or a password"),
-            ("x=https://me:hush@example.org/simple", "a user or a password"),
+            ("https://me:hush@example.org/simple", "a user name or a password"),
+            ("https://hush@example.org/simple", "a user name or a password"),
+            ("x=https://me:hush@example.org/simple", "a user name or a password"),
             ("http://hush.example.org/simple", "not reached by https"),
             ("file:///hush", "not reached by https"),
             ("hush", "does not name an index"),

@@ -324,7 +324,7 @@ fn a_denial_names_the_rule_that_would_allow_it(stage: &Stage) {
     assert!(told(&["git", "diff", "--output=a.txt"]).starts_with("denied: "));
     assert!(told(&["rg", "--pre", "./trap.sh", "x"]).starts_with("denied: "));
     let written = stage.refused("write", &json!({ "path": ".truing.toml", "content": "" }));
-    assert!(written.contains("it decides who reviews, or how"), "{written}");
+    assert!(written.contains("the path decides who reviews, or how"), "{written}");
     assert!(written.ends_with("no rule can allow it"), "{written}");
     assert_eq!(stage.text("clone/a.txt"), "one\ntwo\none\n");
 }

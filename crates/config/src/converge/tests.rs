@@ -68,7 +68,7 @@ fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
     assert_eq!((&helper.trigger, &helper.detector), (&ReviewerTrigger::Nothing, &ReviewerDetector::Review));
     assert_eq!(
         told(listed),
-        "default: `reviewer.helper.logins` must name the accounts that the reviewer uses"
+        "default: `reviewer.helper.logins` must list the accounts that the reviewer uses"
     );
 }
 
@@ -80,7 +80,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
              `[reviewer.NAME]`, not `nobody`",
         ),
-        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name at least one reviewer"),
+        ("reviewers = []", "truing.toml:2: `converge.reviewers` must list at least one reviewer"),
         (
             "max_audits = 0",
             "truing.toml:2: `converge.max_audits` must be a whole number from 1 to 1000, not `0`",

@@ -183,7 +183,9 @@ impl LayerBuilder<'_> {
                 ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
                 ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
                 ("env" | "file", None) => {
-                    return Err(ConfigValueError::Value("must name a variable or file as a string".into()));
+                    return Err(ConfigValueError::Value(
+                        "must have a string as the value of `env` or `file`".into(),
+                    ));
                 }
                 (other, _) => {
                     let near =

@@ -115,7 +115,7 @@ fn headers_go_with_a_url_and_authorization_without_a_token() {
     let key = "headers = { X-API-Key = { env = \"A\" } }\n";
     for way in ["command = [\"docs\"]\n", "forge = \"hub\"\n"] {
         let told = refused(&format!("[mcp.docs]\ntools = [\"a\"]\n{way}{key}"), &[]);
-        assert!(told.contains("`mcp.docs.headers` goes with a `url`"), "{told}");
+        assert!(told.contains("`mcp.docs.headers` is valid only together with a `url`"), "{told}");
     }
     let basic = "headers = { authorization = { env = \"A\" } }\n";
     assert_eq!(headers(basic, &[]), [("authorization".to_owned(), SecretSource::Env("A".into()))]);
@@ -189,10 +189,10 @@ fn a_host_that_is_wrong_is_named_with_its_line() {
     }
     let many: Vec<String> = (0..33).map(|n| format!("host-{n}.example.org:443")).collect();
     let told = refused(&format!("{PROGRAM}hosts = {many:?}\n"), &[]);
-    assert!(told.contains("32 places at most, not 33"), "{told}");
+    assert!(told.contains("at most 32 entries, not 33"), "{told}");
     assert!(resolved(&format!("{PROGRAM}hosts = {:?}\n", &many[1..]), &[]).is_ok());
     let told = refused(&format!("{PROGRAM}hosts = \"api.example.org:443\"\n"), &[]);
     assert!(told.contains("list of strings"), "{told}");
     let told = refused(&format!("{SERVER}hosts = [\"api.example.org:443\"]\n"), &[]);
-    assert!(told.contains("`mcp.docs.hosts` goes with a `command`"), "{told}");
+    assert!(told.contains("`mcp.docs.hosts` is valid only together with a `command`"), "{told}");
 }

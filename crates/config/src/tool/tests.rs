@@ -126,22 +126,22 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     let wrong = wrong.replace(&FORMATS.join("`, `"), "sarif`, `…");
     insta::assert_snapshot!(wrong, @r#"
     error: truing.toml:1: a `[[tool]]` has no `name`
-    hint: add its name, such as `name = "ruff"`
+    hint: add the name of the tool, such as `name = "ruff"`
     error: truing.toml:6: `tool.ruff.exit` must be a list of exit codes from 0 to 255, such as [0, 1]
     hint: see `tool.ruff.exit` in `truing config schema`
     error: truing.toml:9: the tool `ruff` is already defined (truing.toml:5)
-    hint: merge the two, or rename one
+    hint: merge the two tools, or rename one of them
     error: truing.toml:12: `Ruff` cannot be a tool's name
-    hint: use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as "go vet" in quotes
+    hint: use lower-case letters, digits and `-`, a letter first; or use the exact name of a known tool, such as "go vet" in quotes
     error: truing.toml:15: `go lint` cannot be a tool's name
-    hint: use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as "go vet" in quotes
+    hint: use lower-case letters, digits and `-`, a letter first; or use the exact name of a known tool, such as "go vet" in quotes
     error: truing.toml:18: `tool.name` must be a string; it is of type integer
     hint: see `tool.name` in `truing config schema`
     error: truing.toml:22: unknown key `tool.mypy.comand`
     hint: did you mean `tool.mypy.command`? All keys: `truing config schema`
     error: truing.toml:23: `tool.mypy.format` must be a known format, not `xml`; the known formats are `sarif`, `…`
     hint: see `tool.mypy.format` in `truing config schema`
-    error: truing.toml:24: `tool.mypy.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:24: `tool.mypy.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `tool.mypy.paths` in `truing config schema`
     error: truing.toml:25: `tool.mypy.timeout` must be from 1s to 1h, not 2h
     hint: see `tool.mypy.timeout` in `truing config schema`
@@ -153,7 +153,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     hint: see `tool.eslint` in `truing config schema`
     "#);
     insta::assert_snapshot!(told(operator("tool = [1]\n")), @r#"
-    error: truing.toml:1: `tool` must hold tables alone; one is of type integer
+    error: truing.toml:1: `tool` must contain only tables; one entry is of type integer
     hint: see `tool` in `truing config schema`
     "#);
     insta::assert_snapshot!(told(operator("tool = 1\n")), @r#"
@@ -178,11 +178,11 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
     ];
     insta::assert_snapshot!(some.map(told_of).join(""), @r#"
     error: `tool.mine` needs a `command` and a `format`: no tool of this name is known
-    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set `command` and `format`, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only these known tools need neither key: `actionlint`, `…`
     error: truing.toml:3: `tool.mine` needs a `format`: no tool of this name is known
-    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set `command` and `format`, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only these known tools need neither key: `actionlint`, `…`
     error: truing.toml:2: `tool.mine` needs a `command`: no tool of this name is known
-    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set `command` and `format`, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only these known tools need neither key: `actionlint`, `…`
     "#);
     let whole = "[[tool]]\nname = \"mine\"\ncommand = [\"bin/mine\", \"bin/x\"]\nformat = \"sarif\"\n";
     let mine = &operator(whole).unwrap().linters[0];

@@ -15,8 +15,8 @@ const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// Returns a description of a valid list, as the text of an error after the word `must`.
 pub(crate) fn instruction_list_form() -> &'static str {
-    "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a \
-     variable as JSON"
+    "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" } (in a \
+        variable: a JSON array)"
 }
 
 /// Returns an error for a list of more than [`MAX_INSTRUCTIONS`] instructions.
@@ -65,7 +65,7 @@ fn parse_instruction(
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos", RuleOwner::Repository) => {
-                Err(requirement_error("not have `repos`, which is for the operator's file"))
+                Err(requirement_error("not have `repos`, which only the operator's file may set"))
             }
             ("repos", RuleOwner::Operator) => parse_globs(value).map(|globs| repos = globs),
             ("paths", _) => parse_globs(value).map(|globs| paths = globs),
@@ -111,7 +111,7 @@ fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let probe = PathInstruction { origin, owner, repos: globs.clone(), paths: globs.clone(), text };
     match PathInstructions::new(vec![probe]) {
         Ok(_) => Ok(globs),
-        Err(error) => Err(requirement_error(format_args!("hold globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("hold valid globs: {error}"))),
     }
 }
 

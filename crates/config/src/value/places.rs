@@ -54,8 +54,8 @@ pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSourc
 
 /// Returns a description of a valid list of secret locations, as the text of an error after the word `must`.
 pub(super) fn no_secrets() -> &'static str {
-    "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as \
-     JSON"
+    "be a list of tables, each with the location of a secret, such as [{ env = \"VARIABLE\" }, { file = \
+        \"PATH\" }] (in a variable: a JSON array)"
 }
 
 /// Parses a variable's JSON object of headers: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
@@ -74,8 +74,8 @@ pub(super) fn parse_headers(
 
 /// Returns a description of a valid table of headers, as the text of an error after the word `must`.
 pub(super) fn no_headers() -> &'static str {
-    "be a table of headers and the places of their secrets, such as \
-     { \"X-API-Key\" = { env = \"VARIABLE\" } }, in a variable as JSON"
+    "be a table of headers, each with the location of its secret, such as { \"X-API-Key\" = { env = \
+        \"VARIABLE\" } } (in a variable: a JSON object)"
 }
 
 /// Maximum length of a header's name in bytes.

@@ -7,7 +7,7 @@ use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 /// Checks a program's name or path. A relative path is relative to `folder`.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
     if text.is_empty() || text.contains('\0') {
-        return Err(requirement_error("name a program"));
+        return Err(requirement_error("be the path or the name of a program"));
     }
     if !text.contains('/') {
         return Ok(text.to_owned());

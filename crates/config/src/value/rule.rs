@@ -62,7 +62,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     }
     match compile_globs(&patterns) {
         Ok(_) => Ok(all),
-        Err(error) => Err(requirement_error(format_args!("hold globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("hold valid globs: {error}"))),
     }
 }
 

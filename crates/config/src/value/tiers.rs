@@ -33,7 +33,7 @@ pub(crate) struct TableEntryError {
 
 /// Returns a description of a valid list, as the text of an error after the word `must`.
 pub(crate) fn tier_list_form() -> &'static str {
-    "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
+    "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" } (in a variable: a JSON array)"
 }
 
 /// Refuses a list of more than [`MAX_RULES`] rules.
@@ -87,9 +87,10 @@ fn parse_rule(
     let (mut tier, mut max_tier, mut reason) = (None, None, None);
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
-            ("repos" | "most", RuleOwner::Repository) => {
-                Err(requirement_error(format_args!("not have `{name}`, which is for the operator's file")))
-            }
+            ("repos" | "most", RuleOwner::Repository) => Err(requirement_error(format_args!(
+                "not have `{name}`, which only the operator's file may \
+                    set"
+            ))),
             ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
             ("most", _) => tier_of(value).map(|word| max_tier = Some(word)),
             ("reason", _) => match value.as_str() {
@@ -117,7 +118,7 @@ fn parse_rule(
             // request.
             faults.push(TableEntryError {
                 key: None,
-                error: requirement_error(format_args!("be a rule: {error}")),
+                error: requirement_error(format_args!("be a valid rule: {error}")),
             });
             TierCondition::default()
         });
@@ -125,7 +126,7 @@ fn parse_rule(
         && max_tier < tier
     {
         let wrong =
-            requirement_error(format_args!("be `{}`, which is the value of `tier`, or more", tier.as_str()));
+            requirement_error(format_args!("be at least `{}`, which is the value of `tier`", tier.as_str()));
         faults.push(TableEntryError { key: Some("most".to_owned()), error: wrong });
     }
     if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)
@@ -181,13 +182,13 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         max_tier: None,
         rules: vec![rule],
     });
-    built.err().map(|error| format!("hold globs: {error}"))
+    built.err().map(|error| format!("hold valid globs: {error}"))
 }
 
 /// Returns the error of the first invalid glob.
 pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let fault = globs.into_iter().find_map(|glob| check_bounds(glob).err())?;
-    Some(format!("hold globs: {fault}"))
+    Some(format!("hold valid globs: {fault}"))
 }
 
 fn tier_of(value: &Json) -> Result<Tier, ConfigValueError> {

@@ -125,11 +125,11 @@ impl run::LoopStep for ConvergeStep {
             Self::Gate => "run the gate",
             Self::Mend => "fix what the gate reports",
             Self::Audit => "audit the whole change",
-            Self::Post => "show what was found",
-            Self::Fix => "fix what was found",
+            Self::Post => "show the findings",
+            Self::Fix => "fix the findings",
             Self::Check => "check the fix",
             Self::Publish => "push the fix",
-            Self::Reply => "answer what was found",
+            Self::Reply => "reply to the findings",
             Self::Describe => "describe the change",
         }
     }

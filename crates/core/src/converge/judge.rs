@@ -44,7 +44,10 @@ impl ConvergeRun {
                 1 => "1 finding was declined and remains unchanged".to_owned(),
                 many => format!("{many} findings were declined and remain unchanged"),
             };
-            let reason = format!("{stand}: fix it manually, dismiss it, or set `allow_declined`");
+            let reason = format!(
+                "{stand}: fix or dismiss each declined finding manually, or set \
+                `allow_declined`"
+            );
             self.cleared_head = None;
             return self.set_exit(ConvergeExitCode::Declined, reason);
         }
@@ -71,7 +74,7 @@ impl ConvergeRun {
                     Severity::ALL.into_iter().zip(count_severities(&open)).filter(|(_, many)| *many > 0);
                 let left = counted.map(many).collect::<Vec<_>>().join(", ");
                 let are = if notes == 1 { "is" } else { "are" };
-                let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
+                let reason = format!("{who} found no blocking finding at {head}; {left} {are} left");
                 self.set_exit(ConvergeExitCode::CleanButNotes, reason);
             }
         }

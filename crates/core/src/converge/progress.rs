@@ -180,7 +180,7 @@ impl FindingHistory {
             known.status = match verdicts.get(&known.id) {
                 Some(FixerVerdict::Fixed) => FindingStatus::Claimed,
                 Some(FixerVerdict::Declined(why)) => FindingStatus::Declined(why.clone()),
-                None => FindingStatus::Declined("the fixer did not report on it".to_owned()),
+                None => FindingStatus::Declined("the fixer did not report on the finding".to_owned()),
             };
         }
     }

@@ -299,7 +299,8 @@ impl PullReadiness {
         self.moves = self.moves.saturating_add(1);
         if self.moves > MAX_MOVES {
             let reason = format!(
-                "others have pushed {} times meanwhile: run converge again when they have finished",
+                "other accounts have pushed {} times during this run: run converge again after their last \
+                    push",
                 self.moves
             );
             return exit_with(ConvergeExitCode::HeadMoved, reason);
@@ -432,7 +433,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         if let Some(reason) = self.unreachable.get(name) {
-            return skip_reviewer(rule, format!("cannot ask {name}: {reason}"));
+            return skip_reviewer(rule, format!("cannot request a review from {name}: {reason}"));
         }
         let reason = ReadinessWaitReason::Answer(name.clone());
         let asked = self.head_state.request_counts.get(name).copied().unwrap_or(0);
@@ -516,7 +517,7 @@ impl PullReadiness {
         if is_ready {
             return Ok(snapshot
                 .lacks_review
-                .then(|| "a review is missing that the rules of the base branch require".to_owned()));
+                .then(|| "a review that the rules of the base branch require is missing".to_owned()));
         }
         // No known fact explains this state, but the forge may still update it.
         self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
@@ -570,10 +571,10 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
     let (theirs, fixed, declined) =
         (open(LastComment::Theirs), open(LastComment::ReportsFix), open(LastComment::Declined));
     let reason = if theirs > 0 {
-        format!("{} without our answer", format_count(theirs, "open thread"))
+        format!("{} without a reply from Truing", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
         let open = format_count(declined, "open thread");
-        format!("{open} about findings that were declined: fix them, or set `allow_declined`")
+        format!("{open} about declined findings: fix the findings, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
         format!("{} opened again, although the findings are fixed", format_count(fixed, "thread"))
     } else {

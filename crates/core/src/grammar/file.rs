@@ -49,7 +49,7 @@ impl PolicyFile {
     /// Parses the text as TOML into a type.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, PolicyFileError> {
         if is_too_deep(&self.text) {
-            return Err(self.error(None, "its values are nested too deeply"));
+            return Err(self.error(None, "the values of the file are nested too deeply"));
         }
         toml::from_str(&self.text).map_err(|error| self.error(error.span(), error.message()))
     }
@@ -154,7 +154,7 @@ pub(super) fn read_commands(
         for name in &form.groups {
             match group.get(name.get_ref()) {
                 Some(known) => flags.extend(known.clone()),
-                None => wrong(name.span(), format!("there is no group {:?}", name.get_ref())),
+                None => wrong(name.span(), format!("the file defines no group {:?}", name.get_ref())),
             }
         }
         let tail = form.after_dashes.unwrap_or(TailFile { flags: FlagTable::new(), operands: None });

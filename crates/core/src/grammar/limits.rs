@@ -141,7 +141,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         found.extend(loosened_parts(command, own_flags));
     }
     if command.runs && !own_flags.is_some_and(|own_flags| own_flags.runs) {
-        let what = "a command that runs another command is defined only by Truing";
+        let what = "only Truing's own grammar may define a command that runs another command";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
     found
@@ -194,7 +194,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
             shipped.excluding_flags.iter().filter(|flag| command.flags.flags.contains_key(*flag));
         if !listed.all(|flag| pattern.excluding_flags.contains(flag)) {
             let what = format!(
-                "the command has no pattern if some flags are set: set `unless = {:?}`",
+                "the command accepts no pattern together with some flags: set `unless = {:?}`",
                 shipped.excluding_flags
             );
             found.push((CommandPart::Pattern, what));
@@ -292,8 +292,8 @@ fn flag_violation(name: &str, argument: &FlagArgument, short_flag_style: ShortFl
     };
     if limits.flags.iter().any(is_refused) {
         return Some(format!(
-            "{name:?} may name a command, a file of rules, a place to write, a variable or a server: no \
-             grammar may list it"
+            "{name:?} may select a command, a file of rules, an output path, a variable or a server: no \
+                grammar may list this flag"
         ));
     }
     let kind = match argument {
@@ -317,7 +317,11 @@ fn normalized_flag(name: &str) -> String {
 /// Returns the reason why values of this type are not permitted; `None` if they are.
 fn value_type_violation(kind: &ValueType) -> Option<String> {
     match kind {
-        ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),
+        ValueType::OneOf(words) if words.is_empty() => Some(
+            "a list of values must contain at least one \
+            value"
+                .to_owned(),
+        ),
         ValueType::OneOf(words) => {
             let wrong = words.iter().find(|word| !is_plain_value(word))?;
             Some(format!(

@@ -41,7 +41,8 @@ fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
     }
     let state = if threshold >= 100 { "is used up".to_owned() } else { format!("has reached {threshold} %") };
     let text = format!(
-        "The budget of {whose} {} (UTC) {state}: {spent} of {} are spent. `truing budget show` shows all.",
+        "The budget of {whose} {} (UTC) {state}: {spent} of {} are spent. `truing budget show` shows all \
+            budgets.",
         level.period, level.limit
     );
     let key = format!("{}/{}/{threshold}", level.kind.as_str(), level.key);
@@ -109,7 +110,7 @@ mod tests {
             notice.as_deref(),
             Some(
                 "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. \
-                 `truing budget show` shows all."
+                 `truing budget show` shows all budgets."
             )
         );
     }

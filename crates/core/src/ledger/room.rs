@@ -299,7 +299,7 @@ mod tests {
             "`budget.review_usd` ($0.000002 for a commit)",
             "the run's limit ($0.000008)",
             "`budget.pr_ask_usd` ($0.000002 for a pull request; the comment `/spend` allows more)",
-            "`budget.pr_usd` ($0.000003 for all of a pull request)",
+            "`budget.pr_usd` ($0.000003 for all runs of a pull request)",
             "`budget.repo_day_usd` ($0.000005 a day)",
             "`budget.converge_day_usd` ($0.000006 a day)",
             "`budget.sync_day_usd` ($0.000007 a day)",

@@ -5,13 +5,16 @@
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
     /// A character that some shell may interpret.
-    #[error("a shell may interpret {0:?}: only plain words are checked")]
+    #[error("a shell may interpret {0:?}: Truing accepts only plain words")]
     Character(char),
     /// A word that a shell expands or interprets as an assignment.
-    #[error("a shell interprets {0:?}: only plain words are checked")]
+    #[error("a shell interprets {0:?}: Truing accepts only plain words")]
     Word(String),
     /// A quotation mark without its counterpart, or in the middle of a word.
-    #[error("a quoted word must stand alone between blanks, which {0:?} does not")]
+    #[error(
+        "{0:?} has an unpaired quotation mark, or a quotation mark inside a word: quote only whole \
+        words"
+    )]
     Quote(String),
 }
 

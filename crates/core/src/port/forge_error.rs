@@ -11,8 +11,9 @@ impl ForgeError {
                     and this machine's clock (GitHub App), or forge.NAME.email (Bitbucket API token)"
             }
             Self::Forbidden { .. } => {
-                "let the token read the code and write pull request comments and statuses, or use another; \
-                 docs/github.md, docs/bitbucket.md and docs/bitbucket-dc.md list what it needs"
+                "give the token permission to read the code and to write pull request comments and \
+                    statuses, or use another token; docs/github.md, docs/bitbucket.md and \
+                    docs/bitbucket-dc.md list the required permissions"
             }
             Self::NotFound { .. } => {
                 "check that the resource exists and that the token may read it: the forge reports both \
@@ -21,7 +22,7 @@ impl ForgeError {
             Self::Moved { .. } => "use the current name of the repository",
             Self::Rejected { .. } => "see the forge's message",
             Self::Stale { .. } => "run the command again: it reads the current state",
-            Self::RateLimited { .. } => "Truing then continues by itself",
+            Self::RateLimited { .. } => "Truing continues automatically after this time",
             Self::Unavailable { .. } => {
                 "if this persists, check forge.NAME.api_url and the forge's status page"
             }
@@ -40,14 +41,14 @@ impl ForgeError {
                 "make a new HTTP access token, and store it where forge.NAME.token points"
             }
             (Self::Forbidden { .. }, ForgeKind::Github) => {
-                "let the token read the code and write pull request comments and statuses, or use another; \
-                 docs/github.md lists what it needs"
+                "give the token permission to read the code and to write pull request comments and \
+                    statuses, or use another token; docs/github.md lists the required permissions"
             }
             (Self::Forbidden { .. }, ForgeKind::Bitbucket) => {
-                "give the token the scopes that docs/bitbucket.md lists, or use another"
+                "give the token the scopes that docs/bitbucket.md lists, or use another token"
             }
             (Self::Forbidden { .. }, ForgeKind::BitbucketDc) => {
-                "give the token the permissions that docs/bitbucket-dc.md lists, or use another"
+                "give the token the permissions that docs/bitbucket-dc.md lists, or use another token"
             }
             (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => self.hint(),
         }

@@ -37,12 +37,12 @@ impl HaltReason {
     pub fn hint(self) -> &'static str {
         match self {
             Self::KillSwitch => {
-                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` for one repository's \
-                    switch (see `truing kill status`); then run the command again, which resumes where it \
-                    stopped"
+                "run `truing kill off`, or `truing kill off --repo OWNER/NAME` for the switch of one \
+                    repository (see `truing kill status`); then run the command again, which continues \
+                    where it stopped"
             }
             Self::NoAnswer => {
-                "find the cause with `truing doctor`; then run the command again, which resumes where it \
+                "find the cause with `truing doctor`; then run the command again, which continues where it \
                     stopped"
             }
             Self::LeaseLost { .. } => "the process that has taken over continues the run",

@@ -30,8 +30,8 @@ impl UnverifiedReason {
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has finished a review of this head",
-            Self::NotShown => "no reviewer has checked its file",
-            Self::NoVerdict => "the model gave no verdict on it",
+            Self::NotShown => "no reviewer has checked the file of the finding",
+            Self::NoVerdict => "the model gave no verdict on the finding",
             Self::NoEvidence => "the file does not confirm the model's verdict",
         }
     }

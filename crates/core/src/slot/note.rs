@@ -40,7 +40,7 @@ impl fmt::Display for SlotHistoryEntry {
             Self::Computed(_) => write!(f, "computed: the trailing review of the storm"),
             Self::Finished(StepOutcome::Idle) => write!(f, "finished"),
             Self::Finished(StepOutcome::DueAgain) => write!(f, "finished; the head has moved, due again"),
-            Self::Finished(StepOutcome::DueAt(_, why)) => write!(f, "goes on later ({})", why.as_str()),
+            Self::Finished(StepOutcome::DueAt(_, why)) => write!(f, "continues later ({})", why.as_str()),
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
             Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),
             Self::Parked(attempts) => write!(f, "parked after {attempts} failed attempts"),

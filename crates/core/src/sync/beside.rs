@@ -89,7 +89,7 @@ impl ReleasePartKind {
             Self::Shadow => return "may run instead of the compared code".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
-                ["required from this release on", "required no more", "required in other versions"]
+                ["required from this release on", "no longer required", "required in other versions"]
             }
             Self::Redefinition
             | Self::Class

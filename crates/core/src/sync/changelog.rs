@@ -44,7 +44,7 @@ pub enum ChangelogPlacement {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ChangelogError {
     /// The changelog has no entry.
-    #[error("it has no heading with a version (MAJOR.MINOR.PATCH) or `Unreleased`")]
+    #[error("the file has no heading with a version (MAJOR.MINOR.PATCH) or `Unreleased`")]
     NoEntry,
 }
 

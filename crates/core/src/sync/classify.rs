@@ -107,7 +107,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
                 functions.push(MirroredFunction { file: file.clone(), symbol: symbol.clone() });
             }
             UnguardedPart { file: None, symbol, .. } => {
-                return Err(format!("the place of {symbol} is unknown"));
+                return Err(format!("the file of {symbol} is unknown"));
             }
         }
     }
@@ -116,7 +116,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
     // one answer.
     functions.dedup();
     match functions.len() {
-        0 => Err("no function is named".to_owned()),
+        0 => Err("there is no changed function to classify".to_owned()),
         1..=MAX_FUNCTIONS => Ok(functions),
         count => {
             Err(format!("{count} functions changed, and a model is asked about {MAX_FUNCTIONS} at most"))

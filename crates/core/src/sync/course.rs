@@ -115,9 +115,9 @@ impl BranchActivity {
     /// Renders the activity as text that can follow the word "because".
     pub fn activity_text(&self) -> String {
         match self {
-            Self::Commit(sha) => format!("a person committed {} to it", sha.short_sha()),
-            Self::Remark(_) => "a person commented on its newest commit".to_owned(),
-            Self::ChangesRequested(login) => format!("{login} requested changes of its newest commit"),
+            Self::Commit(sha) => format!("a person committed {} to the branch", sha.short_sha()),
+            Self::Remark(_) => "a person commented on the newest commit".to_owned(),
+            Self::ChangesRequested(login) => format!("{login} requested changes to the newest commit"),
         }
     }
 }

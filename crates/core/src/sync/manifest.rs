@@ -53,7 +53,7 @@ pub enum ManifestError {
         digits: usize,
     },
     /// The manifest has no entries.
-    #[error("it pins nothing")]
+    #[error("the file pins nothing")]
     Empty,
 }
 

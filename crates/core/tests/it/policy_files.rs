@@ -174,8 +174,8 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-f\""),
-            "9: \"-f\" may name a command, a file of rules, a place to write, a variable or a server: no \
-             grammar may list it",
+            "9: \"-f\" may select a command, a file of rules, an output path, a variable or a server: no \
+                grammar may list this flag",
         ),
         (
             "grammar/x.toml",
@@ -198,7 +198,7 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "runs = true"),
-            "6: a command that runs another command is defined only by Truing",
+            "6: only Truing's own grammar may define a command that runs another command",
         ),
         (
             "grammar/x.toml",
@@ -208,14 +208,14 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-Config_File\""),
-            "9: \"-Config_File\" may name a command, a file of rules, a place to write, a variable or a \
-             server: no grammar may list it",
+            "9: \"-Config_File\" may select a command, a file of rules, an output path, a variable or a \
+                server: no grammar may list this flag",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("bundled", "whole").replace("\"-Q\"", "\"-Dname\""),
-            "9: \"-Dname\" may name a command, a file of rules, a place to write, a variable or a server: no \
-             grammar may list it",
+            "9: \"-Dname\" may select a command, a file of rules, an output path, a variable or a server: \
+                no grammar may list this flag",
         ),
         (
             "grammar/x.toml",
@@ -252,7 +252,7 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "groups = [\"g\"]"),
-            "6: there is no group \"g\"",
+            "6: the file defines no group \"g\"",
         ),
         ("grammar/x.toml", &SCONS.replace("\"-Q\"", "\"Q\""), "9: \"Q\" is not a valid flag name"),
         ("grammar/x.toml", "x", "1: key with no value, expected `=`"),
@@ -289,7 +289,10 @@ fn every_error_has_its_file_and_line() {
     let module = pip.replace("\"pip\"", "\"mymodule\"");
     assert!(PolicySet::new(&[file("grammar/x.toml", &module)]).is_ok());
     let unknown = errors(&[file("profiles/fixr.toml", "")]);
-    assert!(unknown[0].starts_with("/policy/profiles/fixr.toml: not a file name of a policy"), "{unknown:?}");
+    assert!(
+        unknown[0].starts_with("/policy/profiles/fixr.toml: this is not the name of a policy file"),
+        "{unknown:?}"
+    );
 }
 
 #[test]

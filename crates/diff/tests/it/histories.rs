@@ -232,7 +232,7 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
             "x: the input ends inside a hunk: 0 and 0 old and 1 new lines",
         ),
         ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n++c\n", 8, "x: the input ends inside a hunk: 0 and 1 old and 0 new"),
-        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n- b\n", 7, "x: the hunk has other lines than its header says"),
+        ("@@@ -1,1 -1,1 +1,1 @@@\n- a\n- b\n", 7, "x: the lines of the hunk do not match its header"),
         ("@@@ -1,1 -1,1 +1,1 @@@\n+-a\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
         ("@@@ -1,1 -1,1 +1,1 @@@\nx\n", 6, "x: 1 and 1 old and 1 new lines of the hunk are missing"),
         ("@@@ -1,1 +1,1 @@@\n- a\n", 5, "x: a hunk header of a merge must read"),
@@ -248,7 +248,7 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
         assert_eq!(error.line, line, "{hunk}");
     }
     let lost = parse(b"text\n@@@ -1 -1 +1 @@@\n- a\n").error.unwrap();
-    assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
+    assert_eq!((lost.line, lost.message.as_str()), (2, "no file header precedes this hunk"));
 }
 
 /// With `-W`, a hunk begins at the line with the function's name. The hunk may therefore repeat lines from
@@ -352,7 +352,7 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let changed = text.replace("@@ c\n c\n d\n-e", "@@ c\n c\n-d\n e");
     assert_eq!(
         later(&changed),
-        Some((12, "x: the line changes, but the hunk before this one shows it unchanged".to_owned()))
+        Some((12, "x: this hunk changes the line, but the previous hunk shows it unchanged".to_owned()))
     );
     let uneven = later(&text.replace("+4,3 @@", "+5,3 @@")).unwrap();
     let before = later(&text.replace("@@ -3,4 +4,3 @@", "@@ -1,4 +2,3 @@")).unwrap();

@@ -237,7 +237,7 @@ fn errors_say_what_and_where() {
     for (bad, line, what) in [
         ("@@ -3,2 +3,2 @@\n 1\n", 10, "y: the input ends inside a hunk: 1 old and 1 new lines are missing"),
         ("@@ -3,2 +3,2 @@\n 1\nx\n", 10, "y: 1 old and 1 new lines of the hunk are missing"),
-        ("@@ -3 +3,2 @@\n-1\n-2\n", 10, "y: the hunk has other lines than its header says"),
+        ("@@ -3 +3,2 @@\n-1\n-2\n", 10, "y: the lines of the hunk do not match its header"),
         ("@@ -3 @@\n-1\n", 8, "y: a hunk header must read"),
         ("@@ -3,2 +3,0 @@\n-1\n-2\n@@ -4 +4 @@\n-1\n+2\n", 11, "y: the hunk overlaps changes"),
         ("@@ -0 +1 @@\n-1\n+2\n", 8, "y: the hunk has lines before line 1"),
@@ -252,17 +252,25 @@ fn errors_say_what_and_where() {
         assert_eq!((at, files), (line + 3, 1), "{bad}");
     }
     for (bad, line, what) in [
-        ("\n@@ -1 +1 @@\n-1\n+2\n", 1, "a hunk without the name of its file before it"),
-        ("text\n@@ -3,x +1 @@\n", 1, "a hunk without the name of its file before it"),
-        ("text\n@@ -1 +1 @@\n", 1, "a hunk without the name of its file before it"),
+        ("\n@@ -1 +1 @@\n-1\n+2\n", 1, "no file header precedes this hunk"),
+        ("text\n@@ -3,x +1 @@\n", 1, "no file header precedes this hunk"),
+        ("text\n@@ -1 +1 @@\n", 1, "no file header precedes this hunk"),
         ("diff --git a/y b/z\nnew mode 100644\n", 0, "the header does not determine"),
         ("diff --git a/y b", 0, "the input ends inside the header"),
-        ("diff --git a/y b/z\nrename from y\n", 0, "the header has only one of the two names"),
+        (
+            "diff --git a/y b/z\nrename from y\n",
+            0,
+            "the header has only one of the two names of the file, old and new",
+        ),
         ("diff --git a/y b/y\nold mode rw\n", 1, "the mode is not an octal number"),
         ("diff --git a/y b/y\n--- \"a/y\n", 1, "the name of the file is not quoted"),
         ("diff --git a/y b/y\n--- a/y\n@@ -1 +1 @@\n", 2, "a `+++` line should follow"),
         ("diff --git a/y b/y\nGIT binary patch\nx\n", 2, "a `literal` or `delta` line should follow"),
-        ("diff --git a/y b/y\nGIT binary patch\nliteral 1\nIcmZQ", 3, "the line is not binary content"),
+        (
+            "diff --git a/y b/y\nGIT binary patch\nliteral 1\nIcmZQ",
+            3,
+            "the line is not valid content of a git binary patch",
+        ),
         (
             "diff --git a/y b/y\nGIT binary patch\nliteral 1\nA12345\n\ndelta 1\n",
             6,
@@ -275,10 +283,7 @@ fn errors_say_what_and_where() {
         assert_eq!((at, files), (line + 8, 1), "{bad}");
     }
     let shown = check_invariants(b"@@ -1 +1 @@\n").error.unwrap().to_string();
-    assert_eq!(
-        shown,
-        "the diff is malformed at line 1 (byte 0): a hunk without the name of its file before it"
-    );
+    assert_eq!(shown, "the diff is malformed at line 1 (byte 0): no file header precedes this hunk");
 }
 
 #[test]

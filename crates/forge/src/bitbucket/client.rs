@@ -67,7 +67,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if self.id.number != 0 {
             return Ok(self);
         }
-        Err(rejected_error(&self.what_of_repository("reading a pull request"), "no pull request is named"))
+        Err(rejected_error(
+            &self.what_of_repository("reading a pull request"),
+            "no pull request is \
+            specified",
+        ))
     }
 
     /// Returns the id for the marker of a text in pull request `number`. In markers of pull request
@@ -96,7 +100,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.calls.pull(request, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
-                let request = format!("{request} ({} is a different repository now)", self.repo);
+                let request =
+                    format!("{request} (the name {} now belongs to a different repository)", self.repo);
                 Err(ForgeError::NotFound { request })
             }
             Some(_) | None => Ok(pull),
@@ -135,7 +140,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        let what = self.require_pull()?.what_of_pull("reading its reviews");
+        let what = self.require_pull()?.what_of_pull("reading the reviews");
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(self.reviews_of(&self.accounts().await?, &pull, &notes))
@@ -176,7 +181,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
-        let what = self.what_of_repository("asking for the repository");
+        let what = self.what_of_repository("reading the repository");
         self.calls.load_repository(&what, &self.id.repository, &self.repo).await
     }
 

@@ -106,7 +106,10 @@ impl BitbucketCloud {
         }
         let ForgeError::Forbidden { request, message } = error else { return error };
         let name = &options.name;
-        let message = format!("{message}; for an access token put {value} into forge.{name}.{key}");
+        let message = format!(
+            "{message}; if the token is an access token, set forge.{name}.{key} to \
+            {value}"
+        );
         ForgeError::Forbidden { request, message }
     }
 

@@ -123,7 +123,7 @@ impl BitbucketDataCenter {
     /// name.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
-        let call = ForgeRequest::get("asking whether the token is known", self.properties());
+        let call = ForgeRequest::get("checking whether the server knows the token", self.properties());
         let answer = http.send(login, &call).await;
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }

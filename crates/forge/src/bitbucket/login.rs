@@ -129,5 +129,5 @@ pub(super) fn to_actor(accounts: &BitbucketAccounts<'_>, user: Option<&Bitbucket
 
 /// Returns the error for a response that contains no account.
 pub(super) fn no_account_error(purpose: &str) -> ForgeError {
-    crate::http::unavailable_error(purpose, "the response names no account")
+    crate::http::unavailable_error(purpose, "the response contains no account")
 }

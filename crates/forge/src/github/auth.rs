@@ -331,8 +331,8 @@ impl GitHubAuth {
         };
         let narrow = permissions::select_granted(narrow, &granted).map_err(|lacking| {
             let message = format!(
-                "the App lacks the permission {lacking}: grant the permission, and accept it where the App \
-                    is installed"
+                "the App lacks the permission {lacking}: add this permission in the App's settings, and \
+                    accept the new permission in each account where the App is installed"
             );
             ForgeError::Forbidden { request: request.clone(), message }
         })?;
@@ -404,7 +404,7 @@ impl GitHubAuth {
                 }
             },
         };
-        let call = ForgeRequest::get(format!("{purpose} (is the App installed there?)"), url);
+        let call = ForgeRequest::get(format!("{purpose} (is the App installed for this repository?)"), url);
         self.send_as_app(http, call).await?.json()
     }
 

@@ -75,7 +75,7 @@ impl GitHubClient {
             return Ok(self);
         }
         let request = self.what_of_repository("reading a pull request");
-        Err(ForgeError::Rejected { request, message: "no pull request is named".to_owned() })
+        Err(ForgeError::Rejected { request, message: "no pull request is specified".to_owned() })
     }
 
     /// Returns the scope of the client's calls.
@@ -206,7 +206,7 @@ impl GitHubClient {
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
         if repository != self.id.repository {
-            let request = format!("{request} ({} is a different repository now)", self.repo);
+            let request = format!("{request} (the name {} now belongs to a different repository)", self.repo);
             return Err(ForgeError::NotFound { request });
         }
         let sha =
@@ -245,14 +245,14 @@ impl GitHubClient {
         let mut listed =
             ObservedComments::new(self, recorded_comments, self.github.accounts(self.scope()).await?)?;
 
-        let what = self.what_of_pull("listing its comments");
+        let what = self.what_of_pull("listing the comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
         self.github
             .read_pages(self.scope(), &what, url, |comment| {
                 listed.add_comment(GitHubCommentId::Issue, comment);
             })
             .await?;
-        let what = self.what_of_pull("listing its review comments");
+        let what = self.what_of_pull("listing the review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"], &[])?;
         self.github
             .read_pages(self.scope(), &what, url, |comment| {
@@ -309,7 +309,7 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        self.require_pull()?.list_reviews(&self.what_of_pull("reading its reviews")).await
+        self.require_pull()?.list_reviews(&self.what_of_pull("reading the reviews")).await
     }
 
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {

@@ -69,7 +69,7 @@ impl GitHub {
             let wait = answer.quota_wait(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
             return Err(graphql_error(what, &problem.kind, answer.clean(&problem.message), wait));
         }
-        reply.data.ok_or_else(|| unavailable_error(what, "the answer holds neither data nor errors"))
+        reply.data.ok_or_else(|| unavailable_error(what, "the response contains neither data nor errors"))
     }
 }
 

@@ -31,7 +31,7 @@ impl GitHubCommentId {
                 _ => None,
             }
         });
-        let message = "this is not the id of a comment at GitHub (issue:N or review:N)".to_owned();
+        let message = "the comment id does not have GitHub's form (issue:N or review:N)".to_owned();
         parsed.ok_or_else(|| ForgeError::Rejected { request: purpose.to_owned(), message })
     }
 }

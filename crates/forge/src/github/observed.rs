@@ -40,7 +40,7 @@ impl<'a> ObservedComments<'a> {
         recorded_comments: &'a [(CommentSubject, CommentId)],
         accounts: GitHubAccounts<'a>,
     ) -> Result<Self, ForgeError> {
-        let what = pull.what_of_pull("looking for its comments");
+        let what = pull.what_of_pull("reading the comments");
         let recorded_comments: Result<_, ForgeError> = recorded_comments
             .iter()
             .map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item)))

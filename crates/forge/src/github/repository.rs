@@ -83,7 +83,7 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
 
 /// Returns the error for a change of an object that we did not create.
 fn not_ours(purpose: &str) -> ForgeError {
-    let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
+    let message = "Truing did not write this text: the author or the marker is not Truing's".to_owned();
     ForgeError::Rejected { request: purpose.to_owned(), message }
 }
 
@@ -95,7 +95,7 @@ impl GitHubClient {
 
     /// Reads the current state of the repository.
     pub(super) async fn read_repository(&self) -> Result<RepositoryDetails, ForgeError> {
-        let what = self.what_of_repository("asking for the repository");
+        let what = self.what_of_repository("reading the repository");
         let url = append_segments(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
         let body: bodies::GitHubRepository =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;

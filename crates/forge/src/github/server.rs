@@ -171,13 +171,13 @@ impl ForgeServer for GitHub {
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("{repo}: asking for the repository");
+        let what = format!("{repo}: reading the repository");
         let url = self.repository_url(&what, repo, &[])?;
         self.one_repository(TokenScope::RepositoryName(repo), what, url).await
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("asking for the repository with id {id}");
+        let what = format!("reading the repository with id {id}");
         let url = append_segments(&self.inner.options.api_url, ["repositories", id]);
         self.one_repository(TokenScope::Id(id), what, url).await
     }
@@ -283,7 +283,7 @@ impl ForgeServer for GitHub {
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        let what = format!("{repo}: asking what {} may do", author.login);
+        let what = format!("{repo}: reading the permissions of {}", author.login);
         let url = self.repository_url(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
@@ -298,7 +298,7 @@ impl ForgeServer for GitHub {
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
-        let what = format!("{repo}: asking what protects {branch}");
+        let what = format!("{repo}: reading the protection of {branch}");
         let scope = TokenScope::RepositoryName(repo);
         let url = self.repository_url(&what, repo, &["branches", branch])?;
         let ProtectedBody { protected } =

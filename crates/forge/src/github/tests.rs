@@ -143,7 +143,10 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
     let server = Server::new([pull_body("open", false, 1)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
-    assert!(error.to_string().contains("octo/demo is a different repository now"), "{error}");
+    assert!(
+        error.to_string().contains("the name octo/demo now belongs to a different repository"),
+        "{error}"
+    );
 }
 
 fn comment(id: u64, user: Option<u64>, body: &str) -> Value {

@@ -148,7 +148,7 @@ impl ThreadNode {
 impl GitHubClient {
     /// Lists every review thread of the pull request.
     pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
-        let request = self.what_of_pull("reading its review threads");
+        let request = self.what_of_pull("reading the review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
         let mut may = None;
@@ -199,10 +199,16 @@ impl GitHubClient {
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
-            Some(_) => {
-                Err(unavailable_error(&what, "the forge reports success, but the thread is as before"))
-            }
-            None => Err(unavailable_error(&what, "the forge reports success, but names no thread")),
+            Some(_) => Err(unavailable_error(
+                &what,
+                "the forge reports success, but the state of the thread has \
+                    not changed",
+            )),
+            None => Err(unavailable_error(
+                &what,
+                "the forge reports success, but the response contains no \
+                thread",
+            )),
         }
     }
 }

@@ -178,7 +178,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
     let url = pull.html_url.ok_or_else(|| missing_field("pull_request.html_url"))?;
     if !is_page(&url) {
-        return Err(invalid_field("pull_request.html_url", "is not the address of a page"));
+        return Err(invalid_field("pull_request.html_url", "is not a valid http or https URL"));
     }
     let head = parse_head_sha("pull_request.head.sha", pull.head)?;
     Ok(WebhookEvent::Pull {

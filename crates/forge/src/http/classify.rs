@@ -54,8 +54,10 @@ pub(super) fn classify_error_response(
         401 if lacks_permission(body) => ForgeError::Forbidden { request, message },
         401 => ForgeError::Unauthorized { request },
         403 if dialect.sso_header.is_some_and(|name| headers.contains_key(name)) => {
-            let message =
-                format!("{message} (the organization requires single sign-on: authorize the token for it)");
+            let message = format!(
+                "{message} (the organization requires single sign-on: authorize the token for \
+                    single sign-on)"
+            );
             ForgeError::Forbidden { request, message }
         }
         403 => ForgeError::Forbidden {
@@ -82,8 +84,8 @@ pub(super) fn classify_error_response(
             let to = redirect_target(forge_request, headers)
                 .map_or_else(|| "nowhere".to_owned(), |to| url_origin(&to));
             let message = format!(
-                "status {code} leads to {to}: redirects are not followed, because they would disclose the \
-                 token. Was the repository renamed or moved, or is api_url wrong?"
+                "status {code} redirects to {to}: redirects are not followed, because they would disclose \
+                    the token. Was the repository renamed or moved, or is api_url wrong?"
             );
             unavailable_error(&request, &cleaner.text(&message))
         }

@@ -113,7 +113,7 @@ impl RateLimits {
         call: &ForgeRequest,
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.request_permits.acquire().await;
-        let place = place.map_err(|_| unavailable_error(&call.purpose, "the client is shut"))?;
+        let place = place.map_err(|_| unavailable_error(&call.purpose, "the HTTP client is closed"))?;
         // The limits are checked only now, because another call may have hit a limit while this call waited.
         let resource = RateResource::from_url(&call.url);
         let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);

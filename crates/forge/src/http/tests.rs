@@ -101,7 +101,9 @@ async fn every_refusal_has_its_meaning() {
         (
             ScriptedHttpReply::new(403, words("No"))
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
-            forbidden("No (the organization requires single sign-on: authorize the token for it)"),
+            forbidden(
+                "No (the organization requires single sign-on: authorize the token for single sign-on)",
+            ),
         ),
         // The rejection is due to a missing permission, because calls remain and the message does not mention
         // a limit. The reset header has no effect.
@@ -198,12 +200,12 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
         (ScriptedHttpReply::no_response(), "no answer in time"),
         (
             ScriptedHttpReply::new(301, "").header("location", "https://elsewhere.example/a?b"),
-            "https://elsewhere.example: ",
+            "redirects to https://elsewhere.example: ",
         ),
         // The server redirects to the requested URL.
         (ScriptedHttpReply::new(301, "").header("location", ""), "127.0.0.1"),
-        (ScriptedHttpReply::new(302, ""), "leads to nowhere"),
-        (ScriptedHttpReply::new(304, ""), "leads to nowhere"),
+        (ScriptedHttpReply::new(302, ""), "redirects to nowhere"),
+        (ScriptedHttpReply::new(304, ""), "redirects to nowhere"),
     ];
     for (reply, expected) in table {
         let shown = format!("{reply:?}");

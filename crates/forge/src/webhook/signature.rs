@@ -22,8 +22,8 @@ pub enum SignatureError {
     Malformed,
     /// The signature was made with another secret or over another body.
     #[error(
-        "the signature does not match: the hook's secret and the configured one differ, or the body was \
-         changed"
+        "the signature does not match: the webhook's secret at the forge differs from the configured \
+            secret, or the body was changed"
     )]
     Mismatch,
 }

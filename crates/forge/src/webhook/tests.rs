@@ -411,7 +411,7 @@ fn bytes_that_json_cannot_be_are_told_where() {
     for (body, told) in [
         (bom.as_bytes(), "expected value"),
         (latin.as_slice(), &format!("byte {at} is not UTF-8")),
-        (trailing.as_bytes(), "something follows"),
+        (trailing.as_bytes(), "the body continues after the end of the JSON"),
     ] {
         let Err(DeliveryError::NotJson(problem)) = parse_github("pull_request", "github", body) else {
             panic!()

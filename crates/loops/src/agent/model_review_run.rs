@@ -146,7 +146,7 @@ impl ModelReviewRun {
         }
         let looks = if failures == 1 { "look" } else { "looks" };
         let reason = format!(
-            "reader: {failures} {looks} at files failed, so the model did not see every requested file"
+            "reader: {failures} {looks} to read files failed, so the model did not see every requested file"
         );
         Self { status: ModelReviewStatus::Partial(reason), ..self }
     }
@@ -172,7 +172,8 @@ impl ModelReviewRun {
         };
         let problem_texts = problem_texts.collect::<Vec<_>>().join("; ");
         let reason = format!(
-            "mcp: the model continued without a server, or without a part of it: {problem_texts}{more}"
+            "mcp: the model continued without these servers, or without some of their tools: \
+                {problem_texts}{more}"
         );
         Self { status: ModelReviewStatus::Partial(reason), ..self }
     }

@@ -35,8 +35,8 @@ pub(super) async fn check_suggestions(
     } else {
         let request = FixValidationRequest { tree: tree.to_owned(), proposals };
         reader.verify_replacements(&request).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not prove replacements that a model proposed; they are shown as \
-                 text");
+            tracing::warn!(%error, "could not verify the replacements that a model proposed; the \
+                replacements are shown as text");
             Vec::new()
         })
     };
@@ -133,7 +133,8 @@ mod tests {
         assert_eq!(raw.body, "Say why.");
         let raw = checked_finding(placed_finding(3, "    return 3")).await;
         assert_eq!(raw.suggestion, None);
-        let text = "Say why.\n\nProposed replacement, not proven to fit:\n\n```\n    return 3\n```";
+        let text =
+            "Say why.\n\nProposed replacement, which Truing has not verified:\n\n```\n    return 3\n```";
         assert_eq!((raw.body.as_str(), raw.body_without_suggestion()), (text, "Say why."));
     }
 
@@ -153,7 +154,7 @@ mod tests {
         ] {
             let raw = checked_finding(placed).await;
             assert_eq!(raw.suggestion, None, "{raw:?}");
-            assert!(raw.body.contains("not proven to fit"), "{raw:?}");
+            assert!(raw.body.contains("which Truing has not verified"), "{raw:?}");
         }
     }
 

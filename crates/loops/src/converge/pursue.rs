@@ -314,7 +314,7 @@ impl PullRequestRunner<'_> {
                         readiness.record_request_failure(&name, error_line(&error));
                         NextAction::Wait(
                             now + rules.poll,
-                            format!("cannot ask {name}: {}", error_line(&error)),
+                            format!("cannot request a review by {name}: {}", error_line(&error)),
                         )
                     }
                 }

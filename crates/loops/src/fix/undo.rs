@@ -16,8 +16,8 @@ const ENDING: &str = "patch";
 
 /// The text before the patch in its file. Git ignores this text.
 const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the command was killed before its \
-    end, the next run in this folder\nreduces this patch to the changes that were made. Or undo them for \
-    each changed file, with\n--include=PATH before this file's name.\n\n";
+    end, the next run in this folder\nreduces this patch to the changes that were made. Or undo the \
+    changes in each changed file: put\n--include=PATH before the name of this patch.\n\n";
 
 /// Saves a patch that only the user can read, because the patch contains lines of the repository. `stamp` is
 /// the time, in a format that sorts alphabetically in the order of time. The oldest patches beyond the limit

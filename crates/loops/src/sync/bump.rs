@@ -97,7 +97,10 @@ impl SyncRun<'_> {
             ));
         }
         if self.job.dry_run {
-            let why = format!("a model would port the code to {version}; it was not called");
+            let why = format!(
+                "a model would port the code to {version}; in this dry run, the model was \
+                not called"
+            );
             return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
         }
 

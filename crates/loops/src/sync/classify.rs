@@ -287,8 +287,10 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     if let Some(more @ 1..) = functions.len().checked_sub(MAX_NAMED_FUNCTIONS) {
         names += &format!(" and {more} more");
     }
-    let reason =
-        format!("a model would be asked whether these functions need porting: {names}; it was not called");
+    let reason = format!(
+        "a model would be asked whether these functions need porting: {names}; in this dry run, \
+            the model was not called"
+    );
     SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep)
 }
 

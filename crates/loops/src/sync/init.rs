@@ -89,14 +89,18 @@ pub fn propose_manifest<'a>(
                 false
             }
             Some(SymbolState::OtherPackage) => {
-                let reason =
-                    format!("not in {} {from} itself: the project's own, or another package's", job.package);
+                let reason = format!(
+                    "not defined in {} {from} itself, but in the project or in another package",
+                    job.package
+                );
                 not_guarded.insert(symbol.clone(), reason);
                 false
             }
             Some(SymbolState::Absent) | None => {
-                not_guarded
-                    .insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
+                not_guarded.insert(
+                    symbol.clone(),
+                    format!("not defined in {} {from}, but in the project", job.package),
+                );
                 false
             }
         });

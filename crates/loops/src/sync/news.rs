@@ -41,8 +41,8 @@ pub enum ReleaseNoteError {
     NextVersion(#[from] VersionError),
     /// The version does not have the form `MAJOR.MINOR.PATCH`, so it cannot be incremented.
     #[error(
-        "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` \
-         to \"none\""
+        "the project's version in {path} is {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \
+            \"none\""
     )]
     Uncounted {
         path: String,

@@ -76,7 +76,7 @@ pub enum CodeMigrationError {
     #[error(transparent)]
     Fixer(#[from] FixerError),
     /// A glob of the job is invalid.
-    #[error("`bump.paths` of the job: {0}")]
+    #[error("`bump.paths` of the job is invalid: {0}")]
     Globs(#[from] globset::Error),
     /// A clone cannot be opened.
     #[error(transparent)]

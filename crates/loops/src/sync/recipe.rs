@@ -44,7 +44,7 @@ pub enum DeterministicChangeError {
     #[error("cannot run the lock command: no sandbox is available")]
     NoSandbox,
     /// A glob of the job is invalid.
-    #[error("`relax.lock_files` of the job: {0}")]
+    #[error("`relax.lock_files` of the job is invalid: {0}")]
     Globs(#[from] globset::Error),
     /// A lock command failed.
     #[error("the lock command `{command}` failed: {end}{command_output}")]

@@ -272,7 +272,8 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!(
-                "{url} is a port to {version}, which must be finished first: run the job without `--to`"
+                "{url} ports the project to {version}, and this port must be finished first: run the job \
+                    without `--to`"
             );
             return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
         }
@@ -329,7 +330,7 @@ impl SyncRun<'_> {
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
-            let why = format!("{reason}; {} ruled: {}", ruling.author, ruling.verdict.as_str());
+            let why = format!("{reason}; {} decided: {}", ruling.author, ruling.verdict.as_str());
             decided.apply_verdict(self.job.config, ruling.verdict, why);
         }
         if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {

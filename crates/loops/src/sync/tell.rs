@@ -33,7 +33,7 @@ impl SyncRun<'_> {
         if row.labels || self.job.config.labels.is_empty() {
             return String::new();
         }
-        format!("; {} has no labels for pull requests, so none was set", row.name)
+        format!("; {} has no labels for pull requests, so no label was set", row.name)
     }
 
     /// Returns the notices that report the job's runs.
@@ -113,7 +113,7 @@ impl SyncRun<'_> {
         let questions = self.job_questions();
         let (noun, text) = (questions.notices.notice_noun(), questions.notices.adapt_text(&wanted.text));
         format!(
-            "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
+            "{}\nthis question would be asked in the {noun} \"{}\":\n\n{}",
             run_end.reason,
             wanted.title,
             text.trim_end()

@@ -126,7 +126,7 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
     text += &render_changes_table(decision);
     text += &render_classification(decided);
     if !files.is_empty() {
-        text += "\nChanged here:\n\n";
+        text += "\nChanged files:\n\n";
         for file in files.iter().take(MAX_SHOWN_ROWS) {
             text += &format!("* {}\n", code_span(file));
         }
@@ -134,7 +134,7 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
     }
     text += "\n- [ ] The range is right, and the lock file, if there is one, matches the range.\n";
     if !decision.pin_changes.is_empty() {
-        text += "- [ ] Each definition above was compared with its counterpart here.\n";
+        text += "- [ ] Each definition above was compared with its counterpart in this project.\n";
     }
     text
 }
@@ -177,7 +177,7 @@ pub(super) fn draft_title_and_body(
         escape_text(summary)
     );
     if let Some(why) = &migration.cut_off {
-        text += &format!("\nIt was cut off: {}.\n", escape_text(why));
+        text += &format!("\nThe port was cut off: {}.\n", escape_text(why));
     }
     text += &render_list("Done", completed);
     text += &render_list("Not done", remaining);
@@ -237,7 +237,7 @@ fn render_changes_table(decision: &SyncDecision) -> String {
         for change in decision.pin_changes.iter().take(MAX_SHOWN_ROWS) {
             let what = match change.kind {
                 PinChangeKind::Tree => "what it does",
-                PinChangeKind::Bytes => "its text alone",
+                PinChangeKind::Bytes => "only the text",
                 PinChangeKind::Removed => "gone",
             };
             let first = change.first_in.as_deref().map(render_table_cell).unwrap_or_default();
@@ -390,8 +390,8 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
             )
         }
         Some(breaker::JobTripReason::Target) | None => format!(
-            "Following {} to {} failed repeatedly: no more runs start until someone answers, or there is \
-             another release or manifest.",
+            "Following {} to {} failed repeatedly: no more runs start until someone answers, or until the \
+                release or the manifest changes.",
             escape_text(package),
             code_span(version)
         ),
@@ -421,7 +421,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
 /// Returns the comment that a release has to wait, because a person is using the pull request.
 pub(super) fn waiting_port_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
-        "{} {} is out and needs changes of the code. The port waits for this pull request, because {}.\n",
+        "{} {} is out and requires changes in the code. The port waits for this pull request, because {}.\n",
         escape_text(subject.package),
         code_span(subject.version),
         escape_text(reason)

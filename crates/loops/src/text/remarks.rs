@@ -48,7 +48,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
         let dismissals = format_count(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!(
-            "no longer covered by {dismissals}: lines with a secret that may have changed; check these \
+            "lines with a secret that may have changed are no longer covered by {dismissals}: check these \
                 lines again"
         )
     });

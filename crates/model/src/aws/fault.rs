@@ -71,7 +71,7 @@ pub(super) fn key_error(
         }
         // The request succeeded, but its response contains no credentials.
         Some(last) => AwsKeyError::new_permanent(format!(
-            "{} gives no keys: {}",
+            "{} returned no credentials: {}",
             describe_service(last),
             library_message(error)
         )),
@@ -101,13 +101,13 @@ fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) ->
         .find_map(|name| Some((name, variables.get(name)?)).filter(|(_, path)| std::fs::read(path).is_err()));
     match file {
         Some((name, path)) => format!("the token in {path} ({name}) cannot be read: {cause}"),
-        None => format!("a file that {} names cannot be read: {cause}", describe_profile(variables)),
+        None => format!("a file to which {} refers cannot be read: {cause}", describe_profile(variables)),
     }
 }
 
 /// Describes a timeout of the fetch.
 pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
-    let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
+    let last = exchanges.last().map(|exchange| format!("; the last request was to {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does the profile's `credential_process` wait for input?".to_owned());
     AwsKeyError {
@@ -119,7 +119,7 @@ pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsK
 /// Describes credentials that were already expired when they arrived.
 pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
     let by = exchanges.last().map_or_else(
-        || "a profile of AWS gives".to_owned(),
+        || "an AWS profile returned".to_owned(),
         |exchange| format!("{} gives", describe_service(exchange)),
     );
     let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.result {
@@ -199,8 +199,8 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
         (Some(_), true) if of_token => {
             let token = token_file("AWS_WEB_IDENTITY_TOKEN_FILE");
             format!(
-                "{service} refuses {token}: {says}; check that the file is renewed, and for the right \
-                audience"
+                "{service} refuses {token}: {says}; check that the token file is renewed, and that the \
+                    token has the right audience"
             )
         }
         (Some(role), true) if code.starts_with("AccessDenied") => {
@@ -240,7 +240,7 @@ fn describe_missing_keys(
     };
     let metadata =
         if variables.get("AWS_EC2_METADATA_DISABLED").is_some_and(|is| is.eq_ignore_ascii_case("true")) {
-            "an instance's metadata (AWS_EC2_METADATA_DISABLED)".to_owned()
+            "an instance's metadata (disabled by AWS_EC2_METADATA_DISABLED)".to_owned()
         } else {
             let seen = exchanges.last().map(|exchange| match &exchange.result {
                 ExchangeResult::NoResponse(cause) => {

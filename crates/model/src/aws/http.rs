@@ -130,7 +130,7 @@ impl RecordingHttpClient {
         let asking = PendingExchange::new(&url, &request);
         let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.has_failed();
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
-            return Err(ConnectorError::user("asked often enough".into()));
+            return Err(ConnectorError::user("this request has already failed too often".into()));
         }
         let Some(client) = select_client(&url, &self) else {
             self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
@@ -285,7 +285,7 @@ async fn send_request(
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(failed)? {
         if body.len() + piece.len() > MAX_BYTES {
-            return Err(format!("its answer is longer than {MAX_BYTES} bytes"));
+            return Err(format!("the response is longer than {MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&piece);
     }

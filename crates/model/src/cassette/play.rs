@@ -78,9 +78,11 @@ impl Cassette {
             let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
             let request = last
                 .apply_delta(&entry.request)
-                .ok_or_else(|| fail("it does not follow the line before".to_owned()))?;
+                .ok_or_else(|| fail("the line does not continue the previous request".to_owned()))?;
             if request.hash() != entry.hash {
-                return Err(fail("its request is not the one that was recorded: was it edited?".to_owned()));
+                return Err(fail(
+                    "the request differs from the recorded request: was the cassette edited?".to_owned(),
+                ));
             }
             last.clone_from(&request);
             let recorded = RecordedExchange { request, hash: entry.hash, result: entry.result };
@@ -100,8 +102,12 @@ impl Cassette {
 impl LanguageModel for CassettePlayer {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let asked = CanonicalRequest::from_request(request, &self.cassette.hide);
-        let asked = asked
-            .map_err(|error| ModelError::InvalidRequest { message: format!("it is not JSON: {error}") })?;
+        let asked = asked.map_err(|error| ModelError::InvalidRequest {
+            message: format!(
+                "the request cannot be encoded \
+                as JSON: {error}"
+            ),
+        })?;
         let sequence = self.next_sequence.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);
         let Some(recorded) = self.cassette.answers.get(&key) else {
@@ -113,7 +119,7 @@ impl LanguageModel for CassettePlayer {
         };
         if recorded.hash != asked.hash() {
             let difference = recorded.request.difference(&asked);
-            let what = format!("request {sequence} is not the one that was recorded:\n{difference}");
+            let what = format!("request {sequence} differs from the recorded request:\n{difference}");
             return Err(ModelError::Drift { message: what });
         }
         match &recorded.result {

@@ -85,8 +85,12 @@ impl LanguageModel for CassetteRecorder<'_> {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);
-        let canonical = canonical
-            .map_err(|error| ModelError::InvalidRequest { message: format!("it is not JSON: {error}") })?;
+        let canonical = canonical.map_err(|error| ModelError::InvalidRequest {
+            message: format!(
+                "the request cannot be encoded \
+                as JSON: {error}"
+            ),
+        })?;
         let mut last = self.last_request.lock().await;
         let result = self.model.request_answer(request).await;
         let entry = CassetteEntry {
@@ -105,7 +109,7 @@ impl LanguageModel for CassetteRecorder<'_> {
         // The response is returned even if it cannot be recorded, because the call has already been paid for.
         if let Err(error) = self.recording.write(&entry).await {
             self.recording.is_damaged.store(true, Ordering::Relaxed);
-            tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");
+            tracing::warn!(cassette = self.recording.path, %error, "could not record an answer of a model");
         }
         result
     }

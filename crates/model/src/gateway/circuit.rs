@@ -77,8 +77,8 @@ impl ProviderCircuit {
                     return result;
                 }
                 Err(error) => tracing::debug!(
-                    %error, "the provider's failures in other processes are unknown: this process uses only \
-                         its own"
+                    %error, "the provider's failures in other processes are unknown: this process counts \
+                        only the failures that it has seen itself"
                 ),
             }
         }

@@ -121,8 +121,9 @@ impl LanguageModel for ModelSession {
         };
         let other = side.other_provider();
         tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
-            ProviderChoice::Fallback => "the fallback of the model is called",
-            ProviderChoice::Requested => "the fallback is not available: the model itself is called again",
+            ProviderChoice::Fallback => "the model is not available: Truing calls its fallback",
+            ProviderChoice::Requested => "the fallback is not available: Truing calls the configured model \
+                again",
         });
         self.ask_provider(other, fallback, request).await.map_err(|refused| combine_errors(away, refused))
     }

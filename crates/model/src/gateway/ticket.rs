@@ -189,8 +189,8 @@ async fn settle_reservation(
     basis: CostBasis,
 ) -> MicroUsd {
     state.ledger.settle_reservation(id, cost, basis).await.unwrap_or_else(|error| {
-        tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation \
-             expires");
+        tracing::warn!(reservation = id.0, cost = cost.0, %error, "could not record the cost of a call: \
+            the reservation of this call expires");
         // If settling fails, the reservation expires, and the ledger counts its full amount.
         amount
     })

@@ -63,7 +63,7 @@ impl ModelPrices {
             }
         }
         if imported.prices.by_model.is_empty() {
-            return Err(file("no model in it is priced per text token".to_owned()));
+            return Err(file("no model in this file is priced per text token".to_owned()));
         }
         Ok(imported)
     }
@@ -71,7 +71,7 @@ impl ModelPrices {
 
 /// Returns the price of one entry; `None` if the model is not priced by text tokens alone.
 fn read_price(value: &Value) -> Result<Option<ModelPrice>, String> {
-    let entry = LitellmEntry(value.as_object().ok_or("it is not an object")?);
+    let entry = LitellmEntry(value.as_object().ok_or("the entry is not an object")?);
     if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.has_fee(fee)) {
         return Ok(None);
     }
@@ -98,7 +98,7 @@ impl LitellmEntry<'_> {
         match self.0.get("mode") {
             None | Some(Value::Null) => Ok(true),
             Some(Value::String(mode)) => Ok(MODES.contains(&mode.as_str())),
-            Some(other) => Err(format!("`mode` is {other}, not text")),
+            Some(other) => Err(format!("`mode` is {other}, not a string")),
         }
     }
 

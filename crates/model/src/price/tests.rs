@@ -208,11 +208,11 @@ fn a_bad_entry_is_named() {
             r#"{"a": {"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_token_above_xk_tokens": 1}}"#,
             "entry `a`: `input_cost_per_token_above_xk_tokens` has no number",
         ),
-        (r#"{"a": []}"#, "entry `a`: it is not an object"),
+        (r#"{"a": []}"#, "entry `a`: the entry is not an object"),
         (r#"{"a": {"mode": 3}}"#, "entry `a`: `mode` is 3"),
         ("[]", "file cannot be read: invalid type: sequence"),
         ("{", "EOF while parsing an object at line 1 column 1"),
-        ("{}", "no model in it is priced"),
+        ("{}", "no model in this file is priced"),
         ("", "EOF while parsing"),
     ] {
         let error = ModelPrices::from_litellm(text, "file").unwrap_err();

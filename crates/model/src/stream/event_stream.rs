@@ -81,20 +81,20 @@ fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError
         return Ok(None);
     };
     if bytes.get(..8).map(crc32fast::hash) != Some(checksum) {
-        return Err(frame_error("the checksum of its lengths is wrong"));
+        return Err(frame_error("the checksum of the event's lengths is wrong"));
     }
     let (total, headers) = (check_length(total)?, check_length(headers)?);
     if total < PRELUDE + headers + CHECKSUM {
-        return Err(frame_error("its lengths contradict each other"));
+        return Err(frame_error("the event's lengths contradict each other"));
     }
     let Some(frame) = bytes.get(..total) else { return Ok(None) };
     let (body, checksum) = frame.split_at(total - CHECKSUM);
     if crc32fast::hash(body).to_be_bytes() != checksum {
-        return Err(frame_error("its checksum is wrong"));
+        return Err(frame_error("the event's checksum is wrong"));
     }
     let (headers, payload) = body.split_at_checked(PRELUDE + headers).unwrap_or((body, &[]));
     let kind = parse_headers(headers.get(PRELUDE..).unwrap_or_default())
-        .ok_or_else(|| frame_error("its headers are damaged"))?;
+        .ok_or_else(|| frame_error("the event's headers are damaged"))?;
     Ok(Some((decode_event(kind, payload)?, total)))
 }
 
@@ -112,8 +112,9 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some servers send frames without content to keep the connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
-            let bytes =
-                BASE64_STANDARD.decode(bytes).map_err(|_| frame_error("its content is not Base64"))?;
+            let bytes = BASE64_STANDARD
+                .decode(bytes)
+                .map_err(|_| frame_error("the event's content is not Base64"))?;
             parse_event(&bytes)
         }
         // Unknown event types are ignored, because new ones may be added.
@@ -123,7 +124,7 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
             Ok(failure(kind.exception, words.message))
         }
         ("error", _) => Ok(failure(kind.code, kind.error_message)),
-        (_, _) => Err(frame_error("its type is missing or unknown")),
+        (_, _) => Err(frame_error("the event's type is missing or unknown")),
     }
 }
 

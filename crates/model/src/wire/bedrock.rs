@@ -80,7 +80,10 @@ struct BedrockModel {
 
 /// The id of a model in this region is unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the id of the model `{model}` at Amazon Bedrock in this region is unknown: set it in `model_ids`")]
+#[error(
+    "the id of the model `{model}` at Amazon Bedrock in this region is unknown: set the id in \
+    `model_ids`"
+)]
 pub struct UnknownModel {
     model: String,
 }
@@ -212,8 +215,8 @@ impl BedrockWire {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
             tracing::warn!(
-                "Amazon Bedrock does not accept {fields} for the model {model}: Truing does not \
-                send it"
+                "Amazon Bedrock does not accept {fields} for the model {model}: Truing leaves out these \
+                    fields"
             );
         }
         body::body_without_model(request, VERSION, max_tokens, &left_out)

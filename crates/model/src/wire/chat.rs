@@ -33,7 +33,8 @@ const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
-        "this model calls tools only without thinking: set `effort = \"none\"` in its section",
+        "this model calls tools only without thinking: set `effort = \"none\"` in the configuration \
+            section of this model",
     ),
     ("support tools", TOOLLESS),
     ("support tool use", TOOLLESS),

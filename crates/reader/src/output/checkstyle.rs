@@ -58,7 +58,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         }
     }
     if !is_seen {
-        collected.add_problem(ProblemKind::Unreadable, "no element `checkstyle`");
+        collected.add_problem(ProblemKind::Unreadable, "the output has no element `checkstyle`");
     }
     collected.finish()
 }

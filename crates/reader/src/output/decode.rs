@@ -15,7 +15,7 @@ pub(crate) fn decode_document<'a>(
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
         collected.add_problem(
             ProblemKind::Bound,
-            &format!("the output has {size} bytes, and at most {most} are read"),
+            &format!("the output has {size} bytes, but Truing reads at most {most} bytes"),
         );
         return None;
     }
@@ -31,7 +31,7 @@ pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollec
     let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
     collected.add_problem(
         ProblemKind::Bound,
-        &format!("the output has {size} bytes: only the lines of the first {most} are read"),
+        &format!("the output has {size} bytes: Truing reads only the lines in the first {most} bytes"),
     );
     // In UTF-16, the byte `\n` is one of the two bytes of a line feed, so the cut may split a character.
     // U+FFFD then replaces this character.

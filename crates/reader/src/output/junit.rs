@@ -141,7 +141,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         }
     }
     if !is_seen {
-        collected.add_problem(ProblemKind::Unreadable, "no element `testsuite`");
+        collected.add_problem(ProblemKind::Unreadable, "the output has no element `testsuite`");
     }
     collected.finish()
 }
@@ -216,7 +216,7 @@ fn report_failure(
         Ok(place) => place,
         Err(PathError::Missing) => {
             return collected
-                .add_skipped_entry(ProblemKind::NoFile, &format!("{name}: no place in the tree"));
+                .add_skipped_entry(ProblemKind::NoFile, &format!("{name}: no location in the tree"));
         }
         Err(error) => return collected.skip_unplaced_entry(&error, &format!("{name}: {error}")),
     };

@@ -26,16 +26,16 @@ pub enum PathError {
     #[error("a path of more than {MAX_PATH_BYTES} bytes")]
     TooLong,
     /// The path is a URL with a scheme other than `file`.
-    #[error("{0} is no path of a file")]
+    #[error("{0} is not the path of a file")]
     Address(String),
     /// The path is outside of all known roots, or `..` parts lead out of the tree.
     #[error("{0} is outside of the tree")]
     OutsideTree(String),
     /// The path is absolute, and no root is known.
-    #[error("{0} is absolute, and the root of the tree on that machine is not known")]
+    #[error("{0} is an absolute path, but the root of the tree on the tool's machine is not known")]
     NoRoot(String),
     /// The path is the root itself or a git folder, or contains a NUL.
-    #[error("{0} is no file of the tree")]
+    #[error("{0} is not a file of the tree")]
     NoFile(String),
 }
 

@@ -208,7 +208,7 @@ impl LineCounts {
     fn report_missing(&self, collected: &mut DiagnosticCollector) {
         let entries = collected.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
-            let text = format!("the tool counts {total} findings, but only {entries} are understood");
+            let text = format!("the tool reports {total} findings, but only {entries} could be parsed");
             collected.add_problem(ProblemKind::Unreadable, &text);
         } else if self.parsed_lines == 0 {
             collected.report_unparsed_output();

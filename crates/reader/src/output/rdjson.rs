@@ -96,13 +96,19 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let result: RdjsonResult<'_> = match entries::parse_document(&text, &mut collected) {
         Ok(result) => result,
         Err(error) => {
-            collected.add_problem(ProblemKind::Unreadable, &format!("no result: {error}"));
+            collected.add_problem(
+                ProblemKind::Unreadable,
+                &format!(
+                    "the output is not an rdjson result: \
+                {error}"
+                ),
+            );
             return collected.finish();
         }
     };
     // The list of diagnostics may be missing, because the JSON of protocol buffers may omit an empty list.
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
-        collected.add_problem(ProblemKind::Unreadable, "a result without diagnostics");
+        collected.add_problem(ProblemKind::Unreadable, "the rdjson result has no diagnostics");
     }
     let paths = PathResolver::new(input);
     let whole = RdjsonDefaults { source: result.source, severity: result.severity };
@@ -122,7 +128,13 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             ControlFlow::Continue(())
         });
         if let Err(error) = read {
-            collected.add_problem(ProblemKind::Unreadable, &format!("diagnostics: {error}"));
+            collected.add_problem(
+                ProblemKind::Unreadable,
+                &format!(
+                    "the list of diagnostics is malformed: \
+                {error}"
+                ),
+            );
         }
     }
     collected.finish()

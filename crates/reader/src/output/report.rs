@@ -192,7 +192,7 @@ impl DiagnosticCollector {
             self.report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
         self.add_problem(
             ProblemKind::NoLine,
-            &format!("none of {} is understood: {first}", format_count(lines, "line")),
+            &format!("none of {} could be parsed: {first}", format_count(lines, "line")),
         );
     }
 
@@ -219,7 +219,7 @@ impl DiagnosticCollector {
     pub fn finish(mut self) -> DiagnosticReport {
         let (expected, entries) = (self.expected, self.entry_count());
         if expected > entries {
-            let text = format!("the tool counts {expected} findings, but only {entries} are understood");
+            let text = format!("the tool reports {expected} findings, but only {entries} could be parsed");
             self.add_problem(ProblemKind::Unreadable, &text);
         }
         if self.excess_count > 0 {

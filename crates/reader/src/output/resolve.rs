@@ -50,7 +50,7 @@ pub enum RangeError {
     #[error("the file is not UTF-8")]
     NotUtf8,
     /// The range is the whole file, for which no byte range is returned.
-    #[error("the range is the file as a whole")]
+    #[error("the range is the whole file")]
     WholeFile,
 }
 
@@ -70,7 +70,7 @@ pub enum ToolFixError {
     #[error("the fix has {0} edits, but may have only 1 to {MAX_EDITS}")]
     EditCount(usize),
     /// The fix changes another file.
-    #[error("the fix changes {0}")]
+    #[error("the fix changes another file: {0}")]
     OtherFile(RepoPath),
     /// A range of the fix does not correspond to bytes of the file.
     #[error(transparent)]

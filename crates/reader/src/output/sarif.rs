@@ -54,13 +54,25 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
                 ControlFlow::Continue(())
             });
             if let Err(error) = read {
-                collected.add_problem(ProblemKind::Unreadable, &format!("after run {number}: {error}"));
+                collected.add_problem(
+                    ProblemKind::Unreadable,
+                    &format!(
+                        "the SARIF log is malformed after \
+                    run {number}: {error}"
+                    ),
+                );
             }
         }
         Ok(SarifLog { runs: None, .. }) => {
-            collected.add_problem(ProblemKind::Unreadable, "a log without runs");
+            collected.add_problem(ProblemKind::Unreadable, "the SARIF log has no runs");
         }
-        Err(error) => collected.add_problem(ProblemKind::Unreadable, &format!("no log: {error}")),
+        Err(error) => collected.add_problem(
+            ProblemKind::Unreadable,
+            &format!(
+                "the output is not a SARIF \
+            log: {error}"
+            ),
+        ),
     }
     collected.finish()
 }
@@ -85,17 +97,22 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
     }
     let Some(results) = run.results else {
         // By section 3.14.23, a missing list of results means that the tool did not begin its analysis.
-        return collected.add_problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
+        return collected
+            .add_problem(ProblemKind::Tool, &format!("{} reports no list of results", reader.tool));
     };
     if results.get() == "null" {
-        return collected.add_problem(ProblemKind::Tool, &format!("{} did not begin", reader.tool));
+        return collected
+            .add_problem(ProblemKind::Tool, &format!("{} did not begin its analysis", reader.tool));
     }
     let read = entries::for_each_entry(results.get(), |index, result| {
         reader.read_result(index, result, collected);
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        collected.add_problem(ProblemKind::Unreadable, &format!("results of {}: {error}", reader.tool));
+        collected.add_problem(
+            ProblemKind::Unreadable,
+            &format!("the results of {} are malformed: {error}", reader.tool),
+        );
     }
 }
 
@@ -244,7 +261,10 @@ impl SarifReader<'_> {
             ControlFlow::Continue(())
         });
         if walked.is_err() && fixes.get() != "null" {
-            collected.add_problem(ProblemKind::Entry, &format!("{}: its fixes are no array", result_label()));
+            collected.add_problem(
+                ProblemKind::Entry,
+                &format!("{}: the value of `fixes` is not an array", result_label()),
+            );
         }
         read
     }

@@ -6,10 +6,10 @@ use truing_core::port::ReaderError;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
-    #[error("{file}: a rule file is called PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
+    #[error("{file}: the path of a rule file must be PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
     Name { file: String },
     /// Two files contain a rule of the same name.
-    #[error("{file}: there is a rule `{rule}` already")]
+    #[error("{file}: another file already defines the rule `{rule}`")]
     Duplicate {
         /// Path of the second file.
         file: String,

@@ -43,7 +43,7 @@ impl RulePacks {
                         tested.failing.push(format!("{name} {what} example {shown}"));
                     } else if fixed != example.fixed_text {
                         let made = fixed.map_or("no suggestion".to_owned(), |fixed| format!("{fixed:?}"));
-                        tested.failing.push(format!("{name} makes {made} of example {shown}"));
+                        tested.failing.push(format!("{name} suggests {made} for example {shown}"));
                     }
                 }
             }

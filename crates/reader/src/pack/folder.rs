@@ -22,7 +22,8 @@ pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackErro
     let absolute = folder.canonicalize().map_err(|error| unreadable_error(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !is_valid_name(name) {
-        let message = "a pack's folder must have the name of the pack: lower-case letters, digits and `-`";
+        let message = "the name of a pack's folder is the name of the pack, and may contain only \
+            lower-case letters, digits and `-`";
         return Err(PackError::Unreadable {
             path: folder.display().to_string(),
             message: message.to_owned(),
@@ -49,7 +50,7 @@ fn read_rule_file(file: &Path) -> Result<String, PackError> {
         return Err(wrong("it is not a regular file".to_owned()));
     }
     if found.len() > MAX_RULE_BYTES as u64 {
-        return Err(wrong(format!("a rule file has {MAX_RULE_BYTES} bytes at most")));
+        return Err(wrong(format!("a rule file may have at most {MAX_RULE_BYTES} bytes")));
     }
     fs::read_to_string(file).map_err(|error| unreadable_error(file, &error))
 }

@@ -25,7 +25,7 @@ impl RulePattern {
         };
         match parsed {
             Ok(parsed) if parsed.properties().minimum_len() == Some(0) => {
-                Err("it matches empty text".to_owned())
+                Err("the pattern matches empty text".to_owned())
             }
             Ok(_) => Ok(Self { text: text.to_owned(), regex: OnceLock::new() }),
             Err(regex_syntax::Error::Parse(error)) => Err(at(error.span(), error.kind().to_string())),

@@ -102,7 +102,7 @@ fn a_wrong_file_is_named_with_line_and_reason() {
             "8:11: rule `p/x`: pattern: unclosed group (at line 1, column 4 of the pattern)",
         ),
         (instead(r"key(\d+)", r"key\pL"), "8:11: rule `p/x`: pattern: Unicode not allowed here (at"),
-        (instead(r"key(\d+)", r"(key)*"), "8:11: rule `p/x`: pattern: it matches empty text"),
+        (instead(r"key(\d+)", r"(key)*"), "8:11: rule `p/x`: pattern: the pattern matches empty text"),
         (instead("[\"key1\"]", "[]"), "10:11: rule `p/x`: invalid: "),
         (with("allow = ['a', 'b',\n '[']"), "12:2: rule `p/x`: allow: unclosed character class"),
         (with("paths = ['a{']"), "11:10: rule `p/x`: paths: "),
@@ -168,7 +168,13 @@ fn rules_of_companions_and_size_are_tested_on_changes() {
         (SIZE, "max_bytes = 10\nmax_lines = 3\n", "", "1:1: rule `p/x`: max_bytes: one of "),
         (SIZE, "\"size\"", "\"sise\"", "2:8: unknown variant `sise`"),
         (SIZE, "[{ bytes = 10, lines = 3 }]", "[\"x\"]", "9:10: "),
-        (SIZE, "bytes = 10,", "bytes = 4_000_000_000,", "9:9: rule `p/x`: valid: an example has 33554432 "),
+        (
+            SIZE,
+            "bytes = 10,",
+            "bytes = 4_000_000_000,",
+            "9:9: rule `p/x`: valid: an example may have at \
+            most 33554432 ",
+        ),
         (SIZE, "bytes = 11 }", "bytes = 11, lines = 33_554_433 }", "10:11: rule `p/x`: invalid: an example "),
         (SIZE, "[{ bytes = 11 }", &"[".repeat(101), "1:1: more than 100 brackets are open at once"),
     ] {
@@ -199,11 +205,14 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
     for (text, expected) in [
         (
             instead("python", "cobol"),
-            "2:11: the language `cobol` is not built in (there are: python, typescript,",
+            "2:11: the language `cobol` is not supported (supported languages: python, typescript,",
         ),
         // ast-grep supports this language, but its grammar is not built into the program.
-        (instead("python", "kotlin"), "2:11: the language `kotlin` is not built in (there are: python,"),
-        (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not built in"),
+        (
+            instead("python", "kotlin"),
+            "2:11: the language `kotlin` is not supported (supported languages: python,",
+        ),
+        (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not supported"),
         (instead("id: x", "id: y"), "1:5: id: it must be the file's name"),
         (instead("language: python\n", ""), "7:1: missing field `language`"),
         (instead("severity: error", "severity: fatal"), "3:11: unknown variant"),
@@ -248,7 +257,7 @@ fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
 #[test]
 fn two_files_for_one_rule_are_an_error() {
     let error = RulePacks::parse(&[("p/rules/x.toml", GOOD), ("p/rules/x.yml", SYNTAX)]).unwrap_err();
-    assert_eq!(error.to_string(), "p/rules/x.yml: there is a rule `p/x` already");
+    assert_eq!(error.to_string(), "p/rules/x.yml: another file already defines the rule `p/x`");
 }
 
 #[test]
@@ -265,7 +274,7 @@ fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
     }
     let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
     let error = RulePacks::parse(&[("p/rules/x.yml", long.as_str())]).unwrap_err().to_string();
-    assert_eq!(error, "p/rules/x.yml: a rule file has 16384 bytes at most");
+    assert_eq!(error, "p/rules/x.yml: a rule file may have at most 16384 bytes");
 }
 
 #[test]

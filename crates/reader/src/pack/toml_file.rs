@@ -88,12 +88,12 @@ macro_rules! rule_file {
                     *self.id.get_ref() == source.id,
                     "id",
                     self.id.span().start,
-                    "it must be the file's name without its ending",
+                    "the id must be the file's name without the extension",
                 )?;
                 for (field, value, lines) in [("title", &self.title, 1), ("body", &self.body, usize::MAX)] {
                     let text = value.get_ref().trim();
                     let right = !text.is_empty() && text.lines().count() <= lines;
-                    let message = "it must not be empty, and a title has one line";
+                    let message = "the text must not be empty, and a title must be one line";
                     source.ensure_valid(right, field, value.span().start, message)?;
                 }
                 for (field, examples) in [("valid", &self.valid), ("invalid", &self.invalid)] {
@@ -316,20 +316,35 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
     let keywords = file.keywords.get_ref();
     let long_enough =
         !keywords.is_empty() && keywords.iter().all(|keyword| keyword.len() >= MIN_KEYWORD_BYTES);
-    let message = format!("at least one is needed, each of {MIN_KEYWORD_BYTES} bytes or more");
+    let message = format!(
+        "at least one keyword is required, and each keyword must have \
+        {MIN_KEYWORD_BYTES} bytes or more"
+    );
     source.ensure_valid(long_enough, "keywords", file.keywords.span().start, &message)?;
     if let Some(entropy) = &file.entropy {
-        source.ensure_valid(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
+        source.ensure_valid(
+            is_secret,
+            "entropy",
+            entropy.span().start,
+            "this field is allowed only in \
+            rules for secrets",
+        )?;
     }
     if let Some(counterpart) = &file.counterpart {
-        source.ensure_valid(is_secret, "counterpart", counterpart.span().start, "it is for secrets only")?;
+        source.ensure_valid(
+            is_secret,
+            "counterpart",
+            counterpart.span().start,
+            "this field is allowed \
+            only in rules for secrets",
+        )?;
     }
     if let Some(fix) = &file.fix {
         source.ensure_valid(
             !is_secret,
             "fix",
             fix.span().start,
-            "a secret must be withdrawn, not only removed",
+            "a rule for secrets cannot have a fix, because a secret must be revoked, not only removed",
         )?;
     }
     let check = TextCheck {
@@ -413,7 +428,10 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     source.ensure_valid(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
     for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
         let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_SIZE_EXAMPLE;
-        let message = format!("an example has {MAX_SIZE_EXAMPLE} bytes and lines at most");
+        let message = format!(
+            "an example may have at most {MAX_SIZE_EXAMPLE} bytes, and at most as many \
+            lines"
+        );
         source.ensure_valid(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }
     let path = RepoPath::from_text(&file.example_path);

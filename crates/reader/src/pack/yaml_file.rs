@@ -85,14 +85,15 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
     if let Some(given) = raw.id.as_ref().filter(|given| given.value != file_stem) {
         return Err(at(syntax_error(
             &given.referenced,
-            "id: it must be the file's name without its ending".into(),
+            "id: the id must be the file's name without the extension".into(),
         )));
     }
     let mut languages = Vec::new();
     for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.additional_languages) {
         let Some(language) = SourceLanguage::from_name(&given.value) else {
             let known = SourceLanguage::all_names();
-            let message = format!("the language `{}` is not built in (there are: {known})", given.value);
+            let message =
+                format!("the language `{}` is not supported (supported languages: {known})", given.value);
             return Err(at(syntax_error(&given.referenced, message)));
         };
         languages.push(language);

@@ -65,10 +65,13 @@ impl<'packs> TextRules<'packs> {
             .filter_map(|(index, rule)| Some((index, text_check(rule)?.0)))
             .flat_map(|(index, check)| check.keywords.iter().map(move |keyword| (index, keyword.as_str())))
             .unzip();
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(keywords)
-            .map_err(|error| ReaderError::Failed(format!("the keywords of the rules: {error}")))?;
+        let keywords =
+            AhoCorasick::builder().ascii_case_insensitive(true).build(keywords).map_err(|error| {
+                ReaderError::Failed(format!(
+                    "the keywords of the rules cannot be compiled: \
+                {error}"
+                ))
+            })?;
         Ok(Self { rules: of_text, keywords, keyword_rules })
     }
 

@@ -172,7 +172,7 @@ impl ArchiveCollector<'_> {
             return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
-            return Err(self.refused_error(name, "is there twice"));
+            return Err(self.refused_error(name, "occurs twice"));
         }
         Ok(())
     }
@@ -193,7 +193,10 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     // The zip library keeps only one entry for each name, and reads as many entries as the end record states.
     // If the number of names differs, the archive is therefore rejected.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
-        return Err(collector.broken_error("its directory does not have as many entries as it states"));
+        return Err(collector.broken_error(
+            "the number of entries in the archive's directory differs from \
+            the stated number",
+        ));
     }
     let read = |name: &str| {
         let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;

@@ -94,11 +94,18 @@ impl WheelTree {
             version.split('.').map(|part| part.trim().parse::<u32>().ok()).collect::<Option<Vec<_>>>()
         });
         if version.and_then(|version| version.first().copied()).is_none_or(|major| major > MAJOR) {
-            return Err(WheelFault::new(&format!("{info}/WHEEL"), "has no version that pip installs").into());
+            return Err(WheelFault::new(
+                &format!("{info}/WHEEL"),
+                "has a wheel version that pip does not \
+                install",
+            )
+            .into());
         }
         let name = header_field(&metadata, "Name").filter(|name| !name.is_empty()).map(canonical_name);
         if !name.is_some_and(|name| canonical_name(info).starts_with(&name)) {
-            return Err(WheelFault::new(&format!("{info}/METADATA"), "is of another distribution").into());
+            return Err(
+                WheelFault::new(&format!("{info}/METADATA"), "belongs to another distribution").into()
+            );
         }
         Ok(place_files(names, info, &generated_scripts(&entry_points))?)
     }
@@ -230,10 +237,10 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
                 let write_order = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
                 Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), write_order })
             } else {
-                Err("is of a scheme that is not known")
+                Err("belongs to an unknown installation scheme")
             }
         }
-        [..] => Err("belongs to no scheme"),
+        [..] => Err("belongs to no installation scheme"),
     }
 }
 

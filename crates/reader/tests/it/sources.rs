@@ -325,7 +325,7 @@ fn archives_that_no_honest_release_has_are_refused() {
         (vec![("/etc/x.py", file, "")], "leads out"),
         (vec![("p/x.py", tar::EntryType::Symlink, "")], "is a link"),
         (vec![("p/x.py", tar::EntryType::Link, "")], "is a link"),
-        (vec![("p/x.py", file, "a"), ("p/x.py", file, "b")], "is there twice"),
+        (vec![("p/x.py", file, "a"), ("p/x.py", file, "b")], "occurs twice"),
         (vec![("p/x\\y.py", file, "a")], "leads out"),
     ] {
         let error = Release::tar(&entries).read(&[], &["**"]).unwrap_err();

@@ -50,11 +50,14 @@ pub(super) fn decide_transition(
 pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
-            Some("the decision shows when the pull request is open again")
+            Some("the decision becomes visible when the pull request is open again")
         }
-        SlotState::Held { reason: HoldReason::Paused } => Some("the decision shows when reviews are resumed"),
+        SlotState::Held { reason: HoldReason::Paused } => Some(
+            "the decision becomes visible when reviews \
+            are resumed",
+        ),
         SlotState::Held { reason: HoldReason::Draft } => {
-            Some("the decision shows when the pull request is no longer a draft")
+            Some("the decision becomes visible when the pull request is no longer a draft")
         }
         SlotState::Held { reason: HoldReason::Parked }
         | SlotState::Idle
@@ -106,7 +109,7 @@ pub(super) async fn check_budget_raise(
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
     } else {
-        Err(format!("models may still spend {} here", ask.available_amount()))
+        Err(format!("models may still spend {} on this pull request", ask.available_amount()))
     })
 }
 

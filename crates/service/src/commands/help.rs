@@ -11,7 +11,7 @@ const REVIEW: [(&str, &str); 6] = [
     ("/review pause", "no reviews until `/review resume`"),
     ("/review resume", "reviews continue, and include what happened meanwhile"),
     ("/dismiss REASON", "in reply to the comment of a finding: dismisses it until its code changes"),
-    ("/dismiss ID REASON", "the same anywhere; the summary shows the ids"),
+    ("/dismiss ID REASON", "the same, in any comment; the summary shows the ids"),
     ("/undismiss", "in reply to the comment of a finding, or with its ID: withdraws a dismissal"),
 ];
 /// The command that allows more money, on servers that ask for approval of spending.
@@ -20,7 +20,7 @@ const SPEND: (&str, &str) =
 /// Commands that need a model.
 const CONVERGE: [(&str, &str); 3] = [
     ("/converge", "audits and fixes until an audit finds nothing; never merges"),
-    ("/converge stop", "ends that run before its next step"),
+    ("/converge stop", "stops the converge run before its next step"),
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
 

@@ -237,7 +237,7 @@ impl LeasedConvergeRun<'_> {
         let left = tokio::select! {
             ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
             () = drive::wait_for_give_back(give_back) => {
-                let why = "interrupted: run the command again, which resumes where it stopped";
+                let why = "interrupted: to resume the run where it stopped, run the command again";
                 Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
         };

@@ -120,8 +120,8 @@ impl ForgeTool {
             Self::UpsertInlineComment => (
                 "comment on lines",
                 "Comments on lines of the diff of a pull request, at its present head. There is one \
-                    comment for each place and `key`: a later call rewrites that comment. The lines have \
-                    to be in one hunk of the diff.",
+                    comment for each combination of lines and `key`: a later call rewrites that comment. \
+                    The lines have to be in one hunk of the diff.",
             ),
         }
     }

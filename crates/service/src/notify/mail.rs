@@ -44,13 +44,13 @@ impl MailSink {
             }
         }
         let to = to.ok_or("must name recipients: `?to=oncall@example.org`")?;
-        let to = to.parse::<Mailboxes>().map_err(|error| format!("has a wrong `to`: {error}"))?;
+        let to = to.parse::<Mailboxes>().map_err(|error| format!("has an invalid `to`: {error}"))?;
         if to.iter().next().is_none() {
             return Err("must name recipients: `?to=oncall@example.org`".into());
         }
         let user = address_from_user(url.username()).unwrap_or_else(|| format!("truing@{host}"));
         let from = from.unwrap_or(user).parse::<Mailbox>();
-        let from = from.map_err(|error| format!("needs a right `from`: {error}"))?;
+        let from = from.map_err(|error| format!("needs a valid `from`: {error}"))?;
         if let Some(password) = password
             && url.set_password(Some(password.expose())).is_err()
         {
@@ -121,7 +121,7 @@ mod tests {
         for (url, password, why) in [
             ("smtps://h.test", None, "recipients"),
             ("smtps://h.test?to=", None, "recipients"),
-            ("smtps://h.test?to=hush", None, "wrong `to`"),
+            ("smtps://h.test?to=hush", None, "invalid `to`"),
             ("smtps://me@h.test?to=a@b.test", None, "notify.smtp_password"),
             ("smtps://h.test?to=a@b.test", Some("hush"), "notify.smtp_password"),
             ("smtps://h.test?to=a@b.test&cc=hush", None, "only"),

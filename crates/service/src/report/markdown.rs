@@ -88,7 +88,7 @@ fn render_section(section: &LoopSection) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{}; success rate {} of the {} that had something to do; total cost {}; mean time {} per run; {}.\n",
+        "{}; success rate {} of the {} with work to do; total cost {}; mean time {} per run; {}.\n",
         format_count(tally.runs(), "run"),
         format_success_rate(tally.success_rate()),
         format_count(tally.attempts(), "run"),

@@ -127,12 +127,12 @@ fn render_tiles(section: &LoopSection) -> HtmlMarkup {
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded_cost.0);
     let per_run = mean_per_run(of_runs, tally.runs());
     let mut tiles = vec![
-        tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
+        tile("", "Runs", tally.runs().to_string(), format!("{} had work to do", tally.attempts())),
         tile(
             "",
             "Success",
             format_success_rate(tally.success_rate()),
-            "of those with something to do".to_owned(),
+            "of the runs with work to do".to_owned(),
         ),
         tile(
             "",
@@ -174,7 +174,7 @@ fn render_legend(section: &LoopSection) -> HtmlMarkup {
 
 fn render_trend_caption(section: &LoopSection) -> HtmlMarkup {
     let mut caption =
-        "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
+        "Bars: runs by how they ended. Line: rate of success of the runs with work to do.".to_owned();
     if section.figures.prompts.len() > 1 {
         caption += " Dashed: another prompt.";
     }
@@ -184,7 +184,7 @@ fn render_trend_caption(section: &LoopSection) -> HtmlMarkup {
 fn render_cost_caption(section: &LoopSection) -> HtmlMarkup {
     let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
-        return muted_paragraph("No model was paid for.");
+        return muted_paragraph("These runs had no model costs.");
     }
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded_cost.0);
     let each = of_runs.checked_div(figures.tally.get(truing_core::run::RunOutcome::Done));
@@ -323,7 +323,7 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
         "#Time a run",
     ];
     let note = muted_paragraph(
-        "Each prompt is compared with the one before it. Few runs prove little: check the number of runs.",
+        "Each prompt is compared with the previous prompt. Few runs prove little: check the number of runs.",
     );
     render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
 }
@@ -368,7 +368,7 @@ fn render_reasons(section: &LoopSection) -> HtmlMarkup {
             format_count(others, "other reason")
         )));
     }
-    render_card("wide", "Why runs ended as they did", parts)
+    render_card("wide", "Reasons for the ends of runs", parts)
 }
 
 /// Renders the last runs, one by one.

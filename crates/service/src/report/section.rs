@@ -91,7 +91,7 @@ impl LoopSection {
     pub fn truncation_note(&self) -> Option<String> {
         let last = format_count(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts cover" } else { "Only" };
-        self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
+        self.is_truncated.then(|| format!("{what} the last {last}; earlier runs are left out."))
     }
 
     /// Returns a sentence about the unrecorded cost; `None` if there is no unrecorded cost.

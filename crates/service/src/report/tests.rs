@@ -72,7 +72,7 @@ fn a_record_has_every_field_of_the_contract() {
       "head": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
       "highest_step": {
         "id": "published",
-        "title": "the review is shown"
+        "title": "show the review"
       },
       "key": "pr/github/1/7",
       "kind": "partial",

@@ -19,8 +19,8 @@ pub enum PostgresConnectError {
     /// The address is not valid.
     #[error(
         "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE; for TLS, \
-            add ?sslmode=require (other values: verify-full, prefer, disable). Trusted certificates are \
-            the system's, or those in the file that SSL_CERT_FILE names"
+            add ?sslmode=require (other values: verify-full, prefer, disable). Truing trusts the system's \
+            certificates, or, if SSL_CERT_FILE is set, the certificates in that file"
     )]
     Url(String),
     /// The system's certificates cannot be read.
@@ -32,8 +32,8 @@ pub enum PostgresConnectError {
     Certificates(String),
     /// The server's version is too old.
     #[error(
-        "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade it, or name another server in \
-         `store.records`"
+        "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade the server, or set \
+            `store.records` to another server"
     )]
     TooOld {
         /// The server and database.
@@ -42,7 +42,7 @@ pub enum PostgresConnectError {
         version: String,
     },
     /// The server is a replica of another server.
-    #[error("{name} is a replica, which is read-only; name the primary server in `store.records`")]
+    #[error("{name} is a replica, which is read-only; set `store.records` to the primary server")]
     Replica {
         /// The server and database.
         name: Arc<str>,
@@ -92,11 +92,13 @@ const HINTS: &[(&SqlState, &str)] = &[
     ),
     (
         &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-        "it rejects this user; check user and password in `store.records`, and the server's pg_hba.conf",
+        "the server rejects this user; check user and password in `store.records`, and the server's \
+            pg_hba.conf",
     ),
     (
         &SqlState::INVALID_CATALOG_NAME,
-        "there is no such database; create it (createdb), or name another in `store.records`",
+        "the database does not exist; create the database (createdb), or set another database in \
+            `store.records`",
     ),
     (
         &SqlState::INSUFFICIENT_PRIVILEGE,
@@ -107,24 +109,25 @@ const HINTS: &[(&SqlState, &str)] = &[
         &SqlState::DISK_FULL,
         "the server's disk is full: free some space and try again; acknowledged writes are safe",
     ),
-    (&SqlState::OUT_OF_MEMORY, "it is out of memory; try again later"),
+    (&SqlState::OUT_OF_MEMORY, "the server is out of memory; try again later"),
     (
         &SqlState::TOO_MANY_CONNECTIONS,
-        "it takes no more connections; raise max_connections, or run fewer processes",
+        "the server takes no more connections; raise max_connections, or run fewer processes",
     ),
     (
         &SqlState::READ_ONLY_SQL_TRANSACTION,
-        "the server accepts no writes: it may have become a replica; name the primary server",
+        "the server accepts no writes: it may have become a replica; set `store.records` to the primary \
+            server",
     ),
     (&SqlState::QUERY_CANCELED, "a statement timed out; try again when the server is less busy"),
     (
         &SqlState::LOCK_NOT_AVAILABLE,
-        "another session has held a lock for more than 10 s; find it in pg_stat_activity",
+        "another session has held a lock for more than 10 s; find the session in pg_stat_activity",
     ),
-    (&SqlState::ADMIN_SHUTDOWN, "it is being shut down, or the connection was ended; try again"),
-    (&SqlState::CRASH_SHUTDOWN, "it has crashed and starts again; try again"),
-    (&SqlState::CANNOT_CONNECT_NOW, "it starts or shuts down; try again"),
-    (&SqlState::DATA_CORRUPTED, "it is damaged: restore a backup"),
+    (&SqlState::ADMIN_SHUTDOWN, "the server is being shut down, or the connection was ended; try again"),
+    (&SqlState::CRASH_SHUTDOWN, "the server has crashed and starts again; try again"),
+    (&SqlState::CANNOT_CONNECT_NOW, "the server starts or shuts down; try again"),
+    (&SqlState::DATA_CORRUPTED, "the database is damaged: restore a backup"),
     (&SqlState::INDEX_CORRUPTED, "an index is damaged: rebuild it (REINDEX), or restore a backup"),
 ];
 

@@ -15,7 +15,7 @@ use crate::store::Store;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file with the target's name exists.
-    #[error("{} exists already; Truing does not overwrite it: name another file", path.display())]
+    #[error("{} exists already; Truing does not overwrite it: choose another file name", path.display())]
     Exists {
         /// Path of the target.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum BackupError {
     #[error("{0}")]
     Sqlite(String),
     /// The store is on a server and has no file.
-    #[error("a PostgreSQL server keeps the records; `pg_dump --schema=truing` copies them")]
+    #[error("a PostgreSQL server keeps the records; run `pg_dump --schema=truing` to copy the records")]
     NoDatabaseFile,
 }
 

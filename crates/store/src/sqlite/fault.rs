@@ -32,22 +32,30 @@ impl StoreFault {
 /// SQLite's error codes, each with a message and a next step.
 const HINTS: [(ErrorCode, &str); 7] = [
     (ErrorCode::DiskFull, "the disk is full: free some space and try again; acknowledged writes are safe"),
-    (ErrorCode::ReadOnly, "it cannot be written: give this user write permission on the file and its folder"),
+    (
+        ErrorCode::ReadOnly,
+        "the file cannot be written: give this user write permission on the file and its \
+        folder",
+    ),
     (
         ErrorCode::PermissionDenied,
-        "it cannot be opened: give this user permission on the file and its folder",
+        "the file cannot be opened: give this user permission on the file and its folder",
     ),
     (
         ErrorCode::CannotOpen,
-        "it cannot be opened: check that its folder exists and can be written (SQLite keeps `-wal` and \
-         `-shm` files beside it)",
+        "the file cannot be opened: check that its folder exists and can be written (SQLite keeps `-wal` \
+            and `-shm` files in this folder)",
     ),
-    (ErrorCode::NotADatabase, "the file is not a database: move it away, or name another one in `store.url`"),
+    (
+        ErrorCode::NotADatabase,
+        "the file is not a database: move the file away, or set `store.url` to \
+        another file",
+    ),
     (
         ErrorCode::DatabaseCorrupt,
         "the database is damaged: stop every process that uses it and restore a backup",
     ),
-    (ErrorCode::SystemIoFailure, "reading or writing it failed: check the disk"),
+    (ErrorCode::SystemIoFailure, "reading or writing the file failed: check the disk"),
 ];
 
 /// Renders an error for the file at `path` as a message.

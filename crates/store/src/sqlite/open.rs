@@ -62,7 +62,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
     /// The folder is missing and cannot be created.
-    #[error("cannot create the folder {}: {source}; create it, or name another file in `store.url`",
+    #[error("cannot create the folder {}: {source}; create the folder, or set `store.url` to another file",
         path.display())]
     Folder {
         /// Path of the folder.
@@ -71,13 +71,14 @@ pub enum SqliteOpenError {
         source: io::Error,
     },
     /// The path is the path of a folder.
-    #[error("{} is a folder; `store.url` must name a file", path.display())]
+    #[error("{} is a folder; set `store.url` to a file", path.display())]
     IsAFolder {
         /// Path of the folder.
         path: PathBuf,
     },
     /// The file cannot be created or inspected.
-    #[error("cannot open {}: {source}; check its permissions, or name another file in `store.url`",
+    #[error("cannot open {}: {source}; check the permissions of the file, or set `store.url` to another \
+        file",
         path.display())]
     File {
         /// Path of the file.
@@ -86,21 +87,21 @@ pub enum SqliteOpenError {
         source: io::Error,
     },
     /// The file is read only, or its file system is mounted read-only.
-    #[error("{} is read only; allow writing to it (chmod u+w), or name another file in `store.url`",
+    #[error("{} is read only; allow writing to the file (chmod u+w), or set `store.url` to another file",
         path.display())]
     ReadOnly {
         /// Path of the file.
         path: PathBuf,
     },
     /// The file is an SQLite database of another program.
-    #[error("{} is a database of another program; name another file in `store.url`", path.display())]
+    #[error("{} is a database of another program; set `store.url` to another file", path.display())]
     Foreign {
         /// Path of the file.
         path: PathBuf,
     },
     /// A later version has changed the schema.
     #[error("{} was made by a newer truing (schema version {found_version}; this program has version \
-        {VERSION}); upgrade truing, or name another file in `store.url`", path.display())]
+        {VERSION}); upgrade truing, or set `store.url` to another file", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
@@ -117,8 +118,8 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file has several names, which are hard links.
-    #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name \
-         another file in `store.url`", path.display())]
+    #[error("{} has {names} names (hard links), but a database must have only one name: remove the other \
+        names, or set `store.url` to another file", path.display())]
     Linked {
         /// Path of the file.
         path: PathBuf,
@@ -160,7 +161,7 @@ pub enum SqliteOpenError {
     },
     /// The file's tables do not match its recorded schema version.
     #[error("{} records schema version {recorded_version}, but its tables do not match that version; \
-        restore a backup, or name another file in `store.url`", path.display())]
+        restore a backup, or set `store.url` to another file", path.display())]
     SchemaMismatch {
         /// Path of the file.
         path: PathBuf,
@@ -178,7 +179,7 @@ pub enum SqliteOpenError {
     },
     /// The file system does not support shared memory between processes, which SQLite's write-ahead log
     /// requires.
-    #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk",
+    #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put the file on a local disk",
         path.display())]
     NoWal {
         /// Path of the file.

@@ -66,7 +66,7 @@ impl WriterHandle {
     {
         let stopped = || {
             StoreError::Unavailable(format!(
-                "{}: the thread that writes it has stopped; restart truing",
+                "{}: the thread that writes this file has stopped; restart truing",
                 self.path.display()
             ))
         };

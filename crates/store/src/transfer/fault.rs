@@ -11,12 +11,12 @@ pub enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Source and target are the same store.
-    #[error("{0} cannot be copied to itself; name another store after --to")]
+    #[error("{0} cannot be copied to itself; specify another store after --to")]
     SameStore(String),
     /// The target is not new, and is not a copy of this source.
     #[error(
-        "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that \
-            is empty"
+        "{target} is not new: it holds {existing_rows}. Nothing was changed; specify an empty store after \
+            --to"
     )]
     NotNew {
         /// Name of the target.
@@ -26,7 +26,7 @@ pub enum TransferError {
     },
     /// The target contains an unfinished copy of another store.
     #[error(
-        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; name \
+        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; specify \
             {found_source} after --from, or an empty store after --to"
     )]
     OtherSource {
@@ -38,7 +38,7 @@ pub enum TransferError {
         found_source: String,
     },
     /// The slots of the partly filled target are on another Valkey server.
-    #[error("{target} was begun with its slots in {found_slots}; name that server after --to")]
+    #[error("the copy in {target} was begun with its slots in {found_slots}; specify that server after --to")]
     OtherSlots {
         /// Name of the target.
         target: String,
@@ -47,8 +47,8 @@ pub enum TransferError {
     },
     /// The copy was begun by a version of Truing that has other tables.
     #[error(
-        "{target} was begun by another version of truing, which copied table {part}; continue with that \
-         version, or empty the target and start over"
+        "the copy in {target} was begun by another version of truing, which copied table {part}; continue \
+            with that version, or empty the target and start over"
     )]
     OtherVersion {
         /// Name of the target.
@@ -58,8 +58,8 @@ pub enum TransferError {
     },
     /// The source is itself an unfinished copy.
     #[error(
-        "{source_name} holds only an unfinished copy original_source {original_source}; first run `truing \
-            store migrate` from {original_source} again"
+        "{source_name} holds only an unfinished copy of {original_source}; first run `truing store \
+            migrate` from {original_source} again"
     )]
     HalfSource {
         /// Name of the source.
@@ -68,7 +68,10 @@ pub enum TransferError {
         original_source: String,
     },
     /// Another process serves or copies one of the stores.
-    #[error("another process serves or copies {store}{process}; wait until it is done, or stop it")]
+    #[error(
+        "another process serves or copies {store}{process}; wait until that process is done, or stop \
+        that process"
+    )]
     StoreBusy {
         /// Name of the store.
         store: String,
@@ -76,7 +79,10 @@ pub enum TransferError {
         process: String,
     },
     /// A command is leasing slots of the source.
-    #[error("a command is running on {source_name}; wait until it is done, and run this again")]
+    #[error(
+        "a command is running on {source_name}; wait until that command is done, then run this command \
+        again"
+    )]
     CommandRunning {
         /// Name of the source.
         source_name: String,
@@ -98,7 +104,7 @@ pub enum TransferError {
     /// The target cannot store a value of the source.
     #[error(
         "{store}, table {table}: column {column} {reason} in the row where {row}; {advice}, and run this \
-         again"
+            command again"
     )]
     UnfitValue {
         /// Name of the source.
@@ -144,8 +150,8 @@ pub enum TransferError {
     },
     /// Another process has completed the copy or emptied the target during this copy.
     #[error(
-        "another process has finished or emptied {target} meanwhile; compare the stores with `truing store \
-         check`"
+        "another process has finished the copy or emptied {target} meanwhile; compare the stores with \
+            `truing store check`"
     )]
     TakenOver {
         /// Name of the target.

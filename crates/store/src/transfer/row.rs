@@ -58,7 +58,7 @@ pub(super) fn find_unfit_value(
             (SqlValue::Other, _, _) => ("is not valid UTF-8", correct),
             (SqlValue::Integer(_), ColumnKind::Text, _)
             | (SqlValue::Text(_), ColumnKind::Integer, _)
-            | (SqlValue::Real(_), _, _) => ("has a value of another kind", correct),
+            | (SqlValue::Real(_), _, _) => ("has a value of the wrong type", correct),
         };
         Some(UnfitValue { column: field.name, reason, advice })
     };

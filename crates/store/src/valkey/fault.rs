@@ -43,8 +43,8 @@ pub enum SlotsError {
     },
     /// The server's version is too old.
     #[error(
-        "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in \
-         `store.url`"
+        "{name} has version {version}, and 7 or newer is needed; upgrade the server, or set `store.url` to \
+            another server"
     )]
     TooOld {
         /// Name of the server.
@@ -55,7 +55,7 @@ pub enum SlotsError {
     /// The server is a node of a cluster.
     #[error(
         "{name} is a node of a cluster. Clusters are not supported, because all slots are changed \
-            together; name a standalone server, or one behind Sentinel, in `store.url`"
+            together; set `store.url` to a standalone server, or to a server behind Sentinel"
     )]
     Cluster {
         /// Name of the server.
@@ -63,8 +63,8 @@ pub enum SlotsError {
     },
     /// The server is a replica of another server.
     #[error(
-        "{name} is a replica, which is read-only; name the primary server in `store.url`, or its \
-            Sentinels; if the Sentinels named this server, a failover is in progress: try again"
+        "{name} is a replica, which is read-only; set `store.url` to the primary server, or to its \
+            Sentinels; if the Sentinels returned this server, a failover is in progress: try again"
     )]
     Replica {
         /// Name of the server.
@@ -112,8 +112,8 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "READONLY",
-        "the server accepts no writes: it may have become a replica; name the primary server in \
-            `store.url`, or name its Sentinels, which know the primary",
+        "the server accepts no writes: it may have become a replica; set `store.url` to the primary \
+            server, or to its Sentinels",
     ),
     ("OOM", "the server's memory is full: raise maxmemory; acknowledged writes are safe"),
     (
@@ -121,8 +121,8 @@ const HINTS: &[(&str, &str)] = &[
         "the server cannot save to its disk and accepts no writes: free some disk space; acknowledged \
             writes are safe",
     ),
-    ("LOADING", "it starts; try again"),
-    ("MASTERDOWN", "it has lost its primary server; try again"),
+    ("LOADING", "the server is starting; try again"),
+    ("MASTERDOWN", "the server has lost its primary server; try again"),
     (
         "WRONGTYPE",
         "a key of Truing holds a value of the wrong type; see the server's log, and delete the value that \
@@ -158,8 +158,8 @@ pub(super) fn error_text(error: &RedisError) -> String {
         // message.
         None if error.to_string().contains(" PEM ") => {
             format!(
-                "trusted certificates cannot be read; correct SSL_CERT_FILE or the file that it names \
-                 ({error})"
+                "the trusted certificates cannot be read; correct the path in SSL_CERT_FILE, or the file \
+                    at that path ({error})"
             )
         }
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
@@ -206,9 +206,12 @@ fn sentinel_error_text(error: &RedisError) -> String {
             )
         }
         Some("WRONGPASS") => {
-            format!("it does not accept the password; correct `sentinel_password` in `store.url` ({error})")
+            format!(
+                "the Sentinel does not accept the password; correct `sentinel_password` in `store.url` \
+                ({error})"
+            )
         }
-        Some("ERR") => format!("it is not a Sentinel; check its port in `store.url` ({error})"),
+        Some("ERR") => format!("the server is not a Sentinel; check its port in `store.url` ({error})"),
         None if error.is_timeout() => timeout_message(SENTINEL_PATIENCE),
         Some(_) | None => error_text(error),
     }

@@ -46,7 +46,7 @@ impl SentinelGroup {
         let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (of, database) = path.split_once('/').unwrap_or((path, "0"));
         if of.is_empty() || rest.contains('#') {
-            return Err(wrong("it does not name the primary after the hosts".to_owned()));
+            return Err(wrong("the name of the primary is missing after the hosts".to_owned()));
         }
         let (own, others): (Vec<_>, Vec<_>) =
             query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("sentinel_"));

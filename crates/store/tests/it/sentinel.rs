@@ -235,10 +235,10 @@ async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
             at(*sentinel, "gone/0?sentinel_password=hush"),
             vec!["does not accept the user or the password".into()],
         ),
-        (at(slots, "reviews"), vec!["it is not a Sentinel; check its port".into()]),
+        (at(slots, "reviews"), vec!["the server is not a Sentinel; check its port".into()]),
         (at(*guarded, "reviews"), vec!["?sentinel_password=PASSWORD".into(), guarded.to_string()]),
-        (at(one, ""), vec!["does not name the primary".into(), "valkey+sentinel://HOST".into()]),
-        (at(one, "0#reviews"), vec!["does not name the primary".into()]),
+        (at(one, ""), vec!["the name of the primary is missing".into(), "valkey+sentinel://HOST".into()]),
+        (at(one, "0#reviews"), vec!["the name of the primary is missing".into()]),
         (at(one, "reviews/x"), vec!["is not an address of Sentinels".into()]),
         (at(one, "reviews?sentinel_pass=hush"), vec!["there is no option `sentinel_pass`".into()]),
     ] {

@@ -53,7 +53,10 @@ async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
     let cases = [
         ("postgres://".to_owned() + "[", "write postgres://USER@HOST/DATABASE"),
         (tcp_url("guarded:wrong-one", &database, "sslmode=disable"), "does not accept the password"),
-        (tcp_url("truing", "nowhere", "sslmode=disable"), "there is no such database; create it (createdb)"),
+        (
+            tcp_url("truing", "nowhere", "sslmode=disable"),
+            "the database does not exist; create the database (createdb)",
+        ),
         (tcp_url("poor", &database, "sslmode=disable"), "GRANT CREATE ON DATABASE"),
         (tcp_url("truing", &database, "sslmode=require"), "TLS"),
         (closed, "cannot be reached; check that it runs"),

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             BackupError::NoDatabaseFile => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failure("backup", error.to_string())
-                    .hint("check that the folder exists, is writable, and has free space")
+                    .hint("check that the folder of the copy exists, is writable, and has free space")
             }
         })?;
         let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());

@@ -86,8 +86,10 @@ fn find_job<'a>(
 }
 
 fn unknown_breaker_error(text: &str) -> CliError {
-    CliError::usage("unknown_breaker", format!("no record of `{text}`"))
-        .hint("`truing breaker list` shows all circuit breakers; a job has one after its first run")
+    CliError::usage("unknown_breaker", format!("no record of `{text}`")).hint(
+        "`truing breaker list` shows all circuit breakers; a job has a circuit breaker after its \
+            first run",
+    )
 }
 
 /// Closes the circuit breaker, under a lease of the job's slot. No lease is granted while the job runs.
@@ -138,7 +140,7 @@ fn render_list(jobs: &[(SlotKey, JobState)]) -> String {
     let line = |(key, job): &(SlotKey, JobState)| {
         let (failures, streak) = job.breaker.failure_counts();
         format!(
-            "{key}  {}  {} of one release, {streak} in a row\n",
+            "{key}  {}  {} with one release, {streak} in a row\n",
             job.breaker_state(),
             format_count(failures, "failure")
         )
@@ -158,10 +160,10 @@ fn render_job(key: &SlotKey, job: &JobState) -> String {
         );
     }
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
-        let _ = writeln!(text, "people are asked: {url}");
+        let _ = writeln!(text, "a question to people is open: {url}");
     }
     if job.breaker.trip().is_some() {
-        let _ = writeln!(text, "to close it: truing breaker reset {key}");
+        let _ = writeln!(text, "to close the circuit breaker: truing breaker reset {key}");
     }
     text
 }

@@ -144,7 +144,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         return "nothing spent this month\n".to_owned();
     }
     let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
-    let mut text = format!("All limits of a kind together\n{heads}");
+    let mut text = format!("Totals for each kind of limit\n{heads}");
     for kind in BudgetLevelKind::ALL.into_iter().rev() {
         let of = usages.iter().filter(|usages| usages.level.kind == kind);
         let count = of.clone().count();
@@ -159,7 +159,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
     }
     let mut rows: Vec<&BudgetUsage> = usages.iter().collect();
     rows.sort_by_key(|usages| std::cmp::Reverse((usages.spent, usages.reserved)));
-    text += &format!("\nEach limit, the most money first\n{heads}");
+    text += &format!("\nEach limit, the most spent money first\n{heads}");
     for BudgetUsage { level, spent, reserved } in rows.iter().take(ROWS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
@@ -167,7 +167,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         text += &fold_line(&render_numbers([*spent, level.limit, *reserved]), &words);
     }
     if rows.len() > ROWS {
-        text += &format!("and {} more: `--format json` has all\n", rows.len() - ROWS);
+        text += &format!("and {} more: `--format json` lists all limits\n", rows.len() - ROWS);
     }
     text
 }
@@ -192,14 +192,14 @@ fn render_limits(config: &Config) -> String {
     };
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
     if let Some(ask) = pull_ask {
-        add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
+        add(*ask, "one pull request until `/spend` allows the same amount again (budget.pr_ask_usd)");
     }
     if let Some(pull) = pull {
         add(*pull, "all work on one pull request (budget.pr_usd)");
     }
     add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
     for (name, limit) in &config.repository_day_limits {
-        add(*limit, &format!("the same for {name} (repo.\"{name}\".day_usd)"));
+        add(*limit, &format!("reviews of {name} in a day (repo.\"{name}\".day_usd)"));
     }
     add(*converge, "one converge run (budget.converge_usd)");
     if let Some(day) = converge_day {
@@ -258,8 +258,8 @@ struct PriceRow<'a> {
 impl From<PriceFileError> for CliError {
     fn from(error: PriceFileError) -> Self {
         Self::usage("bad_prices", error.to_string()).hint(
-            "`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single \
-             prices",
+            "set `budget.prices` to the path of a file in LiteLLM's format; `[price.\"model\"]` declares \
+                single prices",
         )
     }
 }
@@ -283,10 +283,15 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
         })
         .collect();
     if let (Some(model), true) = (model, rows.is_empty()) {
-        let hint = format!("declare one: [price.\"{model}\"] with `input` and `output` (may be 0)");
-        return Err(
-            CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
-        );
+        let hint = format!("declare a price: [price.\"{model}\"] with `input` and `output` (may be 0)");
+        return Err(CliError::usage(
+            "unknown_model",
+            format!(
+                "`{model}` has no price, so Truing does not use this \
+                model"
+            ),
+        )
+        .hint(hint));
     }
     context.output.print_answer(&rows, || render_prices(&rows, &dated))
 }
@@ -340,7 +345,7 @@ mod tests {
         Limits for new runs
                $1.50  all reviews of one head of a pull request (budget.review_usd)
                $5.00  reviews of a repository in a day (budget.repo_day_usd)
-               $3.00  the same for a/b (repo."a/b".day_usd)
+               $3.00  reviews of a/b in a day (repo."a/b".day_usd)
               $10.00  one converge run (budget.converge_usd)
                $5.00  one run of a sync job (budget.sync_usd)
              $200.00  team web in a month (team.web.month_usd)
@@ -368,13 +373,13 @@ mod tests {
         ]);
         let text = render_budget(&all, &names);
         insta::assert_snapshot!(text, @r"
-        All limits of a kind together
+        Totals for each kind of limit
                spent       limit  part   in flight  of
              $160.12     $200.00  80 %       $0.40  team_month (1)
                $5.00       $5.00 100 %   $0.012345  repo_day (2)
                $2.00       $2.00 100 %           -  review (1)
 
-        Each limit, the most money first
+        Each limit, the most spent money first
                spent       limit  part   in flight  of
              $160.12     $200.00  80 %       $0.40  team_month 2026-11 web
                $5.00       $0.00     -           -  repo_day 2026-11-20 acme/shop
@@ -399,7 +404,7 @@ mod tests {
         let spent: Vec<&str> =
             text.lines().skip(6).map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
-        assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
+        assert!(text.ends_with("and 5 more: `--format json` lists all limits\n"), "{text}");
         insta::assert_snapshot!(render_budget(&[], &names), @"nothing spent this month");
         let row = serde_json::to_string(&BudgetRow::from(&all[0])).unwrap();
         assert_eq!(

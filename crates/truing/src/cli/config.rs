@@ -75,7 +75,7 @@ fn show_config(context: &CommandContext) -> Result<(), CliError> {
         config = config.with_repository(&file)?;
         context
             .output
-            .print_note(format_args!("{} is read from the working tree, as a local review does", file.name));
+            .print_note(format_args!("{} is read from the working tree, as in a local review", file.name));
     }
     let settings: Vec<(String, &EffectiveSetting)> = config.settings().collect();
     if context.output.is_json() {
@@ -179,7 +179,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file =
                         truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
-                    context.output.print_note(format_args!("to use it: `--config {WRITTEN_FILE}`"));
+                    context.output.print_note(format_args!("to use this file: `--config {WRITTEN_FILE}`"));
                     file
                 }
                 None => return Err(no_config_file_error()),
@@ -219,7 +219,10 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
         if packs.pack_names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
-            output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` shows all)"));
+            output.warn(format_args!(
+                "{key}: there is no rule `{rule}` (`truing rules list` shows all \
+                rules)"
+            ));
         }
     }
 }
@@ -227,7 +230,7 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
 /// Returns the error for a call without a file, if the user has no configuration file.
 fn no_config_file_error() -> CliError {
     CliError::usage("no_file", "there is no configuration file to check")
-        .hint("name one: `truing config check FILE`; `truing init` writes one")
+        .hint("specify a file: `truing config check FILE`; `truing init` writes a configuration file")
 }
 
 /// Converts an invalid configuration to a usage error. The error lists the problems up to a limit, and counts
@@ -238,7 +241,10 @@ impl From<ConfigError> for CliError {
             |problem: &ConfigProblem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
         let mut other_errors: Vec<Self> = error.other_problems.iter().map(problem_error).collect();
         if let Some(last) = other_errors.last_mut().filter(|_| error.left_out > 0) {
-            last.hints.push(format!("and {} more problems: fix these first", error.left_out));
+            last.hints.push(format!(
+                "and {} more problems that are not shown: fix the problems above first",
+                error.left_out
+            ));
         }
         Self { other_errors, ..problem_error(&error.first_problem) }
     }
@@ -247,8 +253,10 @@ impl From<ConfigError> for CliError {
 /// A missing secret is a usage error, like an invalid configuration.
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
-        Self::usage("missing_secret", error.to_string())
-            .hint("put the secret into the configured place, or configure another place")
+        Self::usage("missing_secret", error.to_string()).hint(
+            "set the configured variable or create the configured file, or configure another \
+                variable or file",
+        )
     }
 }
 
@@ -268,7 +276,7 @@ mod tests {
         assert_eq!(told.other_errors.len(), MAX_PROBLEMS - 1);
         assert_eq!(
             told.other_errors.last().unwrap().hints.last().unwrap(),
-            "and 2980 more problems: fix these first"
+            "and 2980 more problems that are not shown: fix the problems above first"
         );
     }
 

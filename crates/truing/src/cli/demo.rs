@@ -91,11 +91,11 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
 async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     if args.demo_loop != DemoLoop::Review && args.forge != DemoForgeKind::Github {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
-            .hint("omit `--forge`, or name no loop: `truing demo --forge KIND`"));
+            .hint("omit `--forge`, or omit the loop: `truing demo --forge KIND`"));
     }
     if args.demo_loop != DemoLoop::Review && args.storm {
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
-            .hint("name no loop: `truing demo --storm`"));
+            .hint("omit the loop: `truing demo --storm`"));
     }
     // If a program for the model's conversation is configured, the program is checked before anything is
     // printed.
@@ -149,7 +149,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         output.print_note(format_args!("service: {service}"));
         print_stay_notes(output, &pulls, &demo.config_path(), &LOOK);
         output
-            .print_note("at a forge of yours, a comment `/review` on a pull request asks for another review");
+            .print_note("at your own forge, the comment `/review` on a pull request requests another review");
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(demo_error)?;

@@ -154,19 +154,24 @@ impl DismissArgs {
             check_id(word)?;
         }
         if ids.is_empty() {
-            return Err(CliError::usage("bad_value", "no finding is named".to_owned())
-                .hint("`truing audit --format json` and `truing review --format json` show ids"));
+            return Err(CliError::usage("bad_value", "the id of a finding is missing".to_owned()).hint(
+                "`truing audit --format json` and `truing review --format json` show the ids of \
+                    findings",
+            ));
         }
         let given = line::clean_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
         if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
-                .hint("say why it is not a defect: `--reason TEXT`"));
+                .hint("state why the finding is not a defect: `--reason TEXT`"));
         }
         let config = context.config(&[])?;
         wiring::conceal::conceal_secrets(&config, &context.environment);
         let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
         if reason != given {
-            context.output.warn("the reason holds a secret: only its first four characters are recorded");
+            context.output.warn(
+                "the reason contains a secret: only the secret's first four characters are \
+                recorded",
+            );
         }
         let changed = self.record_dismissals(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
@@ -310,7 +315,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
         }
     };
     Err(CliError::usage("bad_value", text)
-        .hint("`truing audit --format json` and `truing review --format json` show ids"))
+        .hint("`truing audit --format json` and `truing review --format json` show the ids of findings"))
 }
 
 /// Returns the error for a word that is the beginning of no finding's id, or of several.
@@ -318,13 +323,16 @@ fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError
     let what = match (matches, undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),
         ([], false) => "no finding of this branch has that id".to_owned(),
-        (matches, _) => format!("{} findings have ids that begin like this", matches.len()),
+        (matches, _) => format!("{} findings have ids that begin with this text", matches.len()),
     };
     let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible_line(id)));
     if matches.is_empty() {
         return error.hint(match undo {
-            true => "`truing dismiss --list` shows the ids of what is dismissed",
-            false => "`truing audit --format json` and `truing review --format json` show ids",
+            true => "`truing dismiss --list` shows the ids of the dismissed findings",
+            false => {
+                "`truing audit --format json` and `truing review --format json` show the ids of \
+                findings"
+            }
         });
     }
     let named = matches.iter().take(MAX_NAMED);
@@ -332,7 +340,7 @@ fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError
         error.hint(format!("{} is {}", dismissal::short_id(&finding.id), describe_finding(finding)))
     });
     match matches.len().checked_sub(MAX_NAMED) {
-        Some(more @ 1..) => error.hint(format!("{more} more begin like this: give more digits")),
+        Some(more @ 1..) => error.hint(format!("{more} more ids begin with this text: give more digits")),
         Some(0) | None => error,
     }
 }

@@ -215,11 +215,11 @@ fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Resul
         let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_SHOWN);
         let wrong = |reason: &dyn std::fmt::Display| {
             CliError::usage("no_such_path", format!("{}: {reason}", shown()))
-                .hint("name files and folders of the repository that is checked out here")
+                .hint("specify files and folders of the repository that is checked out here")
         };
         let full = full.canonicalize().map_err(|error| wrong(&error))?;
         if full.strip_prefix(root).is_err() {
-            return Err(wrong(&"it is not in this repository"));
+            return Err(wrong(&"the path is not in this repository"));
         }
         let walk = WalkBuilder::new(&full)
             .hidden(false)
@@ -243,7 +243,7 @@ pub(super) fn gate_error(error: GateError) -> CliError {
     match error {
         GateError::Command { .. } => CliError::failure("gate", text).hint(
             "a command of `converge.gate` must exit with 0 if it finds nothing and with 1 if it finds \
-             something; try it in the sandbox: `truing sandbox run -- COMMAND`",
+                something; try the command in the sandbox: `truing sandbox run -- COMMAND`",
         ),
         GateError::NothingRead { .. } => CliError::failure("gate", text),
         GateError::Linter { .. } => CliError::failure("gate", text)
@@ -335,7 +335,7 @@ fn render_violations(findings: &GateFindings) -> String {
             Some(path) => {
                 let _ = writeln!(text, "{}:", visible_line(&path.to_string()));
             }
-            None => text += "without a place:\n",
+            None => text += "without a file:\n",
         }
         for GateFinding { reporter: by, location, text: what } in all {
             let line = location.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();

@@ -61,7 +61,7 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("2", "wrong use: arguments, configuration or input; nothing was changed"),
     ("3", "failed: git, forge, model, store or sandbox"),
     ("4", "refused by policy: budget, kill switch, already running"),
-    ("130", "interrupted; run it again to continue"),
+    ("130", "interrupted; run the command again to continue"),
 ];
 
 /// Returns the command with the name in `words`.

@@ -58,15 +58,16 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     let shown = args.output.display();
     written.map_err(|error| match error.kind() == ErrorKind::AlreadyExists {
         true => CliError::usage("file_exists", format!("{shown} already exists and was not changed"))
-            .hint("name another file: `truing init --output FILE`"),
+            .hint("choose another file: `truing init --output FILE`"),
         false => CliError::failure("write_failed", format!("cannot write {shown}: {error}"))
             .hint("give a file in a writable folder: `truing init --output FILE`"),
     })?;
     context.output.print_answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
     let output = context.output;
-    output.print_note(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
+    output
+        .print_note(format_args!("to use the file: `--config {shown}` or TRUING_CONFIG={}", path.display()));
     if let Some(own) = truing_config::operator_file_path(&context.environment) {
-        output.print_note(format_args!("to use it by default: move it to {}", own.display()));
+        output.print_note(format_args!("to use the file by default: move the file to {}", own.display()));
     }
     match &repository {
         Some(repository) => output.print_note(format_args!(
@@ -74,13 +75,13 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
                 every repository that the token sees is served"
         )),
         None => output.print_note(
-            "`forge.github.repositories` is not set: every repository that the token sees is served; name \
-             those to review",
+            "`forge.github.repositories` is not set: every repository that the token sees is served; set \
+                this key to the repositories to review",
         ),
     }
     output.print_note("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
     output.print_note(format_args!(
-        "  truing --config {shown} serve --dry-run    # says what a start would do"
+        "  truing --config {shown} serve --dry-run    # shows what a start would do"
     ));
     output.print_note(format_args!("  truing --config {shown} serve"));
     Ok(CommandExit::Success)

@@ -70,7 +70,7 @@ impl JsonLinesReader {
     /// Returns the error for a line whose request cannot be answered.
     fn line_error(&self, number: usize, problem: impl Display) -> CliError {
         CliError::usage("bad_line", format!("line {number} of standard input: {problem}"))
-            .hint(format!("a line is like {}", self.example))
+            .hint(format!("each line must have the form {}", self.example))
     }
 
     /// Returns the error for a line that is not a valid request.

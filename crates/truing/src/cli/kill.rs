@@ -181,9 +181,9 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             if is_new {
                 let path = &place;
                 context.output.warn(format_args!(
-                    "there was no database at {path}: it was created now, with the switch in it. A server \
-                        that uses another database does not see the switch: check that the server has the \
-                        same `store.url`"
+                    "there was no database at {path}: the command created the database, with the switch in \
+                        it. A server that uses another database does not see the switch: check that the \
+                        server has the same `store.url`"
                 ));
             }
             (Some(store), Some(SwitchRequest::TurnOn { reason: reason.clone(), mode }), repo.as_deref())
@@ -278,7 +278,7 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
         [] => {
             format!("no record of {repo}, nor of any other repository: the switch is on for that name")
         }
-        known => format!("no record of {repo}; known: {}{more}", known.join(", ")),
+        known => format!("no record of {repo}; known repositories: {}{more}", known.join(", ")),
     })
 }
 
@@ -354,8 +354,8 @@ fn render_after_release(
         KillSwitch::On(_) => render_switches(switches, slots, output),
     };
     match rest.as_str() {
-        "" => format!("The kill switch of {repo} is off, and no other one is on.\n"),
-        rest => format!("The kill switch of {repo} is off. These stay on:\n{rest}"),
+        "" => format!("The kill switch of {repo} is off, and no other kill switch is on.\n"),
+        rest => format!("The kill switch of {repo} is off. These kill switches stay on:\n{rest}"),
     }
 }
 
@@ -369,7 +369,10 @@ fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: O
         ("in flight", render_runs_in_flight(work, engaged.mode)),
         (
             "held back",
-            format!("{} due; webhooks of it are answered 503", format_count(work.due, "pull request")),
+            format!(
+                "{} waiting; webhooks of this repository are answered with status 503",
+                format_count(work.due, "pull request")
+            ),
         ),
         ("unblock", output.command_line(&switch.off_command())),
     ];
@@ -408,7 +411,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
         ("mode", engaged.mode.as_str().to_owned()),
         ("in flight", render_runs_in_flight(work, engaged.mode)),
         ("local", local.to_owned()),
-        ("held back", format!("{due} due; webhooks are answered 503")),
+        ("held back", format!("{due} waiting; webhooks are answered with status 503")),
         ("unblock", output.command_line("kill off")),
     ];
     for (name, value) in rows {
@@ -421,7 +424,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
 pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
-    format!("{switch} is on, {}: nothing begins{there} until `{off}`", render_engagement(switch.engaged))
+    format!("{switch} is on, {}: no run begins{there} until `{off}`", render_engagement(switch.engaged))
 }
 
 /// Returns the time at which the switch was turned on, and the person who turned it on.
@@ -475,7 +478,8 @@ mod tests {
           reason    a storm
           mode      stop
           in flight 0 runs
-          held back 0 pull requests due; webhooks of it are answered 503
+          held back 0 pull requests waiting; webhooks of this repository are answered
+                    with status 503
           unblock   truing --config ops.toml kill off --repo acme/shop
         ");
         let status = serde_json::to_value(KillSwitchJson::from_switches(&switches)).unwrap();
@@ -499,7 +503,7 @@ mod tests {
           mode      finish
           in flight 1 run, which completes
           local     runs of `truing converge` are not counted; they complete, too
-          held back 3 pull requests due; webhooks are answered 503
+          held back 3 pull requests waiting; webhooks are answered with status 503
           unblock   truing --config ops.toml kill off
         ");
         insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },

@@ -88,7 +88,7 @@ impl McpServeArgs {
         if !config.forges.contains_key(&self.forge) {
             let usage_error =
                 CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
-            return Err(usage_error.hint("name one of the sections [forge.NAME] of the configuration"));
+            return Err(usage_error.hint("choose one of the sections [forge.NAME] of the configuration"));
         }
         let token = self.listen.map(|_| self.read_token(context)).transpose()?;
         let mut signals = StopSignals::new()?;
@@ -112,7 +112,7 @@ impl McpServeArgs {
             match (self.listen, token) {
                 (Some(address), Some(token)) => serve_tools(address, &token, tools, context).await,
                 (Some(_) | None, _) => over_stdio(Arc::new(tools)).await.map_err(|error| {
-                    CliError::failure("mcp", error.to_string()).hint("start it from an MCP client")
+                    CliError::failure("mcp", error.to_string()).hint("start this command from an MCP client")
                 }),
             }
         };
@@ -132,8 +132,10 @@ impl McpServeArgs {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
             None => SecretSource::Env(TOKEN.to_owned()),
         };
-        let hint =
-            format!("create one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
+        let hint = format!(
+            "create a token (`openssl rand -hex 32`), and pass the token in {TOKEN} or with \
+                --token-file FILE"
+        );
         let wrong = |reason: String| {
             CliError::usage("no_token", format!("the session's token: {reason}")).hint(&hint)
         };

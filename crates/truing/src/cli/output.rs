@@ -300,7 +300,7 @@ fn ignore_broken_pipe(result: io::Result<()>) -> Result<(), CliError> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::failure("write_failed", format!("cannot write to standard output: {error}"))
-                .hint("check that its disk has free space, or write elsewhere"))
+                .hint("check that the disk has free space, or send the output to another place"))
         }
         Ok(()) | Err(_) => Ok(()),
     }

@@ -58,7 +58,7 @@ const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 const NO_GATE: &str = "no command is configured; the rule packs alone decide";
 /// Message for runs without checks.
 const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
-const NO_CHECKS_HINT: &str = "name the project's tests in `verify.check`";
+const NO_CHECKS_HINT: &str = "set `verify.check` to the project's tests";
 /// Shell command that finds a program without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
@@ -205,7 +205,7 @@ async fn inspect_target(
     let head = repository.head().map_err(wiring::git_error)?;
     results.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
     if repository.is_shallow() {
-        results.add_failure("history", "it is incomplete here", SHALLOW);
+        results.add_failure("history", "the history of this clone is incomplete", SHALLOW);
     }
     check_change(&repository, head, results).await?;
     let branch = run_branch(&new_run_id());
@@ -234,13 +234,19 @@ fn check_models(config: &Config, context: &CommandContext, results: &mut Preflig
     match wiring::converge::check_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
-            results.add_ok("model", format!("{audits}: its key is set; nothing was sent"));
+            results.add_ok("model", format!("{audits}: the key of this model is set; nothing was sent"));
         }
         Err(error) => results.add_error("model", error),
     }
     match wiring::converge::check_fixer_ready(config, &context.environment) {
         Ok(None) => {}
-        Ok(Some(name)) => results.add_ok("fixer", format!("{name}: its key is set; nothing was sent")),
+        Ok(Some(name)) => results.add_ok(
+            "fixer",
+            format!(
+                "{name}: the key of this model is set; nothing \
+            was sent"
+            ),
+        ),
         Err(error) => results.add_error("fixer", error),
     }
 }
@@ -336,7 +342,7 @@ async fn check_pull_at_forge(
             results.add_ok("pull request", format!("{name} is open, at {}", now.head.sha.short_sha()));
         }
         PullState::Closed | PullState::Merged => {
-            let hint = "the pull request must be open: reopen it, or give another one";
+            let hint = "the pull request must be open: reopen the pull request, or specify another one";
             results.add_failure("pull request", format!("{name} is closed or merged"), hint);
         }
     }
@@ -348,7 +354,8 @@ async fn check_pull_at_forge(
         (Some(false), true) => results.add_failure(
             "push",
             format!("{branch} is in a fork that is not writable"),
-            "its author must allow edits by maintainers, and the token needs the right to push to both",
+            "the pull request's author must allow edits by maintainers, and the token needs the right to \
+                push to the fork and to the repository",
         ),
         (Some(false), false) => results.add_failure(
             "push",
@@ -415,7 +422,10 @@ async fn check_change(
     };
     match base.filter(|_| differs) {
         Some(base) => {
-            results.add_ok("difference", format!("from {} of the default branch", base.short_sha()));
+            results.add_ok(
+                "difference",
+                format!("the head differs from {} of the default branch", base.short_sha()),
+            );
         }
         None => {
             let hint = "check out a branch that differs from the default branch, and commit to it";
@@ -443,14 +453,18 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
     // Level `full` is required in every case, because every fixer may run commands.
     let wanted = SandboxLevel::Full;
-    let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or run \
-        where they are allowed";
+    let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or use a \
+        machine that allows them";
     match level >= wanted {
         true => results.add_ok("sandbox", level.as_str()),
         false => {
             results.add_failure(
                 "sandbox",
-                format!("{}, but `{}` is needed", level.as_str(), wanted.as_str()),
+                format!(
+                    "this machine reaches level `{}`, but level `{}` is needed",
+                    level.as_str(),
+                    wanted.as_str()
+                ),
                 hint,
             );
         }
@@ -505,7 +519,8 @@ async fn check_commands(
 fn report_setup(set_up: &SetupResult, results: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
-            let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows its output";
+            let hint = "fix `verify.setup`: no check runs until the setup succeeds; `truing verify` shows \
+                the output of the setup";
             results.add_failure("set-up", render_failure(ran), hint);
         }
         None if set_up.commands.is_empty() => {}

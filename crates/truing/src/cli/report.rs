@@ -143,7 +143,10 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_truncated) {
                     let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
-                    context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
+                    context.output.warn(format_args!(
+                        "the CSV output contains only the last {most} runs of \
+                        the {of} loop"
+                    ));
                 }
                 context.output.print_data(table::render_csv(&report.sections).map_err(csv_error)?)?;
             }

@@ -113,7 +113,7 @@ pub(crate) fn run(args: &RetractArgs, context: &CommandContext) -> Result<Comman
             stopped = runtime::wait_for_stop_signal() => {
                 stopped?;
                 let error = CliError::new(CommandExit::Interrupted, "interrupted", "interrupted");
-                Err(error.hint("run it again: retracted comments stay retracted"))
+                Err(error.hint("run the command again: retracted comments stay retracted"))
             }
         }
     });
@@ -265,8 +265,8 @@ impl RetractArgs {
                 (None, kept) => fold_line(
                     "  ",
                     &format!(
-                        "{deleted} deleted; {kept} kept because of answers (`--answered` deletes \
-                        these, too)"
+                        "{deleted} deleted; {kept} kept because of replies (`--answered` also deletes \
+                            these comments)"
                     ),
                 ),
             };
@@ -281,7 +281,7 @@ impl RetractArgs {
             (_, _, true) => format!("would retract {findings} on {pulls}; to retract them, omit --dry-run\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
-                "retracted {findings} on {pulls}; not done on {}: run it again\n",
+                "retracted {findings} on {pulls}; not done on {}: run the command again\n",
                 format_count(left, "pull request")
             ),
         }
@@ -327,7 +327,7 @@ impl RetractionTarget {
                     StepOutcome::Idle | StepOutcome::DueAgain | StepOutcome::Held(_) | StepOutcome::DueAt(..),
                 ) => return Ok(()),
                 Err(StepStopReason::Fenced(_)) => {
-                    return Err("a server has started working on it".to_owned());
+                    return Err("a server has started working on this pull request".to_owned());
                 }
                 Err(error) => return Err(error.to_string()),
             };

@@ -220,11 +220,8 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     if args.publish && args.pr.is_none() {
         // Arguments such as PATH conflict with `--pr`. In case of such a conflict, clap does not check that
         // `--publish` requires `--pr`, so this code checks it.
-        return Err(CliError::usage(
-            "no_pull",
-            "--publish needs the pull request that it publishes on: --pr <URL>",
-        )
-        .hint("a local review is printed: omit --publish, or use --pr to name the pull request"));
+        return Err(CliError::usage("no_pull", "--publish requires a pull request: --pr <URL>")
+            .hint("a local review is only printed: omit --publish, or specify a pull request with --pr"));
     }
     let (tell, interrupt) = watch::channel(false);
     let command = ReviewCommand {
@@ -238,11 +235,11 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
         interrupt,
     };
     let changed = if args.publish {
-        "what is published stays; run it again: nothing is posted twice"
+        "published comments stay; run the command again: nothing is posted twice"
     } else if args.fix {
-        "the fixes made so far are listed above with the command that undoes them; run it again"
+        "the fixes made so far are listed above with the command that undoes them; run the command again"
     } else {
-        "nothing in the repository was changed; run it again"
+        "nothing in the repository was changed; run the command again"
     };
     let traces = wiring::start_telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(run_until_interrupted(command, tell, changed));

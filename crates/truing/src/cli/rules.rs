@@ -271,8 +271,8 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
     let tested = match pack.map(|pack| (pack, parse_pack_folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
-                "name a pack from `truing rules list`, or the folder of a pack, which contains a folder \
-                    `rules`",
+                "specify a pack from `truing rules list`, or the path of a pack (a folder with a subfolder \
+                    `rules`)",
             ));
         }
         Some((_, Some(folder))) => {
@@ -290,7 +290,7 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
         || {
             let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
             for name in untested {
-                text += &format!("{name} has no example: nothing shows what it finds\n");
+                text += &format!("{name} has no example: nothing shows what the rule finds\n");
             }
             let (rules, examples) = (format_count(*rules, "rule"), format_count(*examples, "example"));
             let mut wrong = Vec::new();

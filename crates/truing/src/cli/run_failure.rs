@@ -57,8 +57,10 @@ pub(super) fn run_failure_error(
         RunFailure::NotLeased(LeaseError::Step(StepError::SlotRefused(refused))) => {
             CliError::refusal("refused", format!("{target_name}: {refused}"))
         }
-        RunFailure::Forge(error) => CliError::failure("forge", format!("{target_name}: {error}"))
-            .hint("check that the token of the forge may read and write pull requests, and run it again"),
+        RunFailure::Forge(error) => CliError::failure("forge", format!("{target_name}: {error}")).hint(
+            "check that the token of the forge may read and write pull requests, and run the command \
+                again",
+        ),
         RunFailure::Remote(error) => wiring::remote_error(error),
         RunFailure::Git(error) => wiring::git_error(error),
         RunFailure::Checkout(error) => error.into(),

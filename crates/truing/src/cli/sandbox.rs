@@ -178,7 +178,7 @@ impl SandboxRunArgs {
 fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     let unreadable = |error: io::Error| {
         CliError::usage("unreadable", format!("cannot read {}: {error}", folder.display()))
-            .hint("name a folder that exists with --read")
+            .hint("with --read, specify an existing folder")
     };
     let folder = folder.canonicalize().map_err(unreadable)?;
     if !folder.is_dir() {
@@ -187,7 +187,7 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     // The same folders are allowed as working folders and as readable folders. The folder is therefore
     // checked by creating a job whose working folder it is.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
-        CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
+        CliError::usage("sandbox_read", error.to_string()).hint("use --read only with folders of your own")
     })?;
     Ok(folder)
 }
@@ -221,7 +221,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
             "sandbox_timeout",
             format!("the command took longer than {} s", time.as_secs_f32()),
         );
-        return Err(timeout_error.hint("give it more time: --timeout"));
+        return Err(timeout_error.hint("allow the command more time with --timeout"));
     }
     if !complete {
         return Err(CliError::failure(
@@ -317,8 +317,8 @@ fn sandbox_error(error: SandboxError) -> CliError {
     match error {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
             .hint(
-                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what \
-                    the sandbox stops",
+                "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows \
+                    what the sandbox stops",
             )
             .hint("or accept a weaker sandbox: `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {

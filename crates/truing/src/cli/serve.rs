@@ -153,7 +153,7 @@ impl TempFolder {
                         "temp",
                         format!("cannot make a folder in {}: {error}", folder.display()),
                     )
-                    .hint("check that it is writable, or set store.folder to another folder")
+                    .hint("check that the parent folder is writable, or set store.folder to another folder")
                 })
             }
         }

@@ -64,8 +64,8 @@ fn reachable_address(listen: SocketAddr) -> SocketAddr {
 /// Returns the description and the solution of the problem that a forge in this state has, or none.
 fn forge_problem(state: &str) -> Option<&'static str> {
     match state {
-        "token_refused" => Some("refuses the token: replace it and restart the server"),
-        "away" => Some("does not answer: it is retried from time to time"),
+        "token_refused" => Some("refuses the token: replace the token and restart the server"),
+        "away" => Some("does not answer: the server tries again from time to time"),
         _ => None,
     }
 }
@@ -88,10 +88,10 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     let Ok(status) = fetch_status(address, SHORT_TIME).await else { return Vec::new() };
     let forge_problem = |forge: &ForgeStatus| match forge.state.as_str() {
         "token_refused" => {
-            let what = "refuses the token: nothing is swept; replace it and restart the server";
+            let what = "refuses the token: nothing is swept; replace the token and restart the server";
             Some(format!("{} {what}", forge.name))
         }
-        "away" => Some(format!("{} does not answer: nothing is swept until it does", forge.name)),
+        "away" => Some(format!("{} does not answer: no sweep runs until this forge answers", forge.name)),
         _ => None,
     };
     status.forges.iter().filter_map(forge_problem).collect()
@@ -142,7 +142,7 @@ fn render_text(
         };
     }
     if status.leaves_existing {
-        text += "pull requests that were open before the first contact are not reviewed until they change\n";
+        text += "pull requests opened before the first sweep are not reviewed until they change\n";
     }
     text
 }

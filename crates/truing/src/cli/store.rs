@@ -64,11 +64,11 @@ impl StorePairArgs {
         let (from, to) = (of(&self.from)?, of(&self.to)?);
         if !from.exists() {
             return Err(CliError::usage("no_store", format!("there is no database at {from}"))
-                .hint("name the store after --from, `sqlite:PATH`"));
+                .hint("specify the store: `--from sqlite:PATH`"));
         }
         if from.is_empty_file() {
             return Err(CliError::usage("no_store", format!("{from} is an empty file and holds no store"))
-                .hint("restore a backup there, or name another store after --from, `sqlite:PATH`"));
+                .hint("restore a backup there, or specify another store: `--from sqlite:PATH`"));
         }
         Ok((from, to))
     }
@@ -103,7 +103,8 @@ pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandE
             _ = signals.next_signal() => Err(CliError::new(CommandExit::Interrupted, "interrupted",
                 "interrupted before everything was done")
                 .hint(match &args.action {
-                    StoreCommand::Migrate { .. } => "run it again: it continues where it stopped",
+                    StoreCommand::Migrate { .. } => "run the command again: the copy continues where it \
+                        stopped",
                     StoreCommand::Check { .. } => "run it again",
                 })),
         }
@@ -139,7 +140,7 @@ async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<Com
     let (from, to) = stores.resolve_locations(context)?;
     if !to.exists() {
         return Err(CliError::usage("no_store", format!("there is no database at {to}"))
-            .hint("name the store after --to, `sqlite:PATH`"));
+            .hint("specify the store: `--to sqlite:PATH`"));
     }
     let (one, other) = (from.open().await?, to.open().await?);
     let progress = context.output.progress("comparing", None);

@@ -110,11 +110,11 @@ impl SyncDecideArgs {
             (true, _) => error,
             (false, Some(_)) => {
                 let file = shell_quote(&file.display().to_string());
-                error.hint(format!("then name the new manifest: `--manifest {file}`"))
+                error.hint(format!("then specify the new manifest: `--manifest {file}`"))
             }
             (false, None) => {
                 let named = file.strip_prefix(&self.repo).unwrap_or(&file).display();
-                error.hint(format!("then name the new manifest in the job: `manifest = \"{named}\"`"))
+                error.hint(format!("then set the new manifest in the job: `manifest = \"{named}\"`"))
             }
         }
     }
@@ -197,7 +197,7 @@ impl SyncDecideArgs {
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && matches_no_release(&manifest, &decision.decision) {
             context.output.warn(format_args!(
-                "{MANIFEST} pins nothing of {}, and seems to belong to another package; name the right \
+                "{MANIFEST} pins nothing of {}, and seems to belong to another package; specify the right \
                     manifest with `--manifest FILE`",
                 job.package
             ));
@@ -278,7 +278,7 @@ impl SyncDecisionJson {
         for change in &self.pin_changes {
             let what = match change.kind {
                 PinChangeKind::Tree => "changed",
-                PinChangeKind::Bytes => "text alone changed",
+                PinChangeKind::Bytes => "only the text changed",
                 PinChangeKind::Removed => "gone",
             };
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));

@@ -36,9 +36,10 @@ pub(super) fn warn_of_missing_store(
 ) -> Result<(), CliError> {
     if store.is_none() {
         let place = StoreLocation::from_config(config, &context.environment)?;
-        context
-            .output
-            .warn(format!("there is no database at {place}: nothing has run with it yet, or it was deleted"));
+        context.output.warn(format!(
+            "there is no database at {place}: no command has used this database yet, or the \
+                database was deleted"
+        ));
     }
     Ok(())
 }
@@ -57,8 +58,10 @@ pub(super) async fn existing_records(
         config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != ValueOrigin::Default);
     if let (Some(folder), Some((_, setting))) = (folder.filter(is_absent), set) {
         let text = format!("{}: `{STORE_URL}`: there is no folder {}", setting.origin, folder.display());
-        return Err(CliError::usage("no_store", text)
-            .hint("name the database that the server uses; the first `truing serve` makes its folder"));
+        return Err(CliError::usage("no_store", text).hint(
+            "set `store.url` to the database that the server uses; the first `truing serve` creates \
+                its folder",
+        ));
     }
     place.open_existing().await
 }
@@ -126,8 +129,8 @@ impl DescribedSlot {
                     .hint(format!("`truing review --pr {text}` reviews it now"));
             }
             error.hint(
-                "name a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of \
-                 `truing queue list`",
+                "specify a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of \
+                    `truing queue list`",
             )
         };
         let store = store.ok_or_else(unknown)?;

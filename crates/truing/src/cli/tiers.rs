@@ -100,7 +100,7 @@ impl RepositoryTiers {
         for TierRuleRow { origin: at, condition: when, tier, max_tier: most, reason } in &self.rules {
             let _ = write!(text, "  {:<9} {when}  # {at}", tier.as_str());
             if let Some(most) = most {
-                let _ = write!(text, ", the repository's own rules at most {}", most.as_str());
+                let _ = write!(text, ", and the repository's own rules may set at most {}", most.as_str());
             }
             if let Some(reason) = reason {
                 let _ = write!(text, ": {reason}");
@@ -109,7 +109,7 @@ impl RepositoryTiers {
         }
         if !self.rules.is_empty() {
             text.push_str(
-                "The first rule that matches decides; rules of the repository's own file come after.\n",
+                "The first matching rule decides; the operator's rules precede the repository's.\n",
             );
         }
         for InstructionRow { origin: at, paths } in &self.instructions {

@@ -234,7 +234,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
         text += &shown.map(render_output_tail).unwrap_or_default();
     }
     if answer.verdicts.is_none() {
-        text += "the checks were not run: the set-up failed\n";
+        text += "the checks were not run: the setup failed\n";
     }
     text
 }

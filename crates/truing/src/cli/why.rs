@@ -416,7 +416,7 @@ const DEFERRED: &str = "the repository's budget for today is used up; rules have
 fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match reason {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
-            "the entry is due at that time"
+            "the entry waits for its scheduled time"
         }
         WaitReason::Backoff => "the last attempt failed",
         WaitReason::Deferred => DEFERRED,
@@ -463,27 +463,29 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
     match &target.slot.state {
         SlotState::Idle => ("nothing is pending".into(), None),
         SlotState::Leased { loop_kind: of, pause_requested: false, .. } => {
-            (format!("a worker runs its {} now", of.as_str()), None)
+            (format!("a worker runs the {} now", of.as_str()), None)
         }
         SlotState::Leased { loop_kind: of, pause_requested: true, .. } => {
-            (format!("a worker runs its {} now; then it is paused", of.as_str()), None)
+            (format!("a worker runs the {} now; then the pull request is paused", of.as_str()), None)
         }
         SlotState::Waiting { reason: why, .. } => {
             let (text, now) = match why {
-                WaitReason::Debounce => ("waiting for more pushes; the review starts when they pause", true),
+                WaitReason::Debounce => {
+                    ("waiting for more pushes; the review starts when the pushes stop", true)
+                }
                 WaitReason::Storm => (
                     "this burst of pushes was reviewed once; its last commit is reviewed when the pushes \
                      stop",
                     true,
                 ),
-                WaitReason::Backoff => ("the last attempt failed; it is retried", true),
+                WaitReason::Backoff => ("the last attempt failed; the server tries again", true),
                 WaitReason::Deferred => (DEFERRED, true),
-                WaitReason::Scheduled => ("it is not due yet", true),
+                WaitReason::Scheduled => ("waiting for the scheduled time", true),
                 WaitReason::RateLimit => ("the forge's rate limit is used up", false),
                 WaitReason::Settling => ("a comment may still become visible at the forge", false),
                 WaitReason::Reviewer => ("another reviewer, or a check, has not answered yet", true),
                 WaitReason::Step => {
-                    ("between two steps of a run; other pull requests have their turn", false)
+                    ("between two steps of a run; other pull requests are processed first", false)
                 }
             };
             (text.into(), retry.filter(|_| now))
@@ -492,10 +494,11 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
             HoldReason::Parked => {
                 ("too many attempts failed; a new push or a retry starts over".into(), retry)
             }
-            HoldReason::Paused => ("a person paused it".into(), retry),
-            HoldReason::Draft => {
-                ("the pull request is a draft".into(), Some("mark it ready for review".into()))
-            }
+            HoldReason::Paused => ("a person paused the reviews".into(), retry),
+            HoldReason::Draft => (
+                "the pull request is a draft".into(),
+                Some("mark the pull request as ready for review".into()),
+            ),
             HoldReason::Cancelled => ("the pull request is closed".into(), Some("reopen it".into())),
         },
     }

@@ -142,7 +142,7 @@ pub async fn recording_agent(
     let hide = SecretRedactor { secrets, redact: redact_secrets };
     let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
-            .hint("an existing cassette is never overwritten: give a new folder")
+            .hint("specify a new folder: Truing never overwrites an existing cassette")
     })?;
     // A replay must send the same requests as the recorded run. A replay has no MCP servers, so the recorded
     // run has none either.
@@ -249,7 +249,7 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
         )
         .hint(
             "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or \
-            remove the key",
+                remove the key `review.skills_dir`",
         )),
     }
 }
@@ -311,12 +311,16 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
 
 fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
     let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
-    let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
+    let install = format!("install Claude Code: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its path: `review.claude`"),
-        ClaudeCliError::Version { found_version: found, .. } => {
-            cli_error.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
-        }
+        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint(
+            "or set `review.claude` to the path \
+            of the program",
+        ),
+        ClaudeCliError::Version { found_version: found, .. } => cli_error.hint(install).hint(format!(
+            "or allow the installed version: review.claude_version = \
+                \"{found}\""
+        )),
         ClaudeCliError::Silent { .. } => cli_error
             .hint(
                 "`review.claude` must name the program itself, not a script that starts it: npm installs \
@@ -327,7 +331,10 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
                 .hint("allow user namespaces, or review with `--runtime native`")
         }
-        ClaudeCliError::Sandbox(_) => cli_error.hint("`truing sandbox check` shows what this machine allows"),
+        ClaudeCliError::Sandbox(_) => cli_error.hint(
+            "run `truing sandbox check` to see what this machine \
+            allows",
+        ),
     }
 }
 
@@ -388,7 +395,7 @@ pub fn migration_agent(
         Ok(porter) => Ok(Some(porter)),
         Err(error) if job.writes_code => Err(error),
         Err(error) => {
-            tracing::info!(why = error.message, "no model ports code");
+            tracing::info!(why = error.message, "no model is available to port code");
             Ok(None)
         }
     }

@@ -104,11 +104,11 @@ pub fn service_setup(
     store: &Store,
 ) -> Result<ConvergeSetup, String> {
     if !config.converge.is_enabled {
-        return Err("this server does not converge (`converge.enabled` is false)".to_owned());
+        return Err("converge runs are disabled on this server (`converge.enabled` is false)".to_owned());
     }
     match config.review.runtime {
         ConfiguredRuntime::Rules => {
-            return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned());
+            return Err("this server uses no model (`review.runtime` is \"rules\")".to_owned());
         }
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
@@ -150,7 +150,7 @@ fn setup_error(error: CliError) -> SetupError {
 /// Returns the refusal R0, which means that the variable `CLAUDE_REVIEWS_DISABLED` disables converge.
 pub(crate) fn disabled_error() -> CliError {
     CliError::refusal(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
-        .hint("take `bugteam` out of that variable, or unset it")
+        .hint("remove `bugteam` from this variable, or unset the variable")
 }
 
 /// Checks that a sandbox of this level can confine a fixer's commands.
@@ -163,8 +163,8 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
         .hint(
-            "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what the \
-            sandbox stops",
+            "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows what \
+                the sandbox stops",
         ))
 }
 

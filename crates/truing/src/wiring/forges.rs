@@ -85,12 +85,12 @@ impl ConfiguredForge<'_> {
         let credentials = match &forge.login {
             ForgeLogin::Token(token) => GitHubCredentials::Token(self.read_token(
                 token,
-                "set it to a token that may read code and write pull request comments (with `gh`: `export \
-                 GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and `private_key`",
+                "use a token that may read code and write pull request comments (with `gh`: `export \
+                    GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and \
+                    `private_key`",
             )?),
             ForgeLogin::App { id, key } => {
-                let hint = "set it to the private key from the App's settings page, a file that ends in \
-                    .pem";
+                let hint = "use the private key from the App's settings page, a file that ends in .pem";
                 let wrong =
                     |error: &dyn std::fmt::Display| self.setting_error("private_key", error).hint(hint);
                 let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
@@ -117,8 +117,8 @@ impl ConfiguredForge<'_> {
         let token = match &forge.login {
             ForgeLogin::Token(token) => self.read_token(
                 token,
-                "set it to an access token that may write pull requests; for Bitbucket Cloud, an API token \
-                    with `email` works, too",
+                "use an access token that may write pull requests; for Bitbucket Cloud, an API token with \
+                    `email` works, too",
             )?,
             // Not reached: the configuration parser has already rejected an App login for Bitbucket.
             ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
@@ -154,8 +154,8 @@ impl ConfiguredForge<'_> {
         };
         let markers = markers.map_err(|error| {
             CliError::failure("marker_key", error.to_string()).hint(format!(
-                "restore the key file from a backup, or name it in `forge.{name}.marker_key`. To create a \
-                    new key, which recognises no earlier comments: openssl rand -hex 32"
+                "restore the key file from a backup, or set `forge.{name}.marker_key` to the key file. To \
+                    create a new key, which recognises no earlier comments: openssl rand -hex 32"
             ))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {

@@ -65,7 +65,7 @@ impl<'a> ScheduledJobs<'a> {
                     job.forge
                 );
                 return Err(CliError::usage("no_repo", message).hint(format!(
-                    "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
+                    "set sync.{name}.repo to the repository's name, owner/name, or remove sync.{name}.cron"
                 )));
             }
             let porter = agent::migration_agent(config, environment, store, job)?;
@@ -133,7 +133,7 @@ pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Resul
 pub(crate) fn archives_folder(environment: &Environment) -> Result<PathBuf, CliError> {
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
     let folder = folder.ok_or_else(|| {
-        CliError::usage("no_cache", "there is no folder to keep archives in")
+        CliError::usage("no_cache", "Truing has no folder for downloaded archives")
             .hint("set HOME or XDG_CACHE_HOME")
     })?;
     Ok(folder.join("truing/archives"))

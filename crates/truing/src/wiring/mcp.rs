@@ -36,8 +36,8 @@ pub(super) fn configured_servers(
     if config.mcp.values().any(is_program) {
         require_level(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                .hint("allow user namespaces; `truing sandbox check` shows what the sandbox stops")
-                .hint("or run the server elsewhere, and give its `url`")
+                .hint("allow user namespaces; `truing sandbox check` shows what the sandbox blocks")
+                .hint("or run the MCP server elsewhere, and set `url` to the server's address")
         })?;
     }
     let (mut servers, mut own) = (Vec::new(), Vec::new());
@@ -103,8 +103,12 @@ pub(super) fn configured_servers(
 fn check_folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     match folders.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
         Some(folder) => {
-            let message = format!("mcp.{name}.read: there is no folder `{}`", folder.display());
-            Err(CliError::usage("no_folder", message).hint("name folders by their full paths, without `~`"))
+            let message =
+                format!("mcp.{name}.read: `{}` is not the full path of an existing folder", folder.display());
+            Err(CliError::usage("no_folder", message).hint(
+                "specify the full path of each folder, without \
+                `~`",
+            ))
         }
         None => Ok(folders.to_owned()),
     }
@@ -126,9 +130,9 @@ fn read_passed_variable(
         || config.settings().any(|(_, setting)| keeps(&setting.value));
     if is_ours {
         return Err(wrong(format!(
-            "{variable} holds a credential of truing's own, which is never passed on"
+            "{variable} contains a credential of Truing, which Truing passes to no MCP server"
         ))
-        .hint("give the server a credential of its own, in a variable of its own"));
+        .hint("store a credential for this server in another variable, and use that variable"));
     }
     match environment.get(variable).and_then(|value| value.to_str()) {
         Some(value) => Ok((variable.to_owned(), Hidden::new(value))),
@@ -147,13 +151,15 @@ fn server_address(
     let read = |secret: &SecretSource| match secret.read(environment) {
         Ok(token) => Ok(Hidden::new(token.expose())),
         Err(error) => Err(CliError::usage("mcp_token", format!("mcp.{name}.token: {error}"))
-            .hint("set that variable or file to the server's token, or remove `token`")),
+            .hint("set the configured variable or file to the server's token, or remove `token`")),
     };
     let mut address = ServerAddress::new(url, token.map(read).transpose()?);
     for (header, secret) in headers {
         let wrong = |reason: String| {
-            CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {reason}"))
-                .hint("set that variable or file to the header's value, in one line, or remove the header")
+            CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {reason}")).hint(
+                "set the configured variable or file to the header's value, in one line, or remove \
+                    the header",
+            )
         };
         let value = secret.read(environment).map_err(|error| wrong(error.to_string()))?;
         address

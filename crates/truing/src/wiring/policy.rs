@@ -79,7 +79,7 @@ fn check_commands(config: &Config) -> impl Iterator<Item = (String, Vec<String>)
 fn policy_error(problems: &[PolicyFileError]) -> CliError {
     let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY, problem.to_string()));
     let first = errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY, "the policy cannot be read"));
-    let hint = "`policy.dir` says where the files are; `truing policy show` prints the built-in ones";
+    let hint = "check the files in the folder `policy.dir`; `truing policy show` prints the built-in files";
     CliError { other_errors: errors.collect(), ..first }.hint(hint)
 }
 
@@ -88,8 +88,8 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
     let unreadable = |path: &Path, reason: &dyn std::fmt::Display| {
         CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {reason}", path.display()))
             .hint(
-                "name a folder with `profiles/`, `grammar/` or `never.toml`, as `truing policy show` prints \
-                 them",
+                "set `policy.dir` to a folder with `profiles/`, `grammar/` or `never.toml`; `truing policy \
+                    show` prints examples of such files",
             )
     };
     let mut files = Vec::new();

@@ -60,8 +60,8 @@ pub(super) fn priced_provider(
         let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
         let message = format!("the price of the model `{name}` is unknown{by}, so the model is not used");
         return Err(role.refusal("model_price", message).hint(format!(
-            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] \
-             input = … output = …"
+            "set `{section}.name` to another model, or declare the price of this model, which may be 0: \
+                [price.\"{name}\"] input = … output = …"
         )));
     }
     let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", model.section));
@@ -144,8 +144,12 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
 const REGION: &str = "AWS_REGION=eu-central-1";
 
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
-    role.refusal("model", format!("[{}]: `{key}` has no usable value", model.section))
-        .hint(format!("set it in the configuration, or in the variable that other programs use: {sample}"))
+    role.refusal("model", format!("[{}]: `{key}` has no value, or an invalid value", model.section)).hint(
+        format!(
+            "set this key in the configuration, or set the variable that other programs use: \
+            {sample}"
+        ),
+    )
 }
 
 /// Returns the credentials for the provider.
@@ -157,7 +161,7 @@ fn provider_credentials(
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {
             role.refusal("model_key", format!("{}.api_key: {error}", model.section))
-                .hint(format!("set it to the provider's key{}", role.no_model_hint()))
+                .hint(format!("set the provider's API key{}", role.no_model_hint()))
         })?;
         Ok::<_, CliError>(SecretString::new(key.expose()))
     };
@@ -179,11 +183,11 @@ fn provider_credentials(
                 (true, false, false) => Err(role
                     .refusal(
                         "model_key",
-                        format!("[{}]: `api_key` does not name a key for this server", model.section),
+                        format!("[{}]: `api_key` is not set to a key for this server", model.section),
                     )
                     .hint(
-                        "name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI \
-                         and to servers on this machine alone",
+                        "set api_key = { env = \"OTHER_API_KEY\" }; Truing sends `OPENAI_API_KEY` only to \
+                            OpenAI and to servers on this machine",
                     )),
             }
         }
@@ -247,8 +251,8 @@ fn aws_login(
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
             return Err(role.refusal("model_key", message).hint(
-                "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither: then AWS's own \
-                    credential chain is used (profiles, web identity, containers, instances)",
+                "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set neither: Truing then uses \
+                    AWS's own credential chain (profiles, web identity, containers, instances)",
             ));
         }
     };

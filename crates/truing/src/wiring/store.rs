@@ -45,7 +45,7 @@ impl StoreLocation {
         let read = |key: &str, secret: &SecretSource| {
             secret.read(environment).map_err(|error| {
                 CliError::usage("no_store", format!("{key}: {error}"))
-                    .hint("set that variable or file to the server's URL")
+                    .hint("set the configured variable or file to the server's URL")
             })
         };
         match config.store.place()? {
@@ -79,9 +79,9 @@ impl StoreLocation {
         let wrong = || {
             CliError::usage(
                 "bad_value",
-                "a store is `sqlite:PATH`, or `valkey://HOST:PORT/DB,postgres://USER@HOST/DATABASE`",
+                "the store must be `sqlite:PATH`, or `valkey://HOST:PORT/DB,postgres://USER@HOST/DATABASE`",
             )
-            .hint("with servers, both are required, separated by a comma")
+            .hint("for servers, specify both URLs, separated by a comma")
         };
         if let Some(path) =
             url.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.starts_with(':'))

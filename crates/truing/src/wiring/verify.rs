@@ -41,13 +41,14 @@ fn verifier_with_registries(
     if let Some(folder) =
         config.program_folders.iter().find(|folder| !folder.is_absolute() || !folder.is_dir())
     {
-        let message = format!("verify.programs: there is no folder `{}`", folder.display());
+        let message =
+            format!("verify.programs: `{}` is not the full path of an existing folder", folder.display());
         return Err(
-            CliError::usage("no_programs", message).hint("name folders by their full paths, without `~`")
+            CliError::usage("no_programs", message).hint("specify the full path of each folder, without `~`")
         );
     }
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
-        CliError::usage("no_cache", "there is no folder to keep set-ups in")
+        CliError::usage("no_cache", "Truing has no folder for the set-ups of checks")
             .hint("set HOME or XDG_CACHE_HOME")
     })?;
     let kept = CacheRetention { bytes: config.cache_bytes, age: config.max_cache_age };
@@ -131,13 +132,13 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
     match error {
         VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", message)
             .hint(
-                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what \
-                    the sandbox stops",
+                "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows \
+                    what the sandbox stops",
             )
             .hint("a weaker sandbox is not accepted here: commands would share the machine's network"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", message).hint(
             "run `truing sandbox check` to see what this machine allows, and check that `verify.programs` \
-                names no system folder",
+                contains no system folder",
         ),
         VerifyError::Folder { .. } => CliError::failure("verify_folder", message).hint(
             "check that the folder for temporary files and the user's cache folder have free space and are \

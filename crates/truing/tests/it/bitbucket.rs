@@ -361,7 +361,10 @@ async fn test_manual_review(flavour: ForgeFlavour) {
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     for target in [page.as_str(), "o/r#1", site.key(number).await.as_str()] {
         let (exit, out, err) = site.run(&["review", "--pr", target, "--publish"]);
-        assert!(exit == 1 && out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{out}{err}");
+        assert!(
+            exit == 1 && out.ends_with("nothing to publish: o/r#1 already shows this review\n"),
+            "{out}{err}"
+        );
     }
     assert_eq!(site.repo.pull(number).await.unwrap().comments, view.comments, "nothing is said again");
     assert_eq!(site.run(&["why", "o/r#1"]).0, 0);

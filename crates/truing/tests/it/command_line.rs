@@ -226,7 +226,7 @@ fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
     let unnamed = home.run(&["config", "check"]);
     assert_eq!((unnamed.exit, unnamed.out.as_str()), (0, "truing.toml: fine\n"), "{unnamed:?}");
-    assert!(unnamed.err.contains("to use it: `--config truing.toml`"), "{unnamed:?}");
+    assert!(unnamed.err.contains("to use this file: `--config truing.toml`"), "{unnamed:?}");
     let written = std::fs::read(home.path().join("truing.toml")).unwrap();
     let again = home.run(&["init", "--format", "json"]);
     assert_eq!((again.exit, &again.json()["error"]["code"]), (2, &json!("file_exists")));
@@ -392,7 +392,7 @@ fn a_rule_that_its_pack_does_not_have_is_told_when_the_file_is_checked() {
         assert_eq!((ran.exit, ran.out), (0, format!("{file}: fine\n")));
         let told: Vec<&str> = ran.err.lines().collect();
         let words = |key: &str, rule: &str| {
-            format!("warning: {key}: there is no rule `{rule}` (`truing rules list` shows all)")
+            format!("warning: {key}: there is no rule `{rule}` (`truing rules list` shows all rules)")
         };
         assert_eq!(told, [words("rules.off", "core/rust-dgb"), words("rules.severity", "core/x")]);
     }

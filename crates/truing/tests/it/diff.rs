@@ -330,7 +330,9 @@ fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
         let tracked = repo.diff(&["track", "--from", &from, "--to", &to], &position);
         assert_eq!((anchored.exit, anchored.out.as_str()), (2, ""), "{start} {end}");
         assert!(
-            anchored.err.starts_with("error: line 1 of standard input: lines count from 1, and end_line"),
+            anchored
+                .err
+                .starts_with("error: line 1 of standard input: line numbers start at 1, and end_line"),
             "{}",
             anchored.err
         );

@@ -313,7 +313,7 @@ fn wrong_uses_are_refused_and_say_what_is_wrong() {
     let site = Site::new("");
     for (arguments, wrong) in [
         (&["--base", "nope"][..], "nope"),
-        (&["/etc/passwd"], "it is not in this repository"),
+        (&["/etc/passwd"], "the path is not in this repository"),
         (&["gone.py"], "gone.py: No such file or directory"),
         (&["--staged", "--base", "main"], "cannot be used with"),
         (&["--base", "main", "old.txt"], "cannot be used with"),

@@ -158,7 +158,7 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
         (render("'$LATEST $DRY_RUN'", dry), "prompt.md:1: `$LOWER` is not replaced: its value is passed"),
         (
             render("'$LATEST $LOWER'", ""),
-            "prompt.md:7: `$DRY_RUN` reaches the model as it is: it is set on step `agent`",
+            "prompt.md:7: `$DRY_RUN` reaches the model as it is: the variable is set on step `agent`",
         ),
         (render("'$LATEST $LOWER $DRY_RUN $VERSION'", dry), "prompt.md:5: `$VERSION` is erased: the list"),
         (render("'$LATEST $LOWER $DRY_RUN $OTHER'", dry), "names `$OTHER`, and prompt.md does not use it"),
@@ -304,7 +304,10 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
     assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
-    assert_eq!(unnoticed[0], "house/about: `what` is moved to the end, and `0.0.0` replaces it");
+    assert_eq!(
+        unnoticed[0],
+        "house/about: the placeholder of `what` is moved to the end, and `0.0.0` replaces the placeholder"
+    );
     // A case in the folder replaces the built-in case with the same name.
     write(here.path(), "p/cases/sync/bump.toml", &operator_module_case("[\"Look for\"]", ""));
     assert_eq!(run_prompt_tests(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);

@@ -188,18 +188,18 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
         ("kill -SEGV $$", "exited before it answered (signal: 11"),
         ("hello; read -r request; exit 1", "exited before it answered (exit status: 1)"),
-        ("echo Welcome; exec cat", "its hello cannot be understood"),
+        ("echo Welcome; exec cat", "its hello cannot be parsed"),
         (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
         ("exec cat /dev/zero", "its hello is too long"),
         ("hello; exec cat /dev/zero", "its answer is too long"),
         (r#"hello; printf '{"Ok":['"#, "exited before it answered (exit status: 0)"),
-        ("hello; echo nonsense", "its answer cannot be understood"),
-        (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
-        ("hello; hello; hello", "its answer cannot be understood"),
+        ("hello; echo nonsense", "its answer cannot be parsed"),
+        (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be parsed"),
+        ("hello; hello; hello", "its answer cannot be parsed"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
         // The child sends its greeting and accepts the request, and then fails at the first file.
         ("READY; exit 7", "exited before it answered (exit status: 7)"),
-        ("READY; say nonsense; exec cat", "its reply about a file cannot be understood"),
+        ("READY; say nonsense; exec cat", "its reply about a file cannot be parsed"),
         ("READY; exec cat /dev/zero", "its reply about a file is too long"),
         (
             r#"READY; say '{"Ok":{"findings":[],"reviewed":["b.py"],"not_reviewed":[]}}'; exec cat"#,
@@ -232,7 +232,7 @@ async fn a_child_that_does_not_listen_cannot_hold_up_the_server() {
     let many: Vec<String> = (0..20_000).map(|n| format!("file-{n}.py")).collect();
     let request = stage.request(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let what = read_failure(&stage.reader_with_script("hello; exec <&-; echo rubbish"), &request).await;
-    assert!(what.contains("its answer cannot be understood"), "{what}");
+    assert!(what.contains("its answer cannot be parsed"), "{what}");
 }
 
 #[tokio::test]

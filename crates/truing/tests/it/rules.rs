@@ -298,7 +298,7 @@ fn an_operator_s_folder_adds_packs() {
         .replace("    valid: ['f(1)']\n    invalid: ['eval(x)']\n", "");
     fs::write(here.path().join("packs/house/rules/untried.yml"), untried).unwrap();
     let tested = with(&["rules", "test", "house"]);
-    let expected = "house/untried has no example: nothing shows what it finds\n\
+    let expected = "house/untried has no example: nothing shows what the rule finds\n\
                     2 rules, 2 examples: 1 rule without an example\n";
     assert_eq!(
         (tested.status.code(), String::from_utf8(tested.stdout).unwrap().as_str()),
@@ -331,7 +331,7 @@ fn rules_are_tested_by_name_or_folder() {
 #[test]
 fn a_wrong_rule_is_wrong_use_with_file_line_and_column() {
     for (from, to, expected) in [
-        ("python", "cobol", "house/rules/no-eval.yml:2:11: the language `cobol` is not built in"),
+        ("python", "cobol", "house/rules/no-eval.yml:2:11: the language `cobol` is not supported"),
         ("pattern: eval($A)", "kind: cal", "house/rules/no-eval.yml:6:9: as a rule for python: Kind `cal`"),
     ] {
         let here = folder(&[("house/rules/no-eval.yml", &HOUSE_RULE.replace(from, to))]);
@@ -416,9 +416,9 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
     assert_eq!(made.status.code(), Some(0), "{}", stderr_text(&made));
     assert_eq!(json_lines(&made)[0]["rule"], "house/no-eval");
     assert_eq!(Path::new(json_lines(&made)[0]["path"].as_str().unwrap()).canonicalize().unwrap(), file);
-    let steps = "to test it: `truing --config truing.toml rules test house`\n\
-                 to use it, in truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\n\
-                 to try it: `truing --config truing.toml rules check . --pack house`\n";
+    let steps = "to test the rule: `truing --config truing.toml rules test house`\nto use the rule, add \
+        these lines to truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\nto try it: `truing \
+        --config truing.toml rules check . --pack house`\n";
     assert_eq!(stderr_text(&made), steps);
     let tested = with(&["rules", "test", "house"]);
     assert_eq!(

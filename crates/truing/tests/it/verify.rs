@@ -152,7 +152,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
-    assert!(said.contains("set-up FAILS") && said.ends_with("the checks were not run: the set-up failed\n"));
+    assert!(said.contains("set-up FAILS") && said.ends_with("the checks were not run: the setup failed\n"));
 }
 
 #[test]
@@ -249,7 +249,8 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
+        said.contains("PIP_INDEX_URL names an index whose URL contains a user name or a password")
+            && !said.contains("hush"),
         "{said}"
     );
     // `.npmrc` also contains an access token.
@@ -258,7 +259,8 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     let output = site.command(&[]).env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
     let said = text(&output.stderr);
     assert!(
-        said.contains(".npmrc names an index with a user or a password") && !said.contains("hush"),
+        said.contains(".npmrc names an index whose URL contains a user name or a password")
+            && !said.contains("hush"),
         "{said}"
     );
     // Without set-up commands, no process needs the index, so the token in `.npmrc` is no obstacle.
@@ -279,7 +281,8 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
             .unwrap();
         let said = text(&output.stderr);
         assert!(
-            output.status.code() == Some(2) && said.contains("verify.programs: there is no folder"),
+            output.status.code() == Some(2)
+                && said.contains(&format!("verify.programs: `{folder}` is not the full path")),
             "{said}"
         );
     }

@@ -36,7 +36,7 @@ pub struct ReleaseArchive {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The index's address is not valid.
-    #[error("`{0}` is not an address of a package index: write https://HOST/PATH/")]
+    #[error("`{0}` is not an address of a package index: specify https://HOST/PATH/")]
     InvalidAddress(String),
     /// The package's name is not valid.
     #[error("`{0}` is not a name of a package")]
@@ -50,7 +50,7 @@ pub enum IndexError {
         package: String,
     },
     /// The index returned an error status.
-    #[error("{url} answers {status}{}", status_advice(*status))]
+    #[error("{url} returned status {status}{}", status_advice(*status))]
     Status {
         /// The address that was requested.
         url: String,
@@ -66,7 +66,7 @@ pub enum IndexError {
         reason: String,
     },
     /// The response is not a list of releases.
-    #[error("{url} gives no list of releases: {reason}")]
+    #[error("{url} did not return a list of releases: {reason}")]
     Malformed {
         /// The address that was requested.
         url: String,
@@ -78,7 +78,7 @@ pub enum IndexError {
 fn status_advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": store the login where the package manager reads it"
+            ": store the login in the configuration of the package manager"
         }
         _ => "",
     }

@@ -50,7 +50,9 @@ pub(super) async fn fetch_releases(
         // Upper and lower case in names are not distinguished, because no index lists two names that differ
         // only in case.
         if !line.name.eq_ignore_ascii_case(package) {
-            return Err(page.malformed_error(format!("it describes `{}`", line.name)));
+            return Err(
+                page.malformed_error(format!("the response describes another package, `{}`", line.name))
+            );
         }
         let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
         let Some(url) = archive_url(&dl, &folder, &line) else {

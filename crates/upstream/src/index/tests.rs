@@ -89,9 +89,13 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
     let index =
         PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
-        ("closed", "answers 403 Forbidden: store the login where the package manager reads it"),
+        (
+            "closed",
+            "returned status 403 Forbidden: store the login in the configuration of the package \
+            manager",
+        ),
         ("empty", "it lists no file"),
-        ("rubbish", "gives no list of releases"),
+        ("rubbish", "did not return a list of releases"),
         ("absent", "has no package `absent`"),
         ("../../etc", "is not a name of a package"),
         ("", "is not a name of a package"),

@@ -80,7 +80,7 @@ pub(super) fn find_requirements(
     let found = values.into_iter().map(|value| {
         let start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize);
         let content: String =
-            serde_json::from_str(value.get()).map_err(|_| format!("{} is no string", value.get()))?;
+            serde_json::from_str(value.get()).map_err(|_| format!("{} is not a string", value.get()))?;
         let span = start.map(|start| start..start + value.get().len());
         let span = span.and_then(|span| span_within_quotes(text, span, &content));
         let span = span

@@ -41,7 +41,7 @@ pub(super) fn parse_range(text: &str) -> Result<VersionRange, String> {
     let requirement = parse_requirement(text)?;
     match requirement.version_or_url {
         Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::from_specifiers(range)),
-        Some(VersionOrUrl::Url(_)) | None => Err("write a lower and an upper bound".to_owned()),
+        Some(VersionOrUrl::Url(_)) | None => Err("specify a lower and an upper bound".to_owned()),
     }
 }
 

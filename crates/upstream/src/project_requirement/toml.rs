@@ -33,7 +33,7 @@ pub(super) fn find_requirements(
     };
     let found = values.into_iter().map(|value| {
         let shown = value.to_string().trim().to_owned();
-        let content = value.as_str().ok_or_else(|| format!("{shown} is no string"))?;
+        let content = value.as_str().ok_or_else(|| format!("{shown} is not a string"))?;
         let span = value.span().and_then(|span| span_within_quotes(text, span, content));
         let span =
             span.ok_or_else(|| format!("{shown} must be written as a plain string, without escapes"))?;
@@ -134,7 +134,7 @@ fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, St
         let range = range.and_then(Item::as_value).ok_or_else(|| {
             format!(
                 "`{name}` has no version: if the workspace sets the version, set `constraint.file` and \
-                    `constraint.path` to that place"
+                    `constraint.path` to the file and the key of the workspace's version"
             )
         })?;
         found.push(range);

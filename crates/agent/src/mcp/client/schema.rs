@@ -80,7 +80,7 @@ impl SchemaRewriter {
         };
         match written.get("required").and_then(Value::as_array) {
             Some(names) if names.iter().any(no_field) => {
-                Err("its schema requires a field that it does not have".to_owned())
+                Err("its schema requires a field that the schema does not define".to_owned())
             }
             Some(_) | None => Ok(written),
         }

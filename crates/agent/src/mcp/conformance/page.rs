@@ -59,14 +59,14 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the client begins with a handshake that older servers need, and the suite also checks the \
-            handshake's request",
+        "the suite also checks the request of the initial handshake, which the client sends because older \
+            servers need it",
     ),
     (
         "http-standard-headers",
         None,
-        "the client begins with a handshake that older servers need, and the suite also checks the \
-            handshake's request",
+        "the suite also checks the request of the initial handshake, which the client sends because older \
+            servers need it",
     ),
     ("elicitation-", None, "a server may not request anything from a run"),
     ("sep-2322-", None, "a server may not request anything from a run"),

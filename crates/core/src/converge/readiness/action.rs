@@ -79,9 +79,9 @@ pub enum ReadinessWaitReason {
 impl fmt::Display for ReadinessWaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Settling => f.write_str("the forge has just got this head"),
+            Self::Settling => f.write_str("the head was pushed only a moment ago"),
             Self::Answer(name) => write!(f, "{name} has not answered"),
-            Self::Inline(name) => write!(f, "{name} reports findings without showing where"),
+            Self::Inline(name) => write!(f, "{name} reports findings, but its comments are not visible yet"),
             Self::Merge => f.write_str("the forge does not report whether the pull request can be merged"),
             Self::Checks => f.write_str("checks are still running"),
         }

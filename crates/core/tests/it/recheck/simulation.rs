@@ -793,7 +793,7 @@ fn review(
     }
     // Ids are unique and never change, so each finding has exactly one comment.
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
-    assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
+    assert_eq!(ids.len(), all.len(), "seed {seed}: an id occurs twice");
     if round > 0 {
         let count = |many: usize| u32::try_from(many).unwrap();
         let is_new = |finding: &&Finding| !known.iter().any(|known| known.id == finding.id);

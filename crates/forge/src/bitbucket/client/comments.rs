@@ -85,7 +85,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        let what = self.what_of_pull("listing its comments");
+        let what = self.what_of_pull("listing the comments");
         let number = |(item, comment): &(CommentSubject, CommentId)| {
             Ok((parse_comment_number(&what, comment)?, item.clone()))
         };
@@ -157,7 +157,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what_of_pull("reading its threads");
+        let what = self.what_of_pull("reading the threads");
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, self.id.number).await?;
         Ok(self.group_into_threads(&accounts, &notes))
@@ -270,7 +270,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(existing);
         }
         let accounts = self.accounts().await?;
-        let what = self.what_of_pull("waking a reviewer");
+        let what = self.what_of_pull("triggering a reviewer");
         let new = NewBitbucketComment { text, parent: None, location: None };
         let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
@@ -577,5 +577,5 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketCommen
 
 /// Returns the error for changing a comment or pull request that Truing did not create.
 pub(super) fn not_ours_error(purpose: &str) -> ForgeError {
-    rejected_error(purpose, "Truing did not write it: it has another author or lacks our marker")
+    rejected_error(purpose, "Truing did not write this text: the author or the marker is not Truing's")
 }

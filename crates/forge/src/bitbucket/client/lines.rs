@@ -15,7 +15,7 @@ use crate::marker::without_seed;
 
 /// Returns the error for a comment on a commit that is no longer the head.
 fn head_moved_error(purpose: &str) -> ForgeError {
-    rejected_error(purpose, "the head has moved on")
+    rejected_error(purpose, "the head of the pull request has changed")
 }
 
 /// Converts an error that occurred after comments were created. The new error reports that a comment may

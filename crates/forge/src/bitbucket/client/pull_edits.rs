@@ -46,7 +46,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
-        let what = self.what_of_pull("making it ready for review");
+        let what = self.what_of_pull("marking the pull request as ready for review");
         self.require_draft_support(&what)?;
         let plan = |pull: &BitbucketPullRequest| match pull.state {
             PullState::Open => Ok(None),
@@ -63,7 +63,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         expected: &str,
         body: &str,
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("changing its description");
+        let what = self.what_of_pull("changing the description of the pull request");
         let accounts = self.accounts().await?;
         let mut tries = 0;
         loop {
@@ -95,7 +95,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if the pull request has this description.
     pub(super) async fn has_description(&self, body: &str) -> Result<bool, ForgeError> {
-        let what = self.what_of_pull("reading its description");
+        let what = self.what_of_pull("reading the description");
         Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
     }
 
@@ -217,7 +217,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("asking {login} for a review"));
+        let what = self.what_of_pull(&format!("requesting a review from {login}"));
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
@@ -234,7 +234,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if a review is requested from this account, and the account has not given a verdict yet.
     pub(super) async fn is_review_requested(&self, login: &str) -> Result<bool, ForgeError> {
-        let what = self.what_of_pull(&format!("looking whether {login} is asked for a review"));
+        let what = self.what_of_pull(&format!("checking whether a review is requested from {login}"));
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names))
     }

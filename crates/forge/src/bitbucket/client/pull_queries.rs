@@ -67,7 +67,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => {
-                let what = self.what_of_repository("asking for the repository");
+                let what = self.what_of_repository("reading the repository");
                 let writable =
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
@@ -97,7 +97,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_merge_summary(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what_of_pull("asking whether it can be merged");
+        let what = self.what_of_pull("checking whether the pull request can be merged");
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
@@ -194,7 +194,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
+        let what = self.what_of_repository(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, number).await?;
         let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();

@@ -57,7 +57,8 @@ impl BitbucketCloud {
         let (name, configured_account, id) =
             (&options.name, options.account_uuid.as_ref()?, learnt.other_account.get()?);
         let message = format!(
-            "the token writes as {id}, and forge.{name}.account is {configured_account}: set it to {id}"
+            "the token belongs to account {id}, but forge.{name}.account is {configured_account}: set \
+                forge.{name}.account to {id}"
         );
         Some(ForgeError::Forbidden { request: purpose.to_owned(), message })
     }
@@ -137,7 +138,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
-        let what = "asking who the token belongs to";
+        let what = "reading the account of the token";
         if let Some(stranger) = self.wrong_account_error(what) {
             return Err(stranger);
         }
@@ -334,7 +335,7 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         // A login name does not identify an account, because any account can choose any name.
         if !login.starts_with('{') {
-            let message = "Bitbucket Cloud identifies an account only by its UUID: name it as {…}";
+            let message = "Bitbucket Cloud identifies accounts only by UUID: specify the UUID as {…}";
             return Err(rejected_error(purpose, message));
         }
         self.update_pull(purpose, repo, pull, PullRequestEdit::default(), Some(login)).await
@@ -461,7 +462,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        let what = format!("{repo}: asking what {} may do", author.login);
+        let what = format!("{repo}: reading the permissions of {}", author.login);
         let (workspace, slug) = split_repository_name(&what, repo)?;
         let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
         let query = format!("user.uuid={}", quote_text(author.id.as_str()));

@@ -88,7 +88,7 @@ impl BitbucketCloud {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
             None if is_open => {
-                return Err(ForgeError::NotFound { request: format!("{purpose}, its commit") });
+                return Err(ForgeError::NotFound { request: format!("{purpose} (commit of the branch)") });
             }
             None => Sha::null(),
             Some(commit) => match (self.full_hash(purpose, repo, &commit.hash, fork).await, fork) {
@@ -135,7 +135,7 @@ fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
 fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
         (ForgeError::NotFound { request }, Some(fork)) => {
-            let message = "the fork is gone, or the token may not read it".to_owned();
+            let message = "the fork no longer exists, or the token may not read the fork".to_owned();
             ForgeError::Forbidden { request: format!("{request}, from the fork {fork}"), message }
         }
         (error, _) => error,

@@ -46,7 +46,7 @@ impl BitbucketCloud {
             number = pull.number,
             reviewers = %ids.join(", "),
             "the forge refuses reviewers who have left the workspace: the pull request is changed without \
-             them"
+                these reviewers"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
         match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &left).await {
@@ -144,7 +144,7 @@ fn rejected_reviewers_error(
         Some(_) => "",
         None => {
             "; remove reviewers who have left the workspace from the pull request, or use a token that may \
-             ask who is a member (docs/bitbucket.md)"
+                read the members of the workspace (docs/bitbucket.md)"
         }
     };
     rejected_error(purpose, &format!("{rejection_message}{hint}"))

@@ -113,7 +113,7 @@ impl ForgeServer for BitbucketCloud {
     }
 
     async fn resolve_remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
-        let (workspace, slug) = split_repository_name("asking where git finds the repository", repo)?;
+        let (workspace, slug) = split_repository_name("building the git address of the repository", repo)?;
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [workspace, &format!("{slug}.git")]);
         let user = if options.email.is_some() { API_TOKEN } else { ACCESS_TOKEN };
@@ -121,14 +121,14 @@ impl ForgeServer for BitbucketCloud {
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
-        let request = format!("{repo}: asking for the repository");
+        let request = format!("{repo}: reading the repository");
         let seen = self.read_repository(&request, self.url(&request, repo, &[])?).await?;
         // If the repository was renamed, the forge may redirect the old name to the new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("asking for the repository with id {id}");
+        let what = format!("reading the repository with id {id}");
         self.read_repository(&what, self.repository_id_url(id)).await
     }
 
@@ -322,7 +322,7 @@ impl ForgeServer for BitbucketCloud {
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
-        let what = format!("{repo}: asking what protects {branch}");
+        let what = format!("{repo}: reading the protection of {branch}");
         let url = self.url(&what, repo, &["branch-restrictions"])?;
         let rules: Vec<wire::CloudRestriction> =
             self.get_all(&what, with_query(url, &[("pattern", branch)])).await?;

@@ -81,7 +81,7 @@ impl BitbucketCloud {
                 tracing::warn!(
                     repo,
                     %error,
-                    "could not set the report on the commit; the build status is set without it"
+                    "could not set the report on the commit; the build status is set without the report"
                 );
                 Ok(())
             }

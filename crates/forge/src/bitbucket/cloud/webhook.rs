@@ -95,7 +95,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let url = pull.links.and_then(|links| links.html).and_then(|html| html.href);
     let url = url.ok_or_else(|| missing_field("pullrequest.links.html.href"))?;
     if !is_page(&url) {
-        return Err(invalid_field("pullrequest.links.html.href", "is not the address of a page"));
+        return Err(invalid_field("pullrequest.links.html.href", "is not a valid http or https URL"));
     }
     let hash = pull.source.and_then(|source| source.commit).and_then(|commit| commit.hash);
     Ok(WebhookEvent::Pull {

@@ -153,7 +153,7 @@ impl BitbucketDataCenter {
             }
         };
         if Sha::parse(&to).ok().as_ref() != Some(commit) {
-            return Err(rejected_error(purpose, "the head has moved on"));
+            return Err(rejected_error(purpose, "the head of the pull request has changed"));
         }
         let mut anchor = json!({ "path": path, "diffType": "EFFECTIVE", "fromHash": from, "toHash": to });
         if let Some(source) = diff.source_path(path) {

@@ -264,7 +264,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 Ok(_) => {
                     return Err(unavailable_error(
                         purpose,
-                        "the forge reports success, but the thread is as before",
+                        "the forge reports success, but the state of the thread has not changed",
                     ));
                 }
                 Err(error) => return Err(error),
@@ -476,7 +476,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        let what = format!("{repo}: asking what {} may do", author.login);
+        let what = format!("{repo}: reading the permissions of {}", author.login);
         let (key, slug) = split_repository_name(&what, repo)?;
         if author.login.is_empty() {
             return Err(rejected_error(&what, "the account has no name"));

@@ -138,7 +138,7 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn resolve_remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
-        let (key, slug) = split_repository_name("asking where git finds the repository", repo)?;
+        let (key, slug) = split_repository_name("building the git address of the repository", repo)?;
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [key, &format!("{slug}.git")]);
         // A token of a project or a repository has no user, so it is sent without a user name.
@@ -146,7 +146,7 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
-        let request = format!("{repo}: asking for the repository");
+        let request = format!("{repo}: reading the repository");
         let body: wire::DataCenterRepository = self.get(&request, self.url(&request, repo, &[])?).await?;
         let seen = self.cache_repository(&request, &body)?;
         // If the repository was renamed, the server may redirect the old name to the new name.
@@ -154,7 +154,7 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("asking for the repository with id {id}");
+        let what = format!("reading the repository with id {id}");
         let body = match self.name_of(id) {
             Some(name) => self.repository_with(&what, id, &name).await?,
             None => self.find_by_id(&what, id).await?,
@@ -280,7 +280,7 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
-        let what = format!("{repo}: asking what protects {branch}");
+        let what = format!("{repo}: reading the protection of {branch}");
         let at = format!("{BRANCHES}{branch}");
         let url = self.repository_api_url(&what, "branch-permissions", repo, &["restrictions"])?;
         let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);

@@ -90,7 +90,7 @@ impl BitbucketDataCenter {
                 tracing::warn!(
                     repo,
                     %error,
-                    "could not set the report on the commit; the build status is set without it"
+                    "could not set the report on the commit; the build status is set without the report"
                 );
                 Ok(())
             }

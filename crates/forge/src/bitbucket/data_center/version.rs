@@ -50,7 +50,7 @@ impl BitbucketDataCenter {
     }
 
     async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {
-        let what = "asking for the server's version";
+        let what = "reading the server's version";
         let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
         let properties: wire::ApplicationProperties = answer.json()?;
         match DataCenterVersion::parse(&properties.version) {
@@ -65,10 +65,13 @@ impl BitbucketDataCenter {
             // value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {
-                tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
+                tracing::warn!(
+                    "the server reports no valid version number; Truing assumes the oldest \
+                    version"
+                );
             }
         }
-        let what = "asking who the token belongs to";
+        let what = "reading the account of the token";
         let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
             // The server also returns its version to callers that are not logged in. A missing account name
             // means that the token is invalid.

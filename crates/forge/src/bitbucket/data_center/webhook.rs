@@ -99,7 +99,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     // An empty address is accepted, because the pull request is read again before Truing posts anything on
     // it.
     if !url.is_empty() && !is_page(&url) {
-        return Err(invalid_field("pullRequest.links.self", "is not the address of a page"));
+        return Err(invalid_field("pullRequest.links.self", "is not a valid http or https URL"));
     }
     let head = match pull.from_ref.and_then(|from| from.latest_commit) {
         None => None,

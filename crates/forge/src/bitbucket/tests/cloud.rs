@@ -125,7 +125,10 @@ async fn a_fork_that_the_token_may_not_read_is_named_and_the_pull_request_is_not
     let error = pull(&server).pull_request().await.unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, ForgeError::Forbidden { .. }), "{said}");
-    assert!(said.contains("from the fork guest/demo") && said.contains("the fork is gone, or"), "{said}");
+    assert!(
+        said.contains("from the fork guest/demo") && said.contains("the fork no longer exists, or"),
+        "{said}"
+    );
     from_fork["state"] = "DECLINED".into();
     let server = Server::new([ok(&from_fork), commit(BASE), missing(), missing()]).await;
     assert_eq!(pull(&server).pull_request().await.unwrap().state, PrState::Closed);
@@ -449,7 +452,8 @@ async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
     let server = Server::new([me(), page(&json!([]), Some("https://elsewhere.example/2.0/x"))]).await;
     let error = pull(&server).producer_comments(&[]).await.unwrap_err();
     assert!(
-        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("not followed")),
+        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("so Truing does not \
+            request this page")),
         "{error}"
     );
     let same = page(&json!([]), Some("/base/repositories/acme/demo/pullrequests/7/comments?pagelen=100"));

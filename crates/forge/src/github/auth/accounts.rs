@@ -94,7 +94,7 @@ impl GitHub {
 
     async fn identity_of_app(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
         let call = ForgeRequest::get(
-            "asking for the GitHub App's name",
+            "reading the GitHub App's name",
             append_segments(&self.inner.auth.api, ["app"]),
         );
         let app: AppSlug = self.inner.auth.send_as_app(&self.inner.http, call).await?.json()?;
@@ -102,7 +102,7 @@ impl GitHub {
     }
 
     async fn identity_of_token(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
-        let what = "asking who the token belongs to";
+        let what = "reading the account of the token";
         match self
             .send(scope, &ForgeRequest::get(what, append_segments(&self.inner.auth.api, ["user"])))
             .await
@@ -119,7 +119,7 @@ impl GitHub {
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
                 let viewer = reply
                     .data
-                    .ok_or_else(|| unavailable_error(what, "the response names no account"))?
+                    .ok_or_else(|| unavailable_error(what, "the response contains no account"))?
                     .viewer;
                 // Some responses contain the App's name without the suffix.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
@@ -131,7 +131,7 @@ impl GitHub {
 
     async fn bot(&self, scope: TokenScope<'_>, login: &str) -> Result<GitHubIdentity, ForgeError> {
         let call = ForgeRequest::get(
-            format!("asking for the account of {login}"),
+            format!("reading the account {login}"),
             append_segments(&self.inner.auth.api, ["users", login]),
         );
         let id = self.send(scope, &call).await?.json::<wire::GitHubUser>()?.id;

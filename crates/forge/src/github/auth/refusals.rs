@@ -28,13 +28,13 @@ impl OptionalWrite {
     pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
             Self::Threads => {
-                "Threads of fixed findings stay open: Truing lacks the permission to resolve them. GitHub \
-                    requires the permission `contents: write` for that, which reviews do not need \
-                    otherwise."
+                "Threads of fixed findings stay open, because Truing lacks the permission to resolve \
+                    threads. GitHub requires the permission `contents: write` to resolve a thread; reviews \
+                    need this permission for nothing else."
             }
             Self::Checks | Self::Statuses => {
-                "The commit shows no status: Truing lacks the permission to set one. GitHub requires the \
-                    permission `statuses: write` for that, or `checks: write` of a GitHub App."
+                "The commit shows no status, because Truing lacks the permission to set a status. GitHub \
+                    requires the permission `statuses: write`, or, for a GitHub App, `checks: write`."
             }
         }
     }

@@ -301,7 +301,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
     let not_granted = r#"{"message":"The permissions requested are not granted to this installation."}"#;
     let cases: [(Vec<ScriptedHttpReply>, &str); 7] = [
         (vec![ScriptedHttpReply::new(401, "")], "do app_id and private_key belong to the same App"),
-        (vec![ScriptedHttpReply::new(404, "")], "(is the App installed there?): not found"),
+        (vec![ScriptedHttpReply::new(404, "")], "(is the App installed for this repository?): not found"),
         (
             vec![ScriptedHttpReply::new(301, "").header("location", "/repositories/5/installation")],
             "has another address now",

@@ -135,7 +135,7 @@ impl ForgeWrite for GitHubClient {
             Effect::UpdateBranch { head } => self.read_pull_details().await?.head.sha != *head,
             Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,
             Effect::Describe { body, .. } => {
-                let pull = self.read_raw_pull(&self.what_of_pull("reading its description")).await?;
+                let pull = self.read_raw_pull(&self.what_of_pull("reading the description")).await?;
                 split_marker(pull.body.as_deref().unwrap_or_default()).0
                     == normalize_text(&disable_markers(body))
             }

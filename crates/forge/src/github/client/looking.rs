@@ -38,7 +38,7 @@ impl GitHubClient {
         // A name can pass to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
-            let request = format!("{request} ({} is a different repository now)", self.repo);
+            let request = format!("{request} (the name {} now belongs to a different repository)", self.repo);
             return Err(ForgeError::NotFound { request });
         }
         Ok(pull)
@@ -98,7 +98,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn read_merge_state(&self) -> Result<MergeSummary, ForgeError> {
-        let request = self.what_of_pull("asking whether it can be merged");
+        let request = self.what_of_pull("checking whether the pull request can be merged");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
         let data: bodies::MergeData = self.github.graphql(self.scope(), &request, MERGE, variables).await?;
@@ -147,7 +147,7 @@ impl GitHubClient {
                 break;
             }
             if page == MAX_CHECK_PAGES {
-                return Err(unavailable_error(&what, "the commit has more check runs than are read"));
+                return Err(unavailable_error(&what, "the commit has more check runs than Truing reads"));
             }
         }
         let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
@@ -168,7 +168,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
-        let what = self.what_of_pull("reading who set its labels");
+        let what = self.what_of_pull("reading the accounts that set the labels");
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
         let mut set_by: HashMap<String, wire::GitHubUser> = HashMap::new();
@@ -259,7 +259,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what_of_pull("reading its threads");
+        let what = self.what_of_pull("reading the threads");
         let mut groups: BTreeMap<u64, (String, Vec<LineComment>)> = BTreeMap::new();
         for (first, path, comment) in self.list_line_comments(&what).await? {
             groups.entry(first).or_insert_with(|| (path, Vec::new())).1.push(comment);
@@ -287,7 +287,7 @@ impl GitHubClient {
     pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
         let request = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
         let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&request, comment)? else {
-            let message = "the comment is not in the conversation".to_owned();
+            let message = "the comment is on the diff, not in the conversation".to_owned();
             return Err(ForgeError::Rejected { request, message });
         };
         let accounts = self.accounts().await?;

@@ -158,8 +158,10 @@ impl GitHubClient {
     ) -> Result<Option<ConversationComment>, ForgeError> {
         // GitHub reports times in whole seconds, so `since` is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut comment =
-            self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
+        let mut comment = self
+            .find_comments_with_text(&self.what_of_pull("triggering a reviewer"), text)
+            .await?
+            .into_iter();
         let ours = |comment: &ConversationComment| {
             comment.author.as_ref().is_some_and(|author| author.ours) && comment.created >= since
         };
@@ -171,7 +173,7 @@ impl GitHubClient {
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
-        let what = self.what_of_pull("waking a reviewer");
+        let what = self.what_of_pull("triggering a reviewer");
         if let Some(existing) = self.find_exact_comment(text, since).await? {
             return Ok(existing);
         }

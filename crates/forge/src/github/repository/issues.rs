@@ -42,7 +42,11 @@ impl GitHubClient {
         let issue = self.github.send(self.scope(), &call).await?.json()?;
         let made = self.to_own_issue(&what, &accounts, issue)?;
         made.ok_or_else(|| {
-            unavailable_error(&what, "the forge reports success, but the issue is not as written")
+            unavailable_error(
+                &what,
+                "the forge reports success, but the new issue does not have the \
+                requested content",
+            )
         })
     }
 

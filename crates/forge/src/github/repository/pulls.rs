@@ -129,7 +129,7 @@ impl GitHubClient {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => Err(unavailable_error(
                 purpose,
-                "the forge reports success, but the pull request is as before",
+                "the forge reports success, but the draft state has not changed",
             )),
         }
     }
@@ -208,7 +208,7 @@ impl GitHubClient {
     }
 
     pub(in crate::github) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
+        let what = self.what_of_repository(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let of = number.to_string();
         let mut activity = PullActivity::default();
@@ -265,7 +265,7 @@ impl GitHubClient {
             "COMMENTED" => ReviewState::Commented,
             "DISMISSED" => ReviewState::Dismissed,
             "PENDING" => ReviewState::Pending,
-            _ => return Err(unavailable_error(purpose, "a review is in a state that is not known")),
+            _ => return Err(unavailable_error(purpose, "a review has an unknown state")),
         };
         let author = review.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);

@@ -40,7 +40,7 @@ impl GitHubClient {
             // Later comments have greater numbers.
             Some(GitHubCommentId::Issue(id)) => id,
             Some(GitHubCommentId::Review(_)) => {
-                let message = "a comment on a diff is no answer in a conversation".to_owned();
+                let message = "the comment is on the diff, not in the conversation".to_owned();
                 return Err(ForgeError::Rejected { request, message });
             }
             None => 0,

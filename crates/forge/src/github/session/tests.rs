@@ -30,7 +30,7 @@ async fn a_list_that_leads_astray_is_an_error_not_an_end() {
     let page = |link: &str| ScriptedHttpReply::new(200, "[1]").header("link", link);
     let cases = [
         (vec![page(r#"<https://elsewhere.example/x>; rel="next""#)], "https://elsewhere.example", 1),
-        (vec![page(r#"<https://127.0.0.1/x>; rel="next""#)], "another address", 1),
+        (vec![page(r#"<https://127.0.0.1/x>; rel="next""#)], "on another server", 1),
         (vec![page(r#"<http://[>; rel="next""#)], "address is invalid", 1),
         (vec![page(r#"</x?page=1>; rel="next""#)], "form a loop", 1),
         (vec![page(r#"</y>; rel="next""#), page(r#"</x?page=1>; rel="next""#)], "form a loop", 2),

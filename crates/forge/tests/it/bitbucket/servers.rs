@@ -158,13 +158,13 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     // configured. If they are missing, the errors name the configuration keys.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).producer_comments(&[]).await.unwrap_err().to_string();
-    assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
+    assert!(refused.contains("set forge.bitbucket.account to its UUID"), "{refused}");
     let refused = unknown
         .refresh_repositories(&mut RepositoryListing::default(), &mut 10)
         .await
         .unwrap_err()
         .to_string();
-    assert!(refused.contains("put `WORKSPACE/*` into forge.bitbucket.repositories"), "{refused}");
+    assert!(refused.contains("set forge.bitbucket.repositories to `WORKSPACE/*`"), "{refused}");
 
     let account = site.forge.account_id(BOT);
     let told = with_access_token(&site.forge, Some(account.to_uppercase()), &["acme"]);
@@ -185,7 +185,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
-    assert!(refused.contains(&format!("set it to {account}")), "{refused}");
+    assert!(refused.contains(&format!("account to {account}")), "{refused}");
     let shown = || async { site.shop.pull(number).await.unwrap() };
     assert_eq!(shown().await.inline_comments().filter(|comment| !comment.deleted).count(), 1);
     let before = site.forge.request_log().len();

@@ -71,9 +71,10 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         (Some(FixerVerdict::Fixed), None) => {
             ("Could not address this finding in this loop: nothing was changed".to_owned(), false)
         }
-        (None, _) => {
-            ("Could not address this finding in this loop: the fixer did not report on it".to_owned(), false)
-        }
+        (None, _) => (
+            "Could not address this finding in this loop: the fixer did not report on the finding".to_owned(),
+            false,
+        ),
     }
 }
 

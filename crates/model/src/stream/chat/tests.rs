@@ -190,7 +190,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
     assert_eq!(
         read(&stream(&nameless, "tool_calls", usage())),
-        Err(StreamError::Contradiction("it calls a tool without a name"))
+        Err(StreamError::Contradiction("the answer calls a tool without a name"))
     );
     let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
     let expected = StreamError::ProviderError { kind: "server_error".into(), message: "Overloaded".into() };

@@ -116,11 +116,14 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
                 read_message(&mut reading, message, &mut seen);
             }
             Ok(CargoLine { reason, .. }) => is_finished |= reason == "build-finished",
-            Err(error) => reading.add_malformed_entry(&format!("a message: {error}")),
+            Err(error) => reading.add_malformed_entry(&format!("a message is malformed: {error}")),
         }
     }
     if objects > 0 && !is_finished {
-        reading.collected.record_other_line("no `build-finished` at its end: the output may be cut");
+        reading.collected.record_other_line(
+            "the output has no `build-finished` at its end, so the output \
+            may be cut",
+        );
     }
     reading.finish_lines(objects)
 }

@@ -141,7 +141,7 @@ pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
                 }
             }
             Err(error) => {
-                reading.add_malformed_entry(&format!("a package: {error}"));
+                reading.add_malformed_entry(&format!("a package is malformed: {error}"));
                 break;
             }
         }
@@ -168,7 +168,7 @@ fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: Vet
     };
     for entry in found {
         let Some((path, line, column)) = parse_position(&entry.posn) else {
-            reading.add_malformed_entry(&format!("{analyzer}: no place"));
+            reading.add_malformed_entry(&format!("{analyzer}: a diagnostic has no valid position"));
             continue;
         };
         let range = DiagnosticRange::from_position(line, column, ColumnUnit::Byte);

@@ -142,7 +142,7 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
                 continue;
             }
             Err(error) if line.starts_with('{') => {
-                reading.add_malformed_entry(&format!("an entry: {error}"));
+                reading.add_malformed_entry(&format!("an entry is malformed: {error}"));
                 continue;
             }
             Err(_) => {

@@ -168,7 +168,7 @@ pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         objects += 1;
         match serde_json::from_str(line) {
             Ok(entry) => read_ast_grep_match(&mut reading, entry),
-            Err(error) => reading.add_malformed_entry(&format!("a match: {error}")),
+            Err(error) => reading.add_malformed_entry(&format!("a match is malformed: {error}")),
         }
     }
     reading.finish_lines(objects)

@@ -94,7 +94,7 @@ fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -
         DiagnosticLevel::Note => "note",
     };
     let path = diagnostic.path.to_string();
-    let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is no file of the tree"));
+    let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is not a file of the tree"));
     let file = FileText::new(text.as_bytes());
     let place = match file.byte_range(&diagnostic.range) {
         Ok(range) => {

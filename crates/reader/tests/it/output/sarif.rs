@@ -187,10 +187,8 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
         OutputFormat::Sarif,
         &log(json!({ "originalUriBaseIds": far }), json!([result("file:///a/x", 1)])),
     );
-    assert!(
-        matches!(problems(&report)[..], [text] if text.contains("the root of the tree on that machine is not \
-             known"))
-    );
+    assert!(matches!(problems(&report)[..], [text] if text.contains("the root of the tree on the tool's \
+            machine is not known")));
 }
 
 #[test]

@@ -217,7 +217,11 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| SingleSignOn, told: "authorize the token for it) (hint: ", step: 5 },
+            Answered {
+                by: |_| SingleSignOn,
+                told: "authorize the token for single sign-on) (hint: ",
+                step: 5,
+            },
         ],
     },
     Scenario {

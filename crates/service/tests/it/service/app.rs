@@ -125,8 +125,8 @@ async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     let key = site.key(opened.number).await;
     service.state(&key, "held (parked)").await;
     let history = service.history(&key).await.join("\n");
-    let told = "acme/shop: getting a token as GitHub App: the token may not do this (403): the App lacks the \
-                permission `pull_requests: write`";
+    let told = "acme/shop: getting a token as GitHub App: the token has no permission for this request \
+        (403): the App lacks the permission `pull_requests: write`";
     assert!(history.contains(told), "{history}");
     service.stop().await;
 }
@@ -166,10 +166,14 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     let elsewhere = "https://elsewhere.example/repos".to_owned();
     vec![
         (ForgeFaultKind::Status(401, None), "does not accept the token (401) (hint: make a new token", false),
-        (ForgeFaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
+        (
+            ForgeFaultKind::Status(403, None),
+            "has no permission for this request (403): Forbidden (hint: give the token permission",
+            false,
+        ),
         (
             ForgeFaultKind::SecondaryLimit(None),
-            "rate limited for 60 s (hint: Truing then continues by itself",
+            "rate limited for 60 s (hint: Truing continues automatically after this time",
             true,
         ),
         (ForgeFaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
@@ -189,7 +193,11 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
             false,
         ),
         (ForgeFaultKind::Status(503, None), "status 503: Service Unavailable (hint: if this persists", false),
-        (ForgeFaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
+        (
+            ForgeFaultKind::Html(200),
+            "HTML instead of JSON (does a proxy answer, or is api_url wrong?) (hint: ",
+            false,
+        ),
         (ForgeFaultKind::Html(502), "status 502: the forge gives no reason (hint: ", false),
         (ForgeFaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
         (

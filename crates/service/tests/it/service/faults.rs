@@ -133,7 +133,7 @@ async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
         service.rest(&site.clock).await;
         assert_eq!(first_of(&site.picture(&opened).await), Ok(()), "{kind:?}");
         let history = service.history(&key).await;
-        assert!(history.iter().any(|line| line == "goes on later (rate_limit)"), "{kind:?}: {history:#?}");
+        assert!(history.iter().any(|line| line == "continues later (rate_limit)"), "{kind:?}: {history:#?}");
     }
     service.stop().await;
 }

@@ -162,7 +162,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
         history.iter().filter(|told| **told == line).count()
     };
     assert_eq!(told("it gives no reason"), 1, "{history:#?}");
-    assert_eq!(told("no finding here has that id"), 1, "{history:#?}");
+    assert_eq!(told("no finding of this pull request has this id"), 1, "{history:#?}");
     assert!(told("it neither replies to a finding's comment nor names a finding") >= 1, "{history:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     service.stop().await;
@@ -250,7 +250,7 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     service.state(&key, "held (cancelled)").await;
     assert_eq!(site.view(&opened).await.inline_comments().filter(|comment| comment.resolved).count(), 0);
     let history = service.history(&key).await;
-    let kept = "a key of the tests: the decision shows when the pull request is open again";
+    let kept = "a key of the tests: the decision becomes visible when the pull request is open again";
     assert!(history.iter().any(|told| told.ends_with(kept)), "{history:#?}");
     site.repo.reopen_pull(opened.number).await.unwrap();
     settle(&site, &service).await;

@@ -135,7 +135,7 @@ fn render_model_check(row: &ModelCheck) -> String {
     let words = match (answered_by, reason) {
         (_, Some(reason)) => reason.clone(),
         (Some(by), None) if by != model && !by.is_empty() => format!("{by} has answered, for {cost}"),
-        (_, None) => format!("it has answered, for {cost}"),
+        (_, None) => format!("the model has answered, for {cost}"),
     };
     fold_line(&name, &words) + "\n"
 }

@@ -78,7 +78,7 @@ impl ConvergeRunArgs {
             if !config.models.contains_key(name) {
                 let wrong = unknown_model_message(name, config.models.keys());
                 return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
-                    .hint(format!("configure it: [model.{name}] with base_url, api_key and name")));
+                    .hint(format!("configure the model: [model.{name}] with base_url, api_key and name")));
             }
             config.converge.fixer = Some(name.clone());
         }

@@ -65,7 +65,7 @@ async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Re
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
                      finished")
-                    .hint("nothing was changed; run it again"))
+                    .hint("nothing was changed; run the command again"))
             })
         }
     }
@@ -173,15 +173,16 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
     let is_of_models =
         record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_model_failure);
     let hint = if code == ConvergeExitCode::Closed {
-        "name a pull request that is open"
+        "specify an open pull request"
     } else if code == ConvergeExitCode::Budget {
-        "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again"
+        "raise the limit (`budget.converge_usd`, unless the error names another limit), and run the \
+            command again"
     } else if code == ConvergeExitCode::Interrupted {
-        "nothing was changed; run it again"
+        "nothing was changed; run the command again"
     } else if is_of_models {
         MODEL_HINT
     } else {
-        "see what is missing: `truing preflight`; then run it again"
+        "see what is missing: `truing preflight`; then run the command again"
     };
     let exit = match &record.detail.state.exit {
         // The pull request is closed, so there is nothing to audit. Exit code 1 would wrongly report that the

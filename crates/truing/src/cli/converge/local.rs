@@ -79,7 +79,7 @@ impl PreparedRun {
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = read_repository_config(&repository, None).await? {
             config = config.with_repository(&own)?;
-            turn.print_note(format_args!("also configured by {}, as it is in the working tree", own.name));
+            turn.print_note(format_args!("the configuration includes {} from the working tree", own.name));
         }
         let config = args.run_args.apply_to(config)?;
         let folder = wiring::ensure_machine_folder(&config)?;
@@ -141,7 +141,7 @@ impl PreparedRun {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
             () = target_run.wait_for_stop() => {
-                let why = "interrupted: run the command again, which resumes where it stopped";
+                let why = "interrupted: to resume the run where it stopped, run the command again";
                 ConvergeCallOutcome::CannotContinue(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
@@ -155,7 +155,7 @@ impl PreparedRun {
         span.record_state(&record);
         if let Some(tip) = checkout.moved_tip(&record.detail.state.head).await {
             record.warn(format!(
-                "{} is now at {}: what came after {} was not audited",
+                "{} is now at {}: the commits after {} were not audited",
                 record.detail.name,
                 words::short_sha(&tip),
                 words::short_sha(&record.detail.state.starting_head)
@@ -262,7 +262,7 @@ pub(super) async fn run(
         for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.max_converge_cost()) {
             target_run.print_note(line);
         }
-        target_run.print_note("your checkout stays as it is; fixes go to a branch of their own:");
+        target_run.print_note("your checkout does not change; fixes are committed to a separate branch:");
         target_run.print_note(format_args!("  {}", ready.record.detail.branch));
     }
     ready.run(target_run).await
@@ -279,8 +279,8 @@ fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     let offer = if has_gate {
         ""
     } else {
-        "; to run their checks on fixes, configure a gate: `converge.gate`, for example \
-         [[\"pre-commit\", \"run\", \"--all-files\"]]"
+        "; to run the hooks' checks on fixes, configure a gate: `converge.gate`, for example \
+            [[\"pre-commit\", \"run\", \"--all-files\"]]"
     };
     Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
@@ -520,8 +520,9 @@ const MAX_NAME: usize = 120;
 
 fn no_target_error() -> CliError {
     refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
-        "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
-         audits it and changes nothing, `truing converge URL` fixes it and pushes",
+        "commit the changes to a branch that is not the default branch, or specify a pull request: `truing \
+            audit URL` audits the pull request and changes nothing; `truing converge URL` fixes the \
+            findings and pushes the fixes",
     )
 }
 
@@ -536,8 +537,10 @@ pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError
 fn run_lock_error(error: &RunLockError) -> CliError {
     match error {
         RunLockError::AlreadyRunning(_) => {
-            refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
-                .hint("wait until that run has ended, or stop it: a stopped run can be continued later")
+            refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string()).hint(
+                "wait until the other run has ended, or stop the other run: a stopped run can be \
+                    continued later",
+            )
         }
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
             .hint("check that the folder beside the database is writable"),

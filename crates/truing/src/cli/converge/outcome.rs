@@ -120,12 +120,12 @@ pub(super) fn interrupted_error() -> CliError {
         ConvergeExitCode::Interrupted.as_str(),
         "interrupted before it started",
     )
-    .hint("nothing was done; run it again")
+    .hint("nothing was done; run the command again")
 }
 
 /// Hint for a model that gave no valid answer.
 pub(super) const MODEL_HINT: &str =
-    "run it again, or set another model (`model.name`); the warnings above say what was wrong";
+    "run the command again, or set another model (`model.name`); the warnings above say what was wrong";
 
 /// Returns the hint for the end of a run.
 fn end_hint(exit: &End) -> &'static str {
@@ -133,12 +133,13 @@ fn end_hint(exit: &End) -> &'static str {
     if exit.is_model_failure() {
         MODEL_HINT
     } else if code == ConvergeExitCode::Budget {
-        "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again: it \
-         continues where it stopped"
+        "raise the limit (`budget.converge_usd`, unless the error names another limit), and run the \
+            command again: the run continues where it stopped"
     } else if code == ConvergeExitCode::Gate {
         "see the problems that the gate reports: `truing gate`"
     } else {
-        "see what is missing: `truing preflight`; then run it again: it continues where it stopped"
+        "see what is missing: `truing preflight`; then run the command again: the run continues where it \
+            stopped"
     }
 }
 
@@ -203,7 +204,7 @@ pub(super) async fn render_text(
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(
             &cost,
-            &format!("{cost}Paid now: {}, the rest before\n", record.cost_since_resume()),
+            &format!("{cost}Paid in this call: {}; the rest in earlier calls\n", record.cost_since_resume()),
             1,
         );
     }
@@ -219,9 +220,10 @@ pub(super) async fn render_text(
                 line::clean_line(&record.detail.name, MAX_NAME)
             ),
             (true, MergeAdvice::BranchMoved { tip, audit }) => format!(
-                "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has covered both \
-                 together.\nTo see, merge or discard them, and then to audit the result:\n  git log -p \
-                 {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D {branch}\n",
+                "\nFixes are on branch {branch}.\n{} has moved to {}:\nno audit has covered the fixes and \
+                    the newer commits together.\nTo see, merge or discard them, and then to audit the \
+                    result:\n  git log -p {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D \
+                    {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME),
                 words::short_sha(tip),
                 words::short_sha(&record.detail.state.starting_head)
@@ -232,8 +234,9 @@ pub(super) async fn render_text(
             ),
             // The report above this text already lists the open findings.
             (false, _) => format!(
-                "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it \
-                 is.\nTo see or discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
+                "\nFixes so far are on branch {branch}.\nNo audit has found this branch clean: do not \
+                    merge the branch yet.\nTo see or discard them:\n  git log -p HEAD..{branch}\n  git \
+                    branch -D {branch}\n"
             ),
         };
     }

@@ -144,7 +144,9 @@ async fn discover_owner(
         }
         if !open.is_complete() {
             let many = open.items().count();
-            context.output.warn(format_args!("{}: only the {many} newest are checked", seen.name));
+            context
+                .output
+                .warn(format_args!("{}: only the {many} newest pull requests are checked", seen.name));
         }
         let mut numbers: Vec<u64> = open.items().map(|pull| pull.number).collect();
         numbers.sort_unstable();
@@ -205,7 +207,7 @@ impl WatchSummary {
         let mut text = format!("PRs discovered: {}\n", self.pull_count());
         for found in &self.owner_counts {
             let where_ = match found.repositories {
-                0 => "no repository of this owner can be seen".to_owned(),
+                0 => "the account can read no repository of this owner".to_owned(),
                 many => format_count(many, "repository"),
             };
             let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);

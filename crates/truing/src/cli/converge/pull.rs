@@ -160,17 +160,17 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
                 format_instant(until)
             );
             refusal_error(ConvergeExitCode::AlreadyRunning, &message)
-                .hint(format!("wait for it to finish: `truing why {name}` shows its progress"))
+                .hint(format!("wait until the run finishes: `truing why {name}` shows its progress"))
         }
         RunConflict::Running(run) => {
             refusal_error(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
-                .hint(format!("it is working on {name}: `truing why {name}` shows its progress"))
+                .hint(format!("that run is working on {name}: `truing why {name}` shows its progress"))
         }
         RunConflict::OtherLoop => refusal_error(
             ConvergeExitCode::AlreadyRunning,
             &format!("already running: {name}: another loop is working on the job"),
         )
-        .hint(format!("`truing why {name}` shows which")),
+        .hint(format!("`truing why {name}` shows which loop")),
         RunConflict::TakenOver => refusal_error(
             ConvergeExitCode::AlreadyRunning,
             &format!("{name}: another process took over the run"),

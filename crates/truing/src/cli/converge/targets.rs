@@ -115,7 +115,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
         return Ok(of_branch);
     };
     let chosen =
-        |reason: String| context.output.print_note(format_args!("the local branch {branch}: {reason}"));
+        |reason: String| context.output.print_note(format_args!("using the local branch {branch}: {reason}"));
     let Some(home) = RepositoryTarget::from_remote(origin, &config, &context.environment) else {
         chosen("`origin` is not at a configured forge".to_owned());
         return Ok(of_branch);
@@ -157,7 +157,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
             let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
             let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
             let error = CliError::usage("which_pull", message)
-                .hint("name a pull request by its number, or use the local branch: `truing converge .`");
+                .hint("specify a pull request by its number, or use the local branch: `truing converge .`");
             Ok(RequestedTarget { name: Some(".".to_owned()), workspace: Err(error) })
         }
     }

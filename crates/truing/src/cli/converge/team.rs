@@ -58,7 +58,7 @@ impl TeamMembership {
         let Some(name) = name else {
             if lifecycle == WorkspaceOwnership::Attach {
                 return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
-                    .hint("name it: `truing converge --team NAME`"));
+                    .hint("specify the team's name: `truing converge --team NAME`"));
             }
             return Ok(Self { _lead: None });
         };
@@ -69,8 +69,10 @@ impl TeamMembership {
                 return Ok(Self { _lead: None });
             }
             let name = truing_core::line::clean_line(&name, MAX_NAME);
-            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
-                .hint(format!("no run leads {name}: `truing converge --team {name}` starts one that does")));
+            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM).hint(format!(
+                "no run leads {name}: `truing converge --team {name}` starts a run that \
+                    leads the team"
+            )));
         }
         match RunLock::acquire(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
@@ -83,7 +85,7 @@ impl TeamMembership {
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach \
                      BUGTEAM_TEAM_NAME={name}"
                 );
-                let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
+                let hint = format!("join the team: `truing converge --lifecycle attach --team {name}`");
                 Err(refusal_error(ConvergeExitCode::Leading, &line).hint(hint))
             }
             Err(error @ RunLockError::Io { .. }) => Err(io(error)),

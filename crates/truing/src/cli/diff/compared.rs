@@ -37,7 +37,7 @@ impl ComparedCommits {
 /// Returns the error for a malformed diff from the source `name`.
 pub(in crate::cli) fn malformed_diff_error(name: &str, error: &truing_diff::ParseError) -> CliError {
     CliError::usage("malformed_diff", format!("{name}: {error}")).hint(
-        "check that the diff is complete, and as git printed it; colours, word diffs and `--graph` are not \
-            a unified diff",
+        "check that the diff is complete and is unchanged output of git, without colours, word diffs or \
+            `--graph`",
     )
 }

@@ -142,5 +142,8 @@ fn unreadable_error(name: &str, error: &std::io::Error, is_wrong_input: bool) ->
     } else {
         CliError::failure("unreadable", message)
     };
-    cli_error.hint("name a file with a diff, or `-` and pipe one in, such as `git diff`")
+    cli_error.hint(
+        "specify a file that contains a diff, or `-` to read a diff from a pipe, such as the \
+        output of `git diff`",
+    )
 }

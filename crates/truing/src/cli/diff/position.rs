@@ -63,5 +63,5 @@ pub(super) fn check_lines(start_line: u32, end_line: u32) -> Result<(), &'static
     if 1 <= start_line && start_line <= end_line {
         return Ok(());
     }
-    Err("lines count from 1, and end_line is not before start_line")
+    Err("line numbers start at 1, and end_line must not be less than start_line")
 }

@@ -122,7 +122,7 @@ impl PolicyHookArgs {
         let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
         let root = named.or_else(above).ok_or_else(|| {
             CliError::usage("hook", format!("no folder above {} has `.git`", cwd.display()))
-                .hint("name the folder of the repository: `--root DIR`")
+                .hint("specify the folder of the repository: `--root DIR`")
         })?;
         root.canonicalize()
             .map_err(|error| CliError::usage("hook", format!("{} cannot be opened: {error}", root.display())))
@@ -343,11 +343,12 @@ fn hook_answer(verdict: PolicyVerdict) -> HookAnswer {
         PolicyVerdict::Allow { rules, runs_code: _ } => {
             HookAnswer::Allow(rules.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>().join(", "))
         }
-        PolicyVerdict::Deny { rule: Some(rule), reason } => {
-            HookAnswer::Deny(format!("{reason}; the rule that would allow it: {} ({})", rule.text, rule.file))
-        }
+        PolicyVerdict::Deny { rule: Some(rule), reason } => HookAnswer::Deny(format!(
+            "{reason}; the rule that would allow the call: {} ({})",
+            rule.text, rule.file
+        )),
         PolicyVerdict::Deny { rule: None, reason } => {
-            HookAnswer::Deny(format!("{reason}; no rule can allow it"))
+            HookAnswer::Deny(format!("{reason}; no rule can allow the call"))
         }
     }
 }

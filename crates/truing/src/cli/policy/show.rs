@@ -48,7 +48,11 @@ impl PolicyShowArgs {
                         let near = wiring::nearest_name(name, stems.iter().copied());
                         let near = near.map(|near| format!("did you mean `{near}`? "));
                         CliError::usage("unknown_policy", format!("no file of the policy is called `{name}`"))
-                            .hint(format!("{}there are: {}", near.unwrap_or_default(), stems.join(", ")))
+                            .hint(format!(
+                                "{}the files of the policy are: {}",
+                                near.unwrap_or_default(),
+                                stems.join(", ")
+                            ))
                     })?;
                 context.output.print_answer(&file_row(file, true), || file.text.clone())?;
             }

@@ -80,8 +80,10 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         && cases == PromptCase::load_all(None).map_err(to_cli_error)?
     {
         let message = format!("the folder {} holds neither prompts nor cases", folder.display());
-        return Err(CliError::usage("no_prompts", message)
-            .hint("prompts end in .md, cases are in its folder `cases` and end in .toml"));
+        return Err(CliError::usage("no_prompts", message).hint(
+            "the files of prompts end in .md; the files of cases are in the subfolder `cases` and \
+                end in .toml",
+        ));
     }
     let cases = select_cases(cases, &args.case)?;
     runtime::start()?.block_on(async {

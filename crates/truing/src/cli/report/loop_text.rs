@@ -63,7 +63,7 @@ fn render_totals(section: &LoopSection) -> String {
     let attempts = format_count(tally.attempts(), "run");
     let _ = writeln!(
         text,
-        "  {:<10}{:>8}  of {attempts} that had something to do",
+        "  {:<10}{:>8}  of {attempts} with work to do",
         "success",
         format_success_rate(tally.success_rate())
     );
@@ -102,7 +102,11 @@ fn render_reasons(figures: &LoopFigures) -> String {
     }
     let others = figures.reasons.len().saturating_sub(REASONS);
     if others > 0 {
-        let _ = writeln!(text, "  and {}: `--format json` has all", format_count(others, "other reason"));
+        let _ = writeln!(
+            text,
+            "  and {}: `--format json` lists all reasons",
+            format_count(others, "other reason")
+        );
     }
     text
 }
@@ -142,7 +146,7 @@ fn render_periods(figures: &LoopFigures) -> String {
         );
     }
     if left_out > 0 {
-        let _ = writeln!(text, "and {left_out} before: `--format json` has all");
+        let _ = writeln!(text, "and {left_out} earlier: `--format json` lists all");
     }
     text
 }
@@ -183,7 +187,7 @@ fn render_jobs(jobs: &[JobStatus]) -> String {
         let breaker_text = job.breaker_text();
         text += &fold_line(&format!("  {}: ", job.name), &breaker_text);
         if let Some(question) = &job.question_url {
-            text += &fold_line("    people are asked: ", question);
+            text += &fold_line("    a question to people is open: ", question);
         }
     }
     text

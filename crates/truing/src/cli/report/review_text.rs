@@ -51,7 +51,7 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
     }
     let rate = format_success_rate(tally.success_rate());
     let attempts = format_count(tally.attempts(), "run");
-    text += &format!("  {:<10}{rate:>8}  of {attempts} that had something to do\n", "success");
+    text += &format!("  {:<10}{rate:>8}  of {attempts} with work to do\n", "success");
     text += &format!("  {:<10}{:>8}\n", "mean", format_duration(reviews.mean_ms()));
     text += &cost;
     text += &render_findings(&reviews.findings);
@@ -68,7 +68,7 @@ fn render_findings(findings: &FindingReport) -> String {
             text += &render_row(&group.id, &group.counts);
         }
         if groups.omitted_groups > 0 {
-            text += &format!("  and {} more: `--format json` has all\n", groups.omitted_groups);
+            text += &format!("  and {} more: `--format json` lists all\n", groups.omitted_groups);
         }
     }
     if let Some(first) = &findings.first_comment {
@@ -112,7 +112,10 @@ pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {
-            format!("  {:>18} of it by runs without a record or still running\n", format_dollars(cost))
+            format!(
+                "  {:>18} of this cost by runs that are unrecorded or still running\n",
+                format_dollars(cost)
+            )
         }
     }
 }
@@ -130,7 +133,8 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
     }
     let others = totals.reasons.len().saturating_sub(REASONS);
     if others > 0 {
-        text += &format!("  and {}: `--format json` has all\n", format_count(others, "other reason"));
+        text +=
+            &format!("  and {}: `--format json` lists all reasons\n", format_count(others, "other reason"));
     }
     text
 }
@@ -150,7 +154,8 @@ fn render_days(end_counts: &[RunEndCount]) -> String {
     let earlier = days.len().saturating_sub(DAYS);
     if earlier > 0 {
         let first = end_counts.first().map_or_else(String::new, |row| format_day(row.day));
-        text += &format!("and {} since {first}: `--format json` has all\n", format_count(earlier, "day"));
+        text +=
+            &format!("and {} since {first}: `--format json` lists all days\n", format_count(earlier, "day"));
     }
     text
 }

@@ -65,7 +65,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
       reviewed      1244   99.5 %
       partial          4    0.3 %
       failed           2    0.2 %
-      success     99.5 %  of 1250 runs that had something to do
+      success     99.5 %  of 1250 runs with work to do
       mean         1.5 s
       cost         $1.50
 
@@ -121,7 +121,7 @@ fn much_is_cut_and_says_so() {
     let text =
         review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
+    assert!(text.contains("and 32 other reasons: `--format json` lists all reasons"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
     assert!(text.lines().count() < 85);
 }

@@ -51,7 +51,7 @@ impl RetractArgs {
             return Ok(());
         }
         let message = format!("--since: {} is not in the past", format_instant(since));
-        Err(CliError::usage("bad_since", message).hint("name a time that has passed, such as `--since 3h`"))
+        Err(CliError::usage("bad_since", message).hint("choose a time in the past, such as `--since 3h`"))
     }
 
     /// Rejects a rule or a repository that is unknown.

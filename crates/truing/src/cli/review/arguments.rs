@@ -115,9 +115,9 @@ pub(super) fn reject_file(text: &str, environment: &Environment) -> Result<(), C
     let (message, file) = (format!("{} is not a folder", path.display()), shell_quote(text));
     Err(CliError::usage("not_a_repository", message)
         .hint(format!(
-            "to review what differs in this file alone: `git diff HEAD -- {file} | truing review --diff -`"
+            "to review only the changes of this file: `git diff HEAD -- {file} | truing review --diff -`"
         ))
-        .hint("to review all that differs, name a folder inside a git repository, or none"))
+        .hint("to review all changes, specify a folder inside a git repository, or no folder"))
 }
 
 /// Returns true if a text that looks like a pull request may also name a branch, a tag or a range. A number

@@ -20,7 +20,10 @@ impl From<AgentError> for CliError {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
                 Self::failure("drift", format!("the recording has no answer to this review: {what}"))
                     .with_excerpt(difference)
-                    .hint("review the recorded commit with the same prompts and settings, or record it again")
+                    .hint(
+                        "review the recorded commit with the same prompts and settings, or record this \
+                        review again",
+                    )
             }
         }
     }
@@ -34,7 +37,7 @@ impl From<LocalReviewError> for CliError {
             LocalReviewError::Git(error) => wiring::git_error(error),
             LocalReviewError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
             LocalReviewError::Reading(ReadingError::Diff { .. }) => {
-                Self::failure("git_diff", text).hint("check that the `git` in PATH is git itself")
+                Self::failure("git_diff", text).hint("check that the program `git` in PATH is Git itself")
             }
             LocalReviewError::Agent(error) => error.into(),
             LocalReviewError::NoFolder(_) => Self::failure("temporary_folder", text)

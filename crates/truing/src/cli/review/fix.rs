@@ -66,7 +66,7 @@ impl<'a> FixSession<'a> {
                 "already_running",
                 format!("{}: {error}", visible_text(&root.to_string_lossy())),
             )
-            .hint("nothing was changed; run the command again when the other --fix is done"),
+            .hint("nothing was changed; run the command again when the other run with --fix has ended"),
             FixLockError::Io { path, source } => patch_write_error(&path, &source),
         })?;
         let tree = WritableTree::open(root).map_err(|error| {
@@ -89,7 +89,10 @@ impl<'a> FixSession<'a> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
-                self.output.warn(format_args!("an earlier --fix was killed after it had changed {changed}"));
+                self.output.warn(format_args!(
+                    "an earlier run with --fix was killed after it had changed \
+                    {changed}"
+                ));
                 let command = undo::undo_command(&self.root, &killed.patch);
                 self.output.print_always(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));
             }
@@ -141,8 +144,8 @@ impl<'a> FixSession<'a> {
             undo::trim_patch(&kept, &made.applied_flags).map_err(|error| {
                 CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
-                        "the patch also names files that were not changed; to undo only the others, use \
-                            --include=PATH",
+                        "the patch also names files that were not changed; to undo only the changed files, \
+                            use `git apply` with --include=PATH",
                     )
             })?;
         }

@@ -231,8 +231,8 @@ impl ToolOutputArgs {
 }
 
 /// Hint for an output that cannot be read.
-const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` to read them from \
-    a pipe, such as the output of `ruff check --output-format sarif`";
+const FINDINGS_HINT: &str = "specify a file with the findings that a linter printed, or `-` to read them \
+    from a pipe, such as the output of `ruff check --output-format sarif`";
 
 /// Returns the outputs with their display names and texts.
 fn read_texts(
@@ -256,17 +256,21 @@ async fn recognise_format(
 ) -> Result<String, CliError> {
     let found = reader.detect_format(folder, text).await.map_err(|error| {
         CliError::failure("reader", format!("{name}: the format cannot be recognised: {error}"))
-            .hint("name it: `--format-in FORMAT`")
+            .hint("specify the format: `--format-in FORMAT`")
     })?;
     let is_bare = matches!(text.trim(), "" | "[]" | "{}");
     found.ok_or_else(|| match is_bare {
-        true => {
-            CliError::usage("unknown_format", format!("{name}: it contains no findings and no tool name"))
-                .hint(
-                    "name the tool, as in `--format-in ruff`: then the output counts as one without \
-                    findings",
-                )
-        }
+        true => CliError::usage(
+            "unknown_format",
+            format!(
+                "{name}: the output contains neither findings nor \
+                the name of a tool"
+            ),
+        )
+        .hint(
+            "specify the tool, as in `--format-in ruff`: the output then counts as a run without \
+                        findings",
+        ),
         false => CliError::usage("unknown_format", format!("{name}: the format is not recognised")).hint(
             "set `--format-in` to a format, such as sarif, checkstyle or junit, or to the tool that \
                 printed the output",

@@ -41,8 +41,12 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
-    (!paths.is_empty())
-        .then(|| format!("only the worst findings are shown for files with too many: {listed}{more}"))
+    (!paths.is_empty()).then(|| {
+        format!(
+            "only the worst findings are shown for files with too many findings: \
+            {listed}{more}"
+        )
+    })
 }
 
 /// Returns a hint for files that are too large. Such files make a review incomplete, although no error
@@ -74,7 +78,7 @@ mod tests {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             render_gaps(&coverage(&[cut])),
-            ["only the worst findings are shown for files with too many: a.js"]
+            ["only the worst findings are shown for files with too many findings: a.js"]
         );
     }
 

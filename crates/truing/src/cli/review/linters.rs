@@ -73,7 +73,10 @@ impl ReviewCommand {
         if !could.is_empty() {
             let run = self.output.command_line("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
-            self.output.print_note(format_args!("linters that could check this, too: {could} (`{run}`)"));
+            self.output.print_note(format_args!(
+                "other linters that could check these files: {could} \
+                (`{run}`)"
+            ));
         }
         if let [first, others @ ..] = missing.as_slice() {
             let reason = line::visible_line(first.missing_reason.as_deref().unwrap_or_default());
@@ -126,7 +129,7 @@ impl ReviewCommand {
         unfixed.extend(others);
         if has_changed && index.is_some() {
             self.output
-                .print_note("the index is unchanged: `git add` the files to commit them as they are now");
+                .print_note("the index is unchanged: to commit the fixed files, add them with `git add`");
         }
         Ok(FixOutcome { has_changed, unfixed })
     }

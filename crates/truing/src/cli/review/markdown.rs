@@ -125,7 +125,7 @@ fn render_section(finding: &Finding) -> String {
         } else if new.is_empty() {
             ("Suggested change: delete these lines.", String::new())
         } else {
-            ("Suggested instead of these lines:", code_block(code_language(&raw.location.path), &new))
+            ("Suggested replacement of these lines:", code_block(code_language(&raw.location.path), &new))
         };
         text += &format!("{heading}\n\n{lines}");
         text += if lines.is_empty() { "" } else { "\n\n" };
@@ -285,7 +285,7 @@ mod tests {
         one.raw.suggestion = Some(SuggestedFix { replacement: "x = g()".into() });
         assert!(
             render_findings(&[one], &[])
-                .contains("Suggested instead of these lines:\n\n```py\nx = g()\n```\n")
+                .contains("Suggested replacement of these lines:\n\n```py\nx = g()\n```\n")
         );
     }
 
@@ -312,7 +312,7 @@ mod tests {
 
         Say what happened.
 
-        Suggested instead of these lines:
+        Suggested replacement of these lines:
 
         ``````
         `````

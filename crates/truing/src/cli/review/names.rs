@@ -18,7 +18,7 @@ impl ReviewCommand {
             return error;
         }
         let command = self.output.command_line(&format!("review {branch}"));
-        error.hint(format!("a number is a pull request; to review the branch `{number}`: `{command}`"))
+        error.hint(format!("a number means a pull request; to review the branch `{number}`: `{command}`"))
     }
 
     /// Returns the error for an unknown commit. For a positional argument, the error also names the other

@@ -95,7 +95,7 @@ pub(super) async fn ask_consent(
 
 /// Returns the entry for a model's fix that is not applied for lack of consent.
 pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
-    let reason = "a model proposes it: accept it on a terminal, or with --yes".to_owned();
+    let reason = "a model proposes this fix: accept the fix on a terminal, or with --yes".to_owned();
     UnappliedSuggestion {
         path: raw.location.path.clone(),
         line: raw.location.start_line,

@@ -219,7 +219,7 @@ impl PublishRequest<'_> {
                             ),
                         )
                         .hint(format!(
-                            "run it again after {}, or raise `budget.repo_day_usd`",
+                            "run the command again after {}, or raise `budget.repo_day_usd`",
                             format_instant(until)
                         )));
                     }
@@ -242,13 +242,13 @@ impl PublishRequest<'_> {
                         "killswitch_engaged",
                         "stopped: the kill switch was on for a moment, or the store did not answer",
                     )
-                    .hint("run it again: nothing is posted twice"));
+                    .hint("run the command again: nothing is posted twice"));
                 }
                 Some(Err(
                     StepStopReason::StepFailed { message, .. } | StepStopReason::NotFound { message },
                 )) => {
                     return Err(CliError::failure("review", format!("{name}: {message}"))
-                        .hint("run it again: nothing is posted twice"));
+                        .hint("run the command again: nothing is posted twice"));
                 }
                 Some(
                     Ok(StepOutcome::DueAt(..))
@@ -268,7 +268,7 @@ impl PublishRequest<'_> {
             }
         }
         Err(CliError::failure("moving", format!("{name}: new commits arrive faster than reviews finish"))
-            .hint("run it again when the pushes stop"))
+            .hint("run the command again when the pushes stop"))
     }
 
     /// Waits until the given time. Returns an error if the wait would take longer than the remaining time.
@@ -283,8 +283,10 @@ impl PublishRequest<'_> {
         let name = &self.pull.name;
         let Some(rest) = remaining.checked_sub(wait) else {
             let message = format!("{name}: not published yet ({reason})");
-            return Err(CliError::failure("waiting", message)
-                .hint(format!("run it again after {}: nothing is posted twice", format_instant(until))));
+            return Err(CliError::failure("waiting", message).hint(format!(
+                "run the command again after {}: nothing is posted twice",
+                format_instant(until)
+            )));
         };
         *remaining = rest;
         self.output.print_note(format_args!("{name}: waiting {} s ({reason})", wait.as_secs() + 1));
@@ -303,7 +305,15 @@ impl PublishRequest<'_> {
         key: &SlotKey,
     ) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
-        let record = record.ok_or_else(|| CliError::failure("store", format!("no outcome of {key}")))?;
+        let record = record.ok_or_else(|| {
+            CliError::failure(
+                "store",
+                format!(
+                    "no outcome is recorded for \
+            {key}"
+                ),
+            )
+        })?;
         let findings = store.findings(key).await.map_err(store_error)?;
         let kept = FindingsByStatus::from_records(&findings, record.detail.head.as_ref());
         let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
@@ -350,15 +360,15 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
             let since = run
                 .map(|run| format!(", since {} as run {}", format_instant(run.started_at), run.id.as_str()));
             let message = format!(
-                "{name}: already running: a server or another command reviews it{} (lease until {}, renewed \
-                 while it runs)",
+                "{name}: already running: a server or another command reviews this pull request{} (lease \
+                    until {}, renewed while it runs)",
                 since.unwrap_or_default(),
                 format_instant(until)
             );
             CliError::refusal("already_running", message)
                 .hint(format!(
-                    "wait for it to finish: `truing why {name}` shows its progress, and a server's log has \
-                     the details"
+                    "wait until that review finishes: `truing why {name}` shows its progress, and a \
+                        server's log has the details"
                 ))
                 .hint(format!(
                     "if the process of that review has ended, its lease expires: run this command again \
@@ -387,7 +397,7 @@ impl PublishJson {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
             (_, true) => {
-                return format!("nothing to publish: {} shows it already\n", visible_text(name));
+                return format!("nothing to publish: {} already shows this review\n", visible_text(name));
             }
             (true, false) => "dry run: nothing was published; a real run would publish on\n".to_owned(),
             (false, false) => "published on\n".to_owned(),

@@ -67,7 +67,7 @@ impl ReviewCommand {
                 let file = file(folder);
                 std::fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(|error| {
                     CliError::usage("cassette", format!("cannot make {}: {error}", folder.display()))
-                        .hint("name a folder that is writable")
+                        .hint("choose a writable folder")
                 })?;
                 let recorded =
                     wiring::agent::recording_agent(&self.config, &self.environment, ledger, &file).await?;

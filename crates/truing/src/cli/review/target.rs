@@ -48,7 +48,7 @@ impl PullTarget {
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
-                .hint("omit them: the token of the configured forge is used"));
+                .hint("omit both: Truing uses the token of the configured forge"));
         }
         let (config, forge, tail) = find_forge(&url, ForgeBaseAddress::Pages, config, environment)?;
         let row = config.forges.get(&forge).map(forge_capability);
@@ -94,7 +94,7 @@ impl PullTarget {
             git.open_without_commits(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |reason: &str| {
             CliError::usage("bad_target", format!("`{number}`: {reason}"))
-                .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
+                .hint("specify the pull request in full: OWNER/NAME#NUMBER, or its URL")
         };
         let origin = repository.remote_url().ok_or_else(|| {
             unknown("this repository has no remote `origin`, which a number alone requires")
@@ -402,16 +402,16 @@ fn find_only_forge(
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` could be at any of the forges {}", several.join(", "));
-            Err(CliError::usage("which_forge", message).hint("give the URL of its page"))
+            Err(CliError::usage("which_forge", message).hint("specify the URL of the page at the forge"))
         }
     }
 }
 
 fn not_a_pull_error(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request")).hint(
-        "name a pull request by its URL, such as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER \
-            or OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue \
-            list`",
+        "specify a pull request by its URL, such as https://HOST/OWNER/NAME/pull/NUMBER, by \
+            OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of \
+            `truing queue list`",
     )
 }
 

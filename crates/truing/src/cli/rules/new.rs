@@ -175,7 +175,7 @@ fn no_rules_folder_error(name: &NewRuleName<'_>, context: &CommandContext) -> Cl
         format!("no folder of packs is configured: `rules.dir` is not set in {place}"),
     )
     .hint(format!(
-        "name a folder, which is created if missing: `truing rules new {} --dir packs`",
+        "specify a folder, which is created if missing: `truing rules new {} --dir packs`",
         name.full_name()
     ))
 }
@@ -208,10 +208,10 @@ fn next_steps(
         true => pack.to_owned(),
         false => shell_quote(&given_folder.join(pack).display().to_string()),
     };
-    let mut lines = vec![format!("to test it: `truing rules test {tested}`")];
+    let mut lines = vec![format!("to test the rule: `truing rules test {tested}`")];
     let is_used = rules.packs.iter().any(|used| used == pack);
     if !is_configured || !is_used {
-        lines.push(format!("to use it, in {}:", context.operator_file_text()));
+        lines.push(format!("to use the rule, add these lines to {}:", context.operator_file_text()));
         lines.push("  [rules]".to_owned());
     }
     if !is_configured {
@@ -223,7 +223,7 @@ fn next_steps(
         let packs: Vec<&str> = rules.packs.iter().map(String::as_str).chain([pack]).collect();
         lines.push(format!("  packs = {packs:?}"));
     }
-    let then = if is_configured { "to try it" } else { "then, to try it" };
+    let then = if is_configured { "to try it" } else { "then, to try the rule" };
     lines.push(format!("{then}: `truing rules check . --pack {pack}`"));
     lines
 }

@@ -86,10 +86,16 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     }
     part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.name);
-    part("Suppress, in a comment on that line or alone on the line before", &suppressed);
+    part(
+        "To suppress a finding, put this in a comment on its line, or on a separate line before it",
+        &suppressed,
+    );
     let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
     let from = if answer.built_in { " (built in)" } else { "" };
-    let tests = format!("  {valid} without a finding, {invalid} with one: `--source` shows them\n");
+    let tests = format!(
+        "  {valid} without a finding, {invalid} with a finding: `--source` shows the \
+        examples\n"
+    );
     part("File", &format!("  {}{from}\n{tests}", answer.file));
     text
 }
@@ -130,7 +136,7 @@ fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError
         several => {
             let message = format!("{} packs have a rule `{name}`", several.len());
             Err(CliError::usage("several_rules", message)
-                .hint(format!("name one with its pack: {}", several.join(", "))))
+                .hint(format!("specify the rule with its pack: {}", several.join(", "))))
         }
     }
 }

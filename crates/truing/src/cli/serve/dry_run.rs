@@ -186,7 +186,7 @@ fn render_forge(
     let name = &found.name;
     let label = format!("{name}: ");
     let mut text = match found.state {
-        "token_refused" => fold_line(&label, "refuses the token: replace it"),
+        "token_refused" => fold_line(&label, "refuses the token: replace the token"),
         "away" => fold_line(&label, "does not answer"),
         _ => {
             let repositories = format_count(found.repositories.len(), "repository");
@@ -206,7 +206,13 @@ fn render_forge(
     }
     if found.not_admitted > 0 {
         let seen = format_count(found.not_admitted, "repository");
-        text += &fold_line("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
+        text += &fold_line(
+            "  ",
+            &format!(
+                "`forge.{name}.repositories` does not list {seen} that the token \
+            sees"
+            ),
+        );
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MAX_SHOWN_REPOSITORIES) {
         let description = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
@@ -219,7 +225,8 @@ fn render_forge(
     if found.state == "up" && !found.is_complete {
         text += &fold_line(
             "  ",
-            "there may be more: the dry run stopped when its share of the rate limit was used up",
+            "there may be more repositories and pull requests: the dry run stopped when its share of the \
+                rate limit was used up",
         );
     }
     if let Some(path) = webhooks {

@@ -80,7 +80,7 @@ impl SyncInitArgs {
         if path.extension().is_none_or(|extension| extension != "json") {
             let text =
                 format!("{} does not end in .json, and the manifest is written as JSON", path.display());
-            return Err(CliError::usage("manifest", text).hint("name another file: --output FILE.json"));
+            return Err(CliError::usage("manifest", text).hint("choose another file: --output FILE.json"));
         }
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
@@ -110,8 +110,8 @@ impl SyncInitArgs {
                 job.package
             );
             let mirror = match (job.mirror.is_empty(), lines) {
-                (true, Some(_)) => "name the files that have counterparts: --mirror THEIRS=OURS",
-                (true, None) => "name the files that have counterparts in `mirror` of the job",
+                (true, Some(_)) => "specify the files that have counterparts: --mirror THEIRS=OURS",
+                (true, None) => "set `mirror` of the job to the files that have counterparts",
                 (false, _) => {
                     "the files in `mirror` of the job contain no definition of the package: check the pairs"
                 }
@@ -131,8 +131,8 @@ impl SyncInitArgs {
             return Err(CliError::usage("nothing", text)
                 .hint(mirror)
                 .hint(
-                    "if the project calls private functions of the package: --import FILE.json, with \
-                    {\"module:name\": []}",
+                    "if the project calls private functions of the package: use --import FILE.json, with \
+                        {\"module:name\": []}",
                 )
                 .hint(none));
         }
@@ -224,5 +224,5 @@ fn write_manifest(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
 
 fn manifest_exists_error(path: &Path) -> CliError {
     let text = format!("{} already exists", path.display());
-    CliError::usage("manifest", text).hint("move it away, or write another one: --output FILE.json")
+    CliError::usage("manifest", text).hint("move that file away, or write another file: --output FILE.json")
 }

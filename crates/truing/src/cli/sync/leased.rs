@@ -9,7 +9,7 @@ use truing_loops::text::format_instant;
 
 fn running_error(name: &str, work: &str) -> CliError {
     CliError::refusal("already_running", format!("{name}: {work}"))
-        .hint(format!("wait for it: `truing sync status {name}` shows its result"))
+        .hint(format!("wait until the run ends: `truing sync status {name}` shows its result"))
 }
 
 /// Returns the error for a job whose slot could not be leased, or whose run returned no record.

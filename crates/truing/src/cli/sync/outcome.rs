@@ -92,7 +92,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
     }
     if let Some(question) = &record.detail.question {
         let already = if dry_run { " already" } else { "" };
-        let _ = writeln!(text, "people are asked{already}: {question}");
+        let _ = writeln!(text, "a question to people is open{already}: {question}");
     }
     for step in &record.steps {
         let _ = write!(text, "  {:<8} {:>7} ms  {}", step.step.as_str(), step.duration_ms, step.step.title());
@@ -107,7 +107,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
         let _ = write!(text, "a model: {turns}, {}", format_dollars(record.cost().0));
         if record.carried_micro_usd.0 > 0 {
             let carried = format_dollars(record.carried_micro_usd.0);
-            let _ = write!(text, ", {carried} of it by earlier runs that were killed or stopped");
+            let _ = write!(text, ", {carried} of this cost by earlier runs that were killed or stopped");
         }
         text.push('\n');
     }

@@ -135,7 +135,7 @@ impl PackageSearch<'_> {
             (Some(job), ..) | (None, Some(job), None) => Some(job),
             (None, Some((one, _)), Some((other, _))) => {
                 let text = format!("`{}` is followed by several jobs, such as {one} and {other}", self.name);
-                return Err(CliError::usage("ambiguous", text).hint("name the job instead of the package"));
+                return Err(CliError::usage("ambiguous", text).hint("specify the job instead of the package"));
             }
             (None, None, _) => None,
         };
@@ -154,7 +154,9 @@ impl PackageSearch<'_> {
         let PackageOptions { registry, constraint, mirror } = self.options;
         if registry.is_some() || constraint.is_some() || !mirror.is_empty() {
             let text = "--registry, --constraint and --mirror are for a package that no job follows";
-            return Err(CliError::usage("configured", text).hint(format!("set them in [sync.{name}]")));
+            return Err(
+                CliError::usage("configured", text).hint(format!("set these values in [sync.{name}]"))
+            );
         }
         Ok(PackageJob { name: name.to_owned(), config: job.clone(), lines: None })
     }
@@ -257,7 +259,7 @@ impl PackageSearch<'_> {
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
                 return Err(CliError::usage("constraint", text).hint(
-                    "name the file that requires the package, relative to the project's folder: \
+                    "specify the file that requires the package, relative to the project's folder: \
                         --constraint FILE[:KEYS]",
                 ));
             }
@@ -294,10 +296,10 @@ impl PackageSearch<'_> {
                 let other = others.iter().find(|one| one.registry != first.registry);
                 Err(match other {
                     Some(_) => {
-                        error.hint(format!("name the registry: --registry {}", first.registry.as_str()))
+                        error.hint(format!("specify the registry: --registry {}", first.registry.as_str()))
                     }
                     None => error.hint(format!(
-                        "name the requirement to use: --constraint {}",
+                        "specify the requirement to use: --constraint {}",
                         shell_quote(&first.constraint_text())
                     )),
                 })
@@ -379,8 +381,9 @@ impl PackageSearch<'_> {
         if self.from.is_none() {
             brought += " --from V";
         }
-        Err(error.hint("if another file requires the package: --constraint FILE[:KEYS]").hint(format!(
-            "if the package is a dependency of another package, name the release to compare with: `{brought}`"
+        Err(error.hint("if another file requires the package: use --constraint FILE[:KEYS]").hint(format!(
+            "if the package is a dependency of another package, specify the release to compare with: \
+                `{brought}`"
         )))
     }
 

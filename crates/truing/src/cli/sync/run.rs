@@ -100,7 +100,7 @@ impl SyncRunArgs {
         let file = context.environment.directory().join(file);
         std::fs::write(&file, format!("{record:#}\n")).map_err(|error| {
             CliError::failure("record", format!("{} cannot be written: {error}", file.display()))
-                .hint("the run is over, and its record is kept: `truing sync status` shows it")
+                .hint("the run has ended, and its record is stored: `truing sync status` shows the record")
         })
     }
 
@@ -132,7 +132,7 @@ impl SyncRunArgs {
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
-                        .hint("run the command again: it continues where it stopped, and nothing is \
+                        .hint("run the command again: the run continues where it stopped, and nothing is \
                             written twice"))
                 }
             }
@@ -175,8 +175,8 @@ impl SyncRunArgs {
                 format!("sync.{}.repo is not set (required to open a pull request)", self.job),
             )
             .hint(format!(
-                "set `repo` to the repository's name, owner/name; or only find out what the release \
-                    requires: `truing sync decide {}`",
+                "set `repo` to the repository's name, owner/name; or only show what the release requires: \
+                    `truing sync decide {}`",
                 self.job
             ))
         })?;
@@ -324,9 +324,9 @@ fn render_job(
         state.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
     {
         let what = if question.is_closed {
-            "people closed the question, so it is not asked again"
+            "people closed the question, so Truing does not ask again"
         } else {
-            "people are asked"
+            "a question to people is open"
         };
         text += &render_item(&format!("{what}:"), url);
     }
@@ -334,7 +334,7 @@ fn render_job(
         let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {
-        let _ = writeln!(text, "  it never ran: {}", output.command_line(&format!("sync run {name}")));
+        let _ = writeln!(text, "  this job never ran: {}", output.command_line(&format!("sync run {name}")));
     }
     for record in records {
         let to = record.detail.to.as_deref().unwrap_or("-");

@@ -27,7 +27,7 @@ pub(super) fn check_project_folder(project: &Path) -> Result<(), CliError> {
 
 pub(super) fn no_project_error(project: &Path) -> CliError {
     CliError::usage("no_project", format!("there is no folder {}", project.display()))
-        .hint("name the project's folder: --repo PATH")
+        .hint("specify the project's folder: --repo PATH")
 }
 
 pub(super) fn parse_version(registry: PackageRegistry, text: &str) -> Result<PackageVersion, CliError> {
@@ -48,7 +48,7 @@ pub(super) fn unknown_job_error(
     }
     if is_in_operators_file(name, context) {
         error = error.hint(format!(
-            "{OPERATORS_FILE} in this folder has such a job: name the file with `--config {OPERATORS_FILE}`"
+            "{OPERATORS_FILE} in this folder has such a job: use this file with `--config {OPERATORS_FILE}`"
         ));
     }
     let own = read_repository_file(context.environment.directory()).ok().flatten();
@@ -92,8 +92,8 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
             }
             cli_error
                 .hint(
-                    "if the package is a dependency of another package, name the releases to compare: \
-                    --from V --to V",
+                    "if the package is a dependency of another package, specify the releases to compare: \
+                        --from V --to V",
                 )
                 .hint(
                     "if the requirement is elsewhere, set `constraint.file` and `constraint.path` of the \
@@ -101,30 +101,37 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
                 )
         }
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
-            .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
+            .hint("check `constraint.file` and `constraint.path` of the job, which specify the requirement"),
         SyncDecisionError::Project { .. } => CliError::failure("project", text),
-        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("give it: --from V"),
-        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("give it: --from V").hint(
-            "or name the file that requires the package, for example `constraint.file = \
+        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("name that release: --from V"),
+        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text)
+            .hint(
+                "name that release: \
+            --from V",
+            )
+            .hint(
+                "or specify the file that requires the package, for example `constraint.file = \
                 \"requirements.txt\"` of the job",
-        ),
+            ),
         SyncDecisionError::NoProject(project) => no_project_error(&project),
         SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncDecisionError::Yanked { .. } => {
             CliError::usage("yanked", text).hint("choose another release: --to V")
         }
-        SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
+        SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint(
+            "the package has no \
+            release that could be followed",
+        ),
         SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
-            .hint("choose another release: --to V; or take the exclusion out of the requirement"),
+            .hint("choose another release: --to V; or remove the exclusion from the requirement"),
         SyncDecisionError::Older { .. } => CliError::usage("older", text).hint(
-            "choose a later release: --to V; or name the release that the project was made for: \
-                --from V",
+            "choose a later release: --to V; or specify the release that the project was made for: --from V",
         ),
         SyncDecisionError::NoDates(_) => {
-            CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
+            CliError::usage("no_dates", text).hint("remove `min_age`, or choose a release: --to V")
         }
         SyncDecisionError::Index(_) => CliError::failure("index", text)
-            .hint("the package index is the one that pip, npm or cargo is configured to use"),
+            .hint("check the package index that pip, npm or cargo is configured to use"),
         SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => {
             CliError::failure("archive", text)
                 .hint("try again; if the error persists, choose another release: --to V, or another index")

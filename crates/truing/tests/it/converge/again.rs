@@ -212,7 +212,10 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     let branch = scene.branch().unwrap();
     assert!(!ran.out.contains("--ff-only"), "{}", ran.out);
-    let moved = format!("topic has moved on to {}: no audit has covered both together.", &tip[..7]);
+    let moved = format!(
+        "topic has moved to {}:\nno audit has covered the fixes and the newer commits together.",
+        &tip[..7]
+    );
     assert!(
         ran.out.contains(&moved) && ran.out.contains(&format!("\n  git merge {branch}\n")),
         "{}",

@@ -252,7 +252,7 @@ async fn a_pull_request_that_is_over_is_not_audited() {
         let ran = site.run_command(site.other_command("audit", &[&name])).await;
         assert!(ran.exit == 2 && ran.out.starts_with("no audit: "), "{ran:?}");
         assert!(ran.out.contains(&format!("is {word}")), "{ran:?}");
-        assert!(ran.err.contains("hint: name a pull request that is open"), "{ran:?}");
+        assert!(ran.err.contains("hint: specify an open pull request"), "{ran:?}");
     }
 }
 
@@ -273,5 +273,5 @@ fn a_wrong_answer_of_a_model_is_named_and_not_what_is_in_order() {
     );
     let ran = scene.audit(&[]);
     assert!(ran.exit == 3 && !ran.err.contains("preflight"), "{ran:?}");
-    assert!(ran.err.contains("hint: run it again, or set another model"), "{ran:?}");
+    assert!(ran.err.contains("hint: run the command again, or set another model"), "{ran:?}");
 }

@@ -220,7 +220,10 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
     assert!(ids.iter().filter(|id| id.contains(short)).count() == 2, "{ids:?}");
     let ran = dismiss(&scene, &[short, "--reason", "an example"]);
     assert_eq!(ran.exit, 2, "{ran:?}");
-    assert!(ran.err.contains(&format!("`{short}`: 2 findings have ids that begin like this")), "{ran:?}");
+    assert!(
+        ran.err.contains(&format!("`{short}`: 2 findings have ids that begin with this text")),
+        "{ran:?}"
+    );
     for ordinal in 1..=2 {
         assert!(ran.err.contains(&format!("hint: {short}-{ordinal} is merge.py:")), "{ran:?}");
     }
@@ -235,7 +238,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
         ("2604-1", "`2604-1`: this id is too short: give all 10 digits that"),
         ("zzz", "`zzz`: this is not an id of a finding, and not a folder"),
         ("", "an id is empty"),
-        (".", "no finding is named"),
+        (".", "the id of a finding is missing"),
         ("9999", "`9999`: no finding of this branch has that id"),
     ] {
         for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
@@ -342,7 +345,7 @@ fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
     let mut command = branches.place.command(&["dismiss", &found[0], "--reason", &reason]);
     let ran = Ran::from(command.env("DEPLOY_TOKEN", held).output().unwrap());
     assert_eq!(ran.exit, 0, "{ran:?}");
-    assert!(ran.err.contains("warning: the reason holds a secret"), "{ran:?}");
+    assert!(ran.err.contains("warning: the reason contains a secret"), "{ran:?}");
 
     let list = Ran::from(branches.place.command(&["dismiss", "--list"]).output().unwrap());
     assert!(list.out.contains("because as in ghp_… and tr-C…, by "), "{list:?}");

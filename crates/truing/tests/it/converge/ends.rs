@@ -121,7 +121,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let server = site.serve();
     site.request_only_run("ann").await;
-    let waits = async || site.run_why().await.matches("goes on later (reviewer)").count();
+    let waits = async || site.run_why().await.matches("continues later (reviewer)").count();
     let deadline = Instant::now() + Duration::from_secs(120);
     while waits().await == 0 {
         assert!(Instant::now() < deadline, "it does not wait: {}", site.run_why().await);
@@ -183,7 +183,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     );
     assert_eq!(
         told["reason"],
-        json!("interrupted: run the command again, which resumes where it stopped"),
+        json!("interrupted: to resume the run where it stopped, run the command again"),
         "{told}"
     );
     let said =

@@ -82,7 +82,7 @@ fn a_run_that_has_converged_is_told_again_and_not_paid_again() {
     );
     assert_eq!(scene.json(&[]), (expected, 0));
     let text = scene.run(&[]).out;
-    assert!(text.contains("\nPaid now: $0.00, the rest before\n"), "{text}");
+    assert!(text.contains("\nPaid in this call: $0.00; the rest in earlier calls\n"), "{text}");
     assert_eq!(scene.request_count(), 5);
 }
 
@@ -152,7 +152,10 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     let scene = Scene::new([absence_answer("ABCDEFGHI"), clean_audit_answer()]);
     assert_eq!(run_end(&scene.json(&[])), ("converged", "clean", 0));
     let told = scene.model.request_log()[1].body.to_string();
-    assert!(told.contains("neither a finding nor an absence that holds for the categories J"), "{told}");
+    assert!(
+        told.contains("report a finding or an absence with valid evidence for each of these categories: J"),
+        "{told}"
+    );
 
     // One of three auditors gives no valid answer. The loop then does not count as clean.
     let scene = Scene::new([clean_audit_answer().times(2), prose().times(4)])
@@ -601,7 +604,7 @@ fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: no auditor gave a valid answer: "), "{ran:?}");
-    assert!(ran.err.contains("hint: run it again, or set another model"), "{ran:?}");
+    assert!(ran.err.contains("hint: run the command again, or set another model"), "{ran:?}");
     let ran = Scene::new([prose()]).audit(&["--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(

@@ -121,7 +121,7 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
     );
     let reason = site.wait_until_why("converge: converged").await;
     for line in
-        ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "goes on later (step)"]
+        ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "continues later (step)"]
     {
         assert!(reason.contains(line), "{line} is not in {reason}");
     }
@@ -243,7 +243,7 @@ async fn a_server_that_asks_no_model_says_so() {
     let site = Site::new("", [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
-    let reason = site.wait_until_why("was not run: this server asks no model").await;
+    let reason = site.wait_until_why("was not run: this server uses no model").await;
     assert!(reason.contains("`/converge` by ann@github"), "{reason}");
     assert!(site.model.request_log().is_empty());
 }
@@ -253,7 +253,7 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     let site = Site::new(&format!("{NATIVE}[converge]\nenabled = false\n"), [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
-    let off = "this server does not converge (`converge.enabled` is false)";
+    let off = "converge runs are disabled on this server (`converge.enabled` is false)";
     let reason = site.wait_until_why(&format!("was not run: {off}")).await;
     assert!(reason.contains("`/converge` by ann@github"), "{reason}");
     site.forge.take_deliveries();
@@ -288,7 +288,7 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
-    site.wait_until_why("goes on later (reviewer)").await;
+    site.wait_until_why("continues later (reviewer)").await;
     // The run checks once a second whether the reviewer has answered. During the waits in between, it has no
     // lease.
     site.wait_until_why("state waiting").await;
@@ -350,7 +350,7 @@ async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_a
     let told = report_comment(&pull).unwrap();
     assert!(told.starts_with("## /converge: converged\n") && told.contains("Loops: 1\n"), "{told}");
     assert_eq!(audit_review_headlines(&pull).len(), 1, "{pull:#?}");
-    assert!(site.run_why().await.contains("goes on later (rate_limit)"));
+    assert!(site.run_why().await.contains("continues later (rate_limit)"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -430,7 +430,7 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
     let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
-    site.wait_until_why("goes on later (reviewer)").await;
+    site.wait_until_why("continues later (reviewer)").await;
     site.comment_as("eve", "/converge stop").await;
     site.comment_as("ann", "/converge stop").await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;

@@ -79,7 +79,7 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     let ran = run_in_folder(&site, &folder, &["--dry-run"]).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(
-        ran.err.contains("the local branch other: acme/shop has no open pull request of this branch\n"),
+        ran.err.contains("using the local branch other: acme/shop has no open pull request of this branch\n"),
         "{ran:?}"
     );
     assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");
@@ -91,14 +91,15 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
     let ran = site.run_command(command).await;
-    let said = "the local branch topic: no token is set for [forge.github], so no forge was asked for a pull \
-         request\n";
+    let said = "using the local branch topic: no token is set for [forge.github], so no forge was asked \
+        for a pull request\n";
     assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
 
     let folder = create_clone(&site, "else", "https://git.example.com/acme/shop.git");
     let ran = run_in_folder(&site, &folder, &["--dry-run"]).await;
     assert!(
-        ran.exit == 0 && ran.err.contains("the local branch else: `origin` is not at a configured forge\n"),
+        ran.exit == 0
+            && ran.err.contains("using the local branch else: `origin` is not at a configured forge\n"),
         "{ran:?}"
     );
 }

@@ -83,7 +83,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let shown = view().await;
     let ours: Vec<_> = shown.inline_comments().collect();
     assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, false), "{shown:#?}");
-    assert!(ours[0].body.contains("not verified to be still there"), "{}", ours[0].body);
+    assert!(ours[0].body.contains("not verified as still present"), "{}", ours[0].body);
     assert!(
         shown.statuses[&second].iter().all(|status| format!("{status:?}").contains("ailure")),
         "{shown:#?}"

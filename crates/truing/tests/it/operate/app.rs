@@ -50,7 +50,13 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
     let page = format!("{}/o/r/pull/2", site.forge.base_url());
     let reason = site.run(&["why", &page]);
     let told = unwrap_lines(&reason.out);
-    assert!(told.contains("the token may not do this (403): Forbidden (hint: let the token read"), "{told}");
+    assert!(
+        told.contains(
+            "the token has no permission for this request (403): Forbidden (hint: give the \
+        token permission to read"
+        ),
+        "{told}"
+    );
     let reviewed = site.run(&["review", "--pr", &page, "--no-record"]);
     assert_eq!(reviewed.exit, 1, "{reviewed:?}");
 

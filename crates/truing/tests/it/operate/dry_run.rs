@@ -71,7 +71,10 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     let ran = dry_run(&site, &[("TRUING_FORGE__GITHUB__REPOSITORIES", "ADA/*")], 0);
     let said = unwrap_lines(&ran.out);
     assert!(said.contains("github: 1 repository, 2 open pull requests, 2 not reviewed until"), "{said}");
-    assert!(said.contains("not in `forge.github.repositories`: 1 repository that the token sees"), "{said}");
+    assert!(
+        said.contains("`forge.github.repositories` does not list 1 repository that the token sees"),
+        "{said}"
+    );
 
     let json = site.run(&["serve", "--dry-run", "--format", "json"]);
     let json: Value = serde_json::from_str(&json.out).unwrap();
@@ -127,7 +130,7 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     assert!(ran.out.starts_with("github: does not answer\n"), "{ran:?}");
     site.forge.revoke(TOKEN);
     let ran = dry_run(&site, &[], 1);
-    assert!(ran.out.starts_with("github: refuses the token: replace it\n"), "{ran:?}");
+    assert!(ran.out.starts_with("github: refuses the token: replace the token\n"), "{ran:?}");
     let json = site.run(&["serve", "--dry-run", "--format", "json"]);
     let found: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((json.exit, &found["forges"][0]["state"]), (1, &"token_refused".into()));

@@ -257,20 +257,26 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
     let not_on = site.run_as("ada", &["kill", "off", "--repo", "o/other"]);
     assert_eq!((not_on.exit, not_on.err.contains("the kill switch of o/other was not on")), (0, true));
-    assert!(not_on.out.starts_with("The kill switch of o/other is off. These stay on:\n"), "{not_on:?}");
+    assert!(
+        not_on.out.starts_with("The kill switch of o/other is off. These kill switches stay on:\n"),
+        "{not_on:?}"
+    );
     assert!(not_on.out.contains("The kill switch of O/R is on, since"), "{not_on:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.statuses.is_empty() && view.summary_comments().count() == 0, "{view:#?}");
 
     let off = site.run_as("bob", &["kill", "off", "--repo", "o/r"]);
-    assert_eq!((off.exit, off.out.as_str()), (0, "The kill switch of o/r is off, and no other one is on.\n"));
+    assert_eq!(
+        (off.exit, off.out.as_str()),
+        (0, "The kill switch of o/r is off, and no other kill switch is on.\n")
+    );
     site.wait_until(number, "found by the sweep at its end", is_reviewed).await;
     assert_eq!(site.status()["repos"], serde_json::json!([]));
     assert_eq!(site.read_audit_log(), ["bob: kill off ", "ada: kill on mode finish: a migration"]);
     let mistyped = site.run_as("ada", &["kill", "on", "--repo", "o/othr"]);
     assert_eq!(mistyped.exit, 0, "{mistyped:?}");
     let told = unwrap_lines(&mistyped.err);
-    assert!(told.contains("warning: no record of o/othr; known: o/other, o/r"), "{told}");
+    assert!(told.contains("warning: no record of o/othr; known repositories: o/other, o/r"), "{told}");
     assert_eq!(site.status()["repos"][0]["name"], "o/othr", "it is on all the same");
     assert!(!site.run_as("ada", &["kill", "on", "--repo", "O/Other"]).err.contains("warning"));
     server.signal("-TERM");

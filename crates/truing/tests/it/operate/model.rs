@@ -320,9 +320,9 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     assert_eq!(shown.exit, 0, "{shown:?}");
     assert!(shown.out.contains("settled where no rule matches"), "{}", shown.out);
     assert!(
-        shown
-            .out
-            .contains("deep      label big  # review.for, rule 1, the repository's own rules at most deep"),
+        shown.out.contains(
+            "deep      label big  # review.for, rule 1, and the repository's own rules may set at most deep"
+        ),
         "{}",
         shown.out
     );

@@ -159,8 +159,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     // For each push, the total number of requests afterwards, and true if the budget allowed only a review by
     // rules.
     let mut asked = Vec::new();
-    let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 for \
-         all of a pull request)";
+    let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 \
+        for all runs of a pull request)";
     for push in 0..PUSHES {
         if push == PUSHES / 2 {
             drop(server);

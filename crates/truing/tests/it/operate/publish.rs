@@ -60,7 +60,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
 
     let again = site.publish(&[]);
     assert_eq!(again.exit, 1, "{again:?}");
-    assert!(again.out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{}", again.out);
+    assert!(again.out.ends_with("nothing to publish: o/r#1 already shows this review\n"), "{}", again.out);
     assert!(again.out.lines().all(|line| line.chars().count() <= 80), "{}", again.out);
     let after = site.repo.pull(number).await.unwrap();
     assert_comments_unique(&after);

@@ -95,8 +95,9 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     assert_eq!(posted(report()), [2, 1], "the comment that was taken back counts no more");
     let again = site.run(&["retract", "--since", "1h"]);
     assert!(
-        unwrap_lines(&again.out)
-            .contains("0 comments deleted; 1 kept because of answers (`--answered` deletes these, too)"),
+        unwrap_lines(&again.out).contains(
+            "0 comments deleted; 1 kept because of replies (`--answered` also deletes these comments)"
+        ),
         "{again:?}"
     );
     assert!(again.out.ends_with("retracted 1 finding on 1 pull request\n"), "{again:?}");

@@ -77,22 +77,22 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
     for (body, told) in [
         ("exit 0", "exited before it answered (exit status: 0)"),
         ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
-        ("echo Welcome; exec cat", "its hello cannot be understood"),
+        ("echo Welcome; exec cat", "its hello cannot be parsed"),
         ("exec cat /dev/zero", "its hello is too long"),
         (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
         ("hello; exec cat /dev/zero", "its answer is too long"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'; exec cat"#, "no [2J; room"),
         ("OPENED; exec cat /dev/zero", "its reply is too long"),
-        ("OPENED; say nonsense; exec cat", "its reply cannot be understood"),
+        ("OPENED; say nonsense; exec cat", "its reply cannot be parsed"),
         ("OPENED; kill -SEGV $$", "exited before it answered (signal: 11"),
         (
             r#"OPENED; say '{"number":2,"reply":{"text":"","is_error":false}}'; exec cat"#,
-            "it replies to call 2, not to call 1",
+            "the reader replied to call 2, not to call 1",
         ),
         (
             r#"OPENED; printf '{"number":1,"reply":{"is_error":false,"text":"'; head -c LONG /dev/zero |
                tr '\0' x; say '"}}'; exec cat"#,
-            "the text of its reply is too long",
+            "the text of the reply is too long",
         ),
     ] {
         let body = body.replace("OPENED", opened).replace("LONG", &long.to_string());

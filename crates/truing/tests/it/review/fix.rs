@@ -228,7 +228,7 @@ fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
     let mut again = place.command(&["review", "--fix", "--quiet"]);
     let again = Ran::from(again.env("TMPDIR", place.home().join("tmp")).output().unwrap());
     assert!(
-        again.err.starts_with("warning: an earlier --fix was killed after it had changed "),
+        again.err.starts_with("warning: an earlier run with --fix was killed after it had changed "),
         "{}",
         again.err
     );

@@ -204,7 +204,7 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
     }
     let ran = review_with_output(&place, "note: old\nb.py:3:1: E741 ambiguous\n", &["--format-in", "flake8"]);
     assert!(
-        ran.out.contains("earlier findings of flake8 stay open: 1 line not understood: `note: old`"),
+        ran.out.contains("earlier findings of flake8 stay open: 1 line could not be parsed: `note: old`"),
         "{}",
         ran.out
     );

@@ -92,7 +92,7 @@ fn a_replacement_that_is_not_proven_is_text_and_no_suggestion() {
         let agent = agent_finding(&scene.review(&["--no-record"]).json());
         assert_eq!(agent["suggestion"], Value::Null, "{replacement}");
         let body = agent["body"].as_str().unwrap();
-        let text = format!("Proposed replacement, not proven to fit:\n\n```\n{replacement}\n```");
+        let text = format!("Proposed replacement, which Truing has not verified:\n\n```\n{replacement}\n```");
         assert!(body.ends_with(&text), "{body}");
     }
     let secret =

@@ -28,10 +28,10 @@ fn assert_failure(place: &Place, arguments: &[&str], exit: i32, message: &str, h
 fn a_path_that_is_no_repository() {
     let place = Place::new();
     let home = place.home().display().to_string();
-    let hint = "name a folder inside a git repository";
+    let hint = "specify a folder inside a git repository";
     assert_usage_error(&place, &[&home], &format!("{home} is not in a git repository"), hint);
-    assert_usage_error(&place, &["/no/such"], "there is nothing at /no/such", hint);
-    assert_usage_error(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
+    assert_usage_error(&place, &["/no/such"], "no file or folder exists at /no/such", hint);
+    assert_usage_error(&place, &["./nope"], &format!("no file or folder exists at {home}/r/./nope"), hint);
     let nothing = "`nope` is not a folder, a pull request or a commit of this repository";
     assert_usage_error(&place, &["nope"], nothing, "git branch --all");
     let alone = "`git diff HEAD -- a.py | truing review --diff -`";
@@ -106,7 +106,7 @@ fn a_commit_that_is_not_there() {
         &place,
         &[],
         "no default branch: there is no origin/HEAD, origin/main, origin/master, main or master",
-        "name the base with --base",
+        "specify the base with --base",
     );
 }
 
@@ -210,7 +210,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
 #[test]
 fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let place = Place::new();
-    let hint = "make it a plain file of UTF-8 text, of 128 KiB at most, or delete it";
+    let hint = "replace the file with a regular file of UTF-8 text, of at most 128 KiB, or delete the file";
     let file = place.repo().join(".truing.toml");
     let message = |reason: &str| format!("configuration file {} cannot be read: {reason}", file.display());
     std::fs::create_dir(&file).unwrap();
@@ -265,7 +265,10 @@ fn a_file_with_more_findings_than_are_kept_is_reviewed_and_says_so() {
     let ran = place.review(&[]);
     let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains(": 1 file reviewed, in "), "{said}");
-    assert!(said.contains("only the worst findings are shown for files with too many: a.test.js"), "{said}");
+    assert!(
+        said.contains("only the worst findings are shown for files with too many findings: a.test.js"),
+        "{said}"
+    );
     assert_eq!(place.review(&["--fail-on", "P0"]).exit, 0);
 }
 
@@ -289,7 +292,11 @@ fn wrong_arguments_have_a_next_step() {
     let place = Place::new();
     for arguments in [&["--format", "pdf"][..], &["--fail-on", "P9"], &["--pack="], &["--output="], &[""]] {
         let ran = place.review(arguments);
-        assert!(ran.exit == 2 && ran.err.contains("\nhint: see its arguments: `--help`\n"), "{}", ran.err);
+        assert!(
+            ran.exit == 2 && ran.err.contains("\nhint: see the arguments of the command: `--help`\n"),
+            "{}",
+            ran.err
+        );
     }
 }
 

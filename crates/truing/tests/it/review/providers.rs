@@ -203,7 +203,8 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     assert!(without.exit == 2 && without.err.contains("OPENAI_API_KEY"), "{without:?}");
     let other = of("https://openrouter.ai/api/v1", &[("OPENAI_API_KEY", "canary")]);
     assert!(
-        other.exit == 2 && other.err.contains("`OPENAI_API_KEY` is sent to OpenAI and to servers on this"),
+        other.exit == 2
+            && other.err.contains("Truing sends `OPENAI_API_KEY` only to OpenAI and to servers on this"),
         "{other:?}"
     );
 }

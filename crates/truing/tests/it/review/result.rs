@@ -63,9 +63,11 @@ fn a_comment_that_suppresses_nothing_is_a_warning() {
     assert_eq!(told["suppressions"], expected, "{told}");
     let ran = Ran::from(place.command(&["review"]).output().unwrap());
     for line in [
-        "b.py:1: `truing: ignore[core/python-debugger]` has no effect: give a reason after the bracket",
+        "b.py:1: `truing: ignore[core/python-debugger]` has no effect: write a reason after the closing \
+            bracket",
         "b.py:2: `truing: ignore[core/nothing]` has no effect: there is no such rule",
-        "b.py:3: `truing: ignore[core/python-debugger]` has no effect: the rule finds nothing there",
+        "b.py:3: `truing: ignore[core/python-debugger]` has no effect: the rule has no finding on the \
+            lines of the comment",
     ] {
         assert!(ran.err.contains(line), "{}", ran.err);
     }

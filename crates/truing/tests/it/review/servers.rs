@@ -213,8 +213,14 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "mcp.docs.transport",
         ),
         ("url = \"http://example.org\"\ntools = [\"a\"]\n".to_owned(), "must be https"),
-        (format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"), "never passed on"),
-        (format!("{command}tools = [\"a\"]\nenv = [\"GITHUB_TOKEN\"]\n"), "never passed on"),
+        (
+            format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"),
+            "which Truing passes to no MCP server",
+        ),
+        (
+            format!("{command}tools = [\"a\"]\nenv = [\"GITHUB_TOKEN\"]\n"),
+            "which Truing passes to no MCP server",
+        ),
         (format!("{command}tools = [\"a\"]\nenv = [\"NOT_SET\"]\n"), "NOT_SET is not set"),
         (format!("{command}tools = [\"a\"]\nread = [\"/no/such/folder\"]\n"), "there is no folder"),
         (format!("{command}tools = [\"a\"]\ntimeout = \"1d\"\n"), "mcp.docs.timeout"),
@@ -233,14 +239,14 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
                 "{command}tools = [\"a\"]\nenv = [\"OLD\"]\n[forge.github]\nprevious_marker_keys = [{{ env \
                  = \"OLD\" }}]\n"
             ),
-            "OLD holds a credential",
+            "OLD contains a credential",
         ),
         (
             format!(
                 "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.z]\nurl = \"https://example.org\"\ntools = \
                  [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
             ),
-            "KEY holds a credential",
+            "KEY contains a credential",
         ),
     ] {
         let scene = Scene::from_answers([]).with_config(&format!("[mcp.docs]\n{config}"));

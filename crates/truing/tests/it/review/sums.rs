@@ -100,7 +100,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
         "{told}"
     );
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
-    assert!(text.contains(" of it by runs without a record"), "{text}");
+    assert!(text.contains(" of this cost by runs that are unrecorded"), "{text}");
     assert_every_format_has(&scene, spent);
     // After a recorded review, the sums still agree.
     scene.model.set_script(ModelScript::from_answers([report_answer(&[])]));
@@ -123,7 +123,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         (
             "review_usd = 0",
             "partial",
-            "`budget.review_usd` is $0.00, which is too little for any request: increase it",
+            "`budget.review_usd` is $0.00, which is too little for any request: increase the limit",
         ),
         (
             "review_usd = 0.001",
@@ -133,7 +133,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         (
             "repo_day_usd = 0",
             "deferred",
-            "`budget.repo_day_usd` is $0.00, which is too little for any request: increase it",
+            "`budget.repo_day_usd` is $0.00, which is too little for any request: increase the limit",
         ),
         (
             "repo_day_usd = 0.001",

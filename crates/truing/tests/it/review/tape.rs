@@ -85,7 +85,9 @@ fn another_review_is_an_error_that_shows_the_difference() {
     assert!(
         error["shown"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().contains("twice=True"))
     );
-    assert!(ran.err.contains("request 0 is not the one that was recorded") && ran.err.contains("twice=True"));
+    assert!(
+        ran.err.contains("request 0 differs from the recorded request") && ran.err.contains("twice=True")
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
     assert_eq!(told["outcome"]["kind"], "reviewed");
 
     let said = run_review(&place, &["--tools"]);
-    assert!(said.out.contains("rules and what ruff printed: no model was called"), "{}", said.out);
+    assert!(said.out.contains("rules and the output of ruff: no model was called"), "{}", said.out);
     // A review of commits runs the linters, too.
     place.commit("third");
     assert_eq!(
@@ -92,7 +92,7 @@ fn without_tools_one_line_tells_which_could_look() {
     let said = run_review(&place, &[]);
     assert_eq!(said.exit, 0, "{}", said.out);
     assert!(
-        said.err.contains("linters that could check this, too: ruff (`truing review --tools`)"),
+        said.err.contains("other linters that could check these files: ruff (`truing review --tools`)"),
         "{}",
         said.err
     );

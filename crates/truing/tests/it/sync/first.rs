@@ -68,8 +68,9 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         told,
-        "./upstream.json: 2 definitions pinned as in demo 1.0.0\nnot guarded:\n  demo.m:mine  not in demo \
-         1.0.0: the project's own\n  demo:Middle.own  not in demo 1.0.0: the project's own\n"
+        "./upstream.json: 2 definitions pinned as in demo 1.0.0\nnot guarded:\n  demo.m:mine  not defined \
+            in demo 1.0.0, but in the project\n  demo:Middle.own  not defined in demo 1.0.0, but in the \
+            project\n"
     );
     let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
     assert_eq!(manifest["demo:Middle.run"]["raw"], json!([sha1(METHOD)]));

@@ -56,7 +56,7 @@ fn a_missing_manifest_is_one_to_be_written() {
     let site =
         demo_registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
     let file = "sync init demo --repo fol --output fol/tests/test_patches.json`";
-    let then = "name the new manifest in the job: `manifest = \"tests/test_patches.json\"`";
+    let then = "set the new manifest in the job: `manifest = \"tests/test_patches.json\"`";
     site.assert_refused(&["--repo", "fol"], 2, &[file, then]);
     let told = String::from_utf8(site.sync(&["decide", "demo", "--repo", "fol"]).stderr).unwrap();
     assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
@@ -80,7 +80,7 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
     };
     assert!(
         told("demo")
-            .contains("truing.toml in this folder has such a job: name the file with `--config truing.toml`"),
+            .contains("truing.toml in this folder has such a job: use this file with `--config truing.toml`"),
         "{}",
         told("demo")
     );
@@ -119,8 +119,8 @@ fn what_people_read_fits_a_terminal_and_repeats_nothing() {
     let told = String::from_utf8(site.sync(&["init", "demo", "--output", "new.json"]).stdout).unwrap();
     assert_eq!(
         told,
-        "new.json: 1 definition pinned as in demo 1.0.0\nnot guarded:\n  9 names  not in demo 1.0.0: the \
-         project's own (`--format json` lists them)\n"
+        "new.json: 1 definition pinned as in demo 1.0.0\nnot guarded:\n  9 names  not defined in demo \
+            1.0.0, but in the project (`--format json` lists them)\n"
     );
     let long = format!("def {}():\n    return 1\n", "long_name".repeat(7));
     let site = registry_requiring_module(
@@ -200,16 +200,14 @@ fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(
-        told.contains("manifest = \"none\"") && told.contains("name the files that have counterparts"),
+        told.contains("manifest = \"none\"")
+            && told.contains("`mirror` of the job to the files that have counterparts"),
         "{told}"
     );
     let site = demo_registry(&[("ours/m.py", "x = 1\n")]);
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
-    assert!(
-        told.contains("check the pairs") && !told.contains("name the files that have counterparts"),
-        "{told}"
-    );
+    assert!(told.contains("check the pairs") && !told.contains("the files that have counterparts"), "{told}");
 }
 
 /// Returns a PyPI registry with two releases of `demo`. Their metadata requires different versions of another

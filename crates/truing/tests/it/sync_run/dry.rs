@@ -38,7 +38,7 @@ async fn the_whole_question_is_shown_and_nobody_is_asked() {
     site.publish_release("1.0.3");
     let told = text(&site).await;
     assert!(told.starts_with("demo: would ask people (demo 1.0.0 to 1.0.3)\n"), "{told}");
-    assert!(site.questions().await.is_empty() && !told.contains("people are asked"), "{told}");
+    assert!(site.questions().await.is_empty() && !told.contains("a question to people is open"), "{told}");
     let dry = site.run(&["sync", "run", "demo", "--dry-run", "--record", "out.json"]).await;
     assert_eq!((dry.exit, &dry.json["result"], &dry.json["dry_run"]), (1, &json!("asked"), &json!(true)));
     assert_eq!(site.read_record("out.json"), dry.json);
@@ -48,5 +48,5 @@ async fn the_whole_question_is_shown_and_nobody_is_asked() {
     assert!(told.contains(&format!("\"{}\":\n", question.title)), "{told}");
     let (body, _marker) = question.body.split_once("<!--").unwrap();
     assert!(told.contains(body.trim()), "{told}\n{body}");
-    assert!(text(&site).await.contains("people are asked already: "));
+    assert!(text(&site).await.contains("a question to people is open already: "));
 }
