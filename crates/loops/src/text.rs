@@ -530,11 +530,11 @@ mod tests {
 
         - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
 
-        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
-        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
-        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
-        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
-        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` has no effect: write a reason after the closing bracket
+        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` has no effect: write a reason after the closing bracket
+        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` has no effect: write a reason after the closing bracket
+        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` has no effect: write a reason after the closing bracket
+        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` has no effect: write a reason after the closing bracket
         - and 2 more without effect
 
         2 files reviewed, 1 not:

@@ -265,7 +265,7 @@ fn collect_problems(
     (problems, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
 }
 
-/// Returns the start of a sentence for this number of results, such as `2 results name`.
+/// Returns the start of a sentence for this number of results, such as `2 results refer to`.
 fn result_count_phrase(count: u64) -> String {
     if count == 1 { "1 result refers to".to_owned() } else { format!("{count} results refer to") }
 }

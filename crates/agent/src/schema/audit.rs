@@ -431,7 +431,7 @@ mod tests {
             ("/findings/0/path".to_owned(), json!("b.py"), "findings[0]: there is no file `b.py`"),
             ("/findings/0/fix".to_owned(), json!(" "), "findings[0]: `fix` is empty"),
             ("/findings/0/validation".to_owned(), json!(""), "findings[0]: `validation` is empty"),
-            ("/findings/0/title".to_owned(), json!(""), "findings[0]: it is not believed: malformed"),
+            ("/findings/0/title".to_owned(), json!(""), "findings[0]: the finding is rejected: malformed"),
         ] {
             let mut report = report();
             *report.pointer_mut(&place).unwrap() = value;

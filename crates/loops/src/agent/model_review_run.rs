@@ -144,9 +144,9 @@ impl ModelReviewRun {
         if failures == 0 || self.status != ModelReviewStatus::Complete {
             return self;
         }
-        let looks = if failures == 1 { "look" } else { "looks" };
+        let attempts = if failures == 1 { "attempt" } else { "attempts" };
         let reason = format!(
-            "reader: {failures} {looks} to read files failed, so the model did not see every requested file"
+            "reader: {failures} {attempts} to read files failed, so the model did not see every requested file"
         );
         Self { status: ModelReviewStatus::Partial(reason), ..self }
     }

@@ -489,7 +489,7 @@ mod tests {
         let switch = switches.engaged_switches().next().unwrap();
         assert_eq!(
             render_hold_line(switch, printer_with_config()),
-            "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there \
+            "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: no run begins there \
              until `truing --config ops.toml kill off --repo acme/shop`"
         );
     }
@@ -513,7 +513,7 @@ mod tests {
           mode      stop
           in flight 2 runs, which stop before their next step
           local     runs of `truing converge` are not counted; they stop, too
-          held back 0 pull requests due; webhooks are answered 503
+          held back 0 pull requests waiting; webhooks are answered with status 503
           unblock   truing kill off
         ");
         insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 },

@@ -323,7 +323,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     assert_eq!(site.deliver().await, [202]);
     let (what, hint) = (
         "only the fork guest/r has the commits of the pull request, and the fork cannot be read",
-        "let the token read the fork",
+        "give the token read access to the fork",
     );
     let (store, key) = (site.store(), site.key(number).await);
     wait_until_or_show(

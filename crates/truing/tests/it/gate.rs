@@ -168,7 +168,7 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
     assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));
     assert_eq!(answer["commands"][0]["ok"], false);
     let told = text(&site.run(&[]).stdout);
-    assert!(told.starts_with("gate: 5 violations on changed lines:\nwithout a place:\n"));
+    assert!(told.starts_with("gate: 5 violations on changed lines:\nwithout a file:\n"));
     assert!(told.contains("\ngate: 3001 violations elsewhere in these files (not blocking):\n"));
 }
 

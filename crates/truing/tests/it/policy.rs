@@ -49,7 +49,7 @@ fn an_operators_files_count_and_their_errors_have_a_line() {
             wrong.err
         );
         assert!(
-            wrong.err.contains("policy/profiles/fixr.toml: not a file name of a policy"),
+            wrong.err.contains("policy/profiles/fixr.toml: this is not the name of a policy file"),
             "{}",
             wrong.err
         );

@@ -66,7 +66,7 @@ async fn test_suggestions_and_walkthrough(flavour: ForgeFlavour) {
         }
     }
     let hostile = body("lacks its currency");
-    let (prose, code) = hostile.split_once("not proven to fit:\n\n````\n").expect(&hostile);
+    let (prose, code) = hostile.split_once("which Truing has not verified:\n\n````\n").expect(&hostile);
     let (code, rest) = code.split_once("\n````\n").expect(&hostile);
     let shown = HOSTILE.replace("<!-- truing", "&lt;!-- truing");
     assert_eq!(code, shown, "all of it stands in the code, and no marker but our own in the body");

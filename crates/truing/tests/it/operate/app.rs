@@ -19,7 +19,7 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
     assert_eq!(missing.exit, 2, "{missing:?}");
     assert!(
         missing.err.contains("forge.github.private_key: file ")
-            && missing.err.contains("hint: set it to the private key")
+            && missing.err.contains("hint: use the private key")
     );
     let half = app.private_key.lines().take(9).collect::<Vec<_>>().join("\n");
     std::fs::write(site.home.path().join("app.pem"), half).unwrap();

@@ -307,7 +307,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     let told = ran.json();
     let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
     assert_eq!(told["outcome"]["kind"], "partial", "{told}");
-    assert!(reason.contains("reader: 1 look at files failed"), "{reason}");
+    assert!(reason.contains("reader: 1 attempt to read files failed"), "{reason}");
     assert_eq!(field_of_findings(&told, "source"), ["rule", "agent"], "what it found stands");
 }
 

@@ -193,8 +193,8 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
             "none of 2 lines is understood",
         ),
         ("yamllint", "b.py\n  3:1  error  ambiguous  (x)\n", "none of 2 lines is understood"),
-        ("flake8", "/elsewhere/gone.py:3:1: E741 ambiguous\n", "1 result names no file of the tree"),
-        ("flake8", "gone/b.py:3:1: E741 ambiguous\n", "1 result names no file of the tree: gone/b.py"),
+        ("flake8", "/elsewhere/gone.py:3:1: E741 ambiguous\n", "1 result refers to no file of the tree"),
+        ("flake8", "gone/b.py:3:1: E741 ambiguous\n", "1 result refers to no file of the tree: gone/b.py"),
     ] {
         let ran = review_with_output(&place, output, &["--format-in", format, "--format", "json"]);
         assert_eq!(ran.exit, 1, "{output}: {}", ran.err);
