@@ -16,15 +16,15 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 fn render_page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To update it: UPDATE_DOCS=1 cargo test -p \
-            truing-bench -->\n\nEach write of the loops and of the tools for agents is an effect (ADR 75, \
-            76). For each effect, Truing asks the gate, records the intent, makes the call, and records \
-            the end of the call. If a response was lost or the process died, Truing waits for \
-            `forge.NAME.settle` and then searches for the effect. Truing adopts the effect that the search \
-            finds; otherwise Truing performs the effect again. Truing does not wait if the effect is \
-            recognised by the state that it causes, because repeating such an effect causes the same \
-            state. The effect `findings` posts several comments in one call, and Truing searches for each \
-            comment separately.\n\n| Effect | Found again by | Waits before the search | After a refusal \
-            |\n|---|---|---|---|\n",
+        truing-bench -->\n\nEach write to a forge by a loop or by a tool for agents is an effect (ADR 75, \
+        76). For each effect, Truing asks the write gate for permission, records the intent, makes the \
+        call, and records the end of the call. If a response was lost or the process died, Truing waits \
+        for the time `forge.NAME.settle`. Truing then searches for the effect. If the search finds the \
+        effect, Truing records it as performed. Otherwise, Truing performs the effect again. Some effects \
+        are recognised by the state that they cause. For these effects Truing does not wait, because a \
+        repetition causes the same state. The effect `findings` posts several comments in one call. \
+        Truing searches for each of these comments separately.\n\n| Effect | Found again by | Waits \
+        before the search | After a refusal |\n|---|---|---|---|\n",
     );
     for kind in EffectKind::ALL {
         let (found, waits) = match kind.observation_method() {
@@ -39,14 +39,15 @@ fn render_page(tests: &str) -> Result<String> {
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
-    page += "\n## Outcomes\n\nThe tables show the outcome of each effect after an incident. Each cell of \
-        each forge's table has one test, `effects::EFFECT::FORGE::CASE` in `";
+    page += "\n## Outcomes\n\nFor each forge, a table shows the outcome of each effect after each \
+        incident. The columns are the incidents. Each cell has one test, `effects::EFFECT::FORGE::CASE` \
+        in `";
     page += TESTS;
     page += "`. `withheld`: nothing is written, and the run stops. `reported`: the effect is absent, and \
         the loop receives the forge's reason. `once`: the effect is present exactly once. `listed`: \
-        nothing is written, and the run continues as if the effect had been performed. `cannot`: the forge \
-        does not support the effect. Truing refuses the effect before announcing it and before any call; \
-        the list below the table gives the reason.\n";
+        nothing is written, and the run continues as if the effect had been performed. `cannot`: the \
+        forge does not support the effect, for the reason in the list below the table. Truing refuses \
+        such an effect before it records the intent or makes a call.\n";
     for case in EffectIncident::ALL {
         if !tests.contains(&format!("async fn {}()", case.as_str())) {
             bail!("{TESTS}: `{}` has no test", case.as_str());

@@ -10,6 +10,7 @@ mod deny;
 mod docs;
 mod duplicates;
 mod forges;
+mod interface;
 mod licences;
 mod lines;
 mod names;
@@ -49,6 +50,9 @@ enum CheckName {
     Writers,
     /// In the crates above `forge`, only the listed files name a specific kind of forge
     Forges,
+    /// Every name that users' scripts depend on, in documents and on the command line, is as interface.toml
+    /// records
+    Interface,
     /// Every crate's licence is on the list of deny.toml
     Licences,
     /// Every crate is built in one version, or deny.toml gives a reason for each additional version
@@ -104,6 +108,7 @@ fn run_check(check: CheckName, root: &Path, options: &Options) -> Result<CheckRe
         CheckName::Circles => circles::check(root),
         CheckName::Writers => writers::check(root),
         CheckName::Forges => forges::check(root),
+        CheckName::Interface => interface::check(root),
         CheckName::Licences => licences::check(root),
         CheckName::Duplicates => duplicates::check(root),
         CheckName::Advisories => advisories::check(root, options.advisory_db.as_deref()),

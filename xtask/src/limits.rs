@@ -99,12 +99,12 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
     let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
         "# Limits\n\n<!-- Generated from {} and the constants. To update it: UPDATE_DOCS=1 cargo test -p \
-            xtask -->\n\nThis page lists each text that a stranger may write, and the process that handles \
-            the text. For each limit, a table shows the consequence of exceeding the limit, and the test \
-            that exceeds the limit. Each text takes at most 256 MiB and 2 s, regardless of what reads the \
-            text (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be \
-            configured are in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts that \
-            cost parsers much time or memory, and prints the worst texts.\n",
+        xtask -->\n\nThis page lists each text that an untrusted person may write, and the process that \
+        handles the text. For each limit, a table shows what happens if a text exceeds the limit. The \
+        table also names the test of the limit. Each parser uses at most 256 MiB and 2 s for a text \
+        (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be configured are \
+        in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts that cost parsers much \
+        time or memory, and prints the worst texts.\n",
         TABLE.rsplit('/').next().unwrap_or(TABLE),
     );
     let mut rendered = BTreeSet::new();

@@ -68,23 +68,25 @@ pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryL
     let judged = labels.values().filter(|known| known.verdict != HitVerdict::Unjudged).count();
     let mut text = format!(
         "# What the rules of `core` find in the histories of public repositories\n\n<!-- Generated from \
-            labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 \
-            cargo test -p truing-bench -->\n\nThe rules ran on the changes of {commits} commits, which are \
-            the newest commits with one parent of each of {} repositories. The rules also ran on\nall \
-            files of the newest commit (\"trees\"), where every line counts as new. Languages: {}.\nEight \
-            commits were skipped, because the clones lacked a large file of these commits. {judged} \
-            findings were judged together with the code\naround them; keys and large files were judged \
-            mostly by their paths.\n\nTrue: the maintainers of the repository would want to know about the \
-            finding.\nArguable: some maintainers would; an arguable finding counts half. False: no \
-            maintainer would. Findings that are not judged do not count. The brackets contain\nWilson's \
-            interval of 95 %. The held-out repositories were judged last.\n[ADR \
-            57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) \
-            describes the findings in these repositories before the rules were adjusted to them, and the \
-            reasons for the rules. The columns \"Before\" show the rules as they\nwere before they were \
-            tested on these histories.\n\n`cargo xtask rules CLONES` runs the rules on the same commits \
-            again. CLONES is a folder that contains a clone of each\nrepository as `OWNER/NAME`. The \
-            command fails if the share of right findings is below 0.95 for P0 and P1, or below 0.80 for \
-            P2. With\n`--write`, the command writes its findings and this page.\n",
+        labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 cargo \
+        test -p truing-bench -->\n\nThe rules ran on the changes of {commits} commits. These are the \
+        newest commits with one parent in each of {} repositories. The rules\nalso ran on all files of \
+        each repository's newest commit (\"trees\"). There, every line counts as new. Languages: \
+        {}.\nEight commits were skipped, because the clones lacked a large file of these commits. People \
+        judged {judged} findings, together with the surrounding code.\nThey judged keys and large files \
+        mostly by the path.\n\nA finding is true if the maintainers of the repository would want to know \
+        about it.\nA finding is arguable if only some maintainers would want to know about it; such a \
+        finding counts half. A finding is false if no maintainer would want to know about it. Findings \
+        without a judgement do not count. The brackets contain\nthe 95 % Wilson interval. The held-out \
+        repositories were judged last.\n[ADR \
+        57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) describes \
+        the findings before the rules were adjusted to these repositories, and the reasons for the rules. \
+        The columns \"Before\" show the findings of the rules in their version\nbefore the tests on these \
+        histories.\n\n`cargo xtask rules CLONES` repeats the run on the same commits. CLONES is a folder \
+        with a clone of each\nrepository at `OWNER/NAME`. The command fails if the share of right \
+        findings is below 0.95 for P0 and P1, or below 0.80 for P2. The share of right findings is the \
+        number in front of the brackets in the tables. With\n`--write`, the command writes its findings \
+        and this page.\n",
         all.len(),
         languages.into_iter().collect::<Vec<_>>().join(", "),
     );
@@ -125,9 +127,9 @@ fn write_severity_table(text: &mut String, labels: &HitLabels, repositories: &Re
 }
 
 fn write_repository_table(text: &mut String, labels: &HitLabels) {
-    *text += "\n## By rule and repository\n\nThe numbers are true / arguable / false / not judged \
-        findings.\n\n| Rule | Repository | Before | Now | Share right before | Share right now \
-        |\n|---|---|---|---|---|---|\n";
+    *text += "\n## By rule and repository\n\nThe columns \"Before\" and \"Now\" contain the numbers of \
+        true / arguable / false / not judged findings.\n\n| Rule | Repository | Before | Now | Share \
+        right before | Share right now |\n|---|---|---|---|---|---|\n";
     let mut groups: BTreeMap<(&str, &str), Vec<&HitLabel>> = BTreeMap::new();
     for (hit, known) in labels {
         // The empty name stands for all repositories together, and sorts before every repository's name.

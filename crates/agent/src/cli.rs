@@ -198,8 +198,8 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// Runs an agent as [`crate::native::run_with_report_check`] does, except that the `claude` program holds the
-    /// conversation.
+    /// Runs an agent as [`crate::native::run_with_report_check`] does, except that the `claude` program holds
+    /// the conversation.
     pub async fn run_judged<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,
@@ -231,11 +231,12 @@ impl ClaudeCli {
         let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
-        let input = Some(wire::encode_task(&brief.task));
-        let around = CommandIo { variables: &[ADDRESS], input, output: CliStream::default() };
+        let input = Some(wire::encode_task(&brief.review_text));
+        let around = CommandIo { address_variables: &[ADDRESS], input, output: CliStream::default() };
         // The result is always a permit, because the semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
-        let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
+        let mut program =
+            Box::pin(command::run_with_server(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
             ended = &mut program => return Ok(run_end(ended?)),
             () = Box::pin(conversation.serve_program(message_receiver, start, self.start_timeout)) => {}
@@ -283,16 +284,16 @@ fn read_output(mut child: Child) -> std::io::Result<Output> {
 
 /// Maps the end of the program to the end of the run.
 fn run_end(result: CommandResult<CliStream>) -> AgentRunEnd {
-    match result.end {
+    match result.outcome {
         command::ProcessOutcome::Exit(status) => result.stdout.run_end(status, &result.stderr.text()),
-        command::ProcessOutcome::Time => AgentRunEnd::Limit(RunLimit::Time),
-        command::ProcessOutcome::Output => {
+        command::ProcessOutcome::TimeLimitExceeded => AgentRunEnd::Limit(RunLimit::Time),
+        command::ProcessOutcome::OutputLimitExceeded => {
             AgentRunEnd::ProgramFailed("claude exceeded the output limit of a run".to_owned())
         }
-        command::ProcessOutcome::Disk(_) => {
+        command::ProcessOutcome::DiskLimitExceeded(_) => {
             AgentRunEnd::ProgramFailed("claude exceeded the write limit of a run".to_owned())
         }
-        command::ProcessOutcome::Limit(bound, seen) => AgentRunEnd::ProgramFailed(format!(
+        command::ProcessOutcome::SandboxLimitExceeded(bound, seen) => AgentRunEnd::ProgramFailed(format!(
             "claude exceeded the {} limit of the sandbox ({seen})",
             bound.as_str()
         )),

@@ -14,13 +14,13 @@ use crate::sandbox::{
 use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
 
 /// Bytes kept from the beginning of a stream.
-const BEGINNING: usize = 8 << 10;
+const KEPT_HEAD_BYTES: usize = 8 << 10;
 /// Bytes kept from the end of a stream, where most programs print their errors.
-const END: usize = 12 << 10;
+const KEPT_TAIL_BYTES: usize = 12 << 10;
 /// Maximum number of bytes that a command may print on a stream before it is killed.
-pub(crate) const MAX_PRINTED: usize = 16 << 20;
+pub(crate) const MAX_STREAM_BYTES: usize = 16 << 20;
 /// Bytes read at once.
-const CHUNK: usize = 64 << 10;
+const READ_CHUNK_BYTES: usize = 64 << 10;
 
 /// An error that kept a command from running.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +33,10 @@ pub enum CommandError {
     Io(#[from] std::io::Error),
     /// The sandbox started but failed before it started the command.
     #[error("cannot run the command: its sandbox failed: {0}")]
-    Helper(String),
+    SandboxHelperFailed(String),
     /// The program does not exist or is not executable.
     #[error("`{program}` cannot be started: {reason}")]
-    NoProgram {
+    ProgramNotStarted {
         /// Name of the program as given in the command.
         program: String,
         /// The operating system's error.
@@ -47,17 +47,17 @@ pub enum CommandError {
 /// The reason why a command ended.
 pub(crate) enum ProcessOutcome {
     Exit(ExitStatus),
-    Time,
-    Output,
-    Disk(ExceededDiskLimit),
+    TimeLimitExceeded,
+    OutputLimitExceeded,
+    DiskLimitExceeded(ExceededDiskLimit),
     /// All processes of the command together exceeded a limit. The text gives the measured value and the
     /// limit.
-    Limit(SandboxLimit, String),
+    SandboxLimitExceeded(SandboxLimit, String),
 }
 
 /// A command that ended, with the captured output.
 pub(crate) struct CommandResult<O = CapturedOutput> {
-    pub(crate) end: ProcessOutcome,
+    pub(crate) outcome: ProcessOutcome,
     pub(crate) stdout: O,
     pub(crate) stderr: CapturedOutput,
     pub(crate) duration: Duration,
@@ -88,7 +88,7 @@ pub(crate) async fn run(job: SandboxJob, bounds: &CommandLimits) -> Result<Comma
 /// Input, output and variables of a command.
 pub(crate) struct CommandIo<'a, O> {
     /// Names of the variables to set to the address of the server on the command's loopback interface.
-    pub(crate) variables: &'a [&'a str],
+    pub(crate) address_variables: &'a [&'a str],
     /// Bytes to write to the command's standard input; `None` if the command reads no input.
     pub(crate) input: Option<Vec<u8>>,
     /// Receiver of the command's output.
@@ -97,7 +97,7 @@ pub(crate) struct CommandIo<'a, O> {
 
 /// Runs a command that reaches a server on the command's loopback interface. `serve` runs this server until
 /// the command has exited.
-pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
+pub(crate) async fn run_with_server<O: OutputSink, F: Future<Output = ()>>(
     mut job: SandboxJob,
     bounds: &CommandLimits,
     command_io: CommandIo<'_, O>,
@@ -105,7 +105,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
 ) -> Result<CommandResult<O>, CommandError> {
     let program = job.program_name();
     job.hears = command_io.input.is_some();
-    let (command, listening) = job.command_with_socket(command_io.variables)?;
+    let (command, listening) = job.command_with_socket(command_io.address_variables)?;
     let child = spawn_child(command)?;
     let words = command_io.input;
     let server = async {
@@ -129,10 +129,10 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
 
 /// Waits for the socket, and returns the socket and the channel that handed it over.
 pub(crate) async fn wait_for_socket(
-    listening: SocketHandoff,
+    handoff: SocketHandoff,
 ) -> std::io::Result<(tokio::net::TcpListener, SocketHandoff)> {
     let (socket, listening) =
-        tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.wait_for_socket()?, listening)))
+        tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((handoff.wait_for_socket()?, handoff)))
             .await??;
     socket.set_nonblocking(true)?;
     Ok((tokio::net::TcpListener::from_std(socket)?, listening))
@@ -170,9 +170,11 @@ async fn wait_for_end<O: OutputSink>(
     let end = {
         let printed = async { tokio::try_join!(output_sink.read_stream(stdout), err.read_stream(stderr)) };
         tokio::select! {
-            printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::Output),
-            () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::Time),
-            over = wait_for_overrun(bounds.write_limit.as_ref()) => Some(ProcessOutcome::Disk(over)),
+            printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::OutputLimitExceeded),
+            () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::TimeLimitExceeded),
+            over = wait_for_overrun(bounds.write_limit.as_ref()) => {
+                Some(ProcessOutcome::DiskLimitExceeded(over))
+            }
         }
     };
     let end = match end {
@@ -184,7 +186,7 @@ async fn wait_for_end<O: OutputSink>(
             match &bounds.write_limit {
                 Some(WriteLimit { folders, limit }) => usage::is_over(folders, *limit)
                     .await
-                    .map_or(ProcessOutcome::Exit(status), ProcessOutcome::Disk),
+                    .map_or(ProcessOutcome::Exit(status), ProcessOutcome::DiskLimitExceeded),
                 None => ProcessOutcome::Exit(status),
             }
         }
@@ -199,27 +201,27 @@ async fn wait_for_end<O: OutputSink>(
     {
         match status.code() {
             Some(code) if code == i32::from(HELPER_FAILED) => {
-                return Err(CommandError::Helper(err.text().trim_end().to_owned()));
+                return Err(CommandError::SandboxHelperFailed(err.text().trim_end().to_owned()));
             }
             Some(code) if code == i32::from(NOT_STARTED_EXIT_CODE) => {
                 let words = err.text();
                 let reason = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
-                return Err(CommandError::NoProgram { program: program.to_owned(), reason });
+                return Err(CommandError::ProgramNotStarted { program: program.to_owned(), reason });
             }
             Some(_) | None => {}
         }
     }
     let end = match end {
         ProcessOutcome::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
-            Some((bound, seen)) => ProcessOutcome::Limit(bound, seen),
+            Some((bound, seen)) => ProcessOutcome::SandboxLimitExceeded(bound, seen),
             None => ProcessOutcome::Exit(status),
         },
-        other @ (ProcessOutcome::Time
-        | ProcessOutcome::Output
-        | ProcessOutcome::Disk(_)
-        | ProcessOutcome::Limit(..)) => other,
+        other @ (ProcessOutcome::TimeLimitExceeded
+        | ProcessOutcome::OutputLimitExceeded
+        | ProcessOutcome::DiskLimitExceeded(_)
+        | ProcessOutcome::SandboxLimitExceeded(..)) => other,
     };
-    Ok(CommandResult { end, stdout: output_sink, stderr: err, duration: began.elapsed() })
+    Ok(CommandResult { outcome: end, stdout: output_sink, stderr: err, duration: began.elapsed() })
 }
 
 /// Completes as soon as the command has written more than allowed. If `write_limit` is `None`, never
@@ -240,10 +242,10 @@ impl OutputSink for CapturedOutput {
         stream: Option<impl AsyncRead + Unpin + Send>,
     ) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
-        let mut part = vec![0; CHUNK];
+        let mut part = vec![0; READ_CHUNK_BYTES];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             self.append(part.get(..count).unwrap_or_default());
-            if self.bytes > MAX_PRINTED {
+            if self.total_bytes > MAX_STREAM_BYTES {
                 return Err(OutputOverflow);
             }
         }
@@ -253,35 +255,34 @@ impl OutputSink for CapturedOutput {
 
 /// The beginning and the end of an output, or all of it.
 pub(crate) struct CapturedOutput {
-    most_of_beginning: usize,
+    max_head_bytes: usize,
     beginning: Vec<u8>,
     end: Vec<u8>,
-    bytes: usize,
+    total_bytes: usize,
 }
 
 impl CapturedOutput {
     pub(crate) fn new(bounds: &CommandLimits) -> Self {
-        let most_of_beginning = if bounds.keeps_whole_output { MAX_PRINTED } else { BEGINNING };
-        Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
+        let most_of_beginning = if bounds.keeps_whole_output { MAX_STREAM_BYTES } else { KEPT_HEAD_BYTES };
+        Self { max_head_bytes: most_of_beginning, beginning: Vec::new(), end: Vec::new(), total_bytes: 0 }
     }
 
     fn append(&mut self, chunk: &[u8]) {
-        self.bytes += chunk.len();
-        let (beginning, rest) =
-            chunk.split_at(chunk.len().min(self.most_of_beginning - self.beginning.len()));
+        self.total_bytes += chunk.len();
+        let (beginning, rest) = chunk.split_at(chunk.len().min(self.max_head_bytes - self.beginning.len()));
         self.beginning.extend_from_slice(beginning);
         self.end.extend_from_slice(rest);
-        self.end.drain(..self.end.len().saturating_sub(END));
+        self.end.drain(..self.end.len().saturating_sub(KEPT_TAIL_BYTES));
     }
 
     /// True if nothing was printed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.total_bytes == 0
     }
 
     /// Returns the kept text, with a note of the bytes left out.
     pub(crate) fn text(&self) -> String {
-        let left_out = self.bytes - self.beginning.len() - self.end.len();
+        let left_out = self.total_bytes - self.beginning.len() - self.end.len();
         let (beginning, end) = (String::from_utf8_lossy(&self.beginning), String::from_utf8_lossy(&self.end));
         if left_out == 0 {
             // There is no gap between the two parts. Decoding them together preserves a character that is

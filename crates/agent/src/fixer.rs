@@ -23,7 +23,7 @@ use truing_core::port::ReaderError;
 use truing_model::messages::ToolDefinition;
 use truing_reader::tree_secrets::TreeSecrets;
 
-use crate::native::{CallOutput, RunTools};
+use crate::native::{RunTools, ToolCallOutput};
 use crate::sandbox::{SandboxError, SandboxLevel, require_level};
 use crate::tree::WritableTree;
 
@@ -217,7 +217,7 @@ impl RunTools for FixerTools {
         offered
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let done = match name {
             EDIT => {
                 let _turn = self.change_lock.lock().await;
@@ -235,10 +235,10 @@ impl RunTools for FixerTools {
         };
         // The cached state is discarded after a failure as well, because a command may have changed files
         // before it was killed.
-        self.read_tools.reset_state().await;
+        self.read_tools.clear_cache().await;
         match done {
-            Ok(text) => CallOutput { text, is_error: false, is_denied: false },
-            Err(wrong) => CallOutput {
+            Ok(text) => ToolCallOutput { text, is_error: false, is_denied: false },
+            Err(wrong) => ToolCallOutput {
                 text: wrong.to_string(),
                 is_error: true,
                 is_denied: matches!(wrong, FixerCallError::Denied { .. }),

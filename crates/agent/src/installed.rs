@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
 
-/// Maximum number of interpreters in a chain, because the interpreter of a script may itself be a script.
+/// Maximum length of a chain of interpreters. The interpreter of a script may itself be a script.
 const MAX_STEPS: usize = 4;
 /// Maximum number of bytes that are read from the beginning of a script or a settings file.
 const MAX_HEAD: u64 = 4 << 10;

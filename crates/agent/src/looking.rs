@@ -98,13 +98,13 @@ impl ReadOnlyProgram {
         }
         let bounds = CommandLimits { time, write_limit: written, keeps_whole_output: true };
         Ok(match command::run(job, &bounds).await {
-            Ok(CommandResult { end: ended, stdout, stderr, duration }) => CommandOutput {
+            Ok(CommandResult { outcome: ended, stdout, stderr, duration }) => CommandOutput {
                 end: to_command_end(&ended),
                 ms: to_milliseconds(duration),
                 output: stdout.text(),
                 errors: stderr.text(),
             },
-            Err(CommandError::NoProgram { reason, .. }) => {
+            Err(CommandError::ProgramNotStarted { reason, .. }) => {
                 let ms = to_milliseconds(began.elapsed());
                 CommandOutput { end: CommandEndReason::NoProgram, ms, output: String::new(), errors: reason }
             }

@@ -29,7 +29,7 @@ pub use tools::{SKILL, SkillTools};
 
 /// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
-/// Maximum total number of bytes of the instructions for one change; an instruction that would exceed this
+/// Maximum total size of the instructions for one change, in bytes. An instruction that would exceed this ///
 /// limit is left out.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
 /// Maximum number of bytes of a skill's file. A longer file is left out, because a part of a skill would be
@@ -45,7 +45,7 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 300;
 /// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// Maximum number of characters of a note. The next constant is the maximum for a name within a note.
+/// Maximum number of characters of a note. `MAX_SHOWN_CHARS` is the maximum for a name in a note.
 const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -312,7 +312,14 @@ impl MemoryBuilder {
                 Ok(_) if usable.len() >= max_count => unused_count += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
                 Ok(skill) => {
-                    self.add_omitted_file(&file.path, format!("there is another {kind} `{}`", skill.name));
+                    self.add_omitted_file(
+                        &file.path,
+                        format!(
+                            "another {kind} already has the name \
+                        `{}`",
+                            skill.name
+                        ),
+                    );
                 }
                 Err(why) => self.add_omitted_file(&file.path, why),
             }
@@ -333,7 +340,13 @@ impl MemoryBuilder {
                 return;
             }
             let first = first.clone();
-            return self.add_omitted_file(&path, format!("`{first}` is the repository's memory"));
+            return self.add_omitted_file(
+                &path,
+                format!(
+                    "`{first}` is already used as the repository's \
+                memory"
+                ),
+            );
         }
         let text = match file_text(file) {
             Ok(text) => text,
@@ -366,7 +379,7 @@ impl MemoryBuilder {
 fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, String> {
     let text = file_text(file)?;
     if text.len() > MAX_SKILL_BYTES {
-        return Err(format!("it has {} bytes, and a skill may have {MAX_SKILL_BYTES}", text.len()));
+        return Err(format!("it has {} bytes, but a skill may have at most {MAX_SKILL_BYTES}", text.len()));
     }
     let (front, text) = split_front_matter(text)?;
     let SkillFrontMatter { name, description } = front;

@@ -19,8 +19,9 @@ use crate::schema::UncheckedFindings;
 
 pub use run_end::{AgentRunEnd, AgentRunResult, RunLimit};
 pub use run_input::{
-    ANSWER, AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits,
-    RunTools, TIME, TURNS, WINDOW,
+    AgentRunInput, DEFAULT_CONTEXT_TOKENS, DEFAULT_MAX_RESPONSE_TOKENS, DEFAULT_MAX_TURNS,
+    DEFAULT_TIME_LIMIT, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, ReportSchema, RunLimits,
+    RunTools, ToolCallOutput,
 };
 
 /// Runs a model until it has reported or a limit ends the run. Dropping the future stops the run immediately.

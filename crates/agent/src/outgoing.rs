@@ -14,7 +14,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask_secrets};
 use truing_reader::redact::redact_credentials;
 
-use crate::native::{AgentRunInput, CallOutput, RunTools};
+use crate::native::{AgentRunInput, RunTools, ToolCallOutput};
 
 /// Beginning of the names of a run's temporary folders, with the slash before it.
 const PRIVATE: &str = "/truing-git-";
@@ -100,7 +100,7 @@ fn without_private(text: &str) -> String {
 
 /// Cleans the brief of a run for the model.
 pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
-    let AgentRunInput { model, system, task } = brief;
+    let AgentRunInput { model, system_prompt: system, review_text: task } = brief;
     let mut task = redact_text(task);
     if let Some(masks) = masks_of(&task) {
         task.push_str(&format!(
@@ -108,7 +108,7 @@ pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
              it into no file and no replacement."
         ));
     }
-    AgentRunInput { model: model.clone(), system: redact_text(system), task }
+    AgentRunInput { model: model.clone(), system_prompt: redact_text(system), review_text: task }
 }
 
 /// Returns the number of masks in a text as words for the model. Returns `None` if the text has no masks, or
@@ -131,7 +131,7 @@ impl RunTools for SanitizedTools<'_> {
         self.0.tool_definitions()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let output = self.0.call(name, input).await;
         // No paths are replaced in a successful result, because its text comes from files or a third-party
         // server. The output of a command already has its paths replaced.
@@ -141,11 +141,11 @@ impl RunTools for SanitizedTools<'_> {
         if let Some(masks) = masks_of(&text) {
             text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));
         }
-        CallOutput { text, ..output }
+        ToolCallOutput { text, ..output }
     }
 
-    async fn reset_state(&self) {
-        self.0.reset_state().await;
+    async fn clear_cache(&self) {
+        self.0.clear_cache().await;
     }
 }
 

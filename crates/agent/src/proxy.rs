@@ -85,8 +85,8 @@ impl ConnectionRefusal {
             Self::NotListed => format!("is not listed in `{key}`"),
             Self::NotTls => "may be reached only by TLS".to_owned(),
             Self::NotPublic => "has no public address".to_owned(),
-            Self::OtherHost => "would have received a TLS connection for another host".to_owned(),
-            Self::Method => "would have received a request that does more than read".to_owned(),
+            Self::OtherHost => "does not match the host in the client's TLS handshake".to_owned(),
+            Self::Method => "may receive only read requests (GET or HEAD)".to_owned(),
             Self::TooMuch => format!("would have sent more than {} GiB in all", MAX_BYTES >> 30),
             Self::Unreachable(why) => format!("cannot be reached: {why}"),
         }

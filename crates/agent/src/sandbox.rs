@@ -87,7 +87,7 @@ impl SandboxJob {
         let no = |reason: String| SandboxError::Tree { path: tree.to_owned(), reason };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
         if mounts::touches_system_folder(&tree) {
-            return Err(no("it holds the system's own folders".to_owned()));
+            return Err(no("it is, contains or is inside a system folder".to_owned()));
         }
         Ok(Self {
             level,

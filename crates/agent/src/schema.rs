@@ -43,8 +43,8 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a tool's name that a message shows.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Maximum number of findings in all reports of a run together; the same limit applies to verdicts on
-/// findings of earlier reviews. Excess findings are only counted, and excess verdicts are ignored.
+/// Maximum number of findings in all reports of a run together. The same limit applies to verdicts on ///
+/// findings of earlier reviews. Further findings are only counted. Further verdicts are ignored.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
@@ -92,7 +92,8 @@ impl ReportSchema for UncheckedFindings {
         `report` now, with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few findings at a time, with `more` set to true until the last call.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now with all findings \
+        that you \
          have not reported yet. No other tool will be called.";
 
     // A report that the check rejected is kept. Its findings therefore count even if a verdict is missing, or
@@ -103,7 +104,7 @@ impl ReportSchema for UncheckedFindings {
         findings_tool()
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         read_findings(input)
             .map(|report| (report.items, report.has_more))
             .map_err(|malformed| malformed.to_string())
@@ -173,7 +174,7 @@ pub enum MalformedReport {
     #[error("the input of `report` has no list `findings`")]
     NoFindings,
     /// None of the reported findings matches the schema.
-    #[error("no finding has the form of the schema; the first: {0}")]
+    #[error("no finding matches the schema; the error in the first finding: {0}")]
     NoneFits(String),
 }
 

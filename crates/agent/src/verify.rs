@@ -434,7 +434,7 @@ impl Verifier {
         let text = |captured_output: &CapturedOutput| captured_output.text();
         Ok(match self.run_to_end(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
-                end: to_command_end(&ended.end),
+                end: to_command_end(&ended.outcome),
                 ms: to_milliseconds(ended.duration),
                 output: text(&ended.stdout),
                 errors: text(&ended.stderr),
@@ -536,14 +536,14 @@ impl Verifier {
         let ended = match proxy {
             Some(proxy) => {
                 let output = CapturedOutput::new(&bounds);
-                let around = CommandIo { variables: &PROXY, input: None, output };
-                command::run_with(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
+                let around = CommandIo { address_variables: &PROXY, input: None, output };
+                command::run_with_server(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
             None => command::run(job, &bounds).await,
         };
         match ended {
             Ok(ended) => Ok(Ok(ended)),
-            Err(CommandError::NoProgram { reason, .. }) => Ok(Err(reason)),
+            Err(CommandError::ProgramNotStarted { reason, .. }) => Ok(Err(reason)),
             Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
         }
     }
@@ -554,7 +554,7 @@ fn to_command_run(argv: &[String], result: &CommandResult) -> CommandRun {
     let (output, errors) = (shown(&result.stdout), shown(&result.stderr));
     CommandRun {
         argv: argv.to_vec(),
-        end: to_command_end(&result.end),
+        end: to_command_end(&result.outcome),
         ms: to_milliseconds(result.duration),
         output,
         errors,
@@ -568,12 +568,12 @@ pub(crate) fn to_command_end(end: &command::ProcessOutcome) -> CommandEndReason 
             Some(code) => CommandEndReason::Exit { code },
             None => CommandEndReason::Killed,
         },
-        command::ProcessOutcome::Time => CommandEndReason::Time,
-        command::ProcessOutcome::Output => CommandEndReason::Output,
-        command::ProcessOutcome::Disk(ExceededDiskLimit::Limit)
-        | command::ProcessOutcome::Limit(SandboxLimit::Disk, _) => CommandEndReason::Disk,
-        command::ProcessOutcome::Limit(bound, _) => CommandEndReason::Limit { bound: *bound },
-        command::ProcessOutcome::Disk(ExceededDiskLimit::DiskFull) => CommandEndReason::DiskFull,
+        command::ProcessOutcome::TimeLimitExceeded => CommandEndReason::Time,
+        command::ProcessOutcome::OutputLimitExceeded => CommandEndReason::Output,
+        command::ProcessOutcome::DiskLimitExceeded(ExceededDiskLimit::Limit)
+        | command::ProcessOutcome::SandboxLimitExceeded(SandboxLimit::Disk, _) => CommandEndReason::Disk,
+        command::ProcessOutcome::SandboxLimitExceeded(bound, _) => CommandEndReason::Limit { bound: *bound },
+        command::ProcessOutcome::DiskLimitExceeded(ExceededDiskLimit::DiskFull) => CommandEndReason::DiskFull,
     }
 }
 

@@ -76,7 +76,8 @@ fn check_store(
     }
     let without = forges.iter().filter(|(_, forge)| forge.marker_key.is_none());
     problems.extend(without.map(|(name, _)| {
-        let requirement = "must be set: processes that share a store sign with the same key";
+        let requirement = "must be set, because all processes that share a store must sign with the same \
+            key";
         bad(&url.origin, &format!("forge.{name}.marker_key"), requirement)
     }));
     Ok(problems)

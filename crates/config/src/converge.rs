@@ -156,7 +156,7 @@ pub(super) fn reviewers_without_section(
     settings: &BTreeMap<String, EffectiveSetting>,
 ) -> impl Iterator<Item = String> {
     let list = match settings.get(REVIEWERS).map(|setting| &setting.value) {
-        Some(ConfigValue::List(names)) => names.as_slice(),
+        Some(ConfigValue::StringList(names)) => names.as_slice(),
         Some(_) | None => &[],
     };
     list.iter().filter(|name| known_reviewer(name).is_some()).cloned()
@@ -166,11 +166,11 @@ pub(super) fn reviewers_without_section(
 pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
     match (known_reviewer(name), key) {
         (Some(known), "logins") => {
-            ConfigValue::List(known.logins.iter().map(|&login| login.to_owned()).collect())
+            ConfigValue::StringList(known.logins.iter().map(|&login| login.to_owned()).collect())
         }
-        (Some(known), "trigger") => ConfigValue::Name(known.trigger.to_owned()),
-        (None, "trigger") => ConfigValue::Name(BY_ITSELF.to_owned()),
-        (Some(KnownReviewer { dirty: Some(dirty), .. }), "dirty") => ConfigValue::Name((*dirty).to_owned()),
+        (Some(known), "trigger") => ConfigValue::Text(known.trigger.to_owned()),
+        (None, "trigger") => ConfigValue::Text(BY_ITSELF.to_owned()),
+        (Some(KnownReviewer { dirty: Some(dirty), .. }), "dirty") => ConfigValue::Text((*dirty).to_owned()),
         (Some(_) | None, _) => ConfigValue::Unset,
     }
 }
@@ -196,7 +196,7 @@ pub(super) fn read_section(
         Some(other) => Ok(ConfiguredReviewer::External(other.clone())),
         None => {
             let wrong = format!(
-                "must hold `{INTERNAL}`, `{}` or the NAME of a `[reviewer.NAME]`, not `{name}`",
+                "may contain only `{INTERNAL}`, `{}` and the NAME of each `[reviewer.NAME]`, not `{name}`",
                 KNOWN_REVIEWERS.map(|known| known.name).join("`, `")
             );
             Err(bad_value(settings, REVIEWERS, wrong))
@@ -261,10 +261,9 @@ pub(crate) const FIXER: &str = "converge.fixer";
 fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");
     let logins = settings
-        .if_any(
-            &path("logins"),
-            |value| if let ConfigValue::List(all) = value { Some(all.clone()) } else { None },
-        )?
+        .if_any(&path("logins"), |value| {
+            if let ConfigValue::StringList(all) = value { Some(all.clone()) } else { None }
+        })?
         .filter(|logins| !logins.is_empty())
         .ok_or_else(|| {
             bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())

@@ -29,11 +29,12 @@ pub(super) fn default_value(
         KeyDefault::Variable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
         KeyDefault::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
             ["store", "url"] => Some(
-                state_path(environment, "truing/truing.db").map_or(ConfigValue::Unset, ConfigValue::Store),
+                state_path(environment, "truing/truing.db")
+                    .map_or(ConfigValue::Unset, ConfigValue::DatabasePath),
             ),
             ["store", "folder"] => {
                 let beside = match settings.get("store.url").map(|setting| &setting.value) {
-                    Some(ConfigValue::Store(file)) => file.parent().map(Path::to_owned),
+                    Some(ConfigValue::DatabasePath(file)) => file.parent().map(Path::to_owned),
                     Some(_) | None => state_path(environment, "truing"),
                 };
                 Some(beside.map_or(ConfigValue::Unset, ConfigValue::Path))
@@ -49,8 +50,8 @@ pub(super) fn default_value(
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
                 Some(forge_default(name(), of, kind_of(name(), settings))?)
             }
-            ["sync", _, "package"] => Some(ConfigValue::Name(name().to_owned())),
-            ["sync", _, "branch"] => Some(ConfigValue::Name(format!("truing/sync-{}", name()))),
+            ["sync", _, "package"] => Some(ConfigValue::Text(name().to_owned())),
+            ["sync", _, "branch"] => Some(ConfigValue::Text(format!("truing/sync-{}", name()))),
             ["reviewer", _, key] => Some(converge::reviewer_default(name(), key)),
             ["sync", ..]
             | ["server", "metrics_listen"]

@@ -7,11 +7,11 @@ use truing_core::linter::FORMATS;
 use super::keys::{
     self, ConfigKey, KeyDefault, NamedSection, RepositoryOverride, SECTIONS, ValueKind, key_variable,
 };
-use super::kind::scheme_prefix;
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_tier_rule;
 use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
+use super::value_kind::scheme_prefix;
 
 /// Maximum width of a comment line in the commented file.
 const WIDTH: usize = 100;
@@ -143,8 +143,8 @@ pub fn schema() -> Json {
 fn list_item_schema(table: &Json, section: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
-        let about = "The name of the tool. The header `[tool.NAME]` contains the name instead if the tool \
-            is not in a list.";
+        let about = "The name of the tool. Set this key only in a list (`[[tool]]`); otherwise, the \
+            header `[tool.NAME]` contains the name.";
         keys.insert(
             "name".to_owned(),
             json!({ "type": "string", "pattern": section.pattern(), "description": about }),
@@ -160,21 +160,21 @@ fn list_item_schema(table: &Json, section: NamedSection) -> Json {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-config -->\n\nThe value of a key comes from the first of \
-            these sources that sets the key:\n\n1. a flag;\n2. a `TRUING_…` variable;\n3. for \
-            `review.runtime`, the variable `RUNTIME_MODE`;\n4. the operator's file: `--config FILE`, else \
-            `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration\n   folder;\n5. for \
-            some keys, the repository's own `.truing.toml`;\n6. the default.\n\n`truing config show` shows \
-            the source of each value.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, \
-            `2m`, `1h30m`, `7d`, `2w`. The file never contains a secret\nitself, but only the place of the \
-            secret: `{ env = \"VARIABLE\" }` or `{ file = \"PATH\" }`. The name of a variable with\nsuch a \
-            place ends in `__ENV` or `__FILE`. In a variable, commas separate the entries of a list. A \
-            relative path starts\nat the folder of the file that contains the path.\n",
+        UPDATE_DOCS=1 cargo test -p truing-config -->\n\nThe value of a key comes from the first of these \
+        sources that sets the key:\n\n1. a flag;\n2. a `TRUING_…` variable;\n3. for `review.runtime`, the \
+        variable `RUNTIME_MODE`;\n4. the operator's file: `--config FILE`, else `TRUING_CONFIG`, else \
+        `truing/truing.toml` in the user's configuration\n   folder;\n5. for some keys, the repository's \
+        own `.truing.toml`;\n6. the default.\n\n`truing config show` shows the source of each \
+        value.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, `7d`, \
+        `2w`. The file never contains a secret\nitself, but only a reference to the secret: `{ env = \
+        \"VARIABLE\" }` or `{ file = \"PATH\" }`. The name of a variable with\nsuch a reference ends in \
+        `__ENV` or `__FILE`. In a variable, commas separate the entries of a list. A relative path \
+        starts\nat the folder of the file that contains the path.\n",
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
         for (_, key) in keys::section_keys(section) {
-            let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
+            let ending = if key.kind == ValueKind::SecretLocation { "__ENV" } else { "" };
             let repository = match key.repository {
                 RepositoryOverride::Forbidden => "no",
                 RepositoryOverride::Sets => "can set the key if the operator does not set it",
@@ -229,26 +229,29 @@ fn default_as_toml(key: &ConfigKey) -> String {
         (KeyDefault::Text(text), ValueKind::Integer(..) | ValueKind::Usd(_) | ValueKind::Flag) => {
             text.to_owned()
         }
-        (KeyDefault::Text(text), ValueKind::Codes) => format!("[{}]", text.replace(',', ", ")),
-        (KeyDefault::Text(text), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => {
+        (KeyDefault::Text(text), ValueKind::ExitCodes) => format!("[{}]", text.replace(',', ", ")),
+        (
+            KeyDefault::Text(text),
+            ValueKind::IdsByName | ValueKind::SecretHeaders | ValueKind::RuleSeverities,
+        ) => {
             format!("{{{text}}}")
         }
         (
             KeyDefault::Text(""),
             ValueKind::Globs
-            | ValueKind::Pairs
-            | ValueKind::Repositories
-            | ValueKind::Packs
+            | ValueKind::PathPairs
+            | ValueKind::RepositoryGlobs
+            | ValueKind::RulePacks
             | ValueKind::Rules
-            | ValueKind::Names
+            | ValueKind::ExternalNames
             | ValueKind::Accounts
-            | ValueKind::Words(_)
+            | ValueKind::Choices(_)
             | ValueKind::Folders
-            | ValueKind::Hosts
+            | ValueKind::HostPorts
             | ValueKind::Command
             | ValueKind::Commands
-            | ValueKind::Secrets
-            | ValueKind::Tiers
+            | ValueKind::SecretLocations
+            | ValueKind::TierRules
             | ValueKind::Instructions
             | ValueKind::Networks,
         ) => "[]".to_owned(),
@@ -257,37 +260,37 @@ fn default_as_toml(key: &ConfigKey) -> String {
             KeyDefault::Text(text),
             ValueKind::Command
             | ValueKind::Commands
-            | ValueKind::Secrets
-            | ValueKind::Tiers
+            | ValueKind::SecretLocations
+            | ValueKind::TierRules
             | ValueKind::Instructions,
         ) => text.to_owned(),
         (
             KeyDefault::Text(text),
             ValueKind::Globs
-            | ValueKind::Pairs
-            | ValueKind::Repositories
-            | ValueKind::Packs
+            | ValueKind::PathPairs
+            | ValueKind::RepositoryGlobs
+            | ValueKind::RulePacks
             | ValueKind::Rules
-            | ValueKind::Names
+            | ValueKind::ExternalNames
             | ValueKind::Accounts
-            | ValueKind::Words(_)
+            | ValueKind::Choices(_)
             | ValueKind::Folders
-            | ValueKind::Hosts
+            | ValueKind::HostPorts
             | ValueKind::Networks,
         ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
         (
             KeyDefault::Text(text),
-            ValueKind::Store(_)
-            | ValueKind::Address
+            ValueKind::StoreAddress(_)
+            | ValueKind::ListenAddress
             | ValueKind::Duration(..)
             | ValueKind::Choice { .. }
             | ValueKind::Url
-            | ValueKind::Endpoint
-            | ValueKind::Name
+            | ValueKind::VerbatimUrl
+            | ValueKind::UnspacedName
             | ValueKind::Program
-            | ValueKind::Model
+            | ValueKind::ModelSection
             | ValueKind::Email
             | ValueKind::AccountUuid
             | ValueKind::Text
@@ -296,9 +299,9 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Branch
             | ValueKind::Folder
             | ValueKind::File
-            | ValueKind::Format
-            | ValueKind::Sink(_)
-            | ValueKind::Secret,
+            | ValueKind::ToolFormat
+            | ValueKind::SecretUrl(_)
+            | ValueKind::SecretLocation,
         ) => format!("\"{text}\""),
     }
 }
@@ -332,7 +335,7 @@ const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
 
 fn schema_of(key: &ConfigKey) -> Json {
     let mut schema = match key.kind {
-        ValueKind::Store(schemes) => {
+        ValueKind::StoreAddress(schemes) => {
             let begins = schemes.iter().map(|scheme| scheme_prefix(scheme).replace('+', "\\+"));
             let pattern = match schemes.contains(&"sqlite") {
                 true => format!("^({})[^:]", begins.collect::<Vec<_>>().join("|")),
@@ -340,75 +343,75 @@ fn schema_of(key: &ConfigKey) -> Json {
             };
             json!({ "anyOf": [{ "type": "string", "pattern": pattern }, secret_schema()] })
         }
-        ValueKind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
+        ValueKind::ListenAddress => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
         ValueKind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         ValueKind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
         ValueKind::Choice { supported: built, .. } => json!({ "enum": built }),
         ValueKind::Flag => json!({ "type": "boolean" }),
-        ValueKind::Url | ValueKind::Endpoint => {
+        ValueKind::Url | ValueKind::VerbatimUrl => {
             json!({ "type": "string", "format": "uri", "pattern": "^https?://" })
         }
         ValueKind::Folder | ValueKind::File | ValueKind::Text | ValueKind::Program => {
             json!({ "type": "string", "minLength": 1 })
         }
         ValueKind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
-        ValueKind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        ValueKind::UnspacedName => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         ValueKind::AccountUuid => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
         ValueKind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
-        ValueKind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
+        ValueKind::ModelSection => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
         ValueKind::Cron => json!({ "type": "string", "minLength": 9 }),
         ValueKind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
         ValueKind::Branch => json!({ "type": "string", "minLength": 1 }),
-        ValueKind::Secret => secret_schema(),
-        ValueKind::Secrets => json!({ "type": "array", "items": secret_schema() }),
-        ValueKind::Sink(schemes) => json!({
+        ValueKind::SecretLocation => secret_schema(),
+        ValueKind::SecretLocations => json!({ "type": "array", "items": secret_schema() }),
+        ValueKind::SecretUrl(schemes) => json!({
             "anyOf": [{ "type": "string",
                 "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) },
                 secret_schema()]
         }),
-        ValueKind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
+        ValueKind::Choices(known) => json!({ "type": "array", "items": { "enum": known } }),
         ValueKind::Command => json!({ "type": "array", "items": { "type": "string" } }),
         ValueKind::Commands => json!({
             "type": "array",
             "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
         }),
         ValueKind::Globs
-        | ValueKind::Pairs
-        | ValueKind::Names
+        | ValueKind::PathPairs
+        | ValueKind::ExternalNames
         | ValueKind::Accounts
         | ValueKind::Networks
         | ValueKind::Folders => {
             json!({ "type": "array", "items": { "type": "string" } })
         }
-        ValueKind::Repositories => {
+        ValueKind::RepositoryGlobs => {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
-        ValueKind::Packs => {
+        ValueKind::RulePacks => {
             json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } })
         }
-        ValueKind::Hosts => json!({
+        ValueKind::HostPorts => json!({
             "type": "array", "maxItems": MAX_HOSTS, "items": { "type": "string", "pattern": HOST_PATTERN }
         }),
         ValueKind::Rules => {
             json!({ "type": "array", "items": { "type": "string", "pattern": RULE_PATTERN } })
         }
-        ValueKind::Severities => json!({
+        ValueKind::RuleSeverities => json!({
             "type": "object",
             "propertyNames": { "pattern": RULE_PATTERN },
             "additionalProperties": schema_of_severities()
         }),
-        ValueKind::Format => json!({ "enum": FORMATS }),
-        ValueKind::Ids => json!({
+        ValueKind::ToolFormat => json!({ "enum": FORMATS }),
+        ValueKind::IdsByName => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
         }),
-        ValueKind::Headers => json!({
+        ValueKind::SecretHeaders => json!({
             "type": "object",
             "propertyNames": { "pattern": HEADER_PATTERN },
             "additionalProperties": secret_schema()
         }),
-        ValueKind::Tiers => json!({ "type": "array", "items": schema_of_tier_rule() }),
+        ValueKind::TierRules => json!({ "type": "array", "items": schema_of_tier_rule() }),
         ValueKind::Instructions => json!({ "type": "array", "items": schema_of_instruction() }),
-        ValueKind::Codes => json!({
+        ValueKind::ExitCodes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
     };
@@ -419,8 +422,11 @@ fn schema_of(key: &ConfigKey) -> Json {
             text.parse::<i64>().ok().map(|number| json!(number))
         }
         // This arm is never reached, because all keys of these kinds have an empty default.
-        (KeyDefault::Text(_), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => Some(json!({})),
-        (KeyDefault::Text(text), ValueKind::Codes) => {
+        (
+            KeyDefault::Text(_),
+            ValueKind::IdsByName | ValueKind::SecretHeaders | ValueKind::RuleSeverities,
+        ) => Some(json!({})),
+        (KeyDefault::Text(text), ValueKind::ExitCodes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
         }
         (KeyDefault::Text(text), ValueKind::Flag) => text.parse::<bool>().ok().map(|yes| json!(yes)),
@@ -428,33 +434,33 @@ fn schema_of(key: &ConfigKey) -> Json {
         (
             KeyDefault::Text(text),
             ValueKind::Globs
-            | ValueKind::Pairs
-            | ValueKind::Repositories
-            | ValueKind::Packs
+            | ValueKind::PathPairs
+            | ValueKind::RepositoryGlobs
+            | ValueKind::RulePacks
             | ValueKind::Rules
-            | ValueKind::Names
+            | ValueKind::ExternalNames
             | ValueKind::Accounts
-            | ValueKind::Words(_)
+            | ValueKind::Choices(_)
             | ValueKind::Folders
-            | ValueKind::Hosts
+            | ValueKind::HostPorts
             | ValueKind::Command
             | ValueKind::Commands
-            | ValueKind::Secrets
-            | ValueKind::Tiers
+            | ValueKind::SecretLocations
+            | ValueKind::TierRules
             | ValueKind::Instructions
             | ValueKind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
             KeyDefault::Text(text),
-            ValueKind::Store(_)
-            | ValueKind::Address
+            ValueKind::StoreAddress(_)
+            | ValueKind::ListenAddress
             | ValueKind::Duration(..)
             | ValueKind::Choice { .. }
             | ValueKind::Url
-            | ValueKind::Endpoint
-            | ValueKind::Name
+            | ValueKind::VerbatimUrl
+            | ValueKind::UnspacedName
             | ValueKind::Program
-            | ValueKind::Model
+            | ValueKind::ModelSection
             | ValueKind::Email
             | ValueKind::AccountUuid
             | ValueKind::Text
@@ -463,9 +469,9 @@ fn schema_of(key: &ConfigKey) -> Json {
             | ValueKind::Branch
             | ValueKind::Folder
             | ValueKind::File
-            | ValueKind::Format
-            | ValueKind::Sink(_)
-            | ValueKind::Secret,
+            | ValueKind::ToolFormat
+            | ValueKind::SecretUrl(_)
+            | ValueKind::SecretLocation,
         ) => Some(json!(text)),
     };
     if let Some(map) = schema.as_object_mut() {
@@ -499,11 +505,11 @@ fn secret_schema() -> Json {
 
 fn type_in_words(kind: ValueKind) -> String {
     match kind {
-        ValueKind::Store(schemes) => {
+        ValueKind::StoreAddress(schemes) => {
             let begins: Vec<String> = schemes.iter().map(|scheme| scheme_prefix(scheme)).collect();
             format!("address that begins with `{}`, or a secret", begins.join("` or `"))
         }
-        ValueKind::Address => "IP address and port".to_owned(),
+        ValueKind::ListenAddress => "IP address and port".to_owned(),
         ValueKind::Integer(least, most) => format!("whole number, {least} to {most}"),
         ValueKind::Duration(least, most) => {
             format!("length of time, {} to {}", FormattedDuration(least), FormattedDuration(most))
@@ -512,52 +518,54 @@ fn type_in_words(kind: ValueKind) -> String {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
         ValueKind::Flag => "true or false".to_owned(),
-        ValueKind::Url | ValueKind::Endpoint => "URL: https, or http to a loopback address".to_owned(),
-        ValueKind::Name => "name".to_owned(),
+        ValueKind::Url | ValueKind::VerbatimUrl => "URL: https, or http to a loopback address".to_owned(),
+        ValueKind::UnspacedName => "name".to_owned(),
         ValueKind::Program => "name or path of a program".to_owned(),
         ValueKind::Text => "text".to_owned(),
         ValueKind::Cron => "cron pattern".to_owned(),
         ValueKind::Email => "e-mail address".to_owned(),
         ValueKind::AccountUuid => "UUID in braces".to_owned(),
-        ValueKind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
+        ValueKind::ModelSection => "the `NAME` of a `[model.NAME]`".to_owned(),
         ValueKind::Repository => "repository, `owner/name`".to_owned(),
         ValueKind::Branch => "branch".to_owned(),
         ValueKind::Folder => "path of a folder".to_owned(),
         ValueKind::File => "path of a file".to_owned(),
         ValueKind::Usd(most) => format!("US dollars, 0 to {most}"),
-        ValueKind::Secret => "secret".to_owned(),
-        ValueKind::Secrets => "list of secrets".to_owned(),
-        ValueKind::Headers => {
+        ValueKind::SecretLocation => "secret".to_owned(),
+        ValueKind::SecretLocations => "list of secrets".to_owned(),
+        ValueKind::SecretHeaders => {
             "table of headers, each with its secret (in a variable: a JSON object)".to_owned()
         }
-        ValueKind::Sink(schemes) => {
+        ValueKind::SecretUrl(schemes) => {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
         ValueKind::Globs => "list of globs".to_owned(),
-        ValueKind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
-        ValueKind::Repositories => "list of globs of `owner/name`".to_owned(),
-        ValueKind::Packs => "list of names of rule packs".to_owned(),
+        ValueKind::PathPairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
+        ValueKind::RepositoryGlobs => "list of globs of `owner/name`".to_owned(),
+        ValueKind::RulePacks => "list of names of rule packs".to_owned(),
         ValueKind::Rules => "list of names of rules, `PACK/RULE`".to_owned(),
-        ValueKind::Severities => "table of rules and severities (in a variable: a JSON object)".to_owned(),
-        ValueKind::Names => "list of names".to_owned(),
+        ValueKind::RuleSeverities => "table of rules and severities (in a variable: a JSON \
+            object)"
+            .to_owned(),
+        ValueKind::ExternalNames => "list of names".to_owned(),
         ValueKind::Accounts => "list of names, numbers or UUIDs of accounts".to_owned(),
         ValueKind::Networks => "list of networks and addresses".to_owned(),
-        ValueKind::Words(known) => {
+        ValueKind::Choices(known) => {
             format!(
                 "list of {}",
                 known.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             )
         }
-        ValueKind::Hosts => format!("list of up to {MAX_HOSTS} entries of the form `host:port`"),
+        ValueKind::HostPorts => format!("list of up to {MAX_HOSTS} entries of the form `host:port`"),
         ValueKind::Folders => "list of paths of folders".to_owned(),
         ValueKind::Command => "command, as a list of words".to_owned(),
         ValueKind::Commands => "list of commands, each a list of words".to_owned(),
-        ValueKind::Format => "name of a format of diagnostics".to_owned(),
-        ValueKind::Codes => "list of whole numbers, 0 to 255".to_owned(),
-        ValueKind::Tiers | ValueKind::Instructions => {
+        ValueKind::ToolFormat => "name of a diagnostics format".to_owned(),
+        ValueKind::ExitCodes => "list of whole numbers, 0 to 255".to_owned(),
+        ValueKind::TierRules | ValueKind::Instructions => {
             "list of tables (in a variable: a JSON array)".to_owned()
         }
-        ValueKind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
+        ValueKind::IdsByName => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }
 

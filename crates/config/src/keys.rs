@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use truing_core::linter::LINTERS;
 
-pub use super::kind::ValueKind;
+pub use super::value_kind::ValueKind;
 
 /// A configuration key and its rules.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at \
          `/webhooks/NAME`.",
     ),
-    ("model", "The model that reviews, if `review.runtime` selects a review by a model."),
+    ("model", "The model that reviews changes, if `review.runtime` selects a review by a model."),
     (
         "model.NAME",
         "Another model, under a name of your choice: lower-case letters, digits and `-`. Truing uses this \
@@ -216,7 +216,7 @@ pub const RECORDS: &[&str] = &["postgres", "postgresql"];
 pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "store.url",
-        kind: ValueKind::Store(SLOTS),
+        kind: ValueKind::StoreAddress(SLOTS),
         default: KeyDefault::Computed {
             words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
@@ -232,7 +232,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "store.records",
-        kind: ValueKind::Store(RECORDS),
+        kind: ValueKind::StoreAddress(RECORDS),
         default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
@@ -244,7 +244,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "store.password",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
             words: "none, or the password in the URL",
             example: "{ env = \"VALKEY_PASSWORD\" }",
@@ -255,7 +255,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "store.records_password",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
             words: "none, or the password in the URL",
             example: "{ env = \"POSTGRES_PASSWORD\" }",
@@ -279,7 +279,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.listen",
-        kind: ValueKind::Address,
+        kind: ValueKind::ListenAddress,
         default: KeyDefault::Text("127.0.0.1:8080"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -288,7 +288,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.metrics_listen",
-        kind: ValueKind::Address,
+        kind: ValueKind::ListenAddress,
         default: KeyDefault::Computed {
             words: "none: `server.listen` also serves `/metrics`",
             example: "\"127.0.0.1:9090\"",
@@ -361,9 +361,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Interval at which Truing sweeps the forges. A sweep requests open pull requests and \
-            comments, and so finds the changes of lost webhooks. The sweep uses no more than a tenth of \
-            each forge's rate limit. At Bitbucket Cloud, which does not report the remaining calls, the \
-            sweep uses no more than half of the rate limit.",
+            comments, and so finds the changes whose webhooks were lost. The sweep uses no more than a \
+            tenth of each forge's rate limit. At Bitbucket Cloud, which does not report the remaining \
+            calls, the sweep uses no more than half of the rate limit.",
     },
     ConfigKey {
         path: "server.trusted_proxies",
@@ -372,9 +372,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Addresses and networks of the proxies in front of the service. Truing reads \
-            `X-Forwarded-For` or `Forwarded` only in requests from these proxies. The last address in the \
-            header that is not one of these proxies is the source address of the request. Truing trusts no \
-            address before that one.",
+            `X-Forwarded-For` or `Forwarded` only in requests from these proxies. The source address of \
+            the request is the last address in the header that does not belong to one of these proxies. \
+            Truing ignores all addresses before this address.",
     },
     ConfigKey {
         path: "forge.NAME.kind",
@@ -417,9 +417,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The UUID (`{…}`) of the account as which `token` writes. This key is required for an access \
-            token of Bitbucket Cloud, because such a token may not request its own account. \
-            docs/bitbucket.md explains how to find the UUID.",
+        doc: "The UUID (`{…}`) of the account that Truing writes as when it uses `token`. This key is \
+            required for an access token of Bitbucket Cloud, because such a token may not request its own \
+            account. docs/bitbucket.md explains how to find the UUID.",
     },
     ConfigKey {
         path: "forge.NAME.git_url",
@@ -435,7 +435,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.token",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
             words: "for GitHub, `{ env = \"GITHUB_TOKEN\" }`, or `GH_TOKEN` for github.com if only \
                 `GH_TOKEN` is set; for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
@@ -452,13 +452,13 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The number of the GitHub App as which Truing logs in, instead of with `token`. If this key \
-            is set, `private_key` is required. Each token of the App is valid for one repository and one \
-            hour.",
+        doc: "The number of the GitHub App. If this key is set, Truing logs in as this App instead of \
+            with `token`, and `private_key` is required. Each token of the App is valid for one \
+            repository and one hour.",
     },
     ConfigKey {
         path: "forge.NAME.private_key",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -478,7 +478,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.webhook_secret",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
             words: "for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
                 \"BITBUCKET_WEBHOOK_SECRET\" }`",
@@ -505,9 +505,9 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.marker_key",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "the file `marker.key` beside the database, which Truing creates once",
+            words: "the file `marker.key` beside the database; Truing creates this file once",
             example: "{ file = \"/var/lib/truing/marker.key\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -517,13 +517,13 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.previous_marker_keys",
-        kind: ValueKind::Secrets,
+        kind: ValueKind::SecretLocations,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Keys that signed markers before `marker_key` was changed. Truing still recognises comments \
-            with such markers as its own. Truing recognises comments that are recorded in the database \
-            even without the old keys.",
+            with such markers as its own. For comments that are recorded in the database, Truing does not \
+            need the old keys.",
     },
     ConfigKey {
         path: "forge.NAME.settle",
@@ -536,7 +536,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.repositories",
-        kind: ValueKind::Repositories,
+        kind: ValueKind::RepositoryGlobs,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -576,7 +576,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.region",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -585,7 +585,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.workspace_id",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -594,7 +594,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.api_version",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -603,7 +603,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.effort",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -624,7 +624,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.api_key",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -635,7 +635,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.name",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("claude-sonnet-5-5"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -643,7 +643,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.model_ids",
-        kind: ValueKind::Ids,
+        kind: ValueKind::IdsByName,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -653,7 +653,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.fallback",
-        kind: ValueKind::Model,
+        kind: ValueKind::ModelSection,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -672,7 +672,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.region",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -680,7 +680,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.workspace_id",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -688,7 +688,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.api_version",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -696,7 +696,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.effort",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -713,7 +713,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.api_key",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
             words: "none: this key is required, so that Truing sends each API key only to its own endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
@@ -725,7 +725,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.name",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -734,7 +734,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.model_ids",
-        kind: ValueKind::Ids,
+        kind: ValueKind::IdsByName,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -754,12 +754,12 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.model",
-        kind: ValueKind::Model,
+        kind: ValueKind::ModelSection,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that reviews. If this key is empty, the model in `[model]` \
-            reviews.",
+        doc: "The `NAME` of the `[model.NAME]` that reviews changes. If this key is empty, the model in \
+            `[model]` reviews them.",
     },
     ConfigKey {
         path: "review.claude",
@@ -768,13 +768,14 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The program of Claude Code for the runtime `cli`: a path or a name. A relative path starts \
-            at the folder of the configuration file; in a variable, the path must be absolute. Truing \
-            searches for a name on `PATH`, but not in a repository that the command runs in or names. The \
-            program runs only in the sandbox at level `full`, without tools, settings and files of its own.",
+            at the folder of the configuration file; in a variable, the path must be absolute. If the \
+            value is a name, Truing searches for the program in the folders of `PATH`, except folders \
+            inside the repository of the current folder or of the command's target. The program runs only \
+            in the sandbox at level `full`, without tools, settings and files of its own.",
     },
     ConfigKey {
         path: "review.claude_version",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -934,7 +935,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.tier",
         kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
         default: KeyDefault::Computed {
-            words: "`deep` with `review.specialists`, else `settled`",
+            words: "`deep` if `review.specialists` is true, else `settled`",
             example: "\"settled\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -956,7 +957,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.for",
-        kind: ValueKind::Tiers,
+        kind: ValueKind::TierRules,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
@@ -1014,12 +1015,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Folders, in addition to the system's folders, whose files the program may read and run. \
-            Programs are found in these folders, and in the folder `bin` of each.",
+        doc: "Folders, in addition to the system's folders, whose files the program may read and run. The \
+            program's `PATH` contains each of these folders and its folder `bin`.",
     },
     ConfigKey {
         path: "mcp.NAME.env",
-        kind: ValueKind::Names,
+        kind: ValueKind::ExternalNames,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1029,7 +1030,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.hosts",
-        kind: ValueKind::Hosts,
+        kind: ValueKind::HostPorts,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1042,7 +1043,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.url",
-        kind: ValueKind::Endpoint,
+        kind: ValueKind::VerbatimUrl,
         default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1052,7 +1053,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.forge",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1074,7 +1075,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.token",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1082,7 +1083,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.headers",
-        kind: ValueKind::Headers,
+        kind: ValueKind::SecretHeaders,
         default: KeyDefault::Computed {
             words: "none",
             example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }",
@@ -1096,12 +1097,12 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.tools",
-        kind: ValueKind::Names,
+        kind: ValueKind::ExternalNames,
         default: KeyDefault::Computed { words: "none: required", example: "[\"search\"]" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The names of the server's tools that a model may call. Truing leaves out a tool if the \
-            server declares that the tool does more than read.",
+            server declares that the tool is not read-only.",
     },
     ConfigKey {
         path: "mcp.NAME.timeout",
@@ -1137,7 +1138,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "tool.NAME.format",
-        kind: ValueKind::Format,
+        kind: ValueKind::ToolFormat,
         default: KeyDefault::Computed {
             words: "the command of the known tool with this name",
             example: "\"ruff-json\"",
@@ -1171,7 +1172,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "tool.NAME.exit",
-        kind: ValueKind::Codes,
+        kind: ValueKind::ExitCodes,
         default: KeyDefault::Computed {
             words: "the exit codes of the known tool with this name, else `[0, 1]`",
             example: "[0, 1]",
@@ -1209,7 +1210,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "rules.packs",
-        kind: ValueKind::Packs,
+        kind: ValueKind::RulePacks,
         default: KeyDefault::Text("core"),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
@@ -1227,7 +1228,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "rules.severity",
-        kind: ValueKind::Severities,
+        kind: ValueKind::RuleSeverities,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
@@ -1315,7 +1316,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "verify.registries",
-        kind: ValueKind::Words(&["pypi", "npm", "crates"]),
+        kind: ValueKind::Choices(&["pypi", "npm", "crates"]),
         default: KeyDefault::Text("pypi,npm,crates"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
@@ -1424,8 +1425,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Maximum number of checks of one fix that may find a problem. When this number is reached, \
-            Truing discards the fix. If a blocking finding then remains, the run ends as `stuck`.",
+        doc: "Maximum number of failed checks of one fix. When this number is reached, Truing discards \
+            the fix. If a blocking finding then remains, the run ends as `stuck`.",
     },
     ConfigKey {
         path: "converge.parallel_from",
@@ -1433,8 +1434,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Number of the first audit of a run in which several auditors work in parallel. In each \
-            earlier audit, only one auditor works.",
+        doc: "In each run, number of the first audit with several parallel auditors. Each earlier audit \
+            has only one auditor.",
     },
     ConfigKey {
         path: "converge.auditors",
@@ -1442,7 +1443,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Number of auditors that work in parallel, from the audit `converge.parallel_from` on. Truing \
+        doc: "Number of parallel auditors in each audit from number `converge.parallel_from` on. Truing \
             merges the findings of all auditors.",
     },
     ConfigKey {
@@ -1499,7 +1500,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.reviewers",
-        kind: ValueKind::Names,
+        kind: ValueKind::ExternalNames,
         default: KeyDefault::Text("internal"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1592,7 +1593,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.label",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("truing:converge"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1625,7 +1626,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.auditor",
-        kind: ValueKind::Model,
+        kind: ValueKind::ModelSection,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1634,7 +1635,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.fixer",
-        kind: ValueKind::Model,
+        kind: ValueKind::ModelSection,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1651,8 +1652,8 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Accounts that the reviewer uses. Give the name, the number or the UUID (`{…}`) of each \
-            account. Upper and lower case of a name do not matter. At Bitbucket Cloud, only a UUID \
-            identifies an account, because anyone may choose the name of another account.",
+            account. Names are case-insensitive. At Bitbucket Cloud, only a UUID identifies an account, \
+            because anyone may choose the name of another account.",
     },
     ConfigKey {
         path: "reviewer.NAME.trigger",
@@ -1818,13 +1819,12 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "team.NAME.repos",
-        kind: ValueKind::Repositories,
+        kind: ValueKind::RepositoryGlobs,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The team's repositories, as globs such as `owner/*`. Upper and lower case do not matter. If \
-            a repository belongs to several teams, its cost counts toward the budget of each of these \
-            teams.",
+        doc: "The team's repositories, as globs such as `owner/*`. The globs are case-insensitive. If a \
+            repository belongs to several teams, its cost counts toward the budget of each of these teams.",
     },
     ConfigKey {
         path: "team.NAME.month_usd",
@@ -1846,7 +1846,11 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.input",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
+        default: KeyDefault::Computed {
+            words: "none: this key is required, even if the price is \
+            0",
+            example: "0",
+        },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of the prompt, in US dollars per million tokens.",
@@ -1854,7 +1858,11 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.output",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
+        default: KeyDefault::Computed {
+            words: "none: this key is required, even if the price is \
+            0",
+            example: "0",
+        },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of the answer, including the thinking, in US dollars per million tokens.",
@@ -1885,7 +1893,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.model",
-        kind: ValueKind::Model,
+        kind: ValueKind::ModelSection,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1907,7 +1915,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.package",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "the job's name", example: "\"botocore\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1915,7 +1923,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.target",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("newest"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1936,7 +1944,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.constraint.file",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
@@ -1955,10 +1963,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Path of the list or table in `sync.NAME.constraint.file` that contains the requirement: \
-            keys, with dots between them. The list or table must require the package exactly once. With \
-            the style `vendored-version`, the path leads to the version itself. If the file is neither \
-            TOML nor JSON, Truing uses the whole file.",
+        doc: "Path of the list or table in `sync.NAME.constraint.file` that contains the requirement: the \
+            keys, separated by dots. The list or table must require the package exactly once. With the \
+            style `vendored-version`, the path leads to the version itself. If the file is neither TOML \
+            nor JSON, Truing uses the whole file.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.style",
@@ -1978,11 +1986,11 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.manifest",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("upstream.json"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "File that lists the pinned definitions, or whole files, of the package. In Python, a \
+        doc: "File that lists the pinned definitions and pinned files of the package. In Python, a \
             definition is named by its module and its name. In other languages, a definition is named by \
             its file and its name (`src/a.rs:Type.method`). The list has the form \
             `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, in JSON or TOML. The file may also \
@@ -1992,7 +2000,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.mirror",
-        kind: ValueKind::Pairs,
+        kind: ValueKind::PathPairs,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2003,7 +2011,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.companions",
-        kind: ValueKind::Names,
+        kind: ValueKind::ExternalNames,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2046,7 +2054,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.version.file",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
@@ -2058,20 +2066,21 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.version.path",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
             words: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
             example: "\"project.version\"",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Position of the version in `sync.NAME.version.file`. In TOML and JSON: the path of the \
-            version's key, with dots between the keys. In a Python module: the name of the variable to \
-            which a line of its own assigns the version. The file must contain the version exactly once.",
+        doc: "Position of the version in `sync.NAME.version.file`. In TOML and JSON: the keys that lead \
+            to the version, separated by dots. In a Python module: the name of the variable that contains \
+            the version; a separate line must assign the version to this variable. The file must contain \
+            the version exactly once.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.file",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2105,7 +2114,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.forge",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("github"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2152,7 +2161,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.labels",
-        kind: ValueKind::Names,
+        kind: ValueKind::ExternalNames,
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2161,7 +2170,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.author_name",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("truing"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2169,7 +2178,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.author_email",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("truing@users.noreply.github.com"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2178,7 +2187,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.question_label",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("truing-sync-feedback"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2210,8 +2219,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.classify",
         kind: ValueKind::Flag,
         default: KeyDefault::Computed {
-            words: "true with `mode = \"code\"`, or if a file or a variable of Truing's own sets a key of \
-                `[model]`; else false",
+            words: "true with `mode = \"code\"`, or if a configuration file or a variable \
+                `TRUING_MODEL__…` sets a key of `[model]`; else false",
             example: "true",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2244,7 +2253,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.outcome.label",
-        kind: ValueKind::Name,
+        kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("truing-sync-outcome"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2289,7 +2298,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "notify.webhook",
-        kind: ValueKind::Sink(&["https"]),
+        kind: ValueKind::SecretUrl(&["https"]),
         default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2299,7 +2308,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "notify.smtp",
-        kind: ValueKind::Sink(&["smtps", "smtp"]),
+        kind: ValueKind::SecretUrl(&["smtps", "smtp"]),
         default: KeyDefault::Computed {
             words: "none",
             example: "\"smtps://USER@mail.example.org?to=oncall@example.org\"",
@@ -2312,7 +2321,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "notify.smtp_password",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2329,7 +2338,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "telemetry.headers",
-        kind: ValueKind::Secret,
+        kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",

@@ -109,7 +109,7 @@ pub(crate) fn read_file_layer(
     walk.layer
 }
 
-/// Maximum number of characters of an unknown name that are displayed, and compared with known names.
+/// Maximum number of characters of an unknown name that are displayed and compared with known names.
 const MAX_NAME_CHARS: usize = 60;
 
 /// First part of the path of a tool's section.
@@ -154,7 +154,8 @@ impl LayerBuilder<'_> {
                 self.report_bad_value(start, &path, wrong);
             }
             (None, _) if matches!(path.as_slice(), [TOOL, _, NAME]) => {
-                let wrong = "is given by the table's header: `name` is only for `[[tool]]`";
+                let wrong = "must not be set: the header `[tool.NAME]` gives the name; only a `[[tool]]` \
+                    has the key `name`";
                 self.report_bad_value(start, &path, wrong.to_owned());
             }
             (None, _) => self.report_unknown(&path, start, None),
@@ -206,8 +207,8 @@ impl LayerBuilder<'_> {
                 // If a `[tool.NAME]` follows a `[[tool]]`, TOML reads it as a table inside the last
                 // `[[tool]]`.
                 if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
-                    let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or \
-                         all as `[tool.NAME]`";
+                    let wrong = "belongs to the last `[[tool]]` in TOML: write all tools of a file as \
+                        `[[tool]]`, or all as `[tool.NAME]`";
                     self.report_bad_value(key.span().start, &[TOOL, truncate_name(word)], wrong.to_owned());
                 } else {
                     self.read_entry(&[TOOL, name], key, value);
@@ -259,11 +260,11 @@ impl LayerBuilder<'_> {
             return self.report_problem(start, |at| ConfigProblem::NotForRepository { origin: at, key });
         }
         let read = match (key.kind, value.get_ref()) {
-            (kind, DeValue::Table(table)) if kind.is_secret() => self.read_secret(path, table),
-            (ValueKind::Secrets, DeValue::Array(places)) => self.read_secrets(path, places),
-            (ValueKind::Headers, DeValue::Table(table)) => Ok(self.read_headers(path, table)),
-            (ValueKind::Severities, DeValue::Table(table)) => Ok(self.read_severities(path, table)),
-            (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
+            (kind, DeValue::Table(table)) if kind.accepts_secret_location() => self.read_secret(path, table),
+            (ValueKind::SecretLocations, DeValue::Array(places)) => self.read_secrets(path, places),
+            (ValueKind::SecretHeaders, DeValue::Table(table)) => Ok(self.read_headers(path, table)),
+            (ValueKind::RuleSeverities, DeValue::Table(table)) => Ok(self.read_severities(path, table)),
+            (ValueKind::TierRules, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
                 // In a repository's own file, a program's relative path is relative to the root of each tree
@@ -335,9 +336,11 @@ pub(crate) fn read_variable_layer(
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let folder = environment.directory();
         let value = match (text.to_str(), secret) {
-            _ if layer.entries.contains_key(&path.join(".")) => {
-                Err(ConfigValueError::Value("must be given as __ENV or as __FILE, not both".into()))
-            }
+            _ if layer.entries.contains_key(&path.join(".")) => Err(ConfigValueError::UnmetRequirement(
+                "must be set by only one variable, with the suffix \
+                    __ENV or __FILE"
+                    .into(),
+            )),
             (Some(text), Some(SecretLocation::Variable)) => {
                 value::secret_variable(text).map(ConfigValue::Secret)
             }
@@ -345,10 +348,14 @@ pub(crate) fn read_variable_layer(
                 value::secret_file(text, folder).map(ConfigValue::Secret)
             }
             (Some(text), None) if value::is_relative_program(key.kind, text) => {
-                Err(ConfigValueError::Value("must be an absolute path or a name".into()))
+                Err(ConfigValueError::UnmetRequirement(
+                    "must be the absolute path or the name of a \
+                    program"
+                        .into(),
+                ))
             }
             (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),
-            (None, _) => Err(ConfigValueError::Value("must be UTF-8".into())),
+            (None, _) => Err(ConfigValueError::UnmetRequirement("must be UTF-8".into())),
         };
         match value {
             Ok(value) => layer.set(&path, key, value, origin),
@@ -392,7 +399,7 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
     };
     let fits = name_fits
         && keys::variable_name(&path.join(".")) == bare
-        && (secret.is_none() || key.kind.is_secret());
+        && (secret.is_none() || key.kind.accepts_secret_location());
     fits.then_some(VariableTarget { path, key, secret })
 }
 
@@ -421,7 +428,7 @@ fn nearest_variable(name: &str) -> String {
     let candidates = keys::KEYS.iter().filter(|key| keys::key_variable(key.path).is_some()).flat_map(|key| {
         let variable = keys::variable_name(&key.path.replace("NAME", name));
         let places = [format!("{variable}__ENV"), format!("{variable}__FILE")];
-        match (key.kind == ValueKind::Secret, key.kind.is_secret()) {
+        match (key.kind == ValueKind::SecretLocation, key.kind.accepts_secret_location()) {
             (true, _) => places.to_vec(),
             (false, true) => [vec![variable], places.to_vec()].concat(),
             (false, false) => vec![variable],

@@ -13,7 +13,6 @@ mod files;
 mod forges;
 pub mod generate;
 pub mod keys;
-mod kind;
 pub mod layer;
 pub mod login;
 pub mod mcp;
@@ -29,6 +28,7 @@ pub mod sync;
 pub mod tool;
 mod typed;
 pub mod value;
+mod value_kind;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -296,11 +296,15 @@ impl Config {
                 return Err(table_mismatch(&path));
             };
             match (entry.key.repository, &mut setting.value, entry.value) {
-                (RepositoryOverride::Adds, ConfigValue::List(all), ConfigValue::List(more)) => {
+                (RepositoryOverride::Adds, ConfigValue::StringList(all), ConfigValue::StringList(more)) => {
                     *all = value::remove_duplicates(all.drain(..).chain(more));
                     setting.addition_origin = Some(entry.origin);
                 }
-                (RepositoryOverride::Adds, ConfigValue::Severities(all), ConfigValue::Severities(more)) => {
+                (
+                    RepositoryOverride::Adds,
+                    ConfigValue::RuleSeverities(all),
+                    ConfigValue::RuleSeverities(more),
+                ) => {
                     for (rule, severities) in more {
                         all.entry(rule).or_insert(severities);
                     }

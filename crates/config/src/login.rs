@@ -45,8 +45,8 @@ pub(super) fn former_accounts(
     };
     if let Some(account) = accounts.iter().find(|account| !is_told(account)) {
         let wrong = format!(
-            "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket \
-                Cloud, another account may have the same name"
+            "must contain UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at \
+            Bitbucket Cloud, another account may have the same name"
         );
         return Err(ConfigProblem::BadValue {
             origin: settings.setting(&key)?.origin.clone(),
@@ -79,16 +79,16 @@ pub(super) fn read_login(
     match (kind, email, account) {
         (ForgeKind::Bitbucket, ..) | (_, None, None) => {}
         (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_), _) => {
-            return wrong("has an `email`: only an API token of Bitbucket Cloud needs one");
+            return wrong("has an `email`, which only an API token of Bitbucket Cloud needs");
         }
         (ForgeKind::Github | ForgeKind::BitbucketDc, None, Some(_)) => {
-            return wrong("has an `account`: only an access token of Bitbucket Cloud needs one");
+            return wrong("has an `account`, which only an access token of Bitbucket Cloud needs");
         }
     }
     match (kind, app) {
         (ForgeKind::Github, _) | (_, None) => {}
         (ForgeKind::Bitbucket | ForgeKind::BitbucketDc, Some(_)) => {
-            return wrong("has an `app_id`: only GitHub has Apps");
+            return wrong("has an `app_id`, but only GitHub has Apps");
         }
     }
     match (settings.secret(&path("token"))?, app, settings.secret(&path("private_key"))?) {

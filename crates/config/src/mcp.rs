@@ -19,7 +19,7 @@ pub struct McpConfig {
     /// Timeout for the start of the server, and for each call.
     pub timeout: Duration,
     /// Maximum number of bytes of one tool result that a model receives.
-    pub max_output: usize,
+    pub max_result_bytes: usize,
 }
 
 /// The transport to a server.
@@ -32,7 +32,7 @@ pub enum McpTransport {
         /// Folders that the program may read.
         readable_folders: Vec<PathBuf>,
         /// Names of the variables that the program receives from the environment.
-        env: Vec<String>,
+        env_names: Vec<String>,
         /// Hosts that the program may connect to. If the list is empty, the program has no network.
         hosts: Vec<McpHost>,
     },
@@ -55,7 +55,7 @@ pub enum McpTransport {
         headers: BTreeMap<String, SecretSource>,
     },
     /// Truing's own tools for this forge.
-    Forge(String),
+    InProcessForge(String),
 }
 
 /// The kind of transport in the configuration.
@@ -123,7 +123,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
             return Err(requirement("command", "or `url` or `forge` is required"));
         }
         (Some(command), None, None) if matches!(transport, Some(TransportKind::Stdio) | None) => {
-            McpTransport::Program { command, readable_folders: read, env, hosts }
+            McpTransport::Program { command, readable_folders: read, env_names: env, hosts }
         }
         (None, Some(url), None) if transport == Some(TransportKind::Sse) => {
             McpTransport::Sse { url, token, headers }
@@ -131,7 +131,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         (None, Some(url), None) if transport != Some(TransportKind::Stdio) => {
             McpTransport::Http { url, token, headers }
         }
-        (None, None, Some(forge)) => McpTransport::Forge(forge),
+        (None, None, Some(forge)) => McpTransport::InProcessForge(forge),
         (Some(_), None, None) => {
             return Err(requirement("transport", "must be \"stdio\", because the server is a `command`"));
         }
@@ -156,7 +156,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         }
     };
     let tools = settings.if_any(&path("tools"), |value| {
-        if let ConfigValue::List(tools) = value { Some(tools.clone()) } else { None }
+        if let ConfigValue::StringList(tools) = value { Some(tools.clone()) } else { None }
     })?;
     let tools = tools.unwrap_or_default();
     if tools.is_empty() {
@@ -167,7 +167,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         transport: server_transport,
         tools,
         timeout: settings.duration(&path("timeout"))?,
-        max_output: max_output.map_err(|_| table_mismatch(&path("max_output")))?,
+        max_result_bytes: max_output.map_err(|_| table_mismatch(&path("max_output")))?,
     })
 }
 

@@ -99,7 +99,7 @@ pub enum ConfigProblem {
     },
     /// A variable with an app password, which no longer works.
     #[error(
-        "variable {name} holds an app password, which no longer works: Bitbucket removed app passwords \
+        "variable {name} contains an app password, which no longer works: Bitbucket removed app passwords \
         in July 2026"
     )]
     AppPassword {
@@ -136,16 +136,16 @@ pub enum ConfigProblem {
         built: &'static [&'static str],
     },
     /// A secret that the configuration contains directly instead of its location.
-    #[error("{origin}: `{key}` holds the secret itself (not shown)")]
+    #[error("{origin}: `{key}` contains the secret itself (not shown)")]
     LiteralSecret { origin: ValueOrigin, key: String },
     /// A forge that has no `kind`, and whose name is not a kind of forge.
-    #[error("`forge.{name}` needs a `kind`: \"{name}\" is not a kind of forge")]
+    #[error("`forge.{name}` has no `kind`, and its name \"{name}\" is not a kind of forge")]
     KindMissing {
         /// Name of the forge.
         name: String,
     },
     /// A Bitbucket Data Center without an address; no default address exists.
-    #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center has its own address")]
+    #[error("`forge.{name}` needs an `api_url`: Bitbucket Data Center has no default address")]
     NoAddress {
         /// Name of the forge.
         name: String,
@@ -215,9 +215,11 @@ impl ConfigProblem {
     /// Creates the problem of an invalid value of `key` that was set at `origin`.
     pub(crate) fn from_value_error(origin: ValueOrigin, key: String, error: ConfigValueError) -> Self {
         match error {
-            ConfigValueError::Value(error) => Self::BadValue { origin, key, requirement: error },
-            ConfigValueError::Planned { word, built } => Self::NotBuilt { origin, key, word, built },
-            ConfigValueError::Literal => Self::LiteralSecret { origin, key },
+            ConfigValueError::UnmetRequirement(error) => Self::BadValue { origin, key, requirement: error },
+            ConfigValueError::UnsupportedWord { word, supported_words: built } => {
+                Self::NotBuilt { origin, key, word, built }
+            }
+            ConfigValueError::LiteralSecret => Self::LiteralSecret { origin, key },
         }
     }
 
@@ -308,16 +310,16 @@ impl ConfigProblem {
                     | NamedSection::Model
                     | NamedSection::Mcp,
                 ..
-            } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
+            } => "use lower-case letters, digits and `-`, and begin with a letter".to_owned(),
             Self::Name { section: NamedSection::Repo, .. } => {
                 "write the section as [repo.\"owner/name\"]".to_owned()
             }
             Self::Name { section: NamedSection::Price, .. } => {
-                "write the requested model name, without blanks: [price.\"model\"]".to_owned()
+                "write the model name that is used in requests, without blanks: [price.\"model\"]".to_owned()
             }
             Self::Name { section: NamedSection::Tool, .. } => {
-                "use lower-case letters, digits and `-`, a letter first; or use the exact name of a known \
-                    tool, such as \"go vet\" in quotes"
+                "use lower-case letters, digits and `-`, and begin with a letter; or use the exact name \
+                of a known tool, such as \"go vet\" in quotes"
                     .to_owned()
             }
             Self::ToolUnnamed { .. } => "add the name of the tool, such as `name = \"ruff\"`".to_owned(),

@@ -14,11 +14,11 @@ use super::typed::TypedSettings;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfiguredRuntime {
     /// The rules only, without a model.
-    Rules,
+    RulesOnly,
     /// The rules, and a model in our own tool loop.
-    Native,
+    NativeToolLoop,
     /// The rules, and a model whose conversation the `claude` program conducts.
-    Cli,
+    ClaudeCli,
 }
 
 /// The settings of the section `review`.
@@ -27,17 +27,17 @@ pub struct ReviewConfig {
     /// Model runtime that reviews use in addition to the rules.
     pub runtime: ConfiguredRuntime,
     /// The `claude` program: a path, or a name on `PATH`.
-    pub claude: String,
+    pub claude_program: String,
     /// Required version of the `claude` program.
     pub claude_version: String,
     /// Maximum time from the start of the program to its first request to the model.
-    pub claude_start: Duration,
+    pub claude_start_timeout: Duration,
     /// Maximum number of responses by a model in one review.
     pub max_turns: u32,
     /// True if several specialized reviewers check each change.
     pub specialists: bool,
     /// True if secrets are removed from every text for a model.
-    pub redact: bool,
+    pub redacts_secrets: bool,
     /// Rules that select the tier of a pull request's review.
     pub tiers: TierConfig,
     /// Instructions for reviews of changes to certain paths.
@@ -45,25 +45,25 @@ pub struct ReviewConfig {
     /// True if reviews ask the model for a walkthrough.
     pub walkthrough: bool,
     /// Linters that reviews run.
-    pub tools: ToolSelection,
+    pub linters: ToolSelection,
     /// Folder with the operator's skills.
     pub skills_dir: SkillsDir,
     /// Delay from the last event to the review.
     pub debounce: Duration,
     /// Maximum delay of the review after the first event.
-    pub max_wait: Duration,
+    pub max_debounce_delay: Duration,
     /// Time without events after which a burst of events has ended.
-    pub quiet: Duration,
+    pub burst_quiet_period: Duration,
     /// Maximum duration of a burst of events, counted from its first event.
-    pub storm_max: Duration,
+    pub max_burst_duration: Duration,
     /// Delay of the first retry.
-    pub backoff: Duration,
+    pub initial_backoff: Duration,
     /// Maximum delay between two attempts.
     pub backoff_max: Duration,
     /// Number of consecutive failed attempts after which a pull request is parked.
-    pub attempts: u32,
+    pub max_attempts: u32,
     /// Maximum number of inline comments on a pull request.
-    pub max_inline: usize,
+    pub max_inline_comments: usize,
     /// True if pull requests that were open before the server first saw their repository are reviewed only
     /// after a change or on request.
     pub skips_existing_pulls: bool,
@@ -74,7 +74,7 @@ pub struct ReviewConfig {
 pub struct SkillsDir {
     pub path: PathBuf,
     /// True if the path is configured. A configured folder must exist; the default folder may be absent.
-    pub is_named: bool,
+    pub is_configured: bool,
 }
 
 /// Reads the section from its settings.
@@ -84,33 +84,33 @@ pub struct SkillsDir {
 pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
         runtime: settings.choice("review.runtime", |word| match word {
-            "rules" => Some(ConfiguredRuntime::Rules),
-            "native" | "sdk" => Some(ConfiguredRuntime::Native),
-            "cli" => Some(ConfiguredRuntime::Cli),
+            "rules" => Some(ConfiguredRuntime::RulesOnly),
+            "native" | "sdk" => Some(ConfiguredRuntime::NativeToolLoop),
+            "cli" => Some(ConfiguredRuntime::ClaudeCli),
             _ => None,
         })?,
-        claude: settings.name("review.claude")?,
+        claude_program: settings.name("review.claude")?,
         claude_version: settings.name("review.claude_version")?,
-        claude_start: settings.duration("review.claude_start")?,
+        claude_start_timeout: settings.duration("review.claude_start")?,
         max_turns: settings.number("review.max_turns")?,
         specialists: settings.flag("review.specialists")?,
-        redact: settings.flag("review.redact")?,
+        redacts_secrets: settings.flag("review.redact")?,
         tiers: settings.tiers()?,
         instructions: settings.instructions("review.instructions")?,
         walkthrough: settings.flag("review.walkthrough")?,
-        tools: settings.choice("review.tools", ToolSelection::from_word)?,
+        linters: settings.choice("review.tools", ToolSelection::from_word)?,
         skills_dir: SkillsDir {
             path: settings.path("review.skills_dir")?.unwrap_or_default(),
-            is_named: settings.is_set("review.skills_dir"),
+            is_configured: settings.is_set("review.skills_dir"),
         },
         debounce: settings.duration("review.debounce")?,
-        max_wait: settings.duration("review.max_wait")?,
-        quiet: settings.duration("review.quiet")?,
-        storm_max: settings.duration("review.storm_max")?,
-        backoff: settings.duration("review.backoff")?,
+        max_debounce_delay: settings.duration("review.max_wait")?,
+        burst_quiet_period: settings.duration("review.quiet")?,
+        max_burst_duration: settings.duration("review.storm_max")?,
+        initial_backoff: settings.duration("review.backoff")?,
         backoff_max: settings.duration("review.backoff_max")?,
-        attempts: settings.number("review.attempts")?,
-        max_inline: settings.number("review.max_inline")?,
+        max_attempts: settings.number("review.attempts")?,
+        max_inline_comments: settings.number("review.max_inline")?,
         skips_existing_pulls: settings.choice("review.existing", |word| match word {
             "leave" => Some(true),
             "review" => Some(false),

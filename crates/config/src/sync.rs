@@ -153,7 +153,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     };
     let given = |key: &str| {
         settings.if_any(&path(key), |value| {
-            if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None }
+            if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None }
         })
     };
     let registry = settings.choice(&path("registry"), |word| {
@@ -180,7 +180,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
     let ports = settings.if_any(&path("bump.paths"), |value| {
-        if let ConfigValue::List(globs) = value { Some(globs.clone()) } else { None }
+        if let ConfigValue::StringList(globs) = value { Some(globs.clone()) } else { None }
     })?;
     let of_text = |key: &str, known_placeholders: &[&str]| {
         let text = settings.name_if_any(&path(key))?;
@@ -266,7 +266,7 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
         let ahead = ahead.parse().ok().filter(|ahead| *ahead > 0);
         return ahead
             .map(ReleaseSelector::MaxAhead)
-            .ok_or_else(|| format!("must have a number after `+`, as in `+3`; not `{text}`"));
+            .ok_or_else(|| format!("must have a positive number after `+`, as in `+3`, not `{text}`"));
     }
     let version = PackageVersion::parse(registry, text).map(ReleaseSelector::Exact);
     version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))

@@ -62,19 +62,19 @@ fn without_anything_the_defaults_hold() {
     );
     assert_eq!(config.server.slot_poll_interval, Duration::from_secs(2));
     assert_eq!(
-        (config.review.debounce, config.review.max_wait),
+        (config.review.debounce, config.review.max_debounce_delay),
         (Duration::from_secs(15), Duration::from_secs(120))
     );
     assert_eq!(
-        (config.review.quiet, config.review.storm_max),
+        (config.review.burst_quiet_period, config.review.max_burst_duration),
         (Duration::from_secs(60), Duration::from_secs(1800))
     );
     assert_eq!(
-        (config.review.backoff, config.review.backoff_max),
+        (config.review.initial_backoff, config.review.backoff_max),
         (Duration::from_secs(30), Duration::from_secs(1800))
     );
-    assert_eq!((config.review.attempts, config.review.max_inline), (5, 30));
-    assert_eq!(config.review.runtime, ConfiguredRuntime::Rules);
+    assert_eq!((config.review.max_attempts, config.review.max_inline_comments), (5, 30));
+    assert_eq!(config.review.runtime, ConfiguredRuntime::RulesOnly);
     assert_eq!((config.rules.ignored_paths, config.rules.packs), (vec![], vec!["core".to_owned()]));
     assert!(config.forges.is_empty());
 }
@@ -114,7 +114,7 @@ fn the_stronger_source_wins_and_every_value_knows_who_set_it() {
         (config.server.concurrency, origins["server.concurrency"].as_str()),
         (3, "variable TRUING_SERVER__CONCURRENCY")
     );
-    assert_eq!((config.review.attempts, origins["review.attempts"].as_str()), (2, "truing.toml:2"));
+    assert_eq!((config.review.max_attempts, origins["review.attempts"].as_str()), (2, "truing.toml:2"));
     assert_eq!(origins["review.runtime"], "variable RUNTIME_MODE");
     assert_eq!(origins["review.quiet"], "default");
 }
@@ -624,10 +624,10 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     assert_eq!(
         [mode("rules"), mode("native"), mode("sdk"), mode("cli")],
         [
-            ConfiguredRuntime::Rules,
-            ConfiguredRuntime::Native,
-            ConfiguredRuntime::Native,
-            ConfiguredRuntime::Cli
+            ConfiguredRuntime::RulesOnly,
+            ConfiguredRuntime::NativeToolLoop,
+            ConfiguredRuntime::NativeToolLoop,
+            ConfiguredRuntime::ClaudeCli
         ]
     );
     let at = |own: &[(&str, &str)]| {
@@ -643,7 +643,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
-        (Some("https://api.anthropic.com"), ConfiguredRuntime::Rules)
+        (Some("https://api.anthropic.com"), ConfiguredRuntime::RulesOnly)
     );
 }
 
@@ -818,7 +818,7 @@ fn what_is_no_plain_file_is_not_waited_for() {
 /// current folder, which may be another author's repository.
 #[test]
 fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
-    let claude = |config: Config| config.review.claude;
+    let claude = |config: Config| config.review.claude_program;
     assert_eq!(claude(of_file("review.claude = \"bin/claude\"").unwrap()), "/etc/truing/bin/claude");
     assert_eq!(claude(of_file("review.claude = \"claude-2\"").unwrap()), "claude-2");
     let by_variable =

@@ -86,8 +86,9 @@ pub(super) fn read_tools(
 
 fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
     let path = |key: &str| format!("tool.{name}.{key}");
-    let items =
-        |value: &ConfigValue| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None };
+    let items = |value: &ConfigValue| {
+        if let ConfigValue::StringList(items) = value { Some(items.clone()) } else { None }
+    };
     let list = |key: &str| settings.if_any(&path(key), items);
     let command = list("command")?.filter(|words| !words.is_empty());
     let format = settings.name_if_any(&path("format"))?;
@@ -105,7 +106,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
     let paths = list("paths")?;
     if paths.as_ref().is_some_and(Vec::is_empty) {
         let origin = settings.setting(&path("paths"))?.origin.clone();
-        let wrong = "must hold at least one glob; `when = \"never\"` disables a tool".to_owned();
+        let wrong = "must contain at least one glob; `when = \"never\"` disables a tool".to_owned();
         return Err(ConfigProblem::BadValue { origin, key: path("paths"), requirement: wrong }.into());
     }
     Ok(ToolConfig {
@@ -120,7 +121,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
             _ => None,
         })?,
         success_exit_codes: settings.if_any(&path("exit"), |value| {
-            if let ConfigValue::Codes(codes) = value { Some(codes.clone()) } else { None }
+            if let ConfigValue::ExitCodes(codes) = value { Some(codes.clone()) } else { None }
         })?,
         timeout: settings.duration(&path("timeout"))?,
         scope: settings.choice(&path("scope"), |word| match word {

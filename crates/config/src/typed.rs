@@ -58,7 +58,10 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
-        self.get(path, |value| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None })
+        self.get(
+            path,
+            |value| if let ConfigValue::StringList(items) = value { Some(items.clone()) } else { None },
+        )
     }
 
     /// Returns the rules that select the tier of a review: the operator's rules, and the rules of the
@@ -91,13 +94,13 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn ids(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
-        self.get(path, |value| if let ConfigValue::Ids(ids) = value { Some(ids.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::NamedIds(ids) = value { Some(ids.clone()) } else { None })
     }
 
     pub(super) fn severities(&self, path: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigError> {
         self.get(
             path,
-            |value| if let ConfigValue::Severities(all) = value { Some(all.clone()) } else { None },
+            |value| if let ConfigValue::RuleSeverities(all) = value { Some(all.clone()) } else { None },
         )
     }
 
@@ -136,11 +139,11 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn name(&self, path: &str) -> Result<String, ConfigError> {
-        self.get(path, |value| if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None })
     }
 
     pub(super) fn name_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
-        self.if_any(path, |value| if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None })
+        self.if_any(path, |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None })
     }
 
     pub(super) fn choice<T>(
@@ -174,7 +177,7 @@ impl TypedSettings<'_> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
         let (url, records) = (&url?.value, &records?.value);
         let place = match (url, records) {
-            (ConfigValue::Store(file), _) => Some(StorePlace::File(file.clone())),
+            (ConfigValue::DatabasePath(file), _) => Some(StorePlace::File(file.clone())),
             (ConfigValue::Secret(slots), ConfigValue::Secret(records)) => {
                 let passwords = [self.secret("store.password")?, self.secret("store.records_password")?];
                 Some(StorePlace::Servers { slots: slots.clone(), records: records.clone(), passwords })

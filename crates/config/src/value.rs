@@ -15,7 +15,7 @@ use truing_core::money::MicroUsd;
 use truing_core::severity::RuleSeverity;
 
 mod address;
-mod checked;
+mod config_value;
 mod host;
 mod ids;
 pub(crate) mod instructions;
@@ -27,12 +27,12 @@ mod program;
 pub(crate) mod rule;
 pub(crate) mod tiers;
 
-use super::kind::{ValueKind, scheme_prefix};
 use super::secret::{SecretSource, SecretText};
+use super::value_kind::{ValueKind, scheme_prefix};
 use address::{parse_endpoint, parse_sink, redacted_url, web_address};
-pub use checked::ConfigValue;
-pub(crate) use checked::ConfigValueError;
-use checked::{join_alternatives, requirement_error};
+pub use config_value::ConfigValue;
+pub(crate) use config_value::ConfigValueError;
+use config_value::{join_alternatives, requirement_error};
 pub use host::McpHost;
 pub(crate) use host::{MAX_HOSTS, parse_host};
 use ids::{ids_in_toml, is_model, parse_id_table};
@@ -82,15 +82,15 @@ impl ConfigValue {
                 ))),
             },
             ValueKind::Globs
-            | ValueKind::Pairs
-            | ValueKind::Repositories
-            | ValueKind::Packs
+            | ValueKind::PathPairs
+            | ValueKind::RepositoryGlobs
+            | ValueKind::RulePacks
             | ValueKind::Rules
-            | ValueKind::Names
+            | ValueKind::ExternalNames
             | ValueKind::Accounts
-            | ValueKind::Words(_)
+            | ValueKind::Choices(_)
             | ValueKind::Folders
-            | ValueKind::Hosts
+            | ValueKind::HostPorts
             | ValueKind::Networks => match parse_string_list(value) {
                 Some(items) => parse_list(kind, items, folder),
                 None => Err(requirement_error("be a list of strings, such as [\"a\", \"b\"]")),
@@ -108,36 +108,36 @@ impl ConfigValue {
                     Some(None) | None => Err(requirement_error(commands_requirement())),
                 }
             }
-            ValueKind::Secret => Err(match text {
-                Some(_) => ConfigValueError::Literal,
+            ValueKind::SecretLocation => Err(match text {
+                Some(_) => ConfigValueError::LiteralSecret,
                 None => requirement_error("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
-            ValueKind::Secrets => Err(requirement_error(no_secrets())),
-            ValueKind::Headers => Err(requirement_error(no_headers())),
-            ValueKind::Tiers => Err(requirement_error(tiers::tier_list_form())),
+            ValueKind::SecretLocations => Err(requirement_error(no_secrets())),
+            ValueKind::SecretHeaders => Err(requirement_error(no_headers())),
+            ValueKind::TierRules => Err(requirement_error(tiers::tier_list_form())),
             ValueKind::Instructions => Err(requirement_error(instructions::instruction_list_form())),
-            ValueKind::Codes => exit_codes_from_toml(value),
-            ValueKind::Ids => ids_in_toml(value),
-            ValueKind::Severities => Err(requirement_error(no_severities())),
-            ValueKind::Store(_)
-            | ValueKind::Address
+            ValueKind::ExitCodes => exit_codes_from_toml(value),
+            ValueKind::IdsByName => ids_in_toml(value),
+            ValueKind::RuleSeverities => Err(requirement_error(no_severities())),
+            ValueKind::StoreAddress(_)
+            | ValueKind::ListenAddress
             | ValueKind::Duration(..)
             | ValueKind::Choice { .. }
             | ValueKind::Url
-            | ValueKind::Endpoint
-            | ValueKind::Name
+            | ValueKind::VerbatimUrl
+            | ValueKind::UnspacedName
             | ValueKind::AccountUuid
             | ValueKind::Program
-            | ValueKind::Model
+            | ValueKind::ModelSection
             | ValueKind::Email
             | ValueKind::Text
-            | ValueKind::Sink(_)
+            | ValueKind::SecretUrl(_)
             | ValueKind::Cron
             | ValueKind::Repository
             | ValueKind::Branch
             | ValueKind::Folder
             | ValueKind::File
-            | ValueKind::Format => match text {
+            | ValueKind::ToolFormat => match text {
                 Some(text) => Self::from_text(kind, text, folder),
                 None => Err(requirement_error(format_args!(
                     "be a string such as {}; it is of type {}",
@@ -151,8 +151,8 @@ impl ConfigValue {
     /// Parses a value of a variable or flag. Commas separate the items of a list.
     pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ConfigValueError> {
         match kind {
-            ValueKind::Store(schemes) => parse_store(text, folder, schemes),
-            ValueKind::Address => text.parse().map(Self::Address).map_err(|_| {
+            ValueKind::StoreAddress(schemes) => parse_store(text, folder, schemes),
+            ValueKind::ListenAddress => text.parse().map(Self::Address).map_err(|_| {
                 requirement_error(format_args!(
                     "be an IP address and a port such as {}, not `{text}`",
                     kind.sample()
@@ -164,7 +164,7 @@ impl ConfigValue {
             {
                 Some(word) => Ok(Self::Choice(word)),
                 None if planned.contains(&text) => {
-                    Err(ConfigValueError::Planned { word: text.to_owned(), built })
+                    Err(ConfigValueError::UnsupportedWord { word: text.to_owned(), supported_words: built })
                 }
                 None => Err(requirement_error(format_args!("be {}, not `{text}`", join_alternatives(built)))),
             },
@@ -174,26 +174,29 @@ impl ConfigValue {
                 _ => Err(requirement_error(format_args!("be true or false, not `{text}`"))),
             },
             ValueKind::Url => web_address(text).map(Self::Url),
-            ValueKind::Endpoint => parse_endpoint(text).map(Self::Url),
-            ValueKind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Program => parse_program(text, folder).map(Self::Name),
+            ValueKind::VerbatimUrl => parse_endpoint(text).map(Self::Url),
+            ValueKind::UnspacedName if is_model(text) => Ok(Self::Text(text.to_owned())),
+            ValueKind::Program => parse_program(text, folder).map(Self::Text),
             ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
-                Ok(Self::Name(text.to_owned()))
+                Ok(Self::Text(text.to_owned()))
             }
             ValueKind::Text => Err(requirement_error("contain some text")),
-            ValueKind::Model if text.is_empty() => Ok(Self::Unset),
-            ValueKind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::ModelSection if text.is_empty() => Ok(Self::Unset),
+            ValueKind::ModelSection if is_name(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Email | ValueKind::AccountUuid if text.is_empty() => Ok(Self::Unset),
-            ValueKind::AccountUuid if is_uuid(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::AccountUuid if is_uuid(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::AccountUuid => {
                 Err(requirement_error("be a UUID with its braces, such as `{0f3a9c56-…}`"))
             }
-            ValueKind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Email if is_email(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Email => Err(requirement_error("be an e-mail address, `name@host`")),
-            ValueKind::Model => Err(requirement_error("be the NAME of a `[model.NAME]`")),
-            ValueKind::Name => Err(requirement_error("be a name: letters, digits and signs, without blanks")),
-            ValueKind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::ModelSection => Err(requirement_error("be the NAME of a `[model.NAME]`")),
+            ValueKind::UnspacedName => Err(requirement_error(
+                "be a name: letters, digits and signs, \
+                without blanks",
+            )),
+            ValueKind::Repository if is_repository(text) => Ok(Self::Text(text.to_owned())),
+            ValueKind::Branch if is_branch_name(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Repository => Err(requirement_error("be a repository's name, `owner/name`")),
             ValueKind::Branch => {
                 Err(requirement_error("be a branch's name that `git check-ref-format --branch` accepts"))
@@ -208,7 +211,7 @@ impl ConfigValue {
                         "be a cron pattern that matches some time; `{text}` matches no time"
                     )))
                 }
-                Ok(_) => Ok(Self::Name(text.to_owned())),
+                Ok(_) => Ok(Self::Text(text.to_owned())),
                 Err(error) => Err(requirement_error(format_args!(
                     "be a cron pattern such as {}: {error}",
                     kind.sample()
@@ -218,40 +221,42 @@ impl ConfigValue {
             ValueKind::File if text.is_empty() => Err(requirement_error("name a file")),
             ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
             ValueKind::Usd(most) => parse_usd(text, most),
-            ValueKind::Sink(schemes) => parse_sink(text, schemes).map(Self::Secret),
-            ValueKind::Secret => Err(ConfigValueError::Literal),
-            ValueKind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
-            ValueKind::Secrets => parse_secrets(text, folder).map(Self::Secrets),
-            ValueKind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
-            ValueKind::Headers => parse_headers(text, folder).map(Self::SecretTable),
+            ValueKind::SecretUrl(schemes) => parse_sink(text, schemes).map(Self::Secret),
+            ValueKind::SecretLocation => Err(ConfigValueError::LiteralSecret),
+            ValueKind::SecretLocations if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
+            ValueKind::SecretLocations => parse_secrets(text, folder).map(Self::Secrets),
+            ValueKind::SecretHeaders if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
+            ValueKind::SecretHeaders => parse_headers(text, folder).map(Self::SecretTable),
             ValueKind::Globs
-            | ValueKind::Pairs
-            | ValueKind::Repositories
-            | ValueKind::Packs
+            | ValueKind::PathPairs
+            | ValueKind::RepositoryGlobs
+            | ValueKind::RulePacks
             | ValueKind::Rules
-            | ValueKind::Names
+            | ValueKind::ExternalNames
             | ValueKind::Accounts
-            | ValueKind::Words(_)
+            | ValueKind::Choices(_)
             | ValueKind::Folders
-            | ValueKind::Hosts
+            | ValueKind::HostPorts
             | ValueKind::Networks => parse_list(
                 kind,
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
                 folder,
             ),
-            ValueKind::Format => parse_output_format(text),
-            ValueKind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
-            ValueKind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
+            ValueKind::ToolFormat => parse_output_format(text),
+            ValueKind::TierRules if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
+            ValueKind::TierRules => tiers::rules_in_text(text).map(Self::Tiers),
             ValueKind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
             ValueKind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
-            ValueKind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
-            ValueKind::Ids => parse_id_table(serde_json::from_str(text).ok()),
-            ValueKind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
-            ValueKind::Severities => parse_severities(text).map(Self::Severities),
-            ValueKind::Codes => {
+            ValueKind::IdsByName if text.trim().is_empty() => Ok(Self::NamedIds(Default::default())),
+            ValueKind::IdsByName => parse_id_table(serde_json::from_str(text).ok()),
+            ValueKind::RuleSeverities if text.trim().is_empty() => {
+                Ok(Self::RuleSeverities(Default::default()))
+            }
+            ValueKind::RuleSeverities => parse_severities(text).map(Self::RuleSeverities),
+            ValueKind::ExitCodes => {
                 check_exit_codes(text.split(',').map(|code| code.trim().parse().ok()).collect())
             }
-            ValueKind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
+            ValueKind::Command if text.trim().is_empty() => Ok(Self::StringList(Vec::new())),
             ValueKind::Command => match serde_json::from_str::<Vec<String>>(text) {
                 Ok(words) => parse_command(words.iter().map(String::as_str).collect(), folder),
                 Err(_) => Err(requirement_error(command_requirement())),
@@ -270,7 +275,7 @@ impl ConfigValue {
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Unset => serde_json::Value::Null,
-            Self::Store(path) => json!(format!("sqlite:{}", path.display())),
+            Self::DatabasePath(path) => json!(format!("sqlite:{}", path.display())),
             Self::Address(address) => json!(address.to_string()),
             Self::Integer(number) => json!(number),
             Self::Duration(_, written) => json!(written),
@@ -279,17 +284,17 @@ impl ConfigValue {
             Self::Url(url) => json!(url),
             Self::Path(path) => json!(path.display().to_string()),
             Self::Usd(_, written) => json!(written.parse::<f64>().ok()),
-            Self::Name(name) => json!(name),
+            Self::Text(name) => json!(name),
             Self::Secret(secret) => place_json(secret),
             Self::Secrets(all) => all.iter().map(place_json).collect(),
             Self::SecretTable(all) => {
                 all.iter().map(|(name, secret)| (name.clone(), place_json(secret))).collect()
             }
-            Self::List(items) => json!(items),
+            Self::StringList(items) => json!(items),
             Self::Commands(all) => json!(all),
-            Self::Codes(codes) => json!(codes),
-            Self::Ids(ids) => json!(ids),
-            Self::Severities(all) => {
+            Self::ExitCodes(codes) => json!(codes),
+            Self::NamedIds(ids) => json!(ids),
+            Self::RuleSeverities(all) => {
                 all.iter().map(|(rule, severities)| (rule.clone(), severities_to_json(severities))).collect()
             }
             Self::Tiers(rules) => rules.iter().map(tiers::to_json).collect(),
@@ -316,16 +321,16 @@ impl fmt::Display for ConfigValue {
             Self::Unset => Ok(()),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Flag(yes) => write!(f, "{yes}"),
-            Self::Codes(codes) => write!(f, "{codes:?}"),
+            Self::ExitCodes(codes) => write!(f, "{codes:?}"),
             Self::Tiers(rules) => f.write_str(&tiers::to_toml(rules)),
             Self::Instructions(all) => f.write_str(&instructions::to_toml(all)),
-            Self::Ids(ids) if ids.is_empty() => f.write_str("{}"),
-            Self::Ids(ids) => {
+            Self::NamedIds(ids) if ids.is_empty() => f.write_str("{}"),
+            Self::NamedIds(ids) => {
                 let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
                 write!(f, "{{ {} }}", ids.iter().map(one).collect::<Vec<_>>().join(", "))
             }
-            Self::Severities(all) if all.is_empty() => f.write_str("{}"),
-            Self::Severities(all) => {
+            Self::RuleSeverities(all) if all.is_empty() => f.write_str("{}"),
+            Self::RuleSeverities(all) => {
                 let one = |(rule, severities): (&String, &Vec<RuleSeverity>)| {
                     let value = toml::Value::try_from(severities_to_json(severities));
                     format!("{} = {}", string(rule), value.map(|value| value.to_string()).unwrap_or_default())
@@ -343,7 +348,7 @@ impl fmt::Display for ConfigValue {
             Self::Secrets(all) => {
                 write!(f, "[{}]", all.iter().map(place_in_toml).collect::<Vec<_>>().join(", "))
             }
-            Self::List(items) => {
+            Self::StringList(items) => {
                 write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))
             }
             Self::Commands(all) => {
@@ -352,14 +357,14 @@ impl fmt::Display for ConfigValue {
                 };
                 write!(f, "[{}]", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }
-            Self::Store(path) => f.write_str(&string(&format_args!("sqlite:{}", path.display()))),
+            Self::DatabasePath(path) => f.write_str(&string(&format_args!("sqlite:{}", path.display()))),
             Self::Address(address) => f.write_str(&string(address)),
             Self::Duration(_, written) => f.write_str(&string(written)),
             Self::Choice(word) => f.write_str(&string(word)),
             Self::Url(url) => f.write_str(&string(url)),
             Self::Path(path) => f.write_str(&string(&path.display())),
             Self::Usd(_, written) => f.write_str(written),
-            Self::Name(name) => f.write_str(&string(name)),
+            Self::Text(name) => f.write_str(&string(name)),
         }
     }
 }
@@ -371,7 +376,7 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueErr
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(SecretSource::Env(name.to_owned()));
     }
-    Err(requirement_error("be the name of a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
+    Err(requirement_error("be a variable name of capital letters, digits and `_`, such as GITHUB_TOKEN"))
 }
 
 /// Returns a secret's location in the file `path`.
@@ -441,10 +446,10 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
             if path.starts_with("//") || path.is_empty() || path.starts_with(':') {
                 let sample = "\"sqlite:/var/lib/truing/truing.db\"";
                 return Err(requirement_error(format_args!(
-                    "be `sqlite:` and then a file's path, such as {sample}"
+                    "be `sqlite:` followed by the path of a file, such as {sample}"
                 )));
             }
-            Ok(ConfigValue::Store(folder.join(path)))
+            Ok(ConfigValue::DatabasePath(folder.join(path)))
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => {
             // The URL must contain a host, either before the path or in the query. Several hosts are
@@ -483,7 +488,7 @@ fn parse_usd(text: &str, max_dollars: u32) -> Result<ConfigValue, ConfigValueErr
             Ok(ConfigValue::Usd(money, text.to_owned()))
         }
         Some(_) | None => Err(requirement_error(format_args!(
-            "be dollars from 0 to {max_dollars}, with at most six decimal places, not `{text}`"
+            "be an amount from 0 to {max_dollars} dollars, with at most six decimal places, not `{text}`"
         ))),
     }
 }
@@ -497,42 +502,47 @@ fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
 /// and keeps the order.
 fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     for item in &items {
-        if let ValueKind::Words(known) = kind
+        if let ValueKind::Choices(known) = kind
             && !known.contains(item)
         {
             return Err(requirement_error(format_args!("hold {}, not `{item}`", join_alternatives(known))));
         }
         if kind == ValueKind::Networks && parse_network(item).is_none() {
             return Err(requirement_error(format_args!(
-                "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
+                "contain networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
         // A pattern must contain an owner, because without one it would silently match nothing.
-        if kind == ValueKind::Repositories && item.matches('/').count() != 1 {
+        if kind == ValueKind::RepositoryGlobs && item.matches('/').count() != 1 {
             return Err(requirement_error(format_args!(
-                "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"
+                "contain repositories in the form `owner/name`, not `{item}`; `*` stands for any name \
+                (`owner/*`)"
             )));
         }
         if kind == ValueKind::Accounts && !is_account(item) {
-            return Err(requirement_error(format_args!("hold accounts' numbers or names, not `{item}`")));
-        }
-        if kind == ValueKind::Pairs && parse_mirror_pair(item).is_none() {
             return Err(requirement_error(format_args!(
-                "hold pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
+                "contain the numbers or names of accounts, not \
+                `{item}`"
             )));
         }
-        if kind == ValueKind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
-            return Err(requirement_error(format_args!("hold names such as {}", kind.sample())));
+        if kind == ValueKind::PathPairs && parse_mirror_pair(item).is_none() {
+            return Err(requirement_error(format_args!(
+                "contain pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
+            )));
         }
-        if kind == ValueKind::Hosts {
+        if kind == ValueKind::ExternalNames && (item.trim().is_empty() || item.chars().any(char::is_control))
+        {
+            return Err(requirement_error(format_args!("contain names such as {}", kind.sample())));
+        }
+        if kind == ValueKind::HostPorts {
             parse_host(item).map_err(|wrong| requirement_error(format_args!("hold {wrong}")))?;
         }
         if kind == ValueKind::Rules && !is_rule(item) {
-            return Err(requirement_error(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
+            return Err(requirement_error(format_args!("contain names of rules, `PACK/RULE`, not `{item}`")));
         }
-        if kind == ValueKind::Packs && !is_name(item) {
+        if kind == ValueKind::RulePacks && !is_name(item) {
             return Err(requirement_error(format_args!(
-                "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
+                "contain names of rule packs (lower-case letters, digits, `-`), not `{item}`"
             )));
         }
     }
@@ -541,24 +551,32 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         false => item.to_owned(),
     };
     let items: Vec<String> = remove_duplicates(items.into_iter().map(named));
-    if kind == ValueKind::Hosts && items.len() > MAX_HOSTS {
-        return Err(requirement_error(format_args!("hold at most {MAX_HOSTS} entries, not {}", items.len())));
+    if kind == ValueKind::HostPorts && items.len() > MAX_HOSTS {
+        return Err(requirement_error(format_args!(
+            "contain at most {MAX_HOSTS} entries, not \
+            {}",
+            items.len()
+        )));
     }
-    if matches!(kind, ValueKind::Globs | ValueKind::Repositories) {
+    if matches!(kind, ValueKind::Globs | ValueKind::RepositoryGlobs) {
         items
             .iter()
             .try_for_each(|item| glob::check_bounds(item))
-            .map_err(|reason| requirement_error(format_args!("hold valid globs: {reason}")))?;
+            .map_err(|reason| requirement_error(format_args!("contain valid globs: {reason}")))?;
     }
     if kind == ValueKind::Globs {
         compile_globs(&items)
-            .map_err(|error| requirement_error(format_args!("hold valid globs: {error}")))?;
+            .map_err(|error| requirement_error(format_args!("contain valid globs: {error}")))?;
     }
-    if kind == ValueKind::Repositories {
-        compile_repository_globs(&items)
-            .map_err(|error| requirement_error(format_args!("hold valid globs of `owner/name`: {error}")))?;
+    if kind == ValueKind::RepositoryGlobs {
+        compile_repository_globs(&items).map_err(|error| {
+            requirement_error(format_args!(
+                "contain valid globs of repositories, \
+                `owner/name`: {error}"
+            ))
+        })?;
     }
-    Ok(ConfigValue::List(items))
+    Ok(ConfigValue::StringList(items))
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::exemptions::{ContractExemption, ExemptPart, TYPE, UNNAMED};
+use crate::exemptions::{ContractExemption, ExemptPart, UNDESCRIBED_FIELD_MESSAGE, WRONG_TYPE_MESSAGE};
 use crate::openapi::{OpenapiDocument, count_matched_parameters};
 use crate::{ContractError, ForgeContract};
 
 /// The environment variable that names the folder.
-const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
+const FOLDER_VARIABLE: &str = "TRUING_BITBUCKET_OPENAPI";
 
 /// A request that the forge's document does not describe. Such a request is not checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,22 +33,22 @@ impl UndescribedCall {
 
 /// Reads the contract of Bitbucket Cloud.
 pub(crate) fn cloud_contract() -> Result<Option<ForgeContract>, ContractError> {
-    read_contract("bitbucket-cloud.json", "/2.0", CLOUD_HOLES, CLOUD_UNDESCRIBED)
+    read_contract("bitbucket-cloud.json", "/2.0", CLOUD_EXEMPTIONS, CLOUD_UNDESCRIBED)
 }
 
 /// Reads the contract of Bitbucket Data Center.
 pub(crate) fn data_center_contract() -> Result<Option<ForgeContract>, ContractError> {
-    read_contract("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
+    read_contract("bitbucket-dc.json", "/rest", DATA_CENTER_EXEMPTIONS, DATA_CENTER_UNDESCRIBED)
 }
 
 fn read_contract(
-    name: &str,
+    file_name: &str,
     base_path: &'static str,
     exemptions: &'static [ContractExemption],
     undescribed_calls: &'static [UndescribedCall],
 ) -> Result<Option<ForgeContract>, ContractError> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
-    let path = std::env::var_os(FOLDER).map_or_else(beside, PathBuf::from).join(name);
+    let path = std::env::var_os(FOLDER_VARIABLE).map_or_else(beside, PathBuf::from).join(file_name);
     let failed = |reason: String| ContractError::LocalDocument { path: path.display().to_string(), reason };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -61,9 +61,9 @@ fn read_contract(
 }
 
 /// The beginning of the message about a missing field `type`.
-const NO_TYPE: &str = "\"type\" is a required property";
+const MISSING_TYPE_MESSAGE: &str = "\"type\" is a required property";
 /// The message about a query parameter that the document does not describe.
-const NO_FIELD: &str = "not among the query's fields";
+const UNDESCRIBED_QUERY_MESSAGE: &str = "not among the query's fields";
 /// The reason for most undescribed requests: Atlassian describes the request, but the reduced copy of the
 /// document does not include it.
 const CUT_DOCUMENT_REASON: &str = "Atlassian describes it; the copy was cut down before it was needed";
@@ -133,110 +133,110 @@ const fn response_field_exemption(
 
 /// Creates an exemption for a field in the bodies of all requests.
 const fn request_field_exemption(
-    ends: &'static [&'static str],
+    location_suffixes: &'static [&'static str],
     message_prefix: &'static str,
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
     ContractExemption {
         operation: "",
-        exempt_part: ExemptPart::RequestField(ends, message_prefix),
+        exempt_part: ExemptPart::RequestField(location_suffixes, message_prefix),
         reason,
         example,
     }
 }
 
 /// Paths that the examples of exemptions use.
-const PULL: &str = "/2.0/repositories/a/b/pullrequests/1";
-const COMMENT: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
-const REPORT: &str = "/2.0/repositories/a/b/commit/c/reports/d";
-const DC_PULL: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1";
-const DC_DIFF: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/diff/c";
-const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments/2";
-const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
-const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
+const CLOUD_PULL_PATH: &str = "/2.0/repositories/a/b/pullrequests/1";
+const CLOUD_COMMENT_PATH: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
+const CLOUD_REPORT_PATH: &str = "/2.0/repositories/a/b/commit/c/reports/d";
+const DATA_CENTER_PULL_PATH: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1";
+const DATA_CENTER_DIFF_PATH: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/diff/c";
+const DATA_CENTER_COMMENT_PATH: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments/2";
+const DATA_CENTER_COMMENTS_PATH: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
+const DATA_CENTER_REPORT_PATH: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
 
 /// The reason for exempting error responses to requests for reports: their form differs from the described
 /// form.
-const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
+const REPORT_ERROR_FORMAT_REASON: &str = "reports are refused in a form of their own (observed)";
 
 /// Exemptions for behaviour of Bitbucket Cloud that its document does not describe.
-const CLOUD_HOLES: &[ContractExemption] = &[
+const CLOUD_EXEMPTIONS: &[ContractExemption] = &[
     request_field_exemption(
         &[""],
-        NO_TYPE,
+        MISSING_TYPE_MESSAGE,
         "nobody sends the type of a body, and Cloud does not need it",
         ("POST", "/2.0/repositories/a/b/pullrequests/1/comments", 201, r#"{"content": {"raw": "x"}}"#),
     ),
     request_field_exemption(
         &["?pagelen", "?page", "?q", "?sort", "?fields"],
-        NO_FIELD,
+        UNDESCRIBED_QUERY_MESSAGE,
         "described once for all lists, and not with each call",
         ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
     ),
     request_field_exemption(
         &["/description"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "a pull request's description is sent and shown so; the document has `summary` alone",
         ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
     ),
     request_field_exemption(
         &["/data/*/value"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "a report's values are numbers and texts; they are described as objects",
-        ("PUT", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
+        ("PUT", CLOUD_REPORT_PATH, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
     response_field_exemption(
         &["/data/*/value"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "the same in the answer",
-        ("GET", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
+        ("GET", CLOUD_REPORT_PATH, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
     response_field_exemption(
         &["/nickname", "/account_id"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "accounts are people's or tokens', which have names; the document refers to what all accounts have",
         ("GET", "/2.0/user", 200, r#"{"type": "user", "nickname": "n"}"#),
     ),
     response_field_exemption(
         &["/description"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "the same as in requests",
-        ("GET", PULL, 200, r#"{"type": "x", "description": "x"}"#),
+        ("GET", CLOUD_PULL_PATH, 200, r#"{"type": "x", "description": "x"}"#),
     ),
     response_field_exemption(
         &["/merge_commit", "/closed_by", "/source/repository", "/state", "/participated_on"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "what is not there yet, or not any more, is null",
-        ("GET", PULL, 200, r#"{"type": "x", "merge_commit": null}"#),
+        ("GET", CLOUD_PULL_PATH, 200, r#"{"type": "x", "merge_commit": null}"#),
     ),
     response_field_exemption(
         &["/inline/from", "/inline/to", "/inline/start_from", "/inline/start_to"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "a side, or a first line, that a comment does not have is null",
-        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
+        ("GET", CLOUD_COMMENT_PATH, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
     ),
     response_field_exemption(
         &["/inline"],
         "Additional properties are not allowed ('outdated'",
         "clients read there that a line is gone; it is not described",
-        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
+        ("GET", CLOUD_COMMENT_PATH, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
     response_field_exemption(
         &["/inline/outdated"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "clients read there that a line is gone; it is not described",
-        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
+        ("GET", CLOUD_COMMENT_PATH, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
     response_field_exemption(
         &["/slug", "/workspace"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "a repository has both; the document leaves them out",
         ("GET", "/2.0/repositories/a/b", 200, r#"{"type": "x", "slug": "b"}"#),
     ),
     response_field_exemption(
         &["/refname", "/name", "/description"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "what a status was not given is null",
         (
             "GET",
@@ -249,31 +249,41 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         &["/error"],
         "Additional properties are not allowed ('fields'",
         "errors name the fields that are wrong (observed)",
-        ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
+        (
+            "PUT",
+            CLOUD_PULL_PATH,
+            400,
+            r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#,
+        ),
     ),
     response_field_exemption(
         &["/error/fields"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "errors name the fields that are wrong (observed)",
-        ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
+        (
+            "PUT",
+            CLOUD_PULL_PATH,
+            400,
+            r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#,
+        ),
     ),
     response_field_exemption(
         &["/code", "/message"],
-        UNNAMED,
-        OWN_FORM,
-        ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
+        UNDESCRIBED_FIELD_MESSAGE,
+        REPORT_ERROR_FORMAT_REASON,
+        ("PUT", CLOUD_REPORT_PATH, 400, r#"{"code": 400, "message": "m"}"#),
     ),
     ContractExemption {
         operation: "PUT /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        exempt_part: ExemptPart::ResponseField(&[""], NO_TYPE),
-        reason: OWN_FORM,
-        example: ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
+        exempt_part: ExemptPart::ResponseField(&[""], MISSING_TYPE_MESSAGE),
+        reason: REPORT_ERROR_FORMAT_REASON,
+        example: ("PUT", CLOUD_REPORT_PATH, 400, r#"{"code": 400, "message": "m"}"#),
     },
     ContractExemption {
         operation: "GET /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        exempt_part: ExemptPart::ResponseField(&[""], NO_TYPE),
-        reason: OWN_FORM,
-        example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
+        exempt_part: ExemptPart::ResponseField(&[""], MISSING_TYPE_MESSAGE),
+        reason: REPORT_ERROR_FORMAT_REASON,
+        example: ("GET", CLOUD_REPORT_PATH, 404, r#"{"code": 400, "message": "m"}"#),
     },
     response_field_exemption(
         &[""],
@@ -286,22 +296,27 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         "a login that does not hold is refused by every call",
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
-    status_exemption(403, "every call may be forbidden", ("GET", PULL, 403, "")),
+    status_exemption(403, "every call may be forbidden", ("GET", CLOUD_PULL_PATH, 403, "")),
 ];
 
 /// Exemptions for behaviour of Bitbucket Data Center that its document does not describe.
-const DATA_CENTER_HOLES: &[ContractExemption] = &[
+const DATA_CENTER_EXEMPTIONS: &[ContractExemption] = &[
     request_field_exemption(
         &["/anchor/path", "/anchor/srcPath"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "a path is sent as text; it is described as an object",
-        ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
+        ("POST", DATA_CENTER_COMMENTS_PATH, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
     ),
     request_field_exemption(
         &["/anchor/multilineSpan"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
-        ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"multilineSpan": {"dstSpanStart": 1}}}"#),
+        (
+            "POST",
+            DATA_CENTER_COMMENTS_PATH,
+            201,
+            r#"{"text": "x", "anchor": {"multilineSpan": {"dstSpanStart": 1}}}"#,
+        ),
     ),
     ContractExemption {
         operation: "POST /api/latest/projects/{projectKey}/repos/{repositorySlug}/commits/{commitId}/builds",
@@ -311,71 +326,71 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
     },
     request_field_exemption(
         &["/data/*/value"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "a report's values are numbers and texts; they are described as objects",
-        ("PUT", DC_REPORT, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
+        ("PUT", DATA_CENTER_REPORT_PATH, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
     ),
     response_field_exemption(
         &["/data/*/value"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "the same in the answer",
-        ("GET", DC_REPORT, 200, r#"{"data": [{"value": 1}]}"#),
+        ("GET", DATA_CENTER_REPORT_PATH, 200, r#"{"data": [{"value": 1}]}"#),
     ),
     ContractExemption {
         operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
                     {pullRequestId}/diff/{path}",
         exempt_part: ExemptPart::ResponseField(
             &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
-            UNNAMED,
+            UNDESCRIBED_FIELD_MESSAGE,
         ),
         reason: "the answer is a list of diffs between two commits; one diff of it is described",
-        example: ("GET", DC_DIFF, 200, r#"{"diffs": []}"#),
+        example: ("GET", DATA_CENTER_DIFF_PATH, 200, r#"{"diffs": []}"#),
     },
     response_field_exemption(
         &["/context", "/nextPageStart"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "an error about no field, and the last page's next one, are null",
         ("GET", "/rest/api/latest/projects/A/repos/b", 404, r#"{"errors": [{"context": null}]}"#),
     ),
     response_field_exemption(
         &["/anchor/path", "/fromRef/repository"],
-        TYPE,
+        WRONG_TYPE_MESSAGE,
         "a path is shown as text, and a fork that was deleted is null",
-        ("GET", DC_COMMENT, 200, r#"{"anchor": {"path": "a"}}"#),
+        ("GET", DATA_CENTER_COMMENT_PATH, 200, r#"{"anchor": {"path": "a"}}"#),
     ),
     response_field_exemption(
         &["/multilineSpan", "/orphaned"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "observed in anchors; the document has neither",
-        ("GET", DC_COMMENT, 200, r#"{"anchor": {"orphaned": true}}"#),
+        ("GET", DATA_CENTER_COMMENT_PATH, 200, r#"{"anchor": {"orphaned": true}}"#),
     ),
     response_field_exemption(
         &["/links/self", "/links/clone"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "links are described as an object without fields",
-        ("GET", DC_PULL, 200, r#"{"links": {"self": []}}"#),
+        ("GET", DATA_CENTER_PULL_PATH, 200, r#"{"links": {"self": []}}"#),
     ),
     response_field_exemption(
         &["/author"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "a pull request has an author; the document leaves it out",
-        ("GET", DC_PULL, 200, r#"{"author": {}}"#),
+        ("GET", DATA_CENTER_PULL_PATH, 200, r#"{"author": {}}"#),
     ),
     response_field_exemption(
         &["/canMerge"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "whether it can be merged; the document leaves it out",
         ("GET", "/rest/api/latest/projects/A/repos/b/pull-requests/1/merge", 200, r#"{"canMerge": true}"#),
     ),
     response_field_exemption(
         &["/permittedOperations"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "what may be done to a comment; the document leaves it out",
-        ("GET", DC_COMMENT, 200, r#"{"permittedOperations": {}}"#),
+        ("GET", DATA_CENTER_COMMENT_PATH, 200, r#"{"permittedOperations": {}}"#),
     ),
     response_field_exemption(
         &["/comment", "/commentAnchor", "/commentAction"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "the document has of an activity what all kinds have",
         (
             "GET",
@@ -386,9 +401,9 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
     ),
     response_field_exemption(
         &["/currentVersion", "/expectedVersion", "/pullRequest", "/existingPullRequest"],
-        UNNAMED,
+        UNDESCRIBED_FIELD_MESSAGE,
         "errors tell more about some conflicts (observed)",
-        ("PUT", DC_PULL, 409, r#"{"errors": [{"currentVersion": 1}]}"#),
+        ("PUT", DATA_CENTER_PULL_PATH, 409, r#"{"errors": [{"currentVersion": 1}]}"#),
     ),
 ];
 
@@ -400,20 +415,23 @@ mod tests {
     fn bitbucket_contracts() -> Vec<ForgeContract> {
         let all = [cloud_contract().unwrap(), data_center_contract().unwrap()];
         if all.iter().any(Option::is_none) {
-            println!("not checked: there is no folder with what Atlassian publishes ({FOLDER} names one)");
+            println!(
+                "not checked: there is no folder with what Atlassian publishes ({FOLDER_VARIABLE} \
+                names one)"
+            );
         }
         all.into_iter().flatten().collect()
     }
 
     #[test]
-    fn every_hole_is_one_and_is_excused_and_has_a_reason() {
+    fn every_exemption_is_needed_and_has_a_reason() {
         for contract in bitbucket_contracts() {
             assert_exemptions_needed(&contract, contract.exemptions);
         }
     }
 
     #[test]
-    fn calls_that_are_not_described_are_not() {
+    fn undescribed_calls_are_absent_from_the_document() {
         for contract in bitbucket_contracts() {
             for call in contract.undescribed_calls {
                 let name = format!("{} {}", call.method, call.template);

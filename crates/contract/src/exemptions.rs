@@ -49,12 +49,12 @@ impl ContractExemption {
 }
 
 /// The beginning of the message about a value of a wrong type.
-pub(crate) const TYPE: &str = "value is not of type";
+pub(crate) const WRONG_TYPE_MESSAGE: &str = "value is not of type";
 /// The message about a field that the schema does not describe.
-pub(crate) const UNNAMED: &str = "a field that the schema does not name";
+pub(crate) const UNDESCRIBED_FIELD_MESSAGE: &str = "a field that the schema does not name";
 
 /// The exemptions from GitHub's documents.
-pub(crate) const HOLES: &[ContractExemption] = &[
+pub(crate) const GITHUB_EXEMPTIONS: &[ContractExemption] = &[
     ContractExemption {
         operation: "",
         exempt_part: ExemptPart::Status(301),
@@ -107,26 +107,26 @@ pub(crate) const HOLES: &[ContractExemption] = &[
         operation: "",
         exempt_part: ExemptPart::ResponseField(
             &["/line", "/original_line", "/position", "/original_position"],
-            TYPE,
+            WRONG_TYPE_MESSAGE,
         ),
         reason: "comments on files have no line, outdated ones none any more: null, which the schema forbids",
         example: ("GET", "/repos/a/b/pulls/1/comments", 200, r#"[{"line": null}]"#),
     },
     ContractExemption {
         operation: "",
-        exempt_part: ExemptPart::ResponseField(&["/head/repo"], TYPE),
+        exempt_part: ExemptPart::ResponseField(&["/head/repo"], WRONG_TYPE_MESSAGE),
         reason: "a fork that was deleted is null",
         example: ("GET", "/repos/a/b/pulls/1", 200, r#"{"head": {"repo": null}}"#),
     },
     ContractExemption {
         operation: "",
-        exempt_part: ExemptPart::ResponseField(&["/status"], UNNAMED),
+        exempt_part: ExemptPart::ResponseField(&["/status"], UNDESCRIBED_FIELD_MESSAGE),
         reason: "the status is in the body of every error, and not in the schema of a failed validation",
         example: ("POST", "/repos/a/b/pulls/1/reviews", 422, r#"{"status": "422"}"#),
     },
     ContractExemption {
         operation: "GET /repos/{owner}/{repo}/pulls",
-        exempt_part: ExemptPart::ResponseField(&["/labels/*/description"], TYPE),
+        exempt_part: ExemptPart::ResponseField(&["/labels/*/description"], WRONG_TYPE_MESSAGE),
         reason: "a label without a description has null, as the labels of one pull request may, and those of \
              a list not",
         example: ("GET", "/repos/a/b/pulls", 200, r#"[{"labels": [{"description": null}]}]"#),
@@ -169,7 +169,7 @@ mod tests {
     use crate::ForgeContract;
 
     #[test]
-    fn every_hole_is_one_and_is_excused_and_has_a_reason() {
-        assert_exemptions_needed(&ForgeContract::github().unwrap(), HOLES);
+    fn every_exemption_is_needed_and_has_a_reason() {
+        assert_exemptions_needed(&ForgeContract::github().unwrap(), GITHUB_EXEMPTIONS);
     }
 }

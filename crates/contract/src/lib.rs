@@ -22,7 +22,7 @@ use flate2::read::GzDecoder;
 pub use violation::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 use bitbucket::UndescribedCall;
-use exemptions::{ContractExemption, HOLES};
+use exemptions::{ContractExemption, GITHUB_EXEMPTIONS};
 
 /// GitHub's OpenAPI document, reduced to the used operations, and compressed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
@@ -55,7 +55,7 @@ impl ForgeContract {
             base: "",
             rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
             graphql: Some(graphql::GraphqlSchema::new(GRAPHQL)?),
-            exemptions: HOLES,
+            exemptions: GITHUB_EXEMPTIONS,
             undescribed_calls: &[],
         })
     }
@@ -79,7 +79,7 @@ impl ForgeContract {
 
     /// Returns the described operations, in the form `GET /user`.
     pub fn operations(&self) -> impl Iterator<Item = &str> {
-        self.rest.operations()
+        self.rest.operation_names()
     }
 
     /// Returns the violations in an exchange, except violations that an exemption permits. An exchange whose

@@ -12,13 +12,13 @@ use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 /// describe, and the described prefix with the owner and the name. GitHub redirects requests for a
 /// repository's former name to a path with the repository's id. All operations of the repository are
 /// available below this path.
-const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
+const REPOSITORY_PATH_PREFIXES: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
 /// An OpenAPI document and its operations.
 #[derive(Debug)]
 pub(crate) struct OpenapiDocument {
     /// True if the operations of a repository are also available at paths with the repository's id.
-    has_id_addresses: bool,
+    has_repository_id_paths: bool,
     components: Value,
     operations: Vec<ApiOperation>,
 }
@@ -44,7 +44,7 @@ struct LazySchema {
 }
 
 impl OpenapiDocument {
-    pub(crate) fn new(mut document: Value, has_id_addresses: bool) -> Result<Self, ContractError> {
+    pub(crate) fn new(mut document: Value, has_repository_id_paths: bool) -> Result<Self, ContractError> {
         convert_nullable(&mut document);
         let components = document["components"].take();
         let paths = document["paths"].as_object();
@@ -57,10 +57,10 @@ impl OpenapiDocument {
                 }
             }
         }
-        Ok(Self { has_id_addresses, components, operations })
+        Ok(Self { has_repository_id_paths, components, operations })
     }
 
-    pub(crate) fn operations(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn operation_names(&self) -> impl Iterator<Item = &str> {
         self.operations.iter().map(|operation| operation.name.as_str())
     }
 
@@ -70,7 +70,10 @@ impl OpenapiDocument {
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
         // If several operations match, the operation with the fewest path parameters is used.
         let fitting = fitting.filter_map(|operation| {
-            Some((count_matched_parameters(&operation.template, path, self.has_id_addresses)?, operation))
+            Some((
+                count_matched_parameters(&operation.template, path, self.has_repository_id_paths)?,
+                operation,
+            ))
         });
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
             return vec![ContractViolation {
@@ -88,9 +91,9 @@ impl OpenapiDocument {
 }
 
 impl ApiOperation {
-    fn new(method: &str, template: &str, path: &Value, operation: &Value, components: &Value) -> Self {
+    fn new(method: &str, template: &str, path_item: &Value, operation: &Value, components: &Value) -> Self {
         let parameters =
-            [path, operation].into_iter().flat_map(|message| message["parameters"].as_array()).flatten();
+            [path_item, operation].into_iter().flat_map(|message| message["parameters"].as_array()).flatten();
         let parameters = parameters.map(|given| resolve_reference(given, components).unwrap_or(given));
         let query = parameters.filter(|given| given["in"] == "query").filter_map(|given| {
             Some((given["name"].as_str()?.to_owned(), LazySchema::new(&given["schema"])))
@@ -198,10 +201,16 @@ fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
 }
 
 /// Returns the number of parameters in a path template if the path matches the template; otherwise `None`.
-pub(crate) fn count_matched_parameters(template: &str, path: &str, rest_after_id: bool) -> Option<usize> {
-    let rest = path.strip_prefix("/repositories/").filter(|_| rest_after_id);
+pub(crate) fn count_matched_parameters(
+    template: &str,
+    path: &str,
+    has_repository_id_paths: bool,
+) -> Option<usize> {
+    let rest = path.strip_prefix("/repositories/").filter(|_| has_repository_id_paths);
     let (of, rest_after_id) = match rest.map(|rest| rest.split_once('/')) {
-        Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
+        Some(rest) => {
+            (template.strip_prefix(REPOSITORY_PATH_PREFIXES.1)?, Some(rest.map_or("", |(_, rest)| rest)))
+        }
         None => (template, None),
     };
     let path = rest_after_id.unwrap_or(path).trim_start_matches('/');

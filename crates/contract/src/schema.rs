@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Maximum number of violations in one body that are examined. Afterwards, equal violations in several items
-/// of a list are reduced to one.
-const MAX_SEEN: usize = 10_000;
+/// Maximum number of examined violations in one body. Afterwards, equal violations in several items of a ///
+/// list are merged into one.
+const MAX_VIOLATIONS: usize = 10_000;
 /// Maximum depth of references; deeper references count as a cycle.
 const MAX_DEPTH: usize = 32;
 /// Maximum number of characters of a violation's text.
-const MAX_TEXT: usize = 160;
+const MAX_MESSAGE_CHARS: usize = 160;
 
 /// The schema of a body.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl CompiledSchema {
         let seen: BTreeSet<(String, String)> = self
             .validator
             .iter_errors(value)
-            .take(MAX_SEEN)
+            .take(MAX_VIOLATIONS)
             .map(|error| {
-                let text: String = error.masked().to_string().chars().take(MAX_TEXT).collect();
+                let text: String = error.masked().to_string().chars().take(MAX_MESSAGE_CHARS).collect();
                 (mask_pointer_indices(error.instance_path().as_str()), text)
             })
             .collect();
@@ -175,23 +175,24 @@ mod tests {
         CompiledSchema::new(&schema, &components).unwrap().check(&value, &components)
     }
 
-    fn user() -> Value {
+    fn user_schema() -> Value {
         json!({"type": "object", "properties": {"user": {"$ref": "#/components/schemas/user"}}})
     }
 
     #[test]
     fn types_and_required_fields_are_checked_through_references() {
-        let wrong = find_violations(user(), json!({"user": {"id": "7"}}));
+        let wrong = find_violations(user_schema(), json!({"user": {"id": "7"}}));
         assert_eq!(wrong, [("/user/id".to_owned(), "value is not of type \"integer\"".to_owned())]);
-        let missing = find_violations(user(), json!({"user": {}}));
+        let missing = find_violations(user_schema(), json!({"user": {}}));
         assert_eq!(missing, [("/user".to_owned(), "\"id\" is a required property".to_owned())]);
-        assert_eq!(find_violations(user(), json!({"user": null})), [], "nullable");
+        assert_eq!(find_violations(user_schema(), json!({"user": null})), [], "nullable");
     }
 
     #[test]
-    fn a_field_that_no_schema_names_is_told_although_the_schema_would_let_it_pass() {
-        let place =
-            |value| find_violations(user(), value).into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+    fn an_undescribed_field_is_reported_even_if_the_schema_allows_it() {
+        let place = |value| {
+            find_violations(user_schema(), value).into_iter().map(|(place, _)| place).collect::<Vec<_>>()
+        };
         assert_eq!(place(json!({"user": {"id": 7, "x": 1}})), ["/user/x"]);
         let list = json!({"type": "array", "items": {"anyOf": [
             {"properties": {"a": {}}}, {"properties": {"b": {}}, "additionalProperties": true},

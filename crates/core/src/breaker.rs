@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::id::{TimeSpan, UnixMillis};
 
 /// Number of consecutive failed calls that open the circuit.
-pub const FAILURES: u32 = 3;
+pub const FAILURE_THRESHOLD: u32 = 3;
 /// Time for which the circuit stays open after it was closed. Each failed trial doubles this time.
-pub const SHORTEST: TimeSpan = TimeSpan::seconds(30);
+pub const MIN_OPEN_PERIOD: TimeSpan = TimeSpan::seconds(30);
 /// Maximum time for which the circuit stays open.
-pub const LONGEST: TimeSpan = TimeSpan::minutes(60);
+pub const MAX_OPEN_PERIOD: TimeSpan = TimeSpan::minutes(60);
 /// Time for which the circuit stays open after a cap is reached, if the service does not report for how long
 /// the cap applies.
-pub const CAPPED: TimeSpan = TimeSpan::minutes(10);
+pub const DEFAULT_CAP_PERIOD: TimeSpan = TimeSpan::minutes(10);
 /// Time after which an unfinished trial is dropped and another call may become the trial.
-pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
+pub const TRIAL_TIMEOUT: TimeSpan = TimeSpan::minutes(20);
 
 /// Reason for which a circuit is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub enum TripReason {
     /// Several consecutive calls failed.
     Failures,
     /// A cap on spending is reached.
-    Cap,
+    SpendingCap,
 }
 
 /// State of an open circuit.
@@ -91,9 +91,13 @@ impl CircuitBreaker {
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (reason, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Normal),
-            CircuitState::Open { circuit: open, .. } if is_in_future(open.until, now) => return Err(*open),
-            CircuitState::Trial { started_at: since, reason, .. } if is_in_future(*since + TRIAL, now) => {
-                return Err(OpenCircuit { reason: *reason, until: *since + TRIAL });
+            CircuitState::Open { circuit: open, .. } if is_plausible_future(open.until, now) => {
+                return Err(*open);
+            }
+            CircuitState::Trial { started_at: since, reason, .. }
+                if is_plausible_future(*since + TRIAL_TIMEOUT, now) =>
+            {
+                return Err(OpenCircuit { reason: *reason, until: *since + TRIAL_TIMEOUT });
             }
             CircuitState::Open { circuit: open, open_period: last } => (open.reason, *last),
             CircuitState::Trial { reason, open_period: last, .. } => (*reason, *last),
@@ -107,7 +111,7 @@ impl CircuitBreaker {
     pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
             CircuitState::Open { circuit: open, .. } => {
-                Some(*open).filter(|open| is_in_future(open.until, now))
+                Some(*open).filter(|open| is_plausible_future(open.until, now))
             }
             CircuitState::Closed { .. } | CircuitState::Trial { .. } => None,
         }
@@ -121,10 +125,10 @@ impl CircuitBreaker {
     /// Records a failed call. Callers report only failures that would also affect other calls.
     pub fn record_failure(&mut self, now: UnixMillis) {
         self.state = match &self.state {
-            CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURES => {
+            CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURE_THRESHOLD => {
                 CircuitState::Closed { failures: failures.saturating_add(1) }
             }
-            CircuitState::Closed { .. } => open_circuit(TripReason::Failures, now, SHORTEST),
+            CircuitState::Closed { .. } => open_circuit(TripReason::Failures, now, MIN_OPEN_PERIOD),
             // The failed call began before the circuit opened, so the failure changes nothing.
             CircuitState::Open { .. } => return,
             CircuitState::Trial { reason: why, open_period: last, .. } => {
@@ -134,8 +138,8 @@ impl CircuitBreaker {
     }
 
     /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if `span` is not known.
-    pub fn trip(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
-        self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
+    pub fn record_cap_reached(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
+        self.state = open_circuit(TripReason::SpendingCap, now, span.unwrap_or(DEFAULT_CAP_PERIOD));
     }
 
     /// Converts the stored times to a clock that is `lead` ahead of the present clock.
@@ -165,14 +169,14 @@ impl CircuitBreaker {
 }
 
 fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
-    let span = span.clamp(SHORTEST, LONGEST);
+    let span = span.clamp(MIN_OPEN_PERIOD, MAX_OPEN_PERIOD);
     CircuitState::Open { circuit: OpenCircuit { reason, until: now + span }, open_period: span }
 }
 
 /// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,
 /// because the clock must have been set back since the time was stored.
-fn is_in_future(time: UnixMillis, now: UnixMillis) -> bool {
-    (1..=LONGEST.0).contains(&(time - now).0)
+fn is_plausible_future(time: UnixMillis, now: UnixMillis) -> bool {
+    (1..=MAX_OPEN_PERIOD.0).contains(&(time - now).0)
 }
 
 #[cfg(test)]
@@ -181,33 +185,33 @@ mod tests {
 
     use super::*;
 
-    const T: UnixMillis = UnixMillis(1_000_000);
+    const TEST_START: UnixMillis = UnixMillis(1_000_000);
 
     fn time_after(span: TimeSpan) -> UnixMillis {
-        T + span
+        TEST_START + span
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_one_success_between_them_does_not_count() {
         let mut breaker = CircuitBreaker::default();
-        breaker.record_failure(T);
-        breaker.record_failure(T);
+        breaker.record_failure(TEST_START);
+        breaker.record_failure(TEST_START);
         breaker.record_success();
-        breaker.record_failure(T);
-        breaker.record_failure(T);
-        assert_eq!(breaker.admit(T), Ok(CallAdmission::Normal));
-        breaker.record_failure(T);
+        breaker.record_failure(TEST_START);
+        breaker.record_failure(TEST_START);
+        assert_eq!(breaker.admit(TEST_START), Ok(CallAdmission::Normal));
+        breaker.record_failure(TEST_START);
         assert_eq!(
-            breaker.admit(T),
-            Err(OpenCircuit { reason: TripReason::Failures, until: time_after(SHORTEST) })
+            breaker.admit(TEST_START),
+            Err(OpenCircuit { reason: TripReason::Failures, until: time_after(MIN_OPEN_PERIOD) })
         );
     }
 
     #[test]
-    fn one_call_tries_for_all() {
+    fn one_trial_call_is_admitted_after_the_open_period() {
         let mut breaker = CircuitBreaker::default();
-        breaker.trip(T, Some(TimeSpan::seconds(90)));
-        let open = OpenCircuit { reason: TripReason::Cap, until: time_after(TimeSpan::seconds(90)) };
+        breaker.record_cap_reached(TEST_START, Some(TimeSpan::seconds(90)));
+        let open = OpenCircuit { reason: TripReason::SpendingCap, until: time_after(TimeSpan::seconds(90)) };
         assert_eq!(breaker.admit(time_after(TimeSpan::seconds(89))), Err(open));
         assert_eq!(breaker.open_state(time_after(TimeSpan::seconds(89))), Some(open));
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Trial));
@@ -221,72 +225,79 @@ mod tests {
     #[test]
     fn a_failed_trial_doubles_the_wait_up_to_a_bound() {
         let mut breaker = CircuitBreaker::default();
-        breaker.trip(T, Some(SHORTEST));
-        let mut now = time_after(SHORTEST);
+        breaker.record_cap_reached(TEST_START, Some(MIN_OPEN_PERIOD));
+        let mut now = time_after(MIN_OPEN_PERIOD);
         for doubled in [2, 4, 8, 16, 32, 64, 120, 120] {
             assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
             breaker.record_failure(now);
             let until = now + TimeSpan::seconds(30 * doubled);
-            assert_eq!(breaker.admit(now), Err(OpenCircuit { reason: TripReason::Cap, until }), "{doubled}");
+            assert_eq!(
+                breaker.admit(now),
+                Err(OpenCircuit { reason: TripReason::SpendingCap, until }),
+                "{doubled}"
+            );
             now = until;
         }
     }
 
     #[test]
-    fn a_trial_that_was_given_up_or_forgotten_leaves_its_place() {
+    fn an_abandoned_or_expired_trial_admits_another_trial() {
         let mut breaker = CircuitBreaker::default();
-        breaker.trip(T, None);
-        let now = time_after(CAPPED);
+        breaker.record_cap_reached(TEST_START, None);
+        let now = time_after(DEFAULT_CAP_PERIOD);
         assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
         breaker.abandon_trial(now);
         assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
         assert!(breaker.admit(now).is_err());
-        assert_eq!(breaker.admit(now + TRIAL), Ok(CallAdmission::Trial));
+        assert_eq!(breaker.admit(now + TRIAL_TIMEOUT), Ok(CallAdmission::Trial));
     }
 
     #[test]
-    fn by_another_clock_it_is_open_and_tried_for_the_same_time() {
+    fn shift_clock_by_keeps_the_remaining_periods() {
         let hour = TimeSpan::minutes(60);
         let mut breaker = CircuitBreaker::default();
-        breaker.record_failure(T);
+        breaker.record_failure(TEST_START);
         assert_eq!(breaker.clone().shift_clock_by(hour), breaker);
-        breaker.trip(T, None);
+        breaker.record_cap_reached(TEST_START, None);
         let mut ahead = breaker.shift_clock_by(hour);
         assert_eq!(
-            ahead.open_state(T + hour),
-            Some(OpenCircuit { reason: TripReason::Cap, until: time_after(CAPPED) + hour })
+            ahead.open_state(TEST_START + hour),
+            Some(OpenCircuit {
+                reason: TripReason::SpendingCap,
+                until: time_after(DEFAULT_CAP_PERIOD) + hour
+            })
         );
-        assert_eq!(ahead.admit(time_after(CAPPED) + hour), Ok(CallAdmission::Trial));
+        assert_eq!(ahead.admit(time_after(DEFAULT_CAP_PERIOD) + hour), Ok(CallAdmission::Trial));
         let mut back = ahead.shift_clock_by(TimeSpan(-hour.0));
-        assert!(back.admit(UnixMillis((time_after(CAPPED) + TRIAL).0 - 1)).is_err());
-        assert_eq!(back.admit(time_after(CAPPED) + TRIAL), Ok(CallAdmission::Trial));
+        assert!(back.admit(UnixMillis((time_after(DEFAULT_CAP_PERIOD) + TRIAL_TIMEOUT).0 - 1)).is_err());
+        assert_eq!(back.admit(time_after(DEFAULT_CAP_PERIOD) + TRIAL_TIMEOUT), Ok(CallAdmission::Trial));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_keep_it_open() {
         let mut breaker = CircuitBreaker::default();
-        breaker.trip(T, None);
-        assert_eq!(breaker.admit(UnixMillis(T.0 - LONGEST.0 * 2)), Ok(CallAdmission::Trial));
+        breaker.record_cap_reached(TEST_START, None);
+        assert_eq!(breaker.admit(UnixMillis(TEST_START.0 - MAX_OPEN_PERIOD.0 * 2)), Ok(CallAdmission::Trial));
     }
 
     proptest! {
         /// After any sequence of events, a call is admitted at most `LONGEST` after the last event.
         #[test]
-        fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64),
+        fn a_call_is_admitted_after_the_maximum_open_period(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64),
             0..40)) {
             let mut breaker = CircuitBreaker::default();
-            let mut now = T;
+            let mut now = TEST_START;
             for (event, later) in events {
                 now = now + TimeSpan(later);
                 match event {
                     0 => drop(breaker.admit(now)),
                     1 => breaker.record_success(),
                     2 => breaker.record_failure(now),
-                    3 => breaker.trip(now, Some(TimeSpan(later))),
+                    3 => breaker.record_cap_reached(now, Some(TimeSpan(later))),
                     _ => breaker.abandon_trial(now),
                 }
             }
-            prop_assert!(breaker.admit(now + LONGEST).is_ok());
+            prop_assert!(breaker.admit(now + MAX_OPEN_PERIOD).is_ok());
         }
     }
 }

@@ -57,8 +57,8 @@ use merge::{MergedFinding, merge_findings};
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
-/// Maximum number of heads pushed by others whose audits do not count against the limit of audits. Without
-/// this bound, a loop might never end while others push.
+/// Maximum number of heads pushed by other accounts. Audits of these heads do not count against the limit ///
+/// of audits. Without this bound, a loop might never end while other accounts push.
 pub const MAX_MOVES: u32 = 3;
 
 /// Limits of a run: the `[converge]` settings in effect when the run began.
@@ -592,7 +592,7 @@ impl ConvergeRun {
         if self.has_blocking_finding() {
             self.set_exit(
                 ConvergeExitCode::NothingFixed,
-                "the fixer could not address findings: it changed nothing",
+                "the fixer changed nothing, so blocking findings remain",
             );
         } else {
             self.decide_without_blockers();

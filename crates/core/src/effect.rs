@@ -16,8 +16,8 @@ use crate::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{CommentSubject, DesiredStatus};
 
-/// Number of lost responses after which an effect is abandoned. If the effect has a fallback, the fallback
-/// replaces it.
+/// Truing abandons an effect after this number of lost responses. If the effect has a fallback, the ///
+/// fallback replaces the effect.
 pub const MAX_LOST: u32 = 2;
 
 /// One write. The effects from [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository. All

@@ -12,7 +12,11 @@ pub const MAX_OPEN: usize = 16;
 /// If the pattern is longer than [`MAX_BYTES`], or nests more than [`MAX_OPEN`] braces.
 pub fn check_bounds(pattern: &str) -> Result<(), String> {
     if pattern.len() > MAX_BYTES {
-        return Err(format!("a pattern may have {MAX_BYTES} bytes, and this one has {}", pattern.len()));
+        return Err(format!(
+            "a pattern may have at most {MAX_BYTES} bytes, but this pattern has \
+            {}",
+            pattern.len()
+        ));
     }
     let mut open = 0_usize;
     for byte in pattern.bytes() {
@@ -22,7 +26,7 @@ pub fn check_bounds(pattern: &str) -> Result<(), String> {
             _ => {}
         }
         if open > MAX_OPEN {
-            return Err(format!("a pattern may nest {MAX_OPEN} braces, and this one nests more"));
+            return Err(format!("a pattern may nest at most {MAX_OPEN} braces, but this pattern nests more"));
         }
     }
     Ok(())

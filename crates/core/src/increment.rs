@@ -170,8 +170,8 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
-/// Maximum number of new files without lines that may count as renamed. Also the maximum number of deleted
-/// files that may be their earlier versions.
+/// Maximum number of new files without lines that may count as renamed. The same maximum applies to the ///
+/// deleted files that may be earlier versions of these new files.
 const MAX_UNSHOWN: usize = 100;
 
 /// For each file at the head, its names at the base and at the last reviewed head.

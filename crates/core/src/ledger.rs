@@ -163,7 +163,7 @@ impl BudgetLevel {
             MicroUsd(0) => {
                 format!("{key} is {}, which is too little for any request: increase the limit", self.limit)
             }
-            limit => format!("too little for one request remains in {key} ({limit}{per})"),
+            limit => format!("the amount left in {key} ({limit}{per}) is too small for one request"),
         }
     }
 }

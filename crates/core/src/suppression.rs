@@ -36,9 +36,9 @@ pub enum UnusedSuppressionReason {
     /// No rule has this name.
     UnknownRule,
     /// The rule has no finding on the lines to which the comment applies.
-    NothingFound,
+    NoMatchingFinding,
     /// The syntax of the comment is invalid.
-    Misspelt,
+    InvalidSyntax,
 }
 
 impl UnusedSuppressionReason {
@@ -47,11 +47,11 @@ impl UnusedSuppressionReason {
         match self {
             Self::NoReason => "write a reason after the closing bracket",
             Self::UnknownRule => "there is no such rule (`truing rules list` shows all rules)",
-            Self::NothingFound => {
-                "the rule has no finding on the lines of the comment; move or remove the \
+            Self::NoMatchingFinding => {
+                "the rule has no finding on the lines to which the comment applies; move or remove the \
                 comment"
             }
-            Self::Misspelt => "write `truing: ignore[PACK/RULE] reason`",
+            Self::InvalidSyntax => "write `truing: ignore[PACK/RULE] reason`",
         }
     }
 }
@@ -62,12 +62,12 @@ impl fmt::Display for UnusedSuppression {
         let Self { path, line, rule, problem } = self;
         let advice = problem.advice();
         match problem {
-            UnusedSuppressionReason::Misspelt => {
+            UnusedSuppressionReason::InvalidSyntax => {
                 write!(f, "{path}:{line}: the comment has no effect: {advice}")
             }
             UnusedSuppressionReason::NoReason
             | UnusedSuppressionReason::UnknownRule
-            | UnusedSuppressionReason::NothingFound => {
+            | UnusedSuppressionReason::NoMatchingFinding => {
                 write!(f, "{path}:{line}: `truing: ignore[{rule}]` has no effect: {advice}")
             }
         }

@@ -173,11 +173,14 @@ impl KillSwitch {
             name => (format!(" of {name}"), " there"),
         };
         let text = match &switch {
-            Self::Off => format!("Kill switch{of} off, by {operator}: due work{there} continues."),
+            Self::Off => format!(
+                "The kill switch{of} is off, set by {operator}: due work{there} \
+                continues."
+            ),
             Self::On(_) => {
                 format!(
-                    "Kill switch{of} on, by {operator} ({detail}): no work starts{there} until the switch \
-                        is off."
+                    "The kill switch{of} is on, set by {operator} ({detail}): no work starts{there} until \
+                    the switch is off."
                 )
             }
         };

@@ -258,7 +258,7 @@ impl UnguardedReason {
             Self::Removed => "removed",
             Self::Stale => "pinned by a digest that neither release has",
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
-            Self::Missing => "pinned, and in neither release",
+            Self::Missing => "pinned, but in neither release",
             Self::OtherPackage => "in another package",
             Self::Unreadable => "in a file that cannot be read",
             Self::Untold => "pinned in a format that Truing does not support",
@@ -362,7 +362,11 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         (SyncVerdict::Ask, false, "the release is a new major version, which may break anything".to_owned())
     } else if !bases.is_empty() {
         let what = if bases.len() == 1 { "a class" } else { "classes" };
-        let reason = format!("{what} that the project inherits from vanished: {}", bases.join(", "));
+        let reason = format!(
+            "the release no longer has {what} that the project inherits from: \
+            {}",
+            bases.join(", ")
+        );
         (SyncVerdict::Ask, false, reason)
     } else if trees + gone > 0 {
         (SyncVerdict::Bump, false, differs())
@@ -379,7 +383,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         (
             SyncVerdict::Ask,
             false,
-            "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
+            "all pinned definitions belong to other packages, so the manifest guards nothing".to_owned(),
         )
     } else if unguarded.iter().any(|one| one.kind == ReleasePartKind::Shadow) {
         let reason = "files of the release may run instead of the compared code: a person must check this";
@@ -391,7 +395,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             format!("{}: a person must check this", summarize_changes(&changed, &unguarded)),
         )
     } else if step.from.files.is_empty() && step.to.files.is_empty() {
-        let reason = "no mirrored file is in either release: fix `mirror` of the job";
+        let reason = "neither release has a mirrored file: fix `mirror` of the job";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
@@ -465,7 +469,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
         digests(step.from) == digests(step.to)
     });
     match (same, step.from.files == step.to.files) {
-        (true, true) => "nothing that is pinned or mirrored changed",
+        (true, true) => "no pinned or mirrored code changed",
         (true, false) => "only comments, docstrings or layout changed",
         (false, _) => "the changed definitions are already pinned with their new digests",
     }

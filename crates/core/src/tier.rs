@@ -15,7 +15,7 @@ use crate::id::AccountId;
 use crate::line;
 use crate::money::MicroUsd;
 
-/// Maximum number of characters of a pull request's label, title or other value that a reason quotes.
+/// Maximum number of characters that a reason quotes of a pull request's label, title or other value.
 const MAX_VALUE_CHARS: usize = 80;
 
 /// Extent of the review of a pull request, from no review to the most thorough review.

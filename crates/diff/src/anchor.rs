@@ -48,7 +48,7 @@ impl InexactAnchorReason {
     /// Returns the reason as a sentence.
     pub fn description(self) -> &'static str {
         match self {
-            Self::Clamped => "only a part of the lines is in one hunk of the diff",
+            Self::Clamped => "the lines are not all in the same hunk of the diff",
             Self::LinesNotInDiff => "the lines are not in the diff",
             Self::NoLines => "the diff shows no line of the file",
             Self::FileNotInDiff => "the file is not in the diff",

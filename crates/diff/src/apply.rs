@@ -4,7 +4,7 @@
 //! Each line of the diff must be at exactly its line number in the text. A diff of another version of the
 //! file is rejected, even if `git apply` would find the lines at other line numbers.
 
-use crate::model::split_first_line;
+use crate::parsed_diff::split_first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
 /// Returns the text after the change, computed from the text before it. Returns `None` if a hunk does not
@@ -33,7 +33,7 @@ pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
 
 /// Returns the text of the side opposite to `from`; `None` if `text` does not match the hunks.
 fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
-    let mut turning = PatchCursor { rest: text, next_line: 1, output: Vec::with_capacity(text.len()) };
+    let mut turning = PatchCursor { rest: text, next_line_number: 1, output: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
         let (start, lines, gone) = match from {
@@ -43,11 +43,11 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
         // If a hunk has no lines on this side, its header gives the number of the line that precedes the
         // hunk.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
-        while turning.next_line < first {
+        while turning.next_line_number < first {
             let line = turning.next_line()?;
             turning.write_lines(line, b"")?;
         }
-        let shared = usize::try_from(turning.next_line - first).ok()?;
+        let shared = usize::try_from(turning.next_line_number - first).ok()?;
         if shared > 0 && !before.is_some_and(|before| ends_with_next_start(before, hunk, shared)) {
             return None;
         }
@@ -78,7 +78,7 @@ fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool 
 struct PatchCursor<'a> {
     rest: &'a [u8],
     /// Number of the first line of `rest`.
-    next_line: u32,
+    next_line_number: u32,
     output: Vec<u8>,
 }
 
@@ -87,19 +87,19 @@ impl<'a> PatchCursor<'a> {
     fn next_line(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = split_first_line(self.rest)?;
         self.rest = rest;
-        self.next_line = self.next_line.checked_add(1)?;
+        self.next_line_number = self.next_line_number.checked_add(1)?;
         Some(line)
     }
 
     /// Appends a text and a line end. Only the last line of a file may lack a line end, so `None` is returned
     /// if the previous line lacks one.
-    fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
-        let nothing = text.is_empty() && end.is_empty();
+    fn write_lines(&mut self, text: &[u8], line_end: &[u8]) -> Option<()> {
+        let nothing = text.is_empty() && line_end.is_empty();
         if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {
             return None;
         }
         self.output.extend_from_slice(text);
-        self.output.extend_from_slice(end);
+        self.output.extend_from_slice(line_end);
         Some(())
     }
 }

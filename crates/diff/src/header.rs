@@ -1,8 +1,8 @@
 //! Reads a file's header, which precedes the hunks. The header contains names, modes, renames and binary
 //! content.
 
+use crate::file_name;
 use crate::input_line::{InputLine, MalformedLine, trim_line_end};
-use crate::name;
 
 /// Message for a name with invalid quoting.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
@@ -204,7 +204,7 @@ impl FileHeader {
 
     /// Reads one of git's extended header lines; returns false if the line is not such a line.
     fn read_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
-        let name = |rest| match name::parse_whole_name(rest) {
+        let name = |rest| match file_name::parse_rename_line_name(rest) {
             Some(name) => Ok(name.into_owned()),
             None => Err(row.malformed_line(BAD_QUOTES)),
         };
@@ -309,7 +309,7 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
 /// Returns the name in a `---` or `+++` line; `None` for `/dev/null`.
 fn parse_side_name(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trim_line_end(row.text).strip_prefix(mark).unwrap_or_default();
-    let name = name::parse_header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
+    let name = file_name::parse_header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 

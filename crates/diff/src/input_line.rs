@@ -1,7 +1,7 @@
 //! One line of the input with its position, and errors that refer to a line.
 
-/// If a diff is read in pieces, at least this number of bytes of each line is examined. The number exceeds
-/// the length of any two quoted names that a file system accepts.
+/// If a diff is read in pieces, at least this number of bytes of each line is examined. Two quoted file ///
+/// names are always shorter than this number, because file systems limit the length of names.
 pub(crate) const MAX_LOOKED_AT: usize = 1 << 20;
 
 /// The position at which a line begins.

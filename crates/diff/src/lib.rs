@@ -5,23 +5,23 @@
 
 mod anchor;
 mod apply;
+mod file_name;
 mod header;
 mod hunks;
 mod input_line;
 mod mail;
-mod model;
-mod name;
 mod parse;
+mod parsed_diff;
 mod path;
 mod scan;
 mod track;
 
 pub use anchor::{AnchorKind, CommentAnchor, DiffSide, InexactAnchorReason, find_anchor};
 pub use apply::{apply, matches_side};
-pub use model::{
-    DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
+pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
+pub use parsed_diff::{
+    DiffEntry, FileDiff, FileDiffSpans, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
     added_ranges, deleted_ranges,
 };
-pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
 pub use path::{RepoPath, quote_name};
 pub use track::{FileContent, LineStatus, LineTracker, MAX_TRACKED_BYTES, TrackedRange};

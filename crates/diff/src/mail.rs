@@ -23,7 +23,7 @@ pub(crate) enum MessageEnd {
 
 /// A mail in which the end of the message has not been found.
 #[derive(Clone, Debug)]
-pub(crate) struct UnfinishedMail<F> {
+pub(crate) struct MailScanState<F> {
     /// Files that have been read from the mail. If the end of the message is found later, these files are
     /// discarded, because they were part of the message.
     pub(crate) files: Vec<F>,
@@ -35,7 +35,7 @@ pub(crate) struct UnfinishedMail<F> {
     after_dashes: bool,
 }
 
-impl<F> UnfinishedMail<F> {
+impl<F> MailScanState<F> {
     /// Returns the state at the beginning of a mail.
     pub(crate) fn new() -> Self {
         Self { files: Vec::new(), error: None, has_diff: false, after_dashes: false }

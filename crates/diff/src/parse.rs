@@ -4,10 +4,10 @@
 use thiserror::Error;
 
 use crate::RepoPath;
+use crate::file_name::{self, FileName, NamePair};
 use crate::header::FileHeader;
 use crate::input_line::{InputPosition, MAX_LOOKED_AT, MalformedLine};
-use crate::model::{DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkSpan, split_first_line};
-use crate::name::{self, FileName, NamePair};
+use crate::parsed_diff::{DiffEntry, FileDiff, FileDiffSpans, FileStatus, Hunk, HunkSpan, split_first_line};
 use crate::scan::{LocatedHunk, Scanner};
 
 /// The result of parsing a diff.
@@ -121,7 +121,7 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
         old_lines,
         new_start,
         new_lines,
-        marks,
+        marker_width: marks,
         heading: input.get(section).unwrap_or_default(),
         body: input.get(body).unwrap_or_default(),
     }
@@ -187,7 +187,7 @@ impl OutlineReader {
     }
 
     /// Returns the next complete file; `None` if no file is complete yet. An error is the last item.
-    pub fn pop_file(&mut self) -> Option<Result<FileOutline, ParseError>> {
+    pub fn pop_file(&mut self) -> Option<Result<FileDiffSpans, ParseError>> {
         self.scanner.pop_file()
     }
 
@@ -241,9 +241,9 @@ pub(crate) fn build_plain_file<H>(
 ) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old_name, &header.new_name) {
         (None, None) => return Err(MalformedLine::new(position, "the file is `/dev/null` before and after")),
-        (None, Some(new)) => (repo_path(name::strip_git_prefix(new)), None, FileStatus::Added),
-        (Some(old), None) => (repo_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
-        (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
+        (None, Some(new)) => (repo_path(file_name::strip_git_prefix(new)), None, FileStatus::Added),
+        (Some(old), None) => (repo_path(file_name::strip_git_prefix(old)), None, FileStatus::Deleted),
+        (Some(old), Some(new)) => match file_name::strip_pair_prefixes(old, new) {
             NamePair::Same(same) => (repo_path(same), None, FileStatus::Modified),
             NamePair::Different(old, new) => (repo_path(new), Some(repo_path(old)), FileStatus::Renamed),
         },
@@ -303,7 +303,7 @@ fn resolve_git_names(
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
             return Err(MalformedLine::new(
                 position,
-                "the header has only one of the two names of the file, old and new",
+                "the header has only one of the two file names (old and new)",
             ));
         };
         return Ok(Some((repo_path(to), Some(repo_path(from)))));
@@ -313,12 +313,12 @@ fn resolve_git_names(
         (Some(old), Some(new)) => Some((old.into(), new.into())),
         // A new or deleted file has only one name in its `---` and `+++` lines. Two names are needed to
         // determine the prefixes, so the names of the `diff --git` line are used.
-        (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
+        (Some(_), None) | (None, Some(_)) | (None, None) => file_name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {
-        return Ok(new.or(old).map(|name| (repo_path(name::strip_git_prefix(name)), None)));
+        return Ok(new.or(old).map(|name| (repo_path(file_name::strip_git_prefix(name)), None)));
     };
-    Ok(Some(match name::strip_pair_prefixes(&old, &new) {
+    Ok(Some(match file_name::strip_pair_prefixes(&old, &new) {
         NamePair::Same(same) => (repo_path(same), None),
         NamePair::Different(old, new) => (repo_path(new), Some(repo_path(old))),
     }))

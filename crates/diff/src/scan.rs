@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::ParseError;
+use crate::file_name;
 use crate::header::{self, FileHeader};
 use crate::hunks::{self, HunkHeader, HunkReader};
 use crate::input_line::{InputLine, InputPosition, MalformedLine, trim_line_end};
-use crate::mail::{self, MessageEnd, UnfinishedMail};
-use crate::model::{DiffEntry, HunkSpan};
-use crate::name;
+use crate::mail::{self, MailScanState, MessageEnd};
 use crate::parse;
+use crate::parsed_diff::{DiffEntry, HunkSpan};
 
 /// Minimum number of digits of an abbreviated commit id in git's default settings.
 const MIN_ID_DIGITS: usize = 7;
@@ -42,7 +42,7 @@ pub(crate) struct Scanner<H> {
     next_position: InputPosition,
     state: ScanState<H>,
     /// Current mail; `None` outside of a mail, and after the end of the mail's message was found.
-    mail: Option<UnfinishedMail<DiffEntry<H>>>,
+    mail: Option<MailScanState<DiffEntry<H>>>,
     /// Files and errors that were read, but not yet returned.
     ready_results: VecDeque<Result<DiffEntry<H>, ParseError>>,
     /// True after the first file was read.
@@ -157,7 +157,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         {
             self.record_error(MalformedLine::new(
                 position,
-                "this is no unified diff: no line begins the diff of a file",
+                "this is not a unified diff: no line begins the diff of a file",
             ));
         }
     }
@@ -256,7 +256,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                     `--submodule=short`";
                 return Err(row.malformed_line(what));
             }
-            Some(b'F') if mail::is_mail_start(text) => self.mail = Some(UnfinishedMail::new()),
+            Some(b'F') if mail::is_mail_start(text) => self.mail = Some(MailScanState::new()),
             Some(_) | None => {}
         }
         Ok(())
@@ -334,7 +334,7 @@ impl GitHeader {
     fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
-            let name = name::parse_whole_name(names)
+            let name = file_name::parse_rename_line_name(names)
                 .ok_or_else(|| MalformedLine::new(self.position, header::BAD_QUOTES))?;
             return Ok(Some(parse::build_merge_file(&name, &self.header)));
         }

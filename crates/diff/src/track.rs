@@ -6,7 +6,7 @@
 
 mod align;
 mod hunk_tracking;
-mod text;
+mod side_text;
 
 use std::collections::HashMap;
 
@@ -14,18 +14,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FileDiff, FileStatus, RepoPath};
 use align::LineAlignment;
-use text::{SideFile, SideText};
+use side_text::{SideFile, SideText};
 
 /// Maximum total size, in bytes, of the changed files on both sides that are compared line by line. Files
 /// beyond this limit are tracked only by the hunks of the diff. Moved lines are not found in such files.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// Maximum number of lines that may be inserted between two matched lines of a range if they still form one
-/// block.
-const MAX_INSERTED: u64 = 50;
+/// Maximum number of lines inserted between two matched lines of a range. With more inserted lines, the ///
+/// matched lines do not form one block.
+const MAX_INSERTED_LINES: u64 = 50;
 
 /// Number of the most recent blocks that are considered when a matched line is added to a block.
-const MAX_PLACES: usize = 8;
+const MAX_CANDIDATE_BLOCKS: usize = 8;
 
 /// The change of a range of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl<'a> LineTracker<'a> {
             Some(content)
         };
         let (mut old_text, mut new_text) = (SideText::default(), SideText::default());
-        let mut words = text::TextInterner::default();
+        let mut words = side_text::TextInterner::default();
         let new_names: HashMap<&RepoPath, usize> = new
             .iter()
             .filter_map(|source| {
@@ -131,7 +131,10 @@ impl<'a> LineTracker<'a> {
         let mut pairs = Vec::new();
         for source in old {
             let Some(change) = changed.get(source.path) else {
-                files.insert(source.path, TrackingMethod::Unchanged(source.content.map(text::count_lines)));
+                files.insert(
+                    source.path,
+                    TrackingMethod::Unchanged(source.content.map(side_text::count_lines)),
+                );
                 continue;
             };
             let new_name = (change.status != FileStatus::Deleted).then_some(&change.path);
@@ -197,22 +200,28 @@ impl<'a> LineTracker<'a> {
     }
 
     /// Tracks a range by the matches of its lines; returns `None` if the lines are deleted.
-    fn track_by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
-        let file = self.old.file(file)?;
+    fn track_by_lines(
+        &self,
+        path: &RepoPath,
+        old_file_index: usize,
+        start: u32,
+        end: u32,
+    ) -> Option<TrackedRange> {
+        let file = self.old.file(old_file_index)?;
         let lines = file.line_range(start, end);
         let mut places: Vec<MatchedBlock> = Vec::new();
         let mut has_words = false;
         for old in lines {
             let score = self.old.line_weight(old);
-            has_words |= score > text::WORTH_OF_MARKS;
+            has_words |= score > side_text::WORTH_OF_MARKS;
             let Some(partner) = self.alignment.matched_line(old) else { continue };
             let line = MatchedLine {
-                old,
-                new: partner.line,
-                file: self.new.file_index(partner.line)?,
+                old_line: old,
+                new_line: partner.line,
+                new_file_index: self.new.file_index(partner.line)?,
                 weight: score,
             };
-            let recent = places.iter_mut().rev().take(MAX_PLACES);
+            let recent = places.iter_mut().rev().take(MAX_CANDIDATE_BLOCKS);
             match recent.into_iter().find_map(|place| place.can_extend_with(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
@@ -225,15 +234,15 @@ impl<'a> LineTracker<'a> {
             return None;
         }
         let asked = u64::from(end - start) + 1;
-        let whole = !best.edited && best.lines == asked && best.new_line_span() == asked;
-        let new: &SideFile<'_> = self.new.file(best.first_line.file)?;
-        let (first, last) = (new.line_number(best.first_line.new), new.line_number(best.last_new));
+        let whole = !best.edited && best.line_count == asked && best.new_line_span() == asked;
+        let new: &SideFile<'_> = self.new.file(best.first_line.new_file_index)?;
+        let (first, last) = (new.line_number(best.first_line.new_line), new.line_number(best.last_new_line));
         Some(tracked_range(line_status(whole, new.path == path && first == start), new.path, first, last))
     }
 }
 
-fn line_status(is_intact: bool, stayed: bool) -> LineStatus {
-    match (is_intact, stayed) {
+fn line_status(is_intact: bool, is_unmoved: bool) -> LineStatus {
+    match (is_intact, is_unmoved) {
         (true, true) => LineStatus::Unmoved,
         (true, false) => LineStatus::Moved,
         (false, _) => LineStatus::Edited,
@@ -257,19 +266,19 @@ fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
 
 /// An old line of the range, with the new line that it matches.
 struct MatchedLine {
-    old: usize,
-    new: usize,
+    old_line: usize,
+    new_line: usize,
     /// Index of the new file.
-    file: usize,
+    new_file_index: usize,
     weight: u32,
 }
 
 /// Matched lines that form one block in a new file, in the same order as in the old file.
 struct MatchedBlock {
     first_line: MatchedLine,
-    last_old: usize,
-    last_new: usize,
-    lines: u64,
+    last_old_line: usize,
+    last_new_line: usize,
+    line_count: u64,
     score: u64,
     has_words: bool,
     edited: bool,
@@ -280,9 +289,9 @@ impl MatchedBlock {
         let first = MatchedLine { ..*line };
         let mut place = Self {
             first_line: first,
-            last_old: 0,
-            last_new: 0,
-            lines: 0,
+            last_old_line: 0,
+            last_new_line: 0,
+            line_count: 0,
             score: 0,
             has_words: false,
             edited: false,
@@ -294,21 +303,23 @@ impl MatchedBlock {
     /// Returns true if the line may be added to the block. The line must be in the same new file, below the
     /// block's last line, and not too far from that line.
     fn can_extend_with(&self, line: &MatchedLine) -> bool {
-        let apart = (line.new as u64).saturating_sub(self.last_new as u64);
-        let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
-        self.first_line.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)
+        let apart = (line.new_line as u64).saturating_sub(self.last_new_line as u64);
+        let were_apart = (line.old_line as u64).saturating_sub(self.last_old_line as u64);
+        self.first_line.new_file_index == line.new_file_index
+            && apart > 0
+            && apart <= were_apart.saturating_add(MAX_INSERTED_LINES)
     }
 
     fn add(&mut self, line: &MatchedLine, edited: bool) {
-        (self.last_old, self.last_new) = (line.old, line.new);
-        self.lines += 1;
+        (self.last_old_line, self.last_new_line) = (line.old_line, line.new_line);
+        self.line_count += 1;
         self.score += u64::from(line.weight);
-        self.has_words |= line.weight > text::WORTH_OF_MARKS;
+        self.has_words |= line.weight > side_text::WORTH_OF_MARKS;
         self.edited |= edited;
     }
 
     /// Returns the number of lines of the new file from the first to the last line of the block.
     fn new_line_span(&self) -> u64 {
-        (self.last_new as u64).saturating_sub(self.first_line.new as u64) + 1
+        (self.last_new_line as u64).saturating_sub(self.first_line.new_line as u64) + 1
     }
 }

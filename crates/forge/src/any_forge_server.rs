@@ -76,7 +76,7 @@ impl AnyForgeServer {
     /// Returns a server that shares its rate limits with all processes that use the same login and the same
     /// `shared_state`. Call this function before the first request.
     #[must_use]
-    pub fn with_shared_limits(self, shared_state: Option<Arc<dyn SharedStateStore>>) -> Self {
+    pub fn with_shared_rate_limits(self, shared_state: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(shared_state) = shared_state else { return self };
         match self {
             Self::GitHub(github) => Self::GitHub(github.with_shared_limits(shared_state)),
@@ -100,11 +100,11 @@ impl ForgeServer for AnyForgeServer {
         each!(self, it => it.capability())
     }
 
-    fn for_review(&self, id: &str) -> Self {
+    fn with_review_id(&self, id: &str) -> Self {
         match self {
-            Self::GitHub(github) => Self::GitHub(github.for_review(id)),
-            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.for_review(id)),
-            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.for_review(id)),
+            Self::GitHub(github) => Self::GitHub(github.with_review_id(id)),
+            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.with_review_id(id)),
+            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.with_review_id(id)),
         }
     }
 
@@ -147,9 +147,9 @@ impl ForgeServer for AnyForgeServer {
         &self,
         repo: &str,
         listing: &mut CachedListing<OpenPull>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
-        each!(self, it => it.refresh_open_pulls(repo, listing, calls).await)
+        each!(self, it => it.refresh_open_pulls(repo, listing, calls_left).await)
     }
 
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
@@ -166,12 +166,12 @@ impl ForgeServer for AnyForgeServer {
 
     async fn refresh_comments_since(
         &self,
-        scope: (&str, Option<u64>),
+        repo_and_pull: (&str, Option<u64>),
         since: UnixMillis,
         listings: &mut [CachedListing<PullComment>; 2],
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
-        each!(self, it => it.refresh_comments_since(scope, since, listings, calls).await)
+        each!(self, it => it.refresh_comments_since(repo_and_pull, since, listings, calls_left).await)
     }
 
     async fn comment(
@@ -179,9 +179,9 @@ impl ForgeServer for AnyForgeServer {
         id: &PrId,
         repo: &str,
         kind: CommentKind,
-        comment: u64,
+        comment_id: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
-        each!(self, it => it.comment(id, repo, kind, comment).await)
+        each!(self, it => it.comment(id, repo, kind, comment_id).await)
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
@@ -200,8 +200,8 @@ impl ForgeServer for AnyForgeServer {
         each!(self, it => it.quota())
     }
 
-    fn check_app_id(&self) -> Option<u64> {
-        each!(self, it => it.check_app_id())
+    fn app_id_for_checks(&self) -> Option<u64> {
+        each!(self, it => it.app_id_for_checks())
     }
 }
 

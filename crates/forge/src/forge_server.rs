@@ -30,7 +30,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Returns a copy for one review. Each request of the copy contains the review's id in the header
     /// `X-Review-Id`. An id that a header cannot contain is omitted.
     #[must_use]
-    fn for_review(&self, id: &str) -> Self;
+    fn with_review_id(&self, id: &str) -> Self;
 
     /// Returns the client of a repository and one of its pull requests, for this producer. If the number in
     /// `id` is 0, the client is for the repository without a pull request. `repo` is the current name
@@ -123,7 +123,7 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Returns the id of the App with which Truing logs in, if people can request a rerun of its checks;
     /// otherwise `None`.
-    fn check_app_id(&self) -> Option<u64> {
+    fn app_id_for_checks(&self) -> Option<u64> {
         None
     }
 }

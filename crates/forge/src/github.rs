@@ -191,7 +191,7 @@ impl GitHub {
     /// Returns the id of the GitHub App that the client logs in as; `None` if the login is not an App. Only
     /// Apps can create check runs; other logins cannot, even with every permission.
     fn app(&self) -> Option<u64> {
-        self.inner.auth.app()
+        self.inner.auth.app_id()
     }
 
     async fn git_remote(&self, scope: TokenScope<'_>, repo: &str) -> Result<Remote, RemoteError> {

@@ -21,9 +21,9 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{disable_markers, normalize_text};
 use bisect::Bisection;
 
-/// Maximum number of rounds of a reconcile. Each rejected location requires a new round, because the row is
-/// placed less precisely: on its file instead of its lines, or only in the summary. The first missing
-/// permission also requires a new round, because the summary reports it. The last round checks the result.
+/// Maximum number of rounds of a reconcile. After a rejected location, a new round places the row less ///
+/// precisely: on its file instead of its lines, or only in the summary. The first missing permission also ///
+/// requires a new round, because the summary reports this permission. The last round checks the result.
 const MAX_ROUNDS: u32 = 6;
 
 /// The result of a reconcile.

@@ -30,7 +30,7 @@ pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, Signatu
 const MAX_URL_BYTES: usize = 2048;
 /// Maximum length of an event or action name in a log line, in characters.
 const MAX_WORD_CHARS: usize = 60;
-/// Maximum length of a parser's error in our errors, in characters.
+/// Maximum number of characters of a parser's error that Truing's own error quotes.
 const MAX_REASON_CHARS: usize = 200;
 
 /// The fields of a delivery that are read.

@@ -183,7 +183,7 @@ impl IsolatedGitDir {
                         diff,
                         skipped_files: skipped,
                         large_new_files: large,
-                        unseen: vec![],
+                        changed_unchecked_paths: vec![],
                     });
                 }
             }

@@ -53,7 +53,7 @@ pub(crate) const NO_HOOKS: &str = "/dev/null";
 /// configuration (see `isolated_git_dir.rs`), so the configuration cannot run programs. Such repositories may
 /// therefore be read. For example, in a container, the files may belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
-    (SAFE_FOLDERS, "*"),
+    (SAFE_DIRECTORY_KEY, "*"),
     ("core.hooksPath", NO_HOOKS),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
@@ -78,16 +78,16 @@ const CONFIGURATION: &[(&str, &str)] = &[
 ];
 
 /// Setting that names the folders whose repositories git reads even if another user owns them.
-const SAFE_FOLDERS: &str = "safe.directory";
+const SAFE_DIRECTORY_KEY: &str = "safe.directory";
 
 /// Variables of [`ENVIRONMENT`] that hide the configuration of the system and of the user.
-const USER_CONFIGURATION: [&str; 3] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL"];
+const CONFIG_HIDING_VARIABLES: [&str; 3] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL"];
 
 /// Variable with the number of settings passed in variables.
-const CONFIGURATION_COUNT: &str = "GIT_CONFIG_COUNT";
+const CONFIG_COUNT_VARIABLE: &str = "GIT_CONFIG_COUNT";
 
 /// Git's messages for failed memory allocations.
-const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
+const OUT_OF_MEMORY_MESSAGES: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
 
 /// The git program. The program is located and its version is checked only once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ pub struct Git {
 #[derive(Debug)]
 struct GitInner {
     program: PathBuf,
-    path: OsString,
+    path_variable: OsString,
     home: PrivateFolder,
     options: GitOptions,
     version: OnceLock<(u32, u32)>,
@@ -116,8 +116,15 @@ impl Git {
         private::remove_stale_folders(&options.temp_folder);
         private::remove_stale_folders(Path::new(private::MEMORY));
         let home = create_private_folder(&options.temp_folder)?;
-        let git =
-            Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
+        let git = Self {
+            inner: Arc::new(GitInner {
+                program,
+                path_variable: path,
+                home,
+                options,
+                version: OnceLock::new(),
+            }),
+        };
 
         let version_output = git.command("--version").read_output().await?;
         match parse_version(&version_output) {
@@ -165,38 +172,38 @@ impl Git {
     pub(crate) fn command(&self, name: &'static str) -> GitCommand {
         GitCommand {
             git: self.clone(),
-            name,
+            subcommand: name,
             arguments: Vec::new(),
             folder: self.inner.home.path().to_owned(),
             environment: Vec::new(),
             configuration: Vec::new(),
-            reads_user: false,
-            protocol: "none".into(),
+            reads_user_configuration: false,
+            allowed_protocol: "none".into(),
             input: None,
-            time: self.limits().local_timeout,
-            output: self.limits().output_bytes,
+            time_limit: self.limits().local_timeout,
+            max_output_bytes: self.limits().output_bytes,
             secret: None,
             may_lack_objects: false,
         }
     }
 }
 
-fn create_private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
-    PrivateFolder::new_in(temp).map_err(|source| GitError::Io {
-        failure: "cannot make a private folder in",
-        path: temp.to_owned(),
+fn create_private_folder(temp_folder: &Path) -> Result<PrivateFolder, GitError> {
+    PrivateFolder::new_in(temp_folder).map_err(|source| GitError::Io {
+        failure: "cannot create a private folder in",
+        path: temp_folder.to_owned(),
         source,
     })
 }
 
 /// Resolves the program to an absolute path, because each call may run in another folder.
-fn find_program(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
+fn find_program(program: &Path, search_path: &SearchPath) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
         return std::fs::canonicalize(program).map_err(no_git);
     }
     let missing = || no_git(std::io::Error::new(std::io::ErrorKind::NotFound, PROGRAM_NOT_FOUND_MESSAGE));
-    programs.find(program).ok_or_else(missing)
+    search_path.find(program).ok_or_else(missing)
 }
 
 /// Parses the first two numbers of `git version 2.47.3 (…)`.
@@ -209,17 +216,17 @@ fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
 /// Builder of one git call.
 pub(crate) struct GitCommand {
     git: Git,
-    name: &'static str,
+    subcommand: &'static str,
     arguments: Vec<OsString>,
     folder: PathBuf,
     environment: Vec<(&'static str, OsString)>,
     configuration: Vec<(String, OsString)>,
     /// True if the call reads the configuration that the user's own git reads.
-    reads_user: bool,
-    protocol: String,
+    reads_user_configuration: bool,
+    allowed_protocol: String,
     input: Option<Vec<u8>>,
-    time: Duration,
-    output: usize,
+    time_limit: Duration,
+    max_output_bytes: usize,
     secret: Option<SecretString>,
     /// True if the repository may lack objects, because it is a partial clone.
     may_lack_objects: bool,
@@ -228,7 +235,7 @@ pub(crate) struct GitCommand {
 impl GitCommand {
     /// Returns the subcommand's name.
     pub(crate) fn name(&self) -> &'static str {
-        self.name
+        self.subcommand
     }
 
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -263,7 +270,7 @@ impl GitCommand {
     /// Of our configuration, only `safe.directory` applies. Only for `git config`, which starts no program
     /// that a configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
-        self.reads_user = true;
+        self.reads_user_configuration = true;
         self
     }
 
@@ -275,20 +282,20 @@ impl GitCommand {
 
     /// Sets the maximum size of the output in bytes.
     pub(crate) fn max_output(mut self, bytes: usize) -> Self {
-        self.output = bytes;
+        self.max_output_bytes = bytes;
         self
     }
 
     /// Permits access to another repository with this protocol, and applies the network's time limit.
     pub(crate) fn allow_network(mut self, protocol: &str) -> Self {
-        protocol.clone_into(&mut self.protocol);
+        protocol.clone_into(&mut self.allowed_protocol);
         self.with_network_timeout()
     }
 
     /// Applies the network's time limit. Some local calls need it, because they may copy as much data as a
     /// fetch.
     pub(crate) fn with_network_timeout(mut self) -> Self {
-        self.time = self.git.limits().network_timeout;
+        self.time_limit = self.git.limits().network_timeout;
         self
     }
 
@@ -299,20 +306,20 @@ impl GitCommand {
     }
 
     /// If `partial` is true, an error about a missing object reports that the object was never fetched.
-    pub(crate) fn with_partial_clone(mut self, partial: bool) -> Self {
+    pub(crate) fn set_may_lack_objects(mut self, partial: bool) -> Self {
         self.may_lack_objects = partial;
         self
     }
 
     /// Runs the call and returns its output; returns an error unless the exit code is 0.
     pub(crate) async fn read_output(self) -> Result<Vec<u8>, GitError> {
-        let name = self.name;
+        let name = self.subcommand;
         self.run().await?.into_success_output(name)
     }
 
     /// Runs the call and returns its output, also if the exit code is not 0.
     pub(crate) async fn run(mut self) -> Result<GitOutput, GitError> {
-        let (name, bound, may_lack_objects) = (self.name, self.output, self.may_lack_objects);
+        let (name, bound, may_lack_objects) = (self.subcommand, self.max_output_bytes, self.may_lack_objects);
         let memory = self.git.limits().memory_bytes;
         let input = self.input.take();
         let mut running = self.spawn(input.is_some())?;
@@ -323,7 +330,13 @@ impl GitCommand {
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
         let (stdout, status, message) = running.supervise(talk).await?;
-        Ok(GitOutput { status, stdout, message, may_lack_objects, memory })
+        Ok(GitOutput {
+            status,
+            stdout,
+            stderr_message: message,
+            may_lack_objects,
+            memory_limit_bytes: memory,
+        })
     }
 
     /// Starts the process. Its standard output and standard error are pipes. Its standard input is a pipe
@@ -331,26 +344,29 @@ impl GitCommand {
     pub(crate) fn spawn(self, with_input: bool) -> Result<GitProcess, GitError> {
         let inner = &self.git.inner;
         let mut command = Command::new(&inner.program);
-        command.arg(self.name).args(&self.arguments).current_dir(&self.folder);
+        command.arg(self.subcommand).args(&self.arguments).current_dir(&self.folder);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
-        command.env("PATH", &inner.path).env("HOME", inner.home.path());
+        command.env("PATH", &inner.path_variable).env("HOME", inner.home.path());
         // Overrides any `protocol.*.allow` in a repository's configuration.
-        command.env("GIT_ALLOW_PROTOCOL", &self.protocol);
-        let user: &[(String, OsString)] = if self.reads_user { &inner.options.config_variables } else { &[] };
-        let fixed = CONFIGURATION.iter().filter(|(key, _)| !self.reads_user || *key == SAFE_FOLDERS);
+        command.env("GIT_ALLOW_PROTOCOL", &self.allowed_protocol);
+        let user: &[(String, OsString)] =
+            if self.reads_user_configuration { &inner.options.config_variables } else { &[] };
+        let fixed = CONFIGURATION
+            .iter()
+            .filter(|(key, _)| !self.reads_user_configuration || *key == SAFE_DIRECTORY_KEY);
         let fixed = fixed.map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
         let configuration = fixed.chain(self.configuration).collect::<Vec<_>>();
-        if self.reads_user {
-            for name in USER_CONFIGURATION {
+        if self.reads_user_configuration {
+            for name in CONFIG_HIDING_VARIABLES {
                 command.env_remove(name);
             }
             command.envs(user.iter().map(|(name, value)| (name, value)));
         }
         // Settings in environment variables are numbered. The user's settings keep their numbers, and our
         // settings follow.
-        let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
+        let passed = user.iter().find(|(name, _)| name == CONFIG_COUNT_VARIABLE);
         let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
-        command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
+        command.env(CONFIG_COUNT_VARIABLE, passed.saturating_add(configuration.len()).to_string());
         for (number, (key, value)) in (passed..).zip(configuration) {
             command
                 .env(format!("GIT_CONFIG_KEY_{number}"), key)
@@ -367,12 +383,12 @@ impl GitCommand {
             limit_memory(id, self.git.limits().memory_bytes);
         }
         Ok(GitProcess {
-            name: self.name,
-            time: self.time,
+            name: self.subcommand,
+            time_limit: self.time_limit,
             secret: self.secret,
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
-            group,
+            process_group: group,
             child,
         })
     }
@@ -396,11 +412,11 @@ pub(crate) struct GitOutput {
     /// Standard output of the call.
     pub(crate) stdout: Vec<u8>,
     /// Text of standard error: only its end, as one line without control characters and secrets.
-    pub(crate) message: String,
+    pub(crate) stderr_message: String,
     /// True if the repository may lack objects, because it is a partial clone.
     may_lack_objects: bool,
     /// Memory limit of the process in bytes.
-    memory: u64,
+    memory_limit_bytes: u64,
 }
 
 impl GitOutput {
@@ -416,12 +432,13 @@ impl GitOutput {
 
     /// Converts an unsuccessful exit to an error.
     pub(crate) fn into_error(self, name: &'static str) -> GitError {
-        let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
+        let message =
+            if self.stderr_message.is_empty() { self.status.to_string() } else { self.stderr_message };
         if self.may_lack_objects && message.contains("unable to read") {
             return GitError::NotFetched { call: name, message };
         }
-        if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {
-            return GitError::OutOfMemory { call: name, mib: self.memory >> 20, message };
+        if OUT_OF_MEMORY_MESSAGES.iter().any(|words| message.contains(words)) {
+            return GitError::OutOfMemory { call: name, mib: self.memory_limit_bytes >> 20, message };
         }
         GitError::CommandFailed { call: name, message }
     }
@@ -431,7 +448,7 @@ impl GitOutput {
 /// has already exited.
 pub(crate) struct GitProcess {
     name: &'static str,
-    time: Duration,
+    time_limit: Duration,
     secret: Option<SecretString>,
     /// Standard input; `None` if the call has no input.
     pub(crate) stdin: Option<ChildStdin>,
@@ -439,7 +456,7 @@ pub(crate) struct GitProcess {
     pub(crate) stdout: Option<ChildStdout>,
     /// Process group; `None` after the process was waited for, because another process may then have the same
     /// id.
-    group: Option<Pid>,
+    process_group: Option<Pid>,
     child: Child,
 }
 
@@ -450,17 +467,17 @@ impl GitProcess {
     /// cannot belong to another process, so killing the id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
-        exchange: impl Future<Output = Result<T, GitError>>,
+        read_stdout: impl Future<Output = Result<T, GitError>>,
     ) -> Result<(T, ExitStatus, String), GitError> {
-        let (name, after, stderr) = (self.name, self.time, self.child.stderr.take());
+        let (name, after, stderr) = (self.name, self.time_limit, self.child.stderr.take());
         let whole = async {
-            let (done, error_tail) = tokio::try_join!(exchange, async { Ok(read_tail(stderr).await) })?;
+            let (done, error_tail) = tokio::try_join!(read_stdout, async { Ok(read_tail(stderr).await) })?;
             let status = self.child.wait().await.map_err(|source| GitError::Io {
                 failure: "cannot wait for",
                 path: PathBuf::from("git"),
                 source,
             })?;
-            self.group = None;
+            self.process_group = None;
             Ok((done, status, clean_message(&error_tail, self.secret.as_ref())))
         };
         tokio::time::timeout(after, whole)
@@ -471,7 +488,7 @@ impl GitProcess {
 
 impl Drop for GitProcess {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
+        if let Some(group) = self.process_group {
             // This call fails if the process has just exited; the error does not matter.
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -497,7 +514,7 @@ impl OutputReadError {
     fn into_error(self, call: &'static str, limit: usize) -> GitError {
         match self {
             Self::Io(source) => {
-                GitError::Io { failure: "cannot read the answer of", path: PathBuf::from("git"), source }
+                GitError::Io { failure: "cannot read the output of", path: PathBuf::from("git"), source }
             }
             Self::TooLarge => GitError::TooLarge { call, limit },
         }

@@ -28,8 +28,8 @@ use crate::{GitError, Mirror, PrivateFolder};
 /// Mode of an index entry for a submodule or another repository inside the folder.
 const GITLINK: &[u8] = b"160000";
 
-/// Maximum number of repositories inside a folder that have no commit yet. If there are more, nothing is
-/// committed, because each such repository takes another git call.
+/// Maximum number of nested repositories without a commit in a folder. If there are more, nothing is ///
+/// committed, because each such repository needs another git call.
 const MAX_WITHOUT_COMMIT: usize = 16;
 
 /// Metadata of a new commit. The same content and the same metadata always give the same commit id.

@@ -21,7 +21,7 @@ pub enum GitError {
     },
     /// The program is older than required, or is not git.
     #[error(
-        "git is too old: `git --version` says `{found_version}`, {}.{} is needed",
+        "git is too old: `git --version` prints `{found_version}`, but Truing requires {}.{} or newer",
         MIN_VERSION.0,
         MIN_VERSION.1
     )]
@@ -30,7 +30,8 @@ pub enum GitError {
         found_version: String,
     },
     /// The program is older than the minimum version for merging two commits.
-    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found_version.0, found_version.1,
+    #[error("git {}.{} is too old to merge two commits: Truing requires {}.{} or \
+        newer", found_version.0, found_version.1,
         MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge { found_version: (u32, u32) },
     /// Truing could not read or write one of its own files or folders.
@@ -68,7 +69,7 @@ pub enum GitError {
         message: String,
     },
     /// Git needs more memory than its limit.
-    #[error("git {call} needs more than the {mib} MiB of memory that it may have: {message}")]
+    #[error("git {call} needs more memory than its limit of {mib} MiB: {message}")]
     OutOfMemory {
         call: &'static str,
         /// Memory limit in MiB.
@@ -110,7 +111,7 @@ pub enum GitError {
     SpecialFile(PathBuf),
     /// A file that git must read completely is larger than any file that git itself writes.
     #[error(
-        "{} has {} MiB; Truing reads such a file only up to {} MiB",
+        "{} is too large: it has {} MiB, but Truing reads at most {} MiB",
         path.display(),
         bytes >> 20,
         limit >> 20
@@ -188,7 +189,7 @@ pub enum GitError {
         sha: Option<Sha>,
     },
     /// The remote uses SHA-256 ids, which mirrors do not support.
-    #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
+    #[error("{remote} uses SHA-256 commit ids, which Truing supports only in a review of a working tree")]
     Sha256 { remote: String },
     /// The remote rejects the credentials, or requires credentials.
     #[error("{remote} denies read access: {message}")]
@@ -329,11 +330,11 @@ impl GitError {
             }
             Self::HugeFile { .. } => "remove the file, or clone the repository again".into(),
             Self::OutOfMemory { .. } => {
-                "files or a history of this size are not reviewed: choose a nearer base, or exclude the \
-                    files"
+                "Truing cannot review files or a history of this size: choose a base closer to the head, \
+                or exclude the files"
                     .into()
             }
-            Self::TooLarge { .. } => "review a smaller range: choose a nearer base".into(),
+            Self::TooLarge { .. } => "review a smaller range: choose a base closer to the head".into(),
             Self::CommandFailed { message, .. } => advice_for(message).into(),
             Self::NotFetched { .. } => "run `git diff --stat BASE HEAD` to fetch the objects that differ, \
                 or `git fetch --refetch --no-filter origin` to fetch all objects"
@@ -352,14 +353,14 @@ impl GitError {
                 .into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
             Self::SpecialFile(_) => "remove the file, or clone the repository again".into(),
-            Self::NoCommits(_) => "commit something first, or review what is staged: `truing review \
-                 --staged`"
+            Self::NoCommits(_) => "create a commit first, or review the staged changes: `truing review \
+                --staged`"
                 .into(),
             Self::BadRevision(_) => "specify a branch, a tag or a commit id".into(),
             Self::BadBranch(_) => "use a name that `git check-ref-format --branch` accepts".into(),
             Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownRevision { shallow: true, .. } => {
-                "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
+                "this clone is shallow: `git fetch --unshallow origin` fetches the missing history".into()
             }
             Self::UnknownRevision { .. } => "`git branch --all` and `git tag` list the existing names".into(),
             Self::NoDefaultBranch => "specify the base with --base".into(),
@@ -370,7 +371,8 @@ impl GitError {
             }
             Self::MissingHistory { command, .. } => format!("run `{command}`"),
             Self::BadRemote { .. } => {
-                "use https://host/path without user, password, query or fragment; http works on loopback only"
+                "use https://host/path without user, password, query or fragment; http is allowed only \
+                for loopback addresses"
                     .into()
             }
             Self::NotAMirror(_) => "move the folder away, or choose another folder for mirrors".into(),
@@ -381,7 +383,7 @@ impl GitError {
                     .into()
             }
             Self::Sha256 { .. } => {
-                "repositories at forges have SHA-1 ids: use a clone of such a repository".into()
+                "use a repository with SHA-1 ids, such as a clone of a repository at a forge".into()
             }
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
                 "check that the token is valid and may read the repository's contents (for a push: may \
@@ -404,8 +406,8 @@ impl GitError {
 
 /// Advice for git's messages. The first pair whose text occurs in the message applies.
 const MENDS: &[(&str, &str)] = &[
-    ("bad config", "fix that line of the repository's configuration"),
-    ("config value", "fix that value in the repository's configuration"),
+    ("bad config", "fix the line that git names in the repository's configuration"),
+    ("config value", "fix the value that git names in the repository's configuration"),
     ("git repo version", NEWER_GIT),
     ("unknown repository extension", NEWER_GIT),
     ("index file", BROKEN_INDEX),
@@ -419,7 +421,7 @@ const MENDS: &[(&str, &str)] = &[
     ("unable to read", LOST_OBJECT),
     ("bad object", LOST_OBJECT),
 ];
-const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
+const NEWER_GIT: &str = "the repository's format is too new for this git: put a newer git in PATH";
 const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE is not the path of an index; run `rm \
     .git/index && git reset` to recreate the index without changing your files";
 const REMAKE_INDEX: &str = "the file is not an index that git wrote: run `rm .git/index && git reset` to \

@@ -21,12 +21,12 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// Maximum number of paths that a listing requests by name, because git compares every entry with each of
-/// these paths. For more paths, git lists all entries.
-const MAX_NAMED: usize = 100;
+/// Maximum number of paths that a listing requests by name. Git compares every entry with each of these ///
+/// paths, which takes time. For more paths, git lists all entries instead.
+const MAX_PATH_ARGS: usize = 100;
 
-/// Maximum size of a write batch in bytes, and maximum number of its files. Files are written in batches,
-/// because starting a thread for each file would take longer than the write.
+/// Maximum size of a batch of written files in bytes, and maximum number of files in a batch. Truing writes
+/// /// files in batches, because starting a thread for each file would take longer than the write.
 const MAX_BATCH_BYTES: usize = 1 << 18;
 const MAX_BATCH_FILES: usize = 64;
 
@@ -89,7 +89,7 @@ impl IsolatedGitDir {
         // requested paths. A short list of paths is passed to git, which then lists only these paths.
         let call = call.args(["--", sha.as_str()]);
         let is_literal_path = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
-        let few = paths.len() <= MAX_NAMED && !paths.is_empty() && paths.iter().all(is_literal_path);
+        let few = paths.len() <= MAX_PATH_ARGS && !paths.is_empty() && paths.iter().all(is_literal_path);
         let named = if few { paths } else { &[] };
         let listing =
             call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read_output().await?;
@@ -114,7 +114,7 @@ impl IsolatedGitDir {
         let temp = self.git().temp_folder();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
         let folder = folder.map_err(|source| GitError::Io {
-            failure: "cannot make a private folder in",
+            failure: "cannot create a private folder in",
             path: temp.to_owned(),
             source,
         })?;
@@ -219,19 +219,19 @@ impl IsolatedGitDir {
     pub(crate) async fn write_files(
         &self,
         entries: &[SizedFile],
-        exported: ExportSummary,
+        summary: ExportSummary,
         dest: &Path,
     ) -> Result<ExportSummary, GitError> {
         create_folder_tree(dest).await?;
         if entries.is_empty() {
-            return Ok(exported);
+            return Ok(summary);
         }
 
         let mut running = self.command("cat-file").args(["--batch", "--buffer"]).spawn(true)?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
         let ask = request_blobs(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
         let work = async {
-            let (_, exported) = tokio::join!(ask, write_received_blobs(stdout, entries, dest, exported));
+            let (_, exported) = tokio::join!(ask, write_received_blobs(stdout, entries, dest, summary));
             exported
         };
         let (exported, _, _) = running.supervise(work).await?;
@@ -243,7 +243,7 @@ impl IsolatedGitDir {
 fn select_entries(
     listing: impl Iterator<Item = (String, SizedFile)>,
     limits: &GitLimits,
-    exported: &mut ExportSummary,
+    summary: &mut ExportSummary,
 ) -> Vec<SizedFile> {
     let mut entries = Vec::new();
     let mut total = 0_u64;
@@ -261,10 +261,10 @@ fn select_entries(
             _ => None,
         };
         if reason == Some(SkipReason::TooLarge) {
-            exported.oversized_files.push((entry.path.clone(), entry.size));
+            summary.oversized_files.push((entry.path.clone(), entry.size));
         }
         match reason {
-            Some(reason) => exported.add_omitted_file(entry.path, reason),
+            Some(reason) => summary.add_omitted_file(entry.path, reason),
             None => {
                 total = total.saturating_add(entry.size);
                 entries.push(entry);
@@ -328,7 +328,7 @@ async fn write_received_blobs(
     stdout: Option<ChildStdout>,
     entries: &[SizedFile],
     dest: &Path,
-    mut exported: ExportSummary,
+    mut summary: ExportSummary,
 ) -> Result<ExportSummary, GitError> {
     let Some(stdout) = stdout else { return Err(unknown_output_error("cat-file", b"no answer")) };
     let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
@@ -348,12 +348,12 @@ async fn write_received_blobs(
         if batch.is_full() {
             // The next batch is read while this batch is written.
             let next = std::mem::take(&mut batch).write(dest);
-            exported.await_batch(writing.replace(next)).await?;
+            summary.await_batch(writing.replace(next)).await?;
         }
     }
-    exported.await_batch(writing).await?;
-    exported.await_batch(Some(batch.write(dest))).await?;
-    Ok(exported)
+    summary.await_batch(writing).await?;
+    summary.await_batch(Some(batch.write(dest))).await?;
+    Ok(summary)
 }
 
 /// A batch of files that one thread writes.
@@ -427,7 +427,7 @@ async fn read_blob_header(
 }
 
 fn lost_output_error(source: std::io::Error) -> GitError {
-    GitError::Io { failure: "cannot read the answer of", path: PathBuf::from("git"), source }
+    GitError::Io { failure: "cannot read the output of", path: PathBuf::from("git"), source }
 }
 
 async fn create_folder_tree(path: &Path) -> Result<(), GitError> {

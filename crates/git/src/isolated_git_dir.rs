@@ -127,7 +127,7 @@ impl IsolatedGitDir {
             .command(name)
             .in_folder(&self.dir)
             .env("GIT_DIR", &self.dir)
-            .with_partial_clone(self.may_lack_objects)
+            .set_may_lack_objects(self.may_lack_objects)
     }
 
     /// Returns the object store of this folder.

@@ -74,7 +74,7 @@ impl Mirror {
         let at = folder.path().to_owned();
         let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove_file(&at, path))).await;
         removed.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(|source| {
-            GitError::Io { failure: "cannot remove files of", path: folder.path().to_owned(), source }
+            GitError::Io { failure: "cannot remove files in", path: folder.path().to_owned(), source }
         })?;
         entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
         let ExportSummary { omitted_files: left_out, .. } =

@@ -41,10 +41,10 @@ const FSYNC: &str = "committed,reference";
 /// safe, because git runs no program from that repository's configuration.
 const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
-/// If there are more packs, small packs are joined, because git searches every pack for an object.
+/// If there are more packs than this, small packs are joined. Git searches every pack for an object.
 const MAX_PACKS: usize = 50;
 
-/// Number of the newest commits that keep a ref.
+/// Maximum number of refs. The refs of the newest commits are kept.
 const MAX_REFS: usize = 512;
 
 /// A bare repository that caches the commits of one remote.

@@ -49,7 +49,7 @@ pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<
 
 /// Converts a failed call to an error, based on git's untranslated message.
 pub(crate) fn classify_failure(remote: &Remote, command_name: &'static str, output: GitOutput) -> GitError {
-    let message = output.message.as_str();
+    let message = output.stderr_message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let remote = remote.url().to_owned();
     if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {

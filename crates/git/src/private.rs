@@ -22,8 +22,8 @@ const MAX_IN_MEMORY: u64 = 64 << 20;
 const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
-/// Number of attempts to create a folder. An attempt fails if another process removes the new folder before
-/// it is locked, because that process takes an unlocked folder for a stale one.
+/// Maximum number of attempts to create a folder. An attempt fails if another process removes the new ///
+/// folder before it is locked. The other process assumes that an unlocked folder is stale.
 const MAX_TRIES: u32 = 100;
 
 /// A private folder that this process has locked.
@@ -61,7 +61,7 @@ impl PrivateFolder {
                 return Ok(Self { folder, _lock: lock });
             }
         }
-        Err(io::Error::other("new folders in this folder disappear"))
+        Err(io::Error::other("a folder that Truing creates in this folder does not persist"))
     }
 
     /// Creates a folder for files of these sizes. The folder is in memory if the files are few and small, and

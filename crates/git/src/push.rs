@@ -108,9 +108,9 @@ impl UnpushedCommit {
     ) -> Result<PushOutcome, GitError> {
         let rejected = rejection_reason(&finished.stdout, reference);
         let why = match &rejected {
-            Some(reason) => classify_refusal(&format!("{reason}; {}", finished.message)),
+            Some(reason) => classify_refusal(&format!("{reason}; {}", finished.stderr_message)),
             // If the output names no rejected ref, the remote refused access before it processed the push.
-            None if finished.message.contains("error: 403") => PushRefusal::Permission,
+            None if finished.stderr_message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::classify_failure(remote, "push", finished)),
         };
         // Another client may have moved the branch between our query and our push. Git has no reliable
@@ -122,7 +122,7 @@ impl UnpushedCommit {
             }
         }
         let reason = rejected.unwrap_or_default();
-        let message = [reason, finished.message].into_iter().filter(|words| !words.is_empty());
+        let message = [reason, finished.stderr_message].into_iter().filter(|words| !words.is_empty());
         Ok(PushOutcome::RemoteRefused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 

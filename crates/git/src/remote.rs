@@ -30,19 +30,19 @@ impl Remote {
         };
         let remote = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad(remote, "a URL must not hold a user or a password"));
+            return Err(bad(remote, "a URL must not contain a user or a password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad(remote, "a URL must not hold a query or a fragment"));
+            return Err(bad(remote, "a URL must not contain a query or a fragment"));
         }
         match url.scheme() {
             "https" => {}
             "http" if url.host_str().is_some_and(is_loopback) => {}
-            "http" => return Err(bad(remote, "http is for loopback only")),
+            "http" => return Err(bad(remote, "http is allowed only for loopback addresses")),
             _ => return Err(bad(remote, "only https is allowed")),
         }
         if authorization.as_ref().is_some_and(|secret| secret.expose().chars().any(char::is_control)) {
-            return Err(bad(remote, "the authorization header holds a control character"));
+            return Err(bad(remote, "the authorization header contains a control character"));
         }
         Ok(Self { url, authorization })
     }

@@ -28,7 +28,7 @@ pub use worktree::WorktreeDiff;
 /// Minimum similarity (Jaro-Winkler, 0 to 1) of an existing name to an unknown name. A less similar name is
 /// not suggested.
 const NEAR: f64 = 0.8;
-/// Maximum number of names that are compared with an unknown name for a suggestion.
+/// Maximum number of known names that are compared with an unknown name to find a suggestion.
 const MAX_NAMES: &str = "5000";
 
 /// A repository with a working tree.

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Part of the error message for a program that is not found.
-pub const PROGRAM_NOT_FOUND_MESSAGE: &str = "not found in any folder of `PATH` (relative folders and those \
-    inside the reviewed repository do not count)";
+pub const PROGRAM_NOT_FOUND_MESSAGE: &str = "not found in any folder of `PATH` (Truing ignores relative \
+    folders, and folders inside the reviewed repository)";
 
 /// The folders in which Truing searches for programs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

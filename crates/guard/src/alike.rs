@@ -10,27 +10,27 @@ use super::version::{FileChange, FileVersion, language_of};
 
 /// Operators of several characters. White space between these characters would change the meaning. Longer
 /// operators come first, because the first match is used.
-const SIGNS: [&str; 23] = [
+const OPERATORS: [&str; 23] = [
     "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
     "**", "//", "->", "=>", ":=", "::", "&&",
 ];
 /// Words after which an opening bracket does not begin a call.
-const KEYWORDS: [&str; 17] = [
+const NON_CALL_KEYWORDS: [&str; 17] = [
     "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
     "is", "lambda", "raise", "for",
 ];
 /// Words that can precede the name in the declaration of a local variable. In some languages, a line break
 /// after a word in `ENDS` ends the statement.
-const BINDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
-const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
+const BINDING_KEYWORDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
+const STATEMENT_END_KEYWORDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
 
 /// A word, an operator, a string, or the start of a line whose indentation matters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum SourceToken<'a> {
     Word(&'a str),
-    Sign(&'a str),
-    Text(&'a str),
-    Line(usize),
+    Operator(&'a str),
+    StringLiteral(&'a str),
+    LineStart(usize),
 }
 
 /// A token, and the number of open brackets around the token.
@@ -81,8 +81,9 @@ impl CodeText {
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
                 let last = out.last_token();
-                if matches!(last, Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word)) {
-                    out.push_token(SourceToken::Sign("\n"));
+                if matches!(last, Some(SourceToken::Word(word)) if !is_indented && STATEMENT_END_KEYWORDS.contains(word))
+                {
+                    out.push_token(SourceToken::Operator("\n"));
                 }
                 at += 1;
                 continue;
@@ -97,7 +98,7 @@ impl CodeText {
             }
             while strings.next_if(|range| range.start < at).is_some() {}
             if let Some(range) = strings.next_if(|range| range.start == at) {
-                out.push_token(SourceToken::Text(bare.get(range.clone()).unwrap_or_default()));
+                out.push_token(SourceToken::StringLiteral(bare.get(range.clone()).unwrap_or_default()));
                 at = range.end.max(at + letter.len_utf8());
                 continue;
             }
@@ -107,9 +108,9 @@ impl CodeText {
                 let len = rest.find(|letter| !is_in_word(letter)).unwrap_or(rest.len());
                 (SourceToken::Word(rest.get(..len).unwrap_or_default()), len)
             } else {
-                let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
+                let sign = OPERATORS.iter().find(|sign| rest.starts_with(**sign));
                 let len = sign.map_or(letter.len_utf8(), |sign| sign.len());
-                (SourceToken::Sign(rest.get(..len).unwrap_or_default()), len)
+                (SourceToken::Operator(rest.get(..len).unwrap_or_default()), len)
             };
             out.push_token(token);
             at += len;
@@ -147,49 +148,52 @@ impl<'a> TokenBuilder<'a> {
         if self.indents.last().is_none_or(|outer| *outer < indent) {
             self.indents.push(indent);
         }
-        self.push_token(SourceToken::Line(self.indents.len()));
+        self.push_token(SourceToken::LineStart(self.indents.len()));
     }
 
     fn push_token(&mut self, token: SourceToken<'a>) {
         match token {
-            SourceToken::Sign(sign @ ("(" | "[" | "{")) => {
+            SourceToken::Operator(sign @ ("(" | "[" | "{")) => {
                 let is_call = match self.last_token() {
-                    Some(SourceToken::Word(word)) => !KEYWORDS.contains(word),
-                    Some(SourceToken::Sign(before)) => matches!(*before, ")" | "]"),
-                    Some(SourceToken::Text(_) | SourceToken::Line(_)) | None => false,
+                    Some(SourceToken::Word(word)) => !NON_CALL_KEYWORDS.contains(word),
+                    Some(SourceToken::Operator(before)) => matches!(*before, ")" | "]"),
+                    Some(SourceToken::StringLiteral(_) | SourceToken::LineStart(_)) | None => false,
                 };
                 self.tokens.push((token, self.open_brackets.len()));
                 self.open_brackets.push((is_call || sign != "(", 0));
                 return;
             }
-            SourceToken::Sign(")" | "]" | "}") => {
+            SourceToken::Operator(")" | "]" | "}") => {
                 let (is_free, commas) = self.open_brackets.pop().unwrap_or_default();
-                let is_last = self.last_token() == Some(&SourceToken::Sign(","));
+                let is_last = self.last_token() == Some(&SourceToken::Operator(","));
                 let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
-                let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Sign(","));
+                let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Operator(","));
                 // A trailing comma has no effect, except in a tuple with one element.
                 if is_last && !is_alone && (is_free || commas > 1) {
                     self.tokens.pop();
                 }
             }
-            SourceToken::Sign(",") => {
+            SourceToken::Operator(",") => {
                 if let Some((_, commas)) = self.open_brackets.last_mut() {
                     *commas += 1;
                 }
             }
-            SourceToken::Word(_) | SourceToken::Sign(_) | SourceToken::Text(_) | SourceToken::Line(_) => {}
+            SourceToken::Word(_)
+            | SourceToken::Operator(_)
+            | SourceToken::StringLiteral(_)
+            | SourceToken::LineStart(_) => {}
         }
         self.tokens.push((token, self.open_brackets.len()));
     }
 }
 
 /// Returns true if the token lists differ at most in the names of local variables.
-fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
-    if was.len() != is.len() {
+fn differs_only_in_locals(before_tokens: &[NestedToken<'_>], after_tokens: &[NestedToken<'_>]) -> bool {
+    if before_tokens.len() != after_tokens.len() {
         return false;
     }
     let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
-    for ((before, _), (after, _)) in was.iter().zip(is) {
+    for ((before, _), (after, _)) in before_tokens.iter().zip(after_tokens) {
         let is_same = match (before, after) {
             (SourceToken::Word(before), SourceToken::Word(after)) => {
                 *there.entry(*before).or_insert(*after) == *after
@@ -202,20 +206,22 @@ fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bo
         }
     }
     let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, (token, _)) in was.iter().enumerate() {
+    for (at, (token, _)) in before_tokens.iter().enumerate() {
         if let SourceToken::Word(name) = token {
             places.entry(name).or_default().push(at);
         }
     }
     let renamed = there.iter().filter(|(before, after)| before != after);
-    renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local_variable(was, places))
+    renamed
+        .filter_map(|(before, _)| places.get(before))
+        .all(|places| is_local_variable(before_tokens, places))
 }
 
 /// Returns true if all these positions name one local variable that other code cannot access.
 fn is_local_variable(tokens: &[NestedToken<'_>], positions: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
-        token.is_some_and(|token| matches!(token, SourceToken::Sign(sign) if signs.contains(sign)))
+        token.is_some_and(|token| matches!(token, SourceToken::Operator(sign) if signs.contains(sign)))
     };
     let (mut times, mut is_bound) = (0, false);
     for (at, depth) in positions.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
@@ -230,9 +236,9 @@ fn is_local_variable(tokens: &[NestedToken<'_>], positions: &[usize]) -> bool {
         }
         times += 1;
         is_bound |= match before {
-            Some(SourceToken::Word(word)) => BINDS.contains(word),
-            Some(SourceToken::Line(level)) => *level > 1 && is(after, &["="]),
-            Some(SourceToken::Sign(_) | SourceToken::Text(_)) | None => false,
+            Some(SourceToken::Word(word)) => BINDING_KEYWORDS.contains(word),
+            Some(SourceToken::LineStart(level)) => *level > 1 && is(after, &["="]),
+            Some(SourceToken::Operator(_) | SourceToken::StringLiteral(_)) | None => false,
         } || is(after, &[":="]);
     }
     is_bound && times > 1
@@ -275,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_code_counts() {
+    fn changes_of_code_are_not_equivalent() {
         for (old, new) in [
             ("len(xs) - 1", "len(xs)"),
             ("        s += xs[i]\n    return s", "        s += xs[i]\n        return s"),

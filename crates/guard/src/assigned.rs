@@ -8,21 +8,21 @@ use super::bound::{BindingKind, BindingSide, TestBinding, join_tokens, resolve_p
 use super::tokens::CodeToken;
 
 /// Maximum number of words of a definition that are compared.
-const MAX_BODY: usize = 300;
+const MAX_BODY_TOKENS: usize = 300;
 
 /// Maximum number of words of a destructuring pattern.
-const MAX_PATTERN: usize = 200;
+const MAX_PATTERN_TOKENS: usize = 200;
 
 /// Maximum number of lines in a declaration of several names.
-const MAX_LINES: usize = 20;
+const MAX_DECLARATION_LINES: usize = 20;
 
 /// Reads the bindings of names in a file.
-pub(super) struct NameReader<'s, 'h> {
+pub(super) struct BindingReader<'s, 'h> {
     side: &'s BindingSide<'h>,
     bindings: Vec<TestBinding>,
 }
 
-impl<'s, 'h> NameReader<'s, 'h> {
+impl<'s, 'h> BindingReader<'s, 'h> {
     pub(super) fn new(side: &'s BindingSide<'h>) -> Self {
         Self { side, bindings: Vec::new() }
     }
@@ -104,7 +104,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         // Skips the receiver of a method in Go, and the `*` of a generator.
         if *word == "func" && side.has_token_at(next, "(") {
             let Some(close) =
-                (next..next + MAX_PATTERN).find(|token_index| side.has_token_at(*token_index, ")"))
+                (next..next + MAX_PATTERN_TOKENS).find(|token_index| side.has_token_at(*token_index, ")"))
             else {
                 return;
             };
@@ -140,9 +140,10 @@ impl<'s, 'h> NameReader<'s, 'h> {
 
     /// Reads the parameter names in the brackets that open at `open_index`. Without brackets, reads the
     /// single name before `arrow`.
-    fn read_parameters(&mut self, open_index: usize, arrow: usize) {
+    fn read_parameters(&mut self, open_index: usize, arrow_index: usize) {
         let side = self.side;
-        let end = if side.has_token_at(open_index, "(") { side.statement_end(open_index) } else { arrow };
+        let end =
+            if side.has_token_at(open_index, "(") { side.statement_end(open_index) } else { arrow_index };
         let mut depth = 0_usize;
         for at in open_index..end {
             let Some(token) = side.tokens.get(at) else { return };
@@ -183,8 +184,10 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let scanned = &read.scanned;
         let column = |token: &CodeToken| token.offset - scanned.line_range(token.line).start;
         let Some(first) = side.tokens.get(token_index) else { return token_index..token_index };
-        let rest =
-            side.tokens.get(token_index..(token_index + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
+        let rest = side
+            .tokens
+            .get(token_index..(token_index + MAX_BODY_TOKENS).min(side.tokens.len()))
+            .unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
             rest.iter().position(|token| {
                 token.line > first.line && column(token) <= column(first) && !token.has_text(")")
@@ -225,7 +228,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             .checked_sub(1)
             .filter(|close| side.has_token_at(*close, "}") || side.has_token_at(*close, "]"));
         if let Some(close) = close.filter(|_| !side.names.endings.contains(&".py")) {
-            let opening = (close.saturating_sub(MAX_PATTERN)..close)
+            let opening = (close.saturating_sub(MAX_PATTERN_TOKENS)..close)
                 .rev()
                 .find(|open_index| side.has_token_at(*open_index, "{") || side.has_token_at(*open_index, "["))
                 .unwrap_or(close);
@@ -236,7 +239,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             }
             targets = side.tokens.get(opening + 1..close).unwrap_or_default();
             start = opening;
-        } else if let Some(name) = self.typed_target(targets) {
+        } else if let Some(name) = self.strip_target_type(targets) {
             targets = name;
         }
         let is_parameter =
@@ -272,7 +275,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
 
     /// Returns the tokens `const NAME` of the target `const NAME: TYPE`: the commas in a type do not separate
     /// targets.
-    fn typed_target<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
+    fn strip_target_type<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
         let is_typed = words > 0
@@ -305,7 +308,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 matches!(&*word.text, "if" | "while" | "for" | "switch" | "catch" | "with" | "return")
             });
         let mut depth = 1_usize;
-        let close = (equals_index + 1..equals_index + MAX_PATTERN).find(|equals_index| {
+        let close = (equals_index + 1..equals_index + MAX_PATTERN_TOKENS).find(|equals_index| {
             match side.tokens.get(*equals_index).map_or("", |token| &*token.text) {
                 "(" => depth += 1,
                 ")" => depth -= 1,
@@ -328,7 +331,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             .and_then(|open_index| open_index.checked_sub(1))
             .is_some_and(declares);
         let mut begin = start_index;
-        for _ in 0..MAX_LINES {
+        for _ in 0..MAX_DECLARATION_LINES {
             let Some(before) = begin.checked_sub(1).filter(|_| side.has_token_at(begin, ",")) else { break };
             begin = side.statement_start(before);
         }
@@ -343,7 +346,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
 
     /// Returns the name to which a value is assigned. In a destructuring assignment, also returns the key of
     /// the assigned field.
-    fn parse_target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
+    fn parse_target(&self, target: &[CodeToken], is_destructured: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
             .iter()
@@ -352,7 +355,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             })
             .count();
         let mut target = target.get(skipped..)?;
-        if is_taken_apart {
+        if is_destructured {
             let key = target.iter().find(|token| token.is_name())?;
             let name = target
                 .split(|token| token.has_text("="))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::assigned::NameReader;
+use super::assigned::BindingReader;
 use super::imports::split_imports;
 use super::naming::{NAMES, NamingRules};
 use super::runner_files::is_standard_module;
@@ -130,7 +130,7 @@ impl<'h> BindingSide<'h> {
                 side.assigned_names.insert((Rc::clone(&name.text), test));
             }
         }
-        side.bounds = NameReader::new(&side).read_bindings();
+        side.bounds = BindingReader::new(&side).read_bindings();
         for (at, bound) in side.bounds.iter().enumerate() {
             let of_name = side.index.entry(bound.name.clone()).or_default();
             of_name.entry(bound.test.clone()).or_default().push(at);

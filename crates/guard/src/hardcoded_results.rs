@@ -25,30 +25,30 @@ use truing_core::line::clean_line;
 
 /// The files of a repository that are searched for the values of a fix.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RepositoryTests<'a> {
+pub struct RepositoryFiles<'a> {
     /// All files of the commit before the fix.
     pub paths: &'a [RepoPath],
     /// Files of the commit before the fix that contain at least one of the texts from [`texts_to_search`].
-    pub files: &'a [FileVersion<'a>],
+    pub matching_files: &'a [FileVersion<'a>],
 }
 
 /// Minimum number of characters of a text that is specific enough to identify a test.
-const LEAST_LETTERS: usize = 4;
+const MIN_DISTINCTIVE_CHARS: usize = 4;
 
 /// Minimum number of digits of a whole number that is specific enough to identify a test.
-const LEAST_DIGITS: usize = 4;
+const MIN_DISTINCTIVE_DIGITS: usize = 4;
 
-/// Maximum number of texts that are searched in the tests.
-const MAX_SOUGHT: usize = 64;
+/// Maximum number of texts that are searched for in the tests.
+const MAX_SEARCH_TEXTS: usize = 64;
 
 /// Maximum size of an examined data file in bytes.
-const MAX_DATA: usize = 64 << 10;
+const MAX_DATA_FILE_BYTES: usize = 64 << 10;
 
 /// Maximum size of a text that is searched for, in bytes.
-const MAX_TEXT: usize = 200;
+const MAX_SEARCH_TEXT_BYTES: usize = 200;
 
 /// Substrings that mark a line as a decision that depends on a value.
-const DECIDES: &[&str] = &[
+const DECISION_MARKERS: &[&str] = &[
     "==",
     "!=",
     " in ",
@@ -79,7 +79,7 @@ const FILE_SEARCH_WORDS: &[&str] =
     &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
 
 /// Calls that read the clock.
-const CLOCKS: &[&str] = &[
+const CLOCK_CALLS: &[&str] = &[
     "time.time(",
     "time.time_ns(",
     "time.localtime(",
@@ -99,10 +99,10 @@ const CLOCKS: &[&str] = &[
 ];
 
 /// A larger number may be a present time in seconds since 1970.
-const LEAST_SECONDS: u64 = 1_000_000_000;
+const MIN_UNIX_SECONDS: u64 = 1_000_000_000;
 
 /// Years that make a fixed date a date near the present.
-const YEARS: Range<u64> = 2000..2200;
+const PRESENT_YEARS: Range<u64> = 2000..2200;
 
 /// The texts that a fix adds and that must be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,50 +115,53 @@ pub struct TestSearch {
 }
 
 /// Returns the texts of this fix that are to be searched in the tests.
-pub fn texts_to_search(rewrites: &[FileChange<'_>]) -> TestSearch {
-    let rewrites = select_examined_files(rewrites);
+pub fn texts_to_search(changes: &[FileChange<'_>]) -> TestSearch {
+    let rewrites = select_examined_files(changes);
     let values: Vec<CodeLiteral> = rewrites.iter().flat_map(new_literals).collect();
     // Returns the bare value and, for a number, also its spelling in the fix.
     let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
-        [Some(bare_value(&value.text)), is_number.then(|| value.text.clone())]
+        [Some(normalize_literal(&value.text)), is_number.then(|| value.text.clone())]
     };
-    let deciding = values.iter().filter(|value| value.is_deciding).flat_map(spelled).flatten();
+    let deciding = values.iter().filter(|value| value.affects_decision).flat_map(spelled).flatten();
     let texts: BTreeSet<String> = deciding
-        .filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains(['\n', '\0']))
+        .filter(|text| (1..=MAX_SEARCH_TEXT_BYTES).contains(&text.len()) && !text.contains(['\n', '\0']))
         .collect();
-    TestSearch { has_new_values: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
+    TestSearch {
+        has_new_values: !values.is_empty(),
+        texts: texts.into_iter().take(MAX_SEARCH_TEXTS).collect(),
+    }
 }
 
 /// Returns the files that are small enough to be examined.
-fn select_examined_files<'a>(rewrites: &[FileChange<'a>]) -> Vec<FileChange<'a>> {
-    rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
+fn select_examined_files<'a>(changes: &[FileChange<'a>]) -> Vec<FileChange<'a>> {
+    changes.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
 /// Finds special cases for tests in this fix. Returns them as weakenings that are reported but not refused.
 pub fn find_hard_coded_answers(
-    rewrites: &[FileChange<'_>],
+    changes: &[FileChange<'_>],
     subjects: &BTreeSet<FindingSubject>,
-    tests: &RepositoryTests<'_>,
+    tests: &RepositoryFiles<'_>,
 ) -> Vec<Weakening> {
-    let rewrites = &select_examined_files(rewrites);
+    let rewrites = &select_examined_files(changes);
     let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
-    let files = tests.files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
+    let files = tests.matching_files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
     let of_tests = test_values(befores.chain(files));
     let own = FixTests::new(rewrites);
     let mut found = Vec::new();
     for rewrite in rewrites {
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
         for value in new_literals(rewrite) {
-            let text = &bare_value(&value.text);
+            let text = &normalize_literal(&value.text);
             if subjects.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
                 continue;
             }
-            let kind = if value.is_dated {
+            let kind = if value.is_clock_compared_date {
                 WeakeningKind::DateDependence
-            } else if value.is_file_search && is_test_file_pattern(text, tests.paths) {
+            } else if value.is_on_file_search_line && is_test_file_pattern(text, tests.paths) {
                 WeakeningKind::TestFileAccess
-            } else if value.is_deciding && of_tests.contains(text) {
+            } else if value.affects_decision && of_tests.contains(text) {
                 WeakeningKind::TestValueDecision
             } else if value
                 .special_case
@@ -191,30 +194,32 @@ struct CodeLiteral {
     line: String,
     /// True if the code makes a decision based on this value, and the value is specific enough to identify a
     /// test.
-    is_deciding: bool,
+    affects_decision: bool,
     /// True if the value is on a line that searches for files.
-    is_file_search: bool,
+    is_on_file_search_line: bool,
     /// True if the value is a date that the code compares with the clock.
-    is_dated: bool,
+    is_clock_compared_date: bool,
     /// The special case that the code has for this value; `None` if there is none.
     special_case: Option<SpecialCase>,
 }
 
 /// Returns the values outside tests that the fix adds to the file.
-fn new_literals(rewrite: &FileChange<'_>) -> Vec<CodeLiteral> {
-    let Some(after) = rewrite.after.filter(|after| !can_affect_tests(after.path)).map(AnalyzedVersion::new)
+fn new_literals(change: &FileChange<'_>) -> Vec<CodeLiteral> {
+    let Some(after) = change.after.filter(|after| !can_affect_tests(after.path)).map(AnalyzedVersion::new)
     else {
         return Vec::new();
     };
-    let before = rewrite.before.map(AnalyzedVersion::new);
+    let before = change.before.map(AnalyzedVersion::new);
     let were: BTreeSet<String> = before.iter().flat_map(code_literals).map(|value| value.text).collect();
     code_literals(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
 /// Returns all values of the file that are outside tests.
-fn code_literals(half: &AnalyzedVersion) -> Vec<CodeLiteral> {
-    let Some(scanned) = half.scanned_file.as_ref().map(|read| &read.scanned) else { return data_words(half) };
-    let outside = half.ranges_outside_tests();
+fn code_literals(version: &AnalyzedVersion) -> Vec<CodeLiteral> {
+    let Some(scanned) = version.scanned_file.as_ref().map(|read| &read.scanned) else {
+        return data_words(version);
+    };
+    let outside = version.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
     let numbers = outside.iter().flat_map(|range| find_numbers(&scanned.code, range));
     let value = |range: Range<usize>| {
@@ -227,7 +232,7 @@ fn code_literals(half: &AnalyzedVersion) -> Vec<CodeLiteral> {
         let is_key = after.starts_with(':') && !after.starts_with("::");
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
-        let is_compared = DECIDES.iter().any(|word| code.contains(word));
+        let is_compared = DECISION_MARKERS.iter().any(|word| code.contains(word));
         // A value that is assigned to a name is normal code and not a special case.
         let is_case = !is_named
             && (is_compared
@@ -239,14 +244,14 @@ fn code_literals(half: &AnalyzedVersion) -> Vec<CodeLiteral> {
             || before.ends_with("return")
             || is_compared
             || (code.contains("):") && code.contains('{'));
-        let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
+        let is_clocked = CLOCK_CALLS.iter().any(|clock| occurrences(code, clock).next().is_some());
         CodeLiteral {
-            is_deciding: decides
+            affects_decision: decides
                 && !is_named
                 && (is_distinctive_value(text) || is_in_comparison_row(code, before)),
             special_case: is_case.then(|| SpecialCase::from_compared_value(scanned, &range)).flatten(),
-            is_file_search: FILE_SEARCH_WORDS.iter().any(|word| code.contains(word)),
-            is_dated: is_clocked && is_date(text),
+            is_on_file_search_line: FILE_SEARCH_WORDS.iter().any(|word| code.contains(word)),
+            is_clock_compared_date: is_clocked && is_date(text),
             line: clean_line(bare_text.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),
         }
@@ -256,24 +261,24 @@ fn code_literals(half: &AnalyzedVersion) -> Vec<CodeLiteral> {
 
 /// Returns the words of a data file. Each word may be a special answer, because the code that reads the file
 /// may base decisions on the words.
-fn data_words(half: &AnalyzedVersion) -> Vec<CodeLiteral> {
-    let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
-    if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
+fn data_words(version: &AnalyzedVersion) -> Vec<CodeLiteral> {
+    let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| version.path.ends_with(ending));
+    if is_prose || version.text.len() > MAX_DATA_FILE_BYTES || version.text.contains('\0') {
         return Vec::new();
     }
     let words = |line: &str| -> Vec<CodeLiteral> {
         let value = |word: &str| CodeLiteral {
             text: format!("\"{word}\""),
             line: clean_line(line.trim(), super::weakening::MAX_QUOTE),
-            is_deciding: is_distinctive_value(&format!("\"{word}\"")),
-            is_file_search: false,
-            is_dated: false,
+            affects_decision: is_distinctive_value(&format!("\"{word}\"")),
+            is_on_file_search_line: false,
+            is_clock_compared_date: false,
             special_case: None,
         };
         let words = line.split(['"', '\'', ',', ';', '=', '\t']).map(str::trim);
         words.filter(|word| !word.is_empty()).map(value).collect()
     };
-    half.text.lines().flat_map(words).collect()
+    version.text.lines().flat_map(words).collect()
 }
 
 /// Finds the numbers in a range of code.
@@ -320,23 +325,24 @@ fn is_in_comparison_row(code: &str, before: &str) -> bool {
 
 /// Returns true if the value is so specific that tests are unlikely to contain it by chance.
 fn is_distinctive_value(text: &str) -> bool {
-    let inner = bare_value(text);
+    let inner = normalize_literal(text);
     if text.contains(['"', '\'', '`']) {
-        return inner.chars().count() >= LEAST_LETTERS && inner.contains(char::is_alphanumeric);
+        return inner.chars().count() >= MIN_DISTINCTIVE_CHARS && inner.contains(char::is_alphanumeric);
     }
     let digits: String = inner.chars().filter(|letter| *letter != '_').collect();
     if digits.contains('.') {
         return digits.parse::<f64>().is_ok_and(|number| number > 1.0 && number.fract() > 0.0);
     }
     let is_round = |number: u64| number.is_power_of_two() || number.to_string().trim_end_matches('0') == "1";
-    digits.len() >= LEAST_DIGITS && digits.parse::<u64>().is_ok_and(|number| !is_round(number))
+    digits.len() >= MIN_DISTINCTIVE_DIGITS && digits.parse::<u64>().is_ok_and(|number| !is_round(number))
 }
 
 fn is_date(text: &str) -> bool {
-    let inner = bare_value(text);
+    let inner = normalize_literal(text);
     let year = inner.split(['-', '/', '.']).next().and_then(|year| year.parse::<u64>().ok());
     let number = inner.replace('_', "").parse::<u64>().ok();
-    year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number > LEAST_SECONDS)
+    year.is_some_and(|year| PRESENT_YEARS.contains(&year))
+        || number.is_some_and(|number| number > MIN_UNIX_SECONDS)
 }
 
 /// Returns true if this is a path pattern that matches only test files.
@@ -383,13 +389,13 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
         } else {
             read.units.iter().flat_map(|unit| literals(scanned, &(unit.start..unit.end))).collect()
         };
-        found.extend(all.iter().map(|value| bare_value(value)));
+        found.extend(all.iter().map(|value| normalize_literal(value)));
     }
     found
 }
 
 /// Returns a string without its quotes and prefix letters, or a number in decimal form.
-fn bare_value(text: &str) -> String {
+fn normalize_literal(text: &str) -> String {
     let Some(open) = text.find(['"', '\'', '`']) else { return to_decimal(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
     text.get(open..)

@@ -9,23 +9,24 @@ use super::tokens::{CodeToken, MAX_INNER};
 use super::version::AnalyzedVersion;
 
 /// Maximum number of words in the path of a name, including the dots.
-const MAX_PATH: usize = 15;
+const MAX_PATH_TOKENS: usize = 15;
 
 /// Splits the name of a module into tokens. The name is split at dots only in Python.
-pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
+pub(super) fn module_tokens(origin_token: &CodeToken, module: &str, file_path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
-    let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
+    let parts: Vec<&str> =
+        if file_path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
     let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
     tokens.map(|text| origin_token.with_text(text, true)).collect()
 }
 
 /// Maximum nesting of brackets in an import.
-const MAX_NESTED: usize = 6;
+const MAX_BRACKET_DEPTH: usize = 6;
 
 /// Maximum number of words that may replace imported names, in addition to the number of bytes in the text.
 /// Each use of an imported name is replaced by the words of its path. Normal text stays below the limit,
 /// because the frequently used names are longer in characters than their paths are in words.
-const MORE_WORDS: usize = 1 << 17;
+const EXTRA_WORD_BUDGET: usize = 1 << 17;
 
 /// The words of each name's path.
 type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
@@ -43,14 +44,17 @@ impl WordBudget {
 
 /// Replaces each imported name by its path, and each import statement by the imported path. The second value
 /// is true if the budget was exceeded and some names remain unresolved.
-pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &AnalyzedVersion) -> (Vec<CodeToken>, bool) {
-    let path = half.path.as_str();
-    let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
+pub(super) fn resolve_imports(
+    tokens: Vec<CodeToken>,
+    file_version: &AnalyzedVersion,
+) -> (Vec<CodeToken>, bool) {
+    let path = file_version.path.as_str();
+    let left = WordBudget(Cell::new(file_version.text.len().checked_add(EXTRA_WORD_BUDGET)));
     let mut names = NamePaths::new();
     let mut resolved: Vec<CodeToken> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let import = ImportReader { tokens: &tokens, path, budget: &left };
+        let import = ImportReader { tokens: &tokens, file_path: path, budget: &left };
         let read = import.parse_statement(at, resolved.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
             resolved.push(token.clone());
@@ -100,14 +104,14 @@ pub(super) struct ImportedName {
 /// Returns the words of a file without its import statements, and the imported names.
 pub(super) fn split_imports(
     tokens: Vec<CodeToken>,
-    half: &AnalyzedVersion,
+    file_version: &AnalyzedVersion,
 ) -> (Vec<CodeToken>, Vec<ImportedName>) {
-    let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
+    let left = WordBudget(Cell::new(file_version.text.len().checked_add(EXTRA_WORD_BUDGET)));
     let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-        let import = ImportReader { tokens: &tokens, path: &half.path, budget: &left };
+        let import = ImportReader { tokens: &tokens, file_path: &file_version.path, budget: &left };
         match import.parse_statement(at, before).filter(|(end, _)| *end > at) {
             Some((end, imports)) => {
                 found.extend(imports.into_iter().map(|(name, target)| ImportedName { name, target }));
@@ -148,13 +152,13 @@ fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &Word
         let Some(first) = path.first().cloned() else { continue };
         let known = names.get(&first.text);
         if is_call
-            || path.len() > MAX_PATH
+            || path.len() > MAX_PATH_TOKENS
             || path.len() % 2 == 0
             || !(first.is_imported || known.is_some() || first.has_text("process"))
         {
             continue;
         }
-        if known.is_some_and(|known| known.len() > MAX_PATH) {
+        if known.is_some_and(|known| known.len() > MAX_PATH_TOKENS) {
             continue;
         }
         let mut target = known.cloned().unwrap_or_else(|| vec![first.with_text(first.text.clone(), true)]);
@@ -192,7 +196,7 @@ type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 /// Parser of import statements.
 struct ImportReader<'t> {
     tokens: &'t [CodeToken],
-    path: &'t str,
+    file_path: &'t str,
     budget: &'t WordBudget,
 }
 
@@ -203,13 +207,13 @@ impl ImportReader<'_> {
         let begins = previous_token.is_none_or(|previous_token| {
             previous_token.line != token.line || matches!(&*previous_token.text, ";" | ":" | "{" | "}")
         });
-        let is_of = |endings: &[&str]| endings.iter().any(|ending| self.path.ends_with(ending));
+        let is_of = |endings: &[&str]| endings.iter().any(|ending| self.file_path.ends_with(ending));
         match &*token.text {
             _ if is_of(&[".py"]) && begins => self.parse_python(token_index),
             _ if is_of(&[".go"]) && begins => self.parse_go(token_index),
             "import" if is_of(&[".java", ".kt"]) && begins => self.parse_java(token_index),
             "use" | "extern" if is_of(&[".rs"]) => self.parse_rust(token_index),
-            "import" | "from" if !is_of(&[".py"]) => self.parse_script(token_index),
+            "import" | "from" if !is_of(&[".py"]) => self.parse_javascript(token_index),
             _ => None,
         }
     }
@@ -217,7 +221,7 @@ impl ImportReader<'_> {
     /// Parses `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
     fn parse_java(&self, start: usize) -> ParsedImport {
         let (mut at, mut path) =
-            self.parse_dotted(start + 1 + usize::from(self.has_token_at(start + 1, "static")));
+            self.parse_dotted_path(start + 1 + usize::from(self.has_token_at(start + 1, "static")));
         if let Some(star) = self.tokens.get(at).filter(|star| star.has_text("*")) {
             path.push(star.clone());
             at += 1;
@@ -231,12 +235,12 @@ impl ImportReader<'_> {
     }
 
     /// Parses a dotted path `a . b . c`. Returns its end and its words.
-    fn parse_dotted(&self, mut token_index: usize) -> (usize, Vec<CodeToken>) {
+    fn parse_dotted_path(&self, mut token_index: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(token_index) {
             let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.has_text(".") };
             let goes_on = path.is_empty()
-                || self.path.ends_with(".rs")
+                || self.file_path.ends_with(".rs")
                 || self.tokens.get(token_index - 1).is_some_and(|last| last.line == token.line);
             if !wanted || !goes_on {
                 break;
@@ -251,7 +255,7 @@ impl ImportReader<'_> {
     fn parse_alias(&self, token_index: usize, default_name: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self.tokens.get(token_index + 1).filter(|_| {
             self.has_token_at(token_index, "as")
-                || (self.has_token_at(token_index, ":") && !self.path.ends_with(".py"))
+                || (self.has_token_at(token_index, ":") && !self.file_path.ends_with(".py"))
         }) {
             Some(name) => (token_index + 2, Some(name.text.clone())),
             None => (token_index, default_name.map(|token| token.text.clone())),
@@ -263,7 +267,7 @@ impl ImportReader<'_> {
         if self.has_token_at(start, "import") {
             let mut at = start + 1;
             loop {
-                let (end, path) = self.parse_dotted(at);
+                let (end, path) = self.parse_dotted_path(at);
                 let is_as = self.has_token_at(end, "as");
                 let (end, name) = self.parse_alias(end, path.first());
                 // `import a.b` binds the name `a`.
@@ -284,7 +288,7 @@ impl ImportReader<'_> {
         if !self.has_token_at(start, "from") {
             return None;
         }
-        let (at, module) = self.parse_dotted(start + 1);
+        let (at, module) = self.parse_dotted_path(start + 1);
         if module.is_empty() || !self.has_token_at(at, "import") {
             return None;
         }
@@ -309,21 +313,24 @@ impl ImportReader<'_> {
         Some((at + usize::from(is_list && self.has_token_at(at, ")")), found))
     }
 
-    fn parse_script(&self, start: usize) -> ParsedImport {
+    fn parse_javascript(&self, start: usize) -> ParsedImport {
         if self.has_token_at(start, "from") {
             let module = self.tokens.get(start + 1)?;
-            return Some((start + 2, vec![(None, path_tokens(module, module.string_content()?, self.path))]));
+            return Some((
+                start + 2,
+                vec![(None, module_tokens(module, module.string_content()?, self.file_path))],
+            ));
         }
         let rest = self.tokens.get(start + 1..)?;
         if let Some(module) = rest.first().and_then(CodeToken::string_content) {
-            return Some((start + 2, vec![(None, path_tokens(rest.first()?, module, self.path))]));
+            return Some((start + 2, vec![(None, module_tokens(rest.first()?, module, self.file_path))]));
         }
         let is_clause = |token: &CodeToken| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
         let length =
             rest.iter().take(MAX_INNER).position(|token| token.has_text("from") || !is_clause(token))?;
         let module =
             rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.has_text("from")))?;
-        let target = path_tokens(module, module.string_content()?, self.path);
+        let target = module_tokens(module, module.string_content()?, self.file_path);
         let mut found = vec![(None, target.clone())];
         let mut is_inside = false;
         for clause in rest.get(..length)?.split(|token| matches!(&*token.text, ",")) {
@@ -361,7 +368,10 @@ impl ImportReader<'_> {
             };
             let last =
                 module.rsplit('/').find(|part| !(part.starts_with('v') && part.len() == 2)).unwrap_or(module);
-            found.push((name.take().or_else(|| Some(last.into())), path_tokens(token, module, self.path)));
+            found.push((
+                name.take().or_else(|| Some(last.into())),
+                module_tokens(token, module, self.file_path),
+            ));
             if !is_list {
                 break;
             }
@@ -371,7 +381,7 @@ impl ImportReader<'_> {
 
     fn parse_rust(&self, start: usize) -> ParsedImport {
         if self.has_token_at(start, "extern") {
-            let (end, path) = self.parse_dotted(start + 2);
+            let (end, path) = self.parse_dotted_path(start + 2);
             let (end, name) = self.parse_alias(end, path.first());
             let path: Vec<CodeToken> = path.into_iter().take(1).collect();
             return (self.has_token_at(start + 1, "crate") && !path.is_empty())
@@ -385,7 +395,7 @@ impl ImportReader<'_> {
             // If a `use` cannot be parsed, parsing starts again at the next `use`. Each parsed word is
             // subtracted from the budget, which limits such retries.
             self.budget.take_words(1)?;
-            if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
+            if prefix.len() > MAX_INNER || stack.len() > MAX_BRACKET_DEPTH {
                 return None;
             }
             match &*token.text {

@@ -57,7 +57,7 @@ pub use alike::{contains_code, is_equivalent};
 use assertions::AddedAssertions;
 use count::{count_items, missing_items, take_item};
 use file::{FileVersionPair, added_lines};
-pub use hardcoded_results::{RepositoryTests, TestSearch, find_hard_coded_answers, texts_to_search};
+pub use hardcoded_results::{RepositoryFiles, TestSearch, find_hard_coded_answers, texts_to_search};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
 use settings::{TestSettings, concerns_setting, parse_settings};

@@ -6,10 +6,10 @@ use std::ops::Range;
 use super::language::{LanguageRules, NonCodeKind, NonCodeSyntax};
 
 /// Maximum length of a character literal, such as `'\u{10ffff}'`.
-const MAX_LETTER: usize = 12;
+const MAX_CHAR_LITERAL_LEN: usize = 12;
 
 /// Number of quote characters that open a documentation string.
-const LONG_QUOTE: usize = 3;
+const TRIPLE_QUOTE_LEN: usize = 3;
 
 /// Copies of a text. In each copy, other parts of the text are replaced with blanks. A position refers to the
 /// same character in the text and in every copy.
@@ -42,7 +42,7 @@ impl ScannedText {
         let mut at = 0;
         let mut depth = 0_usize;
         while let Some(byte) = text.as_bytes().get(at) {
-            let span = firsts.contains(byte).then(|| span_at(text, at, language)).flatten();
+            let span = firsts.contains(byte).then(|| non_code_span_at(text, at, language)).flatten();
             let Some((span, end)) = span else {
                 match byte {
                     b'(' | b'[' => depth = depth.saturating_add(1),
@@ -53,7 +53,7 @@ impl ScannedText {
                 continue;
             };
             // A string in three quotes is documentation if the string is a whole statement.
-            let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
+            let is_words = span.open.len() == TRIPLE_QUOTE_LEN && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
                 blank_range(&mut code, at..end);
                 blank_range(&mut code_with_strings, at..end);
@@ -154,7 +154,11 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// Returns the span of text that is not code and that begins at `offset`, and the end of this span.
-fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
+fn non_code_span_at<'l>(
+    text: &str,
+    offset: usize,
+    language: &'l LanguageRules,
+) -> Option<(&'l NonCodeSyntax, usize)> {
     let rest = text.get(offset..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = offset.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -171,21 +175,21 @@ fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option
 }
 
 /// Returns the end of a span that ends at its first closing mark.
-fn span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
-    let rest = text.get(inner..).unwrap_or_default();
+fn span_end(text: &str, content_start: usize, span: &NonCodeSyntax) -> usize {
+    let rest = text.get(content_start..).unwrap_or_default();
     match rest.find(span.close) {
         // A line comment ends before its line end.
-        Some(found) if span.close == "\n" => inner + found,
-        Some(found) => inner + found + span.close.len(),
+        Some(found) if span.close == "\n" => content_start + found,
+        Some(found) => content_start + found + span.close.len(),
         None => text.len(),
     }
 }
 
 /// Returns the end of a span in which a backslash escapes the next character.
-fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
+fn escaped_span_end(text: &str, content_start: usize, span: &NonCodeSyntax) -> usize {
     let bytes = text.as_bytes();
     let first = span.close.as_bytes().first().copied();
-    let mut at = inner;
+    let mut at = content_start;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'\\' => at += 1,
@@ -203,16 +207,19 @@ fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
 }
 
 /// Returns the end of a character literal; none if the text is not a character literal.
-fn char_literal_end(text: &str, inner: usize) -> Option<usize> {
-    let rest = text.get(inner..)?;
+fn char_literal_end(text: &str, content_start: usize) -> Option<usize> {
+    let rest = text.get(content_start..)?;
     let mut letters = rest.char_indices();
     let (_, first) = letters.next()?;
     if first == '\\' {
         letters.next()?;
-        let found = letters.take(MAX_LETTER).find(|(_, letter)| *letter == '\'')?;
-        return Some(inner + found.0 + 1);
+        let found = letters.take(MAX_CHAR_LITERAL_LEN).find(|(_, letter)| *letter == '\'')?;
+        return Some(content_start + found.0 + 1);
     }
-    letters.next().filter(|(_, second)| *second == '\'' && first != '\n').map(|(at, _)| inner + at + 1)
+    letters
+        .next()
+        .filter(|(_, second)| *second == '\'' && first != '\n')
+        .map(|(at, _)| content_start + at + 1)
 }
 
 fn begins_line(text: &str, offset: usize) -> bool {

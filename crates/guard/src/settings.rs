@@ -315,7 +315,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
         let ignored =
             block.lines().skip(1).filter(|line| line.trim_start_matches(['@', '+', ' ']).starts_with('-'));
         for line in ignored.filter(|_| contains_any(target, CHECKS)) {
-            add_setting(settings, format!("{target} in spite of errors"), line.to_owned(), false);
+            add_setting(settings, format!("ignored errors of {target}"), line.to_owned(), false);
         }
     }
     blocks.retain(|(target, block)| {

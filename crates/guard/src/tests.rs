@@ -542,7 +542,7 @@ proptest! {
         texts_to_search(&rewrites);
         let other = FileVersion { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };
         let paths = [path.clone()];
-        find_hard_coded_answers(&rewrites, &BTreeSet::new(), &RepositoryTests { paths: &paths, files: &[other] });
+        find_hard_coded_answers(&rewrites, &BTreeSet::new(), &RepositoryFiles { paths: &paths, matching_files: &[other] });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::imports::{path_tokens, resolve_imports};
+use super::imports::{module_tokens, resolve_imports};
 use super::scan::is_word_byte;
 use super::version::AnalyzedVersion;
 
@@ -70,7 +70,7 @@ const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 /// names in the table.
 const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
-/// Maximum number of tokens between two brackets that are examined as an access to a name.
+/// Maximum number of tokens in a pair of brackets that may count as an access to a name.
 pub(super) const MAX_INNER: usize = 256;
 
 /// Calls that take a name as a string.
@@ -408,7 +408,7 @@ impl TokenNormalizer<'_> {
     fn push_import(&mut self, origin_token: &CodeToken, module: &str) {
         let marked = origin_token.with_text("import", false);
         self.code.tokens.push(marked);
-        self.code.tokens.extend(path_tokens(origin_token, module, self.path));
+        self.code.tokens.extend(module_tokens(origin_token, module, self.path));
     }
 }
 

@@ -96,42 +96,52 @@ impl WeakeningKind {
 
     fn description(self) -> &'static str {
         match self {
-            Self::DeletedTestFile => "this file of tests is deleted",
+            Self::DeletedTestFile => "this test file is deleted",
             Self::DeletedTest => "this test is deleted",
             Self::ChangedAssertion => "an assertion of an existing test was removed or changed",
-            Self::AlwaysTrueAssertion => "an assertion was changed into one that always holds",
+            Self::AlwaysTrueAssertion => "an assertion was changed so that it always passes",
             Self::RemovedTestValue => "a value in an existing test was removed or changed",
             Self::EmptiedTest => "most of an existing test was removed",
-            Self::ShadowedTest => "a second test of this name takes the place of the first",
+            Self::ShadowedTest => "a second test with this name replaces the first test",
             Self::SkippedTest => "tests are skipped",
             Self::UnreportedFailure => "an existing test returns early, or hides its failure",
             Self::ProgramExitInTest => "a test ends the program that runs it",
             Self::SilencedChecker => "a checker is silenced",
-            Self::NarrowedRun => "the setup of tests or checks leaves something out",
+            Self::NarrowedRun => "fewer tests are run, or a checker checks less",
             Self::LoadedFile => "the test runner loads this new file, and no finding is about the file",
             Self::ChangedRunnerSetting => {
                 "this file changes how tests are run, and no finding is about the file"
             }
             Self::HookedProcess => "the process that runs the tests is modified",
             Self::ReplacedTestedCode => "the code under test is replaced for every test",
-            Self::ReboundName => "a name that tests use refers, or may refer, to something else than before",
+            Self::ReboundName => "a name that tests use now has, or may have, another meaning",
             Self::TestDetection => "the code checks whether a test runs it, or which code calls it",
             Self::TestFileAccess => "the code refers to files of the tests",
-            Self::UniversalEquality => "an equality always holds, or replaces a derived equality",
+            Self::UniversalEquality => "a custom equality is always true, or replaces a derived equality",
             Self::TestLibraryUse => {
-                "code outside of tests uses a library of tests, and no finding is about that"
+                "code outside the tests uses a test library, and no finding is about this use"
             }
             Self::ProgramExit => {
-                "the code ends the program, or changes how it ends, and no finding is about that"
+                "the code ends the program, or changes how the program ends, and no finding is about this \
+                code"
             }
-            Self::AssembledName => "a name is put together from pieces, which hides it from a search",
-            Self::CustomComparison => "a type has a comparison of its own, and no finding is about that",
-            Self::AutomaticExecution => "code runs by itself when the program begins or ends",
-            Self::IncomparableValue => "the code contains a value that is equal to nothing",
-            Self::TestValueDecision => "the code makes a decision by a value that the tests use",
+            Self::AssembledName => "a name is assembled from pieces, so a search does not find the name",
+            Self::CustomComparison => {
+                "a type has a custom comparison, and no finding is about this \
+                comparison"
+            }
+            Self::AutomaticExecution => "code runs automatically when the program begins or ends",
+            Self::IncomparableValue => {
+                "the code contains a value that is not equal to any value, such as \
+                NaN"
+            }
+            Self::TestValueDecision => {
+                "the code makes a decision that depends on a value that the tests \
+                use"
+            }
             Self::SpecialCasedInput => {
-                "the code has a special case for an input of the fix's tests, with the result that they \
-                    expect"
+                "the code treats an input of the fix's own tests as a special case, and returns the \
+                result that these tests expect"
             }
             Self::StateBetweenCalls => "the code keeps state between calls",
             Self::SelfInspection => "the code reads its own source text, or searches folders for files",

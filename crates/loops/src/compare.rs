@@ -60,10 +60,18 @@ impl fmt::Display for BaseOrigin {
             Self::NamedRevision(name) => write!(f, "{name}"),
             Self::MergeBase(branch) => write!(f, "merge base with {branch}"),
             Self::LastCommit(branch) => {
-                write!(f, "parent of the last commit, because nothing else differs from {branch}")
+                write!(
+                    f,
+                    "parent of the last commit, because the head does not differ from its merge \
+                    base with {branch}"
+                )
             }
             Self::FirstCommit(branch) => {
-                write!(f, "before the first commit, because nothing else differs from {branch}")
+                write!(
+                    f,
+                    "before the first commit, because the head does not differ from its merge base \
+                    with {branch}"
+                )
             }
             Self::Head => write!(f, "HEAD"),
             Self::EmptyTree => write!(f, "the empty tree"),
@@ -160,7 +168,7 @@ impl ComparisonRequest<'_> {
             diff: found.diff,
             left_out: found.skipped_files,
             large_new_files: found.large_new_files,
-            unseen: found.unseen,
+            unseen: found.changed_unchecked_paths,
         })
     }
 }

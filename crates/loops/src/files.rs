@@ -15,7 +15,7 @@ use truing_git::PathStatus;
 /// Maximum number of paths that an error names.
 const MAX_NAMED_PATHS: usize = 10;
 /// The reason that is shown if a changed file cannot be read.
-const UNREADABLE_FILE_REASON: &str = "it is gone, or longer than 5 MiB";
+const UNREADABLE_FILE_REASON: &str = "the file no longer exists, or is larger than 5 MiB";
 
 /// A changed file with its new content; the content is `None` if the file is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -35,7 +35,7 @@ use super::tools::{ConfiguredLinters, ReviewLinters};
 /// The reason why a linter's suggestion is not applied if the linter cannot run again.
 const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
 /// The reason why a suggestion is not applied if Truing cannot check the syntax of the changed file.
-const UNPROVEN: &str = "Truing cannot prove the fix without a grammar for this file";
+const UNPROVEN: &str = "Truing cannot prove the fix, because it has no grammar for this file";
 
 /// The suggestions that can be applied, as changed files, and the suggestions that cannot be applied.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -319,7 +319,7 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
         FixRefusal::ChangedCode => {
             "together with the other fixes of the file, the fix would change the surrounding code".to_owned()
         }
-        FixRefusal::NoLines => "the file does not have the lines of the fix".to_owned(),
+        FixRefusal::NoLines => "the file does not contain the lines of the fix".to_owned(),
         FixRefusal::NoGrammar => UNPROVEN.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
         FixRefusal::TooLarge => "the file is too large: Truing cannot prove so many fixes in one file of \

@@ -10,7 +10,7 @@ use truing_git::GitError;
 
 use super::reading::ReviewScope;
 
-/// Maximum number of characters of a pattern that a warning shows.
+/// Maximum number of characters that a warning shows of a pattern.
 const MAX_CHARS: usize = 200;
 
 /// Returns the patterns that match neither a changed file nor a file of `list`. The result is empty if the
@@ -47,7 +47,7 @@ fn likely_meaning(pattern: &str) -> String {
     } else if !pattern.contains('*') {
         format!("; a folder is `{plain}/**`")
     } else if plain != pattern {
-        format!("; paths are written as in `{plain}`")
+        format!("; write the path as `{plain}`")
     } else {
         String::new()
     }

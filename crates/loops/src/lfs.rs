@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use truing_diff::{FileDiff, FileStatus, LineKind};
 
 /// Matches a line of a pointer.
-static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static POINTER_LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let lines = concat!(
         r"^(?:version https://git-lfs\.github\.com/spec/v\d+|(?:ext-\d+-\S+ |oid )sha256:[0-9a-f]{64}",
         r"|size \d+)\r?$"
@@ -18,7 +18,9 @@ static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// True if the new version of the file is a pointer: all lines that the diff shows belong to a pointer, and
 /// one of these lines contains the digest.
 pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
-    let Some(line) = LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else { return false };
+    let Some(line) = POINTER_LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else {
+        return false;
+    };
     let mut has_digest = false;
     for shown in file.hunks.iter().flat_map(|hunk| hunk.lines()).filter(|line| line.kind != LineKind::Deleted)
     {

@@ -117,7 +117,7 @@ pub enum LocalReviewError {
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// No temporary folder could be created for the files of the commit.
-    #[error("cannot make a temporary folder: {0}")]
+    #[error("cannot create a temporary folder: {0}")]
     NoFolder(#[from] std::io::Error),
 }
 

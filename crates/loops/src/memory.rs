@@ -23,8 +23,8 @@ use truing_core::recheck::RecheckSummary;
 use super::desired_state::sort_worst_first;
 use super::text::count_by_severity;
 
-/// Maximum number of restarts of a recording. A recording restarts if another review of the same repository
-/// began during the recording.
+/// Maximum number of restarts when a review records its findings. The recording restarts if another review
+/// /// of the same repository began in the meantime.
 const MAX_TRIES: u32 = 32;
 /// Maximum pause before the first restart. For each further restart, the maximum pause is doubled, up to
 /// [`MAX_DOUBLINGS`] times.
@@ -32,8 +32,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Maximum number of times that the maximum pause doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Maximum number of remembered open findings that this review did not find again, for example because they
-/// are on other branches. Findings that people dismissed or declined are always remembered.
+/// Maximum number of remembered open findings that the current review did not find again. Such findings may
+/// /// be on other branches. Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
 /// Maximum number of lines of work that are remembered for one finding; the latest lines are kept.

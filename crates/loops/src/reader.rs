@@ -10,8 +10,8 @@
 //! The tools of a model use a separate child, which runs as long as the model may use the tools (`tools`).
 
 mod bounds;
-mod child;
 mod files;
+mod reader_process;
 mod session;
 mod tools;
 
@@ -38,8 +38,8 @@ use truing_reader::sources::{
 use truing_reader::{InProcessReader, RulePacks};
 
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
-use self::child::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::files::MAX_LOST;
+use self::reader_process::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
 /// Time limit for a child to become ready, and for a child to answer a single request.

@@ -38,7 +38,7 @@ use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
-/// Maximum number of problems in a tool's output that the reason for the tool's failure lists.
+/// Maximum number of problems in a tool's output that are listed as reasons for the tool's failure.
 const MAX_TOLD: usize = 3;
 /// The line range that covers a whole file.
 const ALL_LINES: (u32, u32) = (1, u32::MAX);

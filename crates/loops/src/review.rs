@@ -5,7 +5,7 @@
 //! continues from the stages that the records contain (`prepared`, `computed`, `published`).
 
 mod ask;
-mod left;
+mod tier_skip;
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ use crate::stopped::StepStopReason;
 use crate::telemetry;
 
 pub use ask::question_topic;
-pub(crate) use left::choose_tier;
+pub(crate) use tier_skip::choose_tier;
 
 /// Counts the runs that have ended, and the money and time that they used.
 pub trait RunCounter: Sync {
@@ -192,18 +192,18 @@ impl LeasedReview<'_> {
     pub async fn publish_retractions(&self) -> Result<StepOutcome, StepStopReason> {
         self.check_write_gate().await?;
         let Some(revision) = self.store.known_revision(&self.run.key).await? else {
-            return Ok(StepOutcome::Idle);
+            return Ok(StepOutcome::Done);
         };
         let pull = self.load_pull_request().await?;
         let begun = self.store.begin_run(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
         let reviewed = begun.last_review.filter(|_| begun.reviewed.as_ref() == Some(&revision));
-        let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Idle) };
+        let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Done) };
         let restated = self.review_from_record((&revision.head, now), record, &begun.dismissals).await?;
         self.store.store_restated_review(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {
             ReconcileOutcome::Settling { until } => StepOutcome::DueAt(until, WaitReason::Settling),
-            ReconcileOutcome::Done => StepOutcome::Idle,
+            ReconcileOutcome::Done => StepOutcome::Done,
         })
     }
 
@@ -213,7 +213,7 @@ impl LeasedReview<'_> {
     /// lack of budget, the outcome contains the time of the next attempt.
     fn idle_outcome(&self, shown_head: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
-            waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
+            waits_until.map_or(StepOutcome::Done, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
         let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown_head) else {
             return rest;
         };
@@ -368,7 +368,7 @@ impl LeasedReview<'_> {
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
-        apply_slot_command(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits)
+        apply_slot_command(self.store, &self.run.key, SlotCommand::CountReview(self.run.token), self.limits)
             .await?;
         self.store.store_computed_review(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());

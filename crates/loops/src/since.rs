@@ -17,7 +17,7 @@ use super::earlier::EarlierReviews;
 use super::reading::ReviewedChange;
 use super::text::format_count;
 
-/// Maximum numbers of commits, files and line ranges in a model's prompt.
+/// Maximum number of commits in a model's prompt. The next constants limit files and line ranges.
 const MAX_COMMITS: usize = 10;
 const MAX_FILES: usize = 200;
 const MAX_RANGES: usize = 30;

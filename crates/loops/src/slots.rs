@@ -53,9 +53,9 @@ pub async fn apply_slot_commands(
         let Some(slot) = store.load_slots(std::slice::from_ref(key)).await?.pop() else { break };
         let before = slot.version;
         let mut decisions = vec![];
-        let mut decision = slot.step(first, limits, now)?;
+        let mut decision = slot.apply_command(first, limits, now)?;
         for command in rest {
-            let next = decision.slot.step(*command, limits, now)?;
+            let next = decision.slot.apply_command(*command, limits, now)?;
             decisions.push(std::mem::replace(&mut decision, next));
         }
         let committed = store.commit_slots(&[(before, decision.slot.clone())]).await?;

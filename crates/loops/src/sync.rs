@@ -286,7 +286,10 @@ pub fn decide_on_release<'a>(
 /// Returns a remark for the reason of a decision: the range also contains later releases, which are not
 /// checked.
 fn open_range_reason(to: &PackageVersion) -> String {
-    format!(", and so are all later releases, which are not checked: let the range end after {to}")
+    format!(
+        "; the range also contains all later releases, which are not checked: let the range end after \
+        {to}"
+    )
 }
 
 /// Creates the error for a project whose starting release is unknown.

@@ -341,7 +341,7 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
     for cut in coverage.truncated_files().take(MAX_LISTED) {
         let _ = writeln!(
             text,
-            "\n{} has more findings than are kept for one file: only the worst are shown.",
+            "\n{} exceeds the maximum number of findings for one file: only the worst findings are shown.",
             code_path(cut)
         );
     }
@@ -387,8 +387,9 @@ pub fn render_comment(finding: &Finding) -> String {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short_sha());
         }
         FindingStatus::OutOfScope if raw.source == FindingSource::Tool => text.push_str(
-            "**No longer reported, but not confirmed as fixed:** its lines are unchanged (the cause is a \
-             comment, a setting or a change elsewhere), or they are no longer part of the change.\n\n",
+            "**No longer reported, but not confirmed as fixed:** the finding's lines are unchanged (the \
+            cause is a comment, a setting or a change elsewhere), or the lines are no longer part of the \
+            change.\n\n",
         ),
         FindingStatus::OutOfScope => text.push_str(
             "**No longer part of this review:** these lines are no longer part of the change, or the rule is \

@@ -75,7 +75,7 @@ const HOOKS: &str = "pre-commit";
 /// The warning that findings of a linter may already exist at the base, because its program was replaced
 /// during the review.
 const PROGRAM_REPLACED_REASON: &str =
-    "its program was replaced during the review: findings of the base may be among those reported";
+    "its program was replaced during the review, so the reported findings may include findings of the base";
 
 /// The reason why a linter that the repository's own file configures is not run.
 const REPOSITORY_CONFIG_REASON: &str =
@@ -98,7 +98,7 @@ impl ConfiguredLinters {
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.denied_repository_keys().iter().filter_map(name).collect();
-        Self { tools: config.review.tools, configured: config.linters.clone(), refused_linters: refused }
+        Self { tools: config.review.linters, configured: config.linters.clone(), refused_linters: refused }
     }
 
     /// True if the configuration permits linters to run.
@@ -385,7 +385,7 @@ impl LinterRunner {
                     continue;
                 }
                 if ready.len() >= MAX_TOOLS {
-                    let reason = format!("more than {MAX_TOOLS} linters are not run");
+                    let reason = format!("Truing runs at most {MAX_TOOLS} linters");
                     looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     continue;
                 }
@@ -471,7 +471,7 @@ impl LinterRunner {
         }
         Some(match verifier.set_up(files.tree, trust).await {
             Ok(set_up) if set_up.can_run_checks() => Ok((verifier, set_up)),
-            Ok(_) => Err("the set-up (`verify.setup`) does not work".to_owned()),
+            Ok(_) => Err("the set-up (`verify.setup`) failed".to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }
@@ -488,7 +488,8 @@ impl LinterRunner {
             SandboxLevel::Landlock if !tool.is_configured_by_code() => {}
             SandboxLevel::Landlock | SandboxLevel::None => {
                 return Err(
-                    "this machine does not support the sandbox that it needs (`truing sandbox check`)"
+                    "this machine does not support the sandbox that the linter needs (`truing sandbox \
+                    check`)"
                         .to_owned(),
                 );
             }

@@ -20,7 +20,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::SecretString;
 use url::Url;
 
-pub use self::chain::KeyChain;
+pub use self::chain::CredentialChain;
 pub(crate) use self::fault::{AwsKeyError, clock_skew_hint};
 pub use self::keys::AwsKeys;
 use crate::wire::ProviderErrorDetail;
@@ -52,7 +52,7 @@ pub enum KeySource {
     /// Configured credentials, which do not change.
     Static(AwsKeys),
     /// AWS's default credential chain, which fetches credentials and renews them before they expire.
-    Chain(KeyChain),
+    Chain(CredentialChain),
 }
 
 /// The region and the credentials for requests to an AWS service.
@@ -72,7 +72,7 @@ pub(crate) enum SignError {
     #[error("the request cannot be signed: {0}")]
     Library(String),
     /// A header value is invalid.
-    #[error("the request cannot be signed: `{0}` holds characters that are invalid in a header")]
+    #[error("the request cannot be signed: `{0}` contains characters that are invalid in a header")]
     Header(&'static str),
 }
 
@@ -107,7 +107,7 @@ impl AwsLogin {
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
-                match chain.instead_of(used_keys, &SystemTime::now).await {
+                match chain.replacement_keys(used_keys, &SystemTime::now).await {
                     // If this returns `None`, the caller reports why the service refused the credentials.
                     // That report is more helpful than the reason why no other credentials could be fetched.
                     Err(fault) if !fault.is_transient => Ok(None),

@@ -70,12 +70,13 @@ pub enum ProviderError {
     InvalidUrl(String),
     /// The address does not use TLS, and is not on this machine, so the key would be sent unprotected.
     #[error(
-        "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
+        "base_url must begin with https:// (http:// is allowed only for this machine: localhost, \
+        127.0.0.1, [::1])"
     )]
     Unprotected,
     /// The address has a user, password, query or fragment. These parts are not supported, because messages
     /// that show the address could disclose a secret.
-    #[error("base_url must have no user, password, query or fragment")]
+    #[error("base_url must not contain a user, password, query or fragment")]
     UnsupportedPart,
     /// The key contains characters that are invalid in a header.
     #[error(

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// The longest requested wait that is treated as an ordinary rate limit, because such limits apply to one
-/// minute. A request for a longer wait is treated as a spending cap.
+/// If a provider requests a wait of at most this time, Truing assumes an ordinary rate limit, because such
+/// /// limits apply to one minute. If the requested wait is longer, Truing assumes a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
 /// times.

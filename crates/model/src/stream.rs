@@ -303,7 +303,7 @@ impl AnswerAccumulator {
             }
             BlockDelta::CitationsDelta { citation } => block.add_citation(citation),
             BlockDelta::Other => {
-                Err(StreamError::BadEvent("a kind of delta that this version does not know".into()))
+                Err(StreamError::BadEvent("the delta has a kind that this version does not know".into()))
             }
         }
     }

@@ -29,8 +29,8 @@ use crate::syntax::{
     ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, decode_keeping_offsets,
 };
 
-/// Default maximum number of findings that are reported for one file. If there are more, the most severe
-/// findings are kept, and the first of several equally severe findings.
+/// Default maximum number of findings that are reported for one file. If there are more, the most severe ///
+/// findings are kept. Among equally severe findings, the first ones are kept.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.

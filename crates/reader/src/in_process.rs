@@ -25,7 +25,7 @@ use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::FileTree;
 use crate::pack::{RuleCheck, RulePacks};
 use crate::part::RepositoryPart;
-use crate::proposals::prove_replacements;
+use crate::proposals::validate_replacements;
 use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::ChangeContext;
 use crate::rules::scanner::MANIFESTS;
@@ -40,8 +40,8 @@ const MAX_THREADS: usize = 8;
 /// Number of files for each reader thread. With fewer files, fewer threads are started.
 const FILES_PER_THREAD: usize = 8;
 
-/// Maximum number of returned companion paths of changed files. A hostile change could cause very many of
-/// these paths, by files in deep folders.
+/// Maximum number of returned companion paths of changed files. A hostile change with files in deep folders
+/// /// could cause very many such paths.
 const MAX_COMPANIONS: usize = 10_000;
 
 /// A reader that runs in the calling process. Cloning the reader is cheap; each pattern is compiled at most
@@ -285,7 +285,7 @@ impl RepositoryReader for InProcessReader {
     }
 
     async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
-        prove_replacements(request)
+        validate_replacements(request)
     }
 
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {

@@ -81,10 +81,10 @@ fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Maximum number of bytes between `&` and `;` of a character reference.
+/// Maximum number of bytes between `&` and `;` in a character reference.
 const MAX_ENTITY_BYTES: usize = 8;
-/// Maximum number of underscores in a word after which a token may begin: in `old_ghp_…`, a token follows a
-/// name.
+/// Maximum number of underscores in a word after which Truing searches for a token. For example, in ///
+/// `old_ghp_…`, a token follows a name and an underscore.
 const MAX_JOINTS: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;

@@ -23,7 +23,7 @@ const MAX_PROPOSALS: usize = 500;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+pub(crate) fn validate_replacements(request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
     let mut files: BTreeMap<&RepoPath, Vec<(usize, &ReplacementProposal)>> = BTreeMap::new();
@@ -42,7 +42,7 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
         let mut prover = FixValidator::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
             if let (Some(is_proven), Some(fix)) =
-                (proven.get_mut(at), proposal_replacement(proposal, language, &lines))
+                (proven.get_mut(at), to_byte_replacement(proposal, language, &lines))
             {
                 let (first, last) = (proposal.start_line, proposal.end_line);
                 *is_proven = prover.prove_fix(first, last, &fix).is_some();
@@ -54,7 +54,7 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
 
 /// Converts a replacement of lines to an edit of bytes. Returns `None` if the file does not have these lines.
 /// Line ends in the replacement are converted to the line ends of the file.
-fn proposal_replacement(
+fn to_byte_replacement(
     proposal: &ReplacementProposal,
     language: &SourceLanguage,
     lines: &LineIndex<'_>,
@@ -91,26 +91,31 @@ mod tests {
     use super::*;
 
     /// Returns true if the replacement of these lines of a file is valid.
-    fn is_proven(name: &str, text: &str, (start_line, end_line): (u32, u32), replacement: &str) -> bool {
+    fn is_valid_replacement(
+        name: &str,
+        text: &str,
+        (start_line, end_line): (u32, u32),
+        replacement: &str,
+    ) -> bool {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
         let proposal =
             ReplacementProposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
         let request = FixValidationRequest { tree: folder.path().into(), proposals: vec![proposal] };
-        prove_replacements(&request).unwrap() == [true]
+        validate_replacements(&request).unwrap() == [true]
     }
 
     const PYTHON: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n\n\ndef g():\n    pass\n";
 
     #[test]
     fn a_replacement_of_exactly_these_lines_that_leaves_the_rest_is_proven() {
-        assert!(is_proven("a.py", PYTHON, (3, 3), "        return 3"));
-        assert!(is_proven("a.py", PYTHON, (2, 3), "    if a > 1:\n        return 1"));
-        assert!(is_proven("a.py", PYTHON, (4, 4), "    x = 2\n    return x"));
+        assert!(is_valid_replacement("a.py", PYTHON, (3, 3), "        return 3"));
+        assert!(is_valid_replacement("a.py", PYTHON, (2, 3), "    if a > 1:\n        return 1"));
+        assert!(is_valid_replacement("a.py", PYTHON, (4, 4), "    x = 2\n    return x"));
     }
 
     #[test]
-    fn a_replacement_that_changes_other_code_or_does_not_parse_is_not() {
+    fn rejects_replacement_that_changes_other_code_or_does_not_parse() {
         for (lines, replacement, what) in [
             ((3, 3), "        return (3", "an open bracket"),
             ((3, 3), "        return 3)", "a bracket too many"),
@@ -120,21 +125,21 @@ mod tests {
             ((3, 3), "        return 1", "the same as it is"),
             ((7, 8), "def h():", "a header without its body"),
         ] {
-            assert!(!is_proven("a.py", PYTHON, lines, replacement), "{what}");
+            assert!(!is_valid_replacement("a.py", PYTHON, lines, replacement), "{what}");
         }
         assert!(
-            !is_proven("a.js", "f(1);\ng(2);\nh(3);\n", (1, 1), "f(1); /*"),
+            !is_valid_replacement("a.js", "f(1);\ng(2);\nh(3);\n", (1, 1), "f(1); /*"),
             "a comment swallows the rest"
         );
-        assert!(!is_proven("a.js", "a(`\nx\n`);\n", (2, 2), "y"), "the lines cut a text");
+        assert!(!is_valid_replacement("a.js", "a(`\nx\n`);\n", (2, 2), "y"), "the lines cut a text");
     }
 
     #[test]
-    fn lines_that_are_not_there_and_files_that_cannot_be_read_prove_nothing() {
+    fn rejects_missing_lines_and_unreadable_files() {
         for lines in [(0, 1), (2, 1), (8, 9), (9, 9), (u32::MAX, u32::MAX)] {
-            assert!(!is_proven("a.py", PYTHON, lines, "x = 1"), "{lines:?}");
+            assert!(!is_valid_replacement("a.py", PYTHON, lines, "x = 1"), "{lines:?}");
         }
-        assert!(!is_proven("a.txt", "one\n", (1, 1), "two"), "no grammar");
+        assert!(!is_valid_replacement("a.txt", "one\n", (1, 1), "two"), "no grammar");
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), "x = 1\n").unwrap();
         std::os::unix::fs::symlink("a.py", folder.path().join("link.py")).unwrap();
@@ -149,19 +154,19 @@ mod tests {
         };
         let proposals = ["a.py", "link.py", "latin.py", "gone.py", "inside", "/a.py"].map(proposal).to_vec();
         let request = FixValidationRequest { tree: folder.path().into(), proposals };
-        assert_eq!(prove_replacements(&request).unwrap(), [true, false, false, false, false, false]);
+        assert_eq!(validate_replacements(&request).unwrap(), [true, false, false, false, false, false]);
         let request = FixValidationRequest { tree: inside, proposals: vec![proposal("../a.py")] };
-        assert_eq!(prove_replacements(&request).unwrap(), [false], "another tree's file");
+        assert_eq!(validate_replacements(&request).unwrap(), [false], "another tree's file");
     }
 
     #[test]
-    fn line_ends_a_missing_last_one_and_a_byte_order_mark_are_no_difference() {
+    fn accepts_any_line_ends_and_byte_order_mark() {
         for text in ["a = 1\r\nb = 2\r\nc = 3\r\n", "a = 1\nb = 2\nc = 3", "\u{feff}a = 1\nb = 2\nc = 3\n"] {
-            assert!(is_proven("a.py", text, (1, 2), "a = 4\nb = 5"), "{text:?}");
-            assert!(is_proven("a.py", text, (3, 3), "c = 6\nd = 7"), "{text:?}");
-            assert!(!is_proven("a.py", text, (1, 2), "a = 1\nb = 2"), "the same: {text:?}");
+            assert!(is_valid_replacement("a.py", text, (1, 2), "a = 4\nb = 5"), "{text:?}");
+            assert!(is_valid_replacement("a.py", text, (3, 3), "c = 6\nd = 7"), "{text:?}");
+            assert!(!is_valid_replacement("a.py", text, (1, 2), "a = 1\nb = 2"), "the same: {text:?}");
             for blank in ["", "  ", "\n"] {
-                assert!(!is_proven("a.py", text, (3, 3), blank), "lines that go: {text:?}");
+                assert!(!is_valid_replacement("a.py", text, (3, 3), blank), "lines that go: {text:?}");
             }
         }
     }

@@ -42,7 +42,7 @@ use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 /// Version of this protocol. The version is increased whenever a message changes.
 pub const PROTOCOL: u32 = 13;
 
-/// Maximum length in bytes of the line with the hello.
+/// Maximum length in bytes of the line with the hello message.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
 /// Maximum length of a request in bytes. This is enough for about 100,000 files, or for 900,000 separate
 /// ranges of added lines.
@@ -50,8 +50,8 @@ pub const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// Maximum length in bytes of a request to a reader that sends only one response. Such a request may contain
 /// the complete output of a tool.
 pub const MAX_ASKED_BYTES: usize = 160 << 20;
-/// Maximum length of a response in bytes. A response about one file that respects the other limits always
-/// fits, even if JSON escapes every byte of its texts.
+/// Maximum length of a response in bytes. If a response about one file stays within the other limits, it ///
+/// always fits, even if JSON escapes every byte of its texts.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Maximum length of a tool call in bytes.

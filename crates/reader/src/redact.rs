@@ -28,7 +28,7 @@ const PACK: &str = "core";
 /// are hidden only as a part of the whole secret.
 const MIN_VALUE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
-pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
+pub(crate) const UNKNOWN: &str = "[not shown: this text cannot be searched for secrets]";
 
 static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
 static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {

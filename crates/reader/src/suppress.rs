@@ -128,7 +128,7 @@ pub(crate) fn find_idle_suppressions<
                 } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
                 } else if is_known && !used_suppressions.contains(&(line, rule.clone())) {
-                    UnusedSuppressionReason::NothingFound
+                    UnusedSuppressionReason::NoMatchingFinding
                 } else {
                     continue;
                 };
@@ -145,7 +145,7 @@ pub(crate) fn find_idle_suppressions<
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
         let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
         if !is_one && is_changed_line(line, line) && !is_quoted && !is_shown(word.start()) {
-            let (path, rule, problem) = (path.clone(), String::new(), UnusedSuppressionReason::Misspelt);
+            let (path, rule, problem) = (path.clone(), String::new(), UnusedSuppressionReason::InvalidSyntax);
             all.push(UnusedSuppression { path, line, rule, problem });
         }
     }
@@ -325,7 +325,7 @@ mod tests {
             (
                 "a // truing: ignore[core/x] on purpose",
                 &[],
-                one(1, "core/x", UnusedSuppressionReason::NothingFound),
+                one(1, "core/x", UnusedSuppressionReason::NoMatchingFinding),
             ),
             ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", UnusedSuppressionReason::NoReason)),
             ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", UnusedSuppressionReason::UnknownRule)),
@@ -339,22 +339,26 @@ mod tests {
             (
                 "a\n# truing: ignore[core/x] too late",
                 &[],
-                one(2, "core/x", UnusedSuppressionReason::NothingFound),
+                one(2, "core/x", UnusedSuppressionReason::NoMatchingFinding),
             ),
-            ("a # truing:ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("a // Truing: Ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("# truing: ignore\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("a # truing:ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("a // Truing: Ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("# truing: ignore\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            (
+                "# truing: ignore-next-line[core/x] why\nb",
+                &[],
+                one(1, "", UnusedSuppressionReason::InvalidSyntax),
+            ),
             ("REM truing ignore[core/x] why\nb", &[], vec![]),
-            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
-            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
+            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::InvalidSyntax)),
             (
                 "REM truing: ignore[core/x] why\nb",
                 &[],
-                one(1, "core/x", UnusedSuppressionReason::NothingFound),
+                one(1, "core/x", UnusedSuppressionReason::NoMatchingFinding),
             ),
             ("x = 'a # truing: ignore[core/z] why SHOWN", &[], vec![]),
             ("x = 'a # truing ignore: x truing:ignore SHOWN", &[], vec![]),

@@ -31,8 +31,8 @@ use crate::withheld::WithheldFix;
 
 /// Tools that search for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
-/// Largest number of suggestions for one file; later findings lose their suggestions. Each suggestion is
-/// validated by parsing the file.
+/// Maximum number of suggestions for one file. The suggestions of later findings are dropped. To validate a
+/// /// suggestion, the reader parses the file.
 const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
 const MAX_TOOL_BYTES: usize = 120;

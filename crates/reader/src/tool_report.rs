@@ -27,7 +27,7 @@ use crate::output::{
 pub(crate) const MAX_PROBLEMS: usize = 20;
 /// Longest text of a problem, in characters.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
-/// Maximum number of files in a tree. In a larger tree, no file is found by the end of its path.
+/// Maximum number of files in a tree. In a larger tree, no file is searched for by the end of its path.
 const MAX_FILES: usize = 200_000;
 /// Maximum number of examples in a message about results whose files are not in the tree.
 const MAX_NAMES: usize = 3;
@@ -98,7 +98,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     if let Some(given) = given {
         diagnostics.iter_mut().for_each(|diagnostic| given.clone_into(&mut diagnostic.tool));
     }
-    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored })
+    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored_files })
 }
 
 /// Returns the regular files below a folder, except files that the repository ignores. The order is
@@ -175,7 +175,7 @@ fn read_foreign_output(
     if let (Some(folder), None) = (&foreign.folder, &output.folder) {
         let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
         let absent_there = MissingFiles::from_report(&there, tree);
-        let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
+        let is_better = (there.left_out_count, absent_there.count) <= (report.left_out_count, absent.count);
         if is_better && !there.diagnostics.is_empty() {
             (report, absent) = (there, absent_there);
         }
@@ -201,21 +201,25 @@ fn collect_problems(
         // problem.
         ProblemKind::OutsideTree => is_foreign,
         ProblemKind::Unreadable
-        | ProblemKind::NoLine
-        | ProblemKind::Entry
-        | ProblemKind::Bound
-        | ProblemKind::Tool => false,
+        | ProblemKind::NothingParsed
+        | ProblemKind::MalformedEntry
+        | ProblemKind::LimitReached
+        | ProblemKind::ToolFailed => false,
     };
     let is_failure = |problem: &&ReportProblem| match problem.kind {
-        ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
+        ProblemKind::Unreadable
+        | ProblemKind::MalformedEntry
+        | ProblemKind::LimitReached
+        | ProblemKind::ToolFailed => true,
         // An output without a result line is no problem if the tool's exit code reports that there are no
         // findings.
-        ProblemKind::NoLine => !output.is_clean,
+        ProblemKind::NothingParsed => !output.is_clean,
         ProblemKind::NoFile | ProblemKind::OutsideTree => false,
     };
     let mut problems: Vec<String> = Vec::new();
-    let is_other_form =
-        |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
+    let is_other_form = |problem: &ReportProblem| {
+        matches!(problem.kind, ProblemKind::NothingParsed | ProblemKind::Unreadable)
+    };
     // The format is detected once for all problems, because detection tries every line format.
     let other =
         report.problems.iter().any(is_other_form).then(|| choose_format(None, output.text.as_bytes()));
@@ -230,8 +234,11 @@ fn collect_problems(
     if !unplaced.is_empty() {
         // The list of problems contains at most `MAX_NAMED` entries. If the list is full, the count is the
         // number of omitted entries, because further problems are not in the list.
-        let count =
-            if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
+        let count = if report.problems.len() == MAX_NAMED {
+            report.left_out_count.max(1)
+        } else {
+            unplaced.len() as u64
+        };
         let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
         let text = format!("{} no file of the tree: {}", result_count_phrase(count), first.join("; "));
         problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
@@ -249,9 +256,10 @@ fn collect_problems(
         problems.push(format_count(report.more_problems, "more problem"));
     }
     problems.truncate(MAX_PROBLEMS);
-    let others = report.other_lines.len() as u64 + report.more_lines;
+    let others = report.unparsed_lines.len() as u64 + report.more_unparsed_lines;
     let keeps_open = if others > 0 {
-        let first = report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
+        let first =
+            report.unparsed_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
         Some(format!("{} could not be parsed: {first}", format_count(others, "line")))
     } else if absent.count > 0 {
         Some(format!(

@@ -21,10 +21,10 @@ use crate::snippet::SecretRanges;
 /// Length in bytes of the shortest part of a secret that is masked. A shorter part reveals less of the
 /// secret, and may be an ordinary word.
 const PART_BYTES: usize = 10;
-/// Largest number of bytes of text that one search of a folder reads. Secrets in unread files are recognised
-/// only by their format.
+/// Maximum number of bytes of text that one search of a folder reads. Secrets in unread files are ///
+/// recognised only by their format.
 const MAX_TREE_BYTES: u64 = 256 << 20;
-/// Largest number of parts that are kept, which is enough for about 50,000 tokens.
+/// Maximum number of parts that are kept. This number is enough for about 50,000 tokens.
 const MAX_PARTS: usize = 1 << 20;
 /// Maximum duration of one search. Secrets in unread files are recognised only by their format.
 const MAX_TIME: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 pub struct TreeSecrets {
     parts: HashSet<[u8; PART_BYTES]>,
     /// Size and modification time of each file that was searched.
-    searched: HashMap<PathBuf, (u64, Option<SystemTime>)>,
+    searched_files: HashMap<PathBuf, (u64, Option<SystemTime>)>,
 }
 
 impl TreeSecrets {
@@ -66,7 +66,7 @@ impl TreeSecrets {
     /// search.
     fn needs_search(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
         let state = (metadata.len(), metadata.modified().ok());
-        metadata.len() <= MAX_FILE_BYTES && self.searched.insert(path, state) != Some(state)
+        metadata.len() <= MAX_FILE_BYTES && self.searched_files.insert(path, state) != Some(state)
     }
 
     /// Adds the secrets of a file, and returns the number of bytes searched.
@@ -126,7 +126,7 @@ fn may_be_random(part: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn secrets_with_one() -> (TreeSecrets, String) {
+    fn secrets_of_test_folder() -> (TreeSecrets, String) {
         let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
         let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
         let pem =
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_secret_of_the_folder_is_masked_wherever_it_is_printed() {
-        let (secrets, key) = secrets_with_one();
+        let (secrets, key) = secrets_of_test_folder();
         for (text, shown) in [
             (format!("conf.py:1:{}", &key[..12]), "conf.py:1:[secret cut]"),
             (format!("é{}é and {}", &key[5..], &key[3..14]), "é[secret cut]é and [secret cut]"),

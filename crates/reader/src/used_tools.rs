@@ -14,9 +14,8 @@ use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compile_glob;
 use crate::output::known::tool::KnownTool;
 
-/// Largest total size in bytes of two lists of paths, for all tools together: excluded files, and scripts.
-/// Larger lists are omitted, because they do not fit into a response. The defaults in the table of tools then
-/// apply.
+/// Maximum total size in bytes of two lists of paths: the excluded files and the scripts of all tools. ///
+/// Larger lists do not fit into a response, and are omitted. The defaults in the table of tools then apply.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 
 /// Longest first line of a script, in bytes.

@@ -19,11 +19,11 @@ use truing_loops::tools::LinterSources;
 
 use super::converge_runs::ConvergeSetup;
 use super::duty_lease::DutyLeaseExpiry;
+use super::kill_switch::HeldSlots;
 use super::metrics::ServiceMetrics;
-use super::repositories::RepositoryFilter;
+use super::repository_filter::RepositoryFilter;
+use super::scheduler_waker::SchedulerWaker;
 use super::sweep;
-use super::switch::HeldSlots;
-use super::wake::SchedulerWaker;
 
 /// Access to the configured forges, with a client for each pull request.
 pub trait ForgeClients: Send + Sync {
@@ -55,7 +55,7 @@ impl ForgeClients for ConfiguredForges {
         repo: &str,
         producer: CommentProducer,
     ) -> Option<Box<dyn ForgePull>> {
-        let server = self.0.get(&id.forge)?.for_review(run.as_str());
+        let server = self.0.get(&id.forge)?.with_review_id(run.as_str());
         Some(Box::new(server.client(id, repo, producer)))
     }
 

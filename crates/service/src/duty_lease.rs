@@ -11,11 +11,11 @@ use truing_core::id::TimeSpan;
 use truing_core::port::RecordStore;
 
 /// Duration of the lease on the duties.
-const LENT: Duration = Duration::from_secs(30);
+const LEASE_DURATION: Duration = Duration::from_secs(30);
 /// Interval between two renewals, or attempts to get the lease.
-const RENEW: Duration = Duration::from_secs(5);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 /// Timeout for giving back the lease.
-const LEAVE: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time at which this process's duty lease ends. All clones of this value share the time.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct DutyLeaseExpiry(Arc<Mutex<Option<Instant>>>);
 
 impl DutyLeaseExpiry {
     /// Returns true while this process holds the lease.
-    pub fn is_ours(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.expires_at().is_some_and(|until| Instant::now() < until)
     }
 
@@ -38,20 +38,23 @@ impl DutyLeaseExpiry {
 
 /// Renews the lease, or tries to get the lease, at intervals of `RENEW`. Never returns.
 #[truing_core::boxed_future]
-pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, sole: DutyLeaseExpiry) {
+pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, lease_expiry: DutyLeaseExpiry) {
     loop {
-        tokio::time::sleep(RENEW).await;
-        renew_lease(&*store, &sole).await;
+        tokio::time::sleep(RENEWAL_INTERVAL).await;
+        renew_lease(&*store, &lease_expiry).await;
     }
 }
 
 /// Requests the lease once.
 #[truing_core::boxed_future]
-pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
-    let (asked, had) = (Instant::now(), sole.is_ours());
-    match store.lease_sole_duties(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
+pub async fn renew_lease(store: &dyn RecordStore, lease_expiry: &DutyLeaseExpiry) {
+    let (asked, had) = (Instant::now(), lease_expiry.is_held());
+    match store
+        .lease_sole_duties(TimeSpan(i64::try_from(LEASE_DURATION.as_millis()).unwrap_or(i64::MAX)))
+        .await
+    {
         Ok(true) => {
-            sole.set(Some(asked + LENT));
+            lease_expiry.set(Some(asked + LEASE_DURATION));
             if !had {
                 tracing::info!(
                     "this process holds the lease of the sweep: it sweeps, runs commands from comments, \
@@ -59,7 +62,7 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
                 );
             }
         }
-        Ok(false) => sole.set(None),
+        Ok(false) => lease_expiry.set(None),
         // After an error, this process still holds the lease until the lease expires.
         Err(error) => tracing::warn!(%error, "could not renew the lease of the sweep"),
     }
@@ -67,9 +70,9 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
 
 /// Gives the duty lease back, so that another process can get it before it expires.
 #[truing_core::boxed_future]
-pub async fn release_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
-    if sole.is_ours() {
-        sole.set(None);
-        let _ = tokio::time::timeout(LEAVE, store.lease_sole_duties(TimeSpan(0))).await;
+pub async fn release_lease(store: &dyn RecordStore, lease_expiry: &DutyLeaseExpiry) {
+    if lease_expiry.is_held() {
+        lease_expiry.set(None);
+        let _ = tokio::time::timeout(RELEASE_TIMEOUT, store.lease_sole_duties(TimeSpan(0))).await;
     }
 }

@@ -9,7 +9,7 @@ use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use truing_store::Store;
 
-use super::commands;
+use super::comment_commands;
 use super::duty_lease::DutyLeaseExpiry;
 
 /// Time between two rounds.
@@ -35,7 +35,7 @@ pub async fn run(store: &Store, retention: RetentionPeriods, duty_lease: &DutyLe
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        while !duty_lease.is_ours() {
+        while !duty_lease.is_held() {
             tokio::time::sleep(LOOK).await;
         }
         match delete_expired(store, retention, PAUSE).await {
@@ -112,7 +112,7 @@ pub async fn delete_expired(
     let effects = delete_in_batches(pause, || store.delete_old_effects(before)).await?;
     let events = delete_in_batches(pause, || store.delete_old_events(before)).await?;
     let comments =
-        delete_in_batches(pause, || store.delete_served_comments(ago(commands::REMEMBERED))).await?;
+        delete_in_batches(pause, || store.delete_served_comments(ago(comment_commands::REMEMBERED))).await?;
     let cost_rows = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
     let slots = delete_in_batches(pause, || store.delete_closed_slots()).await?;
     Ok(DeletedCounts { audit_entries: acts, runs, effects, events, comments, cost_rows, slots })
@@ -199,7 +199,7 @@ mod tests {
         };
         store.commit_slots(&[closed(0), closed(1)]).await.unwrap();
 
-        let (told_long_ago, told_lately) = (UnixMillis(-commands::REMEMBERED.0), UnixMillis(0));
+        let (told_long_ago, told_lately) = (UnixMillis(-comment_commands::REMEMBERED.0), UnixMillis(0));
         let told = |comment: u64, at: UnixMillis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
             let origin = RequestOrigin::Comment { kind: CommentKind::Conversation, id: comment };

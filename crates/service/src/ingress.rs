@@ -48,9 +48,9 @@ pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{RateLimitExceeded, RateLimiter};
 use self::refusal::DeliveryRefusal;
 use self::sampled::RefusalSampler;
-use super::commands::{self, UserCommand};
+use super::comment_commands::{self, UserCommand};
 use super::context::ServiceContext;
-use super::marks::{MarkError, MarkQueue};
+use super::mark_batches::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
 pub const RATE_LIMIT: u32 = 5000;
@@ -286,7 +286,7 @@ impl IngressState {
         };
         let wanted = converging.config().label.as_ref();
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
-            return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
+            return Ok(json!({ "status": "ignored", "what": "a label that does not start a converge run" }));
         }
         let origin = RequestOrigin::Label { name: label.name };
         self.store_requests(&[label.pr], &label.repo, &origin, halted).await
@@ -300,7 +300,9 @@ impl IngressState {
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let ignored = |subject: &str| Ok(json!({ "status": "ignored", "what": subject }));
-        if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app_id) != Some(rerun.app) {
+        if self.context.forges.servers().get(forge).and_then(ForgeServer::app_id_for_checks)
+            != Some(rerun.app)
+        {
             return ignored("a check of another app");
         }
         let pulls = match rerun.target {
@@ -338,7 +340,7 @@ impl IngressState {
         {
             return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
         }
-        let heard = commands::store_requests(&*self.context.store, pulls, repo, origin).await;
+        let heard = comment_commands::store_requests(&*self.context.store, pulls, repo, origin).await;
         heard.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }

@@ -35,9 +35,9 @@ use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 
-use super::by_hand;
-use super::calendar::FIRST_RETRY_DELAY_MS;
-use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
+use super::job_scheduler::FIRST_RETRY_DELAY_MS;
+use super::lease_driver::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
+use super::manual_lease;
 use super::run_failure::RunFailure;
 
 /// A job with everything that its runs need.
@@ -71,7 +71,7 @@ impl JobRun<'_> {
         give_back: watch::Receiver<bool>,
     ) -> Result<SyncRecord, RunFailure> {
         let key = job::job_key(self.job.name);
-        let lease = by_hand::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
+        let lease = manual_lease::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunReference { id: new_run_id(), key, token: lease.token };
         // The trace ends only when all work in the trace has ended.
@@ -82,11 +82,11 @@ impl JobRun<'_> {
             self.job.name,
             &self.job.config.package,
         );
-        let forge = self.forge.for_review(run.id.as_str());
+        let forge = self.forge.with_review_id(run.id.as_str());
         let job = &JobRun { forge: &forge, ..*self };
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        let stop = drive::wait_for_give_back(give_back);
+        let stop = lease_driver::wait_for_return_request(give_back);
         let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, stop, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
@@ -108,7 +108,7 @@ impl JobRun<'_> {
             Err(error) => {
                 return match self.record_unreachable(store, run, began, &error).await {
                     Ok(ended) => (self.retry_outcome(ended), Err(error.into())),
-                    Err(error) => (StepOutcome::Idle, Err(error.into())),
+                    Err(error) => (StepOutcome::Done, Err(error.into())),
                 };
             }
         };
@@ -130,11 +130,11 @@ impl JobRun<'_> {
                 // Only jobs with a cron pattern are run by a server, so other jobs get no due time.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (
-                    again.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
+                    again.map_or(StepOutcome::Done, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
                     Ok(record),
                 )
             }
-            Err(error) => (StepOutcome::Idle, Err(error.into())),
+            Err(error) => (StepOutcome::Done, Err(error.into())),
         }
     }
 
@@ -145,7 +145,7 @@ impl JobRun<'_> {
             UnixMillis(ended_at.0.saturating_add(FIRST_RETRY_DELAY_MS)),
             WaitReason::Backoff,
         );
-        if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
+        if self.job.config.cron.is_some() { soon } else { StepOutcome::Done }
     }
 
     /// Runs the sync loop in the repository with the id `id`. Also returns the time at which the run must
@@ -227,13 +227,13 @@ impl JobRun<'_> {
             job: self.job.name.to_owned(),
             result: Outcome::Failed,
             exit_reason: error.to_string(),
-            update_type: None,
+            verdict: None,
             package: self.job.config.package.clone(),
-            from: None,
-            to: None,
+            current_release: None,
+            target_release: None,
             highest_step: SyncStep::Detect,
             pull: None,
-            question: job.question.as_ref().and_then(|question| question.url.clone()),
+            question_url: job.question.as_ref().and_then(|question| question.url.clone()),
             evidence: SyncEvidence::default(),
         };
         let steps = vec![StepCost { duration_ms, ..StepCost::zero(SyncStep::Detect) }];
@@ -255,9 +255,9 @@ struct LeasedJob<'a> {
 #[async_trait]
 impl LeasedStep for LeasedJob<'_> {
     /// The record of the run, or the reason why no record exists.
-    type Ended = Result<SyncRecord, RunFailure>;
+    type Output = Result<SyncRecord, RunFailure>;
 
-    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
+    async fn step(&self) -> Result<(NextSlotState, Self::Output), StepStopReason> {
         let (then, ended) = Box::pin(self.job.run_under_lease(self.store, self.run, self.trace)).await;
         let ended = RunFailure::split_fenced(ended)?;
         if let Err(error) = &ended {

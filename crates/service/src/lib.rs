@@ -6,31 +6,31 @@
 // The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
-pub mod by_hand;
-pub mod calendar;
-pub mod commands;
+pub mod comment_commands;
 mod context;
 pub mod converge_runs;
-pub mod drive;
 pub mod duty_lease;
 pub mod housekeeping;
 pub mod ingress;
+pub mod job_scheduler;
 pub mod jobs;
+pub mod kill_switch;
 pub mod lease;
-pub mod marks;
+pub mod lease_driver;
+pub mod manual_lease;
+pub mod mark_batches;
 pub mod mcp;
 pub mod metrics;
 pub mod notify;
-mod pause;
 pub mod report;
-pub mod repositories;
+pub mod repository_filter;
 mod role;
 pub mod run_failure;
 pub mod scheduler;
+pub mod scheduler_waker;
 pub mod status;
 pub mod sweep;
-pub mod switch;
-pub mod wake;
+mod wall_clock_wait;
 pub mod worker;
 
 use std::collections::HashMap;
@@ -54,12 +54,12 @@ pub use self::role::ProcessRole;
 use self::scheduler::Scheduler;
 
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
-const DRAIN: Duration = Duration::from_secs(40);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(40);
 /// Time for unfinished workers to give back their leases, after `DRAIN` is over.
 const LEASE_RETURN_TIME: Duration = Duration::from_secs(5);
 /// Timeout for ending the remaining leases in the store when the service stops. Leases that are not ended in
 /// this time are ended at the next start.
-const END_LEASES: Duration = Duration::from_secs(5);
+const END_LEASES_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for clients to finish a request or to read a response when the service stops.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -71,11 +71,11 @@ pub struct ServiceSettings {
     /// Limits of simultaneous leases.
     pub lease_limits: LeaseLimits,
     /// Interval at which the scheduler reads due slots.
-    pub poll: Duration,
+    pub poll_interval: Duration,
     /// Interval at which a lease is renewed.
-    pub heartbeat: Duration,
+    pub heartbeat_interval: Duration,
     /// Interval between the starts of two sweep rounds. If `None`, forges are not swept.
-    pub sweep: Option<Duration>,
+    pub sweep_interval: Option<Duration>,
 }
 
 /// A service that is ready to run.
@@ -110,10 +110,16 @@ impl ReviewService {
         self,
         listener: TcpListener,
         stop: impl Future<Output = ()>,
-        hurry: impl Future<Output = ()>,
+        stop_now: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        self.context.end_old_leases().await?;
-        let ServiceSettings { role, lease_limits, poll, heartbeat, sweep } = self.settings;
+        self.context.end_all_orphaned_leases().await?;
+        let ServiceSettings {
+            role,
+            lease_limits,
+            poll_interval: poll,
+            heartbeat_interval: heartbeat,
+            sweep_interval: sweep,
+        } = self.settings;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.context.clock.now().0));
@@ -131,7 +137,7 @@ impl ReviewService {
                 self.context.store.clone(),
                 self.context.duty_lease_expiry.clone(),
             ));
-            watching.spawn(commands::run(self.context.clone(), poll));
+            watching.spawn(comment_commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
             }
@@ -169,7 +175,7 @@ impl ReviewService {
                 Ok(leases) => {
                     looked.store(self.context.clock.now().0, Ordering::Relaxed);
                     if std::mem::take(&mut failing) {
-                        tracing::info!("the scheduler reads due slots again");
+                        tracing::info!("the scheduler can read due slots again");
                     }
                     for lease in leases {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
@@ -184,7 +190,7 @@ impl ReviewService {
                 Err(error) => tracing::debug!(%error, "the scheduler could not read due slots"),
             }
         };
-        tracing::info!(running = workers.running.len(), "stopping");
+        tracing::info!(running = workers.tasks.len(), "stopping");
         stopping.send_replace(true);
         // Each write of these tasks is one transaction, so the tasks can be aborted.
         watching.shutdown().await;
@@ -192,9 +198,9 @@ impl ReviewService {
             duty_lease::release_lease(&*self.context.store, &self.context.duty_lease_expiry).await;
         }
         let finished = tokio::select! {
-            finished = drain_workers(&mut workers.running, DRAIN) => finished,
-            () = hurry => {
-                tracing::info!(running = workers.running.len(), "stopping immediately: runs release their \
+            finished = drain_workers(&mut workers.tasks, DRAIN_TIMEOUT) => finished,
+            () = stop_now => {
+                tracing::info!(running = workers.tasks.len(), "stopping immediately: runs release their \
                     leases");
                 false
             }
@@ -202,11 +208,11 @@ impl ReviewService {
         if !finished {
             giving_back.send_replace(true);
         }
-        let given_back = finished || drain_workers(&mut workers.running, LEASE_RETURN_TIME).await;
+        let given_back = finished || drain_workers(&mut workers.tasks, LEASE_RETURN_TIME).await;
         if in_a_look || !given_back {
-            workers.running.shutdown().await;
+            workers.tasks.shutdown().await;
             // Leases that remain after this timeout are ended at the next start.
-            match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
+            match tokio::time::timeout(END_LEASES_TIMEOUT, self.context.end_all_orphaned_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
                     tracing::error!("the store does not answer; the next start ends the remaining leases");
@@ -215,7 +221,7 @@ impl ReviewService {
         }
         // This process is removed from the list of workers, so that other processes take over its work
         // without waiting for a timeout.
-        let _ = tokio::time::timeout(END_LEASES, self.context.store.refresh_workers(false)).await;
+        let _ = tokio::time::timeout(END_LEASES_TIMEOUT, self.context.store.refresh_workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }
@@ -224,7 +230,7 @@ impl ReviewService {
 /// The running workers, each with its lease.
 #[derive(Default)]
 struct RunningWorkers {
-    running: JoinSet<()>,
+    tasks: JoinSet<()>,
     leases: HashMap<Id, FencingToken>,
 }
 
@@ -233,18 +239,20 @@ impl RunningWorkers {
         &mut self,
         context: Arc<ServiceContext>,
         lease: Lease,
-        heartbeat: Duration,
-        give_back: watch::Receiver<bool>,
+        heartbeat_interval: Duration,
+        return_requested: watch::Receiver<bool>,
     ) {
         let token = lease.token;
-        let task = async move { drop(worker::drive_lease(&context, lease, heartbeat, give_back).await) };
-        self.leases.insert(self.running.spawn(task).id(), token);
+        let task = async move {
+            drop(worker::drive_lease(&context, lease, heartbeat_interval, return_requested).await)
+        };
+        self.leases.insert(self.tasks.spawn(task).id(), token);
     }
 
     /// Waits until one worker ends, normally or by a panic, and returns its lease. Returns `None` immediately
     /// if no worker is running.
     async fn join_next(&mut self) -> Option<FencingToken> {
-        let id = match self.running.join_next_with_id().await? {
+        let id = match self.tasks.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {
                 // The failed worker's lease expires, and the attempt counts as failed.
@@ -257,9 +265,9 @@ impl RunningWorkers {
 }
 
 /// Waits for all workers to end. Returns false if some workers still run after `within`.
-async fn drain_workers(workers: &mut JoinSet<()>, within: Duration) -> bool {
+async fn drain_workers(workers: &mut JoinSet<()>, timeout: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
-    tokio::time::timeout(within, ended).await.is_ok()
+    tokio::time::timeout(timeout, ended).await.is_ok()
 }
 
 impl ServiceContext {
@@ -269,7 +277,7 @@ impl ServiceContext {
     /// # Errors
     /// [`StoreError`] if the leases cannot be read or ended.
     #[truing_core::boxed_future]
-    pub async fn end_old_leases(&self) -> Result<(), StoreError> {
+    pub async fn end_all_orphaned_leases(&self) -> Result<(), StoreError> {
         end_orphaned_leases(&*self.store, &self.slot_limits).await
     }
 }

@@ -283,7 +283,12 @@ struct MetricsBuilder(Registry);
 
 impl MetricsBuilder {
     fn metric(name: &str) -> prometheus::Result<&'static MetricDefinition> {
-        let unknown = || prometheus::Error::Msg(format!("{name} is not in the table"));
+        let unknown = || {
+            prometheus::Error::Msg(format!(
+                "the metric {name} is missing from the table of \
+            metrics"
+            ))
+        };
         METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
     }
 

@@ -104,7 +104,12 @@ impl NoticeSinks {
     /// Sends one notice to all sinks at the same time.
     async fn deliver(&self, notice: &PendingNotice) {
         match self.sinks.as_slice() {
-            [] => tracing::info!(kind = notice.kind, "no notification is configured: {}", notice.text),
+            [] => tracing::info!(
+                kind = notice.kind,
+                "this notice is only logged, because no sink of \
+                `[notify]` is configured: {}",
+                notice.text
+            ),
             [one] => self.try_sink(one, notice).await,
             [one, two, ..] => {
                 tokio::join!(self.try_sink(one, notice), self.try_sink(two, notice));
@@ -171,7 +176,7 @@ pub async fn send_notices_forever(
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if !sole.is_ours() {
+        if !sole.is_held() {
             continue;
         }
         if let Err(error) = sinks.deliver_pending(store).await {

@@ -10,7 +10,7 @@ use truing_loops::machine::SystemClock;
 use truing_loops::slots::StepError;
 use truing_loops::stopped::StepStopReason;
 
-use super::by_hand::LeaseError;
+use super::manual_lease::LeaseError;
 
 /// The class of failures of a converge run, in logs and `truing why`.
 pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";

@@ -15,7 +15,7 @@ use truing_core::sync::job;
 use super::context::ServiceContext;
 use super::lease::{Lease, lease_of};
 use super::notify;
-use super::wake::BREATH;
+use super::scheduler_waker::BREATH;
 
 /// Number of slots that are read at a time. The oldest slot of each repository is read before the second
 /// oldest slot of any repository.
@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 /// Factor by which the number of slots to read grows if too few of the read slots may be leased. For example,
 /// the read slots may all belong to an owner whose lease limit is reached.
 const WIDER: usize = 4;
-/// Largest number of slots that are read. Further slots are newer, and are leased when older slots are done.
+/// Maximum number of slots that are read. Further slots are newer. They are leased after older slots.
 const MAX_BATCH: usize = 16_384;
 
 /// The lease limits of this process, its active leases, and the time of its last read of the due slots.
@@ -97,12 +97,12 @@ impl Scheduler {
                 SlotState::Waiting { .. } if chosen.is_none() => continue,
                 SlotState::Waiting { .. } => SlotCommand::Lease,
                 SlotState::Leased { .. } | SlotState::Idle if !may_take(&workers, &slot, now) => continue,
-                SlotState::Leased { .. } => SlotCommand::Expire,
-                SlotState::Idle => SlotCommand::Tidy,
+                SlotState::Leased { .. } => SlotCommand::ExpireLease,
+                SlotState::Idle => SlotCommand::RemoveEndedStorm,
                 SlotState::Held { .. } => continue,
             };
             // If the slot's state no longer permits the command, the slot is skipped until the next read.
-            let Ok(decision) = slot.step(command, &context.slot_limits, now) else { continue };
+            let Ok(decision) = slot.apply_command(command, &context.slot_limits, now) else { continue };
             if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
             }

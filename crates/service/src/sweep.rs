@@ -25,7 +25,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 
 use self::share::{AssumedQuota, CallUsage};
 use super::context::ServiceContext;
-use super::pause::WallClockWait;
+use super::wall_clock_wait::WallClockWait;
 
 /// Time between two lookups of a repository that no longer exists.
 const MISSING_REPOSITORY_RECHECK: TimeSpan = TimeSpan::minutes(24 * 60);
@@ -202,7 +202,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // During a round, each turn begins immediately after the previous turn.
-        if !context.duty_lease_expiry.is_ours() || !sweep.sweep_next(&context).await {
+        if !context.duty_lease_expiry.is_held() || !sweep.sweep_next(&context).await {
             poll.tick().await;
         }
     }
@@ -222,7 +222,7 @@ impl ForgeSweeps {
     pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
         let looked = self.sweep_if_due(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
-            tracing::error!(%error, "the sweep cannot use the store");
+            tracing::error!(%error, "the sweep could not read or write the store");
         }
         self.failing = looked.is_err();
         looked.unwrap_or(false)
@@ -296,7 +296,8 @@ impl ForgeSweepRound {
             }
             // Without this list, the sweep still covers repositories that webhooks have reported.
             Err(error) if !self.unlisted => {
-                tracing::warn!(forge, %error, "only repositories with webhooks are swept");
+                tracing::warn!(forge, %error, "could not list the repositories: only repositories that \
+                    webhooks have reported are swept");
                 self.unlisted = true;
             }
             Err(_) => {}

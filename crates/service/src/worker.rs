@@ -30,10 +30,10 @@ use truing_loops::telemetry;
 
 use super::context::ServiceContext;
 use super::converge_runs::{self, ConvergeRunContext, ConvergeRunEnd};
-use super::drive::{
-    self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop, wait_for_give_back,
-};
 use super::lease::Lease;
+use super::lease_driver::{
+    self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop, wait_for_return_request,
+};
 
 /// The longest time of one review step, by the wall clock.
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -65,8 +65,10 @@ pub async fn drive_lease(
         tracing::info!(token = lease.token.0, asked = lease.is_requested, "leased");
         let work = WorkerStep { context, lease: &lease, run: &run };
         let given = (&lease, LeaseSuccessor::Server);
-        let ended =
-            context.driver().drive(given.0, given.1, heartbeat, wait_for_give_back(give_back), &work).await;
+        let ended = context
+            .driver()
+            .drive(given.0, given.1, heartbeat, wait_for_return_request(give_back), &work)
+            .await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
     let ended = working.instrument(span).await;
@@ -101,7 +103,7 @@ pub async fn retract_comments(
 ) -> Result<StepOutcome, StepStopReason> {
     let token = context.store.fresh_token().await?;
     let reopened = context.store.take_over_review(key, token, context.clock.now()).await?;
-    let Some(id) = reopened else { return Ok(StepOutcome::Idle) };
+    let Some(id) = reopened else { return Ok(StepOutcome::Done) };
     let run = RunReference { id, key: key.clone(), token };
     let lease = Lease {
         key: key.clone(),
@@ -125,7 +127,7 @@ struct WorkerStep<'a> {
 
 #[async_trait]
 impl LeasedStep for WorkerStep<'_> {
-    type Ended = StepOutcome;
+    type Output = StepOutcome;
 
     async fn step(&self) -> Result<(NextSlotState, StepOutcome), StepStopReason> {
         let then = run_pull_step(self.context, self.lease, self.run).await?;
@@ -278,13 +280,13 @@ async fn run_step_at(
     if !lease.is_retraction && !context.repository_filter.has(&id.forge, repo) {
         record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
             .await?;
-        return Ok(StepOutcome::Idle);
+        return Ok(StepOutcome::Done);
     }
     match lease.loop_kind {
         LoopKind::Review => review_at(context, lease, run, id, repo, head).await,
         LoopKind::Converge => converge_at(context, lease, run, id, repo).await,
         // A pull request's slot never has a sync step, because jobs have separate slots.
-        LoopKind::Sync => Ok(StepOutcome::Idle),
+        LoopKind::Sync => Ok(StepOutcome::Done),
     }
 }
 
@@ -300,11 +302,11 @@ async fn converge_at(
         Ok(converging) => converging,
         Err(why) => {
             record_event(context, run, format!("converge skipped: {why}")).await?;
-            return Ok(StepOutcome::Idle);
+            return Ok(StepOutcome::Done);
         }
     };
     let forge = context.forges.servers().get(&id.forge);
-    let forge = forge.ok_or_else(|| not_configured(id))?.for_review(run.id.as_str());
+    let forge = forge.ok_or_else(|| not_configured(id))?.with_review_id(run.id.as_str());
     let pull = ConvergeRunContext {
         run: &run.id,
         repo,
@@ -331,7 +333,7 @@ async fn resolve_repository_name(
     id: &PrId,
 ) -> Result<Option<String>, StepStopReason> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
-    let server = server.for_review(run.id.as_str());
+    let server = server.with_review_id(run.id.as_str());
     let found = async {
         let name = server.repository_by_id(&id.repository).await?.name;
         let pull = server.client(id, &name, CommentProducer::Review).pull_request().await?;
@@ -373,11 +375,11 @@ async fn review_at(
     let gate = gate.with_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.for_retraction() } else { gate });
     let forge = context.forges.pull_client(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
-    let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
+    let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.with_review_id(run.id.as_str());
     let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
     let remote = remote
         .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), NOTHING_MADE))?;
-    let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
+    let lead = lease_driver::clock_lead(&*context.store, &*context.clock).await?;
     let announced_head = head
         .zip(lease.last_event_at)
         .map(|(head, at)| AnnouncedHead { head, arrived_at: at + TimeSpan(-lead.0) });

@@ -66,7 +66,7 @@ impl PostgresDatabase {
         };
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move {
-                match tokio::time::timeout(PATIENCE, client.batch_execute(session::PREPARE)).await {
+                match tokio::time::timeout(PATIENCE, client.batch_execute(session::SESSION_SETUP_SQL)).await {
                     Ok(done) => done.map_err(HookError::Backend),
                     Err(_) => Err(HookError::message(fault::timeout_message())),
                 }
@@ -131,7 +131,11 @@ impl PostgresDatabase {
             let done =
                 tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
-                return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
+                return Err(StoreError::Unavailable(format!(
+                    "{}: the database operation was \
+                    interrupted",
+                    self.name
+                )));
             };
             match done {
                 // The server had closed the session while it was idle. The transaction was not begun, so the

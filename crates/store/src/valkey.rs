@@ -5,12 +5,12 @@
 
 mod clock;
 mod fault;
-mod pages;
 mod peers;
 mod primary;
 mod script;
 mod sentinel;
 mod shared_state;
+mod slot_pages;
 mod transport;
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
 pub use self::fault::SlotsError;
-pub(crate) use self::pages::SlotReadResult;
 pub(crate) use self::script::SwapOutcome;
+pub(crate) use self::slot_pages::SlotReadResult;
 
 use self::clock::ServerClock;
 use self::peers::ProcessPeers;
@@ -549,7 +549,8 @@ impl ValkeyServer {
         raised.map_err(|error| {
             StoreError::Unavailable(format!("{}: {}", primary.name, fault::error_text(&error)))
         })?;
-        tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
+        tracing::info!(name = %primary.name, "Sentinel named a primary server, which keeps the slots from \
+            now on");
         self.route.current.send_replace(primary.clone());
         Ok(primary)
     }

@@ -316,7 +316,7 @@ pub enum DemoError {
     #[error("the demonstration cannot be set up: {0}")]
     SetUp(String),
     /// The demonstration exceeded its time limit.
-    #[error("the demonstration did not settle within {} s: {waiting}", PATIENCE.as_secs())]
+    #[error("the demonstration did not finish within {} s; it was waiting for {waiting}", PATIENCE.as_secs())]
     Unsettled {
         /// Work for which the demonstration was waiting when the time limit passed.
         waiting: String,
@@ -341,8 +341,8 @@ pub fn demo_environment(environment: &Environment) -> Result<Environment, Config
     let path = Environment::new(of(&["PATH"]), here);
     let all = path.clone().with_variables(of(&RUNTIME), here);
     match Config::resolve(&all, None, &[])?.review.runtime {
-        ConfiguredRuntime::Cli => Ok(all),
-        ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(path),
+        ConfiguredRuntime::ClaudeCli => Ok(all),
+        ConfiguredRuntime::RulesOnly | ConfiguredRuntime::NativeToolLoop => Ok(path),
     }
 }
 
@@ -417,9 +417,9 @@ impl ReviewDemo {
             settings: ServiceSettings {
                 role: ProcessRole::All,
                 lease_limits: LeaseLimits::new(4),
-                poll: POLL,
-                heartbeat: Duration::from_secs(5),
-                sweep: None,
+                poll_interval: POLL,
+                heartbeat_interval: Duration::from_secs(5),
+                sweep_interval: None,
             },
             ingress: IngressSettings::new(BTreeMap::from([(
                 forge.name().to_owned(),
@@ -823,15 +823,15 @@ fn build_context(
         git,
         mirrors_folder: folder.join("mirrors"),
         slot_limits: TIMINGS,
-        repository_filter: truing_service::repositories::RepositoryFilter::default(),
+        repository_filter: truing_service::repository_filter::RepositoryFilter::default(),
         rules: OperatorRules::new(config, LinesKey::default()).map_err(setup_error)?,
         max_inline_comments: 30,
         agent,
-        held_slots: truing_service::switch::HeldSlots::default(),
+        held_slots: truing_service::kill_switch::HeldSlots::default(),
         write_monitor: truing_loops::telemetry::WRITES.clone(),
         sweep_times: truing_service::sweep::SweepResults::default(),
         metrics,
-        scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+        scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: toolbox,
         duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
         max_step_time: truing_service::worker::STEP_TIME,

@@ -188,13 +188,13 @@ pub fn prompt_error(error: &PromptError) -> CliError {
 pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
         debounce: to_time_span(review.debounce),
-        max_wait: to_time_span(review.max_wait),
-        quiet: to_time_span(review.quiet),
-        storm_max: to_time_span(review.storm_max),
+        max_wait: to_time_span(review.max_debounce_delay),
+        quiet: to_time_span(review.burst_quiet_period),
+        storm_max: to_time_span(review.max_burst_duration),
         lease: to_time_span(lease),
-        backoff: to_time_span(review.backoff),
+        backoff: to_time_span(review.initial_backoff),
         backoff_max: to_time_span(review.backoff_max),
-        attempts: review.attempts,
+        attempts: review.max_attempts,
     }
 }
 
@@ -204,9 +204,9 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     ServiceSettings {
         role,
         lease_limits: LeaseLimits { total: all, per_owner: if per_owner == 0 { all } else { per_owner } },
-        poll: config.server.slot_poll_interval,
-        heartbeat: config.server.heartbeat,
-        sweep: Some(config.server.forge_poll_interval),
+        poll_interval: config.server.slot_poll_interval,
+        heartbeat_interval: config.server.heartbeat,
+        sweep_interval: Some(config.server.forge_poll_interval),
     }
 }
 
@@ -316,7 +316,7 @@ pub fn reader_error(error: ReaderError) -> CliError {
                 Some(word) => cli_error.hint(format!("did you mean `{word}`?")),
                 None => cli_error.hint(
                     "`truing rules list` shows the packs; `rules.dir` in the configuration names the \
-                        folder of your own packs rules packs",
+                    folder of your own packs",
                 ),
             }
         }

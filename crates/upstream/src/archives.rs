@@ -31,7 +31,7 @@ pub enum ArchiveFetchError {
     NoDigest(String),
     /// The downloaded bytes differ from the published bytes.
     #[error("{name} does not match the index: its digest is {actual_digest}, not {expected_digest}")]
-    Digest {
+    DigestMismatch {
         /// Name of the archive.
         name: String,
         /// Digest of the downloaded bytes.
@@ -43,7 +43,7 @@ pub enum ArchiveFetchError {
     #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE >> 20)]
     TooLong(String),
     /// The folder cannot be used.
-    #[error("{folder} cannot be used to keep archives: {source}")]
+    #[error("{folder} cannot be used to store archives: {source}")]
     Folder {
         folder: PathBuf,
         /// The error of the operating system.
@@ -107,7 +107,7 @@ impl ArchiveFolder {
         let actual_digest = hash.finish();
         if actual_digest != *expected_digest {
             let (actual_digest, expected_digest) = (actual_digest.file_name(), expected_digest.file_name());
-            return Err(ArchiveFetchError::Digest {
+            return Err(ArchiveFetchError::DigestMismatch {
                 name: archive.name.clone(),
                 actual_digest,
                 expected_digest,

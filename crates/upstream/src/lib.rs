@@ -10,5 +10,5 @@ pub mod manifest;
 pub mod project_requirement;
 mod python_hash_test;
 pub mod range;
-pub mod requirements;
+pub mod requirement_changes;
 pub mod user_index;

@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first variable that is set applies.
 const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
-/// Maximum number of replacements in a chain of crate sources that each replace another source.
+/// Maximum length of a chain of crate sources in which each source replaces the previous one.
 const MAX_REPLACED: usize = 10;
 
 /// An index from the user's configuration.

@@ -14,7 +14,7 @@ use super::relay::{ProgramMessage, RelayReply};
 use super::wire;
 use crate::mcp::{McpTool, ToolHints};
 use crate::native::turns::{ActiveAgentRun, TurnOutcome};
-use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema};
+use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, ToolCallOutput};
 use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// Text that the program gets as the model's last message.
@@ -37,7 +37,7 @@ pub(super) struct CliConversation<'a, F, J> {
     report_error: Option<String>,
     /// Results of calls of unknown tools, by call identifier. The program answers such calls with its own
     /// text; these results replace that text.
-    unknown: BTreeMap<String, CallOutput>,
+    unknown: BTreeMap<String, ToolCallOutput>,
     /// Number of tool calls that the program has made so far for the model's last response.
     arrived_calls: usize,
     /// Number of responses sent to the program.
@@ -219,7 +219,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     }
 
     /// Runs a tool call that the model's last response requested.
-    async fn call_tool(&mut self, name: &str, input: &Value) -> CallOutput {
+    async fn call_tool(&mut self, name: &str, input: &Value) -> ToolCallOutput {
         let (at, wrong) = (self.arrived_calls, self.report_error.clone());
         self.arrived_calls += 1;
         self.turns.run_tool_call(name, input, at, wrong.as_deref()).await

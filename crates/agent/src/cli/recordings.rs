@@ -28,7 +28,7 @@ use truing_core::agent::CLI_VERSION;
 
 use super::{ADDRESS, WAITING, invocation, wire};
 use crate::mcp::McpTool;
-use crate::native::{CallOutput, RunLimits};
+use crate::native::{RunLimits, ToolCallOutput};
 
 /// A model whose price the program knows.
 const MODEL: &str = "claude-sonnet-5-5";
@@ -304,7 +304,11 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                     // A parallel call would arrive immediately, before the response to this call.
                     let next = tokio::time::timeout(PARALLEL_CALL_WINDOW, messages.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
-                    drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, is_denied: false }));
+                    drop(back.send(ToolCallOutput {
+                        text: "x".to_owned(),
+                        is_error: false,
+                        is_denied: false,
+                    }));
                 }
             }
         }
@@ -339,7 +343,11 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
                     kill_process(pid, signal).unwrap();
                     continue;
                 }
-                drop(back.send(CallOutput { text: "x = 1".to_owned(), is_error: false, is_denied: false }));
+                drop(back.send(ToolCallOutput {
+                    text: "x = 1".to_owned(),
+                    is_error: false,
+                    is_denied: false,
+                }));
             }
         }
     }

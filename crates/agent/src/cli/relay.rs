@@ -23,7 +23,7 @@ use super::wire;
 use crate::mcp::connections::{self, ConnectionBounds};
 use crate::mcp::http::{McpEndpoint, McpResponse};
 use crate::mcp::{McpTool, ToolCallResult, Toolset};
-use crate::native::CallOutput;
+use crate::native::ToolCallOutput;
 use crate::schema::MAX_NAME_CHARS;
 
 /// Maximum number of bytes of a model request; the API accepts no more.
@@ -38,7 +38,7 @@ pub(super) enum ProgramMessage {
     /// A request to the model.
     ModelRequest { body: Bytes, subagent: Option<String>, reply_sender: oneshot::Sender<RelayReply> },
     /// A call of one of the run's tools.
-    ToolCall { name: String, input: Value, reply_sender: oneshot::Sender<CallOutput> },
+    ToolCall { name: String, input: Value, reply_sender: oneshot::Sender<ToolCallOutput> },
 }
 
 /// The run's response to a model request.
@@ -83,7 +83,7 @@ impl Toolset for ToolBridge {
             return ToolCallResult::from_error("the run is over");
         }
         match answer.await {
-            Ok(CallOutput { text, is_error, is_denied: _ }) => {
+            Ok(ToolCallOutput { text, is_error, is_denied: _ }) => {
                 ToolCallResult { text, structured: None, is_error }
             }
             Err(_) => ToolCallResult::from_error("the run is over"),

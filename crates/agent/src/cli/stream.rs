@@ -13,7 +13,7 @@ use crate::native::{AgentRunEnd, RunLimit};
 
 /// Maximum number of bytes of a line; longer lines are skipped.
 const MAX_LINE: usize = 8 << 20;
-/// Maximum number of bytes of the whole output, which includes every tool result.
+/// Maximum number of bytes of the program's whole output, including all tool results.
 const MAX_PRINTED: u64 = 1 << 30;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -111,7 +111,7 @@ impl CliStream {
                 ))
             }
             Some(_) | None => AgentRunEnd::ProgramFailed(clean_line(
-                &format!("claude ended ({}) before the model had reported", result_line.subtype),
+                &format!("claude ended ({}) before the model sent its report", result_line.subtype),
                 MAX_WORDS,
             )),
         }

@@ -22,7 +22,8 @@ pub(super) enum FileChangeError {
     #[error("`old` is empty: to write a whole file use `write`")]
     Nothing,
     #[error(
-        "`old` is not in `{0}`, exactly as given: look at the file again, at whitespace and line ends too"
+        "`{0}` does not contain `old` exactly as given: read the file again, and compare whitespace and \
+        line ends too"
     )]
     Absent(String),
     #[error("`old` is in `{path}` {times} times: give more of the text around it, or set `all` to true")]
@@ -31,7 +32,7 @@ pub(super) enum FileChangeError {
     NoFile(String),
     #[error("`{0}` is no text (UTF-8)")]
     NoText(String),
-    #[error("`{path}` would have {bytes} bytes; at most {MAX_FILE_BYTES} are written")]
+    #[error("`{path}` would have {bytes} bytes; the limit is {MAX_FILE_BYTES}")]
     TooLarge { path: String, bytes: usize },
     #[error(
         "denied: `{0}` is not a regular file inside of the repository, or a link leads to it; no rule can \
@@ -39,9 +40,9 @@ pub(super) enum FileChangeError {
     )]
     NotPlain(String),
     #[error(
-        "`{0}` holds values that look like secrets, and `{MASK}` stands for them in what you see. The change \
-         would touch one of them, or put the mask into the file, so it is refused. Change other lines with \
-         `edit`; a person has to replace a secret"
+        "`{0}` contains values that look like secrets; in the text that you see, `{MASK}` replaces each \
+        of them. The change is refused, because it would change one of these values or write the mask \
+        into the file. Change other lines with `edit`; only a person can replace a secret"
     )]
     Masked(String),
     #[error("`{path}` cannot be written: {source}")]

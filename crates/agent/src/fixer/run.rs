@@ -7,7 +7,7 @@ use super::FixerWorkspace;
 use truing_reader::mask::mask_command_output;
 
 use crate::command::{
-    self, CommandError, CommandLimits, CommandResult, MAX_PRINTED, ProcessOutcome, WriteLimit,
+    self, CommandError, CommandLimits, CommandResult, MAX_STREAM_BYTES, ProcessOutcome, WriteLimit,
 };
 use crate::outgoing::to_tree_paths;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
@@ -38,17 +38,20 @@ async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
 }
 
 fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> String {
-    let mut text = match &result.end {
+    let mut text = match &result.outcome {
         ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
             None => format!("ended by force ({status})\n"),
         },
-        ProcessOutcome::Time => {
+        ProcessOutcome::TimeLimitExceeded => {
             format!("ended because it took longer than {} s\n", workspace.time.as_secs_f32())
         }
-        ProcessOutcome::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
-        ProcessOutcome::Disk(_) => "ended because it wrote too much\n".to_owned(),
-        ProcessOutcome::Limit(bound, seen) => {
+        ProcessOutcome::OutputLimitExceeded => format!(
+            "ended because it printed more than \
+            {MAX_STREAM_BYTES} bytes\n"
+        ),
+        ProcessOutcome::DiskLimitExceeded(_) => "ended because it wrote too much\n".to_owned(),
+        ProcessOutcome::SandboxLimitExceeded(bound, seen) => {
             format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };

@@ -6,16 +6,16 @@
 //! server that cannot be started, crashes, hangs, sends too much or sends invalid data is dropped. The run
 //! continues without the server and receives a [`ServerProblem`].
 
-mod bound;
-mod offer;
+mod byte_limits;
+mod http_transport;
 mod schema;
 mod server;
 mod session;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod tool_filter;
 mod tool_result;
-mod web;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,18 +32,18 @@ use truing_reader::redact::redact_secrets;
 
 use truing_core::agent::MAX_OUTPUT_BYTES;
 
-use crate::native::{CallOutput, RunTools};
+use crate::native::{RunTools, ToolCallOutput};
 use crate::proxy::{ConnectionRefusal, EgressProxy, HostAccess};
 pub use server::{HeaderError, InProcessServer, McpServer, ServerAddress, ServerTransport};
 
-use offer::OfferedTool;
 use server::ServeFuture;
 use session::{CallError, McpSession, ServerFailure};
+use tool_filter::OfferedTool;
 
 /// Maximum number of bytes of one call's input.
-const MAX_INPUT: usize = 32 << 10;
+const MAX_CALL_INPUT_BYTES: usize = 32 << 10;
 /// Maximum number of characters of a message about a failed server.
-const MAX_WORDS: usize = 200;
+const MAX_MESSAGE_CHARS: usize = 200;
 /// Maximum number of problems that are reported for one server.
 const MAX_PROBLEMS: usize = 8;
 
@@ -72,7 +72,7 @@ pub struct McpServers {
     /// The tools by the name that the model uses. The value is the index of the server and the server's own
     /// name for the tool.
     tools: BTreeMap<String, (usize, String)>,
-    offered: Vec<ToolDefinition>,
+    offered_tools: Vec<ToolDefinition>,
     problems: std::sync::Mutex<Vec<ServerProblem>>,
 }
 
@@ -114,18 +114,18 @@ impl McpServers {
 
     /// Adds the tools of a server whose index in `servers` will be the present length of `servers`.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
-        let (offered, wrong) = offer::check_offered_tools(config, tools);
+        let (offered, wrong) = tool_filter::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
             self.add_problem(config, &what.into());
         }
         for OfferedTool { name, tool } in offered {
             self.tools.insert(tool.name.clone(), (self.servers.len(), name));
-            self.offered.push(tool);
+            self.offered_tools.push(tool);
         }
     }
 
     fn add_problem(&self, config: &McpServer, reason: &ServerFailure) {
-        let line = |text: &str| truing_core::line::clean_line(&redact_secrets(text), MAX_WORDS);
+        let line = |text: &str| truing_core::line::clean_line(&redact_secrets(text), MAX_MESSAGE_CHARS);
         let problem = ServerProblem {
             server: config.name.clone(),
             description: line(&reason.description),
@@ -136,10 +136,10 @@ impl McpServers {
 
     /// Logs the hosts that the server's program connected to. A refused connection is reported as a problem,
     /// because the program may have needed the connection.
-    fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
+    fn note_connections(&self, config: &McpServer, host_accesses: &[HostAccess]) {
         let mut refusals = 0;
-        for HostAccess { host, port, refusal: refused, times, sent, received } in reached {
-            let (server, host) = (&config.name, truing_core::line::clean_line(host, MAX_WORDS));
+        for HostAccess { host, port, refusal: refused, times, sent, received } in host_accesses {
+            let (server, host) = (&config.name, truing_core::line::clean_line(host, MAX_MESSAGE_CHARS));
             let Some(refused) = refused else {
                 tracing::info!(
                     event = "mcp.connected",
@@ -194,21 +194,21 @@ impl McpServers {
         self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call_tool(&self, (at, tool): &(usize, String), input: &Value) -> CallOutput {
-        let failed = |text: String| CallOutput { text, is_error: true, is_denied: false };
-        let Some(RunningServer { config, session, proxy: _ }) = self.servers.get(*at) else {
+    async fn call_tool(&self, (server_index, tool): &(usize, String), input: &Value) -> ToolCallOutput {
+        let failed = |text: String| ToolCallOutput { text, is_error: true, is_denied: false };
+        let Some(RunningServer { config, session, proxy: _ }) = self.servers.get(*server_index) else {
             return failed("there is no such server".to_owned());
         };
         let Value::Object(arguments) = input else {
             return failed("the input has to be an object".to_owned());
         };
-        if input.to_string().len() > MAX_INPUT {
-            return failed(format!("the input is longer than {MAX_INPUT} bytes: ask for less"));
+        if input.to_string().len() > MAX_CALL_INPUT_BYTES {
+            return failed(format!("the input is longer than {MAX_CALL_INPUT_BYTES} bytes: ask for less"));
         }
         if tool_result::holds_a_secret(input) {
             let text = "denied: the input holds what looks like a secret, and secrets are not sent to MCP \
                 servers";
-            return CallOutput { text: text.to_owned(), is_error: true, is_denied: true };
+            return ToolCallOutput { text: text.to_owned(), is_error: true, is_denied: true };
         }
         let end = Instant::now() + config.time;
         let busy = || {
@@ -294,14 +294,14 @@ pub struct CombinedTools<'a> {
 #[async_trait]
 impl RunTools for CombinedTools<'_> {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
-        self.tools.tool_definitions().into_iter().chain(self.servers.offered.iter().cloned()).collect()
+        self.tools.tool_definitions().into_iter().chain(self.servers.offered_tools.iter().cloned()).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         match self.servers.tools.get(name) {
             // The future is boxed, because the type of a server call's future is very large.
             Some(tool) => {
-                let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
+                let called: Pin<Box<dyn Future<Output = ToolCallOutput> + Send + '_>> =
                     Box::pin(self.servers.call_tool(tool, input));
                 called.await
             }
@@ -309,7 +309,7 @@ impl RunTools for CombinedTools<'_> {
         }
     }
 
-    async fn reset_state(&self) {
-        self.tools.reset_state().await;
+    async fn clear_cache(&self) {
+        self.tools.clear_cache().await;
     }
 }

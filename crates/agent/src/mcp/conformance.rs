@@ -24,7 +24,7 @@ use super::ToolsetHandler;
 use super::client::{McpServer, McpServers, ServerAddress, ServerTransport};
 use super::connections::{ConnectionBounds, serve_connections};
 use super::http::McpEndpoint;
-use crate::native::{CallOutput, RunTools};
+use crate::native::{RunTools, ToolCallOutput};
 use page::{ProtocolSide, ScenarioRow};
 use test_server::ConformanceServer;
 
@@ -114,8 +114,8 @@ impl RunTools for NoTools {
         Vec::new()
     }
 
-    async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: format!("there is no tool `{name}`"), is_error: true, is_denied: false }
+    async fn call(&self, name: &str, _: &Value) -> ToolCallOutput {
+        ToolCallOutput { text: format!("there is no tool `{name}`"), is_error: true, is_denied: false }
     }
 }
 

@@ -27,24 +27,24 @@ use tokio::task::JoinSet;
 use super::http::{McpResponse, REQUEST_READ_TIMEOUT, refusal_response};
 
 /// Maximum number of bytes of a request's head.
-const MAX_HEAD: usize = 32 << 10;
+const MAX_REQUEST_HEAD_BYTES: usize = 32 << 10;
 /// Pause after a failed accept, which may be caused by a lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// The limits of connections, and the time that a connection may be open before it shows the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionBounds {
     /// Maximum number of connections that have shown the token.
-    pub(crate) authenticated: usize,
+    pub(crate) max_authenticated: usize,
     /// Maximum number of connections that have not shown the token.
-    pub(crate) unauthenticated: usize,
+    pub(crate) max_unauthenticated: usize,
     /// Time within which a connection must show the token.
     pub(crate) auth_timeout: Duration,
 }
 
 impl Default for ConnectionBounds {
     fn default() -> Self {
-        Self { authenticated: 64, unauthenticated: 32, auth_timeout: Duration::from_secs(5) }
+        Self { max_authenticated: 64, max_unauthenticated: 32, auth_timeout: Duration::from_secs(5) }
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + '
             Ok(accepted) => accepted,
             Err(error) if tasks.is_empty() => return Err(error),
             Err(_) => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             }
         };
@@ -78,15 +78,15 @@ pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + '
 
 async fn serve_connection<F: Future<Output = McpResponse> + Send>(
     stream: TcpStream,
-    guest: ConnectionGuard,
-    shows: Duration,
+    connection_guard: ConnectionGuard,
+    auth_timeout: Duration,
     has_token: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
 ) {
-    let guest = Arc::new(guest);
+    let guest = Arc::new(connection_guard);
     let of_requests = guest.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let is_full = has_token(request.headers()) && !of_requests.mark_known();
+        let is_full = has_token(request.headers()) && !of_requests.try_authenticate();
         let answered = (!is_full).then(|| answer(request));
         async move {
             Ok::<_, Infallible>(match answered {
@@ -100,10 +100,10 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
     });
     let late = async {
         tokio::select! {
-            () = guest.end.notified() => {}
-            () = tokio::time::sleep(shows) => {}
+            () = guest.close_signal.notified() => {}
+            () = tokio::time::sleep(auth_timeout) => {}
         }
-        if guest.is_known() {
+        if guest.is_authenticated() {
             pending::<()>().await;
         }
     };
@@ -112,7 +112,7 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
         _ = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_READ_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
+            .max_buf_size(MAX_REQUEST_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service) => {}
         () = late => {}
     }
@@ -129,113 +129,122 @@ struct ConnectionTable {
 struct OpenConnection {
     id: u64,
     peer: IpAddr,
-    is_known: bool,
+    is_authenticated: bool,
     /// Notified when the connection must be closed. The notification is ignored after the connection has
     /// shown the token.
-    end: Arc<Notify>,
+    close_signal: Arc<Notify>,
 }
 
 /// A guard of one connection. When the guard is dropped, the connection is removed from the table.
 struct ConnectionGuard {
-    connections: Arc<Mutex<ConnectionTable>>,
+    table: Arc<Mutex<ConnectionTable>>,
     id: u64,
-    end: Arc<Notify>,
+    close_signal: Arc<Notify>,
 }
 
 impl ConnectionGuard {
     /// Adds a connection without the token to the table. If the limit of such connections is reached, finds
     /// the address that has the most such connections and closes the oldest of these.
-    fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
-        let mut all = lock_table(room);
-        let strange = || all.connections.iter().filter(|open| !open.is_known);
-        if strange().count() >= all.bounds.unauthenticated {
+    fn new(table: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
+        let mut all = lock_table(table);
+        let strange = || all.connections.iter().filter(|open| !open.is_authenticated);
+        if strange().count() >= all.bounds.max_unauthenticated {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
             // If several addresses have the same number of connections, the address with the oldest
             // connection is selected.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
-            let oldest = all.connections.iter().position(|open| !open.is_known && Some(open.peer) == most);
+            let oldest =
+                all.connections.iter().position(|open| !open.is_authenticated && Some(open.peer) == most);
             if let Some(oldest) = oldest {
-                all.connections.remove(oldest).end.notify_one();
+                all.connections.remove(oldest).close_signal.notify_one();
             }
         }
         let (id, end) = (all.next_id, Arc::new(Notify::new()));
         all.next_id += 1;
-        all.connections.push(OpenConnection { id, peer, is_known: false, end: end.clone() });
-        Self { connections: room.clone(), id, end }
+        all.connections.push(OpenConnection { id, peer, is_authenticated: false, close_signal: end.clone() });
+        Self { table: table.clone(), id, close_signal: end }
     }
 
     /// Marks the connection as having shown the token. Returns false if the limit of connections with the
     /// token is reached, in total or for the peer's address.
-    fn mark_known(&self) -> bool {
-        let mut all = lock_table(&self.connections);
+    fn try_authenticate(&self) -> bool {
+        let mut all = lock_table(&self.table);
         let Some(at) = all.connections.iter().position(|open| open.id == self.id) else { return false };
-        let Some(peer) = all.connections.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
+        let Some(peer) = all.connections.get(at).filter(|open| !open.is_authenticated).map(|open| open.peer)
+        else {
             return true;
         };
-        let known = all.connections.iter().filter(|open| open.is_known);
+        let known = all.connections.iter().filter(|open| open.is_authenticated);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
         // The limit for one address does not apply to this machine, because all its programs have the same
         // source address.
-        let is_share = peer.is_loopback() || from_there < (all.bounds.authenticated / 2).max(1);
-        let has_place = count < all.bounds.authenticated && is_share;
+        let is_share = peer.is_loopback() || from_there < (all.bounds.max_authenticated / 2).max(1);
+        let has_place = count < all.bounds.max_authenticated && is_share;
         if let Some(open) = all.connections.get_mut(at) {
-            open.is_known = has_place;
+            open.is_authenticated = has_place;
         }
         has_place
     }
 
-    fn is_known(&self) -> bool {
-        lock_table(&self.connections).connections.iter().any(|open| open.id == self.id && open.is_known)
+    fn is_authenticated(&self) -> bool {
+        lock_table(&self.table).connections.iter().any(|open| open.id == self.id && open.is_authenticated)
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        lock_table(&self.connections).connections.retain(|open| open.id != self.id);
+        lock_table(&self.table).connections.retain(|open| open.id != self.id);
     }
 }
 
-fn lock_table(room: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTable> {
-    room.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_table(table: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTable> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn room(authenticated: usize, unauthenticated: usize) -> Arc<Mutex<ConnectionTable>> {
-        let bounds =
-            ConnectionBounds { authenticated, unauthenticated, auth_timeout: Duration::from_secs(5) };
+    fn connection_table(authenticated: usize, unauthenticated: usize) -> Arc<Mutex<ConnectionTable>> {
+        let bounds = ConnectionBounds {
+            max_authenticated: authenticated,
+            max_unauthenticated: unauthenticated,
+            auth_timeout: Duration::from_secs(5),
+        };
         Arc::new(Mutex::new(ConnectionTable { bounds, connections: Vec::new(), next_id: 0 }))
     }
 
-    fn peer(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    fn peer(last_octet: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last_octet])
     }
 
-    fn is_open(guest: &ConnectionGuard) -> bool {
-        lock_table(&guest.connections).connections.iter().any(|open| open.id == guest.id)
+    fn is_open(connection_guard: &ConnectionGuard) -> bool {
+        lock_table(&connection_guard.table).connections.iter().any(|open| open.id == connection_guard.id)
     }
 
     #[test]
-    fn the_oldest_stranger_of_the_source_with_the_most_makes_room() {
-        let room = room(4, 3);
+    fn closes_oldest_unauthenticated_connection_of_busiest_address() {
+        let room = connection_table(4, 3);
         let known = ConnectionGuard::new(&room, peer(1));
-        assert!(known.mark_known());
+        assert!(known.try_authenticate());
         let [alone, first, second] = [2, 3, 3].map(|last| ConnectionGuard::new(&room, peer(last)));
         let newest = ConnectionGuard::new(&room, peer(4));
         assert_eq!([&known, &alone, &first, &second, &newest].map(is_open), [true, true, false, true, true]);
-        assert!(!first.mark_known() && !first.is_known(), "who was ended is not let in afterwards");
+        assert!(
+            !first.try_authenticate() && !first.is_authenticated(),
+            "who was ended is not let in \
+            afterwards"
+        );
     }
 
     #[test]
-    fn half_of_the_places_are_one_sources_and_all_are_this_machines() {
+    fn limits_remote_address_to_half_but_not_loopback() {
         let shown = |room: &Arc<Mutex<ConnectionTable>>, from: IpAddr, count: usize| {
             let guests: Vec<ConnectionGuard> = (0..count).map(|_| ConnectionGuard::new(room, from)).collect();
-            let all = guests.iter().filter(|guest| guest.mark_known()).count();
+            let all = guests.iter().filter(|guest| guest.try_authenticate()).count();
             (guests, all)
         };
-        let room = room(4, 8);
+        let room = connection_table(4, 8);
         let (_first, count) = shown(&room, peer(1), 4);
         assert_eq!(count, 2);
         let (_others, count) = shown(&room, peer(2), 4);
@@ -244,6 +253,6 @@ mod tests {
         assert_eq!(count, 0, "there are no more places");
         drop((_first, _others));
         own.extend(shown(&room, IpAddr::from([127, 0, 0, 1]), 3).0);
-        assert!(own.iter().all(ConnectionGuard::mark_known));
+        assert!(own.iter().all(ConnectionGuard::try_authenticate));
     }
 }

@@ -113,13 +113,13 @@ impl McpEndpoint {
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
                     return refusal_response(
                         StatusCode::PAYLOAD_TOO_LARGE,
-                        "the request is longer than a message may be",
+                        "the request exceeds the maximum length of a message",
                     );
                 }
                 Ok(Err(_)) => {
                     return refusal_response(
                         StatusCode::BAD_REQUEST,
-                        "the request cannot be read to its end",
+                        "the request cannot be read completely",
                     );
                 }
                 Err(_) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use truing_model::messages::ToolDefinition;
 
 use super::*;
-use crate::native::{CallOutput, RunTools};
+use crate::native::{RunTools, ToolCallOutput};
 
 fn file(path: &str, text: impl Into<Vec<u8>>) -> MemoryFile {
     MemoryFile { path: path.into(), content: Ok(text.into()) }
@@ -254,8 +254,8 @@ impl RunTools for Echo {
         vec![echo]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: name.into(), is_error: false, is_denied: false }
+    async fn call(&self, name: &str, _: &Value) -> ToolCallOutput {
+        ToolCallOutput { text: name.into(), is_error: false, is_denied: false }
     }
 }
 

@@ -6,7 +6,7 @@ use truing_core::line;
 use truing_model::messages::ToolDefinition;
 
 use super::Skill;
-use crate::native::{CallOutput, RunTools};
+use crate::native::{RunTools, ToolCallOutput};
 
 /// Name of the tool that shows a skill.
 pub const SKILL: &str = "skill";
@@ -26,8 +26,8 @@ impl<'a> SkillTools<'a> {
         Self { tools, skills }
     }
 
-    fn show_skill(&self, input: &Value) -> CallOutput {
-        let call_output = |text: String, is_error| CallOutput { text, is_error, is_denied: false };
+    fn show_skill(&self, input: &Value) -> ToolCallOutput {
+        let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
             return call_output(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
         };
@@ -67,7 +67,7 @@ impl RunTools for SkillTools<'_> {
         offered
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         if name == SKILL && !self.skills.is_empty() {
             self.show_skill(input)
         } else {
@@ -75,7 +75,7 @@ impl RunTools for SkillTools<'_> {
         }
     }
 
-    async fn reset_state(&self) {
-        self.tools.reset_state().await;
+    async fn clear_cache(&self) {
+        self.tools.clear_cache().await;
     }
 }

@@ -164,7 +164,7 @@ impl fmt::Display for AgentRunEnd {
                     BudgetLevelKind::PullAsk => {
                         "for this pull request (`budget.pr_ask_usd`; the comment `/spend` allows more)"
                     }
-                    BudgetLevelKind::Pull => "for all of this pull request (`budget.pr_usd`)",
+                    BudgetLevelKind::Pull => "for all runs of this pull request (`budget.pr_usd`)",
                     BudgetLevelKind::ConvergeDay => {
                         "for converge runs of this repository today (`budget.converge_day_usd`)"
                     }
@@ -172,7 +172,12 @@ impl fmt::Display for AgentRunEnd {
                     BudgetLevelKind::Month => "for this installation this month (`budget.month_usd`)",
                 };
                 match level.limit {
-                    MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.exhausted_text()),
+                    MicroUsd(0) => write!(
+                        f,
+                        "budget: no money is allowed {whose}: \
+                        {}",
+                        level.exhausted_text()
+                    ),
                     limit => {
                         write!(f, "budget: the money left {whose} does not cover a request (limit {limit})")
                     }

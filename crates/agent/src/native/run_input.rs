@@ -15,7 +15,7 @@ pub trait ReportSchema: Default + Send {
     /// The message to a model whose response was cut off.
     const BE_BRIEF: &str;
     /// The message to a model before its last turn.
-    const CONCLUDE: &str;
+    const LAST_TURN_MESSAGE: &str;
 
     /// True if a report that the check rejected is kept, together with later reports; false if it is
     /// discarded.
@@ -28,7 +28,7 @@ pub trait ReportSchema: Default + Send {
     ///
     /// # Errors
     /// A description of the error, for the model.
-    fn read(input: &Value) -> Result<(Self, bool), String>;
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String>;
 
     /// Parses a report that a model wrote as text instead of a tool call.
     fn parse_text(text: &str) -> Option<(Self, bool)>;
@@ -48,16 +48,16 @@ pub trait RunTools: Send + Sync {
 
     /// Calls a tool. A failed call returns a result as well, which the model receives, so the run may
     /// continue.
-    async fn call(&self, name: &str, input: &Value) -> CallOutput;
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput;
 
     /// Discards cached state. The run calls this method after another tool has changed the files that these
     /// tools read.
-    async fn reset_state(&self) {}
+    async fn clear_cache(&self) {}
 }
 
 /// The result of a call. The text may come from a repository, so it is data and never an instruction.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CallOutput {
+pub struct ToolCallOutput {
     /// Text for the model, within the tool's bound.
     pub text: String,
     /// True if the call failed.
@@ -71,9 +71,9 @@ pub struct CallOutput {
 pub struct AgentRunInput {
     pub model: String,
     /// System prompt, in the operator's words.
-    pub system: String,
+    pub system_prompt: String,
     /// The text to review, which is data and not an instruction.
-    pub task: String,
+    pub review_text: String,
 }
 
 /// The limits of a run.
@@ -87,34 +87,40 @@ pub struct RunLimits {
     /// near the maximum, the model is asked to conclude.
     pub max_cost: Option<MicroUsd>,
     /// Context size of the model, in tokens.
-    pub window: u64,
+    pub context_tokens: u64,
     /// Maximum number of tokens of one response, including thinking.
-    pub answer: u32,
+    pub max_response_tokens: u32,
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { turns: TURNS, time: TIME, max_cost: None, window: WINDOW, answer: ANSWER }
+        Self {
+            turns: DEFAULT_MAX_TURNS,
+            time: DEFAULT_TIME_LIMIT,
+            max_cost: None,
+            context_tokens: DEFAULT_CONTEXT_TOKENS,
+            max_response_tokens: DEFAULT_MAX_RESPONSE_TOKENS,
+        }
     }
 }
 
 /// Default number of responses of one run.
-pub const TURNS: u32 = 25;
+pub const DEFAULT_MAX_TURNS: u32 = 25;
 
 /// Default wall-clock time of one run.
-pub const TIME: Duration = Duration::from_secs(20 * 60);
+pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Context size, in tokens, that every model in the price table supports.
-pub const WINDOW: u64 = 200_000;
+pub const DEFAULT_CONTEXT_TOKENS: u64 = 200_000;
 
 /// Default maximum number of tokens of one response, which is more than fifty findings require.
-pub const ANSWER: u32 = 16_384;
+pub const DEFAULT_MAX_RESPONSE_TOKENS: u32 = 16_384;
 
 /// Maximum number of calls of one run, including denied calls.
-pub const MAX_CALLS: u32 = 500;
+pub const MAX_TOOL_CALLS: u32 = 500;
 
 /// Maximum number of denied calls of one run.
 pub const MAX_DENIALS: u32 = 50;
 
 /// Maximum number of calls in one response; any further call returns an error.
-pub const MAX_CALLS_AT_ONCE: usize = 32;
+pub const MAX_CALLS_PER_RESPONSE: usize = 32;

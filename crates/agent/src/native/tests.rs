@@ -114,10 +114,10 @@ impl RunTools for RecordingTools {
         vec![tool("read"), tool("grep")]
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         self.called.fetch_add(1, Ordering::Relaxed);
         let text = format!("{name} {input}: {}", self.text);
-        CallOutput { text, is_error: self.deny, is_denied: self.deny }
+        ToolCallOutput { text, is_error: self.deny, is_denied: self.deny }
     }
 }
 
@@ -149,7 +149,7 @@ fn reports(title: &str, more: bool) -> Reply {
 }
 
 fn brief() -> AgentRunInput {
-    AgentRunInput { model: "m".into(), system: "be good".into(), task: "look".into() }
+    AgentRunInput { model: "m".into(), system_prompt: "be good".into(), review_text: "look".into() }
 }
 
 async fn ran(model: &Scripted, limits: RunLimits) -> AgentRunResult {
@@ -321,12 +321,12 @@ async fn what_a_tool_denies_is_counted_and_ends_a_run_that_asks_for_nothing_else
 #[tokio::test]
 async fn calls_beyond_what_one_answer_may_make_are_not_made() {
     let many: Vec<Value> =
-        (0..MAX_CALLS_AT_ONCE + 3).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
+        (0..MAX_CALLS_PER_RESPONSE + 3).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
     let model = Scripted::new(vec![says(json!(many), StopReason::ToolUse), reports("one", false)]);
     let told = RecordingTools::default();
     run(&model, &told, &brief(), &RunLimits::default()).await;
-    assert_eq!(told.called.load(Ordering::Relaxed) as usize, MAX_CALLS_AT_ONCE);
-    assert_eq!(results(model.asked()[1].messages.last().unwrap()).len(), MAX_CALLS_AT_ONCE + 3);
+    assert_eq!(told.called.load(Ordering::Relaxed) as usize, MAX_CALLS_PER_RESPONSE);
+    assert_eq!(results(model.asked()[1].messages.last().unwrap()).len(), MAX_CALLS_PER_RESPONSE + 3);
 }
 
 #[tokio::test]
@@ -399,7 +399,7 @@ async fn the_wall_clock_asks_first_and_then_ends_what_hangs() {
     let began = tokio::time::Instant::now();
     let ended = ran(&hangs, RunLimits::default()).await;
     assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Time)));
-    assert_eq!(began.elapsed(), TIME);
+    assert_eq!(began.elapsed(), DEFAULT_TIME_LIMIT);
     assert_eq!(titles(&ended), ["one"], "what was reported before it hung counts");
 }
 
@@ -408,7 +408,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
     let mut model = Scripted::new(vec![reads()]);
     model.usage = TokenUsage { input: 30, ..TokenUsage::default() };
     let told = RecordingTools { text: "x".repeat(30_000), ..RecordingTools::default() };
-    let limits = RunLimits { turns: 12, window: 20_000, ..RunLimits::default() };
+    let limits = RunLimits { turns: 12, context_tokens: 20_000, ..RunLimits::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
     assert_eq!(ended.trimmed_results, 0, "the provider counts little, so there is room");
 
@@ -457,7 +457,7 @@ async fn at_most_four_places_are_marked_to_be_cached() {
 async fn output_is_bounded_and_says_so() {
     let told = RecordingTools { text: "é".repeat(5 << 20), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reports("one", false)]);
-    run(&model, &told, &brief(), &RunLimits { window: 1 << 30, ..RunLimits::default() }).await;
+    run(&model, &told, &brief(), &RunLimits { context_tokens: 1 << 30, ..RunLimits::default() }).await;
     let answered = results(model.asked()[1].messages.last().unwrap());
     assert!(answered[0].1.len() < MAX_OUTPUT_BYTES + 100);
     assert!(answered[0].1.contains("[cut: "));
@@ -471,14 +471,14 @@ struct ReplacedFindings(UncheckedFindings);
 impl ReportSchema for ReplacedFindings {
     const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
-    const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
+    const LAST_TURN_MESSAGE: &str = UncheckedFindings::LAST_TURN_MESSAGE;
 
     fn tool() -> ToolDefinition {
         UncheckedFindings::tool()
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
-        <UncheckedFindings as ReportSchema>::read(input).map(|(items, more)| (Self(items), more))
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
+        <UncheckedFindings as ReportSchema>::parse_tool_input(input).map(|(items, more)| (Self(items), more))
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {

@@ -16,7 +16,8 @@ use truing_model::messages::{
 use super::run_end::{AgentRunEnd, AgentRunResult, RunLimit};
 use super::window::{self, ContextWindow};
 use super::{
-    AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits, RunTools,
+    AgentRunInput, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, ReportSchema, RunLimits, RunTools,
+    ToolCallOutput,
 };
 use crate::schema::{self, REPORT};
 
@@ -97,25 +98,25 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         offered.retain(|tool| tool.name != REPORT);
         offered.push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..F::tool() });
         let system = KnownBlock::Text {
-            text: brief.system.clone(),
+            text: brief.system_prompt.clone(),
             cache_control: Some(window::ephemeral_cache_control()),
         };
         let request = ModelRequest {
             model: brief.model.clone(),
-            max_tokens: limits.answer,
+            max_tokens: limits.max_response_tokens,
             system: vec![MessageBlock::Known(system)],
             messages: vec![ModelMessage {
                 role: MessageRole::User,
-                content: vec![MessageBlock::text(brief.task.clone())],
+                content: vec![MessageBlock::text(brief.review_text.clone())],
             }],
             tools: offered,
             tool_choice: None,
             thinking: None,
             output_config: None,
         };
-        let mut window = ContextWindow::new(limits.window);
+        let mut window = ContextWindow::new(limits.context_tokens);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
-        window.add_bytes(brief.system.len() + brief.task.len() + tools_bytes);
+        window.add_bytes(brief.system_prompt.len() + brief.review_text.len() + tools_bytes);
         let progress = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
         Self { model, tools, limits, started_at: Instant::now(), request, window, progress, judge }
     }
@@ -142,7 +143,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 return TurnOutcome::RunEnded(AgentRunEnd::Limit(limit));
             }
             Some(limit) => {
-                self.push_user_text(F::CONCLUDE);
+                self.push_user_text(F::LAST_TURN_MESSAGE);
                 Some(limit)
             }
             None => None,
@@ -178,7 +179,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Replaces the conversation, because another program has rewritten it.
     pub(crate) fn replace_messages(&mut self, messages: Vec<ModelMessage>) {
-        self.window = ContextWindow::new(self.limits.window);
+        self.window = ContextWindow::new(self.limits.context_tokens);
         self.window.add_bytes(self.request.system.iter().map(block_bytes).sum());
         self.window.add_bytes(messages.iter().flat_map(|message| &message.content).map(block_bytes).sum());
         self.request.messages = messages;
@@ -228,7 +229,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             Some(RunLimit::Time)
         } else if self.limits.max_cost.is_some_and(|most| next > most) {
             Some(RunLimit::Money)
-        } else if count(tool_calls) >= MAX_CALLS || count(denials) >= MAX_DENIALS {
+        } else if count(tool_calls) >= MAX_TOOL_CALLS || count(denials) >= MAX_DENIALS {
             Some(RunLimit::Calls)
         } else {
             None
@@ -316,7 +317,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut report_error = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
-            match F::read(call.input) {
+            match F::parse_tool_input(call.input) {
                 Ok(report) => match self.accept_report(report.0, report.1, reached_limit) {
                     Ok(end) => done = end.or(done),
                     Err(unsound) => report_error = Some(unsound),
@@ -340,7 +341,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let calls = requested_calls(&message);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
-            let CallOutput { text: content, is_error, is_denied: _ } =
+            let ToolCallOutput { text: content, is_error, is_denied: _ } =
                 self.run_tool_call(call.name, call.input, at, report_error.as_deref()).await;
             let tool_use_id = call.id.to_owned();
             results.push(MessageBlock::Known(KnownBlock::ToolResult {
@@ -368,15 +369,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         input: &Value,
         call_index: usize,
         report_error: Option<&str>,
-    ) -> CallOutput {
-        let CallOutput { text, is_error, is_denied: denied } =
+    ) -> ToolCallOutput {
+        let ToolCallOutput { text, is_error, is_denied: denied } =
             self.answer_call(name, input, call_index, report_error).await;
         if denied {
             self.count_denial(name);
         }
         let text = truncate_output(text);
         self.window.add_bytes(text.len());
-        CallOutput { text, is_error, is_denied: denied }
+        ToolCallOutput { text, is_error, is_denied: denied }
     }
 
     /// Returns the result of one call. `report_error` is the error in a report of the same response.
@@ -386,19 +387,19 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         input: &Value,
         call_index: usize,
         report_error: Option<&str>,
-    ) -> CallOutput {
-        let call_output = |text: String, is_error| CallOutput { text, is_error, is_denied: false };
+    ) -> ToolCallOutput {
+        let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
         if name == REPORT {
-            return match (F::read(input), report_error) {
+            return match (F::parse_tool_input(input), report_error) {
                 (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
                 (Ok(_), Some(report_error)) => call_output(report_error.to_owned(), true),
                 (Err(malformed), _) => call_output(malformed, true),
             };
         }
-        if call_index >= MAX_CALLS_AT_ONCE {
+        if call_index >= MAX_CALLS_PER_RESPONSE {
             return call_output(
                 format!(
-                    "not called: one answer may contain at most {MAX_CALLS_AT_ONCE} calls; repeat this \
+                    "not called: one answer may contain at most {MAX_CALLS_PER_RESPONSE} calls; repeat this \
                     call"
                 ),
                 true,
@@ -407,7 +408,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if !self.request.tools.iter().any(|tool| tool.name == name) {
             let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
             let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
-            return CallOutput { text, is_error: true, is_denied: true };
+            return ToolCallOutput { text, is_error: true, is_denied: true };
         }
         *self.progress.tool_calls.entry(name.to_owned()).or_default() += 1;
         self.tools.call(name, input).await
@@ -418,7 +419,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     pub(crate) async fn answer_unknown_calls(
         &mut self,
         message: &ModelMessage,
-    ) -> BTreeMap<String, CallOutput> {
+    ) -> BTreeMap<String, ToolCallOutput> {
         let mut answered = BTreeMap::new();
         for (at, call) in requested_calls(message).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {

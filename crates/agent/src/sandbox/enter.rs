@@ -57,7 +57,12 @@ const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 /// or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
 pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
-    let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
+    let Some(watched) = watched else {
+        return Err(io::Error::other(
+            "the parent process of the sandbox \
+        helper has exited",
+        ));
+    };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
     refuse_terminal()?;
     let mut watch = watch::JobWatcher::new(job)?;
@@ -107,7 +112,10 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
 /// write output that appears to come from another program.
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
-        return Err(io::Error::other("its standard streams include a terminal; use pipes or files instead"));
+        return Err(io::Error::other(
+            "the standard streams of the sandbox helper include a terminal; use \
+            pipes or files instead",
+        ));
     }
     Ok(())
 }
@@ -168,7 +176,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     // process, and thereby all other processes inside the sandbox.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if outer_parent_pid()? != outer_pid {
-        return Err(io::Error::other("its parent is gone"));
+        return Err(io::Error::other("the parent process of the sandbox helper has exited"));
     }
     let (file, most) = OOM_SCORE_SETTING;
     // The error is ignored, because in a nested sandbox the outer sandbox has already set the value, and it
@@ -209,7 +217,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
 fn outer_parent_pid() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
-    parent.ok_or_else(|| io::Error::other("/proc does not show its parent"))
+    parent.ok_or_else(|| io::Error::other("/proc/self/status does not show the parent process"))
 }
 
 /// Drops all capabilities permanently, except those in `kept_capabilities`, which the process keeps if it has

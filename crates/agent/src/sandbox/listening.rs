@@ -99,7 +99,7 @@ pub(super) fn hand_over() -> io::Result<u16> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut handed = SendAncillaryBuffer::new(&mut space);
     if !handed.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(io::Error::other("no room to hand a socket over"));
+        return Err(io::Error::other("the message has no space for the socket"));
     }
     sendmsg(io::stdin().as_fd(), &[IoSlice::new(MESSAGE)], &mut handed, SendFlags::empty())?;
     Ok(socket.local_addr()?.port())

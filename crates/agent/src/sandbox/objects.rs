@@ -69,7 +69,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("System V message queues", "`msgget`", "msgget"),
     counted_object("System V shared memory", "the segments' resident pages", "shmget"),
     denied_object("POSIX message queues", "`mq_open`", "mq_open"),
-    denied_object("nameless files in memory", "`memfd_create`, `memfd_secret`", "memfd"),
+    denied_object("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
     counted_object(
         "files in memory, including deleted files that are still open",
         "the file system's bytes and files",
@@ -83,11 +83,11 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
     counted_object(
         "pipes, including enlarged pipes (`F_SETPIPE_SZ`)",
-        "12 KiB for each pipe; the kernel allows 64 MiB more for all pipes of a user together",
+        "12 KiB for each pipe; in addition, the kernel allows 64 MiB for all pipes of one user together",
         "pipes",
     ),
-    denied_object("pages lent to a pipe", "`vmsplice`", "vmsplice"),
-    denied_object("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
+    denied_object("memory pages passed to a pipe without a copy", "`vmsplice`", "vmsplice"),
+    denied_object("memory pages passed to a socket without a copy", "`SO_ZEROCOPY`", "zero_copy"),
     bounded_object(
         "socket buffers",
         "1 MiB for each socket; a request for another size has no effect",
@@ -108,7 +108,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
     bounded_object(
         "queues of `inotify`",
-        "`max_inotify_instances` of the namespace; a full queue takes 8 MiB",
+        "`max_inotify_instances` of the namespace; a full queue uses 8 MiB",
         |limits| limits.event_queues() * EVENT_QUEUE,
         "inotify_queues",
     ),
@@ -142,7 +142,12 @@ pub(super) const OBJECTS: &[KernelObject] = &[
         "`unshare`, `setns`, `clone` with `CLONE_NEWUSER`, `mount` and related calls",
         "unshare",
     ),
-    denied_object("huge pages, which the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
+    denied_object(
+        "huge pages, for which the machine reserves memory",
+        "`mmap` with \
+        `MAP_HUGETLB`",
+        "huge_pages",
+    ),
     counted_object("page tables", "`VmPTE`", "page_tables"),
     denied_object("memory policies", "`mbind`", "mbind"),
     denied_object("private futex table of a process", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
@@ -152,7 +157,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
         "filter_listener",
     ),
     bounded_object(
-        "seccomp seccomp filters of threads",
+        "seccomp filters of threads",
         "32768 instructions (1 MiB) for each process",
         |limits| limits.processes * FILTERS,
         "processes",
@@ -171,26 +176,27 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("terminals", "the sandbox at `full` has no `/dev/ptmx`", "terminals"),
     counted_object(
         "mappings",
-        "the number of mappings, once the machine's kernel memory has grown by more than the memory limit",
+        "the number of mappings, but only after the machine's kernel memory has grown by more than the \
+        memory limit",
         "mappings",
     ),
     counted_object(
         "entries of `epoll`",
-        "the number of entries, under the condition that applies to mappings",
+        "the number of entries, on the same condition as for mappings",
         "epoll",
     ),
     counted_object(
         "locks of files (`fcntl`)",
-        "the number of locks on the whole machine, under the condition that applies to mappings",
+        "the number of locks on the whole machine, on the same condition as for mappings",
         "file_locks",
     ),
     counted_object(
-        "open open files of `/proc` that were read",
-        "at most 16 MiB for each file, under the condition that applies to mappings",
+        "open files of `/proc` that were read",
+        "at most 16 MiB for each file, on the same condition as for mappings",
         "read_proc_files",
     ),
     unbounded_object(
-        "Landlock rules of threads for files",
+        "Landlock rules for files, created by threads",
         "64 bytes for each file in each ruleset; an open ruleset counts as 16 MiB",
     ),
 ];
@@ -570,13 +576,13 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 /// Returns the text of the reference page, with the totals for a job with these limits.
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
-        "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nOn behalf of a process, the kernel also uses \
-            memory that the process has not mapped. For each kind of object in this memory, the table \
-            shows the limit in the sandbox at `full`. The last column names the attempt of `truing sandbox \
-            check` that tries to exceed the memory limit with such objects. Totals are for all processes \
-            of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | \
-            Largest total | Attempt |\n|---|---|---|---|\n",
+        "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update \
+        it: UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nFor each process, the kernel also uses memory \
+        that the process has not mapped. The table shows, for each kind of object in this memory, the \
+        limit in the sandbox at the level `full`. The last column names an attempt of `truing sandbox \
+        check`. The attempt tries to exceed the memory limit with such objects. The totals apply to all \
+        processes of a job together, with the default limits: {} MiB of memory and {} processes.\n\n| \
+        Kind | Limited by | Largest total | Attempt |\n|---|---|---|---|\n",
         limits.memory >> 20,
         limits.processes
     );

@@ -275,7 +275,7 @@ fn find_canary(canary: &str) -> io::Result<()> {
             return Ok(());
         }
     }
-    Err(io::Error::other("no process has it"))
+    Err(io::Error::other("no process has the searched value in its environment"))
 }
 
 /// Starts threads. Each thread waits until a channel is closed. Dropping the resources closes the channels.
@@ -296,7 +296,7 @@ fn fill_memory(bytes: u64) -> io::Result<Vec<u8>> {
     used.resize(bytes, 1);
     match used.last() {
         Some(1) => Ok(used),
-        Some(_) | None => Err(io::Error::other("the memory does not hold the written value")),
+        Some(_) | None => Err(io::Error::other("the memory does not contain the written value")),
     }
 }
 

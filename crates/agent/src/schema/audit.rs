@@ -210,7 +210,7 @@ impl CategoryAbsence {
             // The quote is compared with the masked text, because secrets are masked in the text that the
             // model sees.
             if !has_text_near(&mask_secrets(&lines), *at, said) {
-                return Err(format!("line {at} of `{name}` does not say what is quoted"));
+                return Err(format!("the quoted text is not at line {at} of `{name}`, nor near it"));
             }
         }
         let empty = |probe: &&String| {
@@ -221,7 +221,10 @@ impl CategoryAbsence {
         match self.probes.iter().find(empty) {
             Some(probe) => {
                 let probe = line::clean_line(probe, MAX_TITLE_CHARS);
-                Err(format!("`{probe}` is no probe: say what was tried, and what ruled it out"))
+                Err(format!(
+                    "`{probe}` does not describe a probe: say what was tried, and how the defect \
+                    was ruled out"
+                ))
             }
             None => Ok(()),
         }
@@ -245,7 +248,8 @@ impl ReportSchema for AuditReport {
          has none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few categories at a time, with `more` set to true until the last call.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with findings or an absence \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with findings or \
+        an absence \
          for each category. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
@@ -304,7 +308,7 @@ impl ReportSchema for AuditReport {
         }
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let Value::Object(fields) = input else {
             return Err(
                 "the input of `report` must be an object with the lists `findings` and `absences`".to_owned()
@@ -323,7 +327,7 @@ impl ReportSchema for AuditReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::read(&object_in(text)?).ok()
+        Self::parse_tool_input(&object_in(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -338,14 +342,14 @@ impl ReportSchema for AuditReport {
     }
 
     fn acceptance_message(&self) -> String {
-        format!("{} findings and {} absences taken", self.findings.len(), self.absences.len())
+        format!("accepted {} findings and {} absences", self.findings.len(), self.absences.len())
     }
 }
 
 /// Parses the entries of a list. The error message states the index of the first invalid entry.
 fn parse_entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
     let Some(list) = list else { return Ok(Vec::new()) };
-    let Value::Array(list) = list else { return Err(format!("`{name}` is no list")) };
+    let Value::Array(list) = list else { return Err(format!("`{name}` is not a list")) };
     let read = |(at, value): (usize, &Value)| {
         T::deserialize(value).map_err(|error| {
             format!("{name}[{at}]: {}", line::clean_line(&error.to_string(), MAX_TITLE_CHARS))
@@ -390,7 +394,7 @@ mod tests {
     }
 
     fn checked(report: &Value) -> Result<Vec<RawFinding>, Vec<String>> {
-        AuditReport::read(report).unwrap().0.check(tree)
+        AuditReport::parse_tool_input(report).unwrap().0.check(tree)
     }
 
     #[test]
@@ -402,7 +406,7 @@ mod tests {
             "{}",
             found[0].body
         );
-        assert_eq!(AuditReport::read(&report()).unwrap().0.complaint(tree), None);
+        assert_eq!(AuditReport::parse_tool_input(&report()).unwrap().0.complaint(tree), None);
     }
 
     #[test]
@@ -467,11 +471,14 @@ mod tests {
             (json!({ "findings": [{}], "absences": [] }), "findings[0]: missing field"),
             (json!({ "findings": [], "absences": [{ "category": "Z" }] }), "absences[0]: unknown variant"),
         ] {
-            let wrong = AuditReport::read(&input).unwrap_err();
+            let wrong = AuditReport::parse_tool_input(&input).unwrap_err();
             assert!(wrong.contains(expected), "{wrong}");
         }
         let text = format!("All done.\n```json\n{}\n```", report());
-        assert_eq!(AuditReport::parse_text(&text).unwrap().0, AuditReport::read(&report()).unwrap().0);
+        assert_eq!(
+            AuditReport::parse_text(&text).unwrap().0,
+            AuditReport::parse_tool_input(&report()).unwrap().0
+        );
     }
 
     #[test]

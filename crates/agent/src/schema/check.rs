@@ -51,7 +51,7 @@ impl DropReason {
         match self {
             Self::NoSuchFile => Some("there is no such file at the head"),
             Self::NoSuchLines => Some("the file has no such lines"),
-            Self::ExcerptMismatch => Some("the lines do not say what `excerpt` says"),
+            Self::ExcerptMismatch => Some("the text of the lines differs from `excerpt`"),
             Self::Malformed | Self::Repeated | Self::TooMany => None,
         }
     }

@@ -13,7 +13,7 @@ use crate::native::ReportSchema;
 /// Maximum number of characters of a description. The forges accept longer descriptions, so Truing can add
 /// text.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
-/// Maximum number of characters of a missing section or of a parser error that a message shows.
+/// Maximum number of characters that a message shows of a missing section or of a parser error.
 const MAX_TOLD_CHARS: usize = 120;
 /// Headings of the sections that the model rewrites. Sections with any other heading are treated as written
 /// by people.
@@ -45,7 +45,7 @@ impl DescriptionReport {
         }
         let chars = body.chars().count();
         if chars > MAX_DESCRIPTION_CHARS {
-            wrong.push(format!("`body` has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are taken"));
+            wrong.push(format!("`body` has {chars} characters; the limit is {MAX_DESCRIPTION_CHARS}"));
         }
         // A part matches only as whole lines, because the same words may also occur within other text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
@@ -55,7 +55,7 @@ impl DescriptionReport {
         }
         let own = kept_parts.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
         if own.contains("<!--") {
-            wrong.push("`body` holds a comment that readers do not see".to_owned());
+            wrong.push("`body` contains a comment that readers do not see".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
@@ -109,7 +109,7 @@ impl DescriptionReport {
     /// Returns all errors of the report as one message to the model, or `None` if there is no error.
     pub fn errors_text(&self, kept_parts: &[String]) -> Option<String> {
         let wrong = self.check(kept_parts).err()?;
-        Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
+        Some(format!("the description is not accepted:\n- {}", wrong.join("\n- ")))
     }
 }
 
@@ -168,7 +168,8 @@ impl ReportSchema for DescriptionReport {
          description as `body`.";
     const BE_BRIEF: &str =
         "Your last answer was cut off because it was too long. Write a shorter description.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with the whole description \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with the whole \
+        description \
          as `body`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
@@ -190,7 +191,7 @@ impl ReportSchema for DescriptionReport {
         }
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let described = Self::deserialize(input).map_err(|error| {
             format!(
                 "the input of `report` is wrong: {}",
@@ -201,7 +202,7 @@ impl ReportSchema for DescriptionReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::read(&object_in(text)?).ok()
+        Self::parse_tool_input(&object_in(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -285,10 +286,13 @@ mod tests {
 
     #[test]
     fn the_report_is_one_text() {
-        assert_eq!(DescriptionReport::read(&json!({ "body": "a" })), Ok((described("a"), false)));
+        assert_eq!(DescriptionReport::parse_tool_input(&json!({ "body": "a" })), Ok((described("a"), false)));
         for wrong in [json!({}), json!({ "body": 1 }), json!({ "body": "a", "title": "b" }), json!("a")] {
             assert!(
-                DescriptionReport::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"),
+                DescriptionReport::parse_tool_input(&wrong).unwrap_err().starts_with(
+                    "the input of \
+                    `report` is wrong"
+                ),
                 "{wrong}"
             );
         }

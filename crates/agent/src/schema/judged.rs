@@ -77,7 +77,8 @@ impl ReportSchema for JudgementReport {
         function's file. This is the last time.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \
          sentence a reason, one line an excerpt.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with every \
+        function of the \
          list; what you cannot tell is `ambiguous`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
@@ -121,7 +122,7 @@ impl ReportSchema for JudgementReport {
         }
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let wrong = |reason: &str| Err(format!("the input of `report` is wrong: {reason}"));
         let answers = match JudgementInput::deserialize(input) {
             Ok(JudgementInput { functions }) => functions,
@@ -143,7 +144,7 @@ impl ReportSchema for JudgementReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::read(&object_in(text)?).ok()
+        Self::parse_tool_input(&object_in(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -165,7 +166,7 @@ mod tests {
             "file": "p/m.py", "function": "f", "verdict": "no-port", "reason": "docs", "release": "after",
             "start_line": lines.0, "end_line": lines.1, "excerpt": excerpt,
         }] });
-        JudgementReport::read(&input).unwrap().0
+        JudgementReport::parse_tool_input(&input).unwrap().0
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn what_has_not_the_form_is_told() {
         for input in [json!({}), json!({ "functions": [{ "file": "p/m.py" }] }), json!([])] {
-            assert!(JudgementReport::read(&input).unwrap_err().contains("`report`"), "{input}");
+            assert!(JudgementReport::parse_tool_input(&input).unwrap_err().contains("`report`"), "{input}");
         }
         assert_eq!(JudgementReport::parse_text("None of them matters."), None);
     }

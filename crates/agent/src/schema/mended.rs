@@ -54,7 +54,8 @@ impl ReportSchema for FixReport {
         for each finding that you were given.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with one entry \
+        for each \
          finding that you were given. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
@@ -89,7 +90,7 @@ impl ReportSchema for FixReport {
         }
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let report = FixReportInput::deserialize(input).map_err(|error| {
             format!(
                 "the input of `report` is wrong: {}",
@@ -111,7 +112,7 @@ impl ReportSchema for FixReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::read(&object_in(text)?).ok()
+        Self::parse_tool_input(&object_in(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -137,7 +138,7 @@ mod tests {
             { "id": "loop1-2", "status": "could_not_address", "reason": " needs a decision " },
             { "id": "loop1-3", "status": "could_not_address" },
         ]});
-        let (mended, more) = FixReport::read(&input).unwrap();
+        let (mended, more) = FixReport::parse_tool_input(&input).unwrap();
         assert!(!more && !mended.summary.contains('\n'));
         let said: Vec<_> =
             mended.findings.iter().map(|(id, reason)| (id.as_str(), reason.as_deref())).collect();
@@ -148,7 +149,10 @@ mod tests {
         ];
         assert_eq!(said, expected);
         for wrong in [json!({}), json!({ "summary": "", "findings": [{ "id": "x", "status": "done" }] })] {
-            assert!(FixReport::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"));
+            assert!(FixReport::parse_tool_input(&wrong).unwrap_err().starts_with(
+                "the input of `report` \
+                is wrong"
+            ));
         }
     }
 }

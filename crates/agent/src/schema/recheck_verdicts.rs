@@ -12,14 +12,14 @@ use truing_core::recheck::RecheckVerdict;
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
 /// Maximum number of findings without a verdict that one message to the model lists.
-const MAX_TOLD: usize = 50;
+const MAX_LISTED_FINDINGS: usize = 50;
 
 /// A verdict as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedVerdict {
     /// The finding's full or short id, as the model wrote it.
-    pub id: String,
-    pub verdict: RecheckStatus,
+    pub finding_id: String,
+    pub status: RecheckStatus,
     /// File of the lines that support the verdict. Without a path, the finding's file is used.
     #[serde(default)]
     pub path: Option<String>,
@@ -70,7 +70,7 @@ pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
 
 /// Returns true if the verdict's id identifies this finding.
 fn matches_finding(verdict: &ReportedVerdict, finding: &Finding) -> bool {
-    let id = verdict.id.trim();
+    let id = verdict.finding_id.trim();
     id == finding.id.as_str() || id == short_id(&finding.id)
 }
 
@@ -82,7 +82,7 @@ pub fn to_recheck_verdicts<'a>(
     let of = |finding: &'a Finding| {
         verdicts.iter().filter(|verdict| matches_finding(verdict, finding)).map(|verdict| RecheckVerdict {
             finding: finding.id.clone(),
-            status: verdict.verdict,
+            status: verdict.status,
             path: verdict.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
             lines: verdict.start_line.map(|first| (first, verdict.end_line.unwrap_or(first))),
             excerpt: verdict.excerpt.clone(),
@@ -100,7 +100,7 @@ pub fn missing_verdicts_message<'a>(
     let unsaid: Vec<String> = open_findings
         .into_iter()
         .filter(|finding| !verdicts.iter().any(|verdict| matches_finding(verdict, finding)))
-        .take(MAX_TOLD)
+        .take(MAX_LISTED_FINDINGS)
         .map(|finding| short_id(&finding.id))
         .collect();
     (!unsaid.is_empty()).then(|| {

@@ -71,7 +71,7 @@ pub struct WalkthroughReport(pub UncheckedFindings);
 impl ReportSchema for WalkthroughReport {
     const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
-    const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
+    const LAST_TURN_MESSAGE: &str = UncheckedFindings::LAST_TURN_MESSAGE;
     const KEEPS_REJECTED_REPORTS: bool = UncheckedFindings::KEEPS_REJECTED_REPORTS;
 
     fn tool() -> ToolDefinition {
@@ -93,7 +93,7 @@ impl ReportSchema for WalkthroughReport {
         tool
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let report = read_findings(input).map_err(|malformed| malformed.to_string())?;
         Ok((Self(with_walkthrough(report.items, input)), report.has_more))
     }
@@ -200,14 +200,14 @@ mod tests {
     fn it_is_read_where_it_is_asked_for_and_a_line_without_the_form_costs_no_other() {
         let input =
             json!({ "findings": [], "walkthrough": [{ "path": "a", "text": "b" }, { "path": "a" }, 7] });
-        let (read, more) = WalkthroughReport::read(&input).unwrap();
+        let (read, more) = WalkthroughReport::parse_tool_input(&input).unwrap();
         assert_eq!((read.0.walkthrough.len(), more), (1, false));
         let (written, _) = WalkthroughReport::parse_text(&input.to_string()).unwrap();
         assert_eq!(written, read);
-        let (plain, _) = <UncheckedFindings as ReportSchema>::read(&input).unwrap();
+        let (plain, _) = <UncheckedFindings as ReportSchema>::parse_tool_input(&input).unwrap();
         assert_eq!(plain.walkthrough, [], "nobody asked");
         let strange = json!({ "findings": [], "walkthrough": "LGTM" });
-        assert_eq!(WalkthroughReport::read(&strange).unwrap().0.0.walkthrough, []);
+        assert_eq!(WalkthroughReport::parse_tool_input(&strange).unwrap().0.0.walkthrough, []);
         let has = |tool: ToolDefinition| tool.input_schema["properties"].get("walkthrough").is_some();
         assert!(has(WalkthroughReport::tool()) && !has(UncheckedFindings::tool()));
     }

@@ -52,7 +52,8 @@ impl ReportSchema for WorkReport {
          `remaining` whatever is not done.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now; name under `remaining` \
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now; name under \
+        `remaining` \
          whatever is not done. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
@@ -82,7 +83,7 @@ impl ReportSchema for WorkReport {
         }
     }
 
-    fn read(input: &Value) -> Result<(Self, bool), String> {
+    fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         match Self::deserialize(input) {
             Ok(work) => Ok((work.truncate_entries(), false)),
             Err(error) => Err(format!(
@@ -93,7 +94,7 @@ impl ReportSchema for WorkReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::read(&object_in(text)?).ok()
+        Self::parse_tool_input(&object_in(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -114,11 +115,11 @@ mod tests {
     fn a_report_is_bounded_and_what_is_missing_is_named() {
         let long = "x".repeat(MAX_LINE_CHARS * 2);
         let input = json!({ "summary": "a\nb", "completed": vec![long; MAX_LINES * 2], "remaining": [" "] });
-        let (work, more) = WorkReport::read(&input).unwrap();
+        let (work, more) = WorkReport::parse_tool_input(&input).unwrap();
         assert!(!more && !work.summary.contains('\n') && work.remaining.is_empty(), "{work:?}");
         assert_eq!(work.completed.len(), MAX_LINES);
         assert!(work.completed.iter().all(|line| line.chars().count() == MAX_LINE_CHARS + 1));
-        let wrong = WorkReport::read(&json!({ "summary": "a", "completed": [] })).unwrap_err();
+        let wrong = WorkReport::parse_tool_input(&json!({ "summary": "a", "completed": [] })).unwrap_err();
         assert!(wrong.contains("remaining"), "{wrong}");
         assert_eq!(
             WorkReport::parse_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```")

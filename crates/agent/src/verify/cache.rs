@@ -22,8 +22,8 @@ use crate::proxy::HostAccess;
 /// Prefix of the names of temporary folders. The process that creates such a folder also removes it at the
 /// end.
 const HELD_PREFIX: &str = "held-";
-/// Maximum number of attempts to create a folder. An attempt can fail, because another process may mistake a
-/// folder that is not yet locked for a leftover, and remove it.
+/// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder ///
+/// before it is locked. The other process assumes that an unlocked folder is a leftover.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file. The setup cannot write to this file, because the file is outside the
 /// entry's folders.
@@ -167,7 +167,7 @@ impl SetupCache {
                 return Ok(LockedFolder { folder, _lock: lock });
             }
         }
-        Err(io::Error::other("new folders in this folder disappear"))
+        Err(io::Error::other("a folder that Truing creates in the cache of set-ups does not persist"))
     }
 
     /// Returns the entry with this key that belongs to the scope or to one of its trusted scopes. An entry

@@ -89,7 +89,7 @@ pub enum RegistryError {
     )]
     Password(String),
     /// The connection is not protected by TLS.
-    #[error("{0} names an index that is not reached by https")]
+    #[error("{0} names an index whose URL does not use https")]
     Unprotected(String),
     /// The URL is invalid.
     #[error("{variable} does not name an index: {reason}")]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
-use truing_agent::native::{CallOutput, RunTools};
+use truing_agent::native::{RunTools, ToolCallOutput};
 use truing_agent::sandbox::SandboxLevel;
 use truing_core::agent::MAX_OUTPUT_BYTES;
 use truing_core::policy::{AgentPolicy, PolicySet, ProfileName};
@@ -81,12 +81,12 @@ impl RunTools for RecordingReadTools {
         vec![ToolDefinition { name, description, input_schema: json!({}), cache_control: None }]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> CallOutput {
+    async fn call(&self, name: &str, _: &Value) -> ToolCallOutput {
         let text = format!("called {name} after {} changes", self.changes.load(Ordering::SeqCst));
-        CallOutput { text, is_error: false, is_denied: false }
+        ToolCallOutput { text, is_error: false, is_denied: false }
     }
 
-    async fn reset_state(&self) {
+    async fn clear_cache(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -161,7 +161,7 @@ impl Stage {
         folder
     }
 
-    fn call(&self, name: &str, input: &Value) -> CallOutput {
+    fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         self.runtime.block_on(self.fixer(SOON).call(name, input))
     }
 

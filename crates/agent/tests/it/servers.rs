@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_agent::mcp::client::{McpServer, McpServers, ServerProblem, ServerTransport};
-use truing_agent::native::{CallOutput, RunTools};
+use truing_agent::native::{RunTools, ToolCallOutput};
 use truing_agent::proxy::AllowedHost;
 use truing_model::messages::ToolDefinition;
 
@@ -157,8 +157,8 @@ impl RunTools for NoTools {
         Vec::new()
     }
 
-    async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: format!("no tool {name}"), is_error: true, is_denied: false }
+    async fn call(&self, name: &str, _: &Value) -> ToolCallOutput {
+        ToolCallOutput { text: format!("no tool {name}"), is_error: true, is_denied: false }
     }
 }
 

@@ -30,13 +30,14 @@ impl LayerBuilder<'_> {
                     Some(ConfigValue::Secret(secret)) => all.push(secret),
                     Some(_) | None => return Ok(None),
                 },
-                DeValue::String(_) => return Err(ConfigValueError::Literal),
+                DeValue::String(_) => return Err(ConfigValueError::LiteralSecret),
                 other @ (DeValue::Integer(_)
                 | DeValue::Float(_)
                 | DeValue::Boolean(_)
                 | DeValue::Datetime(_)
                 | DeValue::Array(_)) => {
-                    return ConfigValue::from_toml(ValueKind::Secrets, other, &self.file.folder).map(Some);
+                    return ConfigValue::from_toml(ValueKind::SecretLocations, other, &self.file.folder)
+                        .map(Some);
                 }
             }
         }
@@ -85,7 +86,7 @@ impl LayerBuilder<'_> {
         for entry in tables {
             let start = entry.span().start;
             let DeValue::Table(table) = entry.get_ref() else {
-                return Err(ConfigValueError::Value(format!("must {form}")));
+                return Err(ConfigValueError::UnmetRequirement(format!("must {form}")));
             };
             let place = self.origin(start).to_string();
             match read(table, &place, owner) {
@@ -130,7 +131,7 @@ impl LayerBuilder<'_> {
                 | DeValue::Boolean(_)
                 | DeValue::Datetime(_)
                 | DeValue::Array(_)) => {
-                    ConfigValue::from_toml(ValueKind::Secret, other, &self.file.folder).map(Some)
+                    ConfigValue::from_toml(ValueKind::SecretLocation, other, &self.file.folder).map(Some)
                 }
             };
             let added = match read {
@@ -166,7 +167,7 @@ impl LayerBuilder<'_> {
                 }
             }
         }
-        is_whole.then_some(ConfigValue::Severities(all))
+        is_whole.then_some(ConfigValue::RuleSeverities(all))
     }
 
     /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`. If the table has an unknown key, records this
@@ -183,7 +184,7 @@ impl LayerBuilder<'_> {
                 ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
                 ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
                 ("env" | "file", None) => {
-                    return Err(ConfigValueError::Value(
+                    return Err(ConfigValueError::UnmetRequirement(
                         "must have a string as the value of `env` or `file`".into(),
                     ));
                 }
@@ -202,11 +203,13 @@ impl LayerBuilder<'_> {
             _ if unknown => Ok(None),
             (Some(secret), None) => Ok(Some(ConfigValue::Secret(secret))),
             (Some(_), Some(_)) => {
-                Err(ConfigValueError::Value("must have one of `env` and `file`, not both".into()))
+                Err(ConfigValueError::UnmetRequirement("must have either `env` or `file`, not both".into()))
             }
-            (None, _) => {
-                Err(ConfigValueError::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into()))
-            }
+            (None, _) => Err(ConfigValueError::UnmetRequirement(
+                "must be { env = \"VARIABLE\" } or { file = \
+                    \"PATH\" }"
+                    .into(),
+            )),
         }
     }
 }

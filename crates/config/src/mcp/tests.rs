@@ -20,7 +20,7 @@ fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, SecretSource)
         McpTransport::Http { headers, .. } | McpTransport::Sse { headers, .. } => {
             headers.into_iter().collect()
         }
-        way @ (McpTransport::Program { .. } | McpTransport::Forge(_)) => panic!("{way:?}"),
+        way @ (McpTransport::Program { .. } | McpTransport::InProcessForge(_)) => panic!("{way:?}"),
     }
 }
 
@@ -61,7 +61,7 @@ fn the_headers_are_shown_by_the_places_of_their_secrets() {
     );
     let json = serde_json::json!({ "X-Key": { "env": "KEY" }, "X-Team": { "file": "/etc/truing/team" } });
     assert_eq!(setting.value.to_json(), json);
-    assert_eq!(setting.value.secrets().len(), 2);
+    assert_eq!(setting.value.secret_sources().len(), 2);
     // The displayed text of a setting can be parsed again, with the same result.
     let shown = format!("{SERVER}headers = {}\n", setting.value);
     assert_eq!(resolved(&shown, &[]).unwrap().mcp["docs"], config.mcp["docs"]);

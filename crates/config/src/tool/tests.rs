@@ -50,11 +50,11 @@ fn plain(name: &str) -> ToolConfig {
 #[test]
 fn no_tool_runs_unless_somebody_says_so() {
     let config = operator("").unwrap();
-    assert_eq!((config.review.tools, config.linters.as_slice()), (ToolSelection::Off, &[][..]));
-    assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.tools, ToolSelection::Auto);
+    assert_eq!((config.review.linters, config.linters.as_slice()), (ToolSelection::Off, &[][..]));
+    assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.linters, ToolSelection::Auto);
     let flag = KeyFlag { name: "--tools", key: "review.tools", values: vec!["auto".into()] };
     let config = Config::resolve(&Environment::default(), None, &[flag]).unwrap();
-    assert_eq!(config.review.tools, ToolSelection::Auto);
+    assert_eq!(config.review.linters, ToolSelection::Auto);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn variables_configure_tools_by_their_names() {
         ("TRUING_TOOL__RUFF__COMMAND", "[\"/opt/ruff\", \"{files}\"]"),
     ];
     let config = Config::resolve(&Environment::new(given, "/here"), None, &[]).unwrap();
-    assert_eq!(config.review.tools, ToolSelection::Auto);
+    assert_eq!(config.review.linters, ToolSelection::Auto);
     let expected = [
         ToolConfig { success_exit_codes: Some(vec![0, 2]), ..plain("go vet") },
         ToolConfig { condition: ToolCondition::Never, ..plain("golangci-lint") },
@@ -195,7 +195,7 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
 fn a_repository_configures_tools_where_the_operator_allows_it() {
     let own = format!("{RUFF}\n[[tool]]\nname = \"mypy\"\n\n[review]\ntools = \"auto\"\n");
     let refused = repository("[tool.ruff]\nscope = \"files\"", &own).unwrap();
-    assert_eq!(refused.review.tools, ToolSelection::Off);
+    assert_eq!(refused.review.linters, ToolSelection::Off);
     assert_eq!(refused.linters, [ToolConfig { scope: ToolScope::Files, ..plain("ruff") }]);
     let not_used = [
         "review.tools",
@@ -209,7 +209,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     let allowing = "[verify]\nfrom_repository = true\n[tool.ruff]\nwhen = \"never\"\n";
     let allowed = repository(allowing, &own).unwrap();
     assert!(allowed.denied_repository_keys().is_empty());
-    assert_eq!(allowed.review.tools, ToolSelection::Auto);
+    assert_eq!(allowed.review.linters, ToolSelection::Auto);
     let [mypy, ruff] = allowed.linters.as_slice() else { panic!("{:?}", allowed.linters) };
     assert_eq!((mypy, ruff.condition), (&plain("mypy"), ToolCondition::Never));
     assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));

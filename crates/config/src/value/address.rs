@@ -3,7 +3,7 @@
 use truing_core::loopback::is_loopback;
 use url::Url;
 
-use super::checked::{ConfigValueError, join_alternatives, requirement_error};
+use super::config_value::{ConfigValueError, join_alternatives, requirement_error};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
@@ -26,11 +26,16 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     match url.scheme() {
         "https" => {}
         "http" if url.host_str().is_some_and(is_loopback) => {}
-        "http" => return Err(requirement_error("be https: http is allowed for loopback addresses only")),
+        "http" => {
+            return Err(requirement_error(
+                "be an https URL: http is allowed for loopback addresses \
+            only",
+            ));
+        }
         _ => return Err(requirement_error("be a URL that begins with https://")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(requirement_error("be a URL without user and password: give those as secrets"));
+        return Err(requirement_error("be a URL without user name and password: configure these as secrets"));
     }
     if url.fragment().is_some() {
         return Err(requirement_error("be a URL without `#`"));
@@ -57,7 +62,10 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
         return Err(requirement_error("name a host"));
     }
     if url.password().is_some() {
-        return Err(requirement_error("be a URL without a password: give that as a secret"));
+        return Err(requirement_error(
+            "be a URL without a password: configure the password as a separate \
+            secret",
+        ));
     }
     Ok(SecretSource::PlainText(SecretText::new(text)))
 }

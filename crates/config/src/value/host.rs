@@ -20,7 +20,7 @@ pub struct McpHost {
 /// # Errors
 /// A description of a valid list of hosts.
 pub(crate) fn parse_host(text: &str) -> Result<McpHost, &'static str> {
-    let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
+    let wrong = "only entries of the form `HOST:PORT`, such as api.example.org:443 (lower case, no `*`)";
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);
     let url = Url::parse(&format!("https://{text}")).map_err(|_| wrong)?;
     let (Some(name), Some(port @ 1..)) = (url.host_str(), url.port_or_known_default()) else {

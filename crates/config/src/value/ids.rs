@@ -32,11 +32,11 @@ pub(super) fn parse_id_table(
 ) -> Result<ConfigValue, ConfigValueError> {
     match table {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
-            Ok(ConfigValue::Ids(ids))
+            Ok(ConfigValue::NamedIds(ids))
         }
         Some(_) | None => Err(requirement_error(format_args!(
             "be a table of names and ids without blanks, such as {} (in a variable: a JSON object)",
-            ValueKind::Ids.sample()
+            ValueKind::IdsByName.sample()
         ))),
     }
 }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_table_of_names_is_read_and_shown() {
-        let read = |text: &str| ConfigValue::from_text(ValueKind::Ids, text, Path::new("/"));
+        let read = |text: &str| ConfigValue::from_text(ValueKind::IdsByName, text, Path::new("/"));
         let value = read(r#"{"b": "arn:aws:bedrock:x:1:p/1", "a": "eu.a"}"#).unwrap();
         assert_eq!(value.to_string(), r#"{ "a" = "eu.a", "b" = "arn:aws:bedrock:x:1:p/1" }"#);
         assert_eq!(read("").unwrap().to_string(), "{}");

@@ -65,7 +65,7 @@ fn parse_instruction(
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos", RuleOwner::Repository) => {
-                Err(requirement_error("not have `repos`, which only the operator's file may set"))
+                Err(requirement_error("not be set here: only the operator's file may set `repos`"))
             }
             ("repos", RuleOwner::Operator) => parse_globs(value).map(|globs| repos = globs),
             ("paths", _) => parse_globs(value).map(|globs| paths = globs),
@@ -103,7 +103,7 @@ fn parse_instruction(
 /// Reads a list of globs.
 fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
-    let globs = globs.map_err(|error| requirement_error(format_args!("be of another type: {error}")))?;
+    let globs = globs.map_err(|error| requirement_error(format_args!("be a list of globs: {error}")))?;
     if let Some(fault) = bad_globs(&globs) {
         return Err(requirement_error(fault));
     }
@@ -111,7 +111,7 @@ fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let probe = PathInstruction { origin, owner, repos: globs.clone(), paths: globs.clone(), text };
     match PathInstructions::new(vec![probe]) {
         Ok(_) => Ok(globs),
-        Err(error) => Err(requirement_error(format_args!("hold valid globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("contain valid globs: {error}"))),
     }
 }
 

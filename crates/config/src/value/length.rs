@@ -20,7 +20,7 @@ pub(super) fn parse_duration(
 ) -> Result<ConfigValue, ConfigValueError> {
     let Some(length) = parse_milliseconds(text).map(Duration::from_millis) else {
         return Err(requirement_error(format_args!(
-            "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
+            "be a duration such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
         )));
     };
     if (min..=max).contains(&length) {

@@ -12,7 +12,7 @@ const LAST_CODE: i32 = 255;
 /// Parses the name of an output format, in any letter case.
 pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValueError> {
     match linter_output_format(text) {
-        Some(format) => Ok(ConfigValue::Name(format.to_owned())),
+        Some(format) => Ok(ConfigValue::Text(format.to_owned())),
         None => Err(requirement_error(format_args!(
             "be a known format, not `{text}`; the known formats are `{}`",
             FORMATS.join("`, `")
@@ -34,7 +34,7 @@ pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, C
 pub(super) fn check_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let exit_codes = exit_codes.unwrap_or_default();
     if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
-        let sample = ValueKind::Codes.sample();
+        let sample = ValueKind::ExitCodes.sample();
         return Err(requirement_error(format_args!(
             "be a list of exit codes from 0 to {LAST_CODE}, such as {sample}"
         )));
@@ -45,5 +45,5 @@ pub(super) fn check_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigVal
             codes.push(code);
         }
     }
-    Ok(ConfigValue::Codes(codes))
+    Ok(ConfigValue::ExitCodes(codes))
 }

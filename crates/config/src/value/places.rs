@@ -121,11 +121,14 @@ pub(crate) fn add_header(
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
     {
         return Err(requirement_error(format_args!(
-            "not set `{name}`, which HTTP or the protocol sets itself"
+            "not set the header `{name}`: HTTP or the Model Context Protocol sets it"
         )));
     }
     if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
-        return Err(requirement_error(format_args!("have `{name}` only once, in upper or lower case")));
+        return Err(requirement_error(format_args!(
+            "set the header `{name}` only once: header names are \
+            case-insensitive"
+        )));
     }
     headers.insert(name.to_owned(), secret);
     Ok(())

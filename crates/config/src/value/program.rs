@@ -42,9 +42,11 @@ pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigVal
     if words.concat().contains('\0') {
         return Err(requirement_error(command_requirement()));
     }
-    let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::List(Vec::new())) };
+    let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::StringList(Vec::new())) };
     let name = parse_program(name, folder).map_err(|_| requirement_error(command_requirement()))?;
-    Ok(ConfigValue::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
+    Ok(ConfigValue::StringList(
+        std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect(),
+    ))
 }
 
 pub(super) fn commands_requirement() -> String {

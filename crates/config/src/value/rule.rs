@@ -25,14 +25,14 @@ pub(super) fn is_rule(text: &str) -> bool {
 
 /// Returns a description of valid severities, as the text of an error after the word `must`.
 pub(super) fn no_severities() -> String {
-    let sample = ValueKind::Severities.sample();
+    let sample = ValueKind::RuleSeverities.sample();
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
 /// Reads the severities of one rule. For a file, the first severity applies whose path globs match the file.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
-        return Err(requirement_error("have the name that findings show for the rule, `PACK/RULE`"));
+        return Err(requirement_error("name a rule as `PACK/RULE`, as shown in findings"));
     }
     let read = match value {
         Json::String(_) => {
@@ -52,9 +52,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
         ))
     })?;
     if all.is_empty() || all.len() > MAX_SEVERITIES {
-        return Err(requirement_error(format_args!(
-            "have one severity at least, and {MAX_SEVERITIES} at most"
-        )));
+        return Err(requirement_error(format_args!("have from 1 to {MAX_SEVERITIES} severities")));
     }
     let patterns: Vec<String> = all.iter().flat_map(|entry| entry.paths.iter().cloned()).collect();
     if let Some(fault) = bad_globs(&patterns) {
@@ -62,7 +60,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     }
     match compile_globs(&patterns) {
         Ok(_) => Ok(all),
-        Err(error) => Err(requirement_error(format_args!("hold valid globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("contain valid globs: {error}"))),
     }
 }
 
@@ -121,7 +119,7 @@ mod tests {
 
     #[test]
     fn severities_of_a_variable_are_read_and_shown() {
-        let read = |text: &str| ConfigValue::from_text(ValueKind::Severities, text, Path::new("/"));
+        let read = |text: &str| ConfigValue::from_text(ValueKind::RuleSeverities, text, Path::new("/"));
         let value = read(r#"{"ruff/E501": "P2", "core/x": "P0"}"#).unwrap();
         assert_eq!(value.to_string(), r#"{ "core/x" = "P0", "ruff/E501" = "P2" }"#);
         assert_eq!(value.to_json().to_string(), r#"{"core/x":"P0","ruff/E501":"P2"}"#);

@@ -64,7 +64,7 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
         ("https://mcp.example/mcp?tools=read&v=2", "https://mcp.example/mcp?tools=read&v=2"),
         ("https://mcp.example", "https://mcp.example/"),
     ] {
-        assert_eq!(parse(ValueKind::Endpoint, text), Ok(ConfigValue::Url(url.to_owned())));
+        assert_eq!(parse(ValueKind::VerbatimUrl, text), Ok(ConfigValue::Url(url.to_owned())));
     }
     for wrong in [
         "http://mcp.example/mcp",
@@ -72,7 +72,7 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
         "https://me:hush@mcp.example",
         "mcp.example",
     ] {
-        assert!(parse(ValueKind::Endpoint, wrong).is_err(), "{wrong}");
+        assert!(parse(ValueKind::VerbatimUrl, wrong).is_err(), "{wrong}");
     }
     let said = format!("{:?}", parse(ValueKind::Url, "https://me:hush@example.org"));
     assert!(said.contains("without user") && !said.contains("hush"), "{said}");
@@ -80,8 +80,8 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
 
 #[test]
 fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
-    let web = |text| parse(ValueKind::Sink(&["https"]), text);
-    let mail = |text| parse(ValueKind::Sink(&["smtps", "smtp"]), text);
+    let web = |text| parse(ValueKind::SecretUrl(&["https"]), text);
+    let mail = |text| parse(ValueKind::SecretUrl(&["smtps", "smtp"]), text);
     let shown = |value: Result<ConfigValue, ConfigValueError>| {
         value.map(|value| (value.to_string(), value.to_json()))
     };
@@ -103,9 +103,10 @@ fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
 
 #[test]
 fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
-    let (slots, records) = (ValueKind::Store(crate::keys::SLOTS), ValueKind::Store(crate::keys::RECORDS));
-    assert_eq!(parse(slots, "sqlite:/a.db"), Ok(ConfigValue::Store("/a.db".into())));
-    assert_eq!(parse(slots, "sqlite:a.db"), Ok(ConfigValue::Store("/folder/a.db".into())));
+    let (slots, records) =
+        (ValueKind::StoreAddress(crate::keys::SLOTS), ValueKind::StoreAddress(crate::keys::RECORDS));
+    assert_eq!(parse(slots, "sqlite:/a.db"), Ok(ConfigValue::DatabasePath("/a.db".into())));
+    assert_eq!(parse(slots, "sqlite:a.db"), Ok(ConfigValue::DatabasePath("/folder/a.db".into())));
     assert_eq!(parse(records, ""), Ok(ConfigValue::Unset));
     for (kind, wrong) in [
         (slots, "sqlite:"),
@@ -143,26 +144,27 @@ fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
 
 #[test]
 fn lists_are_separated_by_commas_and_checked() {
-    let packs = |text| parse(ValueKind::Packs, text);
+    let packs = |text| parse(ValueKind::RulePacks, text);
     assert_eq!(
         packs("core, aiobotocore,core"),
-        Ok(ConfigValue::List(vec!["core".into(), "aiobotocore".into()]))
+        Ok(ConfigValue::StringList(vec!["core".into(), "aiobotocore".into()]))
     );
-    assert_eq!(packs(""), Ok(ConfigValue::List(vec![])));
+    assert_eq!(packs(""), Ok(ConfigValue::StringList(vec![])));
     assert!(packs("../x").is_err());
     let networks = |text| parse(ValueKind::Networks, text);
     let two = vec!["10.0.0.0/8".into(), "2001:db8::1".into()];
-    assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(ConfigValue::List(two)));
+    assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(ConfigValue::StringList(two)));
     for wrong in ["10.0.0.0/33", "10.0.0", "localhost", "*"] {
         assert!(networks(wrong).is_err(), "{wrong}");
     }
     assert!(parse(ValueKind::Globs, "a[").is_err());
-    let wrong = parse(ValueKind::Repositories, "acme").unwrap_err();
+    let wrong = parse(ValueKind::RepositoryGlobs, "acme").unwrap_err();
     assert!(
-        matches!(wrong, ConfigValueError::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`"))
+        matches!(wrong, ConfigValueError::UnmetRequirement(why) if why.contains("`owner/*`") && why.ends_with("`acme`"))
     );
     assert!(
-        parse(ValueKind::Repositories, "a/b/c").is_err() && parse(ValueKind::Repositories, "a/[").is_err()
+        parse(ValueKind::RepositoryGlobs, "a/b/c").is_err()
+            && parse(ValueKind::RepositoryGlobs, "a/[").is_err()
     );
     let names = compile_repository_globs(&["Acme/*".into(), "ada/tool".into()]).unwrap();
     let among = |name: &str| names.is_match(name);

@@ -88,8 +88,7 @@ fn parse_rule(
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos" | "most", RuleOwner::Repository) => Err(requirement_error(format_args!(
-                "not have `{name}`, which only the operator's file may \
-                    set"
+                "not be set here: only the operator's file may set `{name}`"
             ))),
             ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
             ("most", _) => tier_of(value).map(|word| max_tier = Some(word)),
@@ -99,7 +98,7 @@ fn parse_rule(
                     Ok(())
                 }
                 Some(_) | None => {
-                    Err(requirement_error(format_args!("be at most {MAX_REASON_CHARS} characters of text")))
+                    Err(requirement_error(format_args!("be a text of at most {MAX_REASON_CHARS} characters")))
                 }
             },
             _ => condition_fault(name, value).map_or_else(
@@ -155,7 +154,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         Err(_) if !CONDITIONS.contains(&name) => {
             return Some(format!("not be set; the conditions of a rule are {}", CONDITIONS.join(", ")));
         }
-        Err(error) => return Some(format!("be of another type: {error}")),
+        Err(error) => return Some(format!("have a value of the correct type: {error}")),
     };
     let lists = [
         &condition.repos,
@@ -182,13 +181,13 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         max_tier: None,
         rules: vec![rule],
     });
-    built.err().map(|error| format!("hold valid globs: {error}"))
+    built.err().map(|error| format!("contain valid globs: {error}"))
 }
 
 /// Returns the error of the first invalid glob.
 pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let fault = globs.into_iter().find_map(|glob| check_bounds(glob).err())?;
-    Some(format!("hold valid globs: {fault}"))
+    Some(format!("contain valid globs: {fault}"))
 }
 
 fn tier_of(value: &Json) -> Result<Tier, ConfigValueError> {

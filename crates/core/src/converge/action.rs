@@ -123,7 +123,7 @@ impl run::LoopStep for ConvergeStep {
     fn title(self) -> &'static str {
         match self {
             Self::Gate => "run the gate",
-            Self::Mend => "fix what the gate reports",
+            Self::Mend => "fix the problems that the gate reports",
             Self::Audit => "audit the whole change",
             Self::Post => "show the findings",
             Self::Fix => "fix the findings",

@@ -99,14 +99,14 @@ impl ConvergeRun {
         let (code, what) = match kind {
             FixProblemKind::Test => (ConvergeExitCode::Tests, "the fix deletes or weakens tests"),
             FixProblemKind::Check => {
-                (ConvergeExitCode::Checks, "a check that passes without the fix fails with the fix")
+                (ConvergeExitCode::Checks, "the fix makes a check fail that passes without the fix")
             }
             FixProblemKind::Hook => (ConvergeExitCode::Hook, "a hook of the repository blocks the fix"),
             FixProblemKind::Unchanged => {
                 (ConvergeExitCode::NothingFixed, "the fix does not change the code's behaviour")
             }
             FixProblemKind::Gate | FixProblemKind::Finding => {
-                (ConvergeExitCode::SelfAudit, "post-fix audit not converging")
+                (ConvergeExitCode::SelfAudit, "the checks of the fix still find problems")
             }
         };
         let text = line::clean_line(text, MAX_TOLD);

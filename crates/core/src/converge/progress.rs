@@ -12,7 +12,7 @@ use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
-/// Number of times a finding may be found again after claimed fixes. At this number, the run ends.
+/// The run ends when the same finding was found again this number of times after claimed fixes.
 const MAX_RETURNS: u32 = 3;
 /// Number of consecutive fixes without a resolved finding after which the run ends.
 const PLATEAU: usize = 3;
@@ -204,7 +204,7 @@ impl FindingHistory {
         let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
         let place = &finding.raw.location;
         let reason = format!(
-            "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
+            "a finding does not converge: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
             place.path, place.start_line, finding.raw.title
         );
         Some((ConvergeExitCode::NotConverging, reason))

@@ -44,13 +44,13 @@ pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
 pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
 /// Maximum number of merges of the base into the branch that one run requests.
 pub const MAX_UPDATES: u32 = 3;
-/// Number of requests with an unknown outcome, at one head, after which a reviewer counts as unreachable.
+/// A reviewer counts as unreachable after this number of requests with an unknown outcome at one head.
 const MAX_FAILED: u32 = 3;
 /// Minimum length of a wait.
 const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
 /// Maximum number of check names in a message.
 const MAX_NAMED: usize = 5;
-/// Maximum number of characters of a displayed name that others chose.
+/// Maximum number of displayed characters of a name that other people chose.
 const MAX_NAME: usize = 80;
 
 /// The state of one pull request that is stored between two checks.
@@ -415,7 +415,7 @@ impl PullReadiness {
             }));
         }
         if lag.check_count >= rules.inline_lag_max {
-            let reason = format!("{name} reports findings, but has no comment on any line");
+            let reason = format!("{name} reports findings, but posted no comment on a line");
             return exit_with(ConvergeExitCode::InlineLag, reason);
         }
         Err(wait_action(lag.next_check_at, ReadinessWaitReason::Inline(name.to_owned()), now))
@@ -551,7 +551,7 @@ impl PullReadiness {
             return Ok(None);
         }
         if self.was_open {
-            return Ok(Some("the pull request was made a draft again and stays a draft".to_owned()));
+            return Ok(Some("the pull request was converted back to a draft and remains a draft".to_owned()));
         }
         Err(ReadinessAction::MarkReady)
     }
@@ -571,10 +571,10 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
     let (theirs, fixed, declined) =
         (open(LastComment::Theirs), open(LastComment::ReportsFix), open(LastComment::Declined));
     let reason = if theirs > 0 {
-        format!("{} without a reply from Truing", format_count(theirs, "open thread"))
+        format!("Truing has not replied to {}", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
         let open = format_count(declined, "open thread");
-        format!("{open} about declined findings: fix the findings, or set `allow_declined`")
+        format!("declined findings still have {open}: fix the findings, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
         format!("{} opened again, although the findings are fixed", format_count(fixed, "thread"))
     } else {

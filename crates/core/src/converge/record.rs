@@ -356,7 +356,7 @@ impl ConvergeRecord {
     }
 }
 
-/// Maximum number of stored absence proofs. It is sufficient for ten audits with three auditors each.
+/// Maximum number of stored absence proofs, enough for ten audits with three auditors each.
 const MAX_ABSENCES: usize = 400;
 
 /// Maximum number of stored warnings.

@@ -196,8 +196,8 @@ impl EffectKind {
                 labels: Some("only repositories have labels, not pull requests"),
                 issues: Some("this forge has no issues"),
                 update_branch: Some(
-                    "the only API call that updates a branch rewrites commits, so Truing merges with git \
-                        and pushes the branch",
+                    "the forge has only one API call that updates a branch, and this call rewrites \
+                    commits. Truing therefore merges with git and pushes the branch",
                 ),
             },
         };

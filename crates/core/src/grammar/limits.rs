@@ -99,7 +99,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     if own_flags.is_none() {
         let wrong = command.words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
         found.extend(wrong.map(|(at, word)| {
-            (CommandPart::Word(at), format!("{word:?} is not a word that names a command"))
+            (CommandPart::Word(at), format!("{word:?} is not a valid word in the name of a command"))
         }));
     }
     found.extend(class_fault.map(|what| (CommandPart::Class, what)));
@@ -252,8 +252,8 @@ fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpe
     match (&interpreter.word, first, module) {
         (Some(_), Some(_), Some(module)) if !is_refused(module) => None,
         (Some(word), _, _) => Some(format!(
-            "{program:?} runs arbitrary commands: its commands must begin with {word:?} and one name other \
-                than {}",
+            "{program:?} runs arbitrary commands: its commands must begin with {word:?} and the name of a \
+            module other than {}",
             REFUSED_MODULES.join(", ")
         )),
         (None, _, _) => Some(format!("{program:?} runs arbitrary commands: no grammar may list it")),

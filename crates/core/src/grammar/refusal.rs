@@ -12,7 +12,7 @@ pub enum CommandRefusal {
     #[error("the command line is too long")]
     TooLong,
     /// A word contains a control character.
-    #[error("{word:?} holds a control character")]
+    #[error("{word:?} contains a control character")]
     Control {
         /// Word that was refused.
         word: String,
@@ -30,7 +30,7 @@ pub enum CommandRefusal {
         command: String,
     },
     /// The grammar does not list the flag.
-    #[error("{flag:?} is not a flag that `{command}` may have")]
+    #[error("{flag:?} is not an allowed flag of `{command}`")]
     Flag {
         /// Command that was called.
         command: String,
@@ -38,7 +38,7 @@ pub enum CommandRefusal {
         flag: String,
     },
     /// A flag without an argument was given a value.
-    #[error("{flag:?} of `{command}` takes no value")]
+    #[error("{flag:?} of `{command}` accepts no value")]
     UnexpectedValue {
         /// Command that was called.
         command: String,
@@ -54,7 +54,7 @@ pub enum CommandRefusal {
         flag: String,
     },
     /// A flag's value does not have the type that the grammar requires.
-    #[error("{value:?} is not {kind}, and {flag:?} of `{command}` accepts nothing else")]
+    #[error("{value:?} is not a valid value: {flag:?} of `{command}` accepts only {kind}")]
     Value {
         /// Command that was called.
         command: String,
@@ -82,7 +82,7 @@ pub enum CommandRefusal {
         word: String,
     },
     /// The word is not a flag, and the command accepts no operand like this word at this position.
-    #[error("{word:?} is not {}, and `{command}` accepts nothing else here",
+    #[error("{word:?} is not {}: `{command}` accepts nothing else here",
         .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
         /// Command that was called.

@@ -128,7 +128,7 @@ impl AgentProfile {
         let changes = form.edit.iter().chain(&form.write);
         if let Some(glob) = changes.into_iter().next().filter(|_| !name.runs_code()) {
             let what =
-                format!("`{}` may change no file: its `edit` and `write` must be empty", name.as_str());
+                format!("`{}` may not change files: its `edit` and `write` must be empty", name.as_str());
             problems.push(file.error(Some(glob.span()), what));
         }
         let mut globs = |texts: Vec<Spanned<String>>| {

@@ -16,8 +16,8 @@ impl ForgeError {
                     docs/bitbucket-dc.md list the required permissions"
             }
             Self::NotFound { .. } => {
-                "check that the resource exists and that the token may read it: the forge reports both \
-                    cases alike"
+                "check that the resource exists and that the token may read it: the forge gives the same \
+                answer for a missing resource and a missing permission"
             }
             Self::Moved { .. } => "use the current name of the repository",
             Self::Rejected { .. } => "see the forge's message",

@@ -38,12 +38,12 @@ impl HaltReason {
         match self {
             Self::KillSwitch => {
                 "run `truing kill off`, or `truing kill off --repo OWNER/NAME` for the switch of one \
-                    repository (see `truing kill status`); then run the command again, which continues \
-                    where it stopped"
+                repository (see `truing kill status`); then run the same command again to continue where \
+                it stopped"
             }
             Self::NoAnswer => {
-                "find the cause with `truing doctor`; then run the command again, which continues where it \
-                    stopped"
+                "find the cause with `truing doctor`; then run the same command again to continue where \
+                it stopped"
             }
             Self::LeaseLost { .. } => "the process that has taken over continues the run",
             Self::ReadOnly => "this command only reads; use another command to write",

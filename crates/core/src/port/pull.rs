@@ -14,7 +14,7 @@ use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
 use crate::publish::ForgeThread;
 
 /// Heading of the list of findings that cannot be shown on a line of the diff.
-const UNPLACED: &str = "### Findings without a diff anchor";
+const UNPLACED: &str = "### Findings without a line in the diff";
 /// Heading above the list of findings for which Truing already has an open thread.
 const OPEN_THREADS_HEADING: &str = "### Findings already on this pull request";
 
@@ -492,7 +492,7 @@ mod tests {
         assert_eq!(draft.render_text(&[], &[], 1000), draft.body);
         draft.unplaced.push("**[P2] Elsewhere**".into());
         let text = draft.render_text(&[&draft.findings[1]], &[], 1000);
-        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] \
+        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a line in the diff\n\n- **[P2] \
              Elsewhere**\n- **[P1] Wrong 1** — one line";
         assert_eq!(text, expected);
         let whole = draft.render_as_comment(1000);

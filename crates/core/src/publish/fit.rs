@@ -2,7 +2,7 @@
 //! valid, and a note is appended.
 
 /// Note at the end of a shortened text.
-const NOTE: &str = "_… truncated: the whole text is longer than a comment may be._";
+const NOTE: &str = "_… truncated: the full text exceeds the maximum length of a comment._";
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 

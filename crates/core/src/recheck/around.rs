@@ -8,7 +8,7 @@ use super::statement::StatementHashes;
 /// Maximum number of a finding's lines that are stored for its identity and shown with the finding.
 pub const MAX_SNIPPET_LINES: usize = 20;
 
-/// Maximum number of lines above a finding, and of lines below it, that are stored.
+/// Maximum number of stored lines above a finding. The same maximum applies to the lines below the finding.
 pub const MAX_AROUND: usize = 12;
 
 /// The reason why a review could not verify that an open finding still exists.

@@ -23,8 +23,8 @@ use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
-/// Maximum number of lines that a verdict may quote. In a longer quote, the lines of the fix could not be
-/// identified.
+/// Maximum number of lines that a verdict may quote. A longer quote does not show which lines contain the ///
+/// fix.
 const MAX_QUOTED: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
 const MIN_NAME: usize = 3;
@@ -55,8 +55,8 @@ const DEFINES: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Maximum number of words that are searched for a definition's key word. Also the maximum number of such key
-/// words in a row.
+/// Maximum number of words that are searched for a definition's key word. The same maximum applies to ///
+/// consecutive key words of this kind.
 const MAX_DEFINES: usize = 4;
 
 /// The current lines that replaced the lines of open findings, each with the finding's id. Such lines are

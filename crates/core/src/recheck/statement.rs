@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, StableHash};
 
-/// Maximum number of lines that are joined into one statement because a bracket is open. The limit is needed
-/// because a bracket in a string may have no closing bracket.
+/// Maximum number of lines that are joined into one statement while a bracket is open. The limit is needed
+/// /// because a bracket in a string may have no closing bracket.
 const MAX_JOINED: u32 = 20;
 /// Bit mask for marks, which have six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
@@ -25,8 +25,8 @@ const DIGITS: usize = 6;
 /// Number of lines above and below a finding whose marks are stored, even if the change did not add the
 /// lines.
 const WINDOW: u32 = 200;
-/// Maximum number of marks that are stored for one finding. In a larger change, a fix is recognized only near
-/// the finding.
+/// Maximum number of marks that are stored for one finding. If a change has more marks, a fix is recognized
+/// /// only near the finding.
 pub(super) const MAX_MARKS: usize = 3_000;
 
 /// One statement of a file.

@@ -36,13 +36,17 @@ impl fmt::Display for SlotHistoryEntry {
             Self::MarkedDue(_, why) => write!(f, "marked; waits for {}", why.as_str()),
             Self::Requested(of) => write!(f, "{} requested by a person", of.as_str()),
             Self::Leased(of, token) => write!(f, "{} leased (token {})", of.as_str(), token.0),
-            Self::Computed(1) => write!(f, "computed: the leading review of the storm"),
-            Self::Computed(_) => write!(f, "computed: the trailing review of the storm"),
-            Self::Finished(StepOutcome::Idle) => write!(f, "finished"),
-            Self::Finished(StepOutcome::DueAgain) => write!(f, "finished; the head has moved, due again"),
+            Self::Computed(1) => write!(f, "computed: the first review in a series of events"),
+            Self::Computed(_) => write!(f, "computed: a later review in a series of events"),
+            Self::Finished(StepOutcome::Done) => write!(f, "finished"),
+            Self::Finished(StepOutcome::DueAgain) => write!(
+                f,
+                "finished; due again, because the head has \
+                changed"
+            ),
             Self::Finished(StepOutcome::DueAt(_, why)) => write!(f, "continues later ({})", why.as_str()),
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
-            Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),
+            Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; Truing will try again"),
             Self::Parked(attempts) => write!(f, "parked after {attempts} failed attempts"),
             Self::Returned => write!(f, "lease returned; due immediately"),
             Self::Manual(what) => write!(f, "{what} by hand"),
@@ -54,7 +58,7 @@ impl fmt::Display for SlotHistoryEntry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SlotRefusal {
     /// The caller's token is not the token of the current lease. The caller has lost the slot and must stop.
-    #[error("the lease is lost: another lease was granted, or there is none")]
+    #[error("the lease is lost: another lease was granted, or no lease exists")]
     LeaseLost,
     /// The slot is not due yet, or is not in the state `Waiting`.
     #[error("not due")]
@@ -67,6 +71,6 @@ pub enum SlotRefusal {
     Nothing,
     /// A converge run has begun or is requested. The run includes an audit, so a separate audit is not
     /// needed.
-    #[error("a converge run is active or requested, and the run makes its own audit")]
+    #[error("a converge run is active or requested, and includes an audit")]
     Converging,
 }

@@ -26,7 +26,7 @@ pub enum SlotCommand {
     /// The worker reports that it is alive.
     Heartbeat(FencingToken),
     /// The worker is about to record a computed review, which is counted in the current storm.
-    Computed(FencingToken),
+    CountReview(FencingToken),
     /// The worker's step has ended.
     Finish(FencingToken, StepOutcome),
     /// The worker's step failed and must be retried. The retry does not begin before the given time. A time
@@ -37,10 +37,10 @@ pub enum SlotCommand {
     /// down. No attempt is counted.
     HandBack(FencingToken),
     /// The lease's deadline has passed. The lost lease counts as a failed attempt.
-    Expire,
+    ExpireLease,
     /// The only server of this store has restarted, so the lease's holder no longer runs. No attempt is
     /// counted.
-    Restarted,
+    ServerRestarted,
     /// A user pauses the slot. If the slot is leased, the pause begins when the lease ends.
     Pause,
     /// A user resumes the slot, or cancels a pause that has not begun.
@@ -50,14 +50,14 @@ pub enum SlotCommand {
     /// An operator requests that the slot's state be deleted.
     Drop,
     /// Removes a storm that has ended.
-    Tidy,
+    RemoveEndedStorm,
 }
 
 /// The outcome of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum StepOutcome {
     /// The step is done. All events that were pending at the time of the lease are served.
-    Idle,
+    Done,
     /// The step is done, but the pull request has had a new revision since then. The slot becomes due again,
     /// as after an event.
     DueAgain,
@@ -83,7 +83,7 @@ impl Slot {
     ///
     /// # Errors
     /// [`SlotRefusal`] if the command does not fit the state; the slot is unchanged.
-    pub fn step(
+    pub fn apply_command(
         &self,
         command: SlotCommand,
         limits: &SlotLimits,
@@ -94,10 +94,10 @@ impl Slot {
             SlotCommand::Event(of) => slot.add_event(of, limits, now),
             SlotCommand::Request(of) => slot.request(of, limits, now),
             SlotCommand::Audit => Some(slot.request_audit(limits, now)?),
-            SlotCommand::Stop => Some(slot.stop(limits, now)?),
+            SlotCommand::Stop => Some(slot.stop_converge_run(limits, now)?),
             SlotCommand::Lease => Some(slot.lease(limits, now)?),
             SlotCommand::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
-            SlotCommand::Computed(token) => Some(slot.count_review(token, limits, now)?),
+            SlotCommand::CountReview(token) => Some(slot.count_review(token, limits, now)?),
             SlotCommand::Finish(token, then) => Some(slot.finish(token, then, limits, now)?),
             SlotCommand::Fail(token, not_before) => {
                 slot.lease_of_token(token)?;
@@ -107,7 +107,7 @@ impl Slot {
                 slot.lease_of_token(token)?;
                 Some(slot.return_lease(now))
             }
-            SlotCommand::Expire => match slot.state {
+            SlotCommand::ExpireLease => match slot.state {
                 SlotState::Leased { deadline, .. } if deadline <= now => {
                     Some(slot.handle_failed_attempt(None, limits, now))
                 }
@@ -116,7 +116,7 @@ impl Slot {
                     return Err(SlotRefusal::Nothing);
                 }
             },
-            SlotCommand::Restarted => match slot.state {
+            SlotCommand::ServerRestarted => match slot.state {
                 SlotState::Leased { .. } => Some(slot.return_lease(now)),
                 SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                     return Err(SlotRefusal::Nothing);
@@ -130,7 +130,7 @@ impl Slot {
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
                 Some(SlotHistoryEntry::Manual("dropped"))
             }
-            SlotCommand::Tidy => match slot.storm {
+            SlotCommand::RemoveEndedStorm => match slot.storm {
                 Some(storm) if slot.state == SlotState::Idle && storm.end <= now => {
                     slot.storm = None;
                     None
@@ -165,14 +165,14 @@ impl Slot {
             SlotState::Leased { .. } | SlotState::Held { reason: HoldReason::Paused } => None,
             SlotState::Waiting { reason: why, .. } => {
                 if Self::is_movable_by_events(why) {
-                    self.wait_for_pending(limits, now);
+                    self.schedule_pending_events(limits, now);
                 }
                 None // one line of history for the first event, not for each of a storm
             }
             SlotState::Idle
             | SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
                 self.attempts = 0;
-                self.wait_for_pending(limits, now);
+                self.schedule_pending_events(limits, now);
                 self.waiting_note()
             }
         }
@@ -211,25 +211,29 @@ impl Slot {
 
     /// Stops a converge run. If the run has begun, its next step becomes due immediately and ends the run. If
     /// the run is only requested, the request is dropped.
-    fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
+    fn stop_converge_run(
+        &mut self,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
         }
         let is_leased = matches!(self.state, SlotState::Leased { loop_kind: LoopKind::Converge, .. });
         if is_leased || self.active_loop == Some(LoopKind::Converge) {
             self.converge_request = Some(ConvergeRequest::Stop);
-            self.cancel_stopped_wait(now);
+            self.end_wait_if_stopping(now);
         } else {
             (self.pending.converge, self.converge_request) = (None, None);
             if matches!(self.state, SlotState::Waiting { reason, .. } if Self::is_movable_by_events(reason)) {
-                self.wait_for_pending(limits, now);
+                self.schedule_pending_events(limits, now);
             }
         }
         Ok(SlotHistoryEntry::Manual("stopped"))
     }
 
     /// Makes the next step of a converge run due immediately if the run is to be stopped.
-    fn cancel_stopped_wait(&mut self, now: UnixMillis) {
+    fn end_wait_if_stopping(&mut self, now: UnixMillis) {
         let is_stopped = self.converge_request == Some(ConvergeRequest::Stop)
             && self.active_loop == Some(LoopKind::Converge);
         if let (true, SlotState::Waiting { due_at: at, reason: why }) = (is_stopped, &mut self.state) {
@@ -260,7 +264,7 @@ impl Slot {
         };
         if !blocked {
             self.attempts = 0;
-            self.wait_for_pending(limits, now);
+            self.schedule_pending_events(limits, now);
         }
         Some(SlotHistoryEntry::Requested(loop_kind))
     }
@@ -331,10 +335,10 @@ impl Slot {
     ) -> Result<SlotHistoryEntry, SlotRefusal> {
         let (of, serving) = self.lease_of_token(token)?;
         match outcome {
-            StepOutcome::Idle | StepOutcome::DueAgain => {
+            StepOutcome::Done | StepOutcome::DueAgain => {
                 self.active_loop = None;
                 self.attempts = 0;
-                self.wait_for_pending(limits, now);
+                self.schedule_pending_events(limits, now);
                 if outcome == StepOutcome::DueAgain {
                     self.add_event(of, limits, now);
                 }
@@ -355,7 +359,7 @@ impl Slot {
                 self.restore_pending(of, serving);
                 self.state = SlotState::Waiting { due_at: at, reason: why };
                 if self.active_loop.is_none() && self.has_other_request(of) {
-                    self.wait_for_pending(limits, now);
+                    self.schedule_pending_events(limits, now);
                 }
             }
             StepOutcome::Held(why) => {
@@ -369,7 +373,7 @@ impl Slot {
                     }
                 }
                 if happened {
-                    self.wait_for_pending(limits, now);
+                    self.schedule_pending_events(limits, now);
                 } else {
                     self.state = SlotState::Held { reason: why };
                 }
@@ -381,7 +385,7 @@ impl Slot {
         // A stop does not shorten a `Settling` wait, because the comment that reports the stop can be created
         // only after the forge shows the previous write.
         if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
-            self.cancel_stopped_wait(now);
+            self.end_wait_if_stopping(now);
         }
         self.drop_ended_storm(now);
         Ok(SlotHistoryEntry::Finished(outcome))
@@ -407,7 +411,7 @@ impl Slot {
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
         self.state = SlotState::Waiting { due_at: at, reason: WaitReason::Backoff };
-        self.cancel_stopped_wait(now);
+        self.end_wait_if_stopping(now);
         SlotHistoryEntry::Failed(self.attempts, at)
     }
 
@@ -436,8 +440,8 @@ impl Slot {
 
     /// Pauses the slot if this command has ended a lease during which a pause was requested. `before` is the
     /// slot before the command. Pending events stay pending.
-    fn apply_pending_pause(&mut self, before: &Self) {
-        let pausing = matches!(before.state, SlotState::Leased { pause_requested: true, .. });
+    fn apply_pending_pause(&mut self, previous_slot: &Self) {
+        let pausing = matches!(previous_slot.state, SlotState::Leased { pause_requested: true, .. });
         if pausing && self.token().is_none() {
             self.active_loop = None;
             self.state = SlotState::Held { reason: HoldReason::Paused };
@@ -448,7 +452,7 @@ impl Slot {
         match &mut self.state {
             SlotState::Held { reason: HoldReason::Paused } => {
                 self.attempts = 0;
-                self.wait_for_pending(limits, now);
+                self.schedule_pending_events(limits, now);
                 Ok(SlotHistoryEntry::Manual("resumed"))
             }
             SlotState::Leased { pause_requested: pausing @ true, .. } => {
@@ -519,15 +523,15 @@ impl Slot {
         LoopKind::ALL.iter().any(|other| *other != loop_kind && is_asked(other))
     }
 
-    fn restore_pending(&mut self, loop_kind: LoopKind, serving: Option<PendingEventTimes>) {
-        if let Some(unserved) = serving {
+    fn restore_pending(&mut self, loop_kind: LoopKind, claimed_events: Option<PendingEventTimes>) {
+        if let Some(unserved) = claimed_events {
             self.add_pending(loop_kind, unserved);
         }
     }
 
     /// Sets the slot's state. If there are pending events, the slot waits until the first loop with such
     /// events is due. Otherwise the slot is idle.
-    fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
+    fn schedule_pending_events(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
         self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { due_at: at, reason });

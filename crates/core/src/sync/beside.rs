@@ -87,9 +87,9 @@ impl ReleasePartKind {
         let [added, removed, changed] = match self {
             Self::Function => return reason.change_text().to_owned(),
             Self::Shadow => return "may run instead of the compared code".to_owned(),
-            Self::File => ["imported from this release on"; 3],
+            Self::File => ["first imported in this release"; 3],
             Self::Requirement => {
-                ["required from this release on", "no longer required", "required in other versions"]
+                ["first required in this release", "no longer required", "required in other versions"]
             }
             Self::Redefinition
             | Self::Class

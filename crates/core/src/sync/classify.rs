@@ -119,7 +119,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
         0 => Err("there is no changed function to classify".to_owned()),
         1..=MAX_FUNCTIONS => Ok(functions),
         count => {
-            Err(format!("{count} functions changed, and a model is asked about {MAX_FUNCTIONS} at most"))
+            Err(format!("{count} functions changed, but a model is asked about at most {MAX_FUNCTIONS}"))
         }
     }
 }

@@ -17,21 +17,28 @@ pub enum SyncStep {
     /// Decide whether the release requires a change.
     Decide,
     /// Read the job's pull requests at the forge.
-    Look,
+    ReadPulls,
     /// Make the change in the project's files.
-    Change,
+    EditFiles,
     /// Run the project's own checks.
     Verify,
     /// Push the branch and open the pull request.
     Publish,
     /// Ask users a question.
-    Ask,
+    AskUsers,
 }
 
 impl SyncStep {
     /// All steps, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Detect, Self::Decide, Self::Look, Self::Change, Self::Verify, Self::Publish, Self::Ask];
+    pub const ALL: [Self; 7] = [
+        Self::Detect,
+        Self::Decide,
+        Self::ReadPulls,
+        Self::EditFiles,
+        Self::Verify,
+        Self::Publish,
+        Self::AskUsers,
+    ];
 }
 
 impl run::LoopStep for SyncStep {
@@ -39,11 +46,11 @@ impl run::LoopStep for SyncStep {
         match self {
             Self::Detect => "detect",
             Self::Decide => "decide",
-            Self::Look => "look",
-            Self::Change => "change",
+            Self::ReadPulls => "look",
+            Self::EditFiles => "change",
             Self::Verify => "verify",
             Self::Publish => "publish",
-            Self::Ask => "ask",
+            Self::AskUsers => "ask",
         }
     }
 
@@ -51,11 +58,11 @@ impl run::LoopStep for SyncStep {
         match self {
             Self::Detect => "find the newest release and the project's version range",
             Self::Decide => "decide what the release requires",
-            Self::Look => "read the existing pull requests",
-            Self::Change => "make the change",
+            Self::ReadPulls => "read the existing pull requests",
+            Self::EditFiles => "make the change",
             Self::Verify => "run the project's checks",
             Self::Publish => "push the branch and write the pull request",
-            Self::Ask => "ask a person",
+            Self::AskUsers => "ask a person",
         }
     }
 }
@@ -67,28 +74,28 @@ pub enum SyncOutcome {
     /// The project's version range already includes the newest release.
     UpToDate,
     /// A pull request already covers the release.
-    Covered,
+    CoveredByPull,
     /// A user decided to skip this release.
-    LeftOut,
+    SkippedByUser,
     /// A pull request that widens the range is open.
-    Relaxed,
+    RangeWidened,
     /// A pull request that ports the code is open.
-    Bumped,
+    CodePorted,
     /// The unfinished work is saved in a draft pull request.
-    Saved,
+    DraftSaved,
     /// A user has to answer a question.
-    Asked,
+    QuestionAsked,
     /// Users work on the pull request, so the release waits for these users.
-    Blocked,
+    WaitingForUsers,
     /// The run was skipped, because the circuit breaker is open.
-    Breaker,
+    CircuitOpen,
     /// The run was a dry run and wrote nothing.
-    Rehearsed,
+    DryRun,
     /// The run was postponed. Possible reasons: the kill switch is on, the budget is used up, or the
     /// requested release cannot be followed. The result of a write may also still be unknown, because its
     /// response was lost.
     #[serde(rename = "held")]
-    OnHold,
+    Postponed,
     /// The run could not be carried out.
     Failed,
 }
@@ -98,16 +105,16 @@ impl SyncOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UpToDate => "up_to_date",
-            Self::Covered => "covered",
-            Self::LeftOut => "left_out",
-            Self::Relaxed => "relaxed",
-            Self::Bumped => "bumped",
-            Self::Saved => "saved",
-            Self::Asked => "asked",
-            Self::Blocked => "blocked",
-            Self::Breaker => "breaker",
-            Self::Rehearsed => "rehearsed",
-            Self::OnHold => "held",
+            Self::CoveredByPull => "covered",
+            Self::SkippedByUser => "left_out",
+            Self::RangeWidened => "relaxed",
+            Self::CodePorted => "bumped",
+            Self::DraftSaved => "saved",
+            Self::QuestionAsked => "asked",
+            Self::WaitingForUsers => "blocked",
+            Self::CircuitOpen => "breaker",
+            Self::DryRun => "rehearsed",
+            Self::Postponed => "held",
             Self::Failed => "failed",
         }
     }
@@ -115,12 +122,14 @@ impl SyncOutcome {
     /// Converts the outcome to a `RunOutcome`, which all loops share.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
-            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
-            Self::Saved => RunOutcome::Partial,
-            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => {
-                RunOutcome::Skipped
-            }
-            Self::OnHold => RunOutcome::Deferred,
+            Self::RangeWidened | Self::CodePorted | Self::QuestionAsked | Self::DryRun => RunOutcome::Done,
+            Self::DraftSaved => RunOutcome::Partial,
+            Self::UpToDate
+            | Self::CoveredByPull
+            | Self::SkippedByUser
+            | Self::WaitingForUsers
+            | Self::CircuitOpen => RunOutcome::Skipped,
+            Self::Postponed => RunOutcome::Deferred,
             Self::Failed => RunOutcome::Failed,
         }
     }
@@ -154,7 +163,7 @@ pub struct SyncEvidence {
     #[serde(rename = "changed")]
     pub pin_changes: Vec<PinChange>,
     /// Unguarded parts of the release; at most the first [`MAX_UNGUARDED`].
-    pub unguarded: Vec<UnguardedPart>,
+    pub unguarded_parts: Vec<UnguardedPart>,
     /// Total number of unguarded parts.
     pub unguarded_count: usize,
     /// A model's classification of the changes in the unguarded parts; `None` if no model was called.
@@ -163,7 +172,7 @@ pub struct SyncEvidence {
 }
 
 /// Maximum number of unguarded definitions in a record.
-pub const MAX_UNGUARDED: usize = 50;
+pub const MAX_UNGUARDED_PARTS: usize = 50;
 
 /// The record of one run of a job.
 pub type SyncRecord = RunRecord<SyncDetail>;
@@ -177,19 +186,19 @@ pub struct SyncDetail {
     /// Reason as text for users.
     pub exit_reason: String,
     /// Verdict on the release; `None` if the run ended before the decision.
-    pub update_type: Option<SyncVerdict>,
+    pub verdict: Option<SyncVerdict>,
     /// Name of the followed package.
     pub package: String,
     /// Release for which the project's code was written; `None` if it could not be determined.
-    pub from: Option<String>,
+    pub current_release: Option<String>,
     /// Release that the run tried; `None` if it could not be determined.
-    pub to: Option<String>,
+    pub target_release: Option<String>,
     /// Furthest step that the run reached; after a failure, the failed step.
     pub highest_step: SyncStep,
     /// The job's pull request at the end of the run; `None` if there is none.
     pub pull: Option<JobPull>,
     /// Address of the open question's web page; `None` if no question is open.
-    pub question: Option<String>,
+    pub question_url: Option<String>,
     /// Evidence for the decision.
     pub evidence: SyncEvidence,
 }

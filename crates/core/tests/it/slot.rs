@@ -59,7 +59,7 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));
     for second in 0..30 {
         slot = slot
-            .step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(second * 10_000))
+            .apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(second * 10_000))
             .unwrap()
             .slot;
     }
@@ -72,15 +72,17 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
 fn after_the_leading_review_the_rest_of_the_storm_is_one_trailing_review() {
     let limits = SlotLimits::default();
     let event = |slot: &Slot, at| {
-        slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(at)).unwrap().slot
+        slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(at)).unwrap().slot
     };
     let mut slot = Slot { version: SlotVersion(1), ..event(&Slot::new(SlotKey::new("pr/github/1/1")), 0) };
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(15_000)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(15_000)).unwrap().slot;
     let token = slot.token().unwrap();
-    slot = slot.step(SlotCommand::Computed(token), &limits, UnixMillis(20_000)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::CountReview(token), &limits, UnixMillis(20_000)).unwrap().slot;
     slot = event(&slot, 21_000);
-    slot =
-        slot.step(SlotCommand::Finish(token, StepOutcome::Idle), &limits, UnixMillis(22_000)).unwrap().slot;
+    slot = slot
+        .apply_command(SlotCommand::Finish(token, StepOutcome::Done), &limits, UnixMillis(22_000))
+        .unwrap()
+        .slot;
     assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(81_000), reason: WaitReason::Storm });
     slot = event(&slot, 70_000);
     assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(130_000), reason: WaitReason::Storm });
@@ -93,17 +95,20 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
     let mut now = 0;
     // A review is computed, but its publication fails. At the same time, there is a push every 20 s. The
     // retry is due before the pushes stop.
-    slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     now += 15_000;
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
     assert!(slot.may_compute_review(UnixMillis(now)));
-    slot = slot.step(SlotCommand::Computed(FencingToken(0)), &limits, UnixMillis(now)).unwrap().slot;
-    slot = slot.step(SlotCommand::Fail(FencingToken(0), None), &limits, UnixMillis(now)).unwrap().slot;
+    slot =
+        slot.apply_command(SlotCommand::CountReview(FencingToken(0)), &limits, UnixMillis(now)).unwrap().slot;
+    slot =
+        slot.apply_command(SlotCommand::Fail(FencingToken(0), None), &limits, UnixMillis(now)).unwrap().slot;
     for _ in 0..2 {
         now += 20_000;
-        slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
+        slot =
+            slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     }
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
     assert!(!slot.may_compute_review(UnixMillis(now)), "only publishing is left until the storm has ended");
     assert!(slot.may_compute_review(slot.storm.unwrap().end));
 }
@@ -112,9 +117,10 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
 fn a_review_without_an_event_begins_a_storm() {
     let limits = SlotLimits::default();
     let mut slot = slot_in(SlotState::Held { reason: HoldReason::Parked });
-    slot = slot.step(SlotCommand::Retry, &limits, UnixMillis(0)).unwrap().slot;
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(0)).unwrap().slot;
-    slot = slot.step(SlotCommand::Computed(FencingToken(9)), &limits, UnixMillis(1)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Retry, &limits, UnixMillis(0)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(0)).unwrap().slot;
+    slot =
+        slot.apply_command(SlotCommand::CountReview(FencingToken(9)), &limits, UnixMillis(1)).unwrap().slot;
     assert_eq!(slot.storm.map(|storm| storm.review_count), Some(1));
     assert!(!slot.may_compute_review(UnixMillis(2)));
 }
@@ -132,11 +138,11 @@ fn what_a_person_asked_for_survives_a_lost_lease() {
         pause_requested: false,
     };
     for command in [
-        SlotCommand::Expire,
+        SlotCommand::ExpireLease,
         SlotCommand::Fail(FencingToken(9), None),
         SlotCommand::HandBack(FencingToken(9)),
     ] {
-        let after = slot_in(leased.clone()).step(command, &limits, UnixMillis(100)).unwrap().slot;
+        let after = slot_in(leased.clone()).apply_command(command, &limits, UnixMillis(100)).unwrap().slot;
         assert_eq!(after.pending.review, Some(asked), "{command:?}");
     }
 }
@@ -152,30 +158,32 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
         claimed_events: Some(event),
         pause_requested: false,
     };
-    let paused = slot_in(leased).step(SlotCommand::Pause, &limits, UnixMillis(10)).unwrap().slot;
+    let paused = slot_in(leased).apply_command(SlotCommand::Pause, &limits, UnixMillis(10)).unwrap().slot;
     assert_eq!(paused.state.to_string(), "leased (review), paused afterwards");
     let later = StepOutcome::DueAt(UnixMillis(500), WaitReason::Settling);
     for (command, pending) in [
-        (SlotCommand::Finish(FencingToken(9), StepOutcome::Idle), None),
+        (SlotCommand::Finish(FencingToken(9), StepOutcome::Done), None),
         (SlotCommand::Finish(FencingToken(9), StepOutcome::DueAgain), Some(UnixMillis(100))),
         (SlotCommand::Finish(FencingToken(9), later), Some(UnixMillis(0))),
         (SlotCommand::Finish(FencingToken(9), StepOutcome::Held(HoldReason::Draft)), Some(UnixMillis(0))),
         (SlotCommand::Fail(FencingToken(9), None), Some(UnixMillis(0))),
         (SlotCommand::HandBack(FencingToken(9)), Some(UnixMillis(0))),
-        (SlotCommand::Expire, Some(UnixMillis(0))),
-        (SlotCommand::Restarted, Some(UnixMillis(0))),
+        (SlotCommand::ExpireLease, Some(UnixMillis(0))),
+        (SlotCommand::ServerRestarted, Some(UnixMillis(0))),
     ] {
-        let after = paused.step(command, &limits, UnixMillis(100)).unwrap().slot;
+        let after = paused.apply_command(command, &limits, UnixMillis(100)).unwrap().slot;
         assert_eq!(after.state, SlotState::Held { reason: HoldReason::Paused }, "{command:?}");
         assert_eq!(after.pending.review.map(|unserved| unserved.first), pending, "{command:?}");
     }
     for command in [SlotCommand::Resume, SlotCommand::Request(LoopKind::Review)] {
-        let resumed = paused.step(command, &limits, UnixMillis(20)).unwrap().slot;
-        let after =
-            resumed.step(SlotCommand::HandBack(FencingToken(9)), &limits, UnixMillis(100)).unwrap().slot;
+        let resumed = paused.apply_command(command, &limits, UnixMillis(20)).unwrap().slot;
+        let after = resumed
+            .apply_command(SlotCommand::HandBack(FencingToken(9)), &limits, UnixMillis(100))
+            .unwrap()
+            .slot;
         assert!(matches!(after.state, SlotState::Waiting { .. }), "{command:?}: {:?}", after.state);
     }
-    let retried = paused.step(SlotCommand::Retry, &limits, UnixMillis(100)).unwrap().slot;
+    let retried = paused.apply_command(SlotCommand::Retry, &limits, UnixMillis(100)).unwrap().slot;
     assert!(matches!(retried.state, SlotState::Waiting { .. }), "{:?}", retried.state);
 }
 
@@ -185,11 +193,11 @@ fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
     let mut slot = slot_in(SlotState::Waiting { due_at: UnixMillis(0), reason: WaitReason::Debounce });
     for attempt in 1..=3_u32 {
         let at = UnixMillis(i64::from(attempt) * 10_000_000);
-        slot = slot.step(SlotCommand::Lease, &limits, at).unwrap().slot;
+        slot = slot.apply_command(SlotCommand::Lease, &limits, at).unwrap().slot;
         let deadline = at + limits.lease;
-        let early = slot.step(SlotCommand::Expire, &limits, UnixMillis(deadline.0 - 1));
+        let early = slot.apply_command(SlotCommand::ExpireLease, &limits, UnixMillis(deadline.0 - 1));
         assert_eq!(early, Err(SlotRefusal::Leased(deadline)));
-        slot = slot.step(SlotCommand::Expire, &limits, deadline).unwrap().slot;
+        slot = slot.apply_command(SlotCommand::ExpireLease, &limits, deadline).unwrap().slot;
         let parked = slot.state == SlotState::Held { reason: HoldReason::Parked };
         assert_eq!((slot.attempts, parked), (attempt, attempt == 3));
     }
@@ -198,10 +206,12 @@ fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
 #[test]
 fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
     let limits = SlotLimits::default();
-    let slot =
-        slot_in(leased()).step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(1)).unwrap().slot;
+    let slot = slot_in(leased())
+        .apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(1))
+        .unwrap()
+        .slot;
     let ended = slot
-        .step(
+        .apply_command(
             SlotCommand::Finish(FencingToken(9), StepOutcome::Held(HoldReason::Draft)),
             &limits,
             UnixMillis(2),
@@ -215,7 +225,7 @@ fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
 fn a_parked_slot_comes_back_with_a_new_event_and_a_clean_count() {
     let limits = SlotLimits::default();
     let mut slot = Slot { attempts: 5, ..slot_in(SlotState::Held { reason: HoldReason::Parked }) };
-    slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(5)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(5)).unwrap().slot;
     assert_eq!((slot.attempts, slot.state.to_string().as_str()), (0, "waiting (debounce)"));
 }
 
@@ -223,26 +233,27 @@ fn a_parked_slot_comes_back_with_a_new_event_and_a_clean_count() {
 fn a_loop_of_several_steps_keeps_the_slot_between_them() {
     let limits = SlotLimits::default();
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));
-    slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(0)).unwrap().slot;
-    slot = slot.step(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(0)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
     slot.version = SlotVersion(3);
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(1)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(1)).unwrap().slot;
     assert_eq!(slot.active_loop, Some(LoopKind::Converge));
     let later = StepOutcome::DueAt(UnixMillis(500_000), WaitReason::Reviewer);
-    slot = slot.step(SlotCommand::Finish(FencingToken(3), later), &limits, UnixMillis(2)).unwrap().slot;
-    slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(3)).unwrap().slot;
+    slot =
+        slot.apply_command(SlotCommand::Finish(FencingToken(3), later), &limits, UnixMillis(2)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(3)).unwrap().slot;
     assert_eq!(
-        slot.step(SlotCommand::Lease, &limits, UnixMillis(400_000)),
+        slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(400_000)),
         Err(SlotRefusal::NotDue),
         "the review waits"
     );
     slot.version = SlotVersion(7);
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(500_000)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(500_000)).unwrap().slot;
     slot = slot
-        .step(SlotCommand::Finish(FencingToken(7), StepOutcome::Idle), &limits, UnixMillis(500_001))
+        .apply_command(SlotCommand::Finish(FencingToken(7), StepOutcome::Done), &limits, UnixMillis(500_001))
         .unwrap()
         .slot;
-    slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(500_002)).unwrap().slot;
+    slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(500_002)).unwrap().slot;
     assert_eq!(slot.active_loop, Some(LoopKind::Review), "and runs once it is released");
 }
 
@@ -254,14 +265,17 @@ fn what_is_asked_for_while_another_loop_has_the_lease_is_next_however_that_ends(
         StepOutcome::Held(HoldReason::Cancelled),
         StepOutcome::DueAt(UnixMillis(900_000), WaitReason::Deferred),
         StepOutcome::DueAt(UnixMillis(900_000), WaitReason::Storm),
-        StepOutcome::Idle,
+        StepOutcome::Done,
     ] {
         let mut slot = slot_in(leased());
         let Some(token) = slot.token() else { panic!("it is leased") };
-        slot = slot.step(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(5)).unwrap().slot;
-        slot = slot.step(SlotCommand::Finish(token, then), &limits, UnixMillis(9)).unwrap().slot;
+        slot = slot
+            .apply_command(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(5))
+            .unwrap()
+            .slot;
+        slot = slot.apply_command(SlotCommand::Finish(token, then), &limits, UnixMillis(9)).unwrap().slot;
         slot.version = SlotVersion(50);
-        slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(9)).unwrap().slot;
+        slot = slot.apply_command(SlotCommand::Lease, &limits, UnixMillis(9)).unwrap().slot;
         assert_eq!(slot.active_loop, Some(LoopKind::Converge), "{then:?}");
     }
 }
@@ -279,10 +293,11 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
     for state in states {
         let slot = slot_in(state.clone());
         let late = UnixMillis(1_000_000);
-        let leaves = |command| slot.step(command, &limits, late).is_ok_and(|next| next.slot.state != state);
+        let leaves =
+            |command| slot.apply_command(command, &limits, late).is_ok_and(|next| next.slot.state != state);
         let by_itself = match &state {
             SlotState::Waiting { .. } => leaves(SlotCommand::Lease),
-            SlotState::Leased { .. } => leaves(SlotCommand::Expire),
+            SlotState::Leased { .. } => leaves(SlotCommand::ExpireLease),
             SlotState::Idle => leaves(SlotCommand::Event(LoopKind::Review)),
             SlotState::Held { reason: HoldReason::Paused } => leaves(SlotCommand::Resume),
             SlotState::Held { .. } => leaves(SlotCommand::Event(LoopKind::Review)),
@@ -291,17 +306,17 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
         assert!(leaves(SlotCommand::Retry), "no way out by hand from {state:?}");
         for wrong in [
             SlotCommand::Heartbeat(FencingToken(1)),
-            SlotCommand::Computed(FencingToken(1)),
+            SlotCommand::CountReview(FencingToken(1)),
             SlotCommand::HandBack(FencingToken(1)),
         ] {
-            assert_eq!(slot.step(wrong, &limits, late), Err(SlotRefusal::LeaseLost));
+            assert_eq!(slot.apply_command(wrong, &limits, late), Err(SlotRefusal::LeaseLost));
         }
         assert_eq!(
-            slot.step(SlotCommand::Fail(FencingToken(1), None), &limits, late),
+            slot.apply_command(SlotCommand::Fail(FencingToken(1), None), &limits, late),
             Err(SlotRefusal::LeaseLost)
         );
         assert_eq!(
-            slot.step(SlotCommand::Finish(FencingToken(1), StepOutcome::Idle), &limits, late),
+            slot.apply_command(SlotCommand::Finish(FencingToken(1), StepOutcome::Done), &limits, late),
             Err(SlotRefusal::LeaseLost)
         );
     }
@@ -311,11 +326,11 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
 fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let limits = SlotLimits::default();
     let step = |slot: &Slot, command: SlotCommand, now: i64| {
-        let decided = slot.step(command, &limits, UnixMillis(now)).unwrap().slot;
+        let decided = slot.apply_command(command, &limits, UnixMillis(now)).unwrap().slot;
         Slot { version: SlotVersion(slot.version.0 + 1), ..decided }
     };
     let none = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
-    assert_eq!(none.step(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
+    assert_eq!(none.apply_command(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
 
     // A stop command before the run has begun only removes the request for the run.
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);
@@ -344,7 +359,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         assert_eq!(stopped.state, SlotState::Waiting { due_at: UnixMillis(3), reason: WaitReason::Step });
         let last = step(&stopped, SlotCommand::Lease, 3);
         assert_eq!(last.converge_request, Some(ConvergeRequest::Stop));
-        let over = step(&last, SlotCommand::Finish(last.token().unwrap(), StepOutcome::Idle), 4);
+        let over = step(&last, SlotCommand::Finish(last.token().unwrap(), StepOutcome::Done), 4);
         assert_eq!((over.active_loop, over.converge_request), (None, None));
     }
 
@@ -364,12 +379,13 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
 fn an_audit_is_asked_for_where_no_run_is_at_work() {
     let limits = SlotLimits::default();
     let slot = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
-    let asked = slot.step(SlotCommand::Audit, &limits, UnixMillis(0)).unwrap().slot;
+    let asked = slot.apply_command(SlotCommand::Audit, &limits, UnixMillis(0)).unwrap().slot;
     assert_eq!(
         (asked.converge_request, asked.pending.converge.is_some()),
         (Some(ConvergeRequest::Audit), true)
     );
-    assert_eq!(asked.step(SlotCommand::Audit, &limits, UnixMillis(1)), Err(SlotRefusal::Converging));
-    let instead = asked.step(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
+    assert_eq!(asked.apply_command(SlotCommand::Audit, &limits, UnixMillis(1)), Err(SlotRefusal::Converging));
+    let instead =
+        asked.apply_command(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
     assert_eq!(instead.converge_request, None, "the whole run is wanted now");
 }

@@ -15,24 +15,24 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
 
-use super::text::SideText;
+use super::side_text::SideText;
 
 /// Number of lines of a run that is matched as a whole at any position. Its single lines may occur more than
 /// once.
 const RUN: usize = 3;
 
-/// Maximum number of line comparisons in one gap, which suffices for 1,000 lines on each side. A gap is a run
-/// of unmatched old lines together with a run of unmatched new lines.
+/// Maximum number of line comparisons in one gap, enough for 1,000 lines on each side. A gap consists of ///
+/// consecutive unmatched old lines and consecutive unmatched new lines.
 const MAX_CELLS_OF_GAP: usize = 1_000_000;
 
 /// Maximum number of line comparisons in all gaps together.
 const MAX_CELLS: usize = 40_000_000;
 
-/// Maximum number of word-by-word comparisons of two lines in one gap, which suffices for 50 lines on each
-/// side.
+/// Maximum number of pairs of lines in one gap that are compared word by word. It is enough for 50 lines on
+/// /// each side.
 const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
 
-/// Maximum number of word-by-word comparisons of two lines in all gaps together.
+/// Maximum number of pairs of lines in all gaps together that are compared word by word.
 const MAX_WORD_CELLS: usize = 1_000_000;
 
 /// Minimum percentage of words that two lines must share so that one counts as an edited version of the

@@ -254,7 +254,7 @@ impl ForgeInstance {
         self.ensure_account(actor);
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
-        pull.updated = now;
+        pull.updated_at = now;
         pull.version += 1;
         self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, actor: actor.to_owned() })
     }
@@ -341,7 +341,7 @@ impl StoredRepository {
     /// Returns the comments in the conversation of a pull request or an issue, including deleted comments.
     pub(crate) fn conversation_comments(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
-            (Some(pull), _) => &pull.summary,
+            (Some(pull), _) => &pull.conversation_comments,
             (None, Some(issue)) => &issue.notes,
             (None, None) => &[],
         }
@@ -351,7 +351,7 @@ impl StoredRepository {
     /// exist.
     pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
-            Some(pull) => Some(&mut pull.summary),
+            Some(pull) => Some(&mut pull.conversation_comments),
             None => self.issues.get_mut(&number).map(|issue| &mut issue.notes),
         }
     }
@@ -380,11 +380,11 @@ impl StoredRepository {
     pub(crate) fn current_lines(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
         let Some(pull) = self.pulls.get(&number) else { return Ok(HashMap::new()) };
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {
-            return Ok(pull.inline.iter().map(|comment| (comment.note.id, None)).collect());
+            return Ok(pull.inline_comments.iter().map(|comment| (comment.comment.id, None)).collect());
         };
         let shown = self.diffs.pull_diff(&self.git, &pull.base, &pull.head)?;
         let mut lines = HashMap::new();
-        for comment in &pull.inline {
+        for comment in &pull.inline_comments {
             let path = &comment.place.path;
             let mut follow = |(side, line): (FakeDiffSide, u32)| {
                 let (from, to) = match side {
@@ -405,7 +405,7 @@ impl StoredRepository {
                 .filter(|_| first.is_some() == comment.place.start.is_some())
                 .filter(|last| shown.check_place(path, *last, first).is_ok())
                 .map(|(_, line)| (line, first.map(|(_, line)| line)));
-            lines.insert(comment.note.id, now);
+            lines.insert(comment.comment.id, now);
         }
         Ok(lines)
     }

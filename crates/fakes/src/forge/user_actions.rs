@@ -301,7 +301,7 @@ impl FakeRepo {
             let head = branch_tip(repo, &branch)?;
             repo.git.set_ref(&repo.flavour.pull_ref(number), &head)?;
             let pull = pull_mut(repo, number)?;
-            (pull.open, pull.closed, pull.head) = (true, None, head);
+            (pull.open, pull.closed_at, pull.head) = (true, None, head);
             Ok(PullChange::Reopened)
         })
         .await
@@ -362,7 +362,7 @@ impl FakeRepo {
         self.with_repository(move |world, repo| {
             let now = world.now();
             if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment_mut(id)) {
-                comment.note.set_body(&body, now);
+                comment.comment.set_body(&body, now);
                 return Ok(world
                     .deliver_event(repo, &FakeForgeEvent::InlineComment { number, id, is_edit: true })?);
             }
@@ -432,7 +432,8 @@ impl FakeRepo {
     pub async fn delete_comment(&self, number: u64, comment: u64) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             let is = |note: &&mut StoredComment| note.id == comment && !note.deleted;
-            let mut inline = repo.pulls.values_mut().flat_map(|pull| &mut pull.inline).map(|of| &mut of.note);
+            let mut inline =
+                repo.pulls.values_mut().flat_map(|pull| &mut pull.inline_comments).map(|of| &mut of.comment);
             let note = match inline.find(is) {
                 Some(note) => Some(note),
                 None => conversation_mut(repo, number)?.iter_mut().find(is),

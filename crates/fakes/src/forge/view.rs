@@ -111,8 +111,8 @@ pub(crate) fn pull_view(
     for status in all_statuses {
         statuses.entry(status.sha.clone()).or_default().push(status.clone());
     }
-    let summaries = pull.summary.iter().map(|note| (note, None));
-    let inline = pull.inline.iter().map(|comment| (&comment.note, Some(comment)));
+    let summaries = pull.conversation_comments.iter().map(|note| (note, None));
+    let inline = pull.inline_comments.iter().map(|comment| (&comment.comment, Some(comment)));
     let mut comments: Vec<CommentView> = summaries
         .chain(inline)
         .map(|(note, inline)| CommentView {
@@ -123,7 +123,7 @@ pub(crate) fn pull_view(
             line: lines.get(&note.id).copied().flatten().map(|(line, _)| line),
             resolved: pull.resolved_by(note.id).is_some() || note.resolved_by.is_some(),
             in_reply_to: inline.and_then(|comment| comment.in_reply_to).or(note.parent),
-            review: inline.map(|comment| comment.review),
+            review: inline.map(|comment| comment.review_id),
             deleted: note.deleted,
             created: note.created,
         })

@@ -111,7 +111,7 @@ impl BitbucketDataCenter {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { request }) if self.is_known().await => {
-                Err(forbidden_error(request, "status 401, but the server knows the token", call))
+                Err(forbidden_error(request, "status 401, although the token is valid", call))
             }
             Err(ForgeError::Forbidden { request, message }) => Err(forbidden_error(request, &message, call)),
             sent => sent,
@@ -123,7 +123,7 @@ impl BitbucketDataCenter {
     /// name.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
-        let call = ForgeRequest::get("checking whether the server knows the token", self.properties());
+        let call = ForgeRequest::get("checking whether the token is valid", self.properties());
         let answer = http.send(login, &call).await;
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }

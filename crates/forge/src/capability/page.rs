@@ -20,61 +20,60 @@ const STATUS: &str = "
 If a check is required, GitHub counts a neutral \
     check as passed. A partial review with a blocking finding is
 therefore red, not neutral ([ADR \
-    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). A partial review \
-    without a blocking
-finding does not block the merge, and its summary says what was not read. A pending \
-    commit status blocks the merge.
+    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). With a check run, a \
+    partial review without a blocking finding does not block the merge. Its summary names the parts that \
+    were not reviewed. A pending commit status blocks the merge.
 
 ## Changes that people make to our comments
 
 If a person edits one of \
     our comments, the next review restores our text. A comment that a person deletes stays
 deleted, and a \
-    thread that a person resolves stays resolved. We read all comments directly before our first \
-    write.
-GitHub and Bitbucket Cloud have no conditional writes, so an edit that a person makes to one of \
-    our comments after that
-read is lost. Bitbucket Data Center refuses our write if the comment changed \
-    after our last read. We never change
-replies, so write a reply instead.
+    thread that a person resolves stays resolved. We read all comments directly before our first write. \
+    GitHub and Bitbucket Cloud have no conditional writes. If a person edits one of our comments between \
+    this read and our write, the edit is lost. Bitbucket Data Center refuses our write if the comment \
+    changed \
+    after our last read. To add text, write a reply: we never change replies.
 
 ## Loops that work on a pull \
     request
 
-This table shows how GitHub behaves in these loops, and how Truing reacts \
-    (`crates/forge/src/github/client.rs`):
+This table shows how GitHub behaves when Truing audits, fixes or updates a pull request, and how Truing \
+        reacts (`crates/forge/src/github/client.rs`):
 
 | Behaviour of GitHub | Reaction of Truing |
 |---|---|
 | \
-    GitHub posts a review completely or not at all; a refusal (422) does not name the wrong place | Truing \
-    then posts each finding separately, and the review lists the refused findings |
-| The response to a \
-    new review does not name the comments | Truing lists the comments, and recognises its own comments by \
+    GitHub posts a review completely or not at all. If it refuses a review (422), the response does not \
+    name the refused comment | Truing then posts each finding separately, and the review lists the \
+    refused findings |
+| When Truing creates a review, GitHub's response does not contain the ids of the comments | Truing lists \
+        the comments, and recognises its own comments by \
     their markers |
 | An account cannot request changes on its own pull request \
     ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | Truing posts the review as a \
     comment |
 | To mark a pull request as ready, the token of an App also needs `contents: write` \
-    ([gh](https://github.com/cli/cli/issues/8910)) | Truing uses such a token for this call and for the \
-    call in the next row |
-| GitHub merges a base into a branch after the response (202), and only if the \
-    branch is still at the head that the call names \
+    ([gh](https://github.com/cli/cli/issues/8910)) | Truing uses a token with this permission for this \
+    call, and for the call in the next row |
+| GitHub merges a base into a branch only after it has sent the response (202), and only if the branch \
+        still has the head that the call names \
     ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | Truing reads the \
-    pull request until the head is new, and then repeats all checks |
+    pull request repeatedly until it has a new head, and then repeats all checks |
 | To request a review from a bot, \
-    the call must contain the bot's name with `[bot]`; for `Copilot`, GitHub reports success, but nothing \
-    happens ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely on the reported \
+    the call must contain the bot's name with `[bot]`. For the name `Copilot`, GitHub reports success, \
+    but requests no review ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely \
+    on the reported \
     success, and waits for the review |
 | After a bot has begun its review, the list of requested \
     reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | Truing draws no \
     conclusion about a bot from an empty list |
-| A bot starts its review after a comment that contains \
-    only the bot's command | Truing posts this comment without a marker, and recognises the comment by \
+| Some bots start a review only after a comment that contains nothing but the bot's command | Truing \
+        posts this comment without a marker, and recognises the comment by \
     account, text and time |
-| GitHub computes the result of a merge only on request | after `UNKNOWN`, \
-    Truing requests the result again |
-| GitHub has no conditional change of a description | Truing reads \
+| GitHub computes only on request whether a pull request can be merged | if the result is `UNKNOWN`, \
+        Truing requests it again |
+| GitHub has no conditional writes for descriptions | Truing reads \
     the description directly before the change, and keeps its own marker in the description |
 ";
 
@@ -82,9 +81,8 @@ This table shows how GitHub behaves in these loops, and how Truing reacts \
 const REFUSALS: &str = "
 ## Refused places
 
-A forge may refuse a comment on a place of the diff. Truing \
-    then posts all other comments, and posts the finding
-on its file. If the forge also refuses the \
+A forge may refuse a comment on some lines of the diff. Truing then posts all other comments, and posts \
+        this finding as a comment on its file. If the forge also refuses the \
     comment on the file, the summary contains the finding.
 
 | Status of the response | Meaning \
@@ -93,8 +91,7 @@ on its file. If the forge also refuses the \
 | 422 (GitHub, with a list of texts or of objects) | a refused place |
 | 400 (both \
     Bitbuckets), 404 and 409 (Data Center) | a refused place |
-| any other status from 400 to 499 | a \
-    refused place, except for the statuses below |
+| any status from 400 to 499 that is not in this table | a refused place |
 | 401, 403, 451 | a login or a permission is missing \
     |
 | 402, 407, 408, 425, 429, and 403 with a message about a limit | Truing repeats the call later |
@@ -106,9 +103,10 @@ on its file. If the forge also refuses the \
 fn render_page() -> String {
     let mut text = String::from(
         "# What each forge accepts\n\n<!-- Generated from crates/forge/src/capability.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nTruing fits its comments on pull requests to \
-            these limits. A finding that cannot be placed on its lines goes to its\nfile, or else to the \
-            summary. A text that is too long is cut at a safe place, with a note.\n",
+        UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nTruing fits its comments on pull requests to \
+        these limits. If a comment cannot be placed on a finding's lines, Truing\nputs the comment on the \
+        file, or else into the summary. Truing cuts a text that is too long at a safe place, and adds \
+        a\nnote.\n",
     );
     text += REFUSALS;
     text += STATUS;
@@ -124,11 +122,14 @@ fn render_page() -> String {
 fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
         MarkerForm::HtmlComment => "an HTML comment on the last line",
-        MarkerForm::LinkReference => "a link reference on the last line, which no text uses",
+        MarkerForm::LinkReference => "an unused link reference on the last line",
     };
     let lines = match forge.commentable_lines {
         CommentableLines::OneHunk => "one or more lines of one hunk: added, removed or context lines",
-        CommentableLines::OneLine => "one line: added, removed or context; for several lines, the last line",
+        CommentableLines::OneLine => {
+            "one added, removed or context line; if a finding has several lines, \
+            its last line"
+        }
     };
     let suggestions = if forge.suggestions {
         "a code block of the language `suggestion`, in a comment on exactly the replaced lines"
@@ -155,9 +156,9 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         UpsertRule::ByText => "the same lines with the same text, ignoring white space",
     };
     let anchored = match forge.anchor_commit {
-        AnchorCommit::NamedCommit => "the commit that the call names",
+        AnchorCommit::NamedCommit => "the commit that the call specifies",
         AnchorCommit::Head => {
-            "the head at the moment of the call; Truing reads the head before and after the call"
+            "the head at the time of the call; Truing therefore reads the head before and after the call"
         }
     };
     let reviews = match forge.review_posting {
@@ -171,18 +172,18 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     };
     let refused = match forge.refusal_consequence {
         RejectedDeliveryConsequence::DeliveryLost => {
-            "503; the delivery is lost, or the forge sends the delivery again"
+            "503; the forge then drops the delivery, or sends it again"
         }
         RejectedDeliveryConsequence::HookSuspended => {
-            "202, and the pull request's slot stays due; after repeated failures, a server would stop \
-                calling the webhook"
+            "202, and the review of the pull request stays due. With an error status, the forge would \
+            suspend the webhook after repeated failures"
         }
     };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let count = |count: usize| if count == 0 { "not published".to_owned() } else { count.to_string() };
     let annotations = match forge.max_annotations_per_report {
         0 => forge.max_annotations_per_call.to_string(),
-        all => format!("{}; in one report {all}", forge.max_annotations_per_call),
+        all => format!("{}; at most {all} in one report", forge.max_annotations_per_call),
     };
     let creations =
         forge.creation_limits.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
@@ -204,8 +205,8 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         (files, lines) => format!("{files} files, {lines} lines (Truing reads the diff with git)"),
     };
     vec![
-        ("Prefix of the names of the tools for agents", format!("`{}`", forge.tool_prefix)),
-        ("An agent's comment without a key replaces the earlier comment on", upserts.to_owned()),
+        ("Prefix of the tool names for agents", format!("`{}`", forge.tool_prefix)),
+        ("If an agent posts a comment without a key, it replaces the earlier comment on", upserts.to_owned()),
         ("Address of a pull request's page", format!("`{}`", forge.page_urls.url_pattern())),
         (
             "Maximum length of a comment",
@@ -213,22 +214,26 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ),
         ("Marker", marker.to_owned()),
         ("Lines that one comment may cover", lines.to_owned()),
-        ("Commit on which a comment on lines is placed", anchored.to_owned()),
+        ("Commit to which the forge attaches a comment on lines", anchored.to_owned()),
         ("Maximum number of comments in one call", forge.max_batch_size.to_string()),
         ("Suggestions", suggestions.to_owned()),
         ("Names of accounts", names.to_owned()),
-        ("Form in which a loop posts a review", reviews.to_owned()),
+        ("Format in which a loop posts a review", reviews.to_owned()),
         ("Drafts", yes(forge.drafts)),
         ("Labels", yes(forge.labels)),
         ("Issues", yes(forge.issues)),
-        ("Reactions that can be read", yes(forge.reactions)),
+        ("Reactions to comments can be read", yes(forge.reactions)),
         ("The forge can merge a base into a branch", yes(forge.can_update_branch)),
-        ("The repository has the commits of pull requests from forks", yes(forge.fork_heads)),
-        ("Token needed to look up who has write access", permission.to_owned()),
+        (
+            "Commits of pull requests from forks can be fetched from the base \
+            repository",
+            yes(forge.fork_heads),
+        ),
+        ("Token needed to read which accounts have write access", permission.to_owned()),
         ("Status on the commit", statuses),
         ("Maximum length of a status text", format!("{} characters", forge.max_status_length)),
         ("Maximum number of annotations in one call", annotations),
-        ("Maximum number of calls that create something", creations),
+        ("Maximum number of create calls", creations),
         ("Maximum number of calls in an hour", calls),
         ("Maximum number of items on a page of a list", forge.max_page_size.to_string()),
         ("Maximum number of listed files of a pull request", count(forge.max_listed_files)),
@@ -239,7 +244,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
             refused.to_owned(),
         ),
         (
-            "Time for which a new comment may stay invisible",
+            "Maximum time until a new comment is visible",
             format!("{} s (`forge.NAME.settle`)", forge.settle_delay.0 / 1_000),
         ),
     ]

@@ -36,10 +36,11 @@ pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
 /// A token is replaced when it has at most this much time left before it expires. This margin lets a task
 /// that starts with a token finish before the token expires.
-const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
-/// Maximum number of cached tokens, and of cached repository ids. At this number of tokens, expired tokens
-/// that no caller uses are dropped; at this number of ids, all ids are dropped.
-const MAX_HELD: usize = 1024;
+const RENEWAL_MARGIN: TimeSpan = TimeSpan::minutes(10);
+/// Maximum number of cached tokens, and maximum number of cached repository ids. When the tokens reach the
+/// /// maximum, expired tokens that no caller uses are dropped. When the ids reach the maximum, all ids are
+/// /// dropped.
+const MAX_CACHE_ENTRIES: usize = 1024;
 
 /// The credentials to log in with.
 #[derive(Clone, Debug)]
@@ -62,14 +63,14 @@ pub(super) enum TokenScope<'a> {
     /// The repository with this name.
     RepositoryName(&'a str),
     /// The repository with this id.
-    Id(&'a str),
+    RepositoryId(&'a str),
     /// The repository with this id and this last known name.
     Repository(&'a str, &'a str),
     /// The repository with this id and name, for a push.
-    Pushing(&'a str, &'a str),
+    RepositoryPush(&'a str, &'a str),
     /// The repository with this id and name, for changes that require write access: changing the draft state
     /// of a pull request, and resolving or reopening threads.
-    Changing(&'a str, &'a str),
+    RepositoryWrite(&'a str, &'a str),
     /// The list of repositories of the installation with this number.
     Installation(u64),
     /// The App itself, not an installation.
@@ -86,9 +87,9 @@ impl<'a> TokenScope<'a> {
         match self {
             Self::RepositoryName(name)
             | Self::Repository(_, name)
-            | Self::Pushing(_, name)
-            | Self::Changing(_, name) => name.to_owned(),
-            Self::Id(id) => format!("repository {id}"),
+            | Self::RepositoryPush(_, name)
+            | Self::RepositoryWrite(_, name) => name.to_owned(),
+            Self::RepositoryId(id) => format!("repository {id}"),
             Self::Installation(id) => format!("installation {id}"),
             Self::App => "the App".to_owned(),
         }
@@ -100,13 +101,13 @@ impl<'a> TokenScope<'a> {
 pub(super) struct GitHubIdentity {
     pub(super) id: u64,
     /// True for an installation of a GitHub App, which is not a person.
-    pub(super) installation: bool,
+    pub(super) is_installation: bool,
 }
 
 /// Selects the credential of each call, and requests the tokens of an App.
 pub(super) struct GitHubAuth {
     api: Url,
-    login: GitHubLogin,
+    auth_method: GitHubAuthMethod,
     tokens: Mutex<TokenCache>,
     /// Our own account; empty until GitHub has returned the account.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
@@ -114,7 +115,7 @@ pub(super) struct GitHubAuth {
     pub(super) refusals: KnownRefusals,
 }
 
-enum GitHubLogin {
+enum GitHubAuthMethod {
     Token(RequestAuthorization),
     App { id: u64, key: AppKey },
 }
@@ -123,19 +124,19 @@ enum GitHubLogin {
 struct TokenCache {
     /// Cached tokens. For each purpose, only one caller at a time requests a token; the other callers wait
     /// for that token.
-    tokens: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
+    tokens: HashMap<TokenCacheKey, Arc<AsyncMutex<Option<CachedToken>>>>,
     /// Ids of the repositories for which a token was requested by name. The key is the name in lower case.
-    ids: HashMap<String, String>,
+    repository_ids: HashMap<String, String>,
 }
 
 /// The repository or installation that a cached token is for, and whether the token is for a push or another
 /// change.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum TokenPurpose {
+enum TokenCacheKey {
     RepositoryName(String),
-    Id(String),
-    Pushing(String),
-    Changing(String),
+    RepositoryId(String),
+    RepositoryPush(String),
+    RepositoryWrite(String),
     Installation(u64),
 }
 
@@ -143,7 +144,7 @@ enum TokenPurpose {
 struct CachedToken {
     authorization: RequestAuthorization,
     /// Time at which to replace the token, by our own clock.
-    renew: UnixMillis,
+    renew_at: UnixMillis,
 }
 
 #[derive(Deserialize)]
@@ -164,9 +165,9 @@ struct MintedToken {
 impl fmt::Debug for GitHubAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("GitHubAuth");
-        match &self.login {
-            GitHubLogin::Token(_) => shown.field("login", &"a token"),
-            GitHubLogin::App { id, .. } => shown.field("app", id),
+        match &self.auth_method {
+            GitHubAuthMethod::Token(_) => shown.field("login", &"a token"),
+            GitHubAuthMethod::App { id, .. } => shown.field("app", id),
         };
         shown.finish_non_exhaustive()
     }
@@ -176,28 +177,28 @@ impl GitHubAuth {
     pub(super) fn new(api: Url, credentials: GitHubCredentials) -> Result<Self, HttpClientError> {
         let login = match credentials {
             GitHubCredentials::Token(token) => {
-                GitHubLogin::Token(RequestAuthorization::bearer(token, RateLimitOwner::Token)?)
+                GitHubAuthMethod::Token(RequestAuthorization::bearer(token, RateLimitOwner::Token)?)
             }
-            GitHubCredentials::App { id, key } => GitHubLogin::App { id, key },
+            GitHubCredentials::App { id, key } => GitHubAuthMethod::App { id, key },
         };
         let (identity, refusals) = (tokio::sync::OnceCell::new(), KnownRefusals::default());
-        Ok(Self { api, login, tokens: Mutex::default(), identity, refusals })
+        Ok(Self { api, auth_method: login, tokens: Mutex::default(), identity, refusals })
     }
 
     pub(super) fn is_app(&self) -> bool {
-        self.app().is_some()
+        self.app_id().is_some()
     }
 
     /// Returns the id of the App that the client logs in as; `None` if the login is a configured token.
-    pub(super) fn app(&self) -> Option<u64> {
-        match &self.login {
-            GitHubLogin::App { id, .. } => Some(*id),
-            GitHubLogin::Token(_) => None,
+    pub(super) fn app_id(&self) -> Option<u64> {
+        match &self.auth_method {
+            GitHubAuthMethod::App { id, .. } => Some(*id),
+            GitHubAuthMethod::Token(_) => None,
         }
     }
 
     /// Returns true if our own account is already known.
-    pub(super) fn knows_itself(&self) -> bool {
+    pub(super) fn is_identity_known(&self) -> bool {
         self.identity.initialized()
     }
 
@@ -208,9 +209,9 @@ impl GitHubAuth {
         scope: TokenScope<'_>,
     ) -> Result<RequestAuthorization, ForgeError> {
         let Some(holder) = self.token_purpose(scope) else { return self.authorize_as_app(http.now()) };
-        let cell = self.cell(&holder, http.now());
+        let cell = self.token_cell(&holder, http.now());
         let mut held = cell.lock().await;
-        if let Some(held) = held.as_ref().filter(|held| http.now() < held.renew) {
+        if let Some(held) = held.as_ref().filter(|held| http.now() < held.renew_at) {
             return Ok(held.authorization.clone());
         }
         let (fresh, repository) = self.request_token(http, scope).await?;
@@ -230,7 +231,7 @@ impl GitHubAuth {
         rejected_authorization: &RequestAuthorization,
     ) -> bool {
         let Some(holder) = self.token_purpose(scope) else { return false };
-        let cell = self.cell(&holder, http.now());
+        let cell = self.token_cell(&holder, http.now());
         let mut held = cell.lock().await;
         // Another caller whose call was rejected may already have replaced the token. Only the rejected token
         // is dropped.
@@ -242,38 +243,40 @@ impl GitHubAuth {
 
     /// Returns the purpose of the token for a call of this scope; `None` for the App itself, and if a single
     /// token is configured.
-    fn token_purpose(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
+    fn token_purpose(&self, scope: TokenScope<'_>) -> Option<TokenCacheKey> {
         if !self.is_app() {
             return None;
         }
         Some(match scope {
             TokenScope::App => return None,
-            TokenScope::Installation(installation) => TokenPurpose::Installation(installation),
-            TokenScope::Id(id) | TokenScope::Repository(id, _) => TokenPurpose::Id(id.to_owned()),
-            TokenScope::Pushing(id, _) => TokenPurpose::Pushing(id.to_owned()),
-            TokenScope::Changing(id, _) => TokenPurpose::Changing(id.to_owned()),
+            TokenScope::Installation(installation) => TokenCacheKey::Installation(installation),
+            TokenScope::RepositoryId(id) | TokenScope::Repository(id, _) => {
+                TokenCacheKey::RepositoryId(id.to_owned())
+            }
+            TokenScope::RepositoryPush(id, _) => TokenCacheKey::RepositoryPush(id.to_owned()),
+            TokenScope::RepositoryWrite(id, _) => TokenCacheKey::RepositoryWrite(id.to_owned()),
             TokenScope::RepositoryName(name) => {
                 let name = name.to_lowercase();
-                let id = self.tokens().ids.get(&name).cloned();
-                id.map_or(TokenPurpose::RepositoryName(name), TokenPurpose::Id)
+                let id = self.tokens().repository_ids.get(&name).cloned();
+                id.map_or(TokenCacheKey::RepositoryName(name), TokenCacheKey::RepositoryId)
             }
         })
     }
 
     /// Drops the cached id of a repository name that GitHub did not find, because the name may now belong to
     /// another repository.
-    pub(super) fn forget_name(&self, scope: TokenScope<'_>) {
+    pub(super) fn drop_cached_repository_id(&self, scope: TokenScope<'_>) {
         if let TokenScope::RepositoryName(name) = scope {
-            self.tokens().ids.remove(&name.to_lowercase());
+            self.tokens().repository_ids.remove(&name.to_lowercase());
         }
     }
 
     /// Returns the configured token. For an App, returns a login as the App itself, which is valid for a few
     /// minutes.
     fn authorize_as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
-        let (id, key) = match &self.login {
-            GitHubLogin::Token(token) => return Ok(token.clone()),
-            GitHubLogin::App { id, key } => (id, key),
+        let (id, key) = match &self.auth_method {
+            GitHubAuthMethod::Token(token) => return Ok(token.clone()),
+            GitHubAuthMethod::App { id, key } => (id, key),
         };
         let failed = |error: &dyn fmt::Display| {
             unavailable_error(&format!("logging in as GitHub App {id}"), &error.to_string())
@@ -308,22 +311,22 @@ impl GitHubAuth {
     ) -> Result<(CachedToken, Option<String>), ForgeError> {
         let request = format!("{}: getting a token as GitHub App", scope.describe());
         let AppInstallation { id: installation, permissions: granted } =
-            self.installation(http, &request, scope).await?;
+            self.find_installation(http, &request, scope).await?;
         let mut body = Map::new();
         let narrow = match scope {
             TokenScope::RepositoryName(name) => {
                 body.insert("repositories".into(), json!([name.rsplit('/').next().unwrap_or_default()]));
                 loop_permissions(LoopKind::Review)
             }
-            TokenScope::Id(id) | TokenScope::Repository(id, _) => {
+            TokenScope::RepositoryId(id) | TokenScope::Repository(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 loop_permissions(LoopKind::Review)
             }
-            TokenScope::Pushing(id, _) => {
+            TokenScope::RepositoryPush(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 permissions::PUSHING
             }
-            TokenScope::Changing(id, _) => {
+            TokenScope::RepositoryWrite(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 permissions::CHANGING
             }
@@ -366,7 +369,7 @@ impl GitHubAuth {
         )
         .map_err(|error| unavailable_error(&request, &error.to_string()))?;
         let held =
-            CachedToken { authorization, renew: now + TimeSpan(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
+            CachedToken { authorization, renew_at: now + TimeSpan(lasts.0.saturating_sub(RENEWAL_MARGIN.0)) };
         let repository = match minted.repositories.as_slice() {
             [one] => Some(one.id.to_string()),
             _ => None,
@@ -381,60 +384,78 @@ impl GitHubAuth {
     }
 
     /// Finds the App's installation for this scope.
-    async fn installation(
+    async fn find_installation(
         &self,
         http: &ForgeHttpClient,
-        purpose: &str,
+        request_description: &str,
         scope: TokenScope<'_>,
     ) -> Result<AppInstallation, ForgeError> {
         let url = match scope {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
-            TokenScope::App => return Err(unavailable_error(purpose, "the App itself has no token")),
-            TokenScope::Id(id) => append_segments(&self.api, ["repositories", id, "installation"]),
+            TokenScope::App => {
+                return Err(unavailable_error(
+                    request_description,
+                    "the App itself has no \
+                token",
+                ));
+            }
+            TokenScope::RepositoryId(id) => append_segments(&self.api, ["repositories", id, "installation"]),
             TokenScope::RepositoryName(name)
             | TokenScope::Repository(_, name)
-            | TokenScope::Pushing(_, name)
-            | TokenScope::Changing(_, name) => match name.split_once('/') {
+            | TokenScope::RepositoryPush(_, name)
+            | TokenScope::RepositoryWrite(_, name) => match name.split_once('/') {
                 Some((owner, repo)) if is_repository_name(name) => {
                     append_segments(&self.api, ["repos", owner, repo, "installation"])
                 }
                 Some(_) | None => {
                     let message = "the repository's name does not have the form `owner/name`".to_owned();
-                    return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
+                    return Err(ForgeError::Rejected { request: request_description.to_owned(), message });
                 }
             },
         };
-        let call = ForgeRequest::get(format!("{purpose} (is the App installed for this repository?)"), url);
+        let call = ForgeRequest::get(
+            format!(
+                "{request_description} (is the App installed for this \
+            repository?)"
+            ),
+            url,
+        );
         self.send_as_app(http, call).await?.json()
     }
 
     /// Caches the id of the repository with this name, and caches the token for later calls that name the
     /// repository by id.
-    fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, token: &CachedToken) {
-        let by_id = TokenPurpose::Id(repository.to_owned());
+    fn cache_repository_id(
+        &self,
+        name: &str,
+        token_key: &TokenCacheKey,
+        repository_id: &str,
+        token: &CachedToken,
+    ) {
+        let by_id = TokenCacheKey::RepositoryId(repository_id.to_owned());
         let mut tokens = self.tokens();
-        if tokens.ids.len() >= MAX_HELD {
-            tokens.ids.clear();
+        if tokens.repository_ids.len() >= MAX_CACHE_ENTRIES {
+            tokens.repository_ids.clear();
         }
-        tokens.ids.insert(name.to_lowercase(), repository.to_owned());
-        if *holder != by_id {
-            tokens.tokens.remove(holder);
+        tokens.repository_ids.insert(name.to_lowercase(), repository_id.to_owned());
+        if *token_key != by_id {
+            tokens.tokens.remove(token_key);
             let cell = Arc::new(AsyncMutex::new(Some(token.clone())));
             tokens.tokens.entry(by_id).or_insert(cell);
         }
     }
 
-    fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
+    fn token_cell(&self, token_key: &TokenCacheKey, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
-        if tokens.tokens.len() >= MAX_HELD {
+        if tokens.tokens.len() >= MAX_CACHE_ENTRIES {
             // A cell with more than one reference is in use: a caller has locked the cell or waits for its
             // token.
             tokens.tokens.retain(|_, cell| {
                 Arc::strong_count(cell) > 1
-                    || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))
+                    || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew_at))
             });
         }
-        tokens.tokens.entry(holder.clone()).or_default().clone()
+        tokens.tokens.entry(token_key.clone()).or_default().clone()
     }
 
     fn tokens(&self) -> MutexGuard<'_, TokenCache> {
@@ -443,9 +464,9 @@ impl GitHubAuth {
 }
 
 /// Parses the numeric id of a repository.
-fn parse_repository_id(purpose: &str, id: &str) -> Result<u64, ForgeError> {
+fn parse_repository_id(request_description: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();
-        ForgeError::Rejected { request: purpose.to_owned(), message }
+        ForgeError::Rejected { request: request_description.to_owned(), message }
     })
 }

@@ -55,7 +55,7 @@ impl GitHubClient {
     /// without annotations is updated. If neither exists, a new check run is created; GitHub shows it in
     /// place of the older check runs.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
+        let what = self.what_of_pull(&format!("setting the check run of commit {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
         let whose = self.id.key();
         let name = format!("{whose}#{}", annotations_digest(&all));

@@ -337,7 +337,7 @@ impl ForgeRead for GitHubClient {
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         self.require_pull()?
-            .find_comments_with_text(&self.what_of_pull("looking for comments with this text"), text)
+            .find_comments_with_text(&self.what_of_pull("searching for comments with a given text"), text)
             .await
     }
 

@@ -130,7 +130,7 @@ impl GitHubClient {
                 set => return set,
             }
         }
-        let what = self.what_of_pull(&format!("setting the status of {}", status.sha.short_sha()));
+        let what = self.what_of_pull(&format!("setting the status of commit {}", status.sha.short_sha()));
         let (state, description) = status_fields(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
@@ -146,7 +146,7 @@ impl GitHubClient {
         if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
             return Ok(false);
         }
-        let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
+        let what = self.what_of_pull(&format!("reading the status of commit {}", status.sha.short_sha()));
         let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"], &[])?;
         let newest_first: Vec<ListedCommitStatus> =
             self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;

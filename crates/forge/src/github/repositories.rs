@@ -54,10 +54,10 @@ impl GitHub {
         let root = &self.inner.options.api_url;
         if self.app().is_none() {
             let list = listing.lists.entry(String::new()).or_default();
-            if !self.inner.auth.knows_itself() {
+            if !self.inner.auth.is_identity_known() {
                 *calls = calls.saturating_sub(1);
             }
-            return if self.identity(TokenScope::App).await?.installation {
+            return if self.identity(TokenScope::App).await?.is_installation {
                 self.list_installation(TokenScope::App, list, calls).await
             } else {
                 let what = "listing the token's repositories";

@@ -114,11 +114,11 @@ impl GitHubClient {
         if self.github.app().is_none() {
             // A repository reports the permission of an account. An installation's token has no account, so
             // its reported permission is ignored.
-            let installation = self.github.identity(self.scope()).await?.installation;
+            let installation = self.github.identity(self.scope()).await?.is_installation;
             return Ok(reported_permission.filter(|_| !installation));
         }
         let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
-        let pushing = TokenScope::Pushing(&self.id.repository, &self.repo);
+        let pushing = TokenScope::RepositoryPush(&self.id.repository, &self.repo);
         match auth.authorization(http, pushing).await {
             Ok(_) => Ok(Some(true)),
             Err(ForgeError::Forbidden { .. }) => Ok(Some(false)),

@@ -27,7 +27,7 @@ use crate::remote::{RemoteError, RemotePurpose};
 #[cfg(test)]
 mod tests;
 
-/// Maximum number of pages of a repository's open pull requests: the 3,000 with the newest activity.
+/// Maximum number of pages of open pull requests: the 3,000 most recently active ones of a repository.
 const MAX_PULL_PAGES: usize = 30;
 /// Maximum number of pages of new comments that are read at a time. The next read continues after these
 /// pages.
@@ -133,7 +133,7 @@ impl ForgeServer for GitHub {
         &GITHUB
     }
 
-    fn for_review(&self, id: &str) -> Self {
+    fn with_review_id(&self, id: &str) -> Self {
         self.with_http(self.inner.http.for_review(id))
     }
 
@@ -149,7 +149,7 @@ impl ForgeServer for GitHub {
     ) -> Result<Remote, RemoteError> {
         let scope = match purpose {
             RemotePurpose::Fetch => TokenScope::Repository(id, repo),
-            RemotePurpose::Push => TokenScope::Pushing(id, repo),
+            RemotePurpose::Push => TokenScope::RepositoryPush(id, repo),
         };
         self.git_remote(scope, repo).await
     }
@@ -166,7 +166,7 @@ impl ForgeServer for GitHub {
         self.inner.http.quota()
     }
 
-    fn check_app_id(&self) -> Option<u64> {
+    fn app_id_for_checks(&self) -> Option<u64> {
         self.app()
     }
 
@@ -179,7 +179,7 @@ impl ForgeServer for GitHub {
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("reading the repository with id {id}");
         let url = append_segments(&self.inner.options.api_url, ["repositories", id]);
-        self.one_repository(TokenScope::Id(id), what, url).await
+        self.one_repository(TokenScope::RepositoryId(id), what, url).await
     }
 
     async fn refresh_open_pulls(
@@ -325,7 +325,13 @@ impl GitHub {
         let body: GitHubRepositoryBody =
             self.send(scope, &ForgeRequest::get(purpose.as_str(), url)).await?.json()?;
         let seen = convert_repositories(vec![body]).pop();
-        seen.ok_or_else(|| unavailable_error(&purpose, "the repository's name is not as expected"))
+        seen.ok_or_else(|| {
+            unavailable_error(
+                &purpose,
+                "the repository's name in the response does not \
+            have the form `owner/name`",
+            )
+        })
     }
 
     /// Lists a repository's comments of one kind that were written or changed at or after `since`, oldest

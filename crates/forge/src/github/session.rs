@@ -38,7 +38,7 @@ impl GitHub {
             answer => answer,
         };
         if matches!(answer, Err(ForgeError::NotFound { .. })) {
-            auth.forget_name(scope);
+            auth.drop_cached_repository_id(scope);
         }
         answer
     }
@@ -73,7 +73,11 @@ impl GitHub {
                 return Ok(());
             };
             if seen.contains(&next) {
-                return Err(unavailable_error(purpose, "the forge's pages form a loop"));
+                return Err(unavailable_error(
+                    purpose,
+                    "a page of the list refers to an earlier page as \
+                    the next page",
+                ));
             }
             if seen.len() == MAX_PAGES {
                 return Err(unavailable_error(purpose, &format!("the list has more than {MAX_PAGES} pages")));

@@ -172,12 +172,16 @@ impl GitHubClient {
                 // An App resolves threads with a different token, so this response does not show the
                 // permission of that token.
                 if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
-                    self.record_permission(OptionalWrite::Threads, may);
+                    self.record_permission(OptionalWrite::ThreadResolution, may);
                 }
                 return Ok(threads);
             }
             if next == after {
-                return Err(unavailable_error(&request, "the forge's pages form a loop"));
+                return Err(unavailable_error(
+                    &request,
+                    "a page of the list refers to itself as the next \
+                    page",
+                ));
             }
             after = next;
         }
@@ -193,9 +197,9 @@ impl GitHubClient {
         let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
         let (scope, variables) =
-            (TokenScope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
+            (TokenScope::RepositoryWrite(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
-        let data: ChangeData = self.record_refusal(OptionalWrite::Threads, changed)?;
+        let data: ChangeData = self.record_refusal(OptionalWrite::ThreadResolution, changed)?;
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

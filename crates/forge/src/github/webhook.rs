@@ -205,7 +205,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
             let named = run.external_id.as_deref().and_then(pull_of_check);
             let here = |pr: &PrId| pr.forge == forge_name && pr.repository == repository;
             let Some(pr) = named.filter(here).filter(|_| run.name.as_deref() == Some(STATUS_CONTEXT)) else {
-                return ignored("of a check that is not ours");
+                return ignored("of a check that is not Truing's");
             };
             (run.app, RerunTarget::Pull(pr))
         }

@@ -238,8 +238,8 @@ impl RateLimits {
                 Some(result)
             }
             Err(error) => {
-                tracing::debug!(%error, "the rate limits seen by other processes are unknown: only those of \
-                     this process apply");
+                tracing::debug!(%error, "the rate limits seen by other processes are unknown: only the \
+                    limits seen by this process apply");
                 None
             }
         }

@@ -7,7 +7,7 @@ use std::fmt;
 use truing_core::line;
 use truing_git::SecretString;
 
-/// Maximum length of a forge's message in our errors, in characters.
+/// Maximum number of characters of a forge's message that Truing's own error quotes.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Cleans untrusted text. Holds the secrets that it removes from the text.

@@ -88,7 +88,7 @@ impl LocalRepository {
             return Ok(DefaultBase { commit, source: DefaultBaseSource::MergeBase(branch) });
         }
         if self.is_shallow() {
-            let missing = format!("the commit where {} left {branch}", head.short_sha());
+            let missing = format!("the merge base of {} and {branch}", head.short_sha());
             return Err(GitError::MissingHistory { missing, command: "git fetch --unshallow origin".into() });
         }
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })

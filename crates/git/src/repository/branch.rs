@@ -83,7 +83,7 @@ impl LocalRepository {
         let asked = format!("start\nupdate refs/heads/{branch} {new} {old}\nprepare\nabort\n");
         let call = self.command("update-ref").arg("--stdin").with_input(asked.into_bytes());
         let tried = call.run().await?;
-        Ok((tried.code() != Some(0)).then_some(tried.message))
+        Ok((tried.code() != Some(0)).then_some(tried.stderr_message))
     }
 
     /// Returns the branches below `folder/` that are not checked out in any working tree, each with its tip.

@@ -16,7 +16,7 @@ use super::worktree::{ChangedPath, ScratchIndex, disk_path, has_attributes_file}
 use crate::GitError;
 use crate::isolated_git_dir::unknown_output_error;
 
-/// Maximum bytes of a pointer, from the specification.
+/// Maximum size of a pointer in bytes, as set by the specification.
 const MAX_POINTER: u64 = 1024;
 /// Maximum number of bytes that are read from a file at a time.
 const CHUNK: usize = 256 << 10;
@@ -111,7 +111,7 @@ impl ScratchIndex {
                 LfsPointerMatch::Same => drop(changed_paths.remove(&path)),
                 LfsPointerMatch::Different => {
                     if let Some(changed_paths) = changed_paths.get_mut(&path) {
-                        changed_paths.is_of_lfs = true;
+                        changed_paths.is_changed_lfs_file = true;
                     }
                 }
                 LfsPointerMatch::Pointer => {}

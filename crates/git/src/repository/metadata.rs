@@ -69,7 +69,7 @@ impl RepositoryLayout {
         // resolved; the commit is not read. If the commit were read here and its object were missing, the
         // repository would seem to have no commits. Later reads report the missing object.
         let answer = call.args([PATH_SEPARATOR, "HEAD", "--"]).run().await?;
-        if answer.code() != Some(0) && answer.message.contains("not a git repository") {
+        if answer.code() != Some(0) && answer.stderr_message.contains("not a git repository") {
             return Err(GitError::NotARepository(shown_path.to_owned()));
         }
         match Self::from_output(answer, shown_path) {

@@ -14,22 +14,22 @@ use std::path::{Path, PathBuf};
 use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
-/// Maximum number of folder entries that are checked. Git's folders and the folders of the working tree are
-/// counted separately. Files beyond this number are not checked. If git blocks on such a file, the call
-/// continues until its time limit.
+/// Maximum number of folder entries that are checked. The maximum applies separately to git's folders and ///
+/// to the folders of the working tree. Further files are not checked. If git blocks on an unchecked file, ///
+/// the git call runs until its time limit.
 const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of a file that contains the path of another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
 /// Files that git reads first to check if a folder is a bare repository.
 const BARE_REPOSITORY_FILES: [&str; 3] = ["HEAD", "config", "commondir"];
 /// Configuration files of a git folder.
-const CONFIGS: [&str; 2] = ["config", "config.worktree"];
+const CONFIG_FILE_NAMES: [&str; 2] = ["config", "config.worktree"];
 /// Maximum number of configuration files that are checked, counting the files that they include.
 const MAX_CONFIGS: usize = 100;
 /// Pattern of the configuration keys that include another file; git prints keys in lower case.
-const INCLUDE: &str = r"^include(if\..*)?\.path$";
+const INCLUDE_KEY_REGEX: &str = r"^include(if\..*)?\.path$";
 /// Files that git opens in every folder of a working tree.
-const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
+const WORKTREE_PATTERN_FILES: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
 /// Checks the repository that git would find from `folder`: its git folder, the common folder of its working
 /// trees, and the folders whose objects the repository borrows. Returns these folders.
@@ -65,7 +65,7 @@ pub(super) fn check_repository_files(folder: &Path) -> Result<Vec<PathBuf>, GitE
 pub(super) async fn check_included_files(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
     let mut left = folders
         .iter()
-        .flat_map(|folder| CONFIGS.map(|name| folder.join(name)))
+        .flat_map(|folder| CONFIG_FILE_NAMES.map(|name| folder.join(name)))
         .filter(|path| mentions_include(path))
         .collect::<Vec<_>>();
     let mut seen = Vec::new();
@@ -76,7 +76,7 @@ pub(super) async fn check_included_files(git: &Git, folders: &[PathBuf]) -> Resu
         // Git parses the file and expands `~`. This call does not follow includes.
         let call = git.command("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
         // If the file cannot be read, later git calls report the error.
-        let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
+        let listing = call.args(["--get-regexp", INCLUDE_KEY_REGEX]).run().await?.stdout;
         let paths = listing.split(|byte| *byte == 0).filter_map(|entry| {
             let (_, path) = entry.split_at_checked(entry.iter().position(|byte| *byte == b'\n')? + 1)?;
             Some(config.parent()?.join(OsStr::from_bytes(path)))
@@ -129,7 +129,7 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
                 nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
             } else if kind.is_dir() {
                 folders.push(entry.path());
-            } else if PATTERNS.iter().any(|patterns| name == *patterns) {
+            } else if WORKTREE_PATTERN_FILES.iter().any(|patterns| name == *patterns) {
                 if kind.is_file() {
                     refuse_large_file(&entry.path(), MAX_CONFIG_BYTES)?;
                 } else if !kind.is_symlink() {
@@ -143,7 +143,7 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
 
 /// Checks these git folders, the common folders that they name, and the folders whose objects they borrow.
 /// Returns all checked folders.
-fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
+fn check_git_folders(mut pending: Vec<PathBuf>, entry_count: &mut usize) -> Result<Vec<PathBuf>, GitError> {
     let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(next) = pending.pop() {
         // Two repositories may borrow objects from each other, so checked folders are skipped.
@@ -151,7 +151,7 @@ fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<V
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
         }
-        check_folder_tree(&next, entries)?;
+        check_folder_tree(&next, entry_count)?;
         pending.extend(read_pointer_lines(&next.join("commondir")).iter().map(|shared| next.join(shared)));
         let objects = [next.join("objects"), next.clone()];
         pending.extend(objects.iter().flat_map(|objects| {
@@ -164,15 +164,15 @@ fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<V
 }
 
 /// Checks all files in a folder and in the folders below it.
-fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
+fn check_folder_tree(top: &Path, entry_count: &mut usize) -> Result<(), GitError> {
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
         let of_refs = inside.components().any(|part| part.as_os_str() == "refs");
         // Folders that cannot be listed are skipped, because git reports such folders later.
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            *entries += 1;
-            if *entries > MAX_ENTRIES {
+            *entry_count += 1;
+            if *entry_count > MAX_ENTRIES {
                 return Ok(());
             }
             match entry.file_type() {

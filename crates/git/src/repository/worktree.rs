@@ -31,14 +31,14 @@ use crate::{GitError, GitLimits, PrivateFolder};
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
 
 /// Name of the attributes files, which determine how other files are converted to stored content.
-const ATTRIBUTES: &str = ".gitattributes";
+const ATTRIBUTES_FILE_NAME: &str = ".gitattributes";
 
 /// Setting for the conversion of line ends in files whose attributes do not determine the conversion.
-const CONVERTING: &str = "core.autocrlf";
+const AUTOCRLF_KEY: &str = "core.autocrlf";
 
-/// Maximum number of apparently changed files whose indexed content is not packed. If more files look
-/// changed, their indexed content is first copied as a pack into the folder for new objects.
-const MAX_UNPACKED: usize = 50;
+/// If more files than this look changed, the indexed content of these files is first copied as a pack into
+/// /// the folder for new objects.
+const MAX_UNPACKED_BLOBS: usize = 50;
 
 /// Difference between a working tree and a commit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -53,7 +53,7 @@ pub struct WorktreeDiff {
     pub large_new_files: Vec<RepoPath>,
     /// Changed files whose content is read from the index instead of the working tree. These files are
     /// outside a sparse checkout, or are marked `skip-worktree` or `assume-unchanged`.
-    pub unseen: Vec<RepoPath>,
+    pub changed_unchecked_paths: Vec<RepoPath>,
 }
 
 /// Current state of a path on disk.
@@ -67,7 +67,7 @@ enum DiskEntry {
 
 /// Actions for the changed paths.
 #[derive(Default)]
-struct WorktreePlan {
+struct IndexUpdatePlan {
     /// Paths in the index that no longer exist.
     deleted: Vec<RepoPath>,
     /// Paths whose content git must read into the index.
@@ -75,19 +75,19 @@ struct WorktreePlan {
     /// Indexed blobs of the tracked paths in `paths_to_read`.
     indexed_blobs: Vec<Vec<u8>>,
     /// True if an attributes file applies to at least one of the paths in `paths_to_read`.
-    attributes: bool,
+    has_attributes: bool,
     /// Tracked files over the size limit that look changed, each with the id of its indexed blob. Their
     /// content may be unchanged.
     large_tracked_files: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Tracked files whose content is not read. Their entries are reset to the base, so the diff does not
     /// show old content from the index.
-    restore: Vec<RepoPath>,
+    paths_to_reset: Vec<RepoPath>,
     skipped_files: Vec<UnreviewedFile>,
     /// New files over a limit.
-    large_new: Vec<RepoPath>,
+    large_new_files: Vec<RepoPath>,
 }
 
-impl WorktreePlan {
+impl IndexUpdatePlan {
     fn skip(&mut self, path: &RepoPath, reason: SkipReason) {
         self.skipped_files.push(UnreviewedFile { path: path.clone(), reason });
     }
@@ -101,7 +101,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn untracked_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_special_files_in_worktree(self.root()).await?;
-        let TreeListing { untracked: new, .. } =
+        let WorktreeListing { untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         // The path of a nested repository ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
@@ -116,7 +116,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn unchecked_tracked_files(&self) -> Result<HashSet<RepoPath>, GitError> {
         refuse_special_files_in_worktree(self.root()).await?;
-        Ok(ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?.unseen)
+        Ok(ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?.unchecked_paths)
     }
 
     /// Returns the files of the working tree that are tracked or not ignored, as paths below its root.
@@ -126,7 +126,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn worktree_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_special_files_in_worktree(self.root()).await?;
-        let TreeListing { tracked, untracked: new, .. } =
+        let WorktreeListing { tracked, untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
@@ -142,10 +142,10 @@ impl LocalRepository {
         refuse_special_files_in_worktree(self.root()).await?;
         let work = ScratchIndex::from_repository(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
-        let TreeListing { untracked: new, unseen, .. } = listing;
+        let WorktreeListing { untracked: new, unchecked_paths: unseen, .. } = listing;
         work.drop_unchanged_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
-        let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
+        let planned = tokio::task::spawn_blocking(move || plan_index_update(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
             failure: "cannot read the files of",
             path: self.root().to_owned(),
@@ -155,16 +155,21 @@ impl LocalRepository {
         work.classify_large_files(&mut plan).await?;
         work.remove_entries(&plan.deleted).await?;
         work.add_changed_contents(&plan).await?;
-        work.reset_to_base(base, &plan.restore).await?;
+        work.reset_to_base(base, &plan.paths_to_reset).await?;
         let sides = |call: GitCommand| work.with_scratch_index(call).args(["--cached", base.as_str(), "--"]);
         let WorktreeDiff { diff, skipped_files: skipped, large_new_files: large, .. } =
             self.view.diff_sides(&work.object_store(), sides).await?;
         let unseen = work.changed_unchecked_files(base, unseen).await?;
         plan.skipped_files.extend(skipped);
-        plan.large_new.extend(large);
-        plan.large_new.sort();
+        plan.large_new_files.extend(large);
+        plan.large_new_files.sort();
         plan.skipped_files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff, skipped_files: plan.skipped_files, large_new_files: plan.large_new, unseen })
+        Ok(WorktreeDiff {
+            diff,
+            skipped_files: plan.skipped_files,
+            large_new_files: plan.large_new_files,
+            changed_unchecked_paths: unseen,
+        })
     }
 }
 
@@ -175,10 +180,10 @@ fn parse_paths(listing: &[u8]) -> Vec<RepoPath> {
 
 /// The paths that git lists for a working tree.
 #[derive(Default)]
-struct TreeListing {
+struct WorktreeListing {
     tracked: Vec<RepoPath>,
     /// Tracked paths that git does not check in the working tree.
-    unseen: HashSet<RepoPath>,
+    unchecked_paths: HashSet<RepoPath>,
     /// Paths that are neither tracked nor ignored.
     untracked: Vec<RepoPath>,
 }
@@ -254,7 +259,7 @@ impl ScratchIndex {
 
     /// Returns tracked paths, and untracked paths that are not ignored. A nested repository is one path that
     /// ends in `/`.
-    async fn list_paths(&self) -> Result<TreeListing, GitError> {
+    async fn list_paths(&self) -> Result<WorktreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.worktree_command("ls-files").args(flags);
         // A later list overrides an earlier list, so the repository's own list comes after the user's list.
@@ -272,7 +277,7 @@ impl ScratchIndex {
             call = call.arg(argument);
         }
         let listed = call.max_output(self.max_listing_bytes()).read_output().await?;
-        let mut listing = TreeListing::default();
+        let mut listing = WorktreeListing::default();
         for line in listed.split(|byte| *byte == 0) {
             let (letter, path) = match line {
                 [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
@@ -283,7 +288,7 @@ impl ScratchIndex {
                 b'?' => listing.untracked.push(path),
                 // The letter `S` marks `skip-worktree`, and a lower-case letter marks `assume-unchanged`.
                 b'S' | b'a'..=b'z' => {
-                    listing.unseen.insert(path.clone());
+                    listing.unchecked_paths.insert(path.clone());
                     listing.tracked.push(path);
                 }
                 _ => listing.tracked.push(path),
@@ -311,7 +316,7 @@ impl ScratchIndex {
 
     /// Compares each large tracked file with its indexed content. If the content is equal, the file counts as
     /// unchanged; otherwise, the file is skipped.
-    async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
+    async fn classify_large_files(&self, plan: &mut IndexUpdatePlan) -> Result<(), GitError> {
         if plan.large_tracked_files.is_empty() {
             return Ok(());
         }
@@ -327,7 +332,7 @@ impl ScratchIndex {
         for ((path, was), is) in std::mem::take(&mut plan.large_tracked_files).into_iter().zip(ids) {
             if was.as_deref() != Some(is) {
                 plan.skip(&path, SkipReason::TooLarge);
-                plan.restore.push(path);
+                plan.paths_to_reset.push(path);
             }
         }
         Ok(())
@@ -335,7 +340,7 @@ impl ScratchIndex {
 
     async fn remove_entries(&self, paths: &[RepoPath]) -> Result<(), GitError> {
         let zero = self.null_id();
-        self.set_entries(paths.iter().flat_map(|path| index_line(b"0", zero.as_bytes(), path)).collect())
+        self.set_entries(paths.iter().flat_map(|path| index_info_line(b"0", zero.as_bytes(), path)).collect())
             .await
     }
 
@@ -350,16 +355,16 @@ impl ScratchIndex {
     }
 
     /// Reads the content of the changed paths into the index.
-    async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
+    async fn add_changed_contents(&self, plan: &IndexUpdatePlan) -> Result<(), GitError> {
         // For the automatic conversion of line ends, git needs the indexed content: if that content contains
         // CRLF, git does not convert the file.
         let by_setting =
-            self.repository.settings.conversion_settings.iter().any(|(key, _)| key == CONVERTING);
+            self.repository.settings.conversion_settings.iter().any(|(key, _)| key == AUTOCRLF_KEY);
         // If many files look changed, usually only the times of most of these files have changed. If the
         // folder for new objects already contains the content of a file, git does not write this content
         // again.
         if !plan.indexed_blobs.is_empty()
-            && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
+            && (by_setting || plan.has_attributes || plan.indexed_blobs.len() > MAX_UNPACKED_BLOBS)
         {
             let ids = plan.indexed_blobs.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
             let call = self.repository.view.command("pack-objects").args(["--quiet", "--window=0"]);
@@ -394,7 +399,7 @@ impl ScratchIndex {
         let zero = self.null_id();
         let line = |path: &RepoPath| {
             let (mode, id) = entries.get(path).map_or(("0", zero.as_str()), |(mode, id)| (mode, id));
-            index_line(mode.as_bytes(), id.as_bytes(), path)
+            index_info_line(mode.as_bytes(), id.as_bytes(), path)
         };
         self.set_entries(paths.iter().flat_map(line).collect()).await
     }
@@ -421,7 +426,7 @@ pub(super) struct ChangedPath {
     /// True if the file no longer exists.
     pub(super) is_deleted: bool,
     /// True if Git LFS stores the file's content and the content has changed.
-    pub(super) is_of_lfs: bool,
+    pub(super) is_changed_lfs_file: bool,
 }
 
 /// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. If an entry has
@@ -438,32 +443,32 @@ fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath,
             let changed = ChangedPath {
                 blob: blob.then(|| id.to_owned()),
                 is_deleted: letter == b"D",
-                is_of_lfs: false,
+                is_changed_lfs_file: false,
             };
             Some((RepoPath::from_bytes(path), changed))
         }))
     })
 }
 
-fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
+fn index_info_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
     [mode, b" ", id, b"\t", path.as_bytes(), b"\0"].concat()
 }
 
 /// Checks each path on disk, and decides how the path is treated.
-fn plan_worktree(
+fn plan_index_update(
     root: &Path,
     limits: &GitLimits,
     changed_paths: BTreeMap<RepoPath, ChangedPath>,
-    new: Vec<RepoPath>,
-) -> WorktreePlan {
-    let mut plan = WorktreePlan::default();
+    untracked_paths: Vec<RepoPath>,
+) -> IndexUpdatePlan {
+    let mut plan = IndexUpdatePlan::default();
     for (path, changed_paths) in changed_paths {
         match inspect_path(root, &path) {
             _ if changed_paths.is_deleted => plan.deleted.push(path),
             DiskEntry::Absent => plan.deleted.push(path),
-            _ if changed_paths.is_of_lfs => {
+            _ if changed_paths.is_changed_lfs_file => {
                 plan.skip(&path, SkipReason::Lfs);
-                plan.restore.push(path);
+                plan.paths_to_reset.push(path);
             }
             DiskEntry::File(size) if size > limits.file_bytes => {
                 plan.large_tracked_files.push((path, changed_paths.blob));
@@ -474,12 +479,12 @@ fn plan_worktree(
             }
             DiskEntry::Unreadable => {
                 plan.skip(&path, SkipReason::Unreadable);
-                plan.restore.push(path);
+                plan.paths_to_reset.push(path);
             }
         }
     }
     let mut total = 0_u64;
-    for path in new {
+    for path in untracked_paths {
         if path.as_bytes().ends_with(b"/") {
             plan.skip(&path, SkipReason::Submodule);
             continue;
@@ -491,7 +496,7 @@ fn plan_worktree(
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>
             {
                 plan.skip(&path, SkipReason::TooLarge);
-                plan.large_new.push(path);
+                plan.large_new_files.push(path);
             }
             DiskEntry::File(size) => {
                 total = total.saturating_add(size);
@@ -501,7 +506,7 @@ fn plan_worktree(
             DiskEntry::Unreadable => plan.skip(&path, SkipReason::Unreadable),
         }
     }
-    plan.attributes = has_attributes_file(root, &plan.paths_to_read);
+    plan.has_attributes = has_attributes_file(root, &plan.paths_to_read);
     plan
 }
 
@@ -512,7 +517,7 @@ pub(super) fn has_attributes_file(root: &Path, paths: &[RepoPath]) -> bool {
     let mut new = paths
         .iter()
         .flat_map(|path| folders(path).take_while(|folder| seen.insert(*folder)).collect::<Vec<_>>());
-    new.any(|folder| root.join(folder).join(ATTRIBUTES).symlink_metadata().is_ok())
+    new.any(|folder| root.join(folder).join(ATTRIBUTES_FILE_NAME).symlink_metadata().is_ok())
 }
 
 /// Returns the location of a path in the working tree.
@@ -540,7 +545,12 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
 /// Copies the index with its file time, because git checks the content of files that are not older than the
 /// index. The shared files of a split index are copied to `view`, because git searches for them in the git
 /// folder. Returns true if the index may be sparse.
-fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
+fn copy_index(
+    index: &Path,
+    target_folder: &Path,
+    git_dir: &Path,
+    view_folder: &Path,
+) -> Result<bool, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: index.to_owned(), source };
     let bytes = match read_index(index) {
         // If there is no index, git treats every file as new, and the resulting diff is the same.
@@ -552,12 +562,12 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
         std::fs::write(copy, &bytes)?;
         std::fs::File::options().write(true).open(copy)?.set_modified(time)
     };
-    set_time(&to.join("index")).map_err(failed)?;
+    set_time(&target_folder.join("index")).map_err(failed)?;
     for entry in std::fs::read_dir(git_dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().as_bytes().starts_with(b"sharedindex.") {
             let shared = read_index(&entry.path())?;
-            std::fs::write(view.join(entry.file_name()), shared).map_err(failed)?;
+            std::fs::write(view_folder.join(entry.file_name()), shared).map_err(failed)?;
         }
     }
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))

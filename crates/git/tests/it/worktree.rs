@@ -468,7 +468,7 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
         let clean = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         assert_eq!(clean, WorktreeDiff::default(), "{how}");
         let changed = repository.worktree_diff(&base).await.unwrap();
-        let (unseen, diff) = (&changed.unseen, diff_text(&changed.diff));
+        let (unseen, diff) = (&changed.changed_unchecked_paths, diff_text(&changed.diff));
         assert_eq!(unseen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["out/a"], "{how}");
         assert!(diff.contains("+++ b/out/a\n@@ -1 +1,2 @@\n one\n+two\n"), "{how}: {diff}");
         let (index, dest) =

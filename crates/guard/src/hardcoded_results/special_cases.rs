@@ -11,12 +11,12 @@ use std::ops::Range;
 use super::super::scan::ScannedText;
 use super::super::unit::{literals, without_blanks};
 use super::super::version::{AnalyzedVersion, FileChange, can_affect_tests};
-use super::{bare_value, find_numbers, is_distinctive_value, text_slice};
+use super::{find_numbers, is_distinctive_value, normalize_literal, text_slice};
 
 /// Maximum size of an examined line in bytes.
 const MAX_LINE: usize = 400;
 
-/// Number of lines after a condition that are searched for the value that the condition's branch returns.
+/// Number of lines after a condition that are searched for the return value of the condition's branch.
 const MAX_BRANCH: usize = 2;
 
 /// A whole number with fewer digits counts as a typical boundary result.
@@ -56,7 +56,7 @@ impl FixTests {
                 read.units.iter().map(|unit| unit.start..unit.end).collect()
             };
             for range in ranges {
-                own.values.extend(literals(scanned, &range).iter().map(|value| bare_value(value)));
+                own.values.extend(literals(scanned, &range).iter().map(|value| normalize_literal(value)));
                 own.code += &without_blanks(text_slice(&scanned.code_with_strings, range));
                 own.code.push('\n');
             }
@@ -141,7 +141,7 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
 
 /// Returns the list that a string such as `"[4, 7, 9]"` or `"4,7,9"` contains as text.
 fn parse_list_text(text: &str) -> Option<String> {
-    let inner = bare_value(text);
+    let inner = normalize_literal(text);
     let is_list = text.contains(['"', '\'', '`'])
         && inner.contains([',', '['])
         && inner.chars().filter(char::is_ascii_digit).count() > 1
@@ -171,7 +171,7 @@ fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>)
         .filter(|(line, range)| range != value && is_complete_result(scanned, line, range))
         .map(|(_, range)| text_slice(&scanned.code_with_strings, range))
         .filter(|text| is_specific_result(text))
-        .map(bare_value)
+        .map(normalize_literal)
         .collect()
 }
 
@@ -198,13 +198,13 @@ fn is_complete_result(scanned: &ScannedText, line: &Range<usize>, value: &Range<
 /// Returns true if this value is not a typical boundary result.
 fn is_specific_result(text: &str) -> bool {
     if text.contains(['"', '\'', '`']) {
-        return bare_value(text).chars().count() > 1;
+        return normalize_literal(text).chars().count() > 1;
     }
-    let number = bare_value(text);
+    let number = normalize_literal(text);
     number.contains('.') || number.len() >= LEAST_DIGITS
 }
 
 /// Returns true for typical boundary values: zero, one, or an empty text.
 fn is_boundary_value(text: &str) -> bool {
-    matches!(bare_value(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
+    matches!(normalize_literal(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
 }

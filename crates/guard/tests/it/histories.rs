@@ -20,7 +20,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileChange, FileVersion, RepositoryTests, Weakening, can_affect_tests, find_hard_coded_answers,
+    FileChange, FileVersion, RepositoryFiles, Weakening, can_affect_tests, find_hard_coded_answers,
     find_weakenings, texts_to_search,
 };
 
@@ -253,7 +253,7 @@ fn judge_commit(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weaken
         found.extend(find_hard_coded_answers(
             &rewrites,
             &about,
-            &RepositoryTests { paths: &paths, files: &files },
+            &RepositoryFiles { paths: &paths, matching_files: &files },
         ));
     }
     found

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileChange, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests,
+    FileChange, FileVersion, FindingSubject, RepositoryFiles, Weakening, can_affect_tests,
     find_hard_coded_answers, find_weakenings, texts_to_search,
 };
 
@@ -184,7 +184,7 @@ fn report_answers(
         paths.iter().zip(project.values()).filter(|(path, text)| can_affect_tests(path) && has_one(text));
     let files: Vec<FileVersion<'_>> =
         files.map(|(path, text)| FileVersion { path, bytes: text.as_bytes() }).collect();
-    find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files })
+    find_hard_coded_answers(rewrites, subjects, &RepositoryFiles { paths: &paths, matching_files: &files })
 }
 
 /// Returns the hostile fixes that the guard missed, and the honest fixes that it refused.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_agent::memory::LayeredMemory;
-use truing_agent::native::{AgentRunInput, CallOutput, RunTools};
+use truing_agent::native::{AgentRunInput, RunTools, ToolCallOutput};
 use truing_agent::prompt::route::FilledPrompts;
 use truing_agent::prompt::{PromptError, PromptValues};
 use truing_agent::schema::MAX_FINDINGS;
@@ -38,8 +38,8 @@ const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// request such a change in parts.
 const WHOLE_BYTES: usize = 32 << 10;
 const WHOLE_LINES: usize = 700;
-/// Maximum number of files that the prompt names without a diff, and maximum number of known findings in the
-/// prompt.
+/// Maximum number of files that the prompt names without a diff. The same maximum applies to the known ///
+/// findings in the prompt.
 const MAX_NAMED: usize = 500;
 /// Maximum number of characters of a title and of a name.
 const MAX_LINE_CHARS: usize = 300;
@@ -232,7 +232,13 @@ pub(super) fn build_first_prompt(
     let fence = data_fence(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
-    Ok((BuiltPrompt { brief: AgentRunInput { model: agent.model.clone(), system, task }, hash }, shown_paths))
+    Ok((
+        BuiltPrompt {
+            brief: AgentRunInput { model: agent.model.clone(), system_prompt: system, review_text: task },
+            hash,
+        },
+        shown_paths,
+    ))
 }
 
 /// Formats a finding on one line.
@@ -284,7 +290,7 @@ impl RunTools for ViewTrackingTools<'_> {
         self.tools.tool_definitions()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let step = telemetry::start_tool_span(name, input);
         let output = self.tools.call(name, input).await;
         step.record_output(&output.text, output.is_error);

@@ -26,16 +26,16 @@ use super::task::hash_values;
 
 /// Maximum number of repositories whose memories are kept.
 const MAX_KEPT: usize = 64;
-/// Maximum number of bytes of a file that are read. This maximum exceeds all size limits, so a file over its
-/// limit is read and reported as too large.
+/// Maximum number of bytes that are read from a file. This maximum exceeds the size limits of all files. ///
+/// Truing can therefore read a file that exceeds its limit, and report the file as too large.
 const MAX_FILE_BYTES: u64 = {
     let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
     (most as u64) * 8
 };
 /// Maximum number of entries of a folder that are examined.
 const MAX_ENTRIES: usize = 1_000;
-/// Maximum number of specialist files that are read from a repository. This maximum exceeds the number of
-/// specialists, because some files may be invalid.
+/// Maximum number of specialist files that are read from a repository. This number is greater than the ///
+/// maximum number of specialists, because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
 /// The reason why a link or a submodule is skipped.
 const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";

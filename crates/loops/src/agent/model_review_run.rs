@@ -146,7 +146,8 @@ impl ModelReviewRun {
         }
         let attempts = if failures == 1 { "attempt" } else { "attempts" };
         let reason = format!(
-            "reader: {failures} {attempts} to read files failed, so the model did not see every requested file"
+            "reader: {failures} {attempts} to read files failed, so the model did not see every requested \
+            file"
         );
         Self { status: ModelReviewStatus::Partial(reason), ..self }
     }

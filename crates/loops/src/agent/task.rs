@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_agent::fixer::{EDIT, WRITE};
 use truing_agent::native::{
-    AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema, RunLimit, RunLimits, RunTools,
+    AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimit, RunLimits, RunTools, ToolCallOutput,
 };
 use truing_agent::prompt::route::FilledPrompts;
 use truing_agent::prompt::{DataBoundary, PromptError, PromptValues};
@@ -75,7 +75,10 @@ impl ModelAgent {
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
             self.prompts.fill_prompts(frame, task_prompt, system, &task, &fence)?;
-        Ok(BuiltPrompt { brief: AgentRunInput { model: self.model.clone(), system, task }, hash })
+        Ok(BuiltPrompt {
+            brief: AgentRunInput { model: self.model.clone(), system_prompt: system, review_text: task },
+            hash,
+        })
     }
 
     /// Runs the model until it has reported, or until a limit ends the run. `judge` returns the fault of a
@@ -143,7 +146,7 @@ impl<T: RunTools> RunTools for TracedTools<T> {
         self.0.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let step = telemetry::start_tool_span(name, input);
         let output = self.0.call(name, input).await;
         step.record_output(&output.text, output.is_error);
@@ -166,13 +169,13 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
         self.tools.tool_definitions()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         if let (EDIT | WRITE, Some(path)) = (name, input.get("path").and_then(Value::as_str))
             && !(self.admits)(&RepoPath::from_bytes(path.as_bytes()))
         {
             let text =
                 format!("denied: `{path}` is not among the files that this {} may change", self.purpose);
-            return CallOutput { text, is_error: true, is_denied: true };
+            return ToolCallOutput { text, is_error: true, is_denied: true };
         }
         self.tools.call(name, input).await
     }

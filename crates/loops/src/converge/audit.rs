@@ -199,7 +199,7 @@ impl AuditInput {
             0 => String::new(),
             many => format!(" and {many} more"),
         };
-        Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
+        Some(format!("no code was audited: `rules.ignore` excludes {}{more}", first.path))
     }
 
     /// Runs one auditor and returns its answer and its cost.

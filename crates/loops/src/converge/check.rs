@@ -17,7 +17,7 @@ use truing_core::verification::{CheckAttempts, VerificationReport};
 use truing_diff::parse;
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
-    FileChange, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests, contains_code,
+    FileChange, FileVersion, FindingSubject, RepositoryFiles, Weakening, can_affect_tests, contains_code,
     find_hard_coded_answers, find_weakenings, is_equivalent, texts_to_search,
 };
 
@@ -26,7 +26,7 @@ use super::fix::render_findings;
 use super::{ActError, ConvergeRunner};
 use crate::files::{FileContentChange, summarise_paths, write_changes};
 
-/// Maximum number of test files that are searched for values of a fix.
+/// Maximum number of test files in which values of a fix are searched for.
 const MAX_TESTS: usize = 64;
 
 /// Maximum number of lines of a failing check's output in a fixer's prompt.
@@ -133,7 +133,11 @@ impl ConvergeRunner<'_> {
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        Ok(find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files }))
+        Ok(find_hard_coded_answers(
+            rewrites,
+            subjects,
+            &RepositoryFiles { paths: &paths, matching_files: &files },
+        ))
     }
 
     /// Returns a problem if the fix claims to fix defects of code but changes only white space, comments or
@@ -180,7 +184,7 @@ impl ConvergeRunner<'_> {
     ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
         let touched = self.changed_test_files(head, candidate).await?;
         let Some(verifier) = &self.inspection_tools.verifier else {
-            let none = "`verify.check` is not set: only the audit and the gate check fixes";
+            let none = "`verify.check` is not set, so fixes are checked only by the audit and the gate";
             self.record.warn(none.to_owned());
             return Ok((Vec::new(), untested_change_warning(&touched, "`verify.check` is not set")));
         };
@@ -192,7 +196,8 @@ impl ConvergeRunner<'_> {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
                 self.record.warn(format!(
-                    "set-up failed ({failed}), so no check is run; only the audit and the gate check fixes"
+                    "set-up failed ({failed}), so no check is run; fixes are checked only by the audit \
+                    and the gate"
                 ));
             }
             let checks = verification.iter().flat_map(|verification| &verification.checks);
@@ -401,7 +406,7 @@ impl ConvergeRunner<'_> {
 
 /// Returns a warning for people about an accepted fix.
 fn weakening_warning(weakening: &Weakening) -> String {
-    format!("a fix may hide a test failure; review it: {weakening}")
+    format!("a fix may hide a test failure; review this fix: {weakening}")
 }
 
 /// Returns a warning that the fix changes tests, with the reason why no check confirms these changes. Returns
@@ -409,7 +414,10 @@ fn weakening_warning(weakening: &Weakening) -> String {
 fn untested_change_warning(changed_paths: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
     let files = summarise_paths(&changed_paths.iter().collect::<Vec<_>>());
     (!changed_paths.is_empty()).then(|| {
-        format!("no test confirms this run: a fix changes tests or how they run ({files}), and {reason}")
+        format!(
+            "no test confirms this run: a fix changes tests or how tests are run ({files}), and \
+            {reason}"
+        )
     })
 }
 

@@ -60,7 +60,7 @@ impl PullRequestRunner<'_> {
                 let is_sure = !matches!(reason, ActError::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
                 let reason = line::clean_line(&redact_secrets(&reason.to_string()), MAX_LINE);
-                self.runner.record.warn(format!("the description {stays} as it was: {reason}"));
+                self.runner.record.warn(format!("the description {stays} unchanged: {reason}"));
             }
         }
         Ok(None)
@@ -72,7 +72,7 @@ impl PullRequestRunner<'_> {
         let (base, head) =
             (self.runner.record.detail.base.clone(), self.runner.record.detail.state.head.clone());
         if now.head.sha != head {
-            return Err(ActError::Model("the branch was pushed meanwhile".to_owned()));
+            return Err(ActError::Model("the head of the branch has changed meanwhile".to_owned()));
         }
         let kept = curated_parts(&now.body);
         let audited = AuditInput::load(&mut self.runner, &base, &head).await?;
@@ -137,7 +137,11 @@ impl PullRequestRunner<'_> {
             made = self.workspace.effects.perform(&describe).await;
         }
         match made {
-            Ok(EffectOutcome::Superseded) => Err(ActError::NoAnswer("it was changed meanwhile".to_owned())),
+            Ok(EffectOutcome::Superseded) => Err(ActError::NoAnswer(
+                "the description was changed \
+                meanwhile"
+                    .to_owned(),
+            )),
             Ok(_) => Ok(()),
             Err(error) => Err(effect_error(error)),
         }

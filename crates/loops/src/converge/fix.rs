@@ -40,7 +40,7 @@ const FIXER: &str = "fixer";
 const MAX_SHOWN: usize = 96 << 10;
 /// Maximum number of characters of the summary in a commit's first line.
 const MAX_SUBJECT: usize = 72;
-/// Maximum number of paths in the list of files that a fixer may change, in the fixer's prompt.
+/// Maximum number of paths that a fixer's prompt lists as files that the fixer may change.
 const MAX_PATHS: usize = 500;
 
 /// The task of a fixer.
@@ -136,8 +136,11 @@ impl ConvergeRunner<'_> {
         }
         if !refused.is_empty() {
             let refused: Vec<&RepoPath> = refused.iter().collect();
-            self.record
-                .warn(format!("commit touched unexpected files: {} (left out)", summarise_paths(&refused)));
+            self.record.warn(format!(
+                "the fixer changed unexpected files, which Truing left out of the commit: \
+                    {}",
+                summarise_paths(&refused)
+            ));
         }
         let changes = read_changes(bench.path(), paths).await?;
         drop(bench);
@@ -287,9 +290,9 @@ impl ConvergeRunner<'_> {
     /// shortened.
     fn commit_message(&self, task: FixerTask<'_>, summary: &str) -> String {
         let (kind, without, of) = match task {
-            FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
+            FixerTask::Findings(_) => ("fix(review)", "address the findings of the audit", "Found by audit"),
             FixerTask::Gate(_) => {
-                ("fix(gate)", "address what the gate reports", "Requested by the gate before audit")
+                ("fix(gate)", "address the findings of the gate", "Requested by the gate before audit")
             }
         };
         // Brackets, `#` and `@` are removed, because forges and their checks could treat the text as commands

@@ -25,8 +25,8 @@ use truing_reader::redact::redact_secrets;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 use crate::said::failure_text;
 
-/// Maximum number of blocking findings, and of advisory findings, that are kept. Further findings are only
-/// counted.
+/// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings. ///
+/// Further findings are only counted.
 pub const MAX_KEPT: usize = 500;
 /// Maximum number of characters of one finding.
 const MAX_TEXT: usize = 500;
@@ -37,7 +37,7 @@ const MAX_TOLD: usize = 100;
 /// Maximum number of bytes of a path at the start of an output line. This is the operating system's limit for
 /// a path.
 const MAX_PATH: usize = 4096;
-/// Maximum number of colons in an output line that are examined as the end of a path.
+/// Maximum number of colons in an output line that are examined as a possible end of a path.
 const MAX_COLONS: usize = 8;
 /// The exit code of a command that has findings.
 const FINDINGS_EXIT_CODE: u8 = 1;
@@ -119,7 +119,10 @@ pub enum GateError {
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
     /// The rules could not read any of the files that they have to read.
-    #[error("code rules gate could not run: it read none of the changed files, such as {path} ({reason})")]
+    #[error(
+        "code rules gate could not run: the rules could not read any of the changed files, such as \
+        {path} ({reason})"
+    )]
     NothingRead {
         /// The path of one of these files.
         path: String,
@@ -166,7 +169,7 @@ impl GateCommands {
                 | CommandEndReason::NoProgram => {
                     let mut reason = failure_text(&printout);
                     if !set_up.can_run_checks() {
-                        reason += "; the set-up (`verify.setup`) does not work";
+                        reason += "; the set-up (`verify.setup`) failed";
                     }
                     return Err(GateError::Command { command, reason });
                 }
@@ -271,7 +274,7 @@ impl GateResult {
             }
         }
         if is_silent {
-            let text = "it reported findings without any details".to_owned();
+            let text = "the command reported findings without any details".to_owned();
             self.blocking.add(|| GateFinding { reporter: command.to_owned(), location: None, text });
         }
     }

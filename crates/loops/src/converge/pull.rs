@@ -279,7 +279,7 @@ impl PullRequestWorkspace<'_> {
                 message,
             } => {
                 let why = format!(
-                    "{} cannot be pushed to: {}",
+                    "cannot push to {}: {}",
                     record.detail.branch,
                     line::clean_line(&message, MAX_LINE)
                 );

@@ -40,7 +40,7 @@ use super::pull::{
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
-/// Maximum number of consecutive checks without a wait in between, if the head changes during each check.
+/// If the head changes during each check: maximum number of consecutive checks without a wait.
 const MAX_LOOKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -268,7 +268,7 @@ impl PullRequestRunner<'_> {
         }
         let Some(mut look) = look else {
             let until = UnixMillis(now.0.saturating_add(rules.poll.0));
-            let what = "the head moved at each check".to_owned();
+            let what = "the head of the pull request changed during each check".to_owned();
             return Ok(NextAction::Wait(until, what));
         };
         // The capability is read only now, because the version of a Data Center server is unknown before the

@@ -94,9 +94,9 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
     Some(match action {
         ConvergeAction::Audit { auditors, attempt: _ } => match auditors.len() {
             1 => format!("Auditing {head} …"),
-            many => format!("Auditing {head} by {many} auditors …"),
+            many => format!("Auditing {head} with {many} auditors …"),
         },
-        ConvergeAction::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
+        ConvergeAction::Mend { .. } => format!("Fixing the gate's findings at {head} …"),
         ConvergeAction::Fix { problems } if problems.is_empty() => {
             format!("Fixing {} …", format_count(state.findings.len(), "finding"))
         }
@@ -157,7 +157,7 @@ fn describe_fix(commit: Option<&Sha>, commit_stat: CommitStat, fixed: u32, decli
             format!("commit {} ({commit_stat}) — {fixed} fixed, {declined} declined", short_sha(commit))
         }
         (None, _, 0) => "the fixer changed nothing: 0 fixed, 0 declined".to_owned(),
-        (None, ..) => "the fixer changed nothing and declined the rest".to_owned(),
+        (None, ..) => "the fixer changed nothing and declined the remaining findings".to_owned(),
     }
 }
 
@@ -309,18 +309,21 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
             );
         }
         if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED) {
-            let _ = writeln!(text, "  and {more} more: `--format json` has all");
+            let _ = writeln!(text, "  and {more} more: `--format json` shows all findings");
         }
     }
     if let left_out @ 1.. = state.history.dismissed_findings().count() {
         let _ =
-            writeln!(text, "\nLeft out: {} that a person has dismissed", format_count(left_out, "finding"));
+            writeln!(text, "\nNot listed: {} that a person has dismissed", format_count(left_out, "finding"));
     }
     text += &render_evidence(record);
     if let denied @ 1.. = record.denied_tool_calls() {
         let calls = format_count(denied as usize, "call");
-        let _ =
-            writeln!(text, "\nDenied: {calls} of tools, by the policy of the agents (`truing policy show`)");
+        let _ = writeln!(
+            text,
+            "\nDenied by the policy for agents: {calls} of tools (`truing policy show` \
+                prints the policy)"
+        );
     }
     for warning in &record.detail.warnings {
         let _ = writeln!(text, "warning: {}", line::clean_line(warning, 3 * MAX_TITLE));
@@ -337,7 +340,7 @@ fn render_evidence(record: &ConvergeRecord) -> String {
     let categories: BTreeSet<DefectCategory> = of_last().map(|absence| absence.category).collect();
     let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
     format!(
-        "\nEvidence: audit {last} cleared {} with {}; `--format json` shows them\n",
+        "\nEvidence: audit {last} cleared {} with {}; `--format json` shows the evidence\n",
         format_count(categories.len(), "category"),
         format_count(probes, "probe"),
     )

@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum FixLockError {
     /// Another process holds the lock.
-    #[error("another `truing review --fix` is running there")]
+    #[error("another `truing review --fix` is running in this folder")]
     AlreadyRunning,
     /// The folder or the file cannot be used.
     #[error("{path}: {source}")]

@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 
 /// Maximum number of patches that are kept. The oldest patches are removed first.
 const MAX_PATCHES: usize = 50;
-/// Maximum number of patches with the same time stamp.
+/// Maximum number of patches that may have the same time stamp.
 const MAX_TRIES: u32 = 100;
 /// Extension of the file names of patches.
 const ENDING: &str = "patch";
 
 /// The text before the patch in its file. Git ignores this text.
-const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the command was killed before its \
-    end, the next run in this folder\nreduces this patch to the changes that were made. Or undo the \
-    changes in each changed file: put\n--include=PATH before the name of this patch.\n\n";
+const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the command was killed, this \
+    patch may also contain changes that were not\nmade. The next run in this folder removes these from \
+    the patch. Or undo the changes in each changed file: put\n--include=PATH before the name of this \
+    patch.\n\n";
 
 /// Saves a patch that only the user can read, because the patch contains lines of the repository. `stamp` is
 /// the time, in a format that sorts alphabetically in the order of time. The oldest patches beyond the limit

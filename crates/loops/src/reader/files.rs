@@ -24,7 +24,7 @@ use truing_reader::protocol::{
 
 use super::ChildProcessReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
-use super::child::{ChildError, clean_error, failure_text, limit_memory_for_file};
+use super::reader_process::{ChildError, clean_error, failure_text, limit_memory_for_file};
 use super::session::{ReaderSession, SessionError};
 
 /// Maximum number of children that may fail in one review. After that, the remaining files are not read.
@@ -38,8 +38,8 @@ const BYTES_PER_READER: u64 = 1 << 20;
 /// Number of files for which one more child is started, independent of the size of the files. While a new
 /// child compiles the rules, a ready child reads several hundred files.
 const FILES_PER_READER: usize = 512;
-/// Maximum number of bytes of the files in one turn of a child. The memory limit of the largest file applies
-/// to all files of the turn.
+/// Maximum total size in bytes of the files that a child process reads in one turn. The memory limit of the
+/// /// largest file applies to the whole turn.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that no child has begun to read.

@@ -16,7 +16,7 @@ use truing_core::sandbox::SandboxLevel;
 use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, decode_line, encode_line};
 
 use super::bounds::ProcessUsage;
-use super::child::{
+use super::reader_process::{
     ChildError, ReaderProcess, ReaderProgram, check_hello, drain_to_tail, failure_text,
     is_resource_limit_exit, read_line,
 };
@@ -148,9 +148,9 @@ impl ReaderSession {
             SessionError::ProcessEnded => match timeout(LAST_WORDS_TIME, self.process.child.wait()).await {
                 Ok(Ok(status)) => {
                     self.process.group = None;
-                    ChildError::ProcessEnded(status)
+                    ChildError::ExitedBeforeAnswer(status)
                 }
-                Ok(Err(error)) => ChildError::Streams(error),
+                Ok(Err(error)) => ChildError::StreamIo(error),
                 Err(_) => ChildError::TimedOut(LAST_WORDS_TIME),
             },
         };
@@ -159,7 +159,7 @@ impl ReaderSession {
         let message = failure_text(&error, &error_text.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
             message,
-            status: if let ChildError::ProcessEnded(status) = error { Some(status) } else { None },
+            status: if let ChildError::ExitedBeforeAnswer(status) = error { Some(status) } else { None },
         }
     }
 }

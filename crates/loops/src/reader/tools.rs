@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use truing_agent::native::{CallOutput, RunTools};
+use truing_agent::native::{RunTools, ToolCallOutput};
 use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
@@ -22,7 +22,7 @@ use truing_reader::protocol::{
 };
 use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_diff_call, tool_descriptions};
 
-use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
+use super::reader_process::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
 /// Time limit of one call, including the start of a process. The reader process itself has a shorter limit,
@@ -131,7 +131,7 @@ impl RunTools for ReaderTools {
         tool_descriptions().into_iter().map(tool).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let ToolReply { text, is_error } = match (TreeTool::from_name(name), name) {
             (Some(tool), _) => self.call_tool(tool, input).await,
             (None, DIFF) => answer_diff_call(&self.diff, input),
@@ -140,12 +140,12 @@ impl RunTools for ReaderTools {
                 ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
             }
         };
-        CallOutput { text, is_error, is_denied: false }
+        ToolCallOutput { text, is_error, is_denied: false }
     }
 
     /// Makes the next call start a new process, which lists the files again and may open new files. The new
     /// process does not count towards the limit.
-    async fn reset_state(&self) {
+    async fn clear_cache(&self) {
         let mut state = self.state.lock().await;
         if state.caller.take().is_some() {
             state.process_count -= 1;

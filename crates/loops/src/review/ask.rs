@@ -51,7 +51,7 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
     // A forge may interpret text between two dollar signs as a formula.
     let shown = |sum: MicroUsd| markdown::escape_text(&sum.to_string());
     let (limit_shown, increase) = (shown(limit), shown(increase));
-    let all = max_limit.map(|max_limit| format!(", at most {} in all", shown(max_limit))).unwrap_or_default();
+    let all = max_limit.map(|max_limit| format!(", up to {} in total", shown(max_limit))).unwrap_or_default();
     let body = format!(
         "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they \
             may spend here without approval (`budget.pr_ask_usd`). Until a person with write access \

@@ -81,7 +81,7 @@ impl SyncRun<'_> {
         let draft = draft_state.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
             let why = format!("{} is in use by a person: {}", draft.pull.url, active.activity_text());
-            return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::WaitingForUsers, why, QuestionUpdate::Keep));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
@@ -91,7 +91,7 @@ impl SyncRun<'_> {
             let (title, text) = texts::model_questions(self.release_subject(&version), url, &port.questions);
             let why = format!("{url} waits for an answer from a person");
             return Ok(SyncRunResult::new(
-                Outcome::Asked,
+                Outcome::QuestionAsked,
                 why,
                 QuestionUpdate::Ask(QuestionDraft { version, title, text }),
             ));
@@ -101,10 +101,10 @@ impl SyncRun<'_> {
                 "a model would port the code to {version}; in this dry run, the model was \
                 not called"
             );
-            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::DryRun, why, QuestionUpdate::Keep));
         }
 
-        log.begin_step(SyncStep::Change);
+        log.begin_step(SyncStep::EditFiles);
         self.check_write_gate().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
@@ -132,7 +132,7 @@ impl SyncRun<'_> {
         let ported = match ported {
             Ok(ported) => ported,
             Err(CodeMigrationError::Budget(why)) => {
-                return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
+                return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
@@ -182,13 +182,17 @@ impl SyncRun<'_> {
         let body = texts::migration_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
-        let reason = format!("{} {version} is ported in {}{without}", self.job.config.package, shown.url);
+        let reason = format!(
+            "the port to {} {version} is in \
+            {}{without}",
+            self.job.config.package, shown.url
+        );
         if let Some(draft) = &draft_state.draft {
             self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(SyncRunResult::new(Outcome::Bumped, reason, QuestionUpdate::Close))
+        Ok(SyncRunResult::new(Outcome::CodePorted, reason, QuestionUpdate::Close))
     }
 
     /// Saves the unfinished port in the draft pull request.
@@ -236,7 +240,7 @@ impl SyncRun<'_> {
         let ended =
             if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
                 SyncRunResult::new(
-                    Outcome::Saved,
+                    Outcome::DraftSaved,
                     format!(
                         "the port is not finished: {what}; its current state is in {}{}",
                         shown.url,

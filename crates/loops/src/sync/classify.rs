@@ -44,9 +44,9 @@ const AGENT: &str = "classifier";
 /// The name of the folder with the project's files, among the files that the model reads. It is next to the
 /// folders of the releases.
 const PROJECT: &str = "project";
-/// Maximum number of characters of cited lines that are kept per answer.
+/// Maximum number of characters that are kept of the cited lines of one answer.
 const MAX_EXCERPT: usize = 400;
-/// Maximum number of functions that a dry run names, and of definitions in the model's prompt.
+/// Maximum number of functions that a dry run names. The next constant limits definitions in a prompt.
 const MAX_NAMED_FUNCTIONS: usize = 10;
 const MAX_PINNED: usize = 400;
 
@@ -221,7 +221,7 @@ impl SyncRun<'_> {
         let prompt = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
         let own =
             hash_values(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
-        let digest = [prompt.hash.as_str(), &agent.model, &prompt.brief.task, &own].map(str::as_bytes);
+        let digest = [prompt.hash.as_str(), &agent.model, &prompt.brief.review_text, &own].map(str::as_bytes);
         let digest = hash_values(digest);
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
@@ -291,7 +291,7 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
         "a model would be asked whether these functions need porting: {names}; in this dry run, \
             the model was not called"
     );
-    SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep)
+    SyncRunResult::new(Outcome::DryRun, reason, QuestionUpdate::Keep)
 }
 
 /// Writes the files into a separate folder. The paths come from the project and from archives, so paths that

@@ -10,7 +10,7 @@ use truing_core::sync::{
 use truing_core::version::PackageVersion;
 use truing_reader::sources::ProjectFacts;
 use truing_upstream::range::VersionRange;
-use truing_upstream::requirements::DependentProject;
+use truing_upstream::requirement_changes::DependentProject;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::patch::{DefinitionPatch, ReleasePair};

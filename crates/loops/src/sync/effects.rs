@@ -23,31 +23,31 @@ impl From<EffectError> for SyncRunError {
 /// Opens a pull request. If there is already an open pull request from the same branch to the same base,
 /// returns this pull request.
 pub(super) async fn open_pull(
-    writes: &EffectExecutor<'_>,
+    executor: &EffectExecutor<'_>,
     draft: PullDraft,
 ) -> Result<BranchPull, SyncRunError> {
     let effect = Effect::OpenPull(draft);
-    let EffectOutcome::Pull(pull) = writes.perform(&effect).await? else {
-        return Err(missing_number_error(writes, &effect));
+    let EffectOutcome::Pull(pull) = executor.perform(&effect).await? else {
+        return Err(missing_number_error(executor, &effect));
     };
     Ok(*pull)
 }
 
 /// Opens an issue. If there is already an open issue on the same topic, returns this issue.
 pub(super) async fn open_issue(
-    writes: &EffectExecutor<'_>,
+    executor: &EffectExecutor<'_>,
     effect: Effect,
 ) -> Result<OwnIssue, SyncRunError> {
-    let EffectOutcome::Issue(issue) = writes.perform(&effect).await? else {
-        return Err(missing_number_error(writes, &effect));
+    let EffectOutcome::Issue(issue) = executor.perform(&effect).await? else {
+        return Err(missing_number_error(executor, &effect));
     };
     Ok(*issue)
 }
 
 /// Returns the error for an effect that created a pull request or an issue, but whose result does not contain
 /// the number. The next run searches for the created pull request or issue.
-fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
-    SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
+fn missing_number_error(executor: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
+    SyncRunError::Settling { until: executor.clock.now(), description: effect.intent().description }
 }
 
 /// Converts the outcome of a push: returns an error unless the branch was pushed.

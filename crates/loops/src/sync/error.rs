@@ -66,7 +66,10 @@ pub enum SyncRunError {
         url: String,
     },
     /// An earlier write may have succeeded, but the forge may not show it yet.
-    #[error("{description}: waiting until the forge shows an earlier write; the next run looks for it")]
+    #[error(
+        "{description}: waiting until the forge shows an earlier write; the next run searches for \
+        this write"
+    )]
     Settling {
         /// The time by which the forge shows the write if it succeeded.
         until: UnixMillis,

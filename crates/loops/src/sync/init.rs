@@ -73,7 +73,7 @@ pub fn propose_manifest<'a>(
                 if !row.line_digests.is_empty() && !row.line_digests.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
-                        format!("pinned by a digest that {} {from} does not have", job.package),
+                        format!("the pinned digest differs from the definition in {} {from}", job.package),
                     );
                     return true;
                 }

@@ -11,7 +11,7 @@ use truing_reader::sources::FilesRequest;
 use super::SyncDecisionError;
 use super::package_sources::PackageSources;
 
-/// Maximum size in bytes of the package's changes in a prompt, and of the handover from an earlier run.
+/// Maximum size in bytes of a package's changes in a prompt. It also limits an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;
 /// Number of context lines around a change. The number is large enough to show most functions completely.
 const CONTEXT: usize = 40;

@@ -28,7 +28,10 @@ pub enum ReleaseNoteError {
     #[error("the project's version: {0}")]
     Version(RequirementError),
     /// The file does not contain the configured location of the version, or contains it more than once.
-    #[error("the project's version: {path} has `{location}` {count} times; it must occur once")]
+    #[error(
+        "the project's version: {path} must contain `{location}` exactly once, but contains it \
+        {count} times"
+    )]
     Count {
         path: String,
         /// Configured location of the version in the file.
@@ -61,8 +64,8 @@ pub enum ReleaseNoteError {
     NoText(String),
     /// The newest entry is already released.
     #[error(
-        "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says \
-         `Unreleased`"
+        "{path}: the newest entry, {version}, is already released: set `version_rule`, or add an entry \
+        whose heading says `Unreleased`"
     )]
     Released {
         path: String,

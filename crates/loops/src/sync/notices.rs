@@ -18,8 +18,9 @@ use super::error::SyncRunError;
 use super::job::SyncJob;
 
 /// The text that is added to a notice if the notice is a pull request.
-const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not be merged: it only holds the \
-     discussion in its comments. Declining it is the same as closing a question without an answer.";
+const CHANGES_NOTHING: &str = "Do not merge this pull request: it changes nothing, and exists only for \
+    the discussion in its comments. Declining this pull request has the same effect as closing a question \
+    without an answer.";
 
 /// The notices of one kind: either the job's questions, or the results of the job's runs.
 #[derive(Debug)]

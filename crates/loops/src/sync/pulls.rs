@@ -208,7 +208,7 @@ pub(super) fn read_pull_template(project: &Path) -> String {
 const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// Maximum number of bytes of a template that is used. The pull request's text must also have space for the
+/// Maximum number of bytes of a template. The text of the pull request must also have space for the ///
 /// description of the change.
 const MAX_TEMPLATE: usize = 16 << 10;
 

@@ -183,7 +183,7 @@ fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> Deterministi
         command_output.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
     if run.end == CommandEndReason::NoProgram {
-        command_output += " (searched the system's folders and those of `verify.programs`)";
+        command_output += " (searched the system's folders and the folders in `verify.programs`)";
     }
     for HostAccess { host, port, refusal: refused, .. } in host_accesses {
         if let Some(why) = refused {

@@ -103,7 +103,7 @@ impl SyncRun<'_> {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                SyncRunResult::new(Outcome::OnHold, error.to_string(), QuestionUpdate::Keep)
+                SyncRunResult::new(Outcome::Postponed, error.to_string(), QuestionUpdate::Keep)
             }
             // The run failed before it could check the circuit breaker, which is open. The breaker would have
             // rejected the run anyway, so the failure does not count.
@@ -111,7 +111,7 @@ impl SyncRun<'_> {
                 if !self.job.dry_run && job.breaker.trip().is_some() && !job.breaker.is_running() =>
             {
                 SyncRunResult::new(
-                    Outcome::Breaker,
+                    Outcome::CircuitOpen,
                     format!("the circuit breaker is open; {error}"),
                     QuestionUpdate::Keep,
                 )
@@ -140,14 +140,14 @@ impl SyncRun<'_> {
             // The question could not be asked, so the next run asks it.
             Err(Err(error)) => {
                 if error.is_halt() {
-                    outcome = Outcome::OnHold;
+                    outcome = Outcome::Postponed;
                 }
                 (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
         };
         // A question about a failure is not part of the planned steps, so the step of asking does not count
         // as reached.
-        let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
+        let highest_step = if ended.outcome == Outcome::QuestionAsked { log.current_step() } else { reached };
         let carried = unreported_costs::take_unreported_cost(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
             run: self.run.id.clone(),
@@ -163,13 +163,13 @@ impl SyncRun<'_> {
                 job: self.job.name.to_owned(),
                 result: outcome,
                 exit_reason: why,
-                update_type: log.verdict,
+                verdict: log.verdict,
                 package: self.job.config.package.clone(),
-                from: log.from_version,
-                to: log.to_version,
+                current_release: log.from_version,
+                target_release: log.to_version,
                 highest_step,
                 pull: log.pull,
-                question,
+                question_url: question,
                 evidence: log.evidence,
             },
         };
@@ -184,7 +184,7 @@ impl SyncRun<'_> {
                 tracking::notice_failure_reason(&job, self.outcome_notices().notice_noun(), &error)
             );
             if error.is_halt() {
-                record.detail.result = Outcome::OnHold;
+                record.detail.result = Outcome::Postponed;
             }
         }
         self.store.end_job(self.run, &job, &record).await?;
@@ -275,7 +275,7 @@ impl SyncRun<'_> {
                 "{url} ports the project to {version}, and this port must be finished first: run the job \
                     without `--to`"
             );
-            return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.sources.index).await;
@@ -288,7 +288,7 @@ impl SyncRun<'_> {
         // does not count as a failure of the job.
         if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
             log.to_version = Some(named.to_string());
-            return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
         }
         let mut seen = seen?;
         let sources = self.job.sources;
@@ -303,7 +303,7 @@ impl SyncRun<'_> {
         (log.from_version, log.to_version) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
             log.verdict = Some(SyncVerdict::Skip);
-            let why = format!("{} {to} is in the range already", self.job.config.package);
+            let why = format!("the range already contains {} {to}", self.job.config.package);
             return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
 
@@ -317,7 +317,7 @@ impl SyncRun<'_> {
             self.store.store_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
                 return Ok(SyncRunResult::new(
-                    Outcome::Breaker,
+                    Outcome::CircuitOpen,
                     "the circuit breaker is open",
                     QuestionUpdate::Keep,
                 ));
@@ -358,7 +358,7 @@ impl SyncRun<'_> {
         }
         match decided.decision.verdict {
             SyncVerdict::Skip => Ok(SyncRunResult::new(
-                Outcome::LeftOut,
+                Outcome::SkippedByUser,
                 decided.decision.reason.clone(),
                 QuestionUpdate::Close,
             )),
@@ -413,7 +413,11 @@ impl SyncRun<'_> {
     pub(super) fn end_with_question(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
         let (title, text) = texts::release_question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
-        SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::Ask(wanted))
+        SyncRunResult::new(
+            Outcome::QuestionAsked,
+            decided.decision.reason.clone(),
+            QuestionUpdate::Ask(wanted),
+        )
     }
 
     /// Makes the change and submits it to the forge.
@@ -426,7 +430,7 @@ impl SyncRun<'_> {
         decided: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
         let BaseCheckout { mirror, tip, branch: base, project } = checkout;
-        log.begin_step(SyncStep::Look);
+        log.begin_step(SyncStep::ReadPulls);
         let version = decided.to.to_string();
         let pulls = self.job_pull_requests(&version, project);
         let reaches = |theirs: &str| {
@@ -453,8 +457,8 @@ impl SyncRun<'_> {
         match (course, pull) {
             (BranchPlan::Covered, _) => {
                 return Ok(SyncRunResult::new(
-                    Outcome::Covered,
-                    format!("{page} has this change, and is merged"),
+                    Outcome::CoveredByPull,
+                    format!("{page} contains this change, and is merged"),
                     QuestionUpdate::Close,
                 ));
             }
@@ -463,7 +467,7 @@ impl SyncRun<'_> {
                     pulls.add_missing_labels(pull).await?;
                 }
                 return Ok(SyncRunResult::new(
-                    Outcome::Covered,
+                    Outcome::CoveredByPull,
                     format!("{page} has it"),
                     QuestionUpdate::Close,
                 ));
@@ -474,7 +478,7 @@ impl SyncRun<'_> {
                     "{page} is in use by a person: {}",
                     branch_state.activity.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
-                return Ok(SyncRunResult::new(Outcome::Blocked, reason, QuestionUpdate::Keep));
+                return Ok(SyncRunResult::new(Outcome::WaitingForUsers, reason, QuestionUpdate::Keep));
             }
             (
                 BranchPlan::Continue
@@ -493,7 +497,7 @@ impl SyncRun<'_> {
             return Box::pin(self.run_bump(job, log, ground, decided)).await;
         }
 
-        log.begin_step(SyncStep::Change);
+        log.begin_step(SyncStep::EditFiles);
         let (parent, own);
         let (at, on) = match (course, branch_state.head()) {
             (BranchPlan::InPlace, Some(head)) => {
@@ -516,7 +520,7 @@ impl SyncRun<'_> {
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
             let reason = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::DryRun, reason, QuestionUpdate::Keep));
         }
 
         if self.job.verifier.is_some() {
@@ -531,11 +535,11 @@ impl SyncRun<'_> {
         if !checked.failing.is_empty() && !is_ruled {
             log.verdict = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
-            let reason = format!("with the wider range, these checks newly fail: {failing}");
+            let reason = format!("these checks fail only with the wider range: {failing}");
             let (title, text) =
                 texts::failing_checks_question(self.release_subject(&version), decided, &checked);
             return Ok(SyncRunResult::new(
-                Outcome::Asked,
+                Outcome::QuestionAsked,
                 reason,
                 QuestionUpdate::Ask(QuestionDraft { version, title, text }),
             ));
@@ -558,9 +562,13 @@ impl SyncRun<'_> {
         let body = texts::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.upsert_pull_request(&branch_state, base, verdict, &body).await?;
         let without = self.no_labels_remark();
-        let reason = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
+        let reason = format!(
+            "the range is widened to {} {version} in \
+            {}{without}",
+            self.job.config.package, shown.url
+        );
         log.pull = Some(shown);
-        Ok(SyncRunResult::new(Outcome::Relaxed, reason, QuestionUpdate::Close))
+        Ok(SyncRunResult::new(Outcome::RangeWidened, reason, QuestionUpdate::Close))
     }
 
     /// True if the branch of the open pull request is based on the default branch's newest commit.

@@ -7,7 +7,9 @@ use truing_core::money::MicroUsd;
 use truing_core::run::{self, StepCost};
 use truing_core::sync::SyncVerdict;
 use truing_core::sync::breaker::BreakerOutcome;
-use truing_core::sync::record::{JobPull, MAX_UNGUARDED, SyncEvidence, SyncOutcome as Outcome, SyncStep};
+use truing_core::sync::record::{
+    JobPull, MAX_UNGUARDED_PARTS, SyncEvidence, SyncOutcome as Outcome, SyncStep,
+};
 
 use super::ReleaseDecision;
 use super::question::QuestionDraft;
@@ -53,7 +55,7 @@ impl SyncRunLog {
         SyncEvidence {
             reason: decision.reason.clone(),
             pin_changes: decision.pin_changes.clone(),
-            unguarded: decision.unguarded.iter().take(MAX_UNGUARDED).cloned().collect(),
+            unguarded_parts: decision.unguarded.iter().take(MAX_UNGUARDED_PARTS).cloned().collect(),
             unguarded_count: decision.unguarded.len(),
             classification: decided.classification.clone(),
         }
@@ -99,17 +101,17 @@ impl SyncRunResult {
             run::RunOutcome::Deferred => BreakerOutcome::Interrupted,
             run::RunOutcome::Partial => BreakerOutcome::Neutral,
             run::RunOutcome::Done | run::RunOutcome::Skipped => match self.outcome {
-                Outcome::Relaxed
-                | Outcome::Bumped
+                Outcome::RangeWidened
+                | Outcome::CodePorted
                 | Outcome::UpToDate
-                | Outcome::Covered
-                | Outcome::LeftOut => BreakerOutcome::Success,
-                Outcome::Asked
-                | Outcome::Blocked
-                | Outcome::Breaker
-                | Outcome::Rehearsed
-                | Outcome::Saved
-                | Outcome::OnHold
+                | Outcome::CoveredByPull
+                | Outcome::SkippedByUser => BreakerOutcome::Success,
+                Outcome::QuestionAsked
+                | Outcome::WaitingForUsers
+                | Outcome::CircuitOpen
+                | Outcome::DryRun
+                | Outcome::DraftSaved
+                | Outcome::Postponed
                 | Outcome::Failed => BreakerOutcome::Neutral,
             },
         }

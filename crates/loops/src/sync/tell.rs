@@ -80,11 +80,11 @@ impl SyncRun<'_> {
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &run_end.question_update) {
             (Some(wanted), _) => {
-                log.begin_step(SyncStep::Ask);
+                log.begin_step(SyncStep::AskUsers);
                 self.open_wanted_question(job, &wanted).await
             }
             (None, QuestionUpdate::Ask(wanted)) => {
-                log.begin_step(SyncStep::Ask);
+                log.begin_step(SyncStep::AskUsers);
                 self.open_wanted_question(job, wanted).await
             }
             (None, QuestionUpdate::Close) if !is_of_another => {

@@ -132,7 +132,8 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
         }
         text += &omitted_rows_note(files.len());
     }
-    text += "\n- [ ] The range is right, and the lock file, if there is one, matches the range.\n";
+    text += "\n- [ ] The range is right. If the project has a lock file, the lock file matches the \
+        range.\n";
     if !decision.pin_changes.is_empty() {
         text += "- [ ] Each definition above was compared with its counterpart in this project.\n";
     }
@@ -148,8 +149,8 @@ pub(super) fn migration_text(
 ) -> String {
     let mut text = common_pull_text(subject, decided, &migration.files);
     if decided.decision.pin_changes.iter().any(|change| change.kind == PinChangeKind::Removed) {
-        text += "- [ ] The definitions that are gone are removed from the manifest, or pinned under their \
-             new names.\n";
+        text += "- [ ] Each definition that no longer exists is removed from the manifest, or is pinned \
+            under its new name.\n";
     }
     let WorkReport { summary, completed, .. } = &migration.work;
     text += &format!("\n## What a model ported\n\n{}\n", escape_text(summary));
@@ -168,8 +169,8 @@ pub(super) fn draft_title_and_body(
     let WorkReport { summary, completed, remaining, questions } = &migration.work;
     let mut text = format!(
         "This pull request ports the project to {} {}. The port is not finished: the next run of {} \
-            continues from here. To take the port over, push a commit or comment on the newest \
-            commit.\n\n{}.\n\n{}\n",
+        continues the port. To take over the port, push a commit, or write a comment on the newest \
+        commit.\n\n{}.\n\n{}\n",
         escape_text(package),
         code_span(version),
         code_span(job),
@@ -223,9 +224,9 @@ fn render_checks(checked: &CheckResults) -> String {
                 change.\n"
             .to_owned(),
         (Some(count), true) => {
-            format!("\nNone of the project's checks ({count}) newly fails.\n")
+            format!("\nThe project's checks ({count}) have no new failures.\n")
         }
-        (Some(_), false) => format!("\nChecks that newly fail:\n\n{failing}"),
+        (Some(_), false) => format!("\nChecks that fail only with this change:\n\n{failing}"),
     }
 }
 
@@ -329,8 +330,8 @@ pub(super) fn failing_checks_question(
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let mut text = format!(
-        "{} {} is out. By the pinned definitions, the range could be widened ({}), but the project's \
-            checks fail with the wider range.\n",
+        "{} {} is out. According to the pinned definitions, the range could be widened ({}), but the \
+        project's checks fail with the wider range.\n",
         escape_text(package),
         code_span(version),
         escape_text(&decided.decision.reason)
@@ -411,8 +412,8 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
         );
     }
     text += &format!(
-        "\nFix the cause, then answer here, which starts one more run. Or run this command on Truing's \
-            machine: {}. Only answers of people with write access count.\n",
+        "\nFix the cause, then answer here to start one more run. Or run this command on Truing's \
+        machine: {}. Only answers of people with write access count.\n",
         code_span(&format!("truing breaker reset sync/{job}"))
     );
     (question_title(job, version), text)
@@ -449,7 +450,7 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
-            record.detail.to.as_deref().map(render_table_cell).unwrap_or_default(),
+            record.detail.target_release.as_deref().map(render_table_cell).unwrap_or_default(),
             escape_text(&record.detail.result.as_str().replace('_', " ")),
             escape_text(&reason).replace('|', "\\|"),
             record.turns(),
@@ -473,10 +474,10 @@ pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
         }
         PushRefusal::Permission => {
             "because this account lacks the permission: let the account write contents (and workflows, if \
-                one changes), see docs/github.md"
+            a workflow changes), see docs/github.md"
         }
         PushRefusal::HookOrUnknown => {
-            "because a check of the repository refuses it: fix what the check reports"
+            "because a check of the repository refuses the push: fix the problem that the check reports"
         }
     }
 }

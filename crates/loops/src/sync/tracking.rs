@@ -59,8 +59,8 @@ pub(super) fn notice_failure_reason(job: &JobState, noun: &str, error: &SyncRunE
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
         (SyncRunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
-            "the {noun} #{number} with the results of the runs was deleted, and Truing opens no new one; \
-                for a new one, run the job once with `outcome.issue = false`"
+            "the {noun} #{number} with the results of the runs was deleted, and Truing does not open it \
+            again; to get a new one, first run the job once with `outcome.issue = false`"
         ),
         (error, _) => format!("cannot update the {noun} with the results of the runs: {error}"),
     }

@@ -51,7 +51,7 @@ pub enum TelemetryError {
     #[error("telemetry.headers: {0}")]
     Secret(#[from] SecretError),
     /// The headers are not in the form `NAME=VALUE`.
-    #[error("telemetry.headers must be NAME=VALUE, separated by commas")]
+    #[error("telemetry.headers must be a list of NAME=VALUE, separated by commas")]
     Headers,
     /// The exporter cannot be set up.
     #[error("cannot export traces: {0}")]

@@ -6,12 +6,12 @@ use truing_core::markdown::escape_text;
 use truing_core::port::PullRequest;
 use truing_core::tier::{Tier, TierChoice};
 
-/// The longest name of a repository in a sentence, in characters.
+/// Maximum length of a repository's name in a sentence, in characters.
 const MAX_NAME_CHARS: usize = 120;
 
 /// Returns the reason why a later head is not reviewed, for a pull request that is reviewed only once.
 pub fn once_tier_reason(reviewed: &Sha) -> String {
-    format!("not reviewed (once): commit {} was reviewed", reviewed.short_sha())
+    format!("not reviewed (tier once): commit {} was already reviewed", reviewed.short_sha())
 }
 
 /// Returns the reason why a head with the tier `off` is not reviewed.

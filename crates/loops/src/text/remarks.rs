@@ -7,8 +7,8 @@ use super::MAX_TOOL_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_DENIED: usize = 10;
-/// Maximum number of files that a remark lists as impossible to pass to a linter. Further files are only
-/// counted.
+/// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are ///
+/// only counted.
 const MAX_UNLINTED: usize = 10;
 /// Maximum number of characters of a listed path.
 const MAX_PATH_CHARS: usize = 200;
@@ -19,7 +19,7 @@ const MAX_PATH_CHARS: usize = 200;
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {
-        let own = own.iter().map(|own| format!("the model was given the repository's {own}"));
+        let own = own.iter().map(|own| format!("the model received the repository's {own}"));
         own.chain(notes.iter().cloned())
     });
     let skipped = record.detail.tools.iter().filter_map(|tool| {
@@ -43,13 +43,13 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
         let (name, paths) = (clean_line(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
         let named = paths.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let named = named.collect::<Vec<_>>().join(", ");
-        format!("{name} ran with the configuration of the base: this change touches {named}")
+        format!("{name} ran with the configuration of the base, because this change modifies {named}")
     });
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
         let dismissals = format_count(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!(
-            "lines with a secret that may have changed are no longer covered by {dismissals}: check these \
-                lines again"
+            "in lines where a secret may have changed, {dismissals} can no longer be applied: check these \
+            lines again"
         )
     });
     memory

@@ -29,7 +29,7 @@ const MAX_WORDS: usize = 20_000;
 const MAX_WORD: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
-/// Maximum number of names in a folder. In a folder with more names, the state is uncertain.
+/// Maximum number of names in a folder. If a folder has more names, its state counts as unknown.
 const MAX_NAMES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
 const MAX_EXPRESSION: usize = 1 << 20;

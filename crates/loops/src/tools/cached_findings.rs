@@ -16,10 +16,10 @@ use super::select::SelectedLinter;
 
 /// Version of the cached findings' format. The version is raised when Truing begins to parse the same linter
 /// output differently.
-const FORM: &str = "2";
+const CACHE_FORMAT_VERSION: &str = "2";
 /// Maximum number of bytes of text in the cached findings that one run uses. The linter inspects the files
 /// again whose findings exceed this limit.
-const MAX_BYTES: usize = 32 << 20;
+const MAX_FINDINGS_BYTES: usize = 32 << 20;
 
 /// The program files that ran, by the name of the linter.
 pub(crate) type ProgramsByLinter = BTreeMap<String, BTreeSet<ProgramIdentity>>;
@@ -82,9 +82,9 @@ pub(super) struct CachedFindings {
 
 impl CachedFindings {
     /// Returns the states of these files. Files whose state could not be determined are left out.
-    pub(super) fn states_for(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
+    pub(super) fn states_for(&self, file_names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
-        names.iter().filter_map(state).collect()
+        file_names.iter().filter_map(state).collect()
     }
 }
 
@@ -101,9 +101,14 @@ impl LinterFindingCache {
         scopes: Vec<String>,
     ) -> Self {
         let mut parts = DigestBuilder::default();
-        for part in
-            [FORM, env!("CARGO_PKG_VERSION"), &linter.name, &linter.format, &linter.sign, &linter.folder]
-        {
+        for part in [
+            CACHE_FORMAT_VERSION,
+            env!("CARGO_PKG_VERSION"),
+            &linter.name,
+            &linter.format,
+            &linter.sign,
+            &linter.folder,
+        ] {
             parts.add(part.as_bytes());
         }
         for words in [&linter.arguments, &linter.hook_options] {
@@ -119,22 +124,22 @@ impl LinterFindingCache {
     }
 
     /// Returns the cached findings for these files in their current states.
-    pub(super) async fn load_findings(&self, names: &[&str]) -> CachedFindings {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    pub(super) async fn load_findings(&self, file_names: &[&str]) -> CachedFindings {
+        let names: Vec<String> = file_names.iter().map(|name| (*name).to_owned()).collect();
         let context = self.clone();
         tokio::task::spawn_blocking(move || context.load_findings_blocking(names)).await.unwrap_or_default()
     }
 
-    fn load_findings_blocking(&self, names: Vec<String>) -> CachedFindings {
+    fn load_findings_blocking(&self, file_names: Vec<String>) -> CachedFindings {
         let (mut recalled, mut bytes) = (CachedFindings::default(), 0);
-        let states = self.file_states(names.iter().map(String::as_str));
+        let states = self.file_states(file_names.iter().map(String::as_str));
         for (name, state) in &states {
             let mut keys = self.scopes.iter().map(|scope| self.cache_key(scope, name, state));
             let Some(findings) = keys.find_map(|key| self.cache.get(&key, name)) else {
                 continue;
             };
             bytes += findings.iter().map(text_bytes).sum::<usize>();
-            if bytes > MAX_BYTES {
+            if bytes > MAX_FINDINGS_BYTES {
                 break;
             }
             recalled.cached_files.insert(name.clone());
@@ -182,17 +187,17 @@ impl LinterFindingCache {
     }
 
     /// Returns the states of files. Files whose state cannot be determined are left out.
-    fn file_states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
+    fn file_states<'a>(&self, file_names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
         let Some(mut alone) = LinterTree::new(&self.tree, self.known_tool, &self.options, &self.folder)
         else {
             return BTreeMap::new();
         };
-        names.filter_map(|name| Some((name.to_owned(), alone.file_state(name)?))).collect()
+        file_names.filter_map(|name| Some((name.to_owned(), alone.file_state(name)?))).collect()
     }
 
-    fn cache_key(&self, scope: &str, name: &str, state: &StateDigest) -> ToolCacheKey {
+    fn cache_key(&self, scope: &str, file_name: &str, state: &StateDigest) -> ToolCacheKey {
         let mut parts = DigestBuilder::default();
-        parts.add(&self.common_state).add(scope.as_bytes()).add(name.as_bytes()).add(state);
+        parts.add(&self.common_state).add(scope.as_bytes()).add(file_name.as_bytes()).add(state);
         ToolCacheKey::from_digest(&parts.into_state())
     }
 }

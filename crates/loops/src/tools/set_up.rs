@@ -138,7 +138,10 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: 
         (None, None) => (program_paths.first(), String::new()),
     };
     let place = place.map(String::as_str).unwrap_or_default();
-    format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
+    format!(
+        "it needs the project's dependencies, but is not installed together with the dependencies \
+        (`{place}`){run}"
+    )
 }
 
 /// Returns the command that installs a program on this user's machine. This is a pipx command in place of a

@@ -17,17 +17,17 @@ use super::keys::AwsKeys;
 /// least this long before the current credentials expire.
 const RENEWAL_LEAD_TIME: Duration = Duration::from_secs(5 * 60);
 /// Minimum time between a fetch that failed permanently and the next fetch.
-const PAUSE: Duration = Duration::from_secs(10);
+const PERMANENT_FAILURE_DELAY: Duration = Duration::from_secs(10);
 /// Minimum time between a fetch that failed for a possibly temporary reason and the next fetch.
-const SHORT_PAUSE: Duration = Duration::from_secs(1);
+const TRANSIENT_FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// Minimum time until the next fetch in two cases. Either a fetch failed and the current credentials stay
 /// valid for this time, or the fetched credentials expire soon.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
+const VALID_KEYS_FETCH_DELAY: Duration = Duration::from_secs(60);
 
 /// Credentials from AWS's default chain: environment variables, profiles, web identity, container credentials
 /// and instance metadata. Clones share the cached credentials.
 #[derive(Clone)]
-pub struct KeyChain(Arc<ChainState>);
+pub struct CredentialChain(Arc<ChainState>);
 
 struct ChainState {
     source: KeyFetcher,
@@ -39,7 +39,7 @@ struct ChainState {
 /// The current credentials, and the result of the last fetch.
 #[derive(Default)]
 struct KeyState {
-    fetched: Option<ExpiringKeys>,
+    current_keys: Option<ExpiringKeys>,
     /// All fetched credentials that have not expired. The secrets of these credentials are removed from every
     /// text that is shown.
     issued_keys: Vec<ExpiringKeys>,
@@ -65,7 +65,7 @@ enum KeyDecision {
 impl KeyState {
     fn decide_keys(&self, now: SystemTime) -> KeyDecision {
         let is_paused = self.pause.as_ref().is_some_and(|pause| pause.contains(&now));
-        match (&self.fetched, &self.fault) {
+        match (&self.current_keys, &self.fault) {
             (Some(lease), _) if lease.is_valid_at(now + RENEWAL_LEAD_TIME) => {
                 KeyDecision::Use(lease.keys.clone())
             }
@@ -78,24 +78,25 @@ impl KeyState {
 
     /// Stores fetched credentials and registers their secrets. Registered secrets are removed from texts that
     /// are shown. Unregisters the secrets of expired credentials.
-    fn accept_lease(&mut self, fetched: ExpiringKeys, now: SystemTime) {
+    fn store_fetched_keys(&mut self, fetched: ExpiringKeys, now: SystemTime) {
         for old in self.issued_keys.extract_if(.., |old| !old.is_valid_at(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
-        self.record_lease(&fetched);
+        self.record_issued_keys(&fetched);
         // The secrets of all valid credentials are registered again, because they may share a secret with
         // expired credentials.
         for secret in self.issued_keys.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::register_secret(secret.expose());
         }
         self.fault = None;
-        self.pause = (!fetched.is_valid_at(now + RENEWAL_LEAD_TIME)).then(|| now..now + LONG_PAUSE);
-        self.fetched = Some(fetched);
+        self.pause =
+            (!fetched.is_valid_at(now + RENEWAL_LEAD_TIME)).then(|| now..now + VALID_KEYS_FETCH_DELAY);
+        self.current_keys = Some(fetched);
     }
 
     /// Adds fetched credentials to the list of issued credentials. If the list already contains the same
     /// credentials, only their later expiry is recorded.
-    fn record_lease(&mut self, fetched: &ExpiringKeys) {
+    fn record_issued_keys(&mut self, fetched: &ExpiringKeys) {
         match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => {
                 old.expires_at = old.expires_at.zip(fetched.expires_at).map(|(old, new)| old.max(new));
@@ -106,21 +107,21 @@ impl KeyState {
 
     /// Drops the current credentials, the last failure and the period without fetches.
     fn drop_keys(&mut self) {
-        (self.fetched, self.fault, self.pause) = (None, None, None);
+        (self.current_keys, self.fault, self.pause) = (None, None, None);
     }
 
     fn record_fault(&mut self, fault: AwsKeyError, now: SystemTime) {
-        let pause = match &self.fetched {
-            Some(lease) if lease.is_valid_at(now + LONG_PAUSE) => LONG_PAUSE,
-            Some(_) | None if fault.is_transient => SHORT_PAUSE,
-            Some(_) | None => PAUSE,
+        let pause = match &self.current_keys {
+            Some(lease) if lease.is_valid_at(now + VALID_KEYS_FETCH_DELAY) => VALID_KEYS_FETCH_DELAY,
+            Some(_) | None if fault.is_transient => TRANSIENT_FAILURE_DELAY,
+            Some(_) | None => PERMANENT_FAILURE_DELAY,
         };
         self.pause = Some(now..now + pause);
         self.fault = Some(fault);
     }
 }
 
-impl KeyChain {
+impl CredentialChain {
     /// Returns a chain that reads its settings from these environment variables: all variables that begin
     /// with `AWS_`, and `HOME`. Sends no request. STS is called in `region` if no variable sets a region.
     ///
@@ -177,14 +178,14 @@ impl KeyChain {
     ///
     /// # Errors
     /// The same as for [`Self::keys`].
-    pub(super) async fn instead_of(
+    pub(super) async fn replacement_keys(
         &self,
         used_keys: &AwsKeys,
         clock: KeyClock<'_>,
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         {
             let mut held = self.lock_state();
-            if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used_keys) {
+            if held.current_keys.as_ref().is_some_and(|fetched| fetched.keys == *used_keys) {
                 held.drop_keys();
             }
         }
@@ -210,7 +211,7 @@ impl KeyChain {
         match fetched {
             Ok(fetched) => {
                 let keys = fetched.keys.clone();
-                held.accept_lease(fetched, now);
+                held.store_fetched_keys(fetched, now);
                 Ok(keys)
             }
             Err(fault) => {
@@ -225,7 +226,7 @@ impl KeyChain {
     }
 }
 
-impl fmt::Debug for KeyChain {
+impl fmt::Debug for CredentialChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chain").field("name", &self.name()).finish_non_exhaustive()
     }
@@ -235,24 +236,24 @@ impl fmt::Debug for KeyChain {
 mod tests {
     use super::*;
 
-    fn lease(token: &str, ends: SystemTime) -> ExpiringKeys {
+    fn expiring_keys(token: &str, expires_at: SystemTime) -> ExpiringKeys {
         let session_token = Some(SecretString::new(token));
         let keys =
             AwsKeys { key_id: "id".to_owned(), secret_key: SecretString::new("lease-secret"), session_token };
-        ExpiringKeys { keys, expires_at: Some(ends) }
+        ExpiringKeys { keys, expires_at: Some(expires_at) }
     }
 
     #[test]
-    fn keys_that_come_again_are_hidden_until_their_later_end() {
+    fn reissued_keys_are_redacted_until_their_later_expiry() {
         let now = SystemTime::UNIX_EPOCH;
         let hour = |hours: u64| now + Duration::from_secs(hours * 3600);
         let is_hidden = |token: &str| given_secrets::secret_values().contains(token);
         let mut state = KeyState::default();
-        state.accept_lease(lease("lease-again", hour(1)), now);
-        state.accept_lease(lease("lease-again", hour(3)), now);
-        state.accept_lease(lease("lease-other", hour(4)), hour(2));
+        state.store_fetched_keys(expiring_keys("lease-again", hour(1)), now);
+        state.store_fetched_keys(expiring_keys("lease-again", hour(3)), now);
+        state.store_fetched_keys(expiring_keys("lease-other", hour(4)), hour(2));
         assert!(is_hidden("lease-again") && is_hidden("lease-secret"));
-        state.accept_lease(lease("lease-last", hour(5)), hour(3));
+        state.store_fetched_keys(expiring_keys("lease-last", hour(5)), hour(3));
         assert!(!is_hidden("lease-again"));
         assert!(is_hidden("lease-secret"), "others that are valid have it, too");
     }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use truing_core::line;
 
-/// Maximum number of bytes that are parsed of an error response that is not JSON. The rest is ignored.
+/// Maximum number of bytes that are parsed if an error response is not JSON. The rest is ignored.
 const MAX_BYTES: usize = 64 * 1024;
-/// Maximum number of characters that are shown of an error response that is neither XML nor JSON.
+/// Maximum number of characters that are shown if an error response is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
 /// The error code and message in an error response.

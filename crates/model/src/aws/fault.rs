@@ -164,7 +164,7 @@ fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<Strin
         short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
-    Some(format!("this machine's clock is {by} {way} that of AWS: set the clock"))
+    Some(format!("this machine's clock is {by} {way} the clock of AWS: correct this machine's clock"))
 }
 
 /// Describes the service that received the request.
@@ -182,7 +182,7 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
     let service = describe_service(exchange);
     let (status, date, refusal) = match &exchange.result {
         ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
-        ExchangeResult::Unprotected => return format!("{service} is not contacted: {UNPROTECTED}"),
+        ExchangeResult::Unprotected => return format!("Truing does not contact {service}: {UNPROTECTED}"),
         ExchangeResult::Response { status, date, refusal } => (*status, *date, refusal),
     };
     let says = describe_refusal(status, refusal);

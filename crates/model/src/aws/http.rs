@@ -31,14 +31,14 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Maximum number of failed attempts of the same request. After this number of failures, retries by the
-/// library are not sent.
+/// Maximum number of failed attempts of the same request. After this number of failures, Truing does not ///
+/// send the library's further retries.
 const MAX_FAILURES: usize = 2;
 /// Maximum number of characters that are shown of a message in a response.
 const MAX_WORDS: usize = 200;
 /// The error for a request to an address where other machines could read the traffic.
 pub(super) const UNPROTECTED: &str =
-    "the address is neither https:// nor on this machine, so others could read the traffic";
+    "the address does not begin with https:// and is not on this machine, so others could read the traffic";
 
 /// A request, and its result.
 #[derive(Clone, Debug)]

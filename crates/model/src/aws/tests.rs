@@ -15,7 +15,7 @@ use truing_core::secret::SecretString;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
-use super::{AwsKeyError, AwsKeys, KeyChain};
+use super::{AwsKeyError, AwsKeys, CredentialChain};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
@@ -72,8 +72,8 @@ impl Place {
         self.with("AWS_EC2_METADATA_DISABLED", "false").with("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
     }
 
-    fn chain(&self) -> KeyChain {
-        KeyChain::new(self.variables.clone(), AWS_REGION).unwrap()
+    fn chain(&self) -> CredentialChain {
+        CredentialChain::new(self.variables.clone(), AWS_REGION).unwrap()
     }
 }
 
@@ -91,7 +91,7 @@ fn given(number: u32) -> AwsKeys {
 }
 
 /// Returns the keys that the chain returns at the time `now`.
-async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, AwsKeyError> {
+async fn keys(chain: &CredentialChain, now: SystemTime) -> Result<AwsKeys, AwsKeyError> {
     chain.keys(&|| now).await
 }
 

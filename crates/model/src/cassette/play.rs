@@ -17,8 +17,8 @@ use truing_core::money::MicroUsd;
 /// A cassette in memory.
 #[derive(Debug)]
 pub struct Cassette {
-    answers: BTreeMap<(String, String, u64), RecordedExchange>,
-    hide: SecretRedactor,
+    exchanges: BTreeMap<(String, String, u64), RecordedExchange>,
+    redactor: SecretRedactor,
 }
 
 /// A request and its recorded result.
@@ -45,7 +45,7 @@ impl Cassette {
     ///
     /// # Errors
     /// [`CassetteError`]; if a line cannot be parsed, the error contains its number.
-    pub fn read(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
+    pub fn read(path: &Path, redactor: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
@@ -61,14 +61,14 @@ impl Cassette {
             return Err(CassetteError::TooLarge { path: name });
         }
         let text = String::from_utf8(bytes).map_err(|error| fail(io::Error::other(error)))?;
-        Self::parse(&text, &name, hide)
+        Self::parse(&text, &name, redactor)
     }
 
     /// Parses a cassette from its text.
     ///
     /// # Errors
     /// [`CassetteError::Line`]
-    pub fn parse(text: &str, name: &str, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
+    pub fn parse(text: &str, name: &str, redactor: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut answers = BTreeMap::new();
         let mut last: BTreeMap<(String, String), CanonicalRequest> = BTreeMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -88,7 +88,7 @@ impl Cassette {
             let recorded = RecordedExchange { request, hash: entry.hash, result: entry.result };
             answers.insert((entry.run, entry.agent, entry.sequence), recorded);
         }
-        Ok(Arc::new(Self { answers, hide }))
+        Ok(Arc::new(Self { exchanges: answers, redactor }))
     }
 
     /// Returns the model of an agent, whose responses are played from this cassette.
@@ -101,7 +101,7 @@ impl Cassette {
 #[async_trait]
 impl LanguageModel for CassettePlayer {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let asked = CanonicalRequest::from_request(request, &self.cassette.hide);
+        let asked = CanonicalRequest::from_request(request, &self.cassette.redactor);
         let asked = asked.map_err(|error| ModelError::InvalidRequest {
             message: format!(
                 "the request cannot be encoded \
@@ -110,7 +110,7 @@ impl LanguageModel for CassettePlayer {
         })?;
         let sequence = self.next_sequence.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);
-        let Some(recorded) = self.cassette.answers.get(&key) else {
+        let Some(recorded) = self.cassette.exchanges.get(&key) else {
             let what = format!(
                 "the cassette has no answer {sequence} for the agent `{}` of the run `{}`",
                 self.agent, self.run

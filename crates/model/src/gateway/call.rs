@@ -119,8 +119,8 @@ impl GatewayCall<'_> {
                 let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
-                    "the provider failed; Truing retries the call, at most {most} times and for at most \
-                        {time} s: {what}"
+                    "the provider failed ({what}); Truing retries the call, at most {most} times and for \
+                    at most {time} s"
                 );
             }
             sleep(wait).await;
@@ -346,7 +346,7 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
 
 fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
     match circuit.reason {
-        TripReason::Cap => ModelError::SpendCap {
+        TripReason::SpendingCap => ModelError::SpendCap {
             message: "the provider is not called again until its circuit breaker closes".to_owned(),
         },
         TripReason::Failures => ModelError::Unavailable {

@@ -63,7 +63,7 @@ impl ProviderCircuit {
     /// Opens the circuit because a spending cap is reached. No call is admitted for the time `span`, or for
     /// the default time if `span` is `None`.
     pub(super) async fn trip(&self, span: Option<TimeSpan>) {
-        self.decide(|breaker, now| breaker.trip(now, span)).await;
+        self.decide(|breaker, now| breaker.record_cap_reached(now, span)).await;
     }
 
     /// Applies a decision to the shared state and copies the new state to this process. If the shared state

@@ -150,7 +150,7 @@ impl LitellmEntry<'_> {
             let tokens = thousands.parse::<u64>().ok().and_then(|n| n.checked_mul(1000));
             tiers.insert(
                 suffix.to_owned(),
-                tokens.ok_or_else(|| format!("`{name}` has no number of tokens"))?,
+                tokens.ok_or_else(|| format!("`{name}` does not contain a valid number of tokens"))?,
             );
         }
         Ok(tiers)

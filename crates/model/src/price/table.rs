@@ -55,7 +55,7 @@ struct PriceEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TierEntry {
-    prompt_tokens: u64,
+    prompt_tokens_above: u64,
     input: TokenRate,
     output: TokenRate,
     cache_read: TokenRate,
@@ -102,7 +102,7 @@ impl PriceEntry {
                 cache_write_5m: tier.cache_write_5m,
                 cache_write_1h: tier.cache_write_1h,
             };
-            price.with_tier(tier.prompt_tokens, rates)
+            price.with_tier(tier.prompt_tokens_above, rates)
         })
     }
 }

@@ -32,8 +32,8 @@ pub(super) enum EventDecoder {
 }
 
 impl EventDecoder {
-    pub(super) fn new(form: StreamFormat) -> Self {
-        match form {
+    pub(super) fn new(format: StreamFormat) -> Self {
+        match format {
             StreamFormat::Messages => Self::Messages(SseSplitter::default()),
             #[cfg(feature = "aws")]
             StreamFormat::EventStream => Self::EventStream(FrameBuffer::default()),

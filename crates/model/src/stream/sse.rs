@@ -19,7 +19,7 @@ pub(super) struct SseSplitter {
     has_data: bool,
     /// True if the last byte was a carriage return. A line feed directly after a carriage return does not end
     /// another line.
-    after_return: bool,
+    ends_with_carriage_return: bool,
     /// True after the first line. Only the first line may begin with a byte order mark.
     has_read_line: bool,
 }
@@ -28,7 +28,7 @@ impl SseSplitter {
     /// Adds more bytes, and returns the data of each event that these bytes complete.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventOverflow> {
         let mut events = Vec::new();
-        if self.after_return {
+        if self.ends_with_carriage_return {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
         while !bytes.is_empty() {
@@ -41,7 +41,7 @@ impl SseSplitter {
             if end.is_some() {
                 events.extend(self.finish_line());
             }
-            self.after_return = rest == b"\r";
+            self.ends_with_carriage_return = rest == b"\r";
             bytes = match rest {
                 [b'\r', b'\n', rest @ ..] | [b'\r' | b'\n', rest @ ..] => rest,
                 rest => rest,
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_end_is_not_kept() {
+    fn an_event_over_the_size_limit_is_refused() {
         let mut framing = SseSplitter::default();
         let piece = [b"data: ".as_slice(), &[b'x'; 1024 * 1024]].concat();
         let taken = (0..8).take_while(|_| framing.push(&piece).is_ok()).count();

@@ -9,7 +9,7 @@ use super::model::{FileModel, FlowBinding};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
-/// Maximum depth of calls within the file that are followed.
+/// Maximum depth to which calls within the file are followed.
 const MAX_CALLS: u32 = 3;
 
 /// Full names of the functions that block.

@@ -8,7 +8,8 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// Maximum number of steps for all queries about one file. After this number, queries return no results.
+/// Maximum number of steps for all queries about one file. After this number of steps, queries return no
+/// results.
 const MAX_STEPS: usize = 20_000_000;
 /// Number of steps between two checks of the time limit.
 const STEPS_PER_LOOK: usize = 10_000;

@@ -37,7 +37,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected.add_problem(
-                    ProblemKind::Tool,
+                    ProblemKind::ToolFailed,
                     &format!("{}: {file}: {text}", input.tool_or("checkstyle")),
                 );
                 is_crash = false;

@@ -59,7 +59,7 @@ fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     let text = decode::decode_text(sample.get(..end)?);
     let candidates = line_formats().filter(|format| !AMBIGUOUS_LINE_FORMATS.contains(&format.as_str()));
     let mut whole = candidates.filter(|format| {
-        let DiagnosticReport { diagnostics, problems, other_lines, .. } =
+        let DiagnosticReport { diagnostics, problems, unparsed_lines: other_lines, .. } =
             read_output(*format, text.as_bytes(), &OutputContext::default());
         !diagnostics.is_empty() && problems.is_empty() && other_lines.is_empty()
     });
@@ -92,7 +92,10 @@ fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
 fn best_format(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
         let report = read_output(*format, bytes, &OutputContext::default());
-        (report.diagnostics.len() as u64 + report.left_out, std::cmp::Reverse(report.more_lines))
+        (
+            report.diagnostics.len() as u64 + report.left_out_count,
+            std::cmp::Reverse(report.more_unparsed_lines),
+        )
     };
     let mut formats: Vec<OutputFormat> = formats.collect();
     formats.reverse();

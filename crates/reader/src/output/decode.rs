@@ -14,7 +14,7 @@ pub(crate) fn decode_document<'a>(
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
         collected.add_problem(
-            ProblemKind::Bound,
+            ProblemKind::LimitReached,
             &format!("the output has {size} bytes, but Truing reads at most {most} bytes"),
         );
         return None;
@@ -30,7 +30,7 @@ pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollec
     };
     let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
     collected.add_problem(
-        ProblemKind::Bound,
+        ProblemKind::LimitReached,
         &format!("the output has {size} bytes: Truing reads only the lines in the first {most} bytes"),
     );
     // In UTF-16, the byte `\n` is one of the two bytes of a line feed, so the cut may split a character.

@@ -44,7 +44,7 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
                     collected.record_expected_total(total);
                 }
             }
-            None => collected.record_other_line(line),
+            None => collected.record_unparsed_line(line),
         }
     }
     Ok(document)

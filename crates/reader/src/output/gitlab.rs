@@ -71,7 +71,9 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let read = entries::for_each_entry(&text, |index, entry| {
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
             Ok(entry) => read_issue(index, entry, &paths, input, &mut collected),
-            Err(error) => collected.add_skipped_entry(ProblemKind::Entry, &format!("entry {index}: {error}")),
+            Err(error) => {
+                collected.add_skipped_entry(ProblemKind::MalformedEntry, &format!("entry {index}: {error}"))
+            }
         }
         ControlFlow::Continue(())
     });

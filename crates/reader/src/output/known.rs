@@ -1,5 +1,5 @@
-//! Known tools. [`KnownTool`] describes a tool: the signs that a repository uses it, the command that runs it,
-//! and the severity of its diagnostics. The data file `tools.toml` lists the tools.
+//! Known tools. [`KnownTool`] describes a tool: the signs that a repository uses it, the command that runs
+//! it, and the severity of its diagnostics. The data file `tools.toml` lists the tools.
 
 use std::sync::LazyLock;
 

@@ -118,15 +118,15 @@ impl LinePattern {
                 counts.notes += u64::from(!self.collect_line(&groups, tool, &paths, &mut collected));
             } else if failure.as_ref().is_some_and(|failure| failure.is_match(line)) {
                 counts.parsed_lines += 1;
-                collected.add_problem(ProblemKind::Tool, line);
+                collected.add_problem(ProblemKind::ToolFailed, line);
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
                 counts.record_summary_line(&groups);
             } else if counts.parsed_lines == 0 || !shows_code(lines.peek()) {
-                collected.record_other_line(line);
+                collected.record_unparsed_line(line);
             }
         }
         if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
-            collected.record_other_line(&format!("{last} (without a line end: the text may be cut)"));
+            collected.record_unparsed_line(&format!("{last} (without a line end: the text may be cut)"));
         }
         counts.report_missing(&mut collected);
         collected.finish()

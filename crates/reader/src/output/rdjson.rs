@@ -169,7 +169,13 @@ fn read_diagnostic(
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
         Err(error) => {
-            return collected.add_skipped_entry(ProblemKind::Entry, &format!("{entry_label}: {error}"));
+            return collected.add_skipped_entry(
+                ProblemKind::MalformedEntry,
+                &format!(
+                    "{entry_label}: \
+                {error}"
+                ),
+            );
         }
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
@@ -197,7 +203,7 @@ fn read_diagnostic(
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
             collected.add_problem(
-                ProblemKind::Entry,
+                ProblemKind::MalformedEntry,
                 &format!("{entry_label}: suggestion {index} has no valid range"),
             );
         }

@@ -20,11 +20,11 @@ pub const MAX_TOOLS: usize = 100;
 /// Maximum number of problems that are recorded for one output; further problems are counted.
 pub const MAX_PROBLEMS: usize = 20;
 /// Maximum number of lines that are listed as not understood.
-pub const MAX_OTHER_LINES: usize = 3;
+pub const MAX_UNPARSED_LINES: usize = 3;
 /// Maximum number of paths outside of the tree that are recorded for one output.
-pub const MAX_OUTSIDE: usize = 1000;
+pub const MAX_OUTSIDE_PATHS: usize = 1000;
 /// Maximum number of files that are listed as not examined by the tool.
-pub const MAX_IGNORED: usize = 10_000;
+pub const MAX_IGNORED_FILES: usize = 10_000;
 /// Maximum length of a problem's text, in characters.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
@@ -42,15 +42,15 @@ pub struct DiagnosticReport {
     /// Number of entries that are not in `diagnostics`: malformed entries, entries without a location in the
     /// tree, and entries beyond a limit. If an output is damaged, entries after the damage are not counted,
     /// because their boundaries are unknown.
-    pub left_out: u64,
+    pub left_out_count: u64,
     /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
-    pub other_lines: Vec<String>,
+    pub unparsed_lines: Vec<String>,
     /// Number of further lines that are not understood.
-    pub more_lines: u64,
+    pub more_unparsed_lines: u64,
     /// The first [`MAX_OUTSIDE`] paths outside of the tree, as the tool wrote them.
     pub outside_paths: Vec<String>,
     /// The first [`MAX_IGNORED`] files that the tool reports as not examined.
-    pub ignored: BTreeSet<RepoPath>,
+    pub ignored_files: BTreeSet<RepoPath>,
 }
 
 /// A reason why a report may be incomplete.
@@ -67,17 +67,17 @@ pub enum ProblemKind {
     /// The output could not be read, or only its beginning could be read.
     Unreadable,
     /// None of the lines was understood.
-    NoLine,
+    NothingParsed,
     /// An entry is malformed, or a part of it, and is left out.
-    Entry,
+    MalformedEntry,
     /// An entry refers to no file.
     NoFile,
     /// An entry refers to a file that is outside of the known roots of the tree.
     OutsideTree,
     /// A bound was reached.
-    Bound,
+    LimitReached,
     /// The tool reports that it failed.
-    Tool,
+    ToolFailed,
 }
 
 /// Builds a report from the parts of an output. Cleans all texts, and limits the number of entries.
@@ -87,7 +87,7 @@ pub struct DiagnosticCollector {
     text_bytes: usize,
     excess_count: u64,
     /// Number of diagnostics that the tool reports.
-    expected: u64,
+    expected_count: u64,
 }
 
 impl DiagnosticCollector {
@@ -110,7 +110,7 @@ impl DiagnosticCollector {
         if diagnostic.message.is_empty() {
             let line = diagnostic.range.first_line().map(|line| format!(":{line}")).unwrap_or_default();
             let place = format!("{}{line}: no message", diagnostic.path);
-            return self.add_skipped_entry(ProblemKind::Entry, &place);
+            return self.add_skipped_entry(ProblemKind::MalformedEntry, &place);
         }
         self.text_bytes = self.text_bytes.saturating_add(text::count_text_bytes(&diagnostic));
         self.add_tool(&diagnostic.tool);
@@ -142,7 +142,7 @@ impl DiagnosticCollector {
 
     /// Adds a problem for an entry, and counts the entry as left out.
     pub fn add_skipped_entry(&mut self, kind: ProblemKind, text: &str) {
-        self.report.left_out += 1;
+        self.report.left_out_count += 1;
         self.add_problem(kind, text);
     }
 
@@ -152,7 +152,7 @@ impl DiagnosticCollector {
             PathError::OutsideTree(path) | PathError::NoRoot(path) => Some(path),
             PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
         };
-        if let Some(path) = outside.filter(|_| self.report.outside_paths.len() < MAX_OUTSIDE) {
+        if let Some(path) = outside.filter(|_| self.report.outside_paths.len() < MAX_OUTSIDE_PATHS) {
             self.report.outside_paths.push(path.clone());
         }
         let kind = if outside.is_some() { ProblemKind::OutsideTree } else { ProblemKind::NoFile };
@@ -161,44 +161,44 @@ impl DiagnosticCollector {
 
     /// Records a file that the tool reports as not examined.
     pub fn add_ignored_file(&mut self, path: RepoPath) {
-        if self.report.ignored.len() < MAX_IGNORED {
-            self.report.ignored.insert(path);
+        if self.report.ignored_files.len() < MAX_IGNORED_FILES {
+            self.report.ignored_files.insert(path);
         }
     }
 
     /// Records a line that is not understood.
-    pub fn record_other_line(&mut self, line: &str) {
-        if self.report.other_lines.len() < MAX_OTHER_LINES {
+    pub fn record_unparsed_line(&mut self, line: &str) {
+        if self.report.unparsed_lines.len() < MAX_UNPARSED_LINES {
             self.report
-                .other_lines
+                .unparsed_lines
                 .push(clean_line(&text::strip_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
         } else {
-            self.report.more_lines += 1;
+            self.report.more_unparsed_lines += 1;
         }
     }
 
     /// Records the number of diagnostics that the tool reports.
     pub fn record_expected_total(&mut self, total: u64) {
-        self.expected = self.expected.max(total);
+        self.expected_count = self.expected_count.max(total);
     }
 
     /// Adds a problem if the output has lines, but no line is understood.
     pub fn report_unparsed_output(&mut self) {
-        if self.report.other_lines.is_empty() {
+        if self.report.unparsed_lines.is_empty() {
             return;
         }
-        let lines = self.report.other_lines.len() as u64 + self.report.more_lines;
+        let lines = self.report.unparsed_lines.len() as u64 + self.report.more_unparsed_lines;
         let first =
-            self.report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
+            self.report.unparsed_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
         self.add_problem(
-            ProblemKind::NoLine,
+            ProblemKind::NothingParsed,
             &format!("none of {} could be parsed: {first}", format_count(lines, "line")),
         );
     }
 
     /// Returns the number of entries that were read, including those that are left out.
     pub fn entry_count(&self) -> u64 {
-        self.report.diagnostics.len() as u64 + self.report.left_out + self.excess_count
+        self.report.diagnostics.len() as u64 + self.report.left_out_count + self.excess_count
     }
 
     /// Returns true if the maximum number or the maximum size of diagnostics is reached. In that case,
@@ -217,7 +217,7 @@ impl DiagnosticCollector {
 
     /// Completes the report and returns it.
     pub fn finish(mut self) -> DiagnosticReport {
-        let (expected, entries) = (self.expected, self.entry_count());
+        let (expected, entries) = (self.expected_count, self.entry_count());
         if expected > entries {
             let text = format!("the tool reports {expected} findings, but only {entries} could be parsed");
             self.add_problem(ProblemKind::Unreadable, &text);
@@ -231,8 +231,14 @@ impl DiagnosticCollector {
                 self.report.problems.pop();
                 self.report.more_problems += 1;
             }
-            self.add_problem(ProblemKind::Bound, &format!("{beyond} left out: the first {kept} are kept"));
-            self.report.left_out += self.excess_count;
+            self.add_problem(
+                ProblemKind::LimitReached,
+                &format!(
+                    "{beyond} left out: the first {kept} are \
+                kept"
+                ),
+            );
+            self.report.left_out_count += self.excess_count;
         }
         self.report
     }

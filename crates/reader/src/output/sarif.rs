@@ -98,11 +98,11 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
     let Some(results) = run.results else {
         // By section 3.14.23, a missing list of results means that the tool did not begin its analysis.
         return collected
-            .add_problem(ProblemKind::Tool, &format!("{} reports no list of results", reader.tool));
+            .add_problem(ProblemKind::ToolFailed, &format!("{} reports no list of results", reader.tool));
     };
     if results.get() == "null" {
         return collected
-            .add_problem(ProblemKind::Tool, &format!("{} did not begin its analysis", reader.tool));
+            .add_problem(ProblemKind::ToolFailed, &format!("{} did not begin its analysis", reader.tool));
     }
     let read = entries::for_each_entry(results.get(), |index, result| {
         reader.read_result(index, result, collected);
@@ -124,13 +124,13 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut Dia
     for notification in notifications.filter(|notification| notification.level.as_deref() == Some("error")) {
         let text = notification.message.as_ref().and_then(|message| message.text.as_deref());
         collected.add_problem(
-            ProblemKind::Tool,
+            ProblemKind::ToolFailed,
             &format!("{tool}: {}", text.unwrap_or("an error without message")),
         );
         is_told = true;
     }
     if let Some(text) = &invocation.process_start_failure_message {
-        collected.add_problem(ProblemKind::Tool, &format!("{tool} did not start: {text}"));
+        collected.add_problem(ProblemKind::ToolFailed, &format!("{tool} did not start: {text}"));
     } else if invocation.execution_successful == Some(false) && !is_told {
         let code = invocation
             .exit_code
@@ -138,7 +138,7 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut Dia
             .unwrap_or_default();
         let text =
             invocation.exit_code_description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        collected.add_problem(ProblemKind::Tool, &format!("{tool} failed{code}{text}"));
+        collected.add_problem(ProblemKind::ToolFailed, &format!("{tool} failed{code}{text}"));
     }
 }
 
@@ -155,7 +155,13 @@ impl SarifReader<'_> {
         let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
-                return collected.add_skipped_entry(ProblemKind::Entry, &format!("result {index}: {error}"));
+                return collected.add_skipped_entry(
+                    ProblemKind::MalformedEntry,
+                    &format!(
+                        "result {index}: \
+                    {error}"
+                    ),
+                );
             }
         };
         // Results of these kinds are not findings (section 3.27.9). An `absent` result was in the baseline
@@ -171,7 +177,8 @@ impl SarifReader<'_> {
         let named =
             || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
         let Some(message) = self.message(&result, &rule) else {
-            return collected.add_skipped_entry(ProblemKind::Entry, &format!("{}: no message", named()));
+            return collected
+                .add_skipped_entry(ProblemKind::MalformedEntry, &format!("{}: no message", named()));
         };
         let locations = result.locations.iter().filter_map(|location| location.physical_location.as_ref());
         let mut wrong = PathError::Missing;
@@ -253,7 +260,7 @@ impl SarifReader<'_> {
                 Ok(fix) => read.push(fix),
                 Err(error) => {
                     collected.add_problem(
-                        ProblemKind::Entry,
+                        ProblemKind::MalformedEntry,
                         &format!("{}: fix {index}: {error}", result_label()),
                     );
                 }
@@ -262,7 +269,7 @@ impl SarifReader<'_> {
         });
         if walked.is_err() && fixes.get() != "null" {
             collected.add_problem(
-                ProblemKind::Entry,
+                ProblemKind::MalformedEntry,
                 &format!("{}: the value of `fixes` is not an array", result_label()),
             );
         }

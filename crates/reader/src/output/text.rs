@@ -8,8 +8,8 @@ use crate::output::diagnostic::{
     MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
-/// Maximum length in characters of a terminal escape that is removed completely. Programs do not write longer
-/// escapes. Without this limit, an escape without an end could hide the rest of a text.
+/// Maximum length in characters of a terminal escape sequence that is removed completely. Programs do not ///
+/// write longer sequences. Without this limit, a sequence without an end could hide the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 
 /// Returns a diagnostic with cleaned texts. The texts contain no hidden characters, have limited lengths, and

@@ -12,9 +12,9 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<
     let (note, column, rule, command) = match judgements.is_empty() {
         true => ("", "", "", "truing-reader"),
         false => (
-            "The column \"Judged\" shows a rule's findings in the histories of public repositories: the \
-                number of findings, and the share of\nright findings with its interval of 95 %. \
-                [figures.md](figures.md) describes the measurement.\n",
+            "The column \"Judged\" shows people's judgement of a rule's findings in the histories of \
+            public repositories: the number of\nfindings, and the share of right findings with its 95 % \
+            Wilson interval. [figures.md](figures.md) describes the measurement.\n",
             " Judged |",
             "---|",
             "truing-bench",
@@ -22,12 +22,12 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<
     };
     let mut text = format!(
         "# Rules of the pack `{pack}`\n\n<!-- Generated from crates/reader/packs/{pack}. To update it: \
-            UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules; {on} rules are enabled. The column \
-            \"Released code\" shows a rule's findings in published packages, where every line counts\nas \
-            new, and the result of examining these findings. A rule without a figure has no findings in \
-            these packages.\n`fix`: if a fix is proven, the rule suggests the fix, and `truing review \
-            --fix` applies the fix.\n{note}\n| Rule | Severity | Kind | What it finds | Released code \
-            |{column}\n|---|---|---|---|---|{rule}\n",
+        UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules; {on} rules are enabled. The column \
+        \"Released code\" shows a rule's findings in published packages, and the result of\nexamining \
+        these findings. In these packages, every line counts as new. A rule without a number has no \
+        findings in these\npackages. `fix`: the rule suggests a fix if the fix is proven. `truing review \
+        --fix` applies such fixes.\n{note}\n| Rule | Severity | Kind | What it finds | Released code \
+        |{column}\n|---|---|---|---|---|{rule}\n",
         rules.len(),
     );
     for rule in rules {

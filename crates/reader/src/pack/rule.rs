@@ -166,8 +166,8 @@ impl RuleCheck {
     }
 }
 
-/// Maximum length of an example on a rule's page, in bytes. Longer examples only test limits and do not help
-/// people.
+/// Maximum length in bytes of an example on a rule's page. Longer examples only test limits, and do not ///
+/// help people who read the page.
 const MAX_SHOWN_BYTES: usize = 1500;
 
 /// Changes in which a rule must find nothing, and changes in which it must find something.

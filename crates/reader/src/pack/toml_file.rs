@@ -425,12 +425,11 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     let file: SizeFile = source.deserialize()?;
     let check = SizeCheck { max_bytes: file.max_bytes, max_lines: file.max_lines };
     let limited = file.max_bytes.is_some() || file.max_lines.is_some();
-    source.ensure_valid(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
+    source.ensure_valid(limited, "max_bytes", 0, "max_bytes or max_lines is required")?;
     for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
         let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_SIZE_EXAMPLE;
         let message = format!(
-            "an example may have at most {MAX_SIZE_EXAMPLE} bytes, and at most as many \
-            lines"
+            "an example may have at most {MAX_SIZE_EXAMPLE} bytes, and at most the same number of lines"
         );
         source.ensure_valid(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }

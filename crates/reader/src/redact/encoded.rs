@@ -11,8 +11,8 @@ use unicode_normalization::UnicodeNormalization as _;
 const MIN_LONG_BYTES: usize = 16;
 /// Minimum number of letters that must match if only the beginning of an encoded secret matches.
 const MIN_LETTERS: usize = 15;
-/// Maximum number of letters with which the automaton searches for the beginning of an encoded secret. Where
-/// these letters occur, the remaining letters are compared afterwards.
+/// Maximum number of letters that the automaton searches for: the beginning of an encoded secret. If the ///
+/// automaton finds these letters, the remaining letters are then compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
 /// Minimum number of letters of an encoded secret. Shorter encoded secrets are not searched for.
 const MIN_FORM_LETTERS: usize = 8;

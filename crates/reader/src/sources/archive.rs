@@ -66,7 +66,7 @@ pub enum ArchiveError {
         reason: String,
     },
     /// The archive exceeds a limit.
-    #[error("{path} is refused: it holds more than {limit}")]
+    #[error("{path} is refused: it contains more than {limit}")]
     TooLarge {
         /// Path of the archive.
         path: PathBuf,
@@ -194,8 +194,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     // If the number of names differs, the archive is therefore rejected.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
         return Err(collector.broken_error(
-            "the number of entries in the archive's directory differs from \
-            the stated number",
+            "the number of entries in the archive's directory differs from the number in its end record",
         ));
     }
     let read = |name: &str| {

@@ -15,7 +15,7 @@ use super::{
     read_project_facts, read_release, read_release_files,
 };
 use crate::output::{self, choose_format};
-use crate::proposals::prove_replacements;
+use crate::proposals::validate_replacements;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, find_used_tools};
 
@@ -124,7 +124,7 @@ impl SourcesQuery {
                 let format = choose_format(None, request.text.as_bytes());
                 Ok(SourcesAnswer::Format(format.map(|format| format.as_str().to_owned())))
             }
-            Self::Proofs(request) => match prove_replacements(request) {
+            Self::Proofs(request) => match validate_replacements(request) {
                 Ok(proven) => Ok(SourcesAnswer::Proofs(proven)),
                 Err(error) => Err(SourcesError::ReaderFailed(error.to_string())),
             },

@@ -39,7 +39,7 @@ pub(super) fn read_entry_names(
     let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
     let is_second = end_record.comment.windows(END.0.len()).any(|window| window == END.0);
     if end_record.prefix_length != 0 || !is_end || is_second {
-        return Err("it is not a single archive".to_owned());
+        return Err("the file does not consist of exactly one archive".to_owned());
     }
     let (mut names, mut at) = (Vec::new(), end_record.start);
     while at < end && names.len() <= max_entries {
@@ -48,7 +48,7 @@ pub(super) fn read_entry_names(
         if head.starts_with(LONG_END) {
             break;
         }
-        let entry = ZipEntry::parse(&head).ok_or("its directory is broken")?;
+        let entry = ZipEntry::parse(&head).ok_or("the archive's directory is damaged")?;
         let name = read_bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
         let name = entry.decode_name(name)?;
         let local = read_bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
@@ -56,7 +56,7 @@ pub(super) fn read_entry_names(
             && read_u16(&local, 26) == u16::try_from(name.len()).ok()
             && local.get(LOCAL.1..) == Some(name.as_bytes());
         if !same {
-            return Err(format!("its entry {name:?} has two names"));
+            return Err(format!("the entry {name:?} has a different name in its local header"));
         }
         names.push(name);
         at += (ENTRY.1 + entry.name + entry.rest_length) as u64;

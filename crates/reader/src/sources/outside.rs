@@ -11,7 +11,7 @@ use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Maximum number of characters of a statement that serve as its name.
+/// Maximum number of a statement's characters that are used as the statement's name.
 const MAX_NAME: usize = 80;
 
 /// Name of the attribute with a module's version. The attribute is ignored, because it differs in every

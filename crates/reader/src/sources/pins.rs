@@ -45,7 +45,7 @@ pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
     let language = SourceLanguage::from_name("python").ok_or("its language is not known")?;
     let tree = ParserPool::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
     if tree.root_node().has_error() {
-        return Err("it is not Python that can be parsed completely".to_owned());
+        return Err("it cannot be parsed completely as Python".to_owned());
     }
     let mut table = PinCollector { text, imports: BTreeMap::new(), pins: HashPins::default() };
     table.collect_imports(tree.root_node());
@@ -166,7 +166,7 @@ impl<'a> PinCollector<'a> {
             .ok_or("the definition that it names is known only at run time")?
             .into_iter();
         let first = parts.next().unwrap_or_default();
-        let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;
+        let (module, name) = self.imports.get(first).ok_or("the file does not import this object by name")?;
         let names: Vec<&str> = name.as_deref().into_iter().chain(parts).collect();
         if names.is_empty() {
             return Err("it is a module, not a definition");

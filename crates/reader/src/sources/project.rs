@@ -83,7 +83,7 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
     for (count, entry) in files.filter(|entry| is_source(entry.path())).enumerate() {
         let path = entry.path();
         if count >= MAX_FILES {
-            let reason = format!("it holds more than {MAX_FILES} Python files");
+            let reason = format!("it contains more than {MAX_FILES} Python files");
             return Err(SourcesError::File { path: request.folder.clone(), reason });
         }
         let Some(name) = path.strip_prefix(&request.folder).ok().and_then(Path::to_str) else { continue };

@@ -118,7 +118,7 @@ fn find_info_folder(names: &[String]) -> Result<&str, WheelFault> {
     let mut tops = tops.into_iter();
     match (tops.next(), tops.next()) {
         (Some(info), None) => Ok(info),
-        (Some(_), Some(other)) => Err(WheelFault::new(other, "is a second folder of metadata")),
+        (Some(_), Some(other)) => Err(WheelFault::new(other, "is a second metadata folder")),
         (None, _) => Err(WheelFault::new(INFO, "is missing")),
     }
 }
@@ -223,7 +223,7 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
     match parts.as_slice() {
         [] => Err("has no name"),
         [first, ..] if !is_data && first.ends_with(DATA) => {
-            Err("is in a folder that installers read differently")
+            Err("is in a folder that different installers handle differently")
         }
         _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), write_order: WriteOrder::Root }),
         [_, scheme, _, ..] => {

@@ -24,8 +24,8 @@ use crate::fix::ByteReplacement;
 /// Greatest depth of a syntax tree, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
-/// Largest number of children of a node to which a rule with `$$$` is applied. Such a rule tries the children
-/// in turn, and copies its bindings each time.
+/// A rule with `$$$` is applied only to nodes with at most this number of children. Such a rule tries each
+/// /// child in turn, and copies its bindings each time.
 const MAX_CHILDREN: usize = 10_000;
 
 /// Largest size in bytes of a source text that is parsed. A tree takes tens of times as much memory as its

@@ -162,15 +162,21 @@ impl UnsearchedFileCounts {
         let Self { unreadable, with_long_lines: long, timed_out } = *self;
         let mut text = String::new();
         if unreadable > 0 {
-            text.push_str(&format!("; not searched, as binary or too large: {unreadable}"));
+            text.push_str(&format!(
+                "; files not searched because they are binary or too large: \
+                {unreadable}"
+            ));
         }
         if long > 0 {
-            text.push_str(&format!("; not searched to the end, for lines that are too long: {long}"));
+            text.push_str(&format!(
+                "; files not searched to the end because some lines are too long: \
+                {long}"
+            ));
         }
         if timed_out > 0 {
             text.push_str(&format!(
-                "; not searched, because the time limit was reached: {timed_out} (narrow it down with `path` \
-                 or `glob`)"
+                "; files not searched to the end because the time limit was reached: {timed_out} (narrow \
+                the search with `path` or `glob`)"
             ));
         }
         text

@@ -11,7 +11,7 @@ use super::ToolCallError;
 const MAX_PAGE_BYTES: usize = 32 << 10;
 /// Text that follows an item that was cut because it is longer than a page.
 const OMISSION_MARK: &str = "\n[… cut: too long to be shown]\n";
-/// Longest single note or refusal, in characters.
+/// Maximum length of one note or one refusal, in characters.
 const MAX_NOTE_CHARS: usize = 1_000;
 
 /// Page that is being built. The first `skip` items and the items that do not fit are left out.

@@ -82,7 +82,11 @@ pub(super) fn read_file(
     }
     if is_cut {
         let next = column + MAX_LINE_CHARS;
-        let _ = writeln!(answer, "[lines were cut: their rest is shown with \"column\": {next}]");
+        let _ = writeln!(
+            answer,
+            "[some lines were cut: to show the rest of them, call again with \
+            \"column\": {next}]"
+        );
     }
     Ok(answer)
 }

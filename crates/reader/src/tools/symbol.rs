@@ -78,14 +78,17 @@ pub(super) fn find_symbol(
     if late > 0 {
         let files = format_count(late, "file");
         notes.push_str(&format!(
-            "; not searched, because the time limit was reached: {files} (narrow it down with `path`)"
+            "; not searched, because the time limit was reached: {files} (narrow the search with `path`)"
         ));
     }
     notes.push_str(index.truncation_note());
     match page.item_count() {
         0 => {
             let known = SourceLanguage::all_names();
-            Ok(format!("No definition of `{name}` in files of {known}{notes}. `grep` finds it in any file."))
+            Ok(format!(
+                "No definition of `{name}` in files of {known}{notes}. `grep` searches files of \
+                all languages."
+            ))
         }
         count => {
             page.finish(&format!("{} of `{name}`{notes}", format_count(count, "definition")), "definitions")

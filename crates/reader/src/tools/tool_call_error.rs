@@ -8,13 +8,13 @@ pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]
     InvalidInput { tool: &'static str, source: serde_json::Error },
     #[error(
-        "`{0}` is no path of this tree: paths are relative to the root of the repository and separated by \
-         `/`, without a leading `/` and without `..`"
+        "`{0}` is not a valid path in this tree: paths are relative to the root of the repository and \
+        separated by `/`, without a leading `/` and without `..`"
     )]
     NotAPath(String),
     #[error(
-        "there is no file `{path}` in this tree{suggestion}; links, submodules and files over a bound are \
-        left out"
+        "there is no file `{path}` in this tree{suggestion}; links, submodules and files that exceed a \
+        limit are left out"
     )]
     NoSuchFile { path: RepoPath, suggestion: String },
     #[error("there is no file or folder `{0}` in this tree; `list` without a path shows the root")]
@@ -23,7 +23,7 @@ pub(super) enum ToolCallError {
     IsAFolder(RepoPath),
     #[error("`{path}` cannot be read: {reason}")]
     NotReadable { path: RepoPath, reason: &'static str },
-    #[error("`{path}` has {lines} lines: `start_line` must be between 1 and that")]
+    #[error("`{path}` has {lines} lines: `start_line` must be between 1 and this number")]
     NoSuchLine { path: RepoPath, lines: u32 },
     #[error("`end_line` is before `start_line`")]
     EndBeforeStart,
@@ -33,13 +33,11 @@ pub(super) enum ToolCallError {
     LongPattern { bytes: usize, max_bytes: usize },
     #[error("the pattern cannot be used: {reason}. {hint}")]
     InvalidPattern { reason: String, hint: &'static str },
-    #[error(
-        "`{0}` is no name: give the bare name of what is defined, such as `parse` and not `Parser.parse(`"
-    )]
+    #[error("`{0}` is not a name: give the bare name of a definition, such as `parse`, not `Parser.parse(`")]
     NotAName(String),
-    #[error("the change does not touch `{0}`; `diff` without a path shows all of it")]
+    #[error("the change does not touch `{0}`; `diff` without a path shows the complete change")]
     NotInChange(RepoPath),
-    #[error("`skip` is {skip}, but there are only {total}")]
+    #[error("`skip` is {skip}, but the answer has only {total} entries")]
     SkipTooLarge { skip: usize, total: usize },
     #[error("the call could not be carried out: {0}")]
     CallFailed(String),

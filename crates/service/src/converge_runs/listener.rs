@@ -14,7 +14,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::converge::StopRequests;
 use truing_loops::machine::SystemClock;
 
-use crate::commands::UserCommand;
+use crate::comment_commands::UserCommand;
 
 /// Largest assumed lag of the forge's clock. The listing of comments begins this much before the start of the
 /// run.

@@ -20,8 +20,8 @@ use truing_loops::machine::SystemClock;
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
-use crate::drive::trace_stop;
 use crate::lease::Lease;
+use crate::lease_driver::trace_stop;
 use crate::run_failure::RunFailure;
 
 use super::end::{
@@ -75,12 +75,12 @@ impl ConvergeRunContext<'_> {
                     body,
                 )
                 .await;
-                Ok((StepOutcome::Idle, Some(ended)))
+                Ok((StepOutcome::Done, Some(ended)))
             }
             Err(stopped) => Err(stopped),
-            Ok(StepOutcome::Idle) => {
+            Ok(StepOutcome::Done) => {
                 let last = store.last_converge(&lease.key).await?;
-                Ok((StepOutcome::Idle, last.as_ref().map(ConvergeRunEnd::from_record)))
+                Ok((StepOutcome::Done, last.as_ref().map(ConvergeRunEnd::from_record)))
             }
             Ok(then) => Ok((then, None)),
         }
@@ -159,12 +159,12 @@ impl ConvergeRunContext<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        ground: &ConvergeCheckout,
+        checkout: &ConvergeCheckout,
         runner: &mut PullRequestRunner<'_>,
     ) -> Result<StepOutcome, StepStopReason> {
         let timeline = RunTimeline {
             store,
-            mirror: &ground.mirror,
+            mirror: &checkout.mirror,
             report_progress: &|message: ProgressMessage<'_>| tracing::info!("{}", message.text()),
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &timeline)).await?;
@@ -206,14 +206,14 @@ impl ConvergeRunContext<'_> {
         };
         let is_shown = record.detail.state.audits_only && exit.is_some_and(has_review);
         if !is_shown && exit.is_none_or(|exit| exit.code != ConvergeExitCode::Closed) {
-            let body = render_report(&ground.mirror, record).await?;
+            let body = render_report(&checkout.mirror, record).await?;
             if let Err(error) = effects.perform(&report_comment(body)).await {
                 return report_error_outcome(error, effects.forge.visibility_delay());
             }
         }
         record.detail.is_told = true;
         store.store_converge(lease.token, record).await?;
-        Ok(StepOutcome::Idle)
+        Ok(StepOutcome::Done)
     }
 
     /// Ends a run that a person has stopped, and reports the end on the pull request. A command can resume
@@ -226,7 +226,7 @@ impl ConvergeRunContext<'_> {
         effects: &EffectExecutor<'_>,
     ) -> Result<StepOutcome, StepStopReason> {
         let Some(mut record) = last_record.filter(ConvergeRecord::is_unfinished) else {
-            return Ok(StepOutcome::Idle);
+            return Ok(StepOutcome::Done);
         };
         let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, USER_STOP_REASON);
         // If our audit found the head clean, `record_exit` keeps that result.
@@ -244,6 +244,6 @@ impl ConvergeRunContext<'_> {
             .await?;
         record.detail.is_told = true;
         store.store_converge(lease.token, &record).await?;
-        Ok(StepOutcome::Idle)
+        Ok(StepOutcome::Done)
     }
 }

@@ -23,9 +23,9 @@ use truing_loops::machine::SystemClock;
 use truing_loops::slots::apply_slot_command;
 use truing_loops::stopped::StepStopReason;
 
-use crate::by_hand::{self, LeaseError};
-use crate::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState};
 use crate::lease::Lease;
+use crate::lease_driver::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState};
+use crate::manual_lease::{self, LeaseError};
 use crate::run_failure::RunFailure;
 
 use super::ConvergeRunContext;
@@ -56,7 +56,7 @@ impl ConvergeRunContext<'_> {
         // A lease of a review does not count as a converge run, even if a converge run waits to continue.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { loop_kind: LoopKind::Converge, .. }));
-        let lease = match by_hand::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
+        let lease = match manual_lease::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
             Err(busy @ LeaseError::Leased(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(ConvergeRecord::is_unfinished);
                 return Err(last.map_or(busy.into(), |last| RunFailure::AlreadyRunning(last.run)));
@@ -135,7 +135,7 @@ impl ConvergeRunContext<'_> {
         let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::WholeRun).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.wrap(runner.audit_once())) => false,
-            () = drive::wait_for_give_back(give_back) => true,
+            () = lease_driver::wait_for_return_request(give_back) => true,
         };
         runner.finish_audit(stopped).await?;
         span.record_state(&runner.record);
@@ -153,13 +153,13 @@ impl ConvergeRunContext<'_> {
             && !unfinished
             && let Some(kept) = runner.record.to_completed_audit()
         {
-            match by_hand::lease_slot(store, &key, LoopKind::Converge, self.limits).await {
+            match manual_lease::lease_slot(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
                     store.store_converge(lease.token, &kept).await?;
                     apply_slot_command(
                         store,
                         &key,
-                        SlotCommand::Finish(lease.token, StepOutcome::Idle),
+                        SlotCommand::Finish(lease.token, StepOutcome::Done),
                         self.limits,
                     )
                     .await?;
@@ -236,7 +236,7 @@ impl LeasedConvergeRun<'_> {
         };
         let left = tokio::select! {
             ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
-            () = drive::wait_for_give_back(give_back) => {
+            () = lease_driver::wait_for_return_request(give_back) => {
                 let why = "interrupted: to resume the run where it stopped, run the command again";
                 Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
@@ -265,14 +265,14 @@ impl LeasedConvergeRun<'_> {
 #[async_trait]
 impl LeasedStep for LeasedConvergeRun<'_> {
     /// The record and the mirror, or the failure that is reported to the person.
-    type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
+    type Output = Result<(ConvergeRecord, Mirror), RunFailure>;
 
-    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
+    async fn step(&self) -> Result<(NextSlotState, Self::Output), StepStopReason> {
         let ended = Box::pin(self.run_whole()).await;
         let ended = RunFailure::split_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
         let after =
-            if is_over { NextSlotState::Outcome(StepOutcome::Idle) } else { NextSlotState::Unfinished };
+            if is_over { NextSlotState::Outcome(StepOutcome::Done) } else { NextSlotState::Unfinished };
         Ok((after, ended))
     }
 

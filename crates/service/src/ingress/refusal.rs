@@ -9,7 +9,7 @@ use serde_json::json;
 use truing_forge::webhook::{DeliveryError, SignatureError};
 
 use super::bounds::MAX_BODY;
-use crate::marks::MarkError;
+use crate::mark_batches::MarkError;
 
 /// Number of seconds after which a forge may retry, if the service was too busy to accept the delivery.
 const RETRY_SECONDS: u64 = 5;

@@ -144,7 +144,8 @@ impl ForgeTool {
             Self::GetPullRequestDiff => object_schema(
                 json!({
                     "repository": repository_schema(), "number": number_schema(),
-                    "path": {"type": "string", "description": "One file alone, by its name after the change"},
+                    "path": {"type": "string", "description": "Return only the diff of this file, \
+                        specified by its path after the change"},
                 }),
                 &["number"],
             ),
@@ -238,7 +239,8 @@ fn comment_input_schema(required: &[&str]) -> Value {
             "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
             "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},
             "side": {"type": "string", "enum": ["new", "old"], "default": "new",
-                "description": "Whether lines are counted after the change or before it"},
+                "description": "The side of the diff in which the lines are counted: after the change \
+                    (`new`) or before it (`old`)"},
             "commit": {"type": "string",
                 "description": "The head commit in which the lines were counted; the call is refused if \
                     the head has changed since"},

@@ -29,8 +29,8 @@ use truing_loops::telemetry;
 /// Maximum number of waits in one call. Each wait lasts until the forge's lists must show an earlier write.
 const WAITS: usize = 2;
 
-/// Largest number of characters of a comment. People must read the comments, so longer texts are not useful.
-/// Parsing a much longer text would also take long.
+/// Maximum number of characters of a comment. People must read the comments, so longer texts are not ///
+/// useful. Parsing a much longer text would also take a long time.
 pub(super) const MAX_BODY: usize = 10_000;
 /// Largest number of characters of a comment's key.
 const MAX_KEY: usize = 100;
@@ -130,7 +130,7 @@ impl ForgeTools {
         };
         let line = arguments
             .line
-            .ok_or_else(|| ToolError("`path` without `line`: name the line, too".to_owned()))?;
+            .ok_or_else(|| ToolError("`path` is given without `line`: specify the line, too".to_owned()))?;
         let lines = (arguments.start_line.unwrap_or(line), line);
         let on =
             LineTarget { path, lines, side: arguments.side.unwrap_or_default(), commit: arguments.commit };

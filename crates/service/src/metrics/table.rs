@@ -51,20 +51,21 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slots",
         MetricKind::Gauge,
         &["state", "why"],
-        "Number of slots, by state and by reason (`why`), with the names that `truing queue list` uses.",
+        "Number of slots (pull requests and jobs), by state and by reason (`why`). The names are those of \
+        `truing queue list`.",
     ),
     metric_row(
         "truing_slots_unreadable",
         MetricKind::Gauge,
         &[],
-        "Number of slots whose row cannot be read. These rows are left out, and `truing queue list` names \
-            the slots.",
+        "Number of slots whose row in the database cannot be read. Truing ignores these slots, and \
+        `truing queue list` names them.",
     ),
     metric_row(
         "truing_oldest_due_seconds",
         MetricKind::Gauge,
         &[],
-        "Time for which the oldest due slot has been due; 0 if no slot is due.",
+        "Time since the oldest due slot became due; 0 if no slot is due.",
     ),
     metric_row(
         "truing_dead_letters",
@@ -82,63 +83,64 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_runs_total",
         MetricKind::Counter,
         &["loop", "outcome"],
-        "Runs that ended with an outcome: reviewed (for converge and sync: done), partial, skipped, \
-            deferred, failed. Each failed attempt at a review counts as a run.",
+        "Number of ended runs, by outcome: reviewed (for converge and sync: done), partial, skipped, \
+        deferred, failed. Each failed attempt at a review counts as a run.",
     ),
     metric_row(
         "truing_run_seconds",
         MetricKind::Histogram,
         &[],
-        "Duration of the leases of runs, from grant to end, for every outcome.",
+        "Duration of runs with any outcome, from the start to the end of the run's lease.",
     ),
     metric_row(
         "truing_run_cost_usd",
         MetricKind::Histogram,
         &["loop"],
-        "Cost of the runs that used a model, in US dollars.",
+        "Cost of each run that used a model, in US dollars.",
     ),
     metric_row(
         "truing_model_tokens_total",
         MetricKind::Counter,
         &["kind"],
-        "Tokens of reviews, as the provider counted them: input, output, cache_read, cache_write.",
+        "Number of tokens in reviews, as counted by the provider. The kinds are input, output, cache_read \
+        and cache_write.",
     ),
     metric_row(
         "truing_model_denials_total",
         MetricKind::Counter,
         &[],
-        "Denied tool calls: the model may not call the tool.",
+        "Tool calls that were denied because the model may not call the tool.",
     ),
     metric_row(
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
-        "Conversations with a model in reviews, by reason of their end. turns, time, money, calls: a limit \
-            of the run was reached. budget: Truing's budget is used up. spend_cap: the account at the \
-            provider has reached its spending limit. Other ends: done, unavailable, refused, declined, \
-            cut, context, unreadable, failed, halted.",
+        "Conversations with a model in reviews, by the reason for which they ended. turns, time, money, \
+        calls: the run reached this limit. budget: Truing's budget is used up. spend_cap: the account at \
+        the provider has reached its spending limit. Other ends: done, unavailable, refused, declined, \
+        cut, context, unreadable, failed, halted.",
     ),
     metric_row(
         "truing_model_retries_total",
         MetricKind::Counter,
         &[],
-        "Calls to a model that were retried, because the model was overloaded or its response broke off. \
-            Each attempt may be billed.",
+        "Calls to a model that Truing retried, because the model was overloaded or its response was \
+        incomplete. The provider may bill each attempt.",
     ),
     metric_row(
         "truing_mcp_failures_total",
         MetricKind::Counter,
         &["server"],
-        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer the configured tools; the \
-            review continues without these servers.",
+        "Failures of MCP servers (`[mcp.NAME]`) in reviews. A server fails if it stops working or does \
+        not offer the configured tools. The review continues without this server.",
     ),
     metric_row(
         "truing_linter_runs_total",
         MetricKind::Counter,
         &["linter", "result"],
-        "Linters in reviews, by result. looked: the linter checked the change. failed: the linter failed, \
-            and the review is partial. skipped: the linter did not run, for example because the linter is \
-            not installed.",
+        "Runs of linters in reviews, by result. looked: the linter checked the change. failed: the linter \
+        failed, and the review is partial. skipped: the linter did not run, for example because the \
+        linter is not installed.",
     ),
     metric_row(
         "truing_linter_findings_total",
@@ -150,9 +152,9 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_attempts_failed_total",
         MetricKind::Counter,
         &["loop", "class"],
-        "Failed attempts, by the reason shown on the pull request. After a failure, the slot is retried or \
-            parked. A reader process that crashed, hung or sent invalid data is counted as `the change \
-            cannot be read`.",
+        "Failed attempts, by the reason that the pull request shows. After a failed attempt, Truing \
+        retries or parks the slot. If a reader process crashed, hung or sent invalid data, the reason is \
+        `the change cannot be read`.",
     ),
     metric_row(
         "truing_parked_total",
@@ -164,16 +166,16 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_webhooks_total",
         MetricKind::Counter,
         &["result"],
-        "Deliveries, by the result and status of the response: accepted, ignored (202); unauthorized \
-            (401); bad (400, 408, 415); unknown_forge (404); too_large (413); rate_limited (429); \
-            killswitch, store_down, busy (503).",
+        "Deliveries of webhooks, by result. The status of the response is in brackets: accepted, ignored \
+        (202); unauthorized (401); bad (400, 408, 415); unknown_forge (404); too_large (413); \
+        rate_limited (429); killswitch, store_down, busy (503).",
     ),
     metric_row(
         "truing_webhook_seconds",
         MetricKind::Histogram,
         &[],
-        "Time from the header of a delivery to the response. An accepted delivery is durable before the \
-            response.",
+        "Time from the header of a delivery to the response. An accepted delivery is stored durably \
+        before the response is sent.",
     ),
     metric_row(
         "truing_store_commit_seconds",
@@ -186,14 +188,14 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_store_write_failures_total",
         MetricKind::Counter,
         &[],
-        "Write transactions that failed as a whole, for example because of a full disk or a read-only or \
-            locked database.",
+        "Write transactions that failed completely, for example because the disk was full, or the \
+        database was read-only or locked.",
     ),
     metric_row(
         "truing_slot_commits_total",
         MetricKind::Counter,
         &[],
-        "Attempted changes of slots; counted only if Valkey keeps the slots.",
+        "Attempts to change a slot. Truing counts them only if the slots are stored in Valkey.",
     ),
     metric_row(
         "truing_slot_conflicts_total",
@@ -205,8 +207,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_store_up",
         MetricKind::Gauge,
         &[],
-        "1 if the store answered this scrape in time, otherwise 0. With 0, the values from the store are \
-            those of an earlier scrape.",
+        "1 if the store answered this scrape in time, otherwise 0. If the value is 0, the other metrics \
+        from the store are from an earlier scrape.",
     ),
     metric_row(
         "truing_store_bytes",
@@ -218,26 +220,26 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_forge_calls_left",
         MetricKind::Gauge,
         &["forge"],
-        "Calls that the forge's rate limit still allows until its window ends, according to the forge's \
-            last answer.",
+        "Number of calls that the rate limit still allows in the current window, according to the forge's \
+        last response.",
     ),
     metric_row(
         "truing_forge_calls_limit",
         MetricKind::Gauge,
         &["forge"],
-        "Calls that the forge's rate limit allows in a whole window.",
+        "Calls that the forge's rate limit allows in one window.",
     ),
     metric_row(
         "truing_sweep_age_seconds",
         MetricKind::Gauge,
         &["forge"],
-        "Time since the last sweep of the repository that was swept least recently.",
+        "Time since the last sweep of a repository; the longest such time of all repositories.",
     ),
     metric_row(
         "truing_repositories_swept",
         MetricKind::Gauge,
         &["forge"],
-        "Repositories that were swept since the process began.",
+        "Number of repositories that this process has swept since it started.",
     ),
     metric_row(
         "truing_forge_up",
@@ -250,7 +252,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_kill_switch_on",
         MetricKind::Gauge,
         &[],
-        "1 while the kill switch is on, or cannot be read.",
+        "1 while the kill switch is on or its state cannot be read.",
     ),
     metric_row(
         "truing_notices_unsent",
@@ -262,17 +264,17 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_notices_failed_total",
         MetricKind::Counter,
         &[],
-        "Notices that a sink of `[notify]` did not accept after several attempts. Truing does not send \
-            these notices to this sink again.",
+        "Notices that a receiver in `[notify]` did not accept after several attempts. Truing does not \
+        send these notices to this receiver again.",
     ),
     metric_row(
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
-        "The ratio of spending to a limit, for the repository or team with the highest ratio. Limits for \
-            the day (UTC): all spending of a repository (`repo_day`), its converge runs (`converge_day`), \
-            its sync jobs (`sync_day`). Limits for the month: a team (`team_month`), the installation \
-            (`month`). `truing budget show` lists all limits.",
+        "Spending divided by its limit, for the repository or team with the highest ratio. Daily limits \
+        (UTC) of a repository: all its spending (`repo_day`), its converge runs (`converge_day`), its \
+        sync jobs (`sync_day`). Monthly limits: a team (`team_month`), the whole installation (`month`). \
+        `truing budget show` lists all limits.",
     ),
     metric_row(
         "truing_build_info",
@@ -299,13 +301,14 @@ pub fn render_metrics_page() -> String {
     let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To update it: \
         UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
         Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
-        when the process starts. Gauges show the state at the time of the scrape. A scrape reads\nonly \
-        indexed data from the store, and waits at most two seconds. All scrapes within one second get the \
-        same response.\nAnyone who can reach this address can read the metrics. Let a proxy in front of \
-        the server forward only `/webhooks/`, or give the\nmetrics a separate address with \
-        `server.metrics_listen`.\n\nThe alert rules for these metrics are in \
-        [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml). What to do after an alert is \
-        in\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n"
+        when the process starts. Gauges show the state at the time of the scrape. For a scrape, Truing \
+        reads\nonly indexed data from the store, and waits for the store for at most two seconds. All \
+        scrapes within one second get the same response.\nAnyone who can reach this address can read the \
+        metrics. To prevent this, configure the proxy in front of the server to forward only \
+        `/webhooks/`, or set\na separate address for the metrics with `server.metrics_listen`.\n\nThe \
+        alert rules for these metrics are in [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml). \
+        The runbooks in\n[docs/runbooks/](../runbooks/) describe what to do after an alert.\n\n| Name | \
+        Kind | Labels | Meaning |\n|---|---|---|---|\n"
         .to_owned();
     for MetricDefinition { name, kind, labels, help } in METRICS {
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();

@@ -26,7 +26,7 @@ impl WebhookSink {
         match parsed.scheme() {
             "https" => {}
             "http" if loopback => {}
-            _ => return Err("must be an https URL; http is allowed to loopback addresses only".into()),
+            _ => return Err("must be an https URL; http is allowed only for loopback addresses".into()),
         }
         let client = Client::builder()
             .redirect(Policy::none())

@@ -114,7 +114,7 @@ impl FirstComment {
     /// Renders the times as a sentence.
     pub fn sentence(&self) -> String {
         format!(
-            "First comment after a review began: median {}, 90 of 100 within {} ({})",
+            "Time from the start of a review to its first comment: median {}, 90th percentile {} ({})",
             format_duration(self.median_ms),
             format_duration(self.p90_ms),
             format_count(self.heads, "head")

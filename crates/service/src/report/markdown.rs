@@ -43,7 +43,7 @@ pub fn render_job_run(record: &SyncRecord) -> String {
     let run = ReportedRun::from_sync(record);
     let result = record.detail.result.as_str().replace('_', " ");
     let mut text = format!("## {}: {}\n\n", escape_text(&record.detail.job), escape_text(&result));
-    if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
+    if let (Some(from), Some(to)) = (&record.detail.current_release, &record.detail.target_release) {
         let _ = writeln!(text, "{}\n", escape_text(&format!("{} {from} to {to}", record.detail.package)));
     }
     if !run.reason.is_empty() {
@@ -70,7 +70,7 @@ fn render_section(section: &LoopSection) -> String {
         let _ = writeln!(text, "{cut}\n");
     }
     if section.runs.is_empty() && !section.has_reviews() {
-        text += "No run ended in that time.\n";
+        text += "No run ended in this period.\n";
         if let Some(part) = section.unrecorded_note() {
             let _ = writeln!(text, "\n{} in all. {part}", format_dollars(figures.cost_micro_usd));
         }
@@ -141,7 +141,12 @@ fn render_findings(findings: &FindingReport) -> String {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
         text += &render_table(&heads(groups.title), rows);
         if groups.omitted_groups > 0 {
-            let _ = writeln!(text, "And {} more: `--format json` has all.\n", groups.omitted_groups);
+            let _ = writeln!(
+                text,
+                "And {} more: `--format json` lists all of \
+                them.\n",
+                groups.omitted_groups
+            );
         }
     }
     if let Some(first) = &findings.first_comment {

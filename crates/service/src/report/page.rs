@@ -61,7 +61,7 @@ fn render_section(section: &LoopSection) -> HtmlMarkup {
     parts.push(render_tiles(section));
     parts.extend(section.unrecorded_note().map(muted_paragraph));
     if section.runs.is_empty() && !section.has_reviews() {
-        parts.push(element("p", &[], [text("No run ended in that time.")]));
+        parts.push(element("p", &[], [text("No run ended in this period.")]));
         parts.extend((!section.jobs.is_empty()).then(|| render_jobs(&section.jobs)));
         return element("section", &[], parts);
     }
@@ -173,8 +173,7 @@ fn render_legend(section: &LoopSection) -> HtmlMarkup {
 }
 
 fn render_trend_caption(section: &LoopSection) -> HtmlMarkup {
-    let mut caption =
-        "Bars: runs by how they ended. Line: rate of success of the runs with work to do.".to_owned();
+    let mut caption = "Bars: runs by outcome. Line: success rate of the runs with work to do.".to_owned();
     if section.figures.prompts.len() > 1 {
         caption += " Dashed: another prompt.";
     }
@@ -260,7 +259,7 @@ fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     };
     let mut all = vec![table("", vec![row("all", &findings.total_counts)])];
     all.push(muted_paragraph(
-        "All recorded findings of the changes that were reviewed in that time, in their present state.",
+        "The present state of all recorded findings of the changes that were reviewed in this period.",
     ));
     all.extend(findings.first_comment.map(|first| muted_paragraph(format!("{}.", first.sentence()))));
     let mut cards = vec![render_card("wide", "Findings", all)];
@@ -268,7 +267,7 @@ fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts)).collect();
         let mut parts = vec![table(groups.title, rows)];
         parts.extend((groups.omitted_groups > 0).then(|| {
-            muted_paragraph(format!("And {} more: `--format json` has all.", groups.omitted_groups))
+            muted_paragraph(format!("And {} more: `--format json` lists all of them.", groups.omitted_groups))
         }));
         cards.push(render_card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
     }
@@ -325,7 +324,7 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
     let note = muted_paragraph(
         "Each prompt is compared with the previous prompt. Few runs prove little: check the number of runs.",
     );
-    render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
+    render_card("wide", "Before and after a change of the prompt", [render_table(&heads, rows), note])
 }
 
 fn render_jobs(jobs: &[JobStatus]) -> HtmlMarkup {
@@ -364,11 +363,11 @@ fn render_reasons(section: &LoopSection) -> HtmlMarkup {
     let others = reasons.len().saturating_sub(REASONS);
     if others > 0 {
         parts.push(muted_paragraph(format!(
-            "And {}: `--format json` has all.",
+            "And {}: `--format json` lists all reasons.",
             format_count(others, "other reason")
         )));
     }
-    render_card("wide", "Reasons for the ends of runs", parts)
+    render_card("wide", "Reasons why runs ended", parts)
 }
 
 /// Renders the last runs, one by one.

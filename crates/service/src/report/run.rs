@@ -99,16 +99,16 @@ impl ReportedRun {
     pub fn from_sync(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
-            verdict: detail.update_type.map(truing_core::sync::SyncVerdict::as_str),
+            verdict: detail.verdict.map(truing_core::sync::SyncVerdict::as_str),
             package: Some(detail.package.clone()),
-            from: detail.from.clone(),
-            to: detail.to.clone(),
+            from: detail.current_release.clone(),
+            to: detail.target_release.clone(),
             pull_kind: detail.pull.as_ref().map(|pull| match pull.kind {
                 JobPullKind::Wip => "wip",
                 JobPullKind::Final => "final",
             }),
             pull_url: detail.pull.as_ref().map(|pull| pull.url.clone()),
-            question_url: detail.question.clone(),
+            question_url: detail.question_url.clone(),
             ..Self::from_record(LoopKind::Sync, record, &detail.job)
         }
     }

@@ -98,7 +98,11 @@ impl LoopSection {
     pub fn unrecorded_note(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded_cost;
         (cost > 0).then(|| {
-            format!("Includes {} of runs without a record or still running.", amount::format_dollars(cost))
+            format!(
+                "Includes {} for runs that have no record or are still \
+                running.",
+                amount::format_dollars(cost)
+            )
         })
     }
 }
@@ -174,7 +178,7 @@ impl JobStatus {
         }
         if let MicroUsd(untold @ 1..) = self.unrecorded_micro_usd {
             text += &format!(
-                "; {} by runs that were stopped or are still running",
+                "; {} spent by runs that were stopped or are still running",
                 amount::format_dollars(untold)
             );
         }

@@ -94,7 +94,7 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.loop_kind.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
-        "exit_reason" => "runs without a record or still running".to_owned(),
+        "exit_reason" => "runs that have no record or are still running".to_owned(),
         "cost_micro_usd" => section.unrecorded_cost.0.to_string(),
         "origin" if section.loop_kind == LoopKind::Review => {
             if section.is_local() { "local" } else { "served" }.to_owned()

@@ -160,7 +160,10 @@ impl PreviewRun<'_> {
                 self.record_forge_failure(error);
                 return Ok(());
             }
-            self.preview.problem = Some(format!("only repositories with webhooks are swept: {error}"));
+            self.preview.problem = Some(format!(
+                "the repositories cannot be listed, so only repositories \
+                that webhooks have reported are swept: {error}"
+            ));
         }
         self.preview.is_complete = listed.is_err() || list.is_complete();
         let known = match self.records {

@@ -14,21 +14,21 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::machine::new_run_id;
 
 use super::{RepositorySnapshot, SweepError, SweepTask};
-use crate::commands::UserCommand;
+use crate::comment_commands::UserCommand;
 use crate::context::ServiceContext;
 
 /// Each turn again reads the comments of this last part of the previously read time. The forge's list may
 /// have lacked the newest comments before.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
-/// A comment of at least this age is assumed to have been in an earlier list.
+/// Truing assumes that an earlier list contained every comment of at least this age.
 const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
 const BATCH: usize = 256;
 
 /// Reason recorded for a skipped head. Its pull request was already open at the server's first contact with
 /// the repository.
-const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the \
-    pull request changes or a review is requested";
+const FIRST_CONTACT: &str = "the pull request was already open at Truing's first contact with the \
+    repository: it is not reviewed until it changes or a review is requested";
 
 impl RepositorySnapshot {
     /// Sweeps the repository with at most `calls` requests, and subtracts the number of sent requests from
@@ -87,8 +87,8 @@ impl RepositorySnapshot {
             Ok(seen) => seen,
             Err(ForgeError::NotFound { .. }) => {
                 if repository.missing_since.is_none() {
-                    tracing::info!(repository = %repository.name, "the repository is gone, or hidden from \
-                         the token");
+                    tracing::info!(repository = %repository.name, "the repository no longer exists, or \
+                        the token cannot read it");
                 }
                 repository.missing_since = repository.missing_since.or(Some(now));
                 *self = Self { missing_checked_at: Some(now), ..Self::default() };

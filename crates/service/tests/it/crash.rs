@@ -41,7 +41,7 @@ use truing_git::{Git, GitOptions};
 use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::apply_slot_command;
-use truing_service::commands::CommandProcessor;
+use truing_service::comment_commands::CommandProcessor;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::run_step;
 use truing_service::{ConfiguredForges, ServiceContext};
@@ -215,16 +215,16 @@ impl CrashTestForge {
             git: self.git.clone(),
             mirrors_folder: self.folder.path().join("mirrors"),
             slot_limits: SlotLimits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
-            repository_filter: truing_service::repositories::RepositoryFilter::default(),
+            repository_filter: truing_service::repository_filter::RepositoryFilter::default(),
             rules: self.rules.clone(),
             max_inline_comments: MAX_INLINE,
             agent: None,
             converge_setup: Err("it is not tried here".to_owned()),
-            held_slots: truing_service::switch::HeldSlots::default(),
+            held_slots: truing_service::kill_switch::HeldSlots::default(),
             write_monitor: truing_loops::telemetry::WRITES.clone(),
             sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
-            scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+            scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),
             duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
             max_step_time: truing_service::worker::STEP_TIME,
@@ -360,7 +360,7 @@ impl CrashTestForge {
             reads = process.script.reads();
             drop(process);
             process = self.start(*story, None, home).await;
-            process.context.end_old_leases().await.unwrap();
+            process.context.end_all_orphaned_leases().await.unwrap();
             if !accepted {
                 // The forge, a person or the sweep sends the delivery again, because it was not accepted with
                 // status 202.

@@ -277,12 +277,12 @@ async fn of_two_processes_one_has_the_duties_until_it_leaves() {
     for _ in 0..2 {
         duty_lease::renew_lease(&one, &of_one).await;
         duty_lease::renew_lease(&two, &of_two).await;
-        assert_eq!((of_one.is_ours(), of_two.is_ours()), (true, false));
+        assert_eq!((of_one.is_held(), of_two.is_held()), (true, false));
     }
     duty_lease::release_lease(&one, &of_one).await;
     duty_lease::renew_lease(&two, &of_two).await;
     duty_lease::renew_lease(&one, &of_one).await;
-    assert_eq!((of_one.is_ours(), of_two.is_ours()), (false, true));
+    assert_eq!((of_one.is_held(), of_two.is_held()), (false, true));
 }
 
 #[tokio::test]

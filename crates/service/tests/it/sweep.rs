@@ -17,7 +17,7 @@ use std::time::Duration;
 use truing_core::id::SlotKey;
 use truing_core::slot::Slot;
 use truing_service::ServiceContext;
-use truing_service::commands::CommandProcessor;
+use truing_service::comment_commands::CommandProcessor;
 use truing_service::sweep::ForgeSweeps;
 use truing_store::Store;
 

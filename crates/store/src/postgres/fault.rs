@@ -112,7 +112,7 @@ const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::OUT_OF_MEMORY, "the server is out of memory; try again later"),
     (
         &SqlState::TOO_MANY_CONNECTIONS,
-        "the server takes no more connections; raise max_connections, or run fewer processes",
+        "the server accepts no more connections; raise max_connections, or run fewer processes",
     ),
     (
         &SqlState::READ_ONLY_SQL_TRANSACTION,
@@ -125,8 +125,8 @@ const HINTS: &[(&SqlState, &str)] = &[
         "another session has held a lock for more than 10 s; find the session in pg_stat_activity",
     ),
     (&SqlState::ADMIN_SHUTDOWN, "the server is being shut down, or the connection was ended; try again"),
-    (&SqlState::CRASH_SHUTDOWN, "the server has crashed and starts again; try again"),
-    (&SqlState::CANNOT_CONNECT_NOW, "the server starts or shuts down; try again"),
+    (&SqlState::CRASH_SHUTDOWN, "the server has crashed and is restarting; try again"),
+    (&SqlState::CANNOT_CONNECT_NOW, "the server is starting or shutting down; try again"),
     (&SqlState::DATA_CORRUPTED, "the database is damaged: restore a backup"),
     (&SqlState::INDEX_CORRUPTED, "an index is damaged: rebuild it (REINDEX), or restore a backup"),
 ];

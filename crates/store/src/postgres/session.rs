@@ -19,11 +19,11 @@ use crate::sql::{
 
 /// The longest time of a statement, as [`PREPARE`] sets it. The server cancels a statement that takes longer.
 /// If the server does not respond at all, the client stops waiting a little later.
-const STATEMENT_SECONDS: u64 = 30;
+const STATEMENT_TIMEOUT_SECONDS: u64 = 30;
 
 /// Settings of a new session. The search path contains only Truing's schema, and the server enforces the
 /// timeouts.
-pub(super) const PREPARE: &str =
+pub(super) const SESSION_SETUP_SQL: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
@@ -70,29 +70,31 @@ impl PostgresSession {
         begin: &str,
         work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
     ) -> Result<T, StoreFault> {
-        if let Err(fault) = self.wait(self.client.batch_execute(begin)) {
+        if let Err(fault) = self.block_on_with_timeout(self.client.batch_execute(begin)) {
             self.is_lost.set(true);
             let StoreFault::Postgres(error) = fault else { return Err(fault) };
             return Err(StoreFault::TransactionNotBegun(error));
         }
         let done = work(self).and_then(|answer| {
-            self.wait(self.client.batch_execute("COMMIT"))?;
+            self.block_on_with_timeout(self.client.batch_execute("COMMIT"))?;
             Ok(answer)
         });
         // A server that did not respond to the work would not respond to a rollback either.
         let is_silent = matches!(done, Err(StoreFault::NoAnswer(_)));
-        if is_silent || done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
+        if is_silent
+            || done.is_err() && self.block_on_with_timeout(self.client.batch_execute("ROLLBACK")).is_err()
+        {
             self.is_lost.set(true);
         }
         done
     }
 
     /// Waits for the server's response, with a timeout.
-    fn wait<T>(
+    fn block_on_with_timeout<T>(
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreFault> {
-        let bound = Duration::from_secs(STATEMENT_SECONDS + 5);
+        let bound = Duration::from_secs(STATEMENT_TIMEOUT_SECONDS + 5);
         match self.runtime.block_on(async { tokio::time::timeout(bound, answer).await }) {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(StoreFault::NoAnswer(bound.as_secs())),
@@ -100,7 +102,7 @@ impl PostgresSession {
     }
 
     fn prepare_statement(&self, sql: &str) -> Result<Statement, StoreFault> {
-        self.wait(self.client.prepare_cached(&to_postgres_placeholders(sql)))
+        self.block_on_with_timeout(self.client.prepare_cached(&to_postgres_placeholders(sql)))
     }
 }
 
@@ -121,13 +123,13 @@ impl SqlEngine for PostgresSession {
 
     fn execute_sql(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
         let statement = self.prepare_statement(sql)?;
-        let changed = self.wait(self.client.execute(&statement, &sql_parameters(values)))?;
+        let changed = self.block_on_with_timeout(self.client.execute(&statement, &sql_parameters(values)))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault> {
         let statement = self.prepare_statement(sql)?;
-        let rows = self.wait(self.client.query(&statement, &sql_parameters(values)))?;
+        let rows = self.block_on_with_timeout(self.client.query(&statement, &sql_parameters(values)))?;
         rows.iter().take(limit).map(read_row).collect()
     }
 
@@ -135,7 +137,7 @@ impl SqlEngine for PostgresSession {
         // `COPY` is used because a round trip for each row would take about a hundred times as long.
         let sql = format!("COPY {table} ({}) FROM STDIN BINARY", column_names(fields));
         let kinds: Vec<Type> = fields.iter().map(|field| column_type(field.kind)).collect();
-        self.wait(async {
+        self.block_on_with_timeout(async {
             let sink = self.client.copy_in(&sql).await?;
             let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &kinds));
             for row in rows {

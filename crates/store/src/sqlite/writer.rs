@@ -130,7 +130,11 @@ where
             (Some(Err(own)), _) => Err(own),
             (_, Err(common)) => Err(common.clone()),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (None, Ok(())) => Err(StoreError::Unavailable("a write was lost between two others".into())),
+            (None, Ok(())) => Err(StoreError::Unavailable(
+                "a write was not executed, although its \
+                transaction was committed"
+                    .into(),
+            )),
         };
         let _ = self.caller.send(answer);
     }

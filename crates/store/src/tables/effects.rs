@@ -9,7 +9,7 @@ use truing_core::port::{
 };
 use truing_core::publish::{CommentProducer, CommentSubject};
 
-use super::forget::BATCH;
+use super::forget::DELETE_BATCH_SIZE;
 use super::runs::row::fenced_fault;
 use super::slots::raise_counter;
 use crate::fault::StoreFault;
@@ -26,7 +26,7 @@ impl Store {
         self.write(move |connection| {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
                        (SELECT key, producer, topic FROM effect WHERE at < ?1 ORDER BY at LIMIT ?2)";
-            connection.sql(sql).execute((before.0, BATCH))
+            connection.sql(sql).execute((before.0, DELETE_BATCH_SIZE))
         })
         .await
     }
@@ -108,7 +108,7 @@ impl EffectLog for Store {
         changes: &[EffectEntryChange],
     ) -> Result<bool, StoreError> {
         let (by, changes) = (writer.clone(), changes.to_vec());
-        let replaced = self.write(move |connection| replace(connection, &by, &changes)).await?;
+        let replaced = self.write(move |connection| replace_entries(connection, &by, &changes)).await?;
         if let Some(token) = writer.token {
             self.accept_token(token).await?;
         }
@@ -133,7 +133,7 @@ fn entry(
     })
 }
 
-fn replace(
+fn replace_entries(
     connection: &SqlTransaction,
     writer: &EffectOwner,
     changes: &[EffectEntryChange],

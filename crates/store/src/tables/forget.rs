@@ -10,13 +10,13 @@ use crate::sql::SqlTransaction;
 use crate::store::{Store, box_future};
 
 /// Largest number of rows that one write deletes. The limit bounds how long other writers must wait.
-pub(super) const BATCH: i64 = 256;
+pub(super) const DELETE_BATCH_SIZE: i64 = 256;
 
 /// The last examined run, after which the next call of `Store::delete_old_reviews` continues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RunDeletionCursor {
     ended_at: i64,
-    row: i64,
+    row_id: i64,
 }
 
 impl Store {
@@ -43,7 +43,7 @@ impl Store {
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn delete_old_loop_runs(&self, before: UnixMillis) -> Result<usize, StoreError> {
-        self.write(move |connection| row::delete_old_loop_runs(connection, before, BATCH)).await
+        self.write(move |connection| row::delete_old_loop_runs(connection, before, DELETE_BATCH_SIZE)).await
     }
 
     /// Deletes a batch of the history entries from before the given time. Returns the number of deleted
@@ -59,7 +59,7 @@ impl Store {
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
                 let select = connection.sql(sql);
-                select.query((before.0, BATCH), |row| row.get(0))?.collect::<Result<_, _>>()
+                select.query((before.0, DELETE_BATCH_SIZE), |row| row.get(0))?.collect::<Result<_, _>>()
             })
             .await?;
         if old.is_empty() {
@@ -83,7 +83,7 @@ impl Store {
             let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
                        (SELECT forge, repository, kind, id FROM comment_seen
                         WHERE at < ?1 AND served = 1 LIMIT ?2)";
-            connection.sql(sql).execute((before.0, BATCH))
+            connection.sql(sql).execute((before.0, DELETE_BATCH_SIZE))
         })
         .await
     }
@@ -110,7 +110,7 @@ impl Store {
                         AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND \
                  run.ended IS NULL)
                         LIMIT ?1)";
-            connection.sql(sql).execute([BATCH])
+            connection.sql(sql).execute([DELETE_BATCH_SIZE])
         })
         .await
     }
@@ -123,7 +123,7 @@ fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result
         connection.sql("SELECT 1 FROM run WHERE key = ?1 AND loop = 'review' AND ended IS NULL LIMIT 1");
     let mut unheard = Vec::new();
     for key in keys {
-        if unheard.len() as i64 == BATCH {
+        if unheard.len() as i64 == DELETE_BATCH_SIZE {
             break;
         }
         if !event.exists([key.as_str()])? && !run.exists([key.as_str()])? {
@@ -138,15 +138,15 @@ fn delete_old_reviews(
     before: UnixMillis,
     after: Option<RunDeletionCursor>,
 ) -> Result<(usize, Option<RunDeletionCursor>), StoreFault> {
-    let after = after.unwrap_or(RunDeletionCursor { ended_at: i64::MIN, row: i64::MIN });
+    let after = after.unwrap_or(RunDeletionCursor { ended_at: i64::MIN, row_id: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
                WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid \
          LIMIT ?4";
     let looked: Vec<(RunDeletionCursor, String, u64)> = connection
         .sql(sql)
-        .query((before.0, after.ended_at, after.row, BATCH), |row| {
+        .query((before.0, after.ended_at, after.row_id, DELETE_BATCH_SIZE), |row| {
             Ok::<_, StoreFault>((
-                RunDeletionCursor { ended_at: row.get(0)?, row: row.get(1)? },
+                RunDeletionCursor { ended_at: row.get(0)?, row_id: row.get(1)? },
                 row.get(2)?,
                 row.get(3)?,
             ))

@@ -20,7 +20,7 @@ use crate::store::Store;
 /// Number of events that are kept for each key. Older events are deleted.
 const EVENTS_KEPT: u32 = 200;
 
-/// Number of runs that are searched for the newest readable record.
+/// Number of runs in which the newest readable record is searched for.
 const MAX_SEARCHED_RUNS: u32 = 3;
 
 /// A run as `truing why` shows it.

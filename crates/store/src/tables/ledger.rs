@@ -246,7 +246,8 @@ fn settle_reservation(
         return Err(StoreError::Corrupt(format!("the ledger has no reservation {id}")).into());
     };
     if cost > kept.amount {
-        tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than was set aside for it");
+        tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than the amount that was \
+            reserved for it");
     }
     settle_reservation_once(connection, &kept, cost, basis, now)
 }
@@ -363,7 +364,8 @@ fn parse_level_row(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let Some(kind) = BudgetLevelKind::from_word(&kind) else {
         let what = format!(
-            "the ledger's level `{kind}` of {key} {period} is of a kind that this version does not know"
+            "the ledger has a level of kind `{kind}` for {key} {period}: this version does not know this \
+            kind"
         );
         return Err(StoreError::Corrupt(what).into());
     };

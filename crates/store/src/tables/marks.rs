@@ -103,7 +103,7 @@ pub(super) async fn mark_valkey_slots(
     }
     let key = left.keys().next().map_or("", |key| key.as_str());
     Err(StoreError::Unavailable(format!(
-        "slot {key} was changed by others during each of {TRIES} tries; try again"
+        "other processes changed slot {key} during each of {TRIES} attempts; try again"
     )))
 }
 

@@ -13,7 +13,7 @@ use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{AuditEntry, NewNotice, OperatorAction, OperatorStore, PendingNotice, StoreError};
 use truing_core::switch::{KillSwitch, KillSwitches, SwitchChange, SwitchRequest};
 
-use super::forget::BATCH;
+use super::forget::DELETE_BATCH_SIZE;
 use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
 use crate::store::{Store, box_future};
@@ -33,7 +33,7 @@ impl OperatorStore for Store {
             // A person may turn the switch directly in Valkey. Such a change takes effect immediately, and is
             // recorded like any other change.
             Some(by_hand) if by_hand != is_on => {
-                let reason = Some("set manually at Valkey".to_owned());
+                let reason = Some("set manually in Valkey".to_owned());
                 let turn = if by_hand {
                     SwitchRequest::TurnOn { reason, mode: None }
                 } else {
@@ -41,7 +41,8 @@ impl OperatorStore for Store {
                 };
                 // The switch in the records is changed only if it still has the state that was read. The
                 // change of a command after that read is therefore not undone.
-                let (_, after) = self.turn_global_switch(&turn, BY_HAND, Some(kept.global_switch)).await?;
+                let (_, after) =
+                    self.turn_global_switch(&turn, MANUAL_CHANGE_ACTOR, Some(kept.global_switch)).await?;
                 box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { global_switch: after, ..kept });
             }
@@ -109,8 +110,8 @@ impl OperatorStore for Store {
 
     async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
-            Ok(audit::delete_old_entries(connection, before, BATCH)?
-                + notice::delete_old_notices(connection, before, BATCH)?)
+            Ok(audit::delete_old_entries(connection, before, DELETE_BATCH_SIZE)?
+                + notice::delete_old_notices(connection, before, DELETE_BATCH_SIZE)?)
         })
         .await
     }
@@ -120,19 +121,19 @@ impl OperatorStore for Store {
 fn store_switches(
     connection: &SqlTransaction,
     before: &KillSwitches,
-    turned: SwitchChange<KillSwitches>,
+    switch_change: SwitchChange<KillSwitches>,
     now: UnixMillis,
 ) -> Result<KillSwitches, StoreFault> {
-    switch::write(connection, before, &turned.switch, now)?;
-    audit::append(connection, &[turned.action], now)?;
-    notice::add(connection, &[turned.notice], now)?;
-    Ok(turned.switch)
+    switch::write(connection, before, &switch_change.switch, now)?;
+    audit::append(connection, &[switch_change.action], now)?;
+    notice::add(connection, &[switch_change.notice], now)?;
+    Ok(switch_change.switch)
 }
 
 /// The actor in the audit log for a kill switch that was turned directly in Valkey.
-const BY_HAND: &str = "bot:killswitch:enabled";
+const MANUAL_CHANGE_ACTOR: &str = "bot:killswitch:enabled";
 
-/// Largest number of unsent notices among which the sendable notices are searched.
+/// Maximum number of unsent notices that are examined to find the sendable ones.
 const MAX_NOTICE_CANDIDATES: usize = 1_024;
 
 impl Store {

@@ -434,7 +434,7 @@ pub(super) fn parse_slot(row: &SqlRow) -> Result<Slot, StoreFault> {
     let version: i64 = row.get(1)?;
     slot.version = SlotVersion(u64::try_from(version).map_err(|_| StoreFault::Unreadable {
         row: what(),
-        source: serde::de::Error::custom(format!("its version is {version}")),
+        source: serde::de::Error::custom(format!("its version is negative: {version}")),
     })?);
     Ok(slot)
 }

@@ -25,7 +25,7 @@ impl fmt::Display for TableComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (one, other) = self.rows;
         match &self.first_difference {
-            None => write!(f, "{one} rows, the same"),
+            None => write!(f, "{one} rows, identical in both stores"),
             Some(first) if one == other => {
                 write!(f, "{one} rows in both; the first difference: {first}")
             }

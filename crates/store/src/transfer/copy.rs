@@ -278,7 +278,7 @@ impl StoreCopy<'_> {
             })
             .await?;
         let given = match self.from.valkey_server() {
-            Some(valkey) => box_future(|| valkey.last_number()).await?,
+            Some(valkey) => box_future(|| valkey.last_slot_version()).await?,
             None => self.from.read(last_number).await?,
         };
         // If the counter of the source was reset, it may be less than tokens in the records.

@@ -26,8 +26,8 @@ pub enum TransferError {
     },
     /// The target contains an unfinished copy of another store.
     #[error(
-        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; specify \
-            {found_source} after --from, or an empty store after --to"
+        "{target} contains a partial copy of {found_source}, not of {source_name}. Nothing was changed; \
+        specify {found_source} after --from, or an empty store after --to"
     )]
     OtherSource {
         /// Name of the target.

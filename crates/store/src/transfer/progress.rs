@@ -96,7 +96,7 @@ impl CopyProgress {
     pub(super) fn last_copied_key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
         let Some(reached) = &self.last_key else { return Ok(None) };
         let values: Vec<serde_json::Value> =
-            from_json(reached, || "the key that a transfer has reached".to_owned())?;
+            from_json(reached, || "the key of the last row that was copied".to_owned())?;
         let value = |value: serde_json::Value| match value {
             serde_json::Value::Number(number) => number.as_i64().map_or(SqlValue::Null, SqlValue::Integer),
             serde_json::Value::String(text) => SqlValue::Text(text),

@@ -45,12 +45,12 @@ pub(super) fn find_unfit_value(
                 match nul_policy {
                     NulPolicy::Replace if !is_key => return None,
                     NulPolicy::Refuse if !is_key => (
-                        "has a zero character (U+0000), which PostgreSQL cannot hold",
+                        "contains a zero character (U+0000), which PostgreSQL cannot store",
                         "add --replace-zeros to write U+FFFD in place of each zero character, or correct \
                             that row",
                     ),
                     NulPolicy::Refuse | NulPolicy::Replace => {
-                        ("has a zero character (U+0000), which PostgreSQL cannot hold", correct)
+                        ("contains a zero character (U+0000), which PostgreSQL cannot store", correct)
                     }
                 }
             }

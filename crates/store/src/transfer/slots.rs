@@ -57,7 +57,7 @@ pub(super) async fn read_slot_page(
             // A person has deleted the row of the slot, but its name is still in Valkey's index.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
-                return Err(unreadable(format!("its content is that of slot {}", slot.key)));
+                return Err(unreadable(format!("it contains the data of slot {}", slot.key)));
             }
             Ok(slot) => slots.push(slot),
         }

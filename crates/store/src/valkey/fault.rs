@@ -122,7 +122,7 @@ const HINTS: &[(&str, &str)] = &[
             writes are safe",
     ),
     ("LOADING", "the server is starting; try again"),
-    ("MASTERDOWN", "the server has lost its primary server; try again"),
+    ("MASTERDOWN", "the server has lost the connection to its primary server; try again"),
     (
         "WRONGTYPE",
         "a key of Truing holds a value of the wrong type; see the server's log, and delete the value that \

@@ -38,7 +38,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
     assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::AllStored));
     let before = slot(&store, 1).await;
-    let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
+    let leased = before.apply_command(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
 
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(

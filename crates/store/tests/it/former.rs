@@ -64,15 +64,15 @@ fn converge_record(id: &str, exit: Option<ConvergeExit>) -> converge::record::Co
 fn sync_record() -> sync::record::SyncRecord {
     let detail = sync::record::SyncDetail {
         job: "botocore".into(),
-        result: SyncOutcome::Relaxed,
+        result: SyncOutcome::RangeWidened,
         exit_reason: "wider".into(),
-        update_type: None,
+        verdict: None,
         package: "botocore".into(),
-        from: None,
-        to: Some("1.2".into()),
+        current_release: None,
+        target_release: Some("1.2".into()),
         highest_step: SyncStep::Publish,
         pull: None,
-        question: None,
+        question_url: None,
         evidence: SyncEvidence::default(),
     };
     let mut record = RunRecord::new(RunId::new("s"), job::job_key("botocore"), detail, UnixMillis(NOW));

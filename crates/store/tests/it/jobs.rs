@@ -26,15 +26,15 @@ pub(crate) fn state_with_question(version: &str) -> JobState {
 fn record(id: &str, ended: i64) -> SyncRecord {
     let detail = SyncDetail {
         job: "botocore".into(),
-        result: SyncOutcome::Relaxed,
+        result: SyncOutcome::RangeWidened,
         exit_reason: String::new(),
-        update_type: None,
+        verdict: None,
         package: "botocore".into(),
-        from: None,
-        to: None,
+        current_release: None,
+        target_release: None,
         highest_step: SyncStep::Publish,
         pull: None,
-        question: None,
+        question_url: None,
         evidence: SyncEvidence::default(),
     };
     SyncRecord::new(RunId::new(id), job::job_key("botocore"), detail, UnixMillis(ended))

@@ -87,7 +87,7 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let limits = SlotLimits { debounce: TimeSpan(0), ..SlotLimits::default() };
     store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await.unwrap();
     let before = slot(&store, 1).await;
-    let leased = before.step(SlotCommand::Lease, &limits, UnixMillis(NOW)).unwrap().slot;
+    let leased = before.apply_command(SlotCommand::Lease, &limits, UnixMillis(NOW)).unwrap().slot;
     store.commit_slots(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
     clock.set(NOW + 7);
     store.mark_slots(&[mark(1, 'b')], &limits, HaltPolicy::Refuse).await.unwrap();
@@ -124,7 +124,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
     let due = marked.wake_time().unwrap();
-    let leased = marked.step(SlotCommand::Lease, &limits, due).unwrap().slot;
+    let leased = marked.apply_command(SlotCommand::Lease, &limits, due).unwrap().slot;
     let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
     store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
@@ -164,7 +164,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
         .iter()
         .map(|slot| {
             let at = slot.wake_time().unwrap();
-            (slot.version, slot.clone().step(SlotCommand::Lease, &limits, at).unwrap().slot)
+            (slot.version, slot.clone().apply_command(SlotCommand::Lease, &limits, at).unwrap().slot)
         })
         .collect();
     let granted = store.grant_leases(&leases).await.unwrap();

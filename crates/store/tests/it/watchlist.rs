@@ -189,7 +189,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 
     let key = told.pr.key();
     let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
-    let decision = slot.step(SlotCommand::Pause, &SlotLimits::default(), UnixMillis(NOW)).unwrap();
+    let decision = slot.apply_command(SlotCommand::Pause, &SlotLimits::default(), UnixMillis(NOW)).unwrap();
     let dismissal = Dismissal {
         finding: FindingId::new("1:abcd-1"),
         snippet: "x".into(),

@@ -312,11 +312,11 @@ impl WeekSimulation {
                 let command = match slot.state {
                     SlotState::Waiting { .. } if free == 0 => continue,
                     SlotState::Waiting { .. } => SlotCommand::Lease,
-                    SlotState::Leased { .. } => SlotCommand::Expire,
-                    SlotState::Idle => SlotCommand::Tidy,
+                    SlotState::Leased { .. } => SlotCommand::ExpireLease,
+                    SlotState::Idle => SlotCommand::RemoveEndedStorm,
                     SlotState::Held { .. } => continue,
                 };
-                let Ok(decision) = slot.step(command, &self.limits, now) else { continue };
+                let Ok(decision) = slot.apply_command(command, &self.limits, now) else { continue };
                 free -= usize::from(command == SlotCommand::Lease);
                 changes.push((slot.version, decision.slot));
             }
@@ -365,7 +365,8 @@ impl WeekSimulation {
         let mut changes = Vec::new();
         for (slot, work) in store.load_slots(&keys).await.unwrap().into_iter().zip(beating) {
             work.beat = at + HEARTBEAT;
-            let decision = slot.step(SlotCommand::Heartbeat(work.run.token), &self.limits, now).unwrap();
+            let decision =
+                slot.apply_command(SlotCommand::Heartbeat(work.run.token), &self.limits, now).unwrap();
             changes.push((slot.version, decision.slot));
         }
         for committed in store.commit_slots(&changes).await.unwrap() {

@@ -16,7 +16,7 @@ use crate::wiring::store::StoreLocation;
 /// posted before.
 #[derive(clap::Args, Debug)]
 pub struct BackupArgs {
-    /// The file to make
+    /// The file to which the copy is written
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

@@ -12,7 +12,7 @@ use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::{StepError, apply_slot_command};
 use truing_loops::text::format_instant;
-use truing_service::by_hand;
+use truing_service::manual_lease;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
@@ -67,9 +67,10 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
                 let store = store.as_ref().ok_or_else(|| unknown_breaker_error(key.as_str()))?;
                 let _at_work = acquire_command_lock(store, &limits).await?;
                 reset_breaker(store, key, &limits, &actor_name(&context.environment)).await?;
-                context
-                    .output
-                    .print_note(format_args!("{key}: closed; the next run starts without past failures"));
+                context.output.print_note(format_args!(
+                    "{key}: the circuit breaker is closed; the next run starts \
+                        without recorded failures"
+                ));
             }
         }
         Ok(CommandExit::Success)
@@ -86,7 +87,7 @@ fn find_job<'a>(
 }
 
 fn unknown_breaker_error(text: &str) -> CliError {
-    CliError::usage("unknown_breaker", format!("no record of `{text}`")).hint(
+    CliError::usage("unknown_breaker", format!("there is no circuit breaker for `{text}`")).hint(
         "`truing breaker list` shows all circuit breakers; a job has a circuit breaker after its \
             first run",
     )
@@ -99,7 +100,7 @@ async fn reset_breaker(
     limits: &truing_core::slot::SlotLimits,
     actor: &str,
 ) -> Result<(), CliError> {
-    let lease = by_hand::lease_record(store, key, LoopKind::Sync, limits).await;
+    let lease = manual_lease::lease_record(store, key, LoopKind::Sync, limits).await;
     let lease = lease
         .map_err(|error| missing_job_run_error(job::job_from_key(key).unwrap_or_default(), error.into()))?;
     let run = RunReference { id: new_run_id(), key: key.clone(), token: lease.token };
@@ -110,7 +111,7 @@ async fn reset_breaker(
         .append_audit_log(&[OperatorAction::new(actor, "breaker reset", key.as_str(), "")])
         .await
         .map_err(store_error)?;
-    match apply_slot_command(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
+    match apply_slot_command(store, key, SlotCommand::Finish(lease.token, StepOutcome::Done), limits).await {
         Ok(_) | Err(StepError::SlotRefused(_)) => Ok(()),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
@@ -160,7 +161,7 @@ fn render_job(key: &SlotKey, job: &JobState) -> String {
         );
     }
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
-        let _ = writeln!(text, "a question to people is open: {url}");
+        let _ = writeln!(text, "a question is waiting for an answer: {url}");
     }
     if job.breaker.trip().is_some() {
         let _ = writeln!(text, "to close the circuit breaker: truing breaker reset {key}");

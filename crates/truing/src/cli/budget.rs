@@ -36,11 +36,12 @@ enum BudgetCommand {
     /// expense counts on several kinds of limits, so the totals cannot be added up. Each limit is printed
     /// with the amount that was configured at its last use.
     Show {
-        /// Show the money spent on model calls since `--since`, in place of the limits. Prints a row for each
-        /// repository, with the most money first
+        /// Show the money spent on model calls since `--since`, instead of the limits. Prints one row for
+        /// each repository, the highest amount first
         #[arg(long, value_name = "WHAT", value_enum)]
         by: Option<SpendGrouping>,
-        /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
+        /// The start of the period: a length of time before now (24h, 7d, 2w), a day (2026-09-21) or an
+        /// instant, in UTC
         #[arg(long, value_name = "D", default_value = "30d", value_parser = PeriodStart::parse,
             requires = "by")]
         since: PeriodStart,

@@ -66,7 +66,7 @@ fn is_closed(text: &str) -> bool {
     text.matches('`').count().is_multiple_of(2)
 }
 
-/// Length in bytes of the longest code span that is kept on one line.
+/// Maximum length in bytes of a code span that is kept on one line.
 const MAX_CODE: usize = 200;
 
 /// Wraps a text whose first line begins in the column `indent`, for a terminal with `columns` columns.

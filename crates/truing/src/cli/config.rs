@@ -34,8 +34,8 @@ pub struct ConfigArgs {
 enum ConfigCommand {
     /// Print every effective value and its origin
     Show {
-        /// Print, for this repository in place of the values, the tiers of its reviews and the price of a
-        /// review in each tier
+        /// Print the review tiers of this repository, with the price of a review in each tier, instead of the
+        /// values
         #[arg(long = "for", value_name = "OWNER/NAME")]
         repository: Option<String>,
     },
@@ -47,7 +47,8 @@ enum ConfigCommand {
         /// The file [default: the operator's file, named by `--config` or TRUING_CONFIG; else truing.toml in
         /// the current folder]
         file: Option<PathBuf>,
-        /// Check the variables, too, and ask each configured model for one word; costs at most $0.05 a model
+        /// Also check the environment variables, and ask each configured model for one word; costs at most
+        /// $0.05 per model
         #[arg(long, conflicts_with = "file")]
         live: bool,
     },

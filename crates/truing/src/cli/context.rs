@@ -47,7 +47,7 @@ impl CommandContext {
         match (self.operator_file(), truing_config::operator_file_path(&self.environment)) {
             (Some(path), _) => path.display().to_string(),
             (None, Some(path)) => format!("{}, which does not exist", path.display()),
-            (None, None) => "any configuration: specify a file with --config FILE".to_owned(),
+            (None, None) => "a configuration file that you specify with --config FILE".to_owned(),
         }
     }
 }

@@ -29,10 +29,10 @@ pub struct DemoArgs {
     /// Which loop
     #[arg(value_enum, value_name = "LOOP", default_value_t)]
     demo_loop: DemoLoop,
-    /// The kind of the fake forge, for the review
+    /// The kind of the fake forge; only for the demo of the review
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     forge: DemoForgeKind,
-    /// Then send a storm of pushes to twenty pull requests, which takes half a minute
+    /// After the review, send a storm of pushes to twenty pull requests, which takes half a minute
     #[arg(long)]
     storm: bool,
     /// Keep running afterwards until interrupted, and print how to inspect the results
@@ -90,11 +90,11 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
 
 async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     if args.demo_loop != DemoLoop::Review && args.forge != DemoForgeKind::Github {
-        return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
+        return Err(CliError::usage("forge", "only the demo of the review supports this kind of forge")
             .hint("omit `--forge`, or omit the loop: `truing demo --forge KIND`"));
     }
     if args.demo_loop != DemoLoop::Review && args.storm {
-        return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
+        return Err(CliError::usage("storm", "only the demo of the review supports `--storm`")
             .hint("omit the loop: `truing demo --storm`"));
     }
     // If a program for the model's conversation is configured, the program is checked before anything is
@@ -271,7 +271,7 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
     text += &format!(
-        "  {} comments for {PLANTED} findings, {} doubled\n",
+        "  {} comments for {PLANTED} findings, {} duplicates\n",
         lifecycle.comments, lifecycle.duplicates
     );
     text
@@ -284,7 +284,7 @@ fn render_linter(linted: &LinterCounts) -> String {
     {
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
-    text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)
+    text + &format!("  {} comment for 1 finding, {} duplicates\n", linted.comments, linted.duplicates)
 }
 
 /// Formats the changes of one push.
@@ -322,10 +322,10 @@ fn render_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     let promised = 2 * storms_each;
     format!(
         "\nWith the storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in \
-         {seconds_of_storm:.1} s\n\x20 reviews computed      {reviews} (in the storm at most \
-         {most_reviews_of_one} each; promised: {promised})\n\x20 last commits missed   {unreviewed_heads} \
-         (promised: 0)\n\x20 findings shown        {findings}\n\x20 comments doubled      {duplicates} \
-         (promised: 0)\n"
+        {seconds_of_storm:.1} s\n\x20 reviews computed      {reviews} (in the storm at most \
+        {most_reviews_of_one} each; promised: {promised})\n\x20 last commits missed   {unreviewed_heads} \
+        (promised: 0)\n\x20 findings shown        {findings}\n\x20 duplicate comments    {duplicates} \
+        (promised: 0)\n"
     )
 }
 

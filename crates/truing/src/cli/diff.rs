@@ -43,7 +43,8 @@ enum DiffCommand {
     /// anchor (inline, file or summary), path, side, start_line, end_line, reason. Paths are written as in
     /// the output of parse.
     Anchor {
-        /// The commit of the old side. It is used unchanged; for a pull request, specify the merge base
+        /// The commit of the old side. Truing does not replace it with the merge base; for a pull request,
+        /// specify the merge base
         #[arg(long, value_name = "REV")]
         base: String,
         /// The new side
@@ -59,10 +60,10 @@ enum DiffCommand {
     /// commit. Answers with id, status (unmoved, moved, edited or deleted), path, start_line, end_line. For
     /// deleted lines, the line numbers are null. If the file was deleted, the path is null as well.
     Track {
-        /// The commit that the positions are in
+        /// The commit to which the positions refer
         #[arg(long, value_name = "REV")]
         from: String,
-        /// The commit to find them in
+        /// The commit in which to find the positions
         #[arg(long, value_name = "REV")]
         to: String,
         /// A folder in the repository

@@ -38,7 +38,8 @@ pub struct GateArgs {
     /// Files or folders to check completely, instead of only the changes
     #[arg(value_name = "PATH", conflicts_with_all = ["base", "staged"])]
     paths: Vec<PathBuf>,
-    /// Compare with the merge base of the head and this commit, instead of the default branch
+    /// Compare with the merge base of the head and this commit, instead of the merge base with the default
+    /// branch
     #[arg(long, value_name = "REF", conflicts_with = "staged")]
     base: Option<String>,
     /// Check the content of the next commit: the staged changes, against HEAD
@@ -96,8 +97,8 @@ pub(crate) fn run(args: &GateArgs, context: &CommandContext) -> Result<CommandEx
             ended = args.run(context) => ended,
             told = runtime::wait_for_stop_signal() => {
                 told?;
-                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate was \
-                     done")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate \
+                    finished")
                     .hint("nothing was changed; all commands have ended"))
             }
         }

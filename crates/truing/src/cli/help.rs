@@ -9,7 +9,7 @@ use super::{CommandContext, columns, examples};
 /// Print the help of a command, or list all commands
 #[derive(clap::Args, Debug)]
 pub struct HelpArgs {
-    /// The command [default: the program]
+    /// The command whose help is printed [default: the program]
     #[arg(value_name = "COMMAND")]
     words: Vec<String>,
     /// List all commands, also those for scripts
@@ -56,7 +56,7 @@ pub(crate) fn run(
 
 /// The exit codes with their meanings, for `--help` and the manual page.
 pub(super) const EXIT_CODES: [(&str, &str); 6] = [
-    ("0", "done, nothing that blocks"),
+    ("0", "done; nothing blocks"),
     ("1", "done, and the answer is no: something blocks, or a check failed"),
     ("2", "wrong use: arguments, configuration or input; nothing was changed"),
     ("3", "failed: git, forge, model, store or sandbox"),

@@ -71,8 +71,8 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     }
     match &repository {
         Some(repository) => output.print_note(format_args!(
-            "the file serves only {repository}, the remote `origin`; without `forge.github.repositories`, \
-                every repository that the token sees is served"
+            "a server with this file serves only {repository} (the remote `origin`); without \
+            `forge.github.repositories`, every repository that the token sees is served"
         )),
         None => output.print_note(
             "`forge.github.repositories` is not set: every repository that the token sees is served; set \

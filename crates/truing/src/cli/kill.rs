@@ -51,8 +51,7 @@ enum KillCommand {
         /// The reason, for the record: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
-        /// Effect on reviews in progress [default: finish; if the switch is already on, its present
-        /// mode]
+        /// Effect on reviews in progress [default: the present mode if the switch is already on, else finish]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
         /// Only for this repository; for an unknown repository, a warning is printed
@@ -67,7 +66,7 @@ enum KillCommand {
         #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
-    /// Show whether the kill switch is on, and the store that holds it
+    /// Show whether the kill switch is on, and the store that contains the switch
     Status,
 }
 
@@ -88,7 +87,7 @@ fn parse_repository(text: &str) -> Result<String, String> {
     };
     match text.split_once('/') {
         Some((owner, name)) if is_part(owner) && is_part(name) => Ok(text.to_owned()),
-        Some(_) | None => Err("it is not OWNER/NAME, as the forge shows it".to_owned()),
+        Some(_) | None => Err("the name must have the form OWNER/NAME, as the forge shows it".to_owned()),
     }
 }
 
@@ -181,9 +180,9 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             if is_new {
                 let path = &place;
                 context.output.warn(format_args!(
-                    "there was no database at {path}: the command created the database, with the switch in \
-                        it. A server that uses another database does not see the switch: check that the \
-                        server has the same `store.url`"
+                    "there was no database at {path}: the command created the database and turned on the \
+                    switch in it. A server that uses another database does not see the switch: check that \
+                    the server has the same `store.url`"
                 ));
             }
             (Some(store), Some(SwitchRequest::TurnOn { reason: reason.clone(), mode }), repo.as_deref())
@@ -276,7 +275,10 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
     known.truncate(MAX_SUGGESTIONS);
     Some(match known.as_slice() {
         [] => {
-            format!("no record of {repo}, nor of any other repository: the switch is on for that name")
+            format!(
+                "no repository is recorded, so {repo} could not be checked; the switch is on for this \
+                name"
+            )
         }
         known => format!("no record of {repo}; known repositories: {}{more}", known.join(", ")),
     })
@@ -424,7 +426,11 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
 pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
-    format!("{switch} is on, {}: no run begins{there} until `{off}`", render_engagement(switch.engaged))
+    format!(
+        "{switch} is on, {}: no run begins{there} until you run \
+        `{off}`",
+        render_engagement(switch.engaged)
+    )
 }
 
 /// Returns the time at which the switch was turned on, and the person who turned it on.

@@ -1,6 +1,6 @@
 //! Sends the log to stderr, filtered by level.
 
-mod human;
+mod escaped_log;
 mod json;
 mod unhindered;
 
@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::human::EscapedLogWriter;
+use self::escaped_log::EscapedLogWriter;
 use self::unhindered::BackgroundLogWriter;
 use super::output::OutputPrinter;
 

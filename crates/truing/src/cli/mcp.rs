@@ -52,7 +52,7 @@ struct McpServeArgs {
     /// The file that holds the session's token [default: the variable MCP_TOKEN]
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
-    /// The X-Review-Id of calls to the forge; an HTTP request can set another one [default: a new id]
+    /// The X-Review-Id of calls to the forge; an HTTP request can set another id [default: a new id]
     #[arg(long, value_name = "ID", value_parser = parse_review_id)]
     review_id: Option<String>,
 }
@@ -99,7 +99,7 @@ impl McpServeArgs {
         let store = wiring::open_store(&config, &context.environment).await?;
         let parts = ForgeToolsParts {
             name: self.forge.clone(),
-            server: server.with_shared_limits(store.shared_state()),
+            server: server.with_shared_rate_limits(store.shared_state()),
             local_clone,
             git,
             mirrors: wiring::mirrors_folder(&folder),
@@ -197,6 +197,6 @@ fn parse_review_id(text: &str) -> Result<String, String> {
     if right {
         Ok(text.to_owned())
     } else {
-        Err(format!("must have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
+        Err(format!("the id must have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
     }
 }

@@ -42,8 +42,15 @@ pub struct OutputPrinter {
 /// Returns `write_failed` for a value that JSON cannot represent.
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     let mut line = Vec::new();
-    write_json(&mut line, value)
-        .map_err(|error| CliError::failure("write_failed", format!("cannot be written as JSON: {error}")))?;
+    write_json(&mut line, value).map_err(|error| {
+        CliError::failure(
+            "write_failed",
+            format!(
+                "the output cannot be written as JSON: \
+            {error}"
+            ),
+        )
+    })?;
     line.push(b'\n');
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
@@ -300,7 +307,7 @@ fn ignore_broken_pipe(result: io::Result<()>) -> Result<(), CliError> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::failure("write_failed", format!("cannot write to standard output: {error}"))
-                .hint("check that the disk has free space, or send the output to another place"))
+                .hint("check that the disk has free space, or redirect the output to another file"))
         }
         Ok(()) | Err(_) => Ok(()),
     }

@@ -15,7 +15,7 @@ pub(super) enum PeriodStart {
     At(UnixMillis),
 }
 
-/// Maximum duration in milliseconds. For a longer duration, the start might have no valid date.
+/// Maximum duration in milliseconds. For a longer duration, the start might not be a valid date.
 const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
 
 impl PeriodStart {
@@ -34,9 +34,7 @@ impl PeriodStart {
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
         at.map(|at| Self::At(UnixMillis(at.as_millisecond()))).ok_or_else(|| {
-            format!(
-                "`{text}` is neither a length of time (24h, 7d, 2w) nor a day (2026-09-21) nor an instant"
-            )
+            format!("`{text}` is not a length of time (24h, 7d, 2w), a day (2026-09-21) or a timestamp")
         })
     }
 

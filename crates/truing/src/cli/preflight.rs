@@ -46,8 +46,8 @@ use crate::wiring;
 /// 1 if a requirement is not met, 3 if a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct PreflightArgs {
-    /// A pull request as URL, OWNER/NAME#NUMBER, or NUMBER in a clone; or a folder of the repository whose
-    /// branch is checked [default: the branch that is checked out here]
+    /// A pull request (URL, OWNER/NAME#NUMBER, or NUMBER in a clone), or a folder in a local repository,
+    /// whose current branch is checked [default: the current folder]
     #[arg(value_name = "TARGET")]
     target: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct PreflightArgs {
 /// Message if a variable disables the checks.
 const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 /// Message for a gate that consists of rules only.
-const NO_GATE: &str = "no command is configured; the rule packs alone decide";
+const NO_GATE: &str = "no command is configured; the gate consists only of the rule packs";
 /// Message for runs without checks.
 const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 const NO_CHECKS_HINT: &str = "set `verify.check` to the project's tests";
@@ -363,7 +363,13 @@ async fn check_pull_at_forge(
             "give the token, or the App, the right to write contents (`contents: write`)",
         ),
         (None, _) => {
-            results.add_unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
+            results.add_unknown(
+                "push",
+                format!(
+                    "the forge does not report whether the token may push to \
+                {branch}"
+                ),
+            );
         }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
@@ -371,7 +377,13 @@ async fn check_pull_at_forge(
             Ok(protection) => check_protection(&branch, &protection, results),
             // The forge may not report branch protection for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
-                results.add_unknown("protection", format!("the forge does not say what protects {branch}"));
+                results.add_unknown(
+                    "protection",
+                    format!(
+                        "the forge does not report the protection rules \
+                    of {branch}"
+                    ),
+                );
             }
             Err(error) => return Err(error),
         }
@@ -396,7 +408,7 @@ fn check_protection(
         ),
         (true, true) => results.add_failure(
             "protection",
-            format!("{branch} is protected, which may refuse pushes"),
+            format!("{branch} is protected, so the forge may refuse pushes"),
             "let the token's account push to this branch, or remove the branch's protection",
         ),
     }
@@ -453,8 +465,8 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
     // Level `full` is required in every case, because every fixer may run commands.
     let wanted = SandboxLevel::Full;
-    let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or use a \
-        machine that allows them";
+    let hint = "`truing sandbox check` shows which escapes the sandbox stops on this machine; allow user \
+        namespaces, or use a machine that allows them";
     match level >= wanted {
         true => results.add_ok("sandbox", level.as_str()),
         false => {
@@ -557,8 +569,8 @@ async fn check_gate_commands(
             | CommandEndReason::NoProgram => results.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
-                "install the program in a folder that the sandbox sees: `verify.programs` names further \
-                    folders; `verify.setup` may also install the program",
+                "install the program in a folder that is visible in the sandbox, or add the folder of the \
+                program to `verify.programs`, or install the program with `verify.setup`",
             ),
         }
     }
@@ -578,7 +590,7 @@ fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults
             (false, true) => results.add_failure(
                 "checks",
                 format!("`{}` failed once and passed once", render_argv(&ran.argv)),
-                "a flaky check proves nothing about a fix: make it reliable",
+                "a flaky check proves nothing about a fix: make the check reliable",
             ),
             (false, false) => results.add_failure(
                 "checks",

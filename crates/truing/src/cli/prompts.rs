@@ -39,7 +39,7 @@ enum PromptsCommand {
     Render {
         /// The prompt's name
         name: String,
-        /// A value; may be repeated
+        /// The value of a variable of the prompt; may be repeated
         #[arg(long, value_name = "NAME=VALUE", value_parser = parse_assignment)]
         set: Vec<(String, String)>,
     },
@@ -47,10 +47,11 @@ enum PromptsCommand {
     ///
     /// Exit 1 if there is a problem.
     Check {
-        /// A folder of prompts, instead of the configured one. The prompts may include built-in prompts
+        /// The folder of prompts to check, instead of the configured folder. The prompts may include built-in
+        /// prompts
         #[arg(conflicts_with_all = ["envsubst", "workflow"])]
         dir: Option<PathBuf>,
-        /// Instead, check a prompt that `envsubst` fills in
+        /// Check a prompt that `envsubst` fills in, instead of a folder of prompts
         #[arg(long, value_name = "FILE", requires = "workflow")]
         envsubst: Option<PathBuf>,
         /// With --envsubst: the GitHub workflow that calls `envsubst`

@@ -179,7 +179,10 @@ impl OperatorStep<'_> {
                     return Err(CliError::refusal("refused", format!("{name}: {refused}")));
                 };
                 let until = format_instant(until);
-                let message = format!("{name}: {refused} (lease until {until}, renewed while it runs)");
+                let message = format!(
+                    "{name}: {refused} (lease until {until}, renewed while the worker \
+                    runs)"
+                );
                 return Err(CliError::refusal("leased", message).hint(format!(
                     "wait for the run: `truing why {key}` shows its progress; then try again"
                 )));
@@ -223,7 +226,7 @@ fn print_slots(
     context: &CommandContext,
 ) -> Result<(), CliError> {
     for (key, reason) in &unreadable {
-        context.output.warn(format_args!("{reason}: drop it with `truing queue drop {key}`"));
+        context.output.warn(format_args!("{reason}: to drop the entry, run `truing queue drop {key}`"));
     }
     let mut rows: Vec<QueueRow> = targets.iter().map(queue_row).collect();
     rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::from_unreadable(key)));

@@ -21,13 +21,13 @@ pub(super) struct ReaderArgs {
     /// A folder with further rule packs
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
-    /// Instead, execute the tool calls of a model
+    /// Execute only the tool calls of a model
     #[arg(long)]
     tools: bool,
     /// Show secrets in the results of tools
     #[arg(long, requires = "tools")]
     unmasked: bool,
-    /// Instead, list the contents of an archive in the folder
+    /// Only list the contents of an archive in the folder
     #[arg(long, conflicts_with = "tools")]
     sources: bool,
 }
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, 
         Some(_) | None => CliError::usage("not_for_people", "`truing reader` is not for use at a terminal"),
     };
     Err(served
-        .hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
+        .hint("`truing serve` starts `truing reader` to read repository files, and exchanges JSON with it"))
 }
 
 /// Confines this process, and then serves requests.

@@ -47,7 +47,8 @@ const RECORDS: usize = 1000;
 /// counts therefore include findings of earlier reviews.
 #[derive(clap::Args, Debug)]
 pub struct ReportArgs {
-    /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
+    /// The start of the period: a length of time before now (24h, 7d, 2w), a day (2026-09-21) or a timestamp,
+    /// in UTC
     #[arg(long, value_name = "D", default_value = "7d", value_parser = PeriodStart::parse)]
     since: PeriodStart,
     /// Only this loop
@@ -166,7 +167,7 @@ fn read_hostname() -> Option<String> {
 }
 
 fn csv_error(error: impl std::fmt::Display) -> CliError {
-    CliError::failure("write_failed", format!("cannot be written as CSV: {error}"))
+    CliError::failure("write_failed", format!("the report cannot be written as CSV: {error}"))
 }
 
 /// A run, with the description of its pull request or branch. The description may be missing.

@@ -49,7 +49,8 @@ const MAX_LISTED: usize = 10;
 /// removed.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
-    /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
+    /// The start of the period: a length of time before now (24h, 7d, 2w), a day (2026-09-21) or a timestamp,
+    /// in UTC
     #[arg(long, value_name = "T", value_parser = PeriodStart::parse)]
     since: PeriodStart,
     /// Only findings of this rule, or of rules that match this glob
@@ -281,7 +282,7 @@ impl RetractArgs {
             (_, _, true) => format!("would retract {findings} on {pulls}; to retract them, omit --dry-run\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
-                "retracted {findings} on {pulls}; not done on {}: run the command again\n",
+                "retracted {findings} on {pulls}; not completed on {}: run the command again\n",
                 format_count(left, "pull request")
             ),
         }
@@ -324,7 +325,7 @@ impl RetractionTarget {
             let until = match worker::retract_comments(context, &self.key).await {
                 Ok(StepOutcome::DueAt(until, WaitReason::Settling)) => until,
                 Ok(
-                    StepOutcome::Idle | StepOutcome::DueAgain | StepOutcome::Held(_) | StepOutcome::DueAt(..),
+                    StepOutcome::Done | StepOutcome::DueAgain | StepOutcome::Held(_) | StepOutcome::DueAt(..),
                 ) => return Ok(()),
                 Err(StepStopReason::Fenced(_)) => {
                     return Err("a server has started working on this pull request".to_owned());

@@ -2,24 +2,24 @@
 
 mod annotations;
 mod arguments;
+mod cassette;
 mod errors;
 mod fix;
-mod from;
-mod gaps;
+mod interruption;
 pub(super) mod json;
 mod linters;
 pub(super) mod markdown;
-mod names;
-mod proposed;
+mod proposed_fixes;
 mod publish;
 mod pull;
 #[cfg(test)]
-mod sample;
+mod sample_finding;
 pub(super) mod sarif;
-mod tape;
 mod target;
 pub(super) mod text;
-mod unfinished;
+mod tool_outputs;
+mod unknown_name_hints;
+mod unreviewed_files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,15 +55,15 @@ use super::{CliFormat, ColorWhen, CommandContext, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
 use arguments::{FailOnFlag, ReviewTarget, ReviewerFlag, reject_file};
+use cassette::CassetteArgs;
 use fix::{FixOutcome, FixSession};
-use from::{ReviewStart, ToolOutputArgs};
+use interruption::run_until_interrupted;
 use publish::PublishJson;
-use tape::CassetteArgs;
 pub(super) use target::{
     OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_slot_key, unsupported_origin_text,
 };
 use text::SuggestedCommands;
-use unfinished::run_until_interrupted;
+use tool_outputs::{ReviewFolders, ToolOutputArgs};
 
 /// Maximum size of a given diff in bytes. Git's own diffs have the same limit.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
@@ -76,18 +76,17 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReviewArgs {
     /// A folder of the repository, a pull request as for --pr, or a commit as for --head [default: the
-    /// current folder]
-    ///
-    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
-    /// A number means a pull request. To review a branch whose name is a number, write refs/heads/NUMBER.
+    /// current folder]     /// For a folder, the changes of its whole repository are reviewed. The range
+    /// BASE..HEAD means --base BASE --head HEAD. A number selects a pull request. To review a branch whose
+    /// name is a number, write refs/heads/NUMBER.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
-    path: Option<PathBuf>,
+    target_argument: Option<PathBuf>,
     /// True if the head is a commit that was named without `--head`.
     #[arg(skip)]
     is_bare_ref: bool,
-    /// Compare with the merge base of the head and this commit, instead of the default branch
-    ///
-    /// With Git's id of the empty tree (`git hash-object -t tree /dev/null`), all of the head is reviewed.
+    /// Compare with the merge base of the head and this commit, instead of the default branch     /// To
+    /// review all files of the head, specify Git's id of the empty tree (`git hash-object -t tree
+    /// /dev/null`).
     #[arg(long, value_name = "REF")]
     base: Option<String>,
     /// Review this commit instead of the working tree
@@ -161,8 +160,9 @@ impl ReviewArgs {
     ///
     /// # Errors
     /// Returns exit 2 if another flag contradicts the argument.
-    async fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
-        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
+    async fn resolve_positional_target(mut self, environment: &Environment) -> Result<Self, CliError> {
+        let Some(text) = self.target_argument.as_ref().and_then(|path| path.to_str()).map(str::to_owned)
+        else {
             return Ok(self);
         };
         let target = ReviewTarget::resolve(&text, environment, self.publish).await;
@@ -182,7 +182,7 @@ impl ReviewArgs {
             let message = format!("`{text}` is {what}, which cannot be used with {flag}");
             return Err(CliError::usage("usage", message).hint("omit one of them"));
         }
-        self.path = None;
+        self.target_argument = None;
         match target {
             ReviewTarget::Commits { base, head } => {
                 (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
@@ -193,7 +193,7 @@ impl ReviewArgs {
     }
 
     /// Returns the configuration keys that are set by flags.
-    fn flags(&self) -> Vec<KeyFlag> {
+    fn config_flags(&self) -> Vec<KeyFlag> {
         let runtime = self.runtime.map(|runtime| KeyFlag {
             name: "--runtime",
             key: "review.runtime",
@@ -216,7 +216,7 @@ impl ReviewArgs {
 /// Reviews the changes, prints the result, and returns the exit code ([`review_exit`]).
 pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
-    let args = runtime.block_on(args.clone().with_target(&context.environment))?;
+    let args = runtime.block_on(args.clone().resolve_positional_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
         // Arguments such as PATH conflict with `--pr`. In case of such a conflict, clap does not check that
         // `--publish` requires `--pr`, so this code checks it.
@@ -225,12 +225,12 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     }
     let (tell, interrupt) = watch::channel(false);
     let command = ReviewCommand {
-        config: context.config(&args.flags())?,
+        config: context.config(&args.config_flags())?,
         args: args.clone(),
         environment: context.environment.clone(),
         output: context.output,
         color: context.globals.color,
-        stop: Arc::default(),
+        is_interrupted: Arc::default(),
         attempts: AttemptRegistry::default(),
         interrupt,
     };
@@ -251,15 +251,15 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
 
 /// Labels that a printed review contains.
 #[derive(Clone, Copy, Default)]
-struct ReportLabels<'a> {
+struct ReportContext<'a> {
     /// Name of the reviewed commit, as the user gave it.
     head: Option<&'a str>,
     /// Source of the repository's own configuration, if it was used.
-    configured: Option<&'a str>,
+    config_source: Option<&'a str>,
     /// URL of the repository's remote.
     remote: Option<&'a str>,
     /// Comments that were published. In a dry run, comments that would be published.
-    published: Option<&'a PublishJson>,
+    published_comments: Option<&'a PublishJson>,
     /// Fixes that `--fix` has not applied.
     unapplied_fixes: &'a [UnappliedSuggestion],
 }
@@ -272,7 +272,7 @@ struct ReviewCommand {
     output: OutputPrinter,
     color: ColorWhen,
     /// True after the command was interrupted.
-    stop: Arc<AtomicBool>,
+    is_interrupted: Arc<AtomicBool>,
     /// Reviews that have called a model and have not ended yet.
     attempts: AttemptRegistry,
     /// True after the command was interrupted. Tasks can wait for the change of this value.
@@ -323,7 +323,7 @@ impl ReviewCommand {
             }),
         };
         let folder = self.environment.directory();
-        let start = ReviewStart { root: repository.root(), folder, knows_files: diff.is_none() };
+        let start = ReviewFolders { root: repository.root(), folder, has_all_files: diff.is_none() };
         let local = LocalReviewRequest {
             repository: &repository,
             base: self.args.base.as_deref(),
@@ -360,7 +360,7 @@ impl ReviewCommand {
         match (&review.unrecorded, unsigned) {
             (Some(why), _) => self.output.warn(format_args!("the review is not recorded: {why}")),
             (None, Some(why)) => {
-                self.output.warn(format_args!("dismissals of secrets do not count in this review: {why}"));
+                self.output.warn(format_args!("this review ignores dismissals of secrets: {why}"));
             }
             (None, None) => {}
         }
@@ -379,11 +379,11 @@ impl ReviewCommand {
             Some(head) => format!("commit {}", head.short_sha()),
             None => "the working tree".to_owned(),
         });
-        let names = ReportLabels {
+        let names = ReportContext {
             head: self.args.head.as_deref().or(diff.as_deref()),
-            configured: configured.as_deref(),
+            config_source: configured.as_deref(),
             remote,
-            published: None,
+            published_comments: None,
             unapplied_fixes: &fixed.unfixed,
         };
         self.print(&review, names, &config.rules.packs)?;
@@ -392,7 +392,7 @@ impl ReviewCommand {
 
     /// Returns a hint with the command for a review by a model, and with the maximum cost of that review.
     fn model_hint(&self) -> Option<String> {
-        let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
+        let ReviewArgs { staged, diff, target_argument: path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
         // The command in the hint must review the same change. With these flags it would not, so there is no
         // hint.
@@ -411,9 +411,9 @@ impl ReviewCommand {
     /// Registers a review by a model. A registered review is recorded even if it fails before it begins.
     fn register_review(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
-            truing_config::ConfiguredRuntime::Rules => return,
-            truing_config::ConfiguredRuntime::Native => truing_core::outcome::ReviewRuntime::Native,
-            truing_config::ConfiguredRuntime::Cli => truing_core::outcome::ReviewRuntime::Cli,
+            truing_config::ConfiguredRuntime::RulesOnly => return,
+            truing_config::ConfiguredRuntime::NativeToolLoop => truing_core::outcome::ReviewRuntime::Native,
+            truing_config::ConfiguredRuntime::ClaudeCli => truing_core::outcome::ReviewRuntime::Cli,
         };
         self.attempts.register_request(new_run_id(), key, SystemClock.now(), runtime);
     }
@@ -461,12 +461,12 @@ impl ReviewCommand {
 
     /// Acquires the right to change files of the working tree.
     fn start_fix_session(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
-        FixSession::start(root, self.config.store.folder()?, &self.stop, self.output)
+        FixSession::start(root, self.config.store.folder()?, &self.is_interrupted, self.output)
     }
 
     fn repository_path(&self) -> PathBuf {
         let here = self.environment.directory();
-        self.args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
+        self.args.target_argument.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
     }
 
     /// Returns the function that opens the user's records. With `--no-record`, the function opens nothing.
@@ -496,10 +496,16 @@ impl ReviewCommand {
     fn print(
         &self,
         review: &LocalReviewOutcome,
-        names: ReportLabels<'_>,
+        report_context: ReportContext<'_>,
         packs: &[String],
     ) -> Result<(), CliError> {
-        let ReportLabels { head, configured, remote, published, unapplied_fixes } = names;
+        let ReportContext {
+            head,
+            config_source: configured,
+            remote,
+            published_comments: published,
+            unapplied_fixes,
+        } = report_context;
         let format = self.output.format();
         let idle =
             review.record.detail.unused_suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
@@ -532,12 +538,12 @@ impl ReviewCommand {
             // CSV and HTML were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
-                let fix = match &self.args.path {
+                let fix = match &self.args.target_argument {
                     Some(path) => format!("review {} {flags}", shell_quote(&path.display().to_string())),
                     None => format!("review {flags}"),
                 };
-                let list = match (&self.args.pr, &self.args.path) {
-                    (Some(_), _) => "run it with `--format json`".to_owned(),
+                let list = match (&self.args.pr, &self.args.target_argument) {
+                    (Some(_), _) => "run the review with `--format json`".to_owned(),
                     (None, Some(path)) => self.output.command_line(&format!(
                         "dismiss --list {}",
                         shell_quote(&path.display().to_string())

@@ -4,7 +4,7 @@ use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::HaltReason;
 use truing_loops::slots::StepError;
 use truing_loops::stopped::StepStopReason;
-use truing_service::by_hand::LeaseError;
+use truing_service::manual_lease::LeaseError;
 use truing_service::run_failure::{RunFailure, SetupError};
 
 use super::error::{CliError, CommandExit};

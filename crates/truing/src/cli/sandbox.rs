@@ -25,7 +25,7 @@ use super::output::escape_hidden;
 
 /// Maximum bytes that a command may print on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
-/// Maximum time limit of a command.
+/// Greatest time limit that can be set for a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 /// Number of bytes at the end of stderr that are kept. If the sandbox stops the command, the reason is
 /// printed at the end of stderr.
@@ -45,17 +45,15 @@ pub struct SandboxArgs {
 
 #[derive(Subcommand, Debug)]
 enum SandboxCommand {
-    /// Try each escape for real, and show which were stopped
-    ///
-    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips
-    /// escapes whose program is not installed. Exit 0 if every escape was stopped.
+    /// Attempt each escape from the sandbox, and show which escapes were stopped     /// Also tries the
+    /// escapes of a process that reads repository files for the service (`reader_*`). Skips escapes whose
+    /// program is not installed. Exit 0 if every escape was stopped.
     Check(SandboxCheckArgs),
-    /// Run a command inside, with read-only access to the current folder
-    ///
-    /// Exits with the command's exit code. Exits with 3 if no sandbox as strong as `sandbox.level` is
-    /// available. Also exits with 3 if the command exceeds a limit: time, output, memory, processes, sockets
-    /// or disk. Input from a terminal is passed to the command line by line; the command never gets the
-    /// terminal itself. In its output on a terminal, control characters are shown as `\u{1b}`.
+    /// Run a command in the sandbox, with read-only access to the current folder     /// Exits with the
+    /// command's exit code. Exits with 3 if no sandbox as strong as `sandbox.level` is available. Also exits
+    /// with 3 if the command exceeds a limit: time, output, memory, processes, sockets or disk. Input from a
+    /// terminal is passed to the command line by line; the command never gets the terminal itself. In its
+    /// output on a terminal, control characters are shown as `\u{1b}`.
     Run(SandboxRunArgs),
 }
 
@@ -86,7 +84,7 @@ enum LevelFlag {
     Full,
     /// Landlock and seccomp, no namespaces
     Landlock,
-    /// Nothing: shows that each escape works without a sandbox
+    /// No sandbox: shows that each escape works
     None,
 }
 
@@ -134,7 +132,7 @@ impl SandboxCheckJson {
     fn text(&self) -> String {
         let period = WATCH_PERIOD.as_millis();
         let mut text = format!("level: {}\n", self.level.as_str());
-        text += &format!("memory of all processes: {}, every {period} ms\n", self.memory);
+        text += &format!("memory of all processes: measured by the {}, every {period} ms\n", self.memory);
         for check in &self.checks {
             let what = match check.is_blocked {
                 Some(true) => "stopped",
@@ -231,9 +229,10 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
     if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
         let message = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(
-            CliError::failure("sandbox_limit", message).hint("let the command do less at the same time")
-        );
+        return Err(CliError::failure("sandbox_limit", message).hint(
+            "reduce the resources that the command uses \
+                at the same time",
+        ));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
@@ -318,9 +317,9 @@ fn sandbox_error(error: SandboxError) -> CliError {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
             .hint(
                 "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows \
-                    what the sandbox stops",
+                which escapes the sandbox stops",
             )
-            .hint("or accept a weaker sandbox: `sandbox.level` in the operator's configuration"),
+            .hint("or accept a weaker sandbox: set `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {
             CliError::usage("sandbox_tree", message).hint("change to the folder of a project")
         }

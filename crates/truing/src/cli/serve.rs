@@ -45,8 +45,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// The part of the work that this process does; with SQLite, only one process serves, so the other parts
-    /// wait; with Valkey, other processes can do the other parts
+    /// The part of the work that this process does. With SQLite, only one process can serve, so the other
+    /// parts wait. With Valkey, other processes can do the other parts
     #[arg(long, value_enum, default_value_t = RoleFlag::All)]
     role: RoleFlag,
 

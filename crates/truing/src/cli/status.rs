@@ -88,7 +88,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     let Ok(status) = fetch_status(address, SHORT_TIME).await else { return Vec::new() };
     let forge_problem = |forge: &ForgeStatus| match forge.state.as_str() {
         "token_refused" => {
-            let what = "refuses the token: nothing is swept; replace the token and restart the server";
+            let what = "refuses the token: no sweep runs; replace the token and restart the server";
             Some(format!("{} {what}", forge.name))
         }
         "away" => Some(format!("{} does not answer: no sweep runs until this forge answers", forge.name)),
@@ -115,12 +115,12 @@ fn render_text(
     let reason = output.command_line("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
-        text += &format!("kill switch: on; `{reason}` says why\n");
+        text += &format!("kill switch: on; `{reason}` shows the reason\n");
     }
     if status.kill_switch_repositories > 0 {
         let repositories = format_count(status.kill_switch_repositories, "repository");
         let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        text += &format!("kill switch: on for {repositories}{names}; `{reason}` says why\n");
+        text += &format!("kill switch: on for {repositories}{names}; `{reason}` shows the reason\n");
     }
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";

@@ -26,8 +26,8 @@ enum StoreCommand {
     Migrate {
         #[command(flatten)]
         stores: StorePairArgs,
-        /// Replace zero characters with U+FFFD instead of stopping at them; PostgreSQL cannot store zero
-        /// characters
+        /// Replace each zero character (U+0000) with U+FFFD instead of stopping with an error; PostgreSQL
+        /// cannot store this character
         #[arg(long)]
         replace_zeros: bool,
     },
@@ -67,8 +67,11 @@ impl StorePairArgs {
                 .hint("specify the store: `--from sqlite:PATH`"));
         }
         if from.is_empty_file() {
-            return Err(CliError::usage("no_store", format!("{from} is an empty file and holds no store"))
-                .hint("restore a backup there, or specify another store: `--from sqlite:PATH`"));
+            return Err(CliError::usage(
+                "no_store",
+                format!("{from} is an empty file and contains no store"),
+            )
+            .hint("restore a backup to this path, or specify another store: `--from sqlite:PATH`"));
         }
         Ok((from, to))
     }
@@ -192,8 +195,8 @@ async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
     Err(CliError::refusal(
         "served",
         format!(
-            "{serve} of `truing serve` with the role all or worker leased from the servers within the last \
-             30 s"
+            "{serve} of `truing serve` with the role all or worker leased work from the servers of the \
+            store within the last 30 s"
         ),
     )
     .hint(

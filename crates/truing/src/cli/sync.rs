@@ -120,7 +120,7 @@ impl SyncDecideArgs {
     }
 }
 
-/// Maximum unguarded definitions that are listed below each heading.
+/// Maximum number of unguarded definitions that are listed below each heading.
 const MAX_SHOWN_PARTS: usize = 12;
 
 /// The answer as JSON.
@@ -273,7 +273,7 @@ impl SyncDecisionJson {
             text += &fold_line("range: ", &format!("{before} becomes {after}"));
         }
         if let Some(version) = &self.relax_up_to {
-            text += &format!("can be relaxed up to {version}\n");
+            text += &format!("the range can be relaxed up to {version}\n");
         }
         for change in &self.pin_changes {
             let what = match change.kind {

@@ -79,7 +79,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     };
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
-    match apply_slot_command(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
+    match apply_slot_command(&copy, key, SlotCommand::ServerRestarted, &SlotLimits::default()).await {
         Ok(_) | Err(StepError::SlotRefused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
@@ -123,8 +123,8 @@ impl DescribedSlot {
             if is_safe_pull_name(text) {
                 return error
                     .hint(
-                        "no event and no run has named this pull request: `truing queue list` shows the \
-                        known entries",
+                        "no event and no run of this pull request is recorded: `truing queue list` shows \
+                        the known entries",
                     )
                     .hint(format!("`truing review --pr {text}` reviews it now"));
             }

@@ -19,7 +19,7 @@ use crate::wiring;
 
 /// The prices include the reviews of this number of days.
 const DAYS: i64 = 30;
-/// The prices include at most this number of reviews, the newest first.
+/// Maximum number of reviews that the prices include. The newest reviews are included first.
 const MAX_REVIEWS: usize = 10_000;
 
 /// The answer of `config show --for` as JSON.
@@ -150,7 +150,7 @@ fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
         let TierPrice { reviews, sum_micro_usd, most_micro_usd } = *price;
         let mean = MicroUsd(sum_micro_usd / reviews.max(1));
         let (tier, most) = (tier.as_str(), MicroUsd(most_micro_usd));
-        let _ = writeln!(text, "  {tier:<9} {mean} mean, {most} most, {reviews} reviews");
+        let _ = writeln!(text, "  {tier:<9} {mean} mean, {most} maximum, {reviews} reviews");
     }
     text
 }

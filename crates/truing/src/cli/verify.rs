@@ -256,7 +256,7 @@ fn setup_text(verified: &VerifiedTree, label: &str) -> String {
             None => {
                 writeln!(
                     text,
-                    "  reached {host}:{port}, {}, {} out, {received} in",
+                    "  reached {host}:{port}, {}, {} sent, {received} received",
                     format_count(times, "time"),
                     format_count(sent, "byte")
                 )

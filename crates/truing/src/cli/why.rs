@@ -31,16 +31,17 @@ use super::{CommandContext, runtime};
 use truing_service::report::outcome::merge_objects;
 
 /// Maximum number of events that are shown, chosen to fit on one screen.
-const EVENTS: usize = 12;
+const MAX_EVENTS: usize = 12;
 /// Maximum number of runs, newest first, whose cost is summed.
-const MOST_RUNS: usize = 200;
+const MAX_SUMMED_RUNS: usize = 200;
 /// Maximum number of runs, newest first, whose budget limits are shown.
-const RUN_ROWS: usize = 2;
+const MAX_RUN_BUDGET_ROWS: usize = 2;
 /// Message for a head that was not reviewed and whose review is not queued.
-const AWAITS_SWEEP: &str = "the last commit was not reviewed, and no review of it is queued: the next \
+const AWAITS_SWEEP_MESSAGE: &str = "the last commit was not reviewed, and no review of it is queued: the \
+    next \
     sweep of `truing serve` queues a review";
 /// Maximum characters of a reason.
-const MAX_REASON: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 
 /// Explain a pull request's state and how to unblock it
 #[derive(clap::Args, Debug)]
@@ -63,20 +64,20 @@ struct WhyJson<'a> {
     state_ends_at: Option<String>,
     attempts: u32,
     explanation: String,
-    unblock: Option<String>,
+    unblock_command: Option<String>,
     kill_switch: KillSwitchJson,
     #[serde(skip)]
-    held_back: Option<String>,
+    kill_switch_line: Option<String>,
     last_outcome: Option<Value>,
     /// Last run of each loop, newest first.
-    last_outcomes: Vec<LastRunJson>,
+    last_runs: Vec<LastRunJson>,
     /// Cost of all reviews and runs of the last head, according to the ledger.
-    cost_micro_usd: u64,
+    head_cost_micro_usd: u64,
     /// Cost of all reviews and runs of all heads.
     cost_in_all_micro_usd: u64,
     budget: Vec<BudgetRow>,
     #[serde(skip)]
-    drawn: Vec<BudgetUsage>,
+    budget_usage: Vec<BudgetUsage>,
     events: Vec<HistoryLineJson>,
 }
 
@@ -117,7 +118,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
         let Some(store) = store else { return Ok(CommandExit::Success) };
         let key = &target.slot.key;
-        let events = store.events(key, EVENTS).await.map_err(store_error)?;
+        let events = store.events(key, MAX_EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
         // The key of an unpublished review on this machine is the URL of the pull request.
         let local = match &target.described {
@@ -132,12 +133,14 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let held_back = switch.map(|switch| kill::render_hold_line(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
-            converges.extend(store.records(Some(&key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?);
+            converges.extend(
+                store.records(Some(&key), UnixMillis(0), MAX_SUMMED_RUNS).await.map_err(store_error)?,
+            );
         }
         converges.sort_by_key(|run| std::cmp::Reverse(run.ended_at));
-        converges.truncate(MOST_RUNS);
+        converges.truncate(MAX_SUMMED_RUNS);
         let jobs = match job::job_from_key(key) {
-            Some(_) => store.records(Some(key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?,
+            Some(_) => store.records(Some(key), UnixMillis(0), MAX_SUMMED_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
         let last_outcomes = last_runs(served.as_ref(), local.as_ref(), &converges, &jobs);
@@ -153,7 +156,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             SlotState::Waiting { reason, .. } if !is_served => explain_unserved(reason, context.output),
             SlotState::Idle if needs_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
-                (AWAITS_SWEEP.to_owned(), Some(context.output.command_line(&review)))
+                (AWAITS_SWEEP_MESSAGE.to_owned(), Some(context.output.command_line(&review)))
             }
             SlotState::Idle => explain_idle(&target, &converges, context.output),
             SlotState::Waiting { .. } | SlotState::Leased { .. } | SlotState::Held { .. } => {
@@ -163,9 +166,13 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let head = target.described.as_ref().and_then(|described| described.head.as_ref());
         let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
         let (all, of_head) = load_usage(&store, key, head, &converges, &jobs).await?;
-        let mut drawn = paying_budget_levels(&store, &config, &target, head).await?;
+        let mut drawn = used_budget_levels(&store, &config, &target, head).await?;
         drawn.extend(
-            of_head.iter().filter(|drawn| drawn.level.kind == BudgetLevelKind::Run).take(RUN_ROWS).cloned(),
+            of_head
+                .iter()
+                .filter(|drawn| drawn.level.kind == BudgetLevelKind::Run)
+                .take(MAX_RUN_BUDGET_ROWS)
+                .cloned(),
         );
         let off = switch.filter(|_| waits).map(|switch| context.output.command_line(&switch.off_command()));
         let unblock = off.or(unblock);
@@ -178,15 +185,15 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             state_ends_at: at.map(format_instant),
             attempts: target.slot.attempts,
             explanation,
-            unblock,
+            unblock_command: unblock,
             kill_switch: KillSwitchJson::from_switches(&switches),
-            held_back,
+            kill_switch_line: held_back,
             budget: drawn.iter().map(BudgetRow::from).collect(),
-            cost_micro_usd: sum_spent(&of_head),
+            head_cost_micro_usd: sum_spent(&of_head),
             cost_in_all_micro_usd: sum_spent(&all),
-            drawn,
+            budget_usage: drawn,
             last_outcome,
-            last_outcomes,
+            last_runs: last_outcomes,
             events: events.into_iter().map(history_line).collect(),
         };
         context.output.print_answer(&answer, || render_text(&answer))?;
@@ -195,7 +202,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
 }
 
 /// Returns the budget levels of a review of `head` in which an amount is spent or reserved.
-async fn paying_budget_levels(
+async fn used_budget_levels(
     store: &Store,
     config: &Config,
     target: &DescribedSlot,
@@ -217,19 +224,21 @@ async fn load_usage(
     store: &Store,
     key: &SlotKey,
     head: Option<&Sha>,
-    converges: &[Converge],
-    jobs: &[Job],
+    converge_runs: &[Converge],
+    sync_runs: &[Job],
 ) -> Result<(Vec<BudgetUsage>, Vec<BudgetUsage>), CliError> {
-    let runs = converges.iter().map(|run| run.run.clone()).chain(jobs.iter().map(|job| job.run.clone()));
+    let runs =
+        converge_runs.iter().map(|run| run.run.clone()).chain(sync_runs.iter().map(|job| job.run.clone()));
     let all = store.slot_usage(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
     let is_of_head = |drawn: &&BudgetUsage| {
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
             BudgetLevelKind::Review => *of == format!("{key}@{head}"),
             // A job's run has no head, so its cost is always included.
-            BudgetLevelKind::Run => {
-                converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.involves_head(head))
-            }
+            BudgetLevelKind::Run => converge_runs
+                .iter()
+                .find(|run| run.run.as_str() == of)
+                .is_none_or(|run| run.involves_head(head)),
             BudgetLevelKind::PullAsk
             | BudgetLevelKind::Pull
             | BudgetLevelKind::RepoDay
@@ -275,9 +284,9 @@ fn flatten_record(record: &ReviewRecord) -> Value {
 /// loops, and so do published and unpublished reviews.
 fn last_runs(
     published_review: Option<&ReviewRecord>,
-    local: Option<&ReviewRecord>,
-    converges: &[Converge],
-    jobs: &[Job],
+    unpublished_review: Option<&ReviewRecord>,
+    converge_runs: &[Converge],
+    sync_runs: &[Job],
 ) -> Vec<LastRunJson> {
     let review = |last: &ReviewRecord, published: bool| LastRunJson {
         r#loop: "review",
@@ -291,7 +300,7 @@ fn last_runs(
         end_time: last.ended_at,
     };
     let of = |audits: bool| {
-        let last = converges
+        let last = converge_runs
             .iter()
             .find(|run| run.detail.state.audits_only == audits && run.detail.final_exit().is_some())?;
         Some(LastRunJson {
@@ -306,7 +315,7 @@ fn last_runs(
             end_time: last.ended_at,
         })
     };
-    let job = jobs.first().map(|last| LastRunJson {
+    let job = sync_runs.first().map(|last| LastRunJson {
         r#loop: "sync",
         result: last.detail.result.as_str().to_owned(),
         reason: Some(last.detail.exit_reason.clone()),
@@ -317,7 +326,8 @@ fn last_runs(
         cost_micro_usd: last.cost().0,
         end_time: last.ended_at,
     });
-    let reviews = [published_review.map(|last| review(last, true)), local.map(|last| review(last, false))];
+    let reviews =
+        [published_review.map(|last| review(last, true)), unpublished_review.map(|last| review(last, false))];
     let others = [of(false), of(true), job];
     let mut all: Vec<LastRunJson> = reviews.into_iter().chain(others).flatten().collect();
     all.sort_by_key(|last| std::cmp::Reverse(last.end_time));
@@ -340,16 +350,16 @@ fn render_text(answer: &WhyJson<'_>) -> String {
     let at = answer.state_ends_at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
     text += &row("state", &format!("{}{reason}{at}", answer.state));
     text += &row("because", &answer.explanation);
-    if let Some(held_back) = &answer.held_back {
+    if let Some(held_back) = &answer.kill_switch_line {
         text += &row("held back", held_back);
     }
-    if let Some(unblock) = &answer.unblock {
+    if let Some(unblock) = &answer.unblock_command {
         text += &row("unblock", unblock);
     }
-    for last in &answer.last_outcomes {
+    for last in &answer.last_runs {
         text += &row("last", &render_last_run(last));
     }
-    let (of_head, all) = (answer.cost_micro_usd, answer.cost_in_all_micro_usd);
+    let (of_head, all) = (answer.head_cost_micro_usd, answer.cost_in_all_micro_usd);
     let in_all = if all == of_head { String::new() } else { format!(", {} in all", MicroUsd(all)) };
     // A job has no head, so only its total cost is shown.
     let cost = match answer.key.strip_prefix("sync/") {
@@ -357,13 +367,13 @@ fn render_text(answer: &WhyJson<'_>) -> String {
         None => format!("{} for this head{in_all}", MicroUsd(of_head)),
     };
     text += &row("cost", &cost);
-    for drawn in &answer.drawn {
+    for drawn in &answer.budget_usage {
         let what = match drawn.level.kind {
             BudgetLevelKind::Review => "this head".to_owned(),
             BudgetLevelKind::RepoDay => "this repository today".to_owned(),
             BudgetLevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
             BudgetLevelKind::Run => format!("run {}", drawn.level.key),
-            BudgetLevelKind::PullAsk => "this pull request until `/spend`".to_owned(),
+            BudgetLevelKind::PullAsk => "this pull request, unless `/spend` allows more".to_owned(),
             BudgetLevelKind::Pull => "all work on this pull request".to_owned(),
             BudgetLevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
             BudgetLevelKind::SyncDay => "jobs of this repository today".to_owned(),
@@ -396,7 +406,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
             text += &format!(", {}", text::format_count(open, "open finding"));
         }
         (Some(reason), ..) if *reason != last_run.result => {
-            text += &format!(", {}", line::clean_line(reason, MAX_REASON));
+            text += &format!(", {}", line::clean_line(reason, MAX_REASON_CHARS));
         }
         (Some(_) | None, ..) => {}
     }
@@ -409,7 +419,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
 }
 
 /// Message for a review that waits for budget.
-const DEFERRED: &str = "the repository's budget for today is used up; rules have reviewed the pull \
+const DEFERRED_MESSAGE: &str = "the repository's budget for today is used up; rules have reviewed the pull \
     request, and a model reviews it when the next day (UTC) begins";
 
 /// Returns the explanation for a slot that waits while no server runs, and the command that starts a server.
@@ -419,9 +429,9 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
             "the entry waits for its scheduled time"
         }
         WaitReason::Backoff => "the last attempt failed",
-        WaitReason::Deferred => DEFERRED,
+        WaitReason::Deferred => DEFERRED_MESSAGE,
         WaitReason::RateLimit => "the forge's rate limit is used up",
-        WaitReason::Settling => "a comment may still become visible at the forge",
+        WaitReason::Settling => "a recent comment may not be visible at the forge yet",
         WaitReason::Reviewer => "another reviewer, or a check, has not answered yet",
     };
     (
@@ -442,10 +452,10 @@ async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliE
 /// explanation states that the run can be resumed.
 fn explain_idle(
     target: &DescribedSlot,
-    converges: &[Converge],
+    converge_runs: &[Converge],
     output: OutputPrinter,
 ) -> (String, Option<String>) {
-    let last = converges.iter().find(|run| !run.detail.state.audits_only);
+    let last = converge_runs.iter().find(|run| !run.detail.state.audits_only);
     match last.filter(|last| last.detail.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
             "nothing is pending; the last converge run can be resumed".into(),
@@ -479,20 +489,20 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
                     true,
                 ),
                 WaitReason::Backoff => ("the last attempt failed; the server tries again", true),
-                WaitReason::Deferred => (DEFERRED, true),
+                WaitReason::Deferred => (DEFERRED_MESSAGE, true),
                 WaitReason::Scheduled => ("waiting for the scheduled time", true),
                 WaitReason::RateLimit => ("the forge's rate limit is used up", false),
-                WaitReason::Settling => ("a comment may still become visible at the forge", false),
+                WaitReason::Settling => ("a recent comment may not be visible at the forge yet", false),
                 WaitReason::Reviewer => ("another reviewer, or a check, has not answered yet", true),
                 WaitReason::Step => {
-                    ("between two steps of a run; other pull requests are processed first", false)
+                    ("the run waits before its next step; other pull requests are processed first", false)
                 }
             };
             (text.into(), retry.filter(|_| now))
         }
         SlotState::Held { reason: why } => match why {
             HoldReason::Parked => {
-                ("too many attempts failed; a new push or a retry starts over".into(), retry)
+                ("too many attempts failed; a new push or a retry starts new attempts".into(), retry)
             }
             HoldReason::Paused => ("a person paused the reviews".into(), retry),
             HoldReason::Draft => (

@@ -33,7 +33,7 @@ pub(super) fn fixed_commit() -> CommitBuilder {
         }
     });
     let text = kept.collect::<Vec<_>>().join("\n") + "\n";
-    CommitBuilder::new("Take the key from its place")
+    CommitBuilder::new("Read the key from the secret store")
         .write("pay.py", text)
         .write("refund.py", "return_all = 1\n")
 }

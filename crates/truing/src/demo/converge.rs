@@ -319,9 +319,11 @@ fn fix_script() -> ModelScript {
         calls: vec![ScriptedToolCall::edit(FILE, BUGGY_LINE, FIXED_LINE)],
         declined: None,
     };
-    let body = "`range(len(items) - 1)` ends one too early: a list of one element has no total.".to_owned();
+    let body = "`range(len(items) - 1)` ends one element too early: the total of a list with one element \
+        is 0."
+        .to_owned();
     let bug = KnownBug { body, ..KnownBug::new(FILE, BUGGY_LINE.trim(), BUG) };
-    let writer = ScriptedAnswer::for_describer("Totals count every element, the last one too.");
+    let writer = ScriptedAnswer::for_describer("Totals include every element, also the last element.");
     ModelScript::from_answers(
         ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]),
     )

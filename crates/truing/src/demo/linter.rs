@@ -48,7 +48,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         scope: ToolScope::Lines,
     };
     let mut config = config.clone();
-    config.review.tools = ToolSelection::Auto;
+    config.review.linters = ToolSelection::Auto;
     config.linters = vec![tool];
     let running = LinterRunner {
         machine: MachinePaths::new(Some(bin.as_os_str()), None),

@@ -317,7 +317,7 @@ impl SyncDemo {
         let asked = questions.iter().filter(|issue| issue.open).count();
         self.doubled += [open(false), open(true), asked].iter().filter(|count| **count > 1).count();
         self.runs.push(SyncDemoRun {
-            release: record.detail.to.clone(),
+            release: record.detail.target_release.clone(),
             scheduled,
             result: record.detail.result,
             expected,
@@ -419,7 +419,7 @@ fn find_published_item(
         };
         return Some(PublishedItem { kind: what, number: *number, title: view.title.clone() });
     }
-    let asked = number(record.detail.question.as_ref()?)?;
+    let asked = number(record.detail.question_url.as_ref()?)?;
     let issue = questions.iter().find(|issue| issue.number == asked)?;
     Some(PublishedItem { kind: PublishedItemKind::Issue, number: asked, title: issue.title.clone() })
 }

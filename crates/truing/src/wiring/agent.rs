@@ -239,7 +239,7 @@ fn build_agent(
 
 /// Returns the sources of context for prompts: the skills in the operator's folder.
 fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
-    let SkillsDir { path, is_named } = folder;
+    let SkillsDir { path, is_configured: is_named } = folder;
     match ContextSources::new(path) {
         Ok(sources) => Ok(sources),
         Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(ContextSources::default()),
@@ -267,15 +267,15 @@ fn conversation_runtime(
         return Ok(Conversation::Native);
     }
     match config.review.runtime {
-        ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(Conversation::Native),
-        ConfiguredRuntime::Cli => {
+        ConfiguredRuntime::RulesOnly | ConfiguredRuntime::NativeToolLoop => Ok(Conversation::Native),
+        ConfiguredRuntime::ClaudeCli => {
             let version = &config.review.claude_version;
-            let program = find_program(&config.review.claude, environment);
+            let program = find_program(&config.review.claude_program, environment);
             let cli = program.and_then(|program| {
                 ClaudeCli::new(
                     &program,
                     version,
-                    config.review.claude_start,
+                    config.review.claude_start_timeout,
                     truing_loops::machine::sandbox_level(),
                 )
             });
@@ -349,8 +349,8 @@ pub fn service_agent(
     ledger: Store,
 ) -> Result<Option<ModelAgent>, CliError> {
     match config.review.runtime {
-        ConfiguredRuntime::Rules => Ok(None),
-        ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
+        ConfiguredRuntime::RulesOnly => Ok(None),
+        ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
             // A step must end within its time limit, so the model may use only a part of the step's time.
             agent.limits.time = STEP_TIME * SHARE / 100;

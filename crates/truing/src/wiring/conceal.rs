@@ -23,7 +23,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
         // Reading a secret registers it, so the value itself is dropped. Errors are ignored, because a secret
         // that cannot be read was not passed to any process.
-        setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
+        setting.value.secret_sources().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {
         environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(register_secret);
@@ -34,7 +34,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(register_if_credential);
     }
-    set_secrets_shown(!config.review.redact);
+    set_secrets_shown(!config.review.redacts_secrets);
     for tree in search_path(environment).excluded_trees() {
         hide_repository(tree);
     }

@@ -57,7 +57,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
 /// Returns a digest that identifies the configured gate, checks and rules.
 fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, linters: tools, .. } = config;
-    let linters = (review.tools, tools);
+    let linters = (review.linters, tools);
     let RulesConfig {
         ignored_paths: ignore,
         packs,
@@ -107,10 +107,10 @@ pub fn service_setup(
         return Err("converge runs are disabled on this server (`converge.enabled` is false)".to_owned());
     }
     match config.review.runtime {
-        ConfiguredRuntime::Rules => {
+        ConfiguredRuntime::RulesOnly => {
             return Err("this server uses no model (`review.runtime` is \"rules\")".to_owned());
         }
-        ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
+        ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {}
     }
     // The error is returned as text and does not stop the service: reviews are possible even if converge
     // cannot be set up.
@@ -163,8 +163,8 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
         .hint(
-            "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows what \
-                the sandbox stops",
+            "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows which \
+            escapes the sandbox stops",
         ))
 }
 

@@ -155,7 +155,8 @@ impl ConfiguredForge<'_> {
         let markers = markers.map_err(|error| {
             CliError::failure("marker_key", error.to_string()).hint(format!(
                 "restore the key file from a backup, or set `forge.{name}.marker_key` to the key file. To \
-                    create a new key, which recognises no earlier comments: openssl rand -hex 32"
+                create a new key: openssl rand -hex 32; with a new key, Truing does not recognise its \
+                earlier comments"
             ))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {

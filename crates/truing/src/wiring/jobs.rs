@@ -12,7 +12,7 @@ use truing_loops::sync::PackageSources;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::MigrationAgent;
 use truing_service::ServiceContext;
-use truing_service::calendar::JobCalendar;
+use truing_service::job_scheduler::JobCalendar;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;

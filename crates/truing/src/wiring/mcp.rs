@@ -36,12 +36,12 @@ pub(super) fn configured_servers(
     if config.mcp.values().any(is_program) {
         require_level(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                .hint("allow user namespaces; `truing sandbox check` shows what the sandbox blocks")
+                .hint("allow user namespaces; `truing sandbox check` shows which escapes the sandbox stops")
                 .hint("or run the MCP server elsewhere, and set `url` to the server's address")
         })?;
     }
     let (mut servers, mut own) = (Vec::new(), Vec::new());
-    for (name, McpConfig { transport: way, tools, timeout, max_output }) in &config.mcp {
+    for (name, McpConfig { transport: way, tools, timeout, max_result_bytes: max_output }) in &config.mcp {
         let server = |way| McpServer {
             name: name.clone(),
             transport: way,
@@ -50,7 +50,7 @@ pub(super) fn configured_servers(
             max_result_bytes: *max_output,
         };
         match way {
-            McpTransport::Program { command, readable_folders: read, env, hosts } => {
+            McpTransport::Program { command, readable_folders: read, env_names: env, hosts } => {
                 let variables =
                     env.iter().map(|variable| read_passed_variable(name, variable, config, environment));
                 servers.push(server(ServerTransport::Program {
@@ -79,7 +79,7 @@ pub(super) fn configured_servers(
                     environment,
                 )?)));
             }
-            McpTransport::Forge(forge) => {
+            McpTransport::InProcessForge(forge) => {
                 let folder = super::ensure_machine_folder(config)?;
                 let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
@@ -123,7 +123,10 @@ fn read_passed_variable(
 ) -> Result<(String, Hidden), CliError> {
     let wrong = |reason: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {reason}"));
     let keeps = |value: &ConfigValue| {
-        value.secrets().iter().any(|secret| matches!(secret, SecretSource::Env(kept) if kept == variable))
+        value
+            .secret_sources()
+            .iter()
+            .any(|secret| matches!(secret, SecretSource::Env(kept) if kept == variable))
     };
     let is_ours = variable.starts_with("TRUING_")
         || CREDENTIALS.contains(&variable)

@@ -13,7 +13,7 @@ use truing_config::secret::SecretSource as Place;
 use truing_core::secret::SecretString;
 use truing_loops::budget::EffectivePrices;
 #[cfg(feature = "aws")]
-use truing_model::aws::{AwsKeys, AwsLogin, AwsService, KeyChain, KeySource};
+use truing_model::aws::{AwsKeys, AwsLogin, AwsService, CredentialChain, KeySource};
 #[cfg(feature = "aws")]
 use truing_model::price::ModelPrice;
 use truing_model::price::ModelPrices;
@@ -57,7 +57,7 @@ pub(super) fn priced_provider(
     if wire.price(&prices, &model.name).is_none() {
         let ModelConfig { section, name, .. } = model;
         let id = Some(wire.price_table_id(name)).filter(|id| *id != name.as_str());
-        let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
+        let by = id.map(|id| format!(" under the id `{id}`")).unwrap_or_default();
         let message = format!("the price of the model `{name}` is unknown{by}, so the model is not used");
         return Err(role.refusal("model_price", message).hint(format!(
             "set `{section}.name` to another model, or declare the price of this model, which may be 0: \
@@ -146,8 +146,8 @@ const REGION: &str = "AWS_REGION=eu-central-1";
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
     role.refusal("model", format!("[{}]: `{key}` has no value, or an invalid value", model.section)).hint(
         format!(
-            "set this key in the configuration, or set the variable that other programs use: \
-            {sample}"
+            "set this key in the configuration, or set the environment variable that other programs use, \
+            such as {sample}"
         ),
     )
 }
@@ -241,7 +241,7 @@ fn aws_login(
         (None, None) => {
             let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
             let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.with_prefix(begin));
-            let chain = KeyChain::new(all.filter_map(owned), &region);
+            let chain = CredentialChain::new(all.filter_map(owned), &region);
             KeySource::Chain(
                 chain.map_err(|error| role.refusal("model", format!("[{}]: {error}", model.section)))?,
             )

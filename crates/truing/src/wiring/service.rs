@@ -11,7 +11,7 @@ use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::SwitchReader;
 use truing_service::metrics::ServiceMetrics;
-use truing_service::repositories::RepositoryFilter;
+use truing_service::repository_filter::RepositoryFilter;
 use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
@@ -40,7 +40,7 @@ pub async fn service_context(
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
         let server = forge_server(name, forge, config, environment, &folder)?
-            .with_shared_limits(ledger.shared_state());
+            .with_shared_rate_limits(ledger.shared_state());
         forges.insert(name.clone(), server);
         let wanted = value::compile_repository_globs(&forge.repositories)
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
@@ -62,15 +62,15 @@ pub async fn service_context(
         repository_filter: repositories,
         rules: OperatorRules::new(config.clone(), line_digest_key(config, environment)?)
             .map_err(invalid_glob_error)?,
-        max_inline_comments: config.review.max_inline,
+        max_inline_comments: config.review.max_inline_comments,
         agent: agent::service_agent(config, environment, ledger)?,
         converge_setup: converge::service_setup(config, environment, &store),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
-        held_slots: truing_service::switch::HeldSlots::default(),
+        held_slots: truing_service::kill_switch::HeldSlots::default(),
         write_monitor: truing_loops::telemetry::WRITES.clone(),
         sweep_times: truing_service::sweep::SweepResults::default(),
         metrics: service_metrics(&store)?,
-        scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+        scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: tools::service_linters(config, environment)?,
         duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
         max_step_time: truing_service::worker::STEP_TIME,

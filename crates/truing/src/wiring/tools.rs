@@ -67,7 +67,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
 pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
     let runner = || super::verify::new_verifier(verify, environment);
-    let verifier = match config.review.tools {
+    let verifier = match config.review.linters {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
         // The operator has not enabled linters, but a repository's own file may enable them. If the verifier
         // cannot be created, linters run without the setup of the project's dependencies.
@@ -86,8 +86,9 @@ fn concealed_paths(config: &Config) -> Vec<PathBuf> {
         if let ConfigValue::Path(path) = &setting.value {
             concealed.push(path.clone());
         }
-        concealed
-            .extend(setting.value.secrets().into_iter().filter_map(SecretSource::file).map(Path::to_owned));
+        concealed.extend(
+            setting.value.secret_sources().into_iter().filter_map(SecretSource::file).map(Path::to_owned),
+        );
     }
     // Symbolic links are resolved, because these paths are later compared with resolved paths.
     concealed.iter().map(|file| resolve_links(file)).collect()

@@ -133,7 +133,7 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
         VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", message)
             .hint(
                 "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows \
-                    what the sandbox stops",
+                which escapes the sandbox stops",
             )
             .hint("a weaker sandbox is not accepted here: commands would share the machine's network"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", message).hint(

@@ -321,7 +321,10 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
         format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
     let weak = stage.reader_with_script(&body);
     let what = read_failure(&weak, &request).await;
-    assert!(what.contains("the reader's sandbox has the level `none`, but at least `landlock` is required"), "{what}");
+    assert!(
+        what.contains("the reader's sandbox has the level `none`, but at least `landlock` is required"),
+        "{what}"
+    );
     assert!(!stage.path("impostor.asked").exists());
     assert_eq!(read_failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());

@@ -37,40 +37,41 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
     let ended = UnixMillis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
     let (is_new, dice) = (number >= 34, (number * 7919 + 13) % 100);
     let (result, verdict, step) = match dice {
-        _ if number >= RUNS - 2 => (Outcome::Breaker, None, SyncStep::Detect),
+        _ if number >= RUNS - 2 => (Outcome::CircuitOpen, None, SyncStep::Detect),
         _ if number >= RUNS - 5 => (Outcome::Failed, Some(SyncVerdict::Bump), SyncStep::Verify),
-        0..26 => (Outcome::Relaxed, Some(SyncVerdict::Relax), SyncStep::Publish),
+        0..26 => (Outcome::RangeWidened, Some(SyncVerdict::Relax), SyncStep::Publish),
         26..44 => (Outcome::UpToDate, Some(SyncVerdict::Skip), SyncStep::Decide),
-        44..52 => (Outcome::Covered, Some(SyncVerdict::Relax), SyncStep::Look),
-        52..72 => (Outcome::Bumped, Some(SyncVerdict::Bump), SyncStep::Publish),
-        72..80 if is_new => (Outcome::Bumped, Some(SyncVerdict::Bump), SyncStep::Publish),
-        72..86 => (Outcome::Saved, Some(SyncVerdict::Bump), SyncStep::Publish),
-        86..91 => (Outcome::Asked, Some(SyncVerdict::Ask), SyncStep::Ask),
-        91..94 => (Outcome::OnHold, Some(SyncVerdict::Bump), SyncStep::Change),
-        _ if is_new => (Outcome::Blocked, Some(SyncVerdict::Bump), SyncStep::Look),
+        44..52 => (Outcome::CoveredByPull, Some(SyncVerdict::Relax), SyncStep::ReadPulls),
+        52..72 => (Outcome::CodePorted, Some(SyncVerdict::Bump), SyncStep::Publish),
+        72..80 if is_new => (Outcome::CodePorted, Some(SyncVerdict::Bump), SyncStep::Publish),
+        72..86 => (Outcome::DraftSaved, Some(SyncVerdict::Bump), SyncStep::Publish),
+        86..91 => (Outcome::QuestionAsked, Some(SyncVerdict::Ask), SyncStep::AskUsers),
+        91..94 => (Outcome::Postponed, Some(SyncVerdict::Bump), SyncStep::EditFiles),
+        _ if is_new => (Outcome::WaitingForUsers, Some(SyncVerdict::Bump), SyncStep::ReadPulls),
         _ => (Outcome::Failed, Some(SyncVerdict::Bump), SyncStep::Verify),
     };
-    let is_agents = matches!(result, Outcome::Bumped | Outcome::Saved | Outcome::Failed);
+    let is_agents = matches!(result, Outcome::CodePorted | Outcome::DraftSaved | Outcome::Failed);
     let reason = match result {
         Outcome::Failed if number == RUNS - 4 => EVIL.to_owned(),
         Outcome::Failed => "check `pytest tests/test_patches.py` failed: 3 failed, 240 passed".to_owned(),
-        Outcome::Breaker => "the breaker is open: nobody has answered the question yet".to_owned(),
-        Outcome::Saved => "turns are used up; what is done so far is in a draft".to_owned(),
-        Outcome::Relaxed => "nothing that is pinned or mirrored changed".to_owned(),
-        Outcome::Bumped => "2 pinned definitions changed in what they do".to_owned(),
-        Outcome::Asked => "new functions beside pinned ones: a person must check this".to_owned(),
-        Outcome::Blocked => "people are at work on the pull request".to_owned(),
-        Outcome::OnHold => "sync_usd is used up until tomorrow".to_owned(),
+        Outcome::CircuitOpen => "the breaker is open: nobody has answered the question yet".to_owned(),
+        Outcome::DraftSaved => "turns are used up; what is done so far is in a draft".to_owned(),
+        Outcome::RangeWidened => "nothing that is pinned or mirrored changed".to_owned(),
+        Outcome::CodePorted => "2 pinned definitions changed in what they do".to_owned(),
+        Outcome::QuestionAsked => "new functions beside pinned ones: a person must check this".to_owned(),
+        Outcome::WaitingForUsers => "people are at work on the pull request".to_owned(),
+        Outcome::Postponed => "sync_usd is used up until tomorrow".to_owned(),
         _ => "the newest release is in the range already".to_owned(),
     };
-    let steps =
-        SyncStep::ALL.into_iter().filter(|each| *each <= step && *each != SyncStep::Ask || *each == step);
+    let steps = SyncStep::ALL
+        .into_iter()
+        .filter(|each| *each <= step && *each != SyncStep::AskUsers || *each == step);
     let turns =
         if is_agents { (if is_new { 17 } else { 27 }) + u32::try_from(dice % 11).unwrap() } else { 0 };
     let taken = |id: SyncStep| {
-        let turns = if id == SyncStep::Change { turns } else { 0 };
+        let turns = if id == SyncStep::EditFiles { turns } else { 0 };
         let ms = match id {
-            SyncStep::Change if turns > 0 => u64::from(turns) * 9_000,
+            SyncStep::EditFiles if turns > 0 => u64::from(turns) * 9_000,
             SyncStep::Verify => 140_000 + u64::try_from(dice).unwrap() * 700,
             SyncStep::Detect => 900,
             SyncStep::Decide => 1_700,
@@ -89,8 +90,8 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
     let steps: Vec<StepCost<SyncStep>> = steps.map(taken).collect();
     let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);
     let pull = match result {
-        Outcome::Relaxed | Outcome::Bumped | Outcome::Covered => Some(JobPullKind::Final),
-        Outcome::Saved => Some(JobPullKind::Wip),
+        Outcome::RangeWidened | Outcome::CodePorted | Outcome::CoveredByPull => Some(JobPullKind::Final),
+        Outcome::DraftSaved => Some(JobPullKind::Wip),
         _ => None,
     };
     SyncRecord {
@@ -100,13 +101,14 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
             job: "botocore".into(),
             result,
             exit_reason: reason,
-            update_type: verdict,
+            verdict,
             package: "botocore".into(),
-            from: Some(format!("1.43.{}", 10 + number / 2)),
-            to: Some(format!("1.43.{}", 11 + number)),
+            current_release: Some(format!("1.43.{}", 10 + number / 2)),
+            target_release: Some(format!("1.43.{}", 11 + number)),
             highest_step: step,
             pull: pull.map(|kind| JobPull { kind, url: page("pull") }),
-            question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
+            question_url: matches!(result, Outcome::QuestionAsked | Outcome::CircuitOpen)
+                .then(|| page("issues")),
             evidence: SyncEvidence::default(),
         },
         started_at: UnixMillis(
@@ -135,7 +137,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
         };
         store.begin_job(&run).await.unwrap();
         let target = SyncTarget { version: "1.43.70".into(), manifest_digest: "0".repeat(40) };
-        if record.detail.result != Outcome::Breaker {
+        if record.detail.result != Outcome::CircuitOpen {
             job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started_at);
             let end = match record.detail.result {
                 Outcome::Failed => BreakerOutcome::Failure(record.detail.exit_reason.clone()),
@@ -143,7 +145,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
             };
             job.breaker.record_end(end, JobBreakerLimits::default(), record.ended_at);
         }
-        job.question = record.detail.question.clone().map(|url| JobQuestion {
+        job.question = record.detail.question_url.clone().map(|url| JobQuestion {
             id: "q".into(),
             version: "1.43.70".into(),
             issue: 7,
@@ -192,10 +194,11 @@ async fn programs_read_totals_trends_and_every_record() {
     assert_eq!(json["outcomes"].as_array().unwrap().len(), records.len());
     assert_eq!((&json["outcomes"][0]["loop"], &json["outcomes"][0]["run"]), (&"sync".into(), &"r060".into()));
     let sync = &json["sync"];
-    let done =
-        [Outcome::Relaxed, Outcome::Bumped, Outcome::Asked].map(|result| count_results(&records, result));
+    let done = [Outcome::RangeWidened, Outcome::CodePorted, Outcome::QuestionAsked]
+        .map(|result| count_results(&records, result));
     let done: usize = done.iter().sum();
-    let attempts = done + count_results(&records, Outcome::Saved) + count_results(&records, Outcome::Failed);
+    let attempts =
+        done + count_results(&records, Outcome::DraftSaved) + count_results(&records, Outcome::Failed);
     assert_eq!((&sync["kinds"]["done"], &sync["attempts"]), (&done.into(), &attempts.into()));
     #[expect(clippy::cast_precision_loss, reason = "a few runs")]
     let success = done as f64 / attempts as f64;

@@ -14,12 +14,12 @@ use truing_core::registry::PackageRegistry;
 
 /// The largest page of a package, in bytes. The limit is ten times the size of the page that lists one
 /// release per day for ten years.
-pub(super) const MAX_PAGE: usize = 64 << 20;
+pub(super) const MAX_PAGE_BYTES: usize = 64 << 20;
 
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Timeout between two parts of a response.
-const READ_TIME: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A package index over HTTP.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ impl PackageIndex {
             base.set_path(&format!("{}/", base.path()));
         }
         let client = Client::builder()
-            .connect_timeout(CONNECT_TIME)
-            .read_timeout(READ_TIME)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|_| wrong())?;
         Ok(Self { registry, client, base, login })
@@ -113,8 +113,8 @@ impl PackageIndex {
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             body.extend_from_slice(&piece);
-            if body.len() > MAX_PAGE {
-                let reason = format!("it is longer than {} MiB", MAX_PAGE >> 20);
+            if body.len() > MAX_PAGE_BYTES {
+                let reason = format!("it is longer than {} MiB", MAX_PAGE_BYTES >> 20);
                 return Err(IndexError::Malformed { url: index, reason });
             }
         }

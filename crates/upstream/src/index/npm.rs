@@ -72,9 +72,9 @@ fn package_path(package: &str) -> Option<String> {
         Some(scoped) => scoped.split_once('/').map(|(scope, name)| (Some(scope), name))?,
         None => (None, package),
     };
-    let is_name = package.len() <= MAX_NAME && scope.is_none_or(is_word) && is_word(name);
+    let is_name = package.len() <= MAX_NAME_BYTES && scope.is_none_or(is_word) && is_word(name);
     is_name.then(|| scope.map_or(name.to_owned(), |scope| format!("@{scope}%2f{name}")))
 }
 
 /// npm's limit for the length of a package name, in bytes.
-const MAX_NAME: usize = 214;
+const MAX_NAME_BYTES: usize = 214;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use truing_reader::sources::ArchiveFormat;
 
-use super::client::MAX_PAGE;
+use super::client::MAX_PAGE_BYTES;
 use super::*;
 use crate::archives::{ArchiveFetchError, ArchiveFolder, MAX_ARCHIVE};
 
@@ -149,7 +149,7 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
 
     let wrong = archives.fetch(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
     assert!(
-        matches!(&wrong, ArchiveFetchError::Digest { actual_digest: is, .. } if *is == digest),
+        matches!(&wrong, ArchiveFetchError::DigestMismatch { actual_digest: is, .. } if *is == digest),
         "{wrong}"
     );
     let none = archives.fetch(&index, &archive(&url, None)).await.unwrap_err();
@@ -167,8 +167,9 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
 #[tokio::test]
 async fn a_page_is_read_up_to_its_bound() {
     let of = |bytes: usize| get(move || async move { vec![b' '; bytes].into_response() });
-    let router =
-        Router::new().route("/simple/large/", of(MAX_PAGE)).route("/simple/larger/", of(MAX_PAGE + 1));
+    let router = Router::new()
+        .route("/simple/large/", of(MAX_PAGE_BYTES))
+        .route("/simple/larger/", of(MAX_PAGE_BYTES + 1));
     let index = index_for_router(router).await;
     assert!(index.fetch_page("large/", "large", "text/html").await.is_ok());
     let told = index.fetch_page("larger/", "larger", "text/html").await.err().unwrap().to_string();

@@ -27,7 +27,7 @@ pub(super) struct RequirementText {
     pub(super) text: String,
 }
 
-/// The maximum depth of nested tables in which requirements are searched.
+/// The maximum depth of nested tables that are searched for requirements.
 pub(super) const MAX_TABLES: usize = 4;
 
 /// Returns true if each entry contains the package's name and the range, as in Python projects. In other

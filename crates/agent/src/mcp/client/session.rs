@@ -28,9 +28,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::ServerTransport;
-use super::bound::{BoundedLines, ServerLimitExceeded, ServerMeter};
+use super::byte_limits::{BoundedLines, ServerLimitExceeded, ServerMeter};
+use super::http_transport::{WebClient, WebError, error_chain};
 use super::sse::SseTransport;
-use super::web::{WebClient, WebError, error_chain};
 use crate::command::{CapturedOutput, CommandLimits, OutputSink as _, spawn_child, wait_for_socket};
 use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;

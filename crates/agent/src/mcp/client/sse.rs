@@ -10,7 +10,7 @@ use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::Sse;
 
-use super::web::{EVENTS, WebClient, WebError, has_media_type};
+use super::http_transport::{EVENTS, WebClient, WebError, has_media_type};
 
 /// The event that gives the address for messages.
 const ENDPOINT: &str = "endpoint";

@@ -49,8 +49,8 @@ impl RunTools for OwnTestTools {
         }]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: format!("own {name}"), is_error: false, is_denied: false }
+    async fn call(&self, name: &str, _: &Value) -> ToolCallOutput {
+        ToolCallOutput { text: format!("own {name}"), is_error: false, is_denied: false }
     }
 }
 
@@ -165,7 +165,7 @@ fn well(method: &str) -> ScriptedReaction {
 
 /// Starts a server, calls the server's tool, and stops the server. Returns the output and the server's
 /// problems.
-async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
+async fn tried(way: ServerTransport) -> (ToolCallOutput, Vec<ServerProblem>) {
     let servers = McpServers::start(&[server(way, &["say"])]).await;
     let output = servers.combine_with(&OwnTestTools).call("mcp__docs__say", &json!({"word": "x"})).await;
     (output, servers.stop().await)
@@ -349,7 +349,8 @@ async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_ane
         "$schema": "http://json-schema.org/draft-07/schema#",
         "type": "object", "title": "Ask", "additionalProperties": false, "anyOf": [{"required": []}],
         "properties": {
-            "words": {"type": "string", "pattern": "(a+)+$", "description": "What\u{0} to find", "minLength": 1},
+            "words": {"type": "string", "pattern": "(a+)+$", "description": "What\u{0} to \
+                find", "minLength": 1},
             "how": {"anyOf": [{"$ref": "#/$defs/How"}, {"type": "null"}], "default": null},
             "where": {"$ref": "https://example.org/elsewhere"},
         },

@@ -6,14 +6,14 @@ use serde_json::Value;
 use truing_core::line::is_invisible_char;
 use truing_reader::redact::{contains_secret, redact_secrets};
 
-use crate::native::CallOutput;
+use crate::native::ToolCallOutput;
 
 /// Number of bytes after the shown text that are also searched for secrets, because a secret may begin in the
 /// shown text and end after it.
 const SECRET_SEARCH_MARGIN: usize = 4 << 10;
 
 /// Converts a result to a text of at most `max_bytes` bytes for the model.
-pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> CallOutput {
+pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> ToolCallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
         if let ContentBlock::Text(text) = block {
@@ -34,7 +34,7 @@ pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> CallOu
     if text.is_empty() {
         "[an empty answer]".clone_into(&mut text);
     }
-    CallOutput { text, is_error: result.is_error == Some(true), is_denied: false }
+    ToolCallOutput { text, is_error: result.is_error == Some(true), is_denied: false }
 }
 
 /// Removes control characters and invisible characters; line ends and tabs remain.

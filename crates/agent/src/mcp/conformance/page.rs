@@ -10,20 +10,16 @@ const HEAD: &str = "# Conformance to the Model Context Protocol
     crates/agent/src/mcp/conformance.rs. To update it: UPDATE_DOCS=1 cargo test -p truing-agent --lib -- \
     mcp::conformance -->
 
-These are the results of the protocol's own test suite \
-    (`@modelcontextprotocol/conformance`) for the code behind `truing mcp serve`, and for the
-client of \
-    the servers in `[mcp.NAME]`. The results cover the scenarios that a revision of the protocol requires, \
-    and the scenarios that the suite runs without
-requiring them. `cargo xtask test` runs the suite, and \
+This page shows the results of the protocol's own test suite (`@modelcontextprotocol/conformance`). The \
+        suite tests the server of `truing mcp serve`, and Truing's client for the servers in \
+        `[mcp.NAME]`. The results include the scenarios that a revision of the protocol requires, and the \
+        suite's optional scenarios. `cargo xtask test` runs the suite, and \
     fails if the result of a scenario changes.
 
-The suite requests tools, prompts and resources with fixed \
-    names, which no product has, so the suite runs against a test server.
-The access checks (hosts, \
-    origins, bounds), the transport, the lists of tools, calls of tools that return text, and errors
-are \
-    the same code as in the product. Prompts, resources, completions and tools that return pictures exist \
+The suite requests tools, prompts and resources with fixed names. No product has these names, so the \
+        suite runs against a test server. The test server and the product share this code: access checks \
+        (hosts, origins, bounds), transport, lists of tools, calls of tools that return text, and errors. \
+        Prompts, resources, completions and tools that return pictures exist \
     only for the suite.
 
 ";
@@ -51,7 +47,12 @@ const SERVER: &[ExemptScenario] = &[
     ),
     ("resources-subscribe", None, "the server offers no subscriptions"),
     ("resources-unsubscribe", None, "the server offers no subscriptions"),
-    ("tasks-", None, "tasks are an extension of the protocol; each tool answers within its call"),
+    (
+        "tasks-",
+        None,
+        "tasks are an extension of the protocol; each tool returns its result in the \
+        response to the call",
+    ),
 ];
 
 const CLIENT: &[ExemptScenario] = &[
@@ -59,26 +60,26 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the suite also checks the request of the initial handshake, which the client sends because older \
-            servers need it",
+        "the suite also checks the initial handshake; the client sends the \
+            handshake because older servers need it",
     ),
     (
         "http-standard-headers",
         None,
-        "the suite also checks the request of the initial handshake, which the client sends because older \
-            servers need it",
+        "the suite also checks the initial handshake; the client sends the \
+            handshake because older servers need it",
     ),
     ("elicitation-", None, "a server may not request anything from a run"),
     ("sep-2322-", None, "a server may not request anything from a run"),
     (
         "sse-retry",
         None,
-        "an incomplete response counts as a failure, and the client does not use the server again",
+        "after an incomplete response, which counts as a failure, the client does not use the server again",
     ),
     (
         "json-schema-2020-12-preservation",
         None,
-        "the client rewrites a schema for the model, with only the keywords that the client knows",
+        "the client rewrites each schema for the model, and keeps only the keywords that it knows",
     ),
 ];
 
@@ -139,8 +140,8 @@ impl ProtocolSide {
         let title = self.title;
         let _ = writeln!(
             page,
-            "## {title}\n\n{passing} of the {all} scenarios that count pass. {other} scenarios do not \
-                count; the table gives the reasons.\n"
+            "## {title}\n\n{passing} of the {all} counted scenarios pass. {other} scenarios are not \
+            counted; the table gives the reasons.\n"
         );
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
@@ -169,6 +170,6 @@ pub(super) fn assert_page_is_current(sides: &[ProtocolSide]) {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = written.lines().zip(page.lines()).find(|(was, is)| was != is);
-    assert!(written == page, "{differs:#?}\nif that is right, update it: UPDATE_DOCS=1");
-    assert!(!page.contains("**fails**"), "what counts fails:\n{page}");
+    assert!(written == page, "{differs:#?}\nif the new result is correct, update the page: UPDATE_DOCS=1");
+    assert!(!page.contains("**fails**"), "a counted scenario fails:\n{page}");
 }

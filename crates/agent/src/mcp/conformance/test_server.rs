@@ -70,7 +70,7 @@ impl Toolset for ConformanceTools {
             .map(|name| McpTool {
                 name: (*name).to_owned(),
                 title: (*name).to_owned(),
-                description: "What the suite asks for by this name".to_owned(),
+                description: "The tool that the test suite requests by this name".to_owned(),
                 input_schema: schema(name),
                 output_schema: None,
                 hints: ToolHints { read_only: true, destructive: false, idempotent: true, open_world: false },

@@ -66,7 +66,7 @@ struct Machine {
 
 impl Machine {
     fn commit(&self, state: &mut State, command: SlotCommand) -> bool {
-        let Ok(decision) = state.slot.step(command, &self.limits, state.now) else { return false };
+        let Ok(decision) = state.slot.apply_command(command, &self.limits, state.now) else { return false };
         state.counter += 1;
         state.slot = Slot { version: SlotVersion(state.counter), ..decision.slot };
         true
@@ -93,7 +93,7 @@ impl Machine {
                 if worker.token >= state.last_token {
                     state.reviewed = head;
                 }
-                let then = if state.head == head { StepOutcome::Idle } else { StepOutcome::DueAgain };
+                let then = if state.head == head { StepOutcome::Done } else { StepOutcome::DueAgain };
                 let ended = state.slot.storm.is_none_or(|storm| storm.end <= state.now);
                 if self.commit(state, SlotCommand::Finish(worker.token, then))
                     && then == StepOutcome::DueAgain
@@ -112,7 +112,8 @@ impl Machine {
             Some(head) => {
                 let ended =
                     state.slot.storm.is_none_or(|storm| storm.end <= state.now && storm.review_count >= 2);
-                if self.commit(state, SlotCommand::Computed(worker.token)) && worker.token >= state.last_token
+                if self.commit(state, SlotCommand::CountReview(worker.token))
+                    && worker.token >= state.last_token
                 {
                     state.in_storm = if ended { 1 } else { state.in_storm + 1 };
                     state.computed = Some(head);
@@ -206,7 +207,7 @@ impl Model for Machine {
                 state.now = state.now.max(state.slot.wake_time()?);
                 match state.slot.state {
                     slot::SlotState::Leased { .. } => {
-                        self.commit(&mut state, SlotCommand::Expire);
+                        self.commit(&mut state, SlotCommand::ExpireLease);
                     }
                     slot::SlotState::Waiting { .. } => {
                         self.commit(&mut state, SlotCommand::Lease);
@@ -215,7 +216,7 @@ impl Model for Machine {
                         state.workers[index] = Some(Worker { token, saw: None, computed: false });
                     }
                     slot::SlotState::Idle => {
-                        self.commit(&mut state, SlotCommand::Tidy);
+                        self.commit(&mut state, SlotCommand::RemoveEndedStorm);
                     }
                     slot::SlotState::Held { .. } => return None,
                 }

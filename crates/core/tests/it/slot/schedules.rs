@@ -102,7 +102,7 @@ impl World {
 
     /// Applies a command to the slot, and stores the result.
     fn step(&mut self, command: SlotCommand) -> Result<(), SlotRefusal> {
-        let decision = self.slot.step(command, &self.limits, self.now)?;
+        let decision = self.slot.apply_command(command, &self.limits, self.now)?;
         self.slot = self.keeper.commit(self.slot.version, decision.slot);
         Ok(())
     }
@@ -154,8 +154,8 @@ impl World {
             return;
         }
         match self.slot.state {
-            SlotState::Leased { .. } => self.step(SlotCommand::Expire).unwrap(),
-            SlotState::Idle => self.step(SlotCommand::Tidy).unwrap(),
+            SlotState::Leased { .. } => self.step(SlotCommand::ExpireLease).unwrap(),
+            SlotState::Idle => self.step(SlotCommand::RemoveEndedStorm).unwrap(),
             SlotState::Waiting { .. } if self.workers[worker].is_none() => {
                 let asked = self.slot.pending.review.is_some_and(|pending| pending.requested_at.is_some());
                 self.step(SlotCommand::Lease).unwrap();
@@ -190,7 +190,7 @@ impl World {
                 Some(WorkerProgress::Computed(head))
             }
             WorkerProgress::Looked(head) if self.reviewed == Some(head) && !self.is_lease_requested() => {
-                let _ = self.step(SlotCommand::Finish(token, StepOutcome::Idle));
+                let _ = self.step(SlotCommand::Finish(token, StepOutcome::Done));
                 None
             }
             WorkerProgress::Looked(_) if !self.slot.may_compute_review(self.now) => {
@@ -199,7 +199,7 @@ impl World {
                 None
             }
             WorkerProgress::Looked(head) => {
-                let counted = self.step(SlotCommand::Computed(token));
+                let counted = self.step(SlotCommand::CountReview(token));
                 if counted.is_ok() && token >= self.last_token {
                     self.note_computed();
                     self.computed_head = Some(head);
@@ -213,7 +213,7 @@ impl World {
                     self.reviewed = Some(head);
                     self.computed_head = None;
                 }
-                let then = if self.head == head { StepOutcome::Idle } else { StepOutcome::DueAgain };
+                let then = if self.head == head { StepOutcome::Done } else { StepOutcome::DueAgain };
                 if self.step(SlotCommand::Finish(token, then)).is_ok() && then == StepOutcome::DueAgain {
                     self.note_event();
                 }

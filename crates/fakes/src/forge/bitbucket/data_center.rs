@@ -10,12 +10,12 @@ mod comments;
 mod commits;
 mod diff;
 mod errors;
-mod estate;
 mod events;
 mod json;
 mod page;
 mod pulls;
 mod routes;
+mod server_and_repositories;
 
 pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;

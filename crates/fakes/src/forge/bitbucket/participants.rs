@@ -22,7 +22,9 @@ pub(super) struct PullParticipant {
 /// out.
 pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.merge_conditions.reviewers.iter().map(String::as_str).collect();
-    let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
+    let notes = || {
+        pull.conversation_comments.iter().chain(pull.inline_comments.iter().map(|comment| &comment.comment))
+    };
     let judges = pull.reviews.iter().filter(|review| review.state != FakeReviewVerdict::Commented);
     let others = judges.map(|review| review.author.as_str()).chain(notes().map(|note| note.author.as_str()));
     for login in others {
@@ -39,7 +41,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
             is_reviewer: pull.merge_conditions.reviewers.iter().any(|reviewer| reviewer == login),
             verdict: judged.map(|review| review.state),
             commit: judged.map(|review| review.commit.clone()),
-            last_activity_at: judged.map(|review| review.created).or(last_comment_at),
+            last_activity_at: judged.map(|review| review.created_at).or(last_comment_at),
             last_comment_at,
         }
     };
@@ -66,7 +68,7 @@ pub(super) fn request_changes(
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
     let (author, commit, state) = (actor.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
-    pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created });
+    pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created_at: created });
     if !pull.merge_conditions.reviewers.iter().any(|known| known == actor)
         && repo.flavour.judges_are_reviewers()
     {

@@ -17,8 +17,9 @@ pub(super) struct CommentRef<'a> {
 
 /// Returns all comments, including deleted ones, oldest first.
 pub(super) fn all_comments(pull: &StoredPull) -> Vec<CommentRef<'_>> {
-    let summary = pull.summary.iter().map(|note| CommentRef { note, inline: None });
-    let inline = pull.inline.iter().map(|inline| CommentRef { note: &inline.note, inline: Some(inline) });
+    let summary = pull.conversation_comments.iter().map(|note| CommentRef { note, inline: None });
+    let inline =
+        pull.inline_comments.iter().map(|inline| CommentRef { note: &inline.comment, inline: Some(inline) });
     let mut all: Vec<_> = summary.chain(inline).collect();
     all.sort_by_key(|comment| comment.note.id);
     all
@@ -36,8 +37,8 @@ pub(super) fn find_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>>
 
 /// Returns the comment with this id for changes, unless it was deleted.
 pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
-    let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-    pull.summary.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
+    let inline = pull.inline_comments.iter_mut().map(|comment| &mut comment.comment);
+    pull.conversation_comments.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
 }
 
 /// Returns the id of the comment to which a comment replies.
@@ -64,8 +65,8 @@ pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
 /// Returns the ids of the comments that a list shows, oldest first. A test can make a comment invisible in a
 /// number of lists; each call of this function counts as one list.
 pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
-    let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-    let mut ids = visible_ids(pull.summary.iter_mut().chain(inline));
+    let inline = pull.inline_comments.iter_mut().map(|comment| &mut comment.comment);
+    let mut ids = visible_ids(pull.conversation_comments.iter_mut().chain(inline));
     ids.sort_unstable();
     ids
 }
@@ -93,8 +94,8 @@ pub(super) fn add_comment(
     note.parent = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
-        pull.updated = note.created;
-        pull.summary.push(note);
+        pull.updated_at = note.created;
+        pull.conversation_comments.push(note);
     }
     trigger_bots(world, repo, number, id)?;
     Ok(Some(id))
@@ -111,14 +112,14 @@ fn answer_on_code(
     text: &str,
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
-    let began = pull.inline.iter_mut().find(|comment| comment.note.id == first_comment)?;
+    let began = pull.inline_comments.iter_mut().find(|comment| comment.comment.id == first_comment)?;
     // `add_reply` accepts only replies to comments that are not deleted, so the first comment is temporarily
     // marked as not deleted.
-    let was_deleted = std::mem::replace(&mut began.note.deleted, false);
+    let was_deleted = std::mem::replace(&mut began.comment.deleted, false);
     let id = add_reply(world, repo, number, author, first_comment, text);
     let pull = repo.pulls.get_mut(&number)?;
-    if let Some(began) = pull.inline.iter_mut().find(|comment| comment.note.id == first_comment) {
-        began.note.deleted = was_deleted;
+    if let Some(began) = pull.inline_comments.iter_mut().find(|comment| comment.comment.id == first_comment) {
+        began.comment.deleted = was_deleted;
     }
     if let Some(note) = id.and_then(|id| note_mut(pull, id)) {
         note.parent = Some(parent);

@@ -104,7 +104,7 @@ impl StoredRepository {
     /// Sets the time of the last change of a pull request or issue.
     fn touch(&mut self, number: u64, now: i64) {
         if let Some(pull) = self.pulls.get_mut(&number) {
-            pull.updated = now;
+            pull.updated_at = now;
         }
         if let Some(issue) = self.issues.get_mut(&number) {
             issue.updated = now;

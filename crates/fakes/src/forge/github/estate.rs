@@ -70,7 +70,7 @@ pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> C
     let order = CommentListQuery::from_call(call, "PullRequestReviewComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
-        let notes = pull.inline.iter_mut().map(|comment| &mut comment.note);
+        let notes = pull.inline_comments.iter_mut().map(|comment| &mut comment.comment);
         order.collect_comments(pull.number, notes, &mut found);
     }
     order.sort(&mut found);
@@ -79,7 +79,9 @@ pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> C
     for (_, id, number) in page.page_items(&found) {
         let lines = repo.current_lines(*number)?;
         let Some(pull) = repo.pulls.get(number) else { continue };
-        let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == *id) else { continue };
+        let Some(comment) = pull.inline_comments.iter().find(|comment| comment.comment.id == *id) else {
+            continue;
+        };
         shown.push(world.inline_json(repo, pull, comment, lines.get(id).copied().flatten()));
     }
     Ok(page.reply(world, call, found.len(), shown))

@@ -148,13 +148,15 @@ fn inline_delivery(
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let lines = repo.current_lines(number)?.get(&id).copied().flatten();
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
-    let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == id) else { return Ok(None) };
+    let Some(comment) = pull.inline_comments.iter().find(|comment| comment.comment.id == id) else {
+        return Ok(None);
+    };
     let payload = json!({
         "action": action,
         "pull_request": world.pull_json(repo, pull, &pull.head, None),
         "comment": world.inline_json(repo, pull, comment, lines),
         "repository": world.repository_json(repo),
-        "sender": world.user_json(&comment.note.author),
+        "sender": world.user_json(&comment.comment.author),
         "installation": installation_json(repo),
     });
     Ok(Some(FakeDelivery::new(serial, "pull_request_review_comment", action, number, &payload)))

@@ -110,15 +110,15 @@ fn review_threads(
         let message = format!("Could not resolve to a PullRequest with the number of {number}.");
         return Ok(error_json("NOT_FOUND", &message));
     };
-    let shown = visible_ids(pull.inline.iter_mut().map(|comment| &mut comment.note));
+    let shown = visible_ids(pull.inline_comments.iter_mut().map(|comment| &mut comment.comment));
     let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
     // A thread consists of its first comment and the replies. The first comment may be deleted.
     let mut threads: Vec<u64> = pull
-        .inline
+        .inline_comments
         .iter()
-        .filter(|c| shown.contains(&c.note.id))
-        .filter_map(|c| pull.thread_of(c.note.id))
+        .filter(|c| shown.contains(&c.comment.id))
+        .filter_map(|c| pull.thread_of(c.comment.id))
         .collect();
     threads.sort_unstable();
     threads.dedup();
@@ -139,10 +139,13 @@ fn review_threads(
     let nodes: Vec<Value> = page
         .iter()
         .map(|thread| {
-            let of_thread: Vec<&StoredInlineComment> =
-                pull.inline.iter().filter(|c| pull.thread_of(c.note.id) == Some(*thread)).collect();
+            let of_thread: Vec<&StoredInlineComment> = pull
+                .inline_comments
+                .iter()
+                .filter(|c| pull.thread_of(c.comment.id) == Some(*thread))
+                .collect();
             let now = lines.get(thread).copied().flatten();
-            let alive: Vec<_> = of_thread.iter().copied().filter(|c| shown.contains(&c.note.id)).collect();
+            let alive: Vec<_> = of_thread.iter().copied().filter(|c| shown.contains(&c.comment.id)).collect();
             let mut shown = thread_json(
                 world,
                 repo,
@@ -197,7 +200,7 @@ fn thread_json(
         .iter()
         .take(size)
         .map(|comment| {
-            let note = &comment.note;
+            let note = &comment.comment;
             json!({
                 "id": node_id("PullRequestReviewComment", note.id), "databaseId": note.id,
                 "fullDatabaseId": note.id.to_string(), "body": note.body,
@@ -246,7 +249,7 @@ fn set_resolved(
     let seen = state.repos.values_mut().filter(|repo| call.token_scope.includes(repo));
     for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
         let threads: Vec<u64> =
-            pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();
+            pull.inline_comments.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.comment.id).collect();
         for thread in threads {
             let id = node_id("PullRequestReviewThread", thread);
             if strings.contains(&id) && pull.set_resolved(thread, by) {

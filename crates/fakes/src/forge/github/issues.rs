@@ -180,7 +180,7 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
-    let shown = page.page_items(&pull.labelled).iter().map(|of| {
+    let shown = page.page_items(&pull.label_changes).iter().map(|of| {
         json!({
             "id": of.id, "node_id": node_id("LabeledEvent", of.id),
             "url": format!("{}/repos/{}/issues/events/{}", world.base_url, repo.full_name(), of.id),
@@ -190,7 +190,7 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         })
     });
     let shown = shown.collect();
-    Ok(page.reply(world, call, pull.labelled.len(), shown))
+    Ok(page.reply(world, call, pull.label_changes.len(), shown))
 }
 
 /// Returns true if the caller may add labels. Installations may add labels (another check covers their access

@@ -206,8 +206,8 @@ impl ForgeInstance {
             "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "issue_url": issue,
             "number": number, "state": if pull.open { "open" } else { "closed" }, "locked": false,
             "title": pull.title, "user": self.user_json(&pull.author), "body": pull.body,
-            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
-            "closed_at": pull.closed.map(format_time), "merged_at": merged.and(pull.closed).map(format_time),
+            "created_at": format_time(pull.created_at), "updated_at": format_time(pull.updated_at),
+            "closed_at": pull.closed_at.map(format_time), "merged_at": merged.and(pull.closed_at).map(format_time),
             "merge_commit_sha": merged.map(|_| head), "assignee": null, "assignees": [],
             "requested_reviewers": requested, "requested_teams": [],
             "labels": self.labels_json(repo, &pull.labels),
@@ -237,8 +237,8 @@ impl ForgeInstance {
         let there = |note: &StoredComment| !note.deleted;
         let more = json!({
             "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
-            "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
-            "review_comments": pull.inline.iter().filter(|comment| there(&comment.note)).count(),
+            "comments": pull.conversation_comments.iter().filter(|comment| there(comment)).count(),
+            "review_comments": pull.inline_comments.iter().filter(|comment| there(&comment.comment)).count(),
             "maintainer_can_modify": pull.merge_conditions.modifiable, "commits": stats.commits,
             "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
@@ -260,15 +260,15 @@ impl ForgeInstance {
             "user": self.user_json(&pull.author), "labels": self.labels_json(repo, &pull.labels),
             "state": if pull.open { "open" } else { "closed" },
             "locked": false, "assignee": null, "assignees": [], "milestone": null,
-            "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
-            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
-            "closed_at": pull.closed.map(format_time),
+            "comments": pull.conversation_comments.iter().filter(|comment| !comment.deleted).count(),
+            "created_at": format_time(pull.created_at), "updated_at": format_time(pull.updated_at),
+            "closed_at": pull.closed_at.map(format_time),
             "author_association": author_association(repo, &pull.author), "active_lock_reason": null,
             "draft": pull.draft,
             "pull_request": {
                 "url": format!("{api}/pulls/{number}"), "html_url": page, "diff_url": format!("{page}.diff"),
                 "patch_url": format!("{page}.patch"),
-                "merged_at": pull.merged_by.as_ref().and(pull.closed).map(format_time),
+                "merged_at": pull.merged_by.as_ref().and(pull.closed_at).map(format_time),
             },
             "body": pull.body, "timeline_url": format!("{own}/timeline"), "performed_via_github_app": null,
             "state_reason": null, "reactions": reactions_json(&own, &[]),
@@ -309,7 +309,7 @@ impl ForgeInstance {
         comment: &StoredInlineComment,
         lines: CurrentLines,
     ) -> Value {
-        let (base, name, note) = (&self.base_url, repo.full_name(), &comment.note);
+        let (base, name, note) = (&self.base_url, repo.full_name(), &comment.comment);
         let own = format!("{base}/repos/{name}/pulls/comments/{}", note.id);
         let page = format!("{base}/{name}/pull/{}#discussion_r{}", pull.number, note.id);
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
@@ -318,7 +318,7 @@ impl ForgeInstance {
         let position = comment.place.line.map(|_| comment.diff_hunk.lines().count().saturating_sub(1));
         let current = lines.is_some() || comment.place.line.is_none();
         let mut fields = json!({
-            "pull_request_review_id": comment.review, "diff_hunk": comment.diff_hunk,
+            "pull_request_review_id": comment.review_id, "diff_hunk": comment.diff_hunk,
             "path": comment.place.path,
             "position": position.filter(|_| current), "original_position": position,
             "commit_id": if current { &pull.head } else { &comment.commit },
@@ -369,7 +369,7 @@ impl ForgeInstance {
             "html_url": page,
             "pull_request_url": pull_url, "author_association": author_association(repo, &review.author),
             "_links": {"html": href(&page), "pull_request": href(&pull_url)},
-            "submitted_at": format_time(review.created), "commit_id": review.commit,
+            "submitted_at": format_time(review.created_at), "commit_id": review.commit,
         })
     }
 

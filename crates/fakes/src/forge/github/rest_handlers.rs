@@ -53,7 +53,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         .collect();
     let by_update = asked("sort") == Some("updated");
     numbers.sort_by_key(|number| {
-        (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
+        (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated_at), *number)
     });
     // The newest pull requests are first, unless the call's `direction` is not `desc`.
     if asked("direction").unwrap_or("desc") == "desc" {
@@ -96,14 +96,16 @@ pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> Cal
 
 fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review: Option<u64>) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let of_review = |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review == review);
+    let of_review =
+        |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review_id == review);
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
-    let ids = visible_ids(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
+    let ids =
+        visible_ids(pull.inline_comments.iter_mut().filter(of_review).map(|comment| &mut comment.comment));
     let lines = repo.current_lines(number)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&ids).iter().filter_map(|id| {
-        let comment = pull.inline.iter().find(|comment| comment.note.id == *id)?;
+        let comment = pull.inline_comments.iter().find(|comment| comment.comment.id == *id)?;
         let now = lines.get(id).copied().flatten();
         Some(match review {
             Some(_) => world.review_comment_json(repo, pull, comment, now),
@@ -186,7 +188,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         body: text.to_owned(),
         state,
         commit: spot.commit().to_owned(),
-        created: world.now(),
+        created_at: world.now(),
     };
     let notes: Vec<_> = drafts
         .into_iter()
@@ -196,8 +198,8 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         .collect();
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
-    pull.updated = now;
-    pull.inline.extend(notes);
+    pull.updated_at = now;
+    pull.inline_comments.extend(notes);
     pull.reviews.push(review.clone());
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     Ok(ApiResponse::json(200, world.review_json(repo, pull, &review)))
@@ -260,8 +262,10 @@ fn inline_comment_response(
     id: u64,
 ) -> CallResult {
     let now = repo.current_lines(number)?.get(&id).copied().flatten();
-    let found =
-        repo.pulls.get(&number).and_then(|pull| Some((pull, pull.inline.iter().find(|c| c.note.id == id)?)));
+    let found = repo
+        .pulls
+        .get(&number)
+        .and_then(|pull| Some((pull, pull.inline_comments.iter().find(|c| c.comment.id == id)?)));
     let (pull, comment) = found.ok_or_else(ApiResponse::not_found)?;
     Ok(ApiResponse::json(201, world.inline_json(repo, pull, comment, now)))
 }
@@ -325,7 +329,7 @@ pub(crate) fn update_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     let comment = pull.comment_mut(id).ok_or_else(ApiResponse::not_found)?;
-    comment.note.set_body(body, now);
+    comment.comment.set_body(body, now);
     let mut reply = inline_comment_response(world, repo, number, id)?;
     reply.status = 200;
     Ok(reply)
@@ -335,8 +339,9 @@ pub(crate) fn update_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
 pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
-    let there =
-        |pull: &StoredPull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
+    let there = |pull: &StoredPull| {
+        pull.inline_comments.iter().any(|comment| comment.comment.id == id && !comment.comment.deleted)
+    };
     let number = repo.pulls.values().find(|pull| there(pull)).map(|pull| pull.number);
     let mut reply = inline_comment_response(world, repo, number.ok_or_else(ApiResponse::not_found)?, id)?;
     reply.status = 200;
@@ -348,7 +353,7 @@ pub(crate) fn delete_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     let (number, id) = find_own_inline_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
-    pull.comment_mut(id).ok_or_else(ApiResponse::not_found)?.note.deleted = true;
+    pull.comment_mut(id).ok_or_else(ApiResponse::not_found)?.comment.deleted = true;
     Ok(ApiResponse::no_content())
 }
 
@@ -358,7 +363,7 @@ fn find_own_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.pulls.values().find_map(|pull| {
-        let mut notes = pull.inline.iter().map(|comment| &comment.note);
+        let mut notes = pull.inline_comments.iter().map(|comment| &comment.comment);
         notes.find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
     });
     let (number, note) = found.ok_or_else(ApiResponse::not_found)?;

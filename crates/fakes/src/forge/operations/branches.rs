@@ -64,7 +64,7 @@ pub(crate) fn record_push(
             continue;
         }
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
-        pull.stale = (stale > 0).then(|| (before.clone(), stale));
+        pull.stale_head = (stale > 0).then(|| (before.clone(), stale));
         world.record_change(repo, number, actor, PullChange::Pushed { before, after: sha.to_owned() })?;
     }
     Ok(())

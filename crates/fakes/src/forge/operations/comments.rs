@@ -65,8 +65,8 @@ impl CommentCommits {
     ) -> StoredInlineComment {
         let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
         StoredInlineComment {
-            note,
-            review,
+            comment: note,
+            review_id: review,
             place,
             commit,
             merge_base,
@@ -103,13 +103,13 @@ pub(crate) fn add_inline(
         body: String::new(),
         state: FakeReviewVerdict::Commented,
         commit,
-        created: note.created,
+        created_at: note.created,
     };
     let comment = spot.new_comment(note, review.id, place, hunk);
-    let id = comment.note.id;
+    let id = comment.comment.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
-        pull.updated = comment.note.created;
-        pull.inline.push(comment);
+        pull.updated_at = comment.comment.created;
+        pull.inline_comments.push(comment);
         pull.reviews.push(review);
     }
     id

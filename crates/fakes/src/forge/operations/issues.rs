@@ -62,6 +62,12 @@ pub(crate) fn set_label(
         pull.labels.retain(|name| name != label);
     }
     let (id, at) = (world.next_id(), world.now());
-    pull.labelled.push(LabelChange { id, account: actor.to_owned(), label: label.to_owned(), is_added, at });
+    pull.label_changes.push(LabelChange {
+        id,
+        account: actor.to_owned(),
+        label: label.to_owned(),
+        is_added,
+        at,
+    });
     true
 }

@@ -66,17 +66,17 @@ pub(crate) fn open_pull(
         base,
         draft: new_pull.draft,
         labels: Vec::new(),
-        labelled: Vec::new(),
+        label_changes: Vec::new(),
         merge_conditions: MergeConditions::default(),
         open: true,
         merged_by: None,
-        created: now,
-        updated: now,
+        created_at: now,
+        updated_at: now,
         version: 0,
-        closed: None,
-        stale: None,
-        summary: Vec::new(),
-        inline: Vec::new(),
+        closed_at: None,
+        stale_head: None,
+        conversation_comments: Vec::new(),
+        inline_comments: Vec::new(),
         reviews: Vec::new(),
     };
     repo.pulls.insert(number, pull);
@@ -101,6 +101,6 @@ pub(crate) fn close_pull(
         return Err(FakeError::Refused(format!("pull request {number} is closed already")));
     }
     let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
-    (pull.open, pull.closed, pull.merged_by) = (false, Some(now), merged_by);
+    (pull.open, pull.closed_at, pull.merged_by) = (false, Some(now), merged_by);
     Ok(world.record_change(repo, number, &sender, PullChange::Closed)?)
 }

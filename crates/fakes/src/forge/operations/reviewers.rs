@@ -101,9 +101,9 @@ pub(crate) fn post_review(
         comments.push(spot.new_comment(world.new_comment(by_lines, body), id, place, hunk));
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
-    pull.updated = created;
+    pull.updated_at = created;
     pull.merge_conditions.requested.retain(|login| login != reviewer);
-    pull.inline.extend(comments);
+    pull.inline_comments.extend(comments);
     let (author, body, state) = (reviewer.to_owned(), review.body.clone(), review.state);
     let commit = spot.commit().to_owned();
     let text = (world.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
@@ -113,11 +113,11 @@ pub(crate) fn post_review(
     {
         pull.merge_conditions.reviewers.push(author.clone());
     }
-    pull.reviews.push(StoredReview { id, author, body, state, commit, created });
+    pull.reviews.push(StoredReview { id, author, body, state, commit, created_at: created });
     // Bitbucket has no reviews, so the text of the review is posted as a comment.
     if let Some(text) = text {
         let note = world.new_comment(reviewer, &text);
-        pull.summary.push(note);
+        pull.conversation_comments.push(note);
     }
     Ok(id)
 }

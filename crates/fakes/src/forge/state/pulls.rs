@@ -19,28 +19,28 @@ pub(crate) struct StoredPull {
     pub(crate) base: String,
     pub(crate) draft: bool,
     pub(crate) labels: Vec<String>,
-    pub(crate) labelled: Vec<LabelChange>,
+    pub(crate) label_changes: Vec<LabelChange>,
     pub(crate) merge_conditions: MergeConditions,
     pub(crate) open: bool,
     pub(crate) merged_by: Option<String>,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
     /// Number of changes of the pull request; only at Bitbucket Data Center.
     pub(crate) version: u64,
-    pub(crate) closed: Option<i64>,
+    pub(crate) closed_at: Option<i64>,
     /// Previous head, and the number of further reads that return the previous head.
-    pub(crate) stale: Option<(String, u32)>,
+    pub(crate) stale_head: Option<(String, u32)>,
     /// Comments on the pull request itself.
-    pub(crate) summary: Vec<StoredComment>,
-    pub(crate) inline: Vec<StoredInlineComment>,
+    pub(crate) conversation_comments: Vec<StoredComment>,
+    pub(crate) inline_comments: Vec<StoredInlineComment>,
     pub(crate) reviews: Vec<StoredReview>,
 }
 
 /// A comment on code.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredInlineComment {
-    pub(crate) note: StoredComment,
-    pub(crate) review: u64,
+    pub(crate) comment: StoredComment,
+    pub(crate) review_id: u64,
     pub(crate) place: InlinePlace,
     /// Commit on which the comment was created. The next field is the merge base of this commit and the base
     /// branch at the time of creation.
@@ -70,7 +70,7 @@ pub(crate) struct StoredReview {
     pub(crate) body: String,
     pub(crate) state: FakeReviewVerdict,
     pub(crate) commit: String,
-    pub(crate) created: i64,
+    pub(crate) created_at: i64,
 }
 
 /// The verdict of a review.
@@ -91,9 +91,9 @@ impl StoredPull {
     /// Returns the head that a read of the pull request returns. After a push, this may be the previous head.
     /// Each call of this function counts as one read.
     pub(crate) fn read_head(&mut self) -> String {
-        match self.stale.take() {
+        match self.stale_head.take() {
             Some((old, left)) if left > 0 => {
-                self.stale = Some((old.clone(), left - 1));
+                self.stale_head = Some((old.clone(), left - 1));
                 old
             }
             Some(_) | None => self.head.clone(),
@@ -102,22 +102,27 @@ impl StoredPull {
 
     /// Returns an inline comment that was not deleted.
     pub(crate) fn comment_mut(&mut self, id: u64) -> Option<&mut StoredInlineComment> {
-        self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
+        self.inline_comments.iter_mut().find(|comment| comment.comment.id == id && !comment.comment.deleted)
     }
 
     /// Returns the id of the first comment in the thread that contains a comment.
     pub(crate) fn thread_of(&self, id: u64) -> Option<u64> {
-        self.inline.iter().find(|c| c.note.id == id).map(|c| c.in_reply_to.unwrap_or(c.note.id))
+        self.inline_comments
+            .iter()
+            .find(|c| c.comment.id == id)
+            .map(|c| c.in_reply_to.unwrap_or(c.comment.id))
     }
 
     /// Resolves or reopens a thread. Returns false if the thread does not exist.
     pub(crate) fn set_resolved(&mut self, thread: u64, resolver: Option<&str>) -> bool {
-        let there =
-            self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
-        match self.inline.iter_mut().find(|comment| comment.note.id == thread) {
+        let there = self
+            .inline_comments
+            .iter()
+            .any(|c| c.in_reply_to.unwrap_or(c.comment.id) == thread && !c.comment.deleted);
+        match self.inline_comments.iter_mut().find(|comment| comment.comment.id == thread) {
             Some(first) if there => {
                 first.resolved_by = resolver.map(str::to_owned);
-                first.note.version += 1;
+                first.comment.version += 1;
                 true
             }
             Some(_) | None => false,
@@ -127,6 +132,6 @@ impl StoredPull {
     /// Returns the account that resolved the thread of a comment.
     pub(crate) fn resolved_by(&self, id: u64) -> Option<&str> {
         let thread = self.thread_of(id)?;
-        self.inline.iter().find(|comment| comment.note.id == thread)?.resolved_by.as_deref()
+        self.inline_comments.iter().find(|comment| comment.comment.id == thread)?.resolved_by.as_deref()
     }
 }

@@ -283,7 +283,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment by Truing");
         let found = self.find_own_comment(&what, self.id.number, topic).await?;
         Ok(found.filter(|(_, text, _)| is_same_text(text, body)).map(|(id, ..)| comment_id(id)))
     }
@@ -308,7 +308,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment by Truing");
         let Some((id, text, whose)) = self.find_own_comment(&what, self.id.number, topic).await? else {
             return self.create_comment(self.id.number, topic, body).await;
         };
@@ -498,7 +498,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
+        let what = self.what_of_repository(&format!("looking for a comment by Truing in {number}"));
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, number).await?;
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);

@@ -35,7 +35,7 @@ fn unsure_error(error: ForgeError) -> ForgeError {
 }
 
 fn unsure_of(purpose: &str, error: &ForgeError) -> ForgeError {
-    unavailable_error(purpose, &format!("a comment was posted, but may be on another line: {error}"))
+    unavailable_error(purpose, &format!("a comment was posted, but may be on the wrong line: {error}"))
 }
 
 /// Returns Truing's line comment on this topic, if the comment's lines still exist.

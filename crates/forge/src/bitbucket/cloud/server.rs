@@ -58,7 +58,7 @@ impl BitbucketCloud {
     async fn read_repository(&self, purpose: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
         let body: wire::CloudRepository = self.get(purpose, url).await?;
         convert_repository(body).ok_or_else(|| {
-            crate::http::unavailable_error(purpose, "the repository's name is not as expected")
+            crate::http::unavailable_error(purpose, "the forge returned an invalid repository name")
         })
     }
 
@@ -104,7 +104,7 @@ impl ForgeServer for BitbucketCloud {
         &BITBUCKET_CLOUD
     }
 
-    fn for_review(&self, id: &str) -> Self {
+    fn with_review_id(&self, id: &str) -> Self {
         self.with_http(self.inner.http.for_review(id))
     }
 

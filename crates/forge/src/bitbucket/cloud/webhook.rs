@@ -14,7 +14,7 @@ use crate::webhook::{
     parse_body,
 };
 
-/// Maximum length of an accepted UUID, with its braces, in bytes.
+/// Maximum length of an accepted UUID in bytes, including its braces.
 const MAX_UUID_BYTES: usize = 64;
 
 /// The fields of a delivery that are read. Any field may be missing; the event determines which fields are

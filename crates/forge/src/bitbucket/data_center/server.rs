@@ -75,7 +75,7 @@ impl BitbucketDataCenter {
     ) -> Result<ForgeRepository, ForgeError> {
         let seen = convert_repository(body);
         let seen = seen.ok_or_else(|| {
-            crate::http::unavailable_error(purpose, "the repository's name is not as expected")
+            crate::http::unavailable_error(purpose, "the forge returned an invalid repository name")
         })?;
         self.remember_name(&seen.id, &seen.name);
         Ok(seen)
@@ -129,7 +129,7 @@ impl ForgeServer for BitbucketDataCenter {
         self.version_capability()
     }
 
-    fn for_review(&self, id: &str) -> Self {
+    fn with_review_id(&self, id: &str) -> Self {
         self.with_http(self.inner.http.for_review(id))
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use truing_core::port::ForgeError;
 
-use super::{GitHubIdentity, GitHubLogin, TokenScope};
+use super::{GitHubAuthMethod, GitHubIdentity, TokenScope};
 use crate::github::address::append_segments;
 use crate::github::graphql::graphql_url;
 use crate::github::{GitHub, wire};
@@ -84,9 +84,9 @@ impl GitHub {
     ) -> Result<GitHubIdentity, ForgeError> {
         let auth = &self.inner.auth;
         let ask = || async {
-            match &auth.login {
-                GitHubLogin::Token(_) => self.identity_of_token(scope).await,
-                GitHubLogin::App { .. } => self.identity_of_app(scope).await,
+            match &auth.auth_method {
+                GitHubAuthMethod::Token(_) => self.identity_of_token(scope).await,
+                GitHubAuthMethod::App { .. } => self.identity_of_app(scope).await,
             }
         };
         auth.identity.get_or_try_init(ask).await.copied()
@@ -108,7 +108,7 @@ impl GitHub {
             .await
         {
             Ok(answer) => {
-                Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, installation: false })
+                Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, is_installation: false })
             }
             // GitHub rejects this request if the token is for an installation, so the account is requested
             // with GraphQL.
@@ -135,6 +135,6 @@ impl GitHub {
             append_segments(&self.inner.auth.api, ["users", login]),
         );
         let id = self.send(scope, &call).await?.json::<wire::GitHubUser>()?.id;
-        Ok(GitHubIdentity { id, installation: true })
+        Ok(GitHubIdentity { id, is_installation: true })
     }
 }

@@ -68,7 +68,7 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| EffectOutcome::Applied),
             Effect::NewComment { number, topic, body } => {
-                client.append_comment(*number, topic, body).await.map(EffectOutcome::Comment)
+                client.create_comment_if_new(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
                 client.remove_comment(*number, comment).await.map(|()| EffectOutcome::Applied)
@@ -188,7 +188,7 @@ impl ForgeWrite for GitHubClient {
         extras
             .first()
             .filter(|_| extras.iter().all(|extra| self.is_refused(*extra)))
-            .map(|extra| extra.reason())
+            .map(|extra| extra.omission_reason())
     }
 }
 
@@ -197,7 +197,7 @@ impl GitHubClient {
     /// One allowed write is enough.
     fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
-            &[OptionalWrite::Threads]
+            &[OptionalWrite::ThreadResolution]
         } else if kind != EffectKind::Status {
             &[]
         } else if self.github.app().is_some() {

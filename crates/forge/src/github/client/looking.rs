@@ -19,8 +19,8 @@ use crate::github::{GITHUB, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
 
-/// Maximum number of pages of check runs that are read. At 100 check runs a page, this is enough for three
-/// names with 1,000 check runs each, GitHub's maximum for one name.
+/// Maximum number of pages of check runs that are read. A page has 100 check runs, and GitHub allows 1,000
+/// /// check runs for one name. The pages are therefore enough for three names.
 const MAX_CHECK_PAGES: usize = 30;
 
 const MERGE: &str = "
@@ -132,7 +132,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading the checks of {}", commit.short_sha()));
+        let what = self.what_of_pull(&format!("reading the checks of commit {}", commit.short_sha()));
         let mut checks = Vec::new();
         for page in 1..=MAX_CHECK_PAGES {
             let mut url = self.list_url(&what, &["commits", commit.as_str(), "check-runs"], &[])?;

@@ -57,14 +57,14 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours");
+        let what = self.what_of_pull("searching for a comment by Truing");
         let accounts = self.accounts().await?;
         let is = |comment: &GitHubCommentItem| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
             let (about, text) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
             about.as_ref() == Some(topic) && text == normalize_text(&with_marker(body, ""))
         };
-        let comments = self.conversation_of(&what, self.id.number).await?;
+        let comments = self.list_conversation(&what, self.id.number).await?;
         Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).to_comment_id()))
     }
 
@@ -74,7 +74,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours on the diff");
+        let what = self.what_of_pull("searching for a comment by Truing on the diff");
         let is = |comment: &LineComment| {
             comment.topic.as_ref() == Some(topic)
                 && comment.line.is_some()
@@ -85,9 +85,9 @@ impl GitHubClient {
     }
 
     pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours");
+        let what = self.what_of_pull("searching for a comment by Truing");
         let accounts = self.accounts().await?;
-        for comment in self.conversation_of(&what, self.id.number).await? {
+        for comment in self.list_conversation(&what, self.id.number).await? {
             let whose = comment.user.as_ref().and_then(|user| accounts.account_kind(user));
             let (about, text) =
                 self.read_verified_topic(self.id.number, whose.is_some(), comment.body.as_deref());
@@ -113,7 +113,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("looking for a comment of ours on the diff");
+        let what = self.what_of_pull("searching for a comment by Truing on the diff");
         let there = self.list_line_comments(&what).await?.into_iter().map(|(_, _, comment)| comment);
         let Some(comment) =
             there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
@@ -138,7 +138,7 @@ impl GitHubClient {
         let is = |comment: &GitHubCommentItem| {
             comment.body.as_deref().is_some_and(|body| body.trim() == text.trim())
         };
-        let comments = self.conversation_of(purpose, self.id.number).await?.into_iter().filter(is);
+        let comments = self.list_conversation(purpose, self.id.number).await?.into_iter().filter(is);
         let read = |comment: GitHubCommentItem| {
             Ok(ConversationComment {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),

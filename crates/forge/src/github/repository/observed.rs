@@ -59,7 +59,13 @@ impl GitHubClient {
         labels: &[String],
     ) -> Result<bool, ForgeError> {
         let there = self
-            .labels_of(&self.what_of_repository(&format!("reading the labels of {number}")), number)
+            .labels_of(
+                &self.what_of_repository(&format!(
+                    "reading the labels of pull request \
+                {number}"
+                )),
+                number,
+            )
             .await?;
         let has = |label: &String| there.iter().any(|one| one.to_lowercase() == label.to_lowercase());
         Ok(labels.iter().all(has))
@@ -103,9 +109,9 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
+        let what = self.what_of_repository(&format!("searching for a comment by Truing in #{number}"));
         let accounts = self.accounts().await?;
-        let comments = self.conversation_of(&what, number).await?.into_iter();
+        let comments = self.list_conversation(&what, number).await?.into_iter();
         let read = |comment: GitHubCommentItem| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
             let (about, text) = self.read_verified_topic(number, is_ours, comment.body.as_deref());
@@ -122,7 +128,7 @@ impl GitHubClient {
         number: u64,
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
-        let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
+        let what = self.what_of_repository(&format!("searching for comment {comment} in #{number}"));
         match self.own_comment_number(&what, number, comment).await {
             Ok(_) => Ok(false),
             Err(ForgeError::NotFound { .. }) => Ok(true),

@@ -18,11 +18,11 @@ use super::{
 };
 use crate::github::id::GitHubCommentId;
 
-const TO_DRAFT: &str = "
+const CONVERT_TO_DRAFT_MUTATION: &str = "
 mutation($id: ID!) {
   convertPullRequestToDraft(input: { pullRequestId: $id }) { pullRequest { isDraft } }
 }";
-const TO_READY: &str = "
+const MARK_READY_MUTATION: &str = "
 mutation($id: ID!) {
   markPullRequestReadyForReview(input: { pullRequestId: $id }) { pullRequest { isDraft } }
 }";
@@ -119,12 +119,12 @@ impl GitHubClient {
     pub(in crate::github) async fn send_draft_state(
         &self,
         purpose: &str,
-        node: &str,
+        node_id: &str,
         draft: bool,
     ) -> Result<(), ForgeError> {
-        let mutation = if draft { TO_DRAFT } else { TO_READY };
-        let scope = TokenScope::Changing(&self.id.repository, &self.repo);
-        let data: DraftData = self.github.mutate(scope, purpose, mutation, json!({ "id": node })).await?;
+        let mutation = if draft { CONVERT_TO_DRAFT_MUTATION } else { MARK_READY_MUTATION };
+        let scope = TokenScope::RepositoryWrite(&self.id.repository, &self.repo);
+        let data: DraftData = self.github.mutate(scope, purpose, mutation, json!({ "id": node_id })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => Err(unavailable_error(
@@ -137,7 +137,7 @@ impl GitHubClient {
     /// Sends a call that changes a branch. The call uses the token that also makes pull requests ready for
     /// review.
     pub(in crate::github) async fn send_branch_change(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
-        let scope = TokenScope::Changing(&self.id.repository, &self.repo);
+        let scope = TokenScope::RepositoryWrite(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.check_body()
     }
 
@@ -227,7 +227,7 @@ impl GitHubClient {
             activity.reviews.push(self.convert_review(&what, number, &accounts, review)?);
         }
 
-        for comment in self.conversation_of(&what, number).await? {
+        for comment in self.list_conversation(&what, number).await? {
             activity.remarks.push(self.convert_comment(
                 &what,
                 number,
@@ -286,14 +286,14 @@ impl GitHubClient {
         purpose: &str,
         number: u64,
         accounts: &GitHubAccounts<'_>,
-        id: fn(u64) -> GitHubCommentId,
+        to_github_id: fn(u64) -> GitHubCommentId,
         comment: GitHubCommentItem,
     ) -> Result<PullRequestComment, ForgeError> {
         let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
         Ok(PullRequestComment {
-            id: id(comment.id).to_comment_id(),
+            id: to_github_id(comment.id).to_comment_id(),
             author,
             commit: comment.original_commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
             created: wire::parse_instant(purpose, &comment.created_at)?,

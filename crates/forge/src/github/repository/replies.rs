@@ -16,14 +16,16 @@ use crate::github::id::GitHubCommentId;
 
 impl GitHubClient {
     /// Lists all comments of a conversation, oldest first.
-    pub(in crate::github) async fn conversation_of(
+    pub(in crate::github) async fn list_conversation(
         &self,
-        purpose: &str,
+        request_description: &str,
         number: u64,
     ) -> Result<Vec<GitHubCommentItem>, ForgeError> {
-        let url = self.list_url(purpose, &["issues", &number.to_string(), "comments"], &[])?;
+        let url = self.list_url(request_description, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
-        self.github.read_pages(self.scope(), purpose, url, |comment| comments.push(comment)).await?;
+        self.github
+            .read_pages(self.scope(), request_description, url, |comment| comments.push(comment))
+            .await?;
         Ok(comments)
     }
 
@@ -49,7 +51,7 @@ impl GitHubClient {
         let mut known = HashMap::new();
         let mut replies = Vec::new();
         for comment in
-            self.conversation_of(&request, number).await?.into_iter().filter(|one| one.id > after_comment)
+            self.list_conversation(&request, number).await?.into_iter().filter(|one| one.id > after_comment)
         {
             let author = comment.user.as_ref().map(|user| to_actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
@@ -89,7 +91,7 @@ impl GitHubClient {
     }
 
     /// Creates a comment, unless our newest comment already has this topic and text.
-    pub(in crate::github) async fn append_comment(
+    pub(in crate::github) async fn create_comment_if_new(
         &self,
         number: u64,
         topic: &Topic,
@@ -139,21 +141,21 @@ impl GitHubClient {
     /// conversation.
     pub(super) async fn own_comment_number(
         &self,
-        purpose: &str,
+        request_description: &str,
         number: u64,
         comment: &CommentId,
     ) -> Result<String, ForgeError> {
-        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(purpose, comment)? else {
-            return Err(not_ours(purpose));
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(request_description, comment)? else {
+            return Err(not_ours(request_description));
         };
         let accounts = self.accounts().await?;
-        let url = self.url(purpose, &["issues", "comments", &id.to_string()])?;
+        let url = self.url(request_description, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
-            self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
+            self.github.send(self.scope(), &ForgeRequest::get(request_description, url)).await?.json()?;
         // A comment of a former account of ours is not accepted, because the current account cannot edit it.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
-        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(purpose)) }
+        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(request_description)) }
     }
 }

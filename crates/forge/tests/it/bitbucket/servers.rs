@@ -131,7 +131,7 @@ async fn who_may_write_is_asked_as_each_forge_tells_it() {
         assert!(!may("ann").await);
         assert!(site.server.is_own_account("acme/shop", &author(&site, BOT)).await.unwrap());
         assert!(!site.server.is_own_account("acme/shop", &author(&site, "ann")).await.unwrap());
-        assert!(site.server.quota().is_none() && site.server.check_app_id().is_none());
+        assert!(site.server.quota().is_none() && site.server.app_id_for_checks().is_none());
     }
 }
 

@@ -22,7 +22,7 @@ async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_witho
         site.forge.register_token("ghs_canary_other", "ann");
         let common = FakeSharedState::new(Arc::new(SystemTestClock));
         let process =
-            |token: &str| server(&site.forge, token).with_shared_limits(Some(Arc::new(common.clone())));
+            |token: &str| server(&site.forge, token).with_shared_rate_limits(Some(Arc::new(common.clone())));
         let (one, other, stranger) = (process(TOKEN), process(TOKEN), process("ghs_canary_other"));
         site.fault("", "", ForgeFaultKind::SecondaryLimit(Some(90)));
         let met = one.repository("acme/shop").await.unwrap_err();

@@ -203,7 +203,7 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
             BitbucketDataCenter::with_patience(options(), patience(), clock).unwrap().into()
         }
     };
-    server.for_review(RUN)
+    server.with_review_id(RUN)
 }
 
 /// Returns a client of Cloud with an access token. With such a token, the client cannot query the account
@@ -218,7 +218,7 @@ pub(crate) fn with_access_token(
         BitbucketOptions { email: None, account_uuid: account, workspaces, ..bitbucket(forge, TOKEN) };
     let server: AnyForgeServer =
         BitbucketCloud::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
-    server.for_review(RUN)
+    server.with_review_id(RUN)
 }
 
 /// Returns the options for Bitbucket Cloud or Bitbucket Data Center.
@@ -262,7 +262,7 @@ pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyFo
     };
     let server: AnyForgeServer =
         GitHub::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
-    server.for_review(RUN)
+    server.with_review_id(RUN)
 }
 
 pub(crate) fn topic(text: &str) -> Topic {

@@ -101,15 +101,15 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     let first = keys(&chain, now).await.unwrap();
-    assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
+    assert_eq!(chain.replacement_keys(&first, &|| now).await, Ok(Some(given(2))));
     // Another call that used the first keys gets the keys that already replaced them.
-    assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
+    assert_eq!(chain.replacement_keys(&first, &|| now).await, Ok(Some(given(2))));
     assert_eq!(place.aws.request_log().len(), 2);
     // If the chain can return only the same keys, it returns `None`, because a retry would fail again.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
     let fixed = keys(&chain, now).await.unwrap();
-    assert_eq!(chain.instead_of(&fixed, &|| now).await, Ok(None));
+    assert_eq!(chain.replacement_keys(&fixed, &|| now).await, Ok(None));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use truing_core::breaker::{SHORTEST, TRIAL};
+use truing_core::breaker::{MIN_OPEN_PERIOD, TRIAL_TIMEOUT};
 use truing_core::port::Clock as _;
 use truing_fakes::common::FakeSharedState;
 use truing_fakes::model::{KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
@@ -55,11 +55,11 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
         let Err(ModelError::Unavailable { next_attempt_at: until, .. }) = fleet.ask(by).await else {
             panic!("it was asked")
         };
-        assert_eq!(until, Some(fleet.stage.wall.now() + SHORTEST), "by the clock of whoever asks");
+        assert_eq!(until, Some(fleet.stage.wall.now() + MIN_OPEN_PERIOD), "by the clock of whoever asks");
     }
     assert_eq!(fleet.stage.requests(), 3, "nothing more was sent");
 
-    fleet.later(SHORTEST.0);
+    fleet.later(MIN_OPEN_PERIOD.0);
     fleet.stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
     fleet.ask(&fleet.other).await.unwrap();
     fleet.ask(&fleet.one).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_cap_that_one_process_has_met_stops_all() {
 async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
     let fleet = TwoProcesses::new(Says::status(402)).await;
     assert!(fleet.ask(&fleet.one).await.is_err());
-    fleet.later(TRIAL.0);
+    fleet.later(TRIAL_TIMEOUT.0);
     fleet
         .stage
         .model

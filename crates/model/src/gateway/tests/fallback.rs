@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
-use truing_core::breaker::CAPPED;
+use truing_core::breaker::DEFAULT_CAP_PERIOD;
 use truing_fakes::model::{
     AnswerBlock as Said, FakeModel, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPosition,
 };
@@ -136,7 +136,7 @@ async fn a_cap_sends_every_run_to_the_fallback_until_it_is_over() {
         assert_eq!(text(&answer), json!("backup"));
     }
     assert_eq!(two.requests(), (1, 3), "its circuit is open");
-    two.first.wall.later(CAPPED.0);
+    two.first.wall.later(DEFAULT_CAP_PERIOD.0);
     let answer = two.session().request_answer(&request(&[user("hello")])).await.unwrap();
     assert_eq!((text(&answer), answer.served_by), (json!("first"), None));
     two.check();

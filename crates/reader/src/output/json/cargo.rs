@@ -107,7 +107,7 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     let (mut objects, mut is_finished) = (0, false);
     for line in text.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)) {
         if !line.trim_start().starts_with('{') {
-            reading.collected.record_other_line(line);
+            reading.collected.record_unparsed_line(line);
             continue;
         }
         objects += 1;
@@ -120,9 +120,8 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
         }
     }
     if objects > 0 && !is_finished {
-        reading.collected.record_other_line(
-            "the output has no `build-finished` at its end, so the output \
-            may be cut",
+        reading.collected.record_unparsed_line(
+            "the output does not end with `build-finished`, so the output may be incomplete",
         );
     }
     reading.finish_lines(objects)

@@ -13,7 +13,7 @@ use crate::output::level::parse_level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Maximum number of golangci-lint's warnings about its own run that are recorded.
+/// Maximum number of recorded warnings that golangci-lint prints about its own run.
 const MAX_WARNINGS: usize = 20;
 
 #[derive(Deserialize)]
@@ -159,24 +159,24 @@ pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     is_json_with_marks(rest, b'{', &["\"posn\"", "\"message\""])
 }
 
-fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
-    let found = match analyzed {
+fn read_vet_result(reader: &mut OutputReader<'_>, analyzer: &str, result: VetResult) {
+    let found = match result {
         VetResult::Diagnostics(found) => found,
         VetResult::AnalyzerFailed { error } => {
-            return reading.add_tool_failure(&format!("{analyzer}: {error}"));
+            return reader.add_tool_failure(&format!("{analyzer}: {error}"));
         }
     };
     for entry in found {
         let Some((path, line, column)) = parse_position(&entry.posn) else {
-            reading.add_malformed_entry(&format!("{analyzer}: a diagnostic has no valid position"));
+            reader.add_malformed_entry(&format!("{analyzer}: a diagnostic has no valid position"));
             continue;
         };
         let range = DiagnosticRange::from_position(line, column, ColumnUnit::Byte);
-        let Some(mut diagnostic) = reading.build_diagnostic(path, range, &entry.message) else { continue };
+        let Some(mut diagnostic) = reader.build_diagnostic(path, range, &entry.message) else { continue };
         diagnostic.rule_page =
             Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
         diagnostic.rule = Some(analyzer.to_owned());
-        reading.collected.push(diagnostic);
+        reader.collected.push(diagnostic);
     }
 }
 

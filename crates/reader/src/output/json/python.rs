@@ -149,7 +149,7 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
                 // The last line is a summary for people: the number of errors, or that there are no errors.
                 match line {
                     line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
-                    line => reading.collected.record_other_line(line),
+                    line => reading.collected.record_unparsed_line(line),
                 }
                 continue;
             }

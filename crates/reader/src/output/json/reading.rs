@@ -124,7 +124,7 @@ impl<'a> OutputReader<'a> {
 
     /// Records a problem for a malformed entry.
     pub(crate) fn add_malformed_entry(&mut self, text: &str) {
-        self.collected.add_skipped_entry(ProblemKind::Entry, text);
+        self.collected.add_skipped_entry(ProblemKind::MalformedEntry, text);
     }
 
     /// Finishes the parsing of an output with one object per line. Adds a problem if the output contains no
@@ -138,7 +138,7 @@ impl<'a> OutputReader<'a> {
 
     /// Records a failure that the tool reports about itself.
     pub(crate) fn add_tool_failure(&mut self, text: &str) {
-        self.collected.add_problem(ProblemKind::Tool, text);
+        self.collected.add_problem(ProblemKind::ToolFailed, text);
     }
 
     pub(crate) fn finish(self) -> DiagnosticReport {

@@ -162,7 +162,7 @@ pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         if !line.starts_with('{') {
-            reading.collected.record_other_line(line);
+            reading.collected.record_unparsed_line(line);
             continue;
         }
         objects += 1;

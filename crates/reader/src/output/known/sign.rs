@@ -94,9 +94,9 @@ impl TryFrom<SignEntry> for ToolSign {
             (Some(file), None, Some(target)) if !matches!(target, SignTarget::Hook(_)) => {
                 Self::FileEntry { file, target }
             }
-            (_, _, _) => return Err("a sign is a file, a thing in a file, a folder or a hook"),
+            (_, _, _) => return Err("a sign must be a file, an entry in a file, a folder or a hook"),
         };
-        if things.next().is_some() { Err("a sign must name only one thing in a file") } else { Ok(sign) }
+        if things.next().is_some() { Err("a sign must name only one entry in a file") } else { Ok(sign) }
     }
 }
 

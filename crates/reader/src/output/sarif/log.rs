@@ -15,7 +15,7 @@ const MAX_EXTENSIONS: usize = 200;
 const MAX_ARTIFACTS: usize = 200_000;
 /// Maximum number of invocations of a run.
 const MAX_INVOCATIONS: usize = 1_000;
-/// Maximum number of entries of a list that is short in the logs of real tools.
+/// Maximum number of entries of certain lists. In the logs of real tools, these lists are short.
 const MAX_FEW: usize = 100;
 
 /// SARIF object `sarifLog` (section 3.13).

@@ -1,8 +1,8 @@
 //! Renders SARIF messages: inserts the arguments into placeholders, and replaces links to other locations in
 //! the log (SARIF 2.1.0, 3.11).
 
-/// Maximum length of a message after its arguments are inserted, in bytes. The text is shortened again when
-/// it is stored.
+/// Maximum length in bytes of a message with its arguments inserted. When the message is stored, its text ///
+/// is shortened again.
 const MAX_BYTES: usize = 16 << 10;
 
 /// Returns a message in which arguments replace `{0}`, `{1}` and so on, and single braces replace `{{` and

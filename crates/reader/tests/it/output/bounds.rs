@@ -16,15 +16,18 @@ use super::{problems, render_diagnostics, report};
 fn more_diagnostics_than_are_kept_are_counted() {
     let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
     let report = report(OutputFormat::Rdjsonl, &line.repeat(MAX_DIAGNOSTICS + 5));
-    assert_eq!((report.diagnostics.len(), report.left_out), (MAX_DIAGNOSTICS, 5));
+    assert_eq!((report.diagnostics.len(), report.left_out_count), (MAX_DIAGNOSTICS, 5));
     assert_eq!(problems(&report), ["5 diagnostics left out: the first 100000 are kept"]);
-    assert_eq!(report.problems[0].kind, ProblemKind::Bound);
+    assert_eq!(report.problems[0].kind, ProblemKind::LimitReached);
 }
 
 #[test]
 fn problems_are_named_up_to_a_number_and_then_counted() {
     let report = report(OutputFormat::Rdjsonl, &"{\n".repeat(1000));
-    assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 980, 1000));
+    assert_eq!(
+        (report.problems.len(), report.more_problems, report.left_out_count),
+        (MAX_PROBLEMS, 980, 1000)
+    );
     let name = "x".repeat(9000);
     let long = super::report(
         OutputFormat::Rdjsonl,
@@ -37,8 +40,8 @@ fn problems_are_named_up_to_a_number_and_then_counted() {
 fn the_bound_of_diagnostics_is_told_also_where_there_are_many_problems() {
     let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
     let report = report(OutputFormat::Rdjsonl, &("{\n".repeat(30) + &line.repeat(MAX_DIAGNOSTICS + 1)));
-    assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 11, 31));
-    assert_eq!(report.problems.last().map(|problem| problem.kind), Some(ProblemKind::Bound));
+    assert_eq!((report.problems.len(), report.more_problems, report.left_out_count), (MAX_PROBLEMS, 11, 31));
+    assert_eq!(report.problems.last().map(|problem| problem.kind), Some(ProblemKind::LimitReached));
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn an_output_beyond_the_bound_is_named_and_of_lines_the_whole_ones_before_it_are
     assert!(text.len() > 100 << 20);
     let by_lines = report(OutputFormat::Rdjsonl, &text);
     assert_eq!(by_lines.diagnostics.len(), 64, "the last line is cut, and left out");
-    assert_eq!((by_lines.problems.len(), by_lines.problems[0].kind), (1, ProblemKind::Bound));
+    assert_eq!((by_lines.problems.len(), by_lines.problems[0].kind), (1, ProblemKind::LimitReached));
     for format in [
         OutputFormat::Sarif,
         OutputFormat::Rdjson,
@@ -60,7 +63,7 @@ fn an_output_beyond_the_bound_is_named_and_of_lines_the_whole_ones_before_it_are
         let report = report(format, &text);
         assert_eq!(
             (report.diagnostics.len(), report.problems[0].kind),
-            (0, ProblemKind::Bound),
+            (0, ProblemKind::LimitReached),
             "{format:?}"
         );
     }
@@ -82,7 +85,7 @@ fn texts_of_all_diagnostics_together_are_bounded() {
     let kept = report.diagnostics.len();
     assert!((10_000..20_000).contains(&kept), "{kept}");
     assert!(kept * (8 << 10) <= MAX_TEXT_BYTES + (64 << 10));
-    assert_eq!((kept as u64 + report.left_out, report.problems.len()), (90_000, 1));
+    assert_eq!((kept as u64 + report.left_out_count, report.problems.len()), (90_000, 1));
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn millions_of_small_entries_take_no_more_than_their_time() {
     let many = "{},".repeat(8 << 20);
     let many = many.trim_end_matches(',');
     let gitlab = report(OutputFormat::Gitlab, &format!("[{many}]"));
-    assert_eq!((gitlab.left_out, gitlab.problems.len()), (8 << 20, MAX_PROBLEMS));
+    assert_eq!((gitlab.left_out_count, gitlab.problems.len()), (8 << 20, MAX_PROBLEMS));
     let run = format!(
         r#"{{"runs":[{{"artifacts":[{many}],"tool":{{"driver":{{"rules":[{many}]}}}},"results":[]}}]}}"#
     );
@@ -299,7 +302,7 @@ fn a_long_text_that_many_entries_share_is_not_copied_for_each() {
     };
     let (named, below) = (r#"{"uri":"a"}"#, r#"{"uri":"a","uriBaseId":"B"}"#);
     assert_eq!(report(OutputFormat::Sarif, &log(named, 2)).diagnostics.len(), 2);
-    assert_eq!(report(OutputFormat::Sarif, &log(below, 2)).left_out, 2, "the base is too long");
+    assert_eq!(report(OutputFormat::Sarif, &log(below, 2)).left_out_count, 2, "the base is too long");
     let cases = |failures: usize| {
         let failures = "<failure/>".repeat(failures);
         format!("<testsuite><testcase name=\"{long}\" file=\"a\">{failures}</testcase></testsuite>")

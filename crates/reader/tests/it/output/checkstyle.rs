@@ -72,7 +72,7 @@ fn errors_without_a_file_and_files_outside_are_named() {
         r#"<checkstyle><error line="1" message="m"/><file name="/home/ci/x/src/a.js"><error line="1" message="m"/></file>
            <file name="/etc/passwd"><error line="2" message="m"/></file><error line="3" message="m"/></checkstyle>"#,
     );
-    assert_eq!((render_diagnostics(&report), report.left_out), (vec!["src/a.js:1: m".to_owned()], 3));
+    assert_eq!((render_diagnostics(&report), report.left_out_count), (vec!["src/a.js:1: m".to_owned()], 3));
     assert_eq!(
         problems(&report),
         ["line 1: no path", "line 2: /etc/passwd is outside of the tree", "line 3: no path"]
@@ -84,7 +84,7 @@ fn a_crash_on_a_file_is_the_tools_own_problem() {
     let report =
         read("<file name=\"a.java\"><exception><![CDATA[java.lang.Boom: x\n at y]]></exception></file>");
     assert_eq!(problems(&report), ["checkstyle: a.java: java.lang.Boom: x"]);
-    assert_eq!(report.problems[0].kind, ProblemKind::Tool);
+    assert_eq!(report.problems[0].kind, ProblemKind::ToolFailed);
 }
 
 #[test]

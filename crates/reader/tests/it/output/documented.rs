@@ -32,7 +32,7 @@ fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
 /// Reads a text and returns its diagnostics. Fails if the reader left anything out.
 fn read_completely(format: &str, text: &str) -> Vec<String> {
     let report = read_in("x", format, text.as_bytes());
-    assert_eq!((report.left_out, &report.problems), (0, &Vec::new()), "{format}");
+    assert_eq!((report.left_out_count, &report.problems), (0, &Vec::new()), "{format}");
     render_diagnostics(&report)
 }
 
@@ -81,7 +81,7 @@ fn totals_of_golangci_behind_a_document_are_known_and_checked() {
             "{json}"
         );
         let report = read_in("x", "golangci-json", json.as_bytes());
-        assert_eq!((report.problems.len(), report.other_lines.len()), (problems, 0), "{json}");
+        assert_eq!((report.problems.len(), report.unparsed_lines.len()), (problems, 0), "{json}");
     }
     let sarif = "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"x\"}},\"results\":[]}]}\n0 issues.\n";
     assert_eq!(choose_format(None, sarif.as_bytes()).map(OutputFormat::as_str), Some("sarif"));
@@ -95,7 +95,11 @@ fn shellcheck_is_read_in_each_of_its_formats() {
     let told = |text: &str| {
         let format = choose_format(Some("shellcheck"), text.as_bytes()).unwrap();
         let report = read_in("x", format.as_str(), text.as_bytes());
-        assert_eq!((report.left_out, report.problems.len(), report.other_lines.len()), (0, 0, 0), "{text}");
+        assert_eq!(
+            (report.left_out_count, report.problems.len(), report.unparsed_lines.len()),
+            (0, 0, 0),
+            "{text}"
+        );
         render_diagnostics(&report)
     };
     for clean in ["", "[]", "{\"comments\":[]}"] {
@@ -115,7 +119,14 @@ fn what_golangci_says_of_its_run_is_a_problem() {
     let told: Vec<_> = report.problems.iter().map(|problem| (problem.kind, problem.text.as_str())).collect();
     assert_eq!(
         told,
-        [(ProblemKind::Tool, "a linter is deprecated"), (ProblemKind::Tool, "no go files to analyze")]
+        [
+            (ProblemKind::ToolFailed, "a linter is deprecated"),
+            (
+                ProblemKind::ToolFailed,
+                "no go files to \
+            analyze"
+            )
+        ]
     );
 }
 
@@ -134,7 +145,7 @@ fn a_secret_of_gitleaks_is_nowhere() {
     let report = read_in("x", "gitleaks-json", GITLEAKS.as_bytes());
     assert_eq!(render_diagnostics(&report), ["error generic-api-key x/a/.env:4 A secret is in the file."]);
     assert!(!format!("{report:?}").contains("not-a-real-secret-7"));
-    assert_eq!(report.left_out, 1);
+    assert_eq!(report.left_out_count, 1);
     assert_eq!(report.problems[0].text, "a/b.env: generic-api-key in commit 0123456789ab, not in the tree");
 }
 
@@ -183,7 +194,7 @@ fn msbuild_is_read_with_projects_and_node_numbers() {
             "error FS0039 x/Lib/B.fs:1:2 The value 'y' is not defined.",
         ]
     );
-    assert_eq!(report.problems[0].kind, ProblemKind::Tool);
+    assert_eq!(report.problems[0].kind, ProblemKind::ToolFailed);
 }
 
 #[test]
@@ -198,7 +209,7 @@ fn phpstan_is_read_with_rules_and_without() {
         ]
     );
     let report = read_in("x", "phpstan", b"?:?:Ignored error pattern was not matched\n");
-    assert_eq!((report.diagnostics.len(), report.problems[0].kind), (0, ProblemKind::Tool));
+    assert_eq!((report.diagnostics.len(), report.problems[0].kind), (0, ProblemKind::ToolFailed));
 }
 
 #[test]
@@ -229,7 +240,7 @@ fn other_forms_of_tools_are_read() {
     let unix = "main.go:3: no column\nC:\\a\\b.c:4:5: of a drive\nnot a place\n";
     let report = read_in("x", "unix", unix.as_bytes());
     assert_eq!(render_diagnostics(&report), ["warning - x/main.go:3 no column"]);
-    assert_eq!(report.left_out, 1);
+    assert_eq!(report.left_out_count, 1);
 }
 
 #[test]
@@ -355,14 +366,14 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
         assert_eq!(ignored_files("eslint-json", &file(message)), ["x/a.js"], "{message}");
     }
     let report = read_in("x", "eslint-json", file("No files matching the pattern were found.").as_bytes());
-    assert_eq!(report.problems[0].kind, ProblemKind::Tool, "anything else about the run");
-    assert!(report.ignored.is_empty());
+    assert_eq!(report.problems[0].kind, ProblemKind::ToolFailed, "anything else about the run");
+    assert!(report.ignored_files.is_empty());
 }
 
 /// Returns the files that a tool reports as not examined.
 fn ignored_files(format: &str, text: &str) -> Vec<String> {
     let report = read_in("", format, text.as_bytes());
-    report.ignored.iter().map(ToString::to_string).collect()
+    report.ignored_files.iter().map(ToString::to_string).collect()
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn what_is_no_issue_is_passed_over_and_what_is_malformed_is_named() {
         entry(json!({ "description": "" })),
         entry(json!({})),
     ]));
-    assert_eq!((report.diagnostics.len(), report.left_out), (1, 3));
+    assert_eq!((report.diagnostics.len(), report.left_out_count), (1, 3));
     assert_eq!(problems(&report)[1..], ["entry 2: no path", "lib/index.js:42: no message"]);
 }
 

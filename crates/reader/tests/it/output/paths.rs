@@ -164,7 +164,7 @@ proptest! {
                 for path in all {
                     prop_assert!(path.is_safe_to_write(), "{format:?} {output:?}: {path}");
                 }
-                prop_assert_eq!(report.diagnostics.len() as u64 + report.left_out, 1, "{:?} {:?}", format, report);
+                prop_assert_eq!(report.diagnostics.len() as u64 + report.left_out_count, 1, "{:?} {:?}", format, report);
             }
         }
     }

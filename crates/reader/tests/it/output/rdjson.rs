@@ -100,7 +100,7 @@ fn a_suggestion_is_a_fix_by_itself_and_one_without_sound_range_is_left_out() {
     let report = read(json!([entry]));
     let found = &report.diagnostics[0];
     assert_eq!(
-        (found.fixes.len(), report.problems.len(), report.left_out),
+        (found.fixes.len(), report.problems.len(), report.left_out_count),
         (3, 4, 0),
         "{:?}",
         report.problems
@@ -124,7 +124,7 @@ fn each_line_stands_alone() {
     let text = format!("{}\r\n\n{{\"message\"\n[]\n{}\nnpm ERR!\n{}", line("a"), line("/b"), line("c"));
     let report = report(OutputFormat::Rdjsonl, &text);
     assert_eq!(
-        (render_diagnostics(&report), report.left_out),
+        (render_diagnostics(&report), report.left_out_count),
         (vec!["a:0: m".to_owned(), "c:0: m".to_owned()], 4)
     );
     let begins: Vec<&str> = problems(&report).iter().map(|text| text.split(':').next().unwrap()).collect();
@@ -136,7 +136,7 @@ fn a_malformed_diagnostic_costs_itself_alone() {
     let report = read(
         json!([diagnostic(json!({ "start": { "line": [] } })), { "message": "m" }, { "location": { "path": "b" } }, diagnostic(Value::Null)]),
     );
-    assert_eq!((render_diagnostics(&report), report.left_out), (vec!["a.txt:0: wrong".to_owned()], 3));
+    assert_eq!((render_diagnostics(&report), report.left_out_count), (vec!["a.txt:0: wrong".to_owned()], 3));
     assert_eq!(problems(&report)[1..], ["diagnostic 1: no path", "b: no message"]);
     for text in ["", "[]", "{\"diagnostics\": 1}", "{\"diagnostics\": [{}"] {
         assert_eq!(super::report(OutputFormat::Rdjson, text).problems.len(), 1, "{text}");

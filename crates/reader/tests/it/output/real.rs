@@ -139,7 +139,7 @@ fn every_output_is_read_whole_and_exactly() {
         }
         let expected = std::fs::read_to_string(sibling_path(&format!("expected/{name}.txt"))).unwrap();
         assert_eq!(all, expected, "{name}");
-        assert_eq!(report.left_out, 0, "{name}");
+        assert_eq!(report.left_out_count, 0, "{name}");
     }
 }
 
@@ -246,7 +246,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
             let is_told = report
                 .problems
                 .iter()
-                .any(|problem| matches!(problem.kind, ProblemKind::Unreadable | ProblemKind::Entry));
+                .any(|problem| matches!(problem.kind, ProblemKind::Unreadable | ProblemKind::MalformedEntry));
             let is_by_lines = name.ends_with(".txt") || name.ends_with("l");
             let is_less = report.diagnostics.len() < whole.diagnostics.len();
             let has_lines = matches!(*format, "mypy-json" | "cargo-json" | "govet-json");
@@ -296,7 +296,7 @@ fn a_malformed_entry_costs_itself_alone() {
             entries.insert(0, serde_json::from_str(entry).unwrap());
             let report = read_in(folder, format, document.to_string().as_bytes());
             assert_eq!(report.diagnostics, whole.diagnostics, "{name}{list}: {entry}");
-            assert_eq!(report.left_out, 1, "{name}{list}: {entry}");
+            assert_eq!(report.left_out_count, 1, "{name}{list}: {entry}");
         }
     }
 }
@@ -305,6 +305,6 @@ fn a_malformed_entry_costs_itself_alone() {
 fn every_line_of_a_real_output_is_understood() {
     for (name, _, _) in OUTPUTS {
         let report = read_real(name);
-        assert_eq!((report.other_lines, report.more_lines), (Vec::new(), 0), "{name}");
+        assert_eq!((report.unparsed_lines, report.more_unparsed_lines), (Vec::new(), 0), "{name}");
     }
 }

@@ -161,7 +161,7 @@ fn bases_are_followed_through_a_chain_and_a_circle_has_no_end() {
     ]);
     let report = report_at(OutputFormat::Sarif, "/build/project", &log(bases, results));
     assert_eq!(render_diagnostics(&report), ["src/x y.py:0: wrong", "lib s/x.py:0: wrong", "x.py:0: wrong"]);
-    assert_eq!(report.left_out, 2);
+    assert_eq!(report.left_out_count, 2);
     assert!(
         problems(&report).iter().all(|text| text.contains("outside of the tree")),
         "{:?}",
@@ -203,7 +203,7 @@ fn an_artifact_is_found_by_its_index_unless_it_is_within_another_one() {
     };
     let report = read(run, json!([at(0), at(1), at(2), at(3), at(-1), at(9)]));
     assert_eq!(
-        (render_diagnostics(&report), report.left_out),
+        (render_diagnostics(&report), report.left_out_count),
         (vec!["a.py:0: wrong".to_owned(), "c.py:0: wrong".to_owned()], 4)
     );
 }
@@ -326,7 +326,17 @@ fn messages_take_their_arguments_and_lose_links_within_the_log() {
     }
     for message in [json!({ "id": "unknown" }), json!({}), json!({ "text": " " }), Value::Null] {
         let report = read(run.clone(), json!([merge_fields(result("a", 1), json!({ "message": message }))]));
-        assert_eq!((report.left_out, problems(&report)), (1, vec!["result 0 (R1): no message"]), "{message}");
+        assert_eq!(
+            (report.left_out_count, problems(&report)),
+            (
+                1,
+                vec![
+                    "result 0 (R1): no \
+            message"
+                ]
+            ),
+            "{message}"
+        );
     }
 }
 
@@ -345,11 +355,14 @@ fn a_malformed_result_is_left_out_and_named_and_the_rest_goes_on() {
     ]);
     let report = read(json!({}), results);
     assert_eq!(
-        (render_diagnostics(&report), report.left_out),
+        (render_diagnostics(&report), report.left_out_count),
         (vec!["a:1: wrong".to_owned(), "z:1: wrong".to_owned()], 4)
     );
     let kinds: Vec<ProblemKind> = report.problems.iter().map(|problem| problem.kind).collect();
-    assert_eq!(kinds, [ProblemKind::Entry, ProblemKind::Entry, ProblemKind::NoFile, ProblemKind::NoFile]);
+    assert_eq!(
+        kinds,
+        [ProblemKind::MalformedEntry, ProblemKind::MalformedEntry, ProblemKind::NoFile, ProblemKind::NoFile]
+    );
     assert!(problems(&report)[2] == "result 3 (R1): no path", "{:?}", report.problems);
 }
 
@@ -384,7 +397,7 @@ fn what_a_tool_tells_of_its_own_failure_is_a_problem() {
     ] {
         let report = read(json!({ "invocations": [invocation] }), json!([result("a", 1)]));
         assert_eq!((problems(&report), report.diagnostics.len()), (expected, 1), "{invocation}");
-        assert!(report.problems.iter().all(|problem| problem.kind == ProblemKind::Tool));
+        assert!(report.problems.iter().all(|problem| problem.kind == ProblemKind::ToolFailed));
     }
     for results in [Value::Null, json!({})] {
         let report = read(json!({}), results.clone());
@@ -417,7 +430,7 @@ fn a_fix_has_all_of_its_edits_or_it_is_left_out() {
         edits.iter().map(|edit| file.byte_range(&edit.range)).collect::<Vec<_>>(),
         [Ok(0..3), Ok(8..11)]
     );
-    assert_eq!((report.problems.len(), report.left_out), (5, 0), "{:?}", report.problems);
+    assert_eq!((report.problems.len(), report.left_out_count), (5, 0), "{:?}", report.problems);
     assert!(problems(&report)[0].starts_with("result 0 (R1): fix 1: ../up"), "{:?}", report.problems);
 }
 
@@ -456,7 +469,7 @@ fn what_is_no_log_is_one_problem() {
     let followed = log(json!({}), json!([result("a", 1)])) + "\n1 problem\n";
     let report = report(OutputFormat::Sarif, &followed);
     assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 0));
-    assert_eq!(report.other_lines, ["1 problem"]);
+    assert_eq!(report.unparsed_lines, ["1 problem"]);
 }
 
 #[test]

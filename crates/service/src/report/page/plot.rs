@@ -235,7 +235,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
     draw_picture(
         WIDTH,
         HEIGHT,
-        &format!("{} over time; rate of success {rate}", format_count(figures.tally.runs(), "run")),
+        &format!("{} over time; success rate {rate}", format_count(figures.tally.runs(), "run")),
         parts,
     )
 }

@@ -18,31 +18,26 @@ The same scenarios run with \
 all of \
     these conditions must hold:
 
-* there is one summary, and each open finding is shown once: on its \
-    lines, on its file or, beyond `review.max_inline`, in
-  the summary;
+* there is one summary; each open finding is shown once, on its lines or on its file; findings beyond \
+        `review.max_inline` are shown in the summary;
 * no finding is lost or invented; \
     threads of fixed findings are resolved; comments by others are unchanged;
-* the newest head has the \
-    status;
-* the service has made no more calls than the comments need at the forge's page and batch \
-    size, and each call follows
-  the forge's documentation;
+* the status is set on the newest head;
+* the service has made only the calls that are necessary for the comments, given the forge's page size \
+        and batch size; each call conforms to the forge's documentation;
 * no secret is in a comment, in the history \
     or in the log.
 
-A cell shows the number of API calls, and the number of findings in each place at the \
-    end. If a scenario interrupts every write and the forge
-accepts one comment per call, only five \
-    findings get separate comments. In all other cells, up to thirty findings get separate comments.
+A cell shows the number of API calls. It also shows where the findings are at the end: on lines, on \
+        files, in the summary or resolved. In scenarios that interrupt every write, if the forge accepts \
+        one comment per call, only five findings get separate comments. In all other cells, up to thirty \
+        findings get separate comments.
 
-A \
-    scenario named after a response injects this response once per review: first into the first call (also \
-    a call of git), then into
-later calls, until a review has no such call left. The attempt fails with a \
-    message and a hint, or waits. The next attempt
-repairs everything. The cell of such a scenario has no \
-    numbers: reads run in parallel, and the load decides which read gets the response.
+Some scenarios are named after a response. In each review, one call to the API or to the git server gets \
+        this response: in the first review the first call, then later calls, until a review has no such \
+        call. The attempt fails with a message and a hint, or waits. The next attempt completes the \
+        review. The cell of such a scenario has no \
+    numbers: reads run in parallel, so the call that gets the response depends on the machine's load.
 
 ";
 

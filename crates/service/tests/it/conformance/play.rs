@@ -198,7 +198,7 @@ impl Stage {
             let store = self.store();
             let context =
                 Arc::new(self.site.context(store.clone(), self.site.forges(), SlotLimits::default()));
-            context.end_old_leases().await.unwrap();
+            context.end_all_orphaned_leases().await.unwrap();
             for delivery in deliveries.drain(..) {
                 let status = hand_over(&context, (FORGE, SECRET), &delivery).await;
                 if status != 202 {

@@ -85,7 +85,7 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
 async fn what_is_due_between_two_looks_is_looked_at_then() {
     let site = Site::new().await;
     // The poll interval of the scheduler is longer than this test.
-    let pace = ServiceSettings { poll: Duration::from_secs(3600), ..pace() };
+    let pace = ServiceSettings { poll_interval: Duration::from_secs(3600), ..pace() };
     let store = site.store();
     let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;

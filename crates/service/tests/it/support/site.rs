@@ -97,9 +97,9 @@ pub(crate) fn pace() -> ServiceSettings {
     ServiceSettings {
         role: ProcessRole::All,
         lease_limits: LeaseLimits::new(4),
-        poll: Duration::from_millis(10),
-        heartbeat: Duration::from_millis(500),
-        sweep: None,
+        poll_interval: Duration::from_millis(10),
+        heartbeat_interval: Duration::from_millis(500),
+        sweep_interval: None,
     }
 }
 
@@ -261,7 +261,7 @@ impl Site {
             store.clone(),
             store,
             limits(),
-            ServiceSettings { sweep: Some(every), ..pace() },
+            ServiceSettings { sweep_interval: Some(every), ..pace() },
             settings(),
         )
         .await
@@ -343,16 +343,16 @@ impl Site {
             git: self.git.clone(),
             mirrors_folder: self.folder.path().join("mirrors"),
             slot_limits: limits,
-            repository_filter: truing_service::repositories::RepositoryFilter::default(),
+            repository_filter: truing_service::repository_filter::RepositoryFilter::default(),
             rules: change::rules(&["aiobotocore", "core"]),
             max_inline_comments: self.max_inline,
             agent: None,
             converge_setup: Err("it is not tried here".to_owned()),
-            held_slots: truing_service::switch::HeldSlots::default(),
+            held_slots: truing_service::kill_switch::HeldSlots::default(),
             write_monitor: truing_loops::telemetry::WRITES.clone(),
             sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
-            scheduler_waker: truing_service::wake::SchedulerWaker::default(),
+            scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),
             duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
             max_step_time: truing_service::worker::STEP_TIME,

@@ -6,7 +6,7 @@ use truing_config::value;
 use truing_core::port::SweepStore as _;
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;
-use truing_service::repositories::RepositoryFilter;
+use truing_service::repository_filter::RepositoryFilter;
 
 use crate::sweep::site::{FORGE, Site, limits, pace, settings};
 use crate::sweep::{SweepStage, reviewed};

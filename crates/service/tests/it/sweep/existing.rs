@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use truing_core::slot::SlotState;
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;
-use truing_service::repositories::RepositoryFilter;
+use truing_service::repository_filter::RepositoryFilter;
 
 use crate::sweep::site::Site;
 use crate::sweep::{SweepStage, shown};

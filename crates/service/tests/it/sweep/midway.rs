@@ -107,7 +107,7 @@ impl LossyStoreForge {
     /// Starts a service that also sweeps.
     async fn serve(&self) -> Running {
         let store = self.home.open(Arc::new(self.site.clock.clone())).await;
-        let pace = ServiceSettings { sweep: Some(EVERY), ..pace() };
+        let pace = ServiceSettings { sweep_interval: Some(EVERY), ..pace() };
         self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
     }
 
@@ -276,7 +276,7 @@ async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint
         }
         SlotLossPoint::Published => {
             store.mark_published(&work.run, &work.record(now).with_end_time(now)).await.unwrap();
-            work.step(SlotCommand::Finish(work.run.token, StepOutcome::Idle)).await;
+            work.step(SlotCommand::Finish(work.run.token, StepOutcome::Done)).await;
         }
         SlotLossPoint::Dropped => {
             work.fail().await;

@@ -8,7 +8,7 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::new_run_id;
 use truing_loops::stopped::StepStopReason;
-use truing_service::{by_hand, worker};
+use truing_service::{manual_lease, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};
 use crate::sweep::{FOUND, SweepStage, change, reviewed, second, shown};
@@ -70,7 +70,7 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     site.forge.add_fault(
         ForgeFault::on_call("GET", "/repositories/{id}", ForgeFaultKind::Status(502, None)).times(99),
     );
-    let lease = by_hand::lease_slot(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
+    let lease = manual_lease::lease_slot(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
     let run = RunReference { id: new_run_id(), key, token: lease.token };
     let ended = worker::run_step(&context, &lease, &run).await.unwrap();
     let expected = "the forge sent an invalid answer";

@@ -49,7 +49,7 @@ pub(super) fn begin_run(
     // record must be copied, because findings and desired comments belong to the key, not to a run.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
-        record_cut_off_end(connection, &run.key, newest, "cut off: another run continues", now)?;
+        record_cut_off_end(connection, &run.key, newest, "cut off: another run has replaced this run", now)?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();

@@ -34,7 +34,7 @@ pub(super) async fn fill(store: &Store) {
     store.mark_slots(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refuse).await.unwrap();
     // One slot is leased, and one is parked.
     let before = store.load_slots(&[pull_request_id(7).key()]).await.unwrap().remove(0);
-    let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
+    let leased = before.apply_command(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
     store.grant_leases(&[(before.version, leased)]).await.unwrap()[0].unwrap();
     let before = store.load_slots(&[pull_request_id(8).key()]).await.unwrap().remove(0);
     let parked = Slot { state: SlotState::Held { reason: HoldReason::Parked }, ..before.clone() };

@@ -35,7 +35,7 @@ pub(super) async fn apply_command(
     loop {
         let now = store.now().await.unwrap();
         let slot = store.load_slots(std::slice::from_ref(key)).await.unwrap().remove(0);
-        let decision = slot.step(command, limits, now)?;
+        let decision = slot.apply_command(command, limits, now)?;
         if store.commit_slots(&[(slot.version, decision.slot.clone())]).await.unwrap()[0].is_ok() {
             return Ok(decision.slot);
         }
@@ -80,7 +80,7 @@ pub(super) async fn check_head(
         return WorkerStepResult::Lost;
     };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
-        return end_lease(store, work, StepOutcome::Idle, limits).await;
+        return end_lease(store, work, StepOutcome::Done, limits).await;
     }
     let slot = store.load_slots(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
@@ -102,7 +102,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
     if begun.computed.is_some() {
         return publish(store, work, down, limits).await;
     }
-    if apply_command(store, &work.run.key, SlotCommand::Computed(work.run.token), limits).await.is_err() {
+    if apply_command(store, &work.run.key, SlotCommand::CountReview(work.run.token), limits).await.is_err() {
         return WorkerStepResult::Lost;
     }
     let mut outcome = record(&work.run, 'a');
@@ -178,7 +178,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
 
 /// Compares the reviewed head with the newest head, and ends the lease.
 pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> WorkerStepResult {
-    let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::DueAgain };
+    let then = if pull.closed || pull.head == work.head { StepOutcome::Done } else { StepOutcome::DueAgain };
     end_lease(store, work, then, limits).await
 }
 

@@ -134,8 +134,8 @@ fn render_model_check(row: &ModelCheck) -> String {
     let cost = MicroUsd(*cost_micro_usd);
     let words = match (answered_by, reason) {
         (_, Some(reason)) => reason.clone(),
-        (Some(by), None) if by != model && !by.is_empty() => format!("{by} has answered, for {cost}"),
-        (_, None) => format!("the model has answered, for {cost}"),
+        (Some(by), None) if by != model && !by.is_empty() => format!("{by} has answered; cost: {cost}"),
+        (_, None) => format!("the model has answered; cost: {cost}"),
     };
     fold_line(&name, &words) + "\n"
 }

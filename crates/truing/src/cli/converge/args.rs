@@ -20,19 +20,19 @@ use crate::cli::error::{CliError, CommandExit};
 #[derive(clap::Args, Default, Debug)]
 pub struct ConvergeArgs {
     /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a
-    /// repository, for the branch that is checked out there
-    /// [default: the pull request of the current branch, else that branch]
+    /// repository, for the branch that is checked out there [default: the pull request of the current branch;
+    /// if there is none, the current branch]
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     #[command(flatten)]
     pub(super) run_args: ConvergeRunArgs,
-    /// Lead the team, join the run that leads the team, or lead only if no other run does
+    /// Lead the team, join the run that leads the team, or lead the team only if no other run leads it
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) lifecycle: Option<team::LifecycleFlag>,
     /// The name of the team to lead or join [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) team: Option<String>,
-    /// Show what would be worked on, and call no model
+    /// Show what the run would work on, without calling a model
     #[arg(long)]
     pub(super) dry_run: bool,
     /// True for `truing audit`, which runs only an audit
@@ -43,13 +43,13 @@ pub struct ConvergeArgs {
 /// Flags of a run.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub(super) struct ConvergeRunArgs {
-    /// The most audits of a run [default: converge.max_audits]
+    /// The maximum number of audits in a run [default: converge.max_audits]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) max_audits: Option<u32>,
-    /// Work on several targets one after the other, not side by side
+    /// Work on several targets one after the other, not in parallel
     #[arg(long)]
     pub(super) serial: bool,
-    /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
+    /// The `NAME` of the `[model.NAME]` that fixes the findings [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     pub(super) fixer: Option<String>,
     /// The lowest severity that blocks; findings below it are fixed only once [default:

@@ -38,11 +38,11 @@ const GRACE: Duration = Duration::from_secs(3);
 /// if the model gave no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct AuditArgs {
-    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the
-    /// repository, whose checked out branch is audited [default: the current folder]
+    /// Pull requests (URL of the page, OWNER/NAME#NUMBER, or NUMBER in a clone), or a folder in a repository,
+    /// to audit the branch that is checked out there [default: the current folder]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// Show only findings of this severity and above; other findings do not make the exit code 1
+    /// Show only findings of this severity and above; other findings do not cause exit code 1
     #[arg(long, value_name = "SEVERITY", default_value = "P2", value_parser = parse_severity)]
     min_severity: Severity,
 }

@@ -507,13 +507,13 @@ pub(super) async fn record_failed_start(
     record.detail.state.audits_only = is_audit;
     (record.detail.is_told, record.versions) = (true, program_versions());
     if let Err(error) = store.store_converge(FencingToken(0), &record).await {
-        tracing::warn!(%error, "a failed run is not recorded");
+        tracing::warn!(%error, "could not record a failed run");
     }
 }
 
 /// Hint for a clone without the full history.
-pub(in crate::cli) const SHALLOW: &str =
-    "this clone is shallow, and the whole history is needed: `git fetch --unshallow origin` fetches the rest";
+pub(in crate::cli) const SHALLOW: &str = "this clone is shallow, but the full history is needed: `git fetch \
+    --unshallow origin` fetches the rest";
 
 /// Maximum length of a mirror's name in bytes, which is half of the file systems' limit.
 const MAX_NAME: usize = 120;
@@ -543,6 +543,6 @@ fn run_lock_error(error: &RunLockError) -> CliError {
             )
         }
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
-            .hint("check that the folder beside the database is writable"),
+            .hint("check that the lock folder beside the database is writable"),
     }
 }

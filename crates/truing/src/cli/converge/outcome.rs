@@ -215,8 +215,8 @@ pub(super) async fn render_text(
             record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Converged);
         text += &match (has_converged, merge) {
             (true, MergeAdvice::AlreadyMerged) => format!(
-                "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch \
-                 -D {branch}\n",
+                "\nFixes are on branch {branch}, and are already on {}.\nTo delete the run's branch:\n  \
+                git branch -D {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME)
             ),
             (true, MergeAdvice::BranchMoved { tip, audit }) => format!(

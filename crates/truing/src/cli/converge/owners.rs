@@ -207,7 +207,7 @@ impl WatchSummary {
         let mut text = format!("PRs discovered: {}\n", self.pull_count());
         for found in &self.owner_counts {
             let where_ = match found.repositories {
-                0 => "the account can read no repository of this owner".to_owned(),
+                0 => "the account cannot read any repository of this owner".to_owned(),
                 many => format_count(many, "repository"),
             };
             let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);

@@ -15,8 +15,8 @@ use truing_git::{Git, Mirror};
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::text::format_instant;
-use truing_service::by_hand::LeaseError;
 use truing_service::converge_runs::{ConvergeRunContext, ConvergeSetup};
+use truing_service::manual_lease::LeaseError;
 use truing_service::run_failure::RunFailure;
 use truing_store::Store;
 
@@ -97,7 +97,7 @@ impl<'a> PullRunContext<'a> {
         let client = wiring::forge_client(&config, &target.forge, environment, &folder)?;
         Ok(Self {
             target,
-            client: client.with_shared_limits(store.shared_state()).for_review(run.as_str()),
+            client: client.with_shared_rate_limits(store.shared_state()).with_review_id(run.as_str()),
             run,
             git: wiring::open_git(environment).await?,
             mirrors: wiring::mirrors_folder(&folder),
@@ -168,7 +168,7 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
         }
         RunConflict::OtherLoop => refusal_error(
             ConvergeExitCode::AlreadyRunning,
-            &format!("already running: {name}: another loop is working on the job"),
+            &format!("already running: another loop is working on {name}"),
         )
         .hint(format!("`truing why {name}` shows which loop")),
         RunConflict::TakenOver => refusal_error(

@@ -144,7 +144,12 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
         [pull] => {
             let name = format!("{repo}#{}", pull.number);
             let differs = repository.head_if_any().is_some_and(|head| *head != pull.revision.head);
-            let here = if differs { ", whose head is not the commit that is checked out here" } else { "" };
+            let here = if differs {
+                "(the pull request's head is not the commit that is checked out \
+                here)"
+            } else {
+                ""
+            };
             context.output.print_note(format_args!(
                 "using the pull request {name} of branch {branch}{here}; to use the local branch: `truing \
                     converge .`"

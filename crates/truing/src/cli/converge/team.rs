@@ -19,7 +19,8 @@ pub(super) enum LifecycleFlag {
     Owned,
     /// Another run owns the workspace, and this run joins the team.
     Attach,
-    /// Another run owns the workspace if it already leads the team. Otherwise this run owns it.
+    /// If another run already leads the team, that run owns the workspace. Otherwise, this run owns the
+    /// workspace.
     Auto,
 }
 

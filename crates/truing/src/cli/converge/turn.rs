@@ -17,7 +17,7 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::ProgressDisplay;
 use crate::cli::{CommandContext, runtime};
 
-/// Maximum number of concurrent runs of one call. The number is limited because each run has separate
+/// Maximum number of concurrent runs of one call. The limit is necessary because each run has its own ///
 /// processes, connections and copies.
 const MAX_AT_ONCE: usize = 20;
 

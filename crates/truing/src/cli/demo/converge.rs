@@ -72,7 +72,10 @@ fn render_pull_request(pull: &PullRequestResult) -> String {
     }
     let state = |draft: bool| if draft { "draft" } else { "ready for review" };
     let [before, after] = pull.drafts.map(state);
-    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indent_report(&pull.run_end.report)
+    text + &format!(
+        "{INDENT}state before the run: {before}; now: \
+        {after}\n\n"
+    ) + &indent_report(&pull.run_end.report)
 }
 
 /// Formats the state of the clone.
@@ -80,7 +83,7 @@ fn render_local_branch(local: &LocalBranchResult) -> String {
     let [before, after] = &local.tips;
     let mut text = fold_line(
         INDENT,
-        &format!("{} was at {}, is at {}", local.branch, short_sha(before), short_sha(after)),
+        &format!("{} was at {}, and is now at {}", local.branch, short_sha(before), short_sha(after)),
     );
     text += &fold_line(INDENT, &format!("on {}:", local.run_branch));
     text += &local.commits.iter().map(render_fix).collect::<String>();

@@ -26,8 +26,9 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     })?;
     let mut intro = fold_line(
         "",
-        "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats \
-         rim/spin.py as coroutines. Each run is one `truing sync run rim`.",
+        "rim is an example package in a package index on this machine; spokes, a project on a forge on \
+        this machine, contains a copy of rim/spin.py that is rewritten as coroutines. Each run is one \
+        `truing sync run rim`.",
     );
     if level < SandboxLevel::Full {
         let reason = format!(
@@ -96,7 +97,7 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
         None => String::new(),
     };
     // For these two results, the title already contains the reason.
-    if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
+    if ![Outcome::RangeWidened, Outcome::CodePorted].contains(&run.result) {
         let reason = if run.reason == previous_reason {
             "as before"
         } else {
@@ -135,10 +136,10 @@ fn render_summary(report: &SyncDemoReport) -> String {
         if report.has_passed() { "As promised." } else { "The result differs from the expected one." };
     format!(
         "\n{} in {:.1} s, {unexpected} ended differently than expected (promised: 0)\n\x20 \
-         opened                {}, {}, {}\n\x20 two at once           {doubled} (promised: 0)\n\x20 left \
-         open             {left_open} drafts and issues (promised: 0)\n\x20 circuit \
-         breaker       {breaker}\n\x20 the model             {} answers from a script; {} tokens in, {} \
-         out,\n\x20                       {} at list price\n{verdict}\n",
+        opened                {}, {}, {}\n\x20 two open at once      {doubled} (promised: 0)\n\x20 left \
+        open             {left_open} drafts and issues (promised: 0)\n\x20 circuit breaker       \
+        {breaker}\n\x20 the model             {} answers from a script; {} tokens in, {} \
+        out,\n\x20                       {} at list price\n{verdict}\n",
         format_count(runs.len(), "run"),
         report.seconds,
         format_count(pull_requests, "pull request"),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, stdin};
 use std::path::Path;
 
-use truing_diff::{FileOutline, OutlineReader};
+use truing_diff::{FileDiffSpans, OutlineReader};
 
 use super::malformed_diff_error;
 use crate::cli::CommandContext;
@@ -41,9 +41,9 @@ struct DiffReader {
 }
 
 impl Iterator for DiffReader {
-    type Item = FileOutline;
+    type Item = FileDiffSpans;
 
-    fn next(&mut self) -> Option<FileOutline> {
+    fn next(&mut self) -> Option<FileDiffSpans> {
         loop {
             match self.outlines.pop_file() {
                 Some(Ok(file)) => return Some(file),

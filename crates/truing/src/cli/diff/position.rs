@@ -44,7 +44,7 @@ pub(super) fn run_anchor(
     let compared = runtime::start()?.block_on(ComparedCommits::open(base, head, repository, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
-        return Err(malformed_diff_error("the answer of `git diff`", error));
+        return Err(malformed_diff_error("the output of `git diff`", error));
     }
     let mut error = None;
     let has_lines = |position: &AnchorRequest| check_lines(position.start_line, position.end_line);

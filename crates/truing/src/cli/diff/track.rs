@@ -50,7 +50,7 @@ pub(super) fn run(
     let compared = runtime.block_on(ComparedCommits::open(from, to, path, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
-        return Err(malformed_diff_error("the answer of `git diff`", error));
+        return Err(malformed_diff_error("the output of `git diff`", error));
     }
     // All positions are read before the first answer, because they determine which files must be read.
     let mut error = None;

@@ -108,7 +108,7 @@ impl PolicyHookArgs {
         // answer. It is also an error if standard output is closed. Rust replaces a closed standard output by
         // the null device before `main`.
         if is_stdout_null_device().unwrap_or(true) {
-            return Err(wrong("standard output is closed, or the null device".to_owned()));
+            return Err(wrong("standard output is closed or is the null device".to_owned()));
         }
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
@@ -121,8 +121,15 @@ impl PolicyHookArgs {
         let named = self.root.clone().or_else(|| environment.get("CLAUDE_PROJECT_DIR").map(PathBuf::from));
         let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
         let root = named.or_else(above).ok_or_else(|| {
-            CliError::usage("hook", format!("no folder above {} has `.git`", cwd.display()))
-                .hint("specify the folder of the repository: `--root DIR`")
+            CliError::usage(
+                "hook",
+                format!(
+                    "neither {} nor a parent folder of it contains \
+                `.git`",
+                    cwd.display()
+                ),
+            )
+            .hint("specify the folder of the repository: `--root DIR`")
         })?;
         root.canonicalize()
             .map_err(|error| CliError::usage("hook", format!("{} cannot be opened: {error}", root.display())))
@@ -171,7 +178,7 @@ impl HookCallPolicy<'_> {
     fn judge_command(&self, input: &Value) -> Result<HookAnswer, String> {
         let command = text_field(input, "command")?;
         if !matches!(input["dangerouslyDisableSandbox"], Value::Null | Value::Bool(false)) {
-            return Err("no command may leave the sandbox of Claude Code".to_owned());
+            return Err("no command may run outside the sandbox of Claude Code".to_owned());
         }
         let words = plain_words(command).map_err(|error| error.to_string())?;
         let cwd = self.working_folder()?;
@@ -185,7 +192,7 @@ impl HookCallPolicy<'_> {
             let value = word.split_once('=').map_or(*word, |(_, value)| value);
             let there = cwd.join(value).canonicalize();
             if there.is_ok_and(|there| !there.starts_with(self.root)) {
-                return Err(format!("{value:?} leads out of the repository"));
+                return Err(format!("{value:?} is a path outside of the repository"));
             }
         }
         match self.policy.judge(AgentAction::Run(&words)) {
@@ -205,7 +212,7 @@ impl HookCallPolicy<'_> {
         let outside = "commands may run only in a folder of the repository";
         let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
         let is_root = inner.as_os_str().is_empty();
-        let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
+        let inner = inner.to_str().ok_or("the path of the working folder is not UTF-8")?;
         // The `.git` folder is not part of the working tree, and a file cannot be a working folder.
         if !self.cwd.is_absolute()
             || !cwd.is_dir()
@@ -228,7 +235,7 @@ impl HookCallPolicy<'_> {
         let path = path.to_str().ok_or_else(|| format!("{named:?} is not UTF-8"))?;
         match action(path) {
             AgentAction::Edit(_) | AgentAction::Write(_) if has_link => {
-                Err(format!("{named:?} leads through a link"))
+                Err(format!("the path {named:?} contains a symbolic link"))
             }
             action @ (AgentAction::Run(_)
             | AgentAction::Read(_)
@@ -248,20 +255,24 @@ impl HookCallPolicy<'_> {
             if is_path
                 && pattern.is_some_and(|pattern| !is_plain_path(pattern) || pattern.contains(['{', '!']))
             {
-                return Err(format!("the pattern of `{tool}` is not a plain pattern"));
+                return Err(format!(
+                    "the pattern of `{tool}` must not begin with `~`, begin or end with \
+                    white space, or contain `{{` or `!`"
+                ));
             }
             let pattern = pattern.filter(|_| is_path).map(Path::new);
             if pattern.is_some_and(|pattern| {
                 pattern.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
             }) {
-                return Err(format!("the pattern of `{tool}` leaves the folder"));
+                return Err(format!("the pattern of `{tool}` is absolute or contains `..`"));
             }
         }
         let named = optional_text_field(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
-        let (path, _) = self.resolve_relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
+        let (path, _) =
+            self.resolve_relative(named.to_str().ok_or("the path of the folder is not UTF-8")?)?;
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
-        let inner = inner.to_str().ok_or("the folder is not UTF-8")?;
+        let inner = inner.to_str().ok_or("the path of the folder is not UTF-8")?;
         Ok(hook_answer(self.policy.judge(AgentAction::Read(inner))))
     }
 
@@ -280,7 +291,10 @@ impl HookCallPolicy<'_> {
     /// leads through a link.
     fn resolve_relative(&self, named_path: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named_path) {
-            return Err(format!("{named_path:?} is not a plain path"));
+            return Err(format!(
+                "the path {named_path:?} begins with `~`, or begins or ends with white \
+                space"
+            ));
         }
         let whole = self.cwd.join(named_path);
         if whole.components().any(|part| part == Component::ParentDir) {
@@ -294,7 +308,7 @@ impl HookCallPolicy<'_> {
                 Ok(resolved) => break resolved,
                 // The path is a link to a missing file.
                 Err(_) if there.symlink_metadata().is_ok() => {
-                    return Err(format!("{named_path:?} leads through a link"));
+                    return Err(format!("the path {named_path:?} contains a symbolic link"));
                 }
                 Err(error) => {
                     let (Some(above), Some(name)) = (there.parent(), there.file_name()) else {

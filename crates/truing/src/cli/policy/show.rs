@@ -38,7 +38,8 @@ impl PolicyShowArgs {
                     for PolicyFileRow { name, from, .. } in &rows {
                         let _ = writeln!(text, "{name:<24} {from}");
                     }
-                    text + "\nOne file: `truing policy show NAME`, such as `truing policy show fixer`\n"
+                    text + "\nTo print one file: `truing policy show NAME`, such as `truing policy show \
+                        fixer`\n"
                 })?;
             }
             Some(name) => {

@@ -113,7 +113,7 @@ pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {
             format!(
-                "  {:>18} of this cost by runs that are unrecorded or still running\n",
+                "  {:>18} of this cost is from runs that are unrecorded or still running\n",
                 format_dollars(cost)
             )
         }

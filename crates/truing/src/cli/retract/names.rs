@@ -71,11 +71,8 @@ impl RetractArgs {
         ] {
             if let Some(glob) = glob.as_ref().filter(|glob| !matches_any(glob, known)) {
                 let code = if one == "rule" { "unknown_rule" } else { "unknown_repo" };
-                let message = format!(
-                    "no comment belongs to a {one} that matches `{}`, and no known {one} matches this \
-                        pattern",
-                    glob.glob()
-                );
+                let message =
+                    format!("no known {one} and no {one} of a recorded comment matches `{}`", glob.glob());
                 return Err(CliError::usage(code, message).hint(render_names(recent, many, since)));
             }
         }

@@ -105,7 +105,7 @@ fn escape_property(text: &str) -> String {
 mod tests {
     use truing_core::finding::SuggestedFix;
 
-    use super::super::sample::sample_finding;
+    use super::super::sample_finding::sample_finding;
     use super::*;
 
     #[test]

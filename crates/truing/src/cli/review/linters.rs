@@ -15,7 +15,7 @@ use truing_loops::tools::{BaseCommit, ConfiguredLinters, LinterSources, LinterVi
 
 use super::ReviewCommand;
 use super::fix::{FixOutcome, FixSession};
-use super::proposed::{self, FixConsent};
+use super::proposed_fixes::{self, FixConsent};
 use crate::cli::error::CliError;
 use crate::wiring;
 
@@ -58,7 +58,7 @@ impl ReviewCommand {
             }
             return;
         }
-        if config.review.tools != ToolSelection::Off
+        if config.review.linters != ToolSelection::Off
             || self.args.outputs.has_any()
             || self.args.diff.is_some()
         {
@@ -84,7 +84,11 @@ impl ReviewCommand {
                 0 => String::new(),
                 count => format!(" ({count} more: `{}`)", self.output.command_line("review --tools")),
             };
-            self.output.print_note(format_args!("{} is configured here: {reason}{others}", first.name));
+            self.output.print_note(format_args!(
+                "{} is configured in this repository, but does not run: \
+                {reason}{others}",
+                first.name
+            ));
         }
     }
 
@@ -119,9 +123,10 @@ impl ReviewCommand {
         let (offers, mut unfixed) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
         session.report_unapplied(&unfixed);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
-        let agreed = proposed::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
+        let agreed =
+            proposed_fixes::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
-        unfixed.extend(declined.map(|finding| proposed::declined_suggestion(&finding.raw)));
+        unfixed.extend(declined.map(|finding| proposed_fixes::declined_suggestion(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan_fixes(&open, tree, packs, reader, linters).await?;

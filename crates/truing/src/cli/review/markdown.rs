@@ -19,7 +19,7 @@ use super::text::{
 /// Maximum bytes of the text. GitHub accepts a job summary of 1 MiB from a step, and the step may write other
 /// text as well.
 const MAX_BYTES: usize = 1_000_000;
-/// Maximum bytes of the text after the findings. This much of `MAX_BYTES` is reserved.
+/// Maximum bytes of the text after the findings. This part of `MAX_BYTES` is reserved for that text.
 const MAX_END_BYTES: usize = 100_000;
 /// Maximum number of unread files that are listed. Further files are only counted.
 const MAX_GAPS: usize = 50;
@@ -182,7 +182,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
     for gap in cut.iter().take(MAX_GAPS) {
         let path = code_span(&visible_text(&gap.path.to_string()));
         text +=
-            &format!("{path} has more findings than are kept for one file: only the worst are shown.\n\n");
+            &format!("{path} has more findings than the limit for one file: only the worst are shown.\n\n");
     }
     if !unread.is_empty() {
         let (by_design, missing): (Vec<&UnreviewedFile>, Vec<_>) =
@@ -218,7 +218,7 @@ mod tests {
     use truing_core::outcome::SkipReason;
 
     use super::*;
-    use crate::cli::review::sample::sample_finding;
+    use crate::cli::review::sample_finding::sample_finding;
 
     fn render_findings(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();

@@ -32,7 +32,7 @@ use truing_loops::telemetry;
 use truing_loops::text::{format_count, format_instant};
 use truing_loops::tools::LinterSources;
 use truing_service::ServiceContext;
-use truing_service::by_hand::{self, LeaseError};
+use truing_service::manual_lease::{self, LeaseError};
 use truing_service::worker::drive_lease;
 use truing_store::Store;
 
@@ -198,7 +198,7 @@ impl PublishRequest<'_> {
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease_slot(store, key, LoopKind::Review, limits).await {
+                let lease = match manual_lease::lease_slot(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
                     Err(error) => return Err(lease_error(store, key, name, error).await),
                 };
@@ -214,8 +214,8 @@ impl PublishRequest<'_> {
                         return Err(CliError::refusal(
                             "deferred",
                             format!(
-                                "{name}: reviewed by rules only; the model's part is deferred, because the \
-                                    repository's budget for today is used up"
+                                "{name}: reviewed by rules only; the review by the model is deferred, \
+                                because the repository's budget for today is used up"
                             ),
                         )
                         .hint(format!(
@@ -230,10 +230,13 @@ impl PublishRequest<'_> {
                 self.wait_until(until.0, until.1, &mut left).await?;
             };
             match ended {
-                Some(Ok(StepOutcome::Idle)) => return Ok(None),
+                Some(Ok(StepOutcome::Done)) => return Ok(None),
                 Some(Ok(StepOutcome::Held(hold))) => return Ok(Some(hold)),
                 Some(Ok(StepOutcome::DueAgain) | Err(StepStopReason::HeadChanged)) => {
-                    self.output.print_note(format_args!("{name}: the head has moved; reviewing it again"));
+                    self.output.print_note(format_args!(
+                        "{name}: the head has changed; reviewing the new \
+                        head"
+                    ));
                 }
                 Some(Err(StepStopReason::Fenced(_))) => {}
                 Some(Err(StepStopReason::Halted)) => {
@@ -263,7 +266,7 @@ impl PublishRequest<'_> {
                         "lost",
                         format!("{name}: another process took over the review"),
                     )
-                    .hint(format!("see which process, and how the review ended: `truing why {name}`")));
+                    .hint(format!("`truing why {name}` shows which process, and how the review ended")));
                 }
             }
         }
@@ -327,7 +330,7 @@ impl PublishRequest<'_> {
             HoldReason::Draft => "the pull request is a draft",
             HoldReason::Cancelled => "the pull request is closed",
             HoldReason::Paused => "reviews of the pull request are paused",
-            HoldReason::Parked => "the pull request is parked",
+            HoldReason::Parked => "too many attempts failed for the pull request",
         };
         let (kind, reason) = (ReviewOutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
         let now = SystemClock.now();
@@ -361,7 +364,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                 .map(|run| format!(", since {} as run {}", format_instant(run.started_at), run.id.as_str()));
             let message = format!(
                 "{name}: already running: a server or another command reviews this pull request{} (lease \
-                    until {}, renewed while it runs)",
+                until {}, renewed while the review runs)",
                 since.unwrap_or_default(),
                 format_instant(until)
             );
@@ -376,10 +379,17 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                     format_instant(until)
                 ))
         }
-        LeaseError::OtherLoop => {
-            CliError::refusal("already_running", format!("{name}: another loop is working on the job"))
-                .hint(format!("`truing why {name}` shows which loop; the review then starts automatically"))
-        }
+        LeaseError::OtherLoop => CliError::refusal(
+            "already_running",
+            format!(
+                "{name}: another loop is working on the pull \
+                request"
+            ),
+        )
+        .hint(format!(
+            "the review starts automatically when that loop ends; `truing why {name}` \
+                    shows which loop is working"
+        )),
         error @ LeaseError::SwitchedOff => {
             CliError::refusal("killswitch_engaged", format!("{name}: {error}"))
                 .hint(HaltReason::KillSwitch.hint())

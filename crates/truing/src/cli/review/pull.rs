@@ -20,10 +20,10 @@ use truing_loops::pull::{PullRequestReview, unpublished_review_key};
 use truing_loops::tools::LinterSources;
 use truing_store::Store;
 
-use super::from::ReviewStart;
 use super::publish::PublishRequest;
 use super::target::PullTarget;
-use super::{ReportLabels, ReviewCommand, review_exit};
+use super::tool_outputs::ReviewFolders;
+use super::{ReportContext, ReviewCommand, review_exit};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::target::{check_kill_switches, store_error};
 use crate::cli::tiers::{explain_tier, instructions_text, load_prices};
@@ -36,11 +36,12 @@ impl ReviewCommand {
             PullTarget::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let supplied_outputs = self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewStart {
-            root: checkout_root(here),
-            folder: here,
-            knows_files: true,
-        });
+        let supplied_outputs =
+            self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewFolders {
+                root: checkout_root(here),
+                folder: here,
+                has_all_files: true,
+            });
         // The other forges are removed, because they are not used and may have no token.
         config.forges.retain(|name, _| *name == forge);
         let place = StoreLocation::from_config(&config, &self.environment)?;
@@ -58,8 +59,8 @@ impl ReviewCommand {
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
         let progress = self.output.progress(doing, None);
         let client = wiring::forge_client(&config, &forge, &self.environment, &folder)?;
-        let client = client.with_shared_limits(store.as_ref().and_then(Store::shared_state));
-        let client = client.for_review(new_run_id().as_str());
+        let client = client.with_shared_rate_limits(store.as_ref().and_then(Store::shared_state));
+        let client = client.with_review_id(new_run_id().as_str());
         let (id, pull) = fetch_pull(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
             // The repository may have been renamed after its kill switch was turned on, so the switches are
@@ -149,11 +150,11 @@ impl ReviewCommand {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
         let configured = pinned.configured.as_ref().map(ToString::to_string);
-        let names = ReportLabels {
+        let names = ReportContext {
             head: Some(&format!("{repo}#{number}")),
-            configured: configured.as_deref(),
+            config_source: configured.as_deref(),
             remote: Some(remote.url()),
-            published: published.as_ref(),
+            published_comments: published.as_ref(),
             unapplied_fixes: &[],
         };
         self.print(&review, names, &pinned.scope.packs)?;

@@ -374,7 +374,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     if left_out > 0 {
         all.push(notification(
             "error",
-            format!("{left_out} more results are left out: a run cannot hold more."),
+            format!("{left_out} more results are left out: the run has reached its maximum size."),
         ));
     }
     let mut bytes = 0_usize;
@@ -396,7 +396,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     }
     let kinds = [
         (run.suppressed, "are suppressed by comments in the code"),
-        (run.dismissed, "are left out, dismissed by a person"),
+        (run.dismissed, "were dismissed by a person and are left out"),
     ];
     for (findings, why) in kinds {
         all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_notification));
@@ -435,7 +435,7 @@ fn left_out_notification(finding: &Finding) -> Option<Value> {
 fn unreviewed_notification(gap: &UnreviewedFile) -> Value {
     let why = gap.reason.as_str();
     let message = if gap.reason == SkipReason::MoreFindings {
-        "More findings than are kept for one file: only the worst are shown.".to_owned()
+        "The file has more findings than the limit for one file: only the worst are shown.".to_owned()
     } else {
         format!("Not reviewed: {}.", why.replace('_', " "))
     };
@@ -455,7 +455,7 @@ mod tests {
     use truing_core::finding::SuggestedFix;
 
     use super::*;
-    use crate::cli::review::sample::sample_finding;
+    use crate::cli::review::sample_finding::sample_finding;
 
     /// Maximum bytes of a compressed file that GitHub accepts.
     const MAX_UPLOAD_BYTES: usize = 10_000_000;

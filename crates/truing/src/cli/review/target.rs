@@ -47,7 +47,7 @@ impl PullTarget {
         let unknown = || not_a_pull_error(text);
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
+            return Err(CliError::usage("bad_target", "the URL contains a user name or a password")
                 .hint("omit both: Truing uses the token of the configured forge"));
         }
         let (config, forge, tail) = find_forge(&url, ForgeBaseAddress::Pages, config, environment)?;
@@ -97,7 +97,10 @@ impl PullTarget {
                 .hint("specify the pull request in full: OWNER/NAME#NUMBER, or its URL")
         };
         let origin = repository.remote_url().ok_or_else(|| {
-            unknown("this repository has no remote `origin`, which a number alone requires")
+            unknown(
+                "a number without a repository name requires the remote `origin`, but this repository \
+                has no such remote",
+            )
         })?;
         let RepositoryTarget { forge, repo, config } =
             RepositoryTarget::from_remote(origin, config, environment).ok_or_else(|| {
@@ -253,8 +256,8 @@ fn unsupported_forge(url: &Url) -> Option<&'static str> {
 /// Returns a message with the alternatives for an unsupported kind of forge.
 fn unsupported_hint(kind: &str) -> String {
     format!(
-        "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch \
-         is reviewed by `truing review BRANCH`"
+        "{kind} is not supported: Truing reviews pull requests at GitHub and Bitbucket; to review a \
+        branch in a clone, run `truing review BRANCH`"
     )
 }
 
@@ -343,8 +346,8 @@ fn unconfigured_forge_error(
              token = {{ env = \"{token}\" }}"
         ))
         .hint(format!(
-            "if it is a {} server, add these lines to your configuration (`truing config show` names the \
-             file) and put a token into {token}",
+            "if this address belongs to a {} server, add these lines to your configuration (`truing \
+            config show` names the file) and put a token into {token}",
             row.name
         ))
 }
@@ -437,7 +440,7 @@ fn add_known_forge(
     environment: &Environment,
 ) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
-        let message = format!("[forge.{name}] is another server than {host}");
+        let message = format!("[forge.{name}] configures another server than {host}");
         // The suggested section has another name, but the default addresses of the known forge are also
         // correct for that section.
         let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;

@@ -21,7 +21,7 @@ use truing_loops::fix::is_proposed;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::text::{collect_remarks, format_count, reviewer_line};
 
-use super::gaps;
+use super::unreviewed_files;
 use crate::cli::columns::fold_line;
 
 /// Width of text in columns.
@@ -85,7 +85,7 @@ pub(super) fn render_report(
     text +=
         &render_fixable(review, &commands.fix).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_walkthrough(record.detail.walkthrough());
-    text += &gaps::render_gaps(&record.detail.coverage)
+    text += &unreviewed_files::render_gaps(&record.detail.coverage)
         .iter()
         .map(|line| fill_paragraph(line))
         .collect::<String>();
@@ -193,7 +193,7 @@ pub(super) fn render_suppressed(suppressed: &[Finding]) -> Option<String> {
 /// Formats the number of findings that people have dismissed.
 pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
     let count = format_count(dismissed.len(), "finding");
-    (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
+    (!dismissed.is_empty()).then(|| format!("{count} dismissed by a person and left out"))
 }
 
 /// Lists the most severe dismissed findings, one on each line. The output of a git hook therefore shows which
@@ -223,8 +223,7 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
         (count > 0).then(|| format!("{} {} {description}", format_count(count, "finding"), are(count)))
     };
     let sure = count_text(sure.len(), &format!("auto-fixable: {fix}"));
-    let proposed =
-        count_text(proposed.len(), &format!("fixable as the model proposes, if you accept it: {fix}"));
+    let proposed = count_text(proposed.len(), &format!("fixable if you accept the model's proposal: {fix}"));
     sure.into_iter().chain(proposed).collect()
 }
 
@@ -463,7 +462,7 @@ mod tests {
     use truing_core::finding::{Finding, Severity, SuggestedFix};
 
     use super::*;
-    use crate::cli::review::sample::sample_finding;
+    use crate::cli::review::sample_finding::sample_finding;
 
     fn finding_at(first: u32, last: u32, snippet: &str) -> Finding {
         let mut finding = sample_finding("1:0123456789abcdef-2", "src/a.py", first);

@@ -107,8 +107,8 @@ impl<'a> NewRuleName<'a> {
             format!("`{pack}` cannot be a pack's name")
         };
         let error = CliError::usage("bad_name", wrong).hint(
-            "a name has lower-case letters, digits and `-`; a pack's name begins with a letter, a rule's \
-                name with a letter or a digit",
+            "a name consists of lower-case letters, digits and `-`; a pack's name begins with a letter, a \
+            rule's name with a letter or a digit",
         );
         Err(match suggest_name(text) {
             Some(mended) => error.hint(format!("did you mean `{mended}`?")),

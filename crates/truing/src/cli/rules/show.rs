@@ -159,7 +159,7 @@ fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
         Some(near) => cli_error.hint(format!("did you mean `{near}`?")),
         None => cli_error.hint(
             "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of \
-                your own packs rules rules",
+            your own packs",
         ),
     }
 }

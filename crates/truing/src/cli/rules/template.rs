@@ -74,8 +74,8 @@ struct RuleSample {
 
 const PYTHON: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs any text that it receives. Parse the expected values instead: `ast.literal_eval` reads \
-         plain values.",
+    note: "`eval` runs any text that it receives. Parse the expected values instead: `ast.literal_eval` \
+        reads plain values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
@@ -84,8 +84,8 @@ const PYTHON: RuleSample = RuleSample {
 
 const SCRIPT: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs any text that it receives. Parse the expected values instead: `JSON.parse` reads plain \
-         values.",
+    note: "`eval` runs any text that it receives. Parse the expected values instead: `JSON.parse` reads \
+        plain values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
@@ -96,8 +96,8 @@ const RUST: RuleSample = RuleSample {
     call: "std::process::exit",
     note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit \
          code.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: \
-         std::process::exit($$$ARGUMENTS)\n",
+    rule: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
+        std::process::exit($$$ARGUMENTS)\n",
     category: 'C',
     valid: [
         "fn main() -> ExitCode {\n    ExitCode::FAILURE\n}\n",
@@ -113,9 +113,10 @@ const GO: RuleSample = RuleSample {
     call: "os.Exit",
     note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the \
          exit code.",
-    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, from \
-        which `selector` takes\n  # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be \
-        one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: call_expression\n",
+    rule: " # `os.Exit(1)` alone is parsed as a conversion, so the pattern is a complete function, in \
+        which `selector`\n  # selects the call. `$$$ARGUMENTS` matches any arguments; `$A` matches \
+        exactly one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: \
+        call_expression\n",
     category: 'C',
     valid: [
         "package a\n\nfunc stop() error {\n\treturn errors.New(\"stop\")\n}\n",
@@ -131,8 +132,8 @@ const JAVA: RuleSample = RuleSample {
     call: "System.exit",
     note: "The whole virtual machine ends, with all other code that runs in it. Throw an exception, and let \
          `main` choose the exit code.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: \
-         System.exit($$$ARGUMENTS)\n",
+    rule: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
+        System.exit($$$ARGUMENTS)\n",
     category: 'C',
     valid: [
         "class A {\n    void stop() {\n        throw new IllegalStateException(\"stop\");\n    }\n}\n",

@@ -21,7 +21,7 @@ use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::{StoreLocation, StoreView, open_file};
 
-/// Maximum repositories of one forge that are listed.
+/// Maximum number of listed repositories of one forge.
 const MAX_SHOWN_REPOSITORIES: usize = 20;
 
 /// The answer as JSON.

@@ -110,8 +110,14 @@ impl SyncInitArgs {
                 job.package
             );
             let mirror = match (job.mirror.is_empty(), lines) {
-                (true, Some(_)) => "specify the files that have counterparts: --mirror THEIRS=OURS",
-                (true, None) => "set `mirror` of the job to the files that have counterparts",
+                (true, Some(_)) => {
+                    "specify the files of the package and their counterparts in the \
+                    project: --mirror THEIRS=OURS"
+                }
+                (true, None) => {
+                    "set `mirror` of the job to the files of the package and their \
+                    counterparts in the project"
+                }
                 (false, _) => {
                     "the files in `mirror` of the job contain no definition of the package: check the pairs"
                 }

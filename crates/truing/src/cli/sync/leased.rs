@@ -17,7 +17,13 @@ pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> Cl
     run_failure_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let until = format_instant(until);
-            running_error(name, &format!("already running (lease until {until}, renewed while it runs)"))
+            running_error(
+                name,
+                &format!(
+                    "already running (lease until {until}, renewed while the run \
+                continues)"
+                ),
+            )
         }
         RunConflict::Running(run) => running_error(name, &format!("already running: {run}")),
         RunConflict::OtherLoop => running_error(name, "another loop is working on the job"),

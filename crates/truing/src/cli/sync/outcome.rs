@@ -19,15 +19,15 @@ use truing_service::report::outcome::outcome_json;
 pub(in crate::cli) fn record_json(record: &SyncRecord) -> Value {
     let detail = &record.detail;
     let own = json!({
-        "update_type": detail.update_type,
+        "update_type": detail.verdict,
         "pr": detail.pull,
         "evidence": detail.evidence,
         "run": record.run,
         "job": detail.job,
         "package": detail.package,
-        "from": detail.from,
-        "to": detail.to,
-        "question": detail.question,
+        "from": detail.current_release,
+        "to": detail.target_release,
+        "question": detail.question_url,
         "turns": record.turns(),
         "carried_micro_usd": record.carried_micro_usd,
     });
@@ -42,7 +42,9 @@ pub(super) fn error_json(
     error: &CliError,
 ) -> Value {
     let (result, kind) = match error.exit {
-        CommandExit::Refusal | CommandExit::Interrupted => (Outcome::OnHold, Outcome::OnHold.run_outcome()),
+        CommandExit::Refusal | CommandExit::Interrupted => {
+            (Outcome::Postponed, Outcome::Postponed.run_outcome())
+        }
         CommandExit::Success
         | CommandExit::NegativeAnswer
         | CommandExit::Usage
@@ -73,15 +75,15 @@ pub(super) fn error_json(
 /// Formats the result of a run as text.
 pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
     let result = record.detail.result;
-    let word = match (dry_run, result, record.detail.update_type) {
-        (true, Outcome::Rehearsed, Some(SyncVerdict::Relax)) => "would relax".to_owned(),
-        (true, Outcome::Rehearsed, Some(SyncVerdict::Bump)) => "would port".to_owned(),
-        (true, Outcome::Rehearsed, _) => "would ask a model".to_owned(),
-        (true, Outcome::Asked, _) => "would ask people".to_owned(),
+    let word = match (dry_run, result, record.detail.verdict) {
+        (true, Outcome::DryRun, Some(SyncVerdict::Relax)) => "would relax".to_owned(),
+        (true, Outcome::DryRun, Some(SyncVerdict::Bump)) => "would port".to_owned(),
+        (true, Outcome::DryRun, _) => "would ask a model".to_owned(),
+        (true, Outcome::QuestionAsked, _) => "would ask people".to_owned(),
         (..) => result.as_str().replace('_', " "),
     };
     let mut text = format!("{}: {word}", record.detail.job);
-    if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
+    if let (Some(from), Some(to)) = (&record.detail.current_release, &record.detail.target_release) {
         let _ = write!(text, " ({} {from} to {to})", record.detail.package);
     }
     let reason = &record.detail.exit_reason;
@@ -90,7 +92,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
     if reason.contains('\n') {
         text.push('\n');
     }
-    if let Some(question) = &record.detail.question {
+    if let Some(question) = &record.detail.question_url {
         let already = if dry_run { " already" } else { "" };
         let _ = writeln!(text, "a question to people is open{already}: {question}");
     }
@@ -107,7 +109,11 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
         let _ = write!(text, "a model: {turns}, {}", format_dollars(record.cost().0));
         if record.carried_micro_usd.0 > 0 {
             let carried = format_dollars(record.carried_micro_usd.0);
-            let _ = write!(text, ", {carried} of this cost by earlier runs that were killed or stopped");
+            let _ = write!(
+                text,
+                ", {carried} of this cost is from earlier runs that were killed or \
+                stopped"
+            );
         }
         text.push('\n');
     }

@@ -27,8 +27,8 @@ pub(super) struct PackageOptions {
     /// project's files]
     #[arg(long, value_name = "NAME", value_parser = ["pypi", "npm", "crates"])]
     registry: Option<String>,
-    /// For a package without a job: the file that requires it and the keys of the list in that file, such as
-    /// `package.json:devDependencies` [default: the first file that requires the package]
+    /// For a package without a job: the file that requires the package, and the keys of the list in this
+    /// file, such as `package.json:devDependencies` [default: the first file that requires the package]
     #[arg(long, value_name = "FILE[:KEYS]")]
     constraint: Option<String>,
     /// For a package without a job: a folder or file of the package and its counterpart in the project, such

@@ -25,7 +25,7 @@ use truing_loops::run_gate::SwitchReader;
 use truing_loops::sync::PackageSources;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::text::format_instant;
-use truing_service::calendar;
+use truing_service::job_scheduler;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;
@@ -56,7 +56,7 @@ pub(crate) struct SyncRunArgs {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
-    /// The release that the run is about [default: the job's target]
+    /// The release to follow [default: the job's target]
     #[arg(long, value_name = "V")]
     pub(crate) to: Option<String>,
     /// Write nothing to the forge and record nothing: show the change or the question
@@ -145,14 +145,16 @@ impl SyncRunArgs {
     pub(crate) fn exit_for_record(&self, record: &SyncRecord) -> CommandExit {
         match record.detail.result {
             Outcome::UpToDate
-            | Outcome::Covered
-            | Outcome::LeftOut
-            | Outcome::Relaxed
-            | Outcome::Bumped
-            | Outcome::Rehearsed => CommandExit::Success,
-            Outcome::Saved | Outcome::Asked | Outcome::Blocked => CommandExit::NegativeAnswer,
-            Outcome::Breaker if self.scheduled => CommandExit::Success,
-            Outcome::Breaker | Outcome::OnHold => CommandExit::Refusal,
+            | Outcome::CoveredByPull
+            | Outcome::SkippedByUser
+            | Outcome::RangeWidened
+            | Outcome::CodePorted
+            | Outcome::DryRun => CommandExit::Success,
+            Outcome::DraftSaved | Outcome::QuestionAsked | Outcome::WaitingForUsers => {
+                CommandExit::NegativeAnswer
+            }
+            Outcome::CircuitOpen if self.scheduled => CommandExit::Success,
+            Outcome::CircuitOpen | Outcome::Postponed => CommandExit::Refusal,
             Outcome::Failed => CommandExit::Failure,
         }
     }
@@ -198,7 +200,8 @@ impl SyncRunArgs {
         let porter = wiring::agent::migration_agent(config, environment, &ledger, job)?;
         let locker = wiring::verify::lock_verifier(&config.verify, environment, job)?;
         let verifier = wiring::verify::check_verifier(&config.verify, environment)?;
-        let forge = wiring::forge_client(config, &job.forge, environment, folder)?.with_shared_limits(common);
+        let forge =
+            wiring::forge_client(config, &job.forge, environment, folder)?.with_shared_rate_limits(common);
         let work = JobRun {
             job: SyncJob {
                 name: &self.job,
@@ -290,7 +293,7 @@ async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<Sy
 fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started_at);
-    calendar::next_run_time(&cron, last.unwrap_or_else(|| SystemClock.now()))
+    job_scheduler::next_run_time(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
 /// Returns a job as a JSON object.
@@ -317,7 +320,7 @@ fn render_job(
     let (failures, streak) = state.breaker.failure_counts();
     let mut text = format!("{name}: breaker {}", state.breaker_state());
     if streak > 0 {
-        let _ = write!(text, " ({} of this release, {streak} in a row)", format_count(failures, "failure"));
+        let _ = write!(text, " ({} with this release, {streak} in a row)", format_count(failures, "failure"));
     }
     text.push('\n');
     if let Some((question, url)) =
@@ -334,10 +337,15 @@ fn render_job(
         let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {
-        let _ = writeln!(text, "  this job never ran: {}", output.command_line(&format!("sync run {name}")));
+        let _ = writeln!(
+            text,
+            "  this job has never run; to run the job: \
+            {}",
+            output.command_line(&format!("sync run {name}"))
+        );
     }
     for record in records {
-        let to = record.detail.to.as_deref().unwrap_or("-");
+        let to = record.detail.target_release.as_deref().unwrap_or("-");
         let result = record.detail.result.as_str().replace('_', " ");
         let head = format!("{}  {to:<10}  {result:<10}", format_instant(record.ended_at));
         text += &render_item(&head, record.detail.exit_reason.lines().next().unwrap_or_default());

@@ -54,8 +54,8 @@ pub(super) fn unknown_job_error(
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     match own {
         Some(own) if own.text.contains("[sync.") => error.hint(format!(
-            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to \
-             {place}"
+            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move the sections \
+            [sync.…] from this file to {place}"
         )),
         Some(_) | None => error,
     }

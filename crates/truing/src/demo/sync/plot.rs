@@ -2,7 +2,9 @@
 //! follows the package, the actions of people, and the expected result of each run.
 
 use serde_json::json;
-use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
+use truing_core::sync::record::SyncOutcome::{
+    self, CircuitOpen, CodePorted, DraftSaved, Failed, QuestionAsked, RangeWidened, SkippedByUser,
+};
 use truing_fakes::model::ScriptedAnswer;
 
 /// Name of the package and of the job. The two constants below are the path of a file in the package, and the
@@ -80,10 +82,10 @@ pub(super) const PORTED: &[DemoSection] = &[
         title: "rim 1.1.0: a pinned function takes a limit. This job may only widen ranges",
         release: Some(LIMIT),
         acts: &[
-            DemoStep::Run(Asked),
+            DemoStep::Run(QuestionAsked),
             DemoStep::Answer("bump"),
             DemoStep::Model(PortShare::Whole),
-            DemoStep::Run(Bumped),
+            DemoStep::Run(CodePorted),
             DemoStep::Merge,
         ],
     },
@@ -93,9 +95,9 @@ pub(super) const PORTED: &[DemoSection] = &[
         acts: &[
             DemoStep::PortUnasked,
             DemoStep::Model(PortShare::Half),
-            DemoStep::Run(Saved),
+            DemoStep::Run(DraftSaved),
             DemoStep::Model(PortShare::Remainder),
-            DemoStep::Run(Bumped),
+            DemoStep::Run(CodePorted),
             DemoStep::Merge,
         ],
     },
@@ -113,10 +115,10 @@ pub(super) const UNPORTED: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit",
         release: Some(LIMIT),
-        acts: &[DemoStep::Run(Asked), DemoStep::Answer("skip"), DemoStep::Run(LeftOut)],
+        acts: &[DemoStep::Run(QuestionAsked), DemoStep::Answer("skip"), DemoStep::Run(SkippedByUser)],
     },
     DemoSection {
-        title: "rim 1.1.1: the limit is gone again, and a person protects the job's branch",
+        title: "rim 1.1.1: the limit is removed again, and a person protects the job's branch",
         release: Some(("1.1.1", FIRST_CODE)),
         acts: FAILING,
     },
@@ -126,19 +128,19 @@ pub(super) const UNPORTED: &[DemoSection] = &[
 const RELAX: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
     release: Some(("1.0.1", COMMENT_CHANGE_CODE)),
-    acts: &[DemoStep::Run(Relaxed), DemoStep::Merge],
+    acts: &[DemoStep::Run(RangeWidened), DemoStep::Merge],
 };
 const FAILING: &[DemoStep] = &[
     DemoStep::Protect,
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
-    DemoStep::Scheduled(Breaker),
+    DemoStep::Scheduled(CircuitOpen),
 ];
 const FREED: DemoSection = DemoSection {
     title: "the branch is no longer protected, and a person reports that",
     release: None,
-    acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(Relaxed)],
+    acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(RangeWidened)],
 };
 
 const LIMIT: (&str, &str) = ("1.1.0", LIMIT_CODE);
@@ -215,7 +217,7 @@ pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
         PortShare::Whole => vec![
             write(project_code(LIMIT_CODE)),
             report(
-                "`true_up` takes the limit, and turns each spoke by that much at most.",
+                "`true_up` accepts the limit, and turns each spoke by at most this amount.",
                 &["true_up"],
                 &[],
             ),
@@ -224,7 +226,7 @@ pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
             // The new call in `measure` is not awaited.
             write(project_code(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
             ScriptedAnswer::tool("read", json!({ "path": PROJECT_FILE })),
-            report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),
+            report("`true_up` skips broken spokes.", &["true_up"], &["measure: await the gauge"]),
         ],
         PortShare::Remainder => vec![
             write(project_code(ZERO_CODE)),

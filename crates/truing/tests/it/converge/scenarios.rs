@@ -26,7 +26,7 @@ type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SCENARIOS: [Scenario; 24] = [
     (
-        "A run is refused: Truing prints one line, and calls, changes and posts nothing",
+        "A run is refused: Truing prints one line. It makes no calls, changes nothing and posts nothing",
         &[
             (LOCAL, "what_is_refused_is_said_in_one_line_and_nothing_is_touched"),
             (LOCAL, "a_run_that_was_killed_or_interrupted_goes_on_where_it_was"),
@@ -34,7 +34,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A run converges in two loops, with one fix, two reviews, the log and the report",
+        "A run converges in two loops: Truing makes one fix, posts two reviews, and writes the log and \
+        the report",
         &[
             (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
             (PULL, "each_audit_is_a_review_and_each_finding_is_answered_and_resolved"),
@@ -42,8 +43,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "The first audit is clean: Truing posts one review that says so, writes the description, and makes \
-            no fix",
+        "The first audit finds nothing: Truing posts one review that states this, writes the description, \
+        and makes no fix",
         &[
             (ADVERSE, "a_clean_pull_request_gets_one_review_and_its_description"),
             (LOCAL, "a_clean_branch_needs_one_audit"),
@@ -59,8 +60,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "The limit of audits: there is never an eleventh audit, three auditors audit from the fourth audit \
-            on, and the remaining findings are counted",
+        "The limit of audits is reached: there is no eleventh audit, and the remaining findings are \
+        counted. From the fourth audit on, three auditors work in parallel",
         &[
             (LOCAL, "there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted"),
             (LOCAL, "after_the_last_audit_nothing_is_mended_that_nobody_would_audit"),
@@ -68,16 +69,16 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Three auditors disagree: Truing merges their findings into one list, with the worst severity of \
-            each finding",
+        "Three auditors disagree: Truing merges their findings into one list. Each finding has the worst \
+        severity that an auditor reported",
         &[
             (LOCAL, "several_auditors_look_side_by_side_and_what_they_say_is_one_list"),
             (MERGE, "auditors_of_one_loop_are_merged"),
         ],
     ),
     (
-        "An auditor crashes, returns bad JSON or leaves out a category: Truing asks the auditor again, and \
-            the audit is degraded and never clean",
+        "An auditor crashes, returns bad JSON or leaves out a category: Truing asks the auditor again. \
+        The audit is degraded, and never counts as clean",
         &[
             (LOCAL, "an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean"),
             (MACHINE, "who_does_not_answer_is_asked_once_more_and_is_never_clean"),
@@ -85,13 +86,13 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A finding is outside the diff: two findings are comments on lines, and one finding is in the \
-            review's body",
+        "One of three findings is outside the diff: the review's body contains this finding. The other \
+        two findings are comments on lines",
         &[(ADVERSE, "a_finding_off_the_diff_stands_in_the_body_of_the_review")],
     ),
     (
-        "The forge refuses a review, then fails, then accepts the review. Or the forge never accepts the \
-            review, and a comment contains everything",
+        "The forge refuses a review, then fails, then accepts the review: the review is posted once. The \
+        forge never accepts the review: a comment contains the whole review",
         &[
             (ADVERSE, "a_review_that_the_forge_does_not_take_at_once_is_there_once"),
             (ADVERSE, "where_no_review_can_be_posted_a_comment_has_it_all"),
@@ -114,8 +115,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Another person pushes during a run: none of the pushed commits is lost, and Truing audits these \
-            commits",
+        "Another person pushes commits during a run: no commit is lost, and Truing audits the commits",
         &[
             (ADVERSE, "who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited"),
             (PULL, "what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change"),
@@ -123,8 +123,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A fixer changes a file that the fixer may not change: the file stays unchanged, and Truing \
-            reports the attempt",
+        "A fixer tries to change a file that it may not change: the file stays unchanged, and Truing \
+        reports the attempt",
         &[(LOCAL, "files_that_a_fix_may_not_change_stay_as_they_are")],
     ),
     (
@@ -156,8 +156,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A head that was already clean is converged without another audit; a forged marker makes no head \
-            clean",
+        "A head was already audited as clean: the run converges without another audit. A forged marker \
+        does not make a head clean",
         &[
             (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
             (LOCAL, "a_run_that_has_converged_is_told_again_and_not_paid_again"),
@@ -167,8 +167,9 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Bugbot reviews before our audit: Truing requests a stale review again once, and waits after an \
-            eyes reaction. Late comments and silence block the run",
+        "Bugbot reviews before Truing's audit: if its review is stale, Truing requests a new one once. \
+        Truing waits after an eyes reaction. If Bugbot's comments do not arrive or Bugbot stays silent, \
+        the run is blocked",
         &[
             (
                 ADVERSE,
@@ -184,7 +185,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Truing pushes: earlier reviews of the old head by others no longer count",
+        "Truing pushes: other reviewers' reviews of the old head no longer count",
         &[
             (READY, "a_push_forgets_every_stamp_wait_and_lag"),
             (OTHERS, "whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say"),
@@ -192,7 +193,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Copilot comments on lines, without lines or only in the body of its review, or never reviews",
+        "Copilot comments on lines, comments without lines, writes only in the body of its review, or \
+        never reviews",
         &[
             (READY, "copilot_is_clean_when_it_comments_and_shows_nothing"),
             (OTHERS, "what_a_reviewer_says_in_its_text_alone_is_mended"),
@@ -200,8 +202,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Mergeability: first unknown and then clean, in conflict, blocked while the pull request is a \
-            draft, or unstable",
+        "The mergeability is first unknown and then clean, in conflict, unstable, or blocked because the \
+        pull request is a draft",
         &[
             (ADVERSE, "a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for"),
             (READY, "mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not"),
@@ -213,7 +215,7 @@ const SCENARIOS: [Scenario; 24] = [
         &[(SEVERAL, "two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other")],
     ),
     (
-        "A sweep covers no, one or many pull requests, also if the list has more than one page",
+        "A sweep finds no, one or many pull requests, in a list with one or more pages",
         &[
             (OWNERS, "where_nothing_is_open_that_is_said_and_no_model_is_asked"),
             (OWNERS, "every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number"),
@@ -221,7 +223,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Instructions that are planted in the change or in comments have no effect",
+        "Someone hides instructions in the change or in comments: the instructions have no effect",
         &[
             (ADVERSE, "orders_that_are_planted_in_the_change_and_in_comments_change_nothing"),
             (PAIRS, "a_thousand_pairs_end_as_they_must_and_within_their_limits"),
@@ -235,10 +237,9 @@ const HEAD: &str = "# Scenarios of the converge loop
     crates/truing/tests/it/converge/scenarios.rs. To update it: UPDATE_DOCS=1 cargo test -p truing --test \
     it converge:: -->
 
-This page lists the acceptance scenarios of the loop, and the tests that show each \
-    scenario. The tests below `crates/truing/tests` run the real program with a
-scripted model and a fake \
-    forge. The tests of `core` check only the decisions, in more cases.
+This page lists the acceptance scenarios of the converge loop, and the tests that cover each scenario. \
+        The tests under `crates/truing/tests` run the real program with a scripted model and a fake \
+        forge. The tests of `core` check only the loop's decisions, but in more cases.
 
 | | What happens | Shown by \
     |

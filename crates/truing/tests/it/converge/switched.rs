@@ -122,7 +122,7 @@ impl Scene {
     async fn lose_lease(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
-        apply_slot_command(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
+        apply_slot_command(&store, &key, SlotCommand::ServerRestarted, &SlotLimits::default()).await.unwrap();
     }
 
     fn database(&self) -> std::path::PathBuf {

@@ -8,7 +8,7 @@ use truing_core::port::{Clock as _, EffectLog as _, EffectOwner, PullRevision, R
 use truing_core::publish::CommentProducer;
 use truing_core::slot::{LoopKind, SlotLimits};
 use truing_loops::machine::SystemClock;
-use truing_service::by_hand;
+use truing_service::manual_lease;
 use truing_store::{CommandLock, Store};
 
 use super::visible::http_get;
@@ -124,7 +124,8 @@ async fn who_is_at_work_already_is_left_alone() {
     // A command with a lease also holds this lock. If no process holds the lock, the lease counts as
     // abandoned and ends immediately.
     let alive = CommandLock::acquire(store.path().unwrap()).unwrap();
-    let lease = by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
+    let lease =
+        manual_lease::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
     assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
@@ -288,7 +289,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.review_entries(&key, 10).await.unwrap().len(), runs);
     // A dry run also works while another process has a lease on the slot.
-    by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
+    manual_lease::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }
 

@@ -1,7 +1,7 @@
 //! Tests of a model's tools that run in a separate reader process.
 
 use serde_json::{Value, json};
-use truing_agent::native::{CallOutput, RunTools as _};
+use truing_agent::native::{RunTools as _, ToolCallOutput};
 use truing_loops::reader::{MAX_CHILDREN, ReaderTools};
 use truing_reader::protocol::{MAX_CALL_BYTES, ToolsRequest};
 use truing_reader::tools::MAX_REPLY_BYTES;
@@ -15,7 +15,7 @@ fn reader_tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
     ChildProcessReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
 }
 
-async fn read_through_tools(tools: &ReaderTools) -> CallOutput {
+async fn read_through_tools(tools: &ReaderTools) -> ToolCallOutput {
     tools.call("read", &json!({"path": "a.py", "end_line": 1})).await
 }
 
@@ -62,7 +62,7 @@ async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
         stage.write(&name, b"made\n");
         let look = json!({ "path": name });
         assert!(tools.call("read", &look).await.is_error);
-        tools.reset_state().await;
+        tools.clear_cache().await;
         let seen = tools.call("read", &look).await;
         assert!(seen.text.contains("     1\tmade\n"), "{}", seen.text);
     }

@@ -42,110 +42,114 @@ const SPECIALISTS: &str = "crates/truing/tests/it/review/specialists.rs";
 const ROWS: &[Row] = &[
     Row {
         options: "abortController",
-        here: "A run ends at once when what runs it lets go: a signal, a lost lease, its time, the kill \
-             switch",
-        cli: "The program ends with its namespace of processes, and nothing of it is left",
+        here: "A signal, a lost lease, the time limit or the kill switch ends a run at once",
+        cli: "The program's PID namespace ends, so none of its processes remains",
         keys: "",
         test: Some((KILLED, "of_a_review_that_is_killed_nothing_is_left")),
     },
     Row {
         options: "cwd additionalDirectories projectConfigRoot",
-        here: "Tools read an exported tree of the exact head; configuration is the operator's and the \
-             default branch's",
-        cli: "The program sees no file of the repository",
+        here: "Tools read an exported tree of the exact head. The configuration comes from the operator \
+            and from the default branch",
+        cli: "The program itself sees no file of the repository",
         keys: "forge.NAME.config_branches",
         test: None,
     },
     Row {
         options: "env executable extraArgs pathToClaudeCodeExecutable spawnClaudeCodeProcess",
         here: "No other process is needed",
-        cli: "The program and its exact version are configured; its variables and arguments are fixed, so \
-             that nothing of the machine's reaches it",
+        cli: "The configuration sets the program and its exact version. Truing sets all its variables and \
+            arguments, so the program gets none from the machine",
         keys: "review.claude review.claude_version",
         test: Some((CLI, "what_the_program_cannot_be_is_refused_before_anything_is_asked")),
     },
     Row {
         options: "model",
-        here: "One model for each provider; no run may use another",
-        cli: "A request for another one is refused",
+        here: "One model for each provider; a run cannot use another model",
+        cli: "Truing refuses a request for another model",
         keys: "model.name",
         test: None,
     },
     Row {
         options: "fallbackModel betas effort thinking maxThinkingTokens",
-        here: "Not offered: a provider that fails is asked again within bounds, and then the rules have \
-             reviewed alone",
-        cli: "The program's own fallbacks and retries are off",
+        here: "Not offered. If a provider fails, Truing retries a limited number of times. If it still \
+            fails, only the rules review",
+        cli: "The program's own fallbacks and retries are disabled",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_comes_to_the_same_with_the_program_in_between")),
     },
     Row {
         options: "systemPrompt",
-        here: "Prompts are modules with declared variables; a folder of the operator's replaces any of them",
-        cli: "What the program would say of itself never reaches the provider",
+        here: "Prompts are modules with declared variables. The operator can replace any module with a \
+            file in a folder",
+        cli: "The program's own system prompt never reaches the provider",
         keys: "prompts.dir",
         test: Some((CLI, "the_same_script_comes_to_the_same_in_both_runtimes")),
     },
     Row {
         options: "tools allowedTools disallowedTools toolAliases",
-        here: "A reviewer lists, reads and searches, and reports; a fixer edits and runs in the sandbox. \
-             What is not offered is denied, counted, and ends a run that insists",
-        cli: "The program's own tools are off, and denied by name as well",
+        here: "A reviewer can list, read and search files, and report findings. A fixer can edit files \
+            and run commands in the sandbox. Truing denies and counts calls of other tools; too many such \
+            calls end the run",
+        cli: "The program's own tools are disabled, and also denied by name",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
     },
     Row {
         options: "permissionMode permissionPrompts permissionPromptToolName canUseTool \
              allowDangerouslySkipPermissions",
-        here: "Nobody is asked in mid-run: what a run may do is settled before it, and nothing skips that",
-        cli: "`dontAsk`, and no prompts",
+        here: "A run never asks for permission. Its permissions are fixed before it begins, and no option \
+            bypasses them",
+        cli: "The mode `dontAsk`, without permission prompts",
         keys: "sandbox.level",
         test: None,
     },
     Row {
         options: "hooks",
-        here: "None: what a run does is told by metrics, traces and its record. No hook of a repository is \
-             run",
+        here: "No hooks. Metrics, traces and the run's record show what a run does. Truing runs no hook \
+            of a repository",
         cli: "",
         keys: "telemetry.otlp_endpoint",
         test: None,
     },
     Row {
         options: "mcpServers strictMcpConfig mcpServersDelivery",
-        here: "Servers of the operator's, each with the tools that may be called; nothing of a repository \
-             names one",
-        cli: "The program knows one server, which is the run",
+        here: "Only the operator configures servers, each with a list of permitted tools. A repository \
+            cannot add a server",
+        cli: "The program knows only one server: the server of the run",
         keys: "mcp.NAME.tools",
         test: None,
     },
     Row {
         options: "agents agent",
-        here: "One reviewer, or several that look side by side, among them those of the repository's \
-             `.claude/agents`; converge has several auditors from its fourth loop on. No model starts \
-             another",
-        cli: "A program for each; a request of another agent is refused and counted",
+        here: "One reviewer, or several in parallel, including those in the repository's \
+            `.claude/agents`. In converge, several auditors work in parallel from the fourth loop on. A \
+            model cannot start another model",
+        cli: "One program for each reviewer or auditor. Truing refuses and counts requests of subagents",
         keys: "review.specialists",
         test: Some((SPECIALISTS, "four_programs_side_by_side_come_to_the_same")),
     },
     Row {
         options: "maxTurns",
-        here: "Answers of the model are counted; at the limit it is asked once for what it has",
-        cli: "The program's own limit stands a few turns behind it",
+        here: "Truing counts the model's responses. At the limit, it asks the model once to report its \
+            findings so far",
+        cli: "The program's own limit is a few turns higher",
         keys: "review.max_turns",
         test: Some((MODEL, "runaway_turns_end_at_the_limit_with_what_there_is")),
     },
     Row {
         options: "maxBudgetUsd taskBudget",
-        here: "Money is set aside before each call and settled after it: by review, by repository and day, \
-             by team and month. There is no budget in tokens",
-        cli: "The program's own cap, by its own prices, is a second belt",
+        here: "Truing reserves money before each call, and settles the cost after the call. Budgets apply \
+            to a review, to a repository and day, and to a team and month. There is no budget in tokens",
+        cli: "As a second safeguard, the program has its own cost limit, which it computes with its own \
+            prices",
         keys: "budget.review_usd budget.repo_day_usd team.NAME.month_usd",
         test: Some((CLI, "the_programs_own_cap_is_a_second_belt")),
     },
     Row {
         options: "outputFormat",
-        here: "The tool `report`, whose input has a schema; what does not fit is told once, and then the run \
-             is partial",
+        here: "The input of the tool `report` has a schema. If a report does not match the schema, the \
+            model can correct it once. After a second such report, the run is partial",
         cli: "",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
@@ -153,39 +157,40 @@ const ROWS: &[Row] = &[
     Row {
         options: "includePartialMessages includeHookEvents forwardSubagentText stderr debug debugFile \
              promptSuggestions onElicitation",
-        here: "A run has no spectators: its record, its trace and, if the operator wants it, a cassette tell \
-             of it",
-        cli: "Of what the program prints its result alone is believed",
+        here: "A run has no live output. Its record and its trace show what happened; the operator can \
+            also record its requests and responses",
+        cli: "Of the program's output, Truing uses only the result",
         keys: "telemetry.capture_content",
         test: Some((CLI, "a_program_that_fails_leaves_a_review_by_the_rules_that_says_so")),
     },
     Row {
         options: "persistSession sessionId resume continue forkSession resumeSessionAt sessionStore",
-        here: "A conversation is never gone on with: loops are, from their records",
-        cli: "The program keeps nothing",
+        here: "Truing never resumes a conversation. It resumes loops from their records",
+        cli: "The program stores nothing",
         keys: "",
         test: None,
     },
     Row {
         options: "settingSources settings managedSettings",
-        here: "One file of the operator's, and what it lets a repository's own `.truing.toml` add, as that \
-             is on the default branch",
-        cli: "No settings are read",
+        here: "The operator's configuration file, and the keys that it lets a repository add in the \
+            `.truing.toml` of the default branch",
+        cli: "The program reads no settings files",
         keys: "forge.NAME.config_branches",
         test: None,
     },
     Row {
         options: "sandbox",
-        here: "The reader of a change and every command of a fixer are in the sandbox",
-        cli: "The program is, too, at level `full` alone",
+        here: "The process that reads a change, and every command of a fixer, run in the sandbox",
+        cli: "The program also runs in the sandbox, and only at the level `full`",
         keys: "sandbox.level",
         test: None,
     },
     Row {
         options: "skills plugins",
-        here: "Skills that are shipped, the operator's and the repository's as its default branch has them: \
-             named at first, read when asked for. No plugin is loaded",
-        cli: "The program's own are off",
+        here: "Built-in skills, the operator's skills, and the skills on the repository's default branch. \
+            The prompt contains only their names and descriptions; the model requests the text of a \
+            skill. Truing loads no plugins",
+        cli: "The program's own skills and plugins are disabled",
         keys: "",
         test: None,
     },
@@ -201,11 +206,11 @@ fn each_option_has_its_place_and_what_is_named_is_there() {
 
     let keys = std::fs::read_to_string(root.join("docs/reference/config.md")).unwrap();
     let mut page = format!(
-        "# Options of the Agent SDK\n\n<!-- Generated by crates/truing/tests/it/review/parity.rs. To update \
-         it: UPDATE_DOCS=1 cargo test -p truing --test it review::parity:: -->\n\nWhat the options of the \
-         Claude Agent SDK {SDK} are here. Both runtimes have the same limits, tools, reports and\nends; the \
-         third column is what `cli` adds.\n\n| Option | Here | With the `claude` program | Keys | Shown by \
-         |\n|---|---|---|---|---|\n"
+        "# Options of the Agent SDK\n\n<!-- Generated by crates/truing/tests/it/review/parity.rs. To \
+        update it: UPDATE_DOCS=1 cargo test -p truing --test it review::parity:: -->\n\nThe table shows, \
+        for each option of the Claude Agent SDK {SDK}, how Truing supports it. Both runtimes have \
+        the\nsame limits, tools, reports and ends. The third column shows what the runtime `cli` \
+        adds.\n\n| Option | Here | With the `claude` program | Keys | Shown by |\n|---|---|---|---|---|\n"
     );
     for Row { options, here, cli, keys: of, test } in ROWS {
         let code = |words: &str| {

@@ -213,7 +213,7 @@ async fn turn_switch(stage: &Stage, arguments: &[&str]) {
 async fn lose_lease(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
-    apply_slot_command(&store, &job::job_key("demo"), SlotCommand::Restarted, &SlotLimits::default())
+    apply_slot_command(&store, &job::job_key("demo"), SlotCommand::ServerRestarted, &SlotLimits::default())
         .await
         .unwrap();
 }

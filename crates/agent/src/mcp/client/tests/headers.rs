@@ -109,7 +109,7 @@ fn the_value_of_a_header_is_not_shown_and_one_that_http_has_no_form_for_is_refus
     let address = with_key("http://127.0.0.1:1/mcp", KEY);
     let shown = format!("{address:?} {:?}", server(ServerTransport::Sse(address.clone()), &["say"]));
     assert!(shown.to_lowercase().contains("x-api-key") && !shown.contains(KEY), "{shown}");
-    let web = web::WebClient::new(&address, bound::ServerMeter::default()).unwrap();
+    let web = http_transport::WebClient::new(&address, byte_limits::ServerMeter::default()).unwrap();
     assert!(!format!("{web:?}").contains(KEY), "{web:?}");
     let mut address = address;
     for value in ["hush\nX-Other: 1", "hush\r", "hush\0", "hush\u{7f}"] {

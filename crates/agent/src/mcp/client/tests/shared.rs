@@ -14,7 +14,7 @@ fn named(name: &str, way: ServerTransport) -> McpServer {
 }
 
 /// Returns the result of a call, and its duration in seconds.
-async fn timed(tools: &dyn RunTools, tool: &str, word: &str) -> (CallOutput, u64) {
+async fn timed(tools: &dyn RunTools, tool: &str, word: &str) -> (ToolCallOutput, u64) {
     let begun = Instant::now();
     let output = tools.call(tool, &json!({"word": word})).await;
     (output, begun.elapsed().as_secs())

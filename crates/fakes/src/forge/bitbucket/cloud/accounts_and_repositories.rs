@@ -13,18 +13,18 @@ use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Handles the call `GET /2.0/user`.
-pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_current_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     Ok(ApiResponse::json(200, json::account(&state.world, &call.login)))
 }
 
 /// Returns the login of the account with this id.
-pub(super) fn login_of<'a>(world: &'a ForgeInstance, id: &str) -> Option<&'a str> {
-    world.accounts.iter().find(|(_, number)| uuid_from_id(**number) == id).map(|(login, _)| login.as_str())
+pub(super) fn login_of<'a>(forge: &'a ForgeInstance, id: &str) -> Option<&'a str> {
+    forge.accounts.iter().find(|(_, number)| uuid_from_id(**number) == id).map(|(login, _)| login.as_str())
 }
 
 /// Handles `GET /2.0/users/{user}`; the path contains the account's id.
-pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let world = &state.world;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
@@ -36,7 +36,7 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 
 /// Handles `GET /2.0/workspaces/{owner}/members/{user}`. The members are all accounts with a role in a
 /// repository of the workspace, and the bots of these repositories.
-pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_workspace_member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
@@ -52,7 +52,7 @@ pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Handles `GET /2.0/user/workspaces`: lists the workspaces of the repositories that the caller may see.
-pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_caller_workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
@@ -65,7 +65,7 @@ pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
         });
         json!({"type": "workspace_access", "administrator": owner == call.login, "workspace": workspace})
     });
-    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/repositories/{owner}`: lists repositories in which the caller has the requested `role`.
@@ -81,7 +81,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         Some(_) | None => may_read(repo, login),
     };
     let shown = all.filter(|repo| repo.listed).filter(has_role).map(|repo| json::repository(world, repo));
-    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/repositories/{owner}/{repo}`. The path may also contain an empty owner and the
@@ -91,10 +91,10 @@ pub(super) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(ApiResponse::json(200, json::repository(world, repo)))
 }
 
-fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Value {
+fn permission_json(forge: &ForgeInstance, repo: &StoredRepository, login: &str) -> Value {
     json!({
         "type": "repository_permission", "permission": repo.permission(login).0,
-        "user": json::account(world, login), "repository": json::embedded_repository(world, repo),
+        "user": json::account(forge, login), "repository": json::embedded_repository(forge, repo),
     })
 }
 
@@ -103,24 +103,24 @@ pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
-    let shown = known.map(|repo| permission(world, repo, &call.login)).collect();
-    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
+    let shown = known.map(|repo| permission_json(world, repo, &call.login)).collect();
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`, which only administrators of the
 /// repository may call.
-pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_repository_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_admin_repository(state, call)?;
     let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
     logins.insert(&repo.owner);
     let known = logins.into_iter().filter(|login| repo.permission(login).0 != "none");
-    let shown = known.map(|login| permission(world, repo, login)).collect();
-    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
+    let shown = known.map(|login| permission_json(world, repo, login)).collect();
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET …/branch-restrictions`, filtered by `pattern` and `kind`. Only administrators may make this
 /// call. The default branch is always restricted.
-pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_branch_restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_admin_repository(state, call)?;
     let own = json::repository_api_url(world, repo);
     let protected = std::iter::once(repo.default_branch.as_str())
@@ -142,5 +142,5 @@ pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
             "links": {"self": {"href": format!("{own}/branch-restrictions/{}", at + 1)}},
         })
     });
-    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }

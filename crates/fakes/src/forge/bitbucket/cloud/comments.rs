@@ -29,7 +29,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let now = lines.get(&id).copied().flatten();
         Some(json::comment(world, repo, of, pull_comments::find_any_comment(of, id)?, now))
     });
-    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/comments/{id}`.
@@ -153,7 +153,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
-    pull.updated = now;
+    pull.updated_at = now;
     comment_reply(world, repo, number, id, 200)
 }
 

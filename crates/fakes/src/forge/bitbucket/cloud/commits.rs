@@ -45,7 +45,7 @@ pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     let sha = find_commit(repo, call)?;
     let of = repo.statuses.iter().filter(|status| status.sha == sha);
     let shown = of.map(|status| json::status(world, repo, status)).collect();
-    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses/build/{key}`.
@@ -135,7 +135,7 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     let found =
         find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
     let shown = found.annotations.iter().map(json::annotation).collect();
-    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Returns the error message for an invalid annotation.

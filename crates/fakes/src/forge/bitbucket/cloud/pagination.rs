@@ -9,11 +9,11 @@ use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::ForgeInstance;
 
 /// Default number of items on a page.
-const DEFAULT: usize = 10;
+const DEFAULT_PAGE_LENGTH: usize = 10;
 /// Maximum number of items on a page.
 pub(super) const MAX_PAGE_LENGTH: usize = 100;
 /// Maximum number of pull requests on a page.
-pub(super) const MOST_PULLS: usize = 50;
+pub(super) const MAX_PULLS_PAGE_LENGTH: usize = 50;
 
 /// Parses the filter in the call's query, if there is one.
 pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiResponse> {
@@ -25,8 +25,8 @@ pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiRes
 
 /// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum number of
 /// items on one page.
-pub(super) fn reply(
-    world: &ForgeInstance,
+pub(super) fn reply_with_page(
+    forge_instance: &ForgeInstance,
     call: &ApiCall,
     items: Vec<Value>,
     max_page_length: usize,
@@ -52,7 +52,7 @@ pub(super) fn reply(
         Some(Ok(number)) if number > 0 => Ok(Some(number)),
         Some(_) => Err(error_reply(400, &format!("Invalid {name}"))),
     };
-    let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT));
+    let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT_PAGE_LENGTH));
     if length > max_page_length {
         return Err(error_reply(400, "Invalid pagelen"));
     }
@@ -60,7 +60,7 @@ pub(super) fn reply(
     let from = (page - 1).saturating_mul(length).min(size);
     let to = from.saturating_add(length).min(size);
     let address = |page: usize| {
-        let mut url = reqwest::Url::parse(&format!("{}{}", world.base_url, call.path)).ok()?;
+        let mut url = reqwest::Url::parse(&format!("{}{}", forge_instance.base_url, call.path)).ok()?;
         url.query_pairs_mut()
             .extend_pairs(call.fields.iter().filter(|(name, _)| name != "page"))
             .append_pair("page", &page.to_string());
@@ -80,8 +80,8 @@ pub(super) fn reply(
 }
 
 /// Sets the address of a list's next page to `to`.
-pub(super) fn set_next_page(reply: &mut ApiResponse, to: &str) {
+pub(super) fn set_next_page(reply: &mut ApiResponse, next_url: &str) {
     if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
-        body.insert("next".into(), to.into());
+        body.insert("next".into(), next_url.into());
     }
 }

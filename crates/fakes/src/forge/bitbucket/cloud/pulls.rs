@@ -35,7 +35,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             shown.push(json);
         }
     }
-    pagination::reply(world, call, shown, pagination::MOST_PULLS)
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PULLS_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/pullrequests/{number}`.
@@ -178,7 +178,7 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
     let shown = all.iter().rev().map(|commit| json::commit(world, repo, commit)).collect();
-    pagination::reply(world, call, shown, pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET …/pullrequests/{number}/conflicts` with a redirect.
@@ -218,5 +218,5 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         json!({"type": "file_conflict", "path": path, "scenario": "content",
             "message": "both have changed it"})
     });
-    pagination::reply(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
+    pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }

@@ -23,10 +23,14 @@ const ROUTES: &[ApiRoute] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/2.0/user", RestCall(accounts_and_repositories::user)),
-        (GET, "/2.0/users/{user}", RestCall(accounts_and_repositories::account)),
-        (GET, "/2.0/workspaces/{owner}/members/{user}", RestCall(accounts_and_repositories::member)),
-        (GET, "/2.0/user/workspaces", RestCall(accounts_and_repositories::workspaces)),
+        (GET, "/2.0/user", RestCall(accounts_and_repositories::get_current_user)),
+        (GET, "/2.0/users/{user}", RestCall(accounts_and_repositories::get_user)),
+        (
+            GET,
+            "/2.0/workspaces/{owner}/members/{user}",
+            RestCall(accounts_and_repositories::get_workspace_member),
+        ),
+        (GET, "/2.0/user/workspaces", RestCall(accounts_and_repositories::list_caller_workspaces)),
         (
             GET,
             "/2.0/user/workspaces/{owner}/permissions/repositories",
@@ -35,14 +39,14 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/2.0/workspaces/{owner}/permissions/repositories/{repo}",
-            RestCall(accounts_and_repositories::permissions),
+            RestCall(accounts_and_repositories::list_repository_permissions),
         ),
         (GET, "/2.0/repositories/{owner}", RestCall(accounts_and_repositories::repositories)),
         (GET, "/2.0/repositories/{owner}/{repo}", RestCall(accounts_and_repositories::get_repository)),
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/branch-restrictions",
-            RestCall(accounts_and_repositories::restrictions),
+            RestCall(accounts_and_repositories::list_branch_restrictions),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::list)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::create)),

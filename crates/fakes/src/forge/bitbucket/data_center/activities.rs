@@ -41,13 +41,13 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let id = NON_COMMENT_ID_BIT + all.len() as u64;
         all.push((at, id, base(id, at, actor, action)));
     };
-    add(of.created, &of.author, "OPENED");
+    add(of.created_at, &of.author, "OPENED");
     for one in participants::list_participants(of) {
         if let (Some(verdict), Some(at)) = (one.verdict, one.last_activity_at) {
             add(at, &one.login, if verdict == FakeReviewVerdict::Approved { "APPROVED" } else { "REVIEWED" });
         }
     }
-    if let Some(at) = of.closed {
+    if let Some(at) = of.closed_at {
         let merged = of.merged_by.as_deref();
         add(at, merged.unwrap_or(&of.author), if merged.is_some() { "MERGED" } else { "DECLINED" });
     }

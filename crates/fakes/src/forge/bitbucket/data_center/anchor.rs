@@ -101,8 +101,8 @@ pub(super) fn current_anchors(
     let (base, head) = (pull.base.clone(), pull.head.clone());
     let base_now = repo.git.merge_base(&base, &head).unwrap_or_else(|| base.clone());
     let mut anchors = HashMap::new();
-    for comment in &pull.inline {
-        let now = lines.get(&comment.note.id).copied().flatten();
+    for comment in &pull.inline_comments {
+        let now = lines.get(&comment.comment.id).copied().flatten();
         // A comment on a whole file has no line, so it cannot be orphaned.
         let orphaned = now.is_none() && comment.place.line.is_some();
         let (from, to) = if orphaned { (&comment.merge_base, &comment.commit) } else { (&base_now, &head) };
@@ -123,7 +123,7 @@ pub(super) fn current_anchors(
                 put_span(&mut anchor, comment, side, line, first, &kind);
             }
         }
-        anchors.insert(comment.note.id, anchor);
+        anchors.insert(comment.comment.id, anchor);
     }
     Ok(anchors)
 }

@@ -17,7 +17,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Returns a comment with its replies whose ids are in `shown_ids`.
 pub(super) fn comment_tree(
-    world: &ForgeInstance,
+    instance: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
     comment_ref: pull_comments::CommentRef<'_>,
@@ -29,25 +29,28 @@ pub(super) fn comment_tree(
         .filter(|answer| {
             pull_comments::parent_comment(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
         })
-        .map(|answer| comment_tree(world, repo, pull, answer, shown_ids))
+        .map(|answer| comment_tree(instance, repo, pull, answer, shown_ids))
         .collect();
     let resolved = match inline {
         Some(_) => pull.resolved_by(note.id),
         None => {
             let first = pull_comments::first_comment_id(pull, note.id);
-            pull.summary.iter().find(|note| note.id == first).and_then(|note| note.resolved_by.as_deref())
+            pull.conversation_comments
+                .iter()
+                .find(|note| note.id == first)
+                .and_then(|note| note.resolved_by.as_deref())
         }
     };
     let mut json = json!({
         "properties": {"repositoryId": repo.id}, "id": note.id, "version": note.version, "text": note.body,
-        "author": json::user(world, &note.author), "createdDate": json::epoch_millis(note.created),
+        "author": json::user(instance, &note.author), "createdDate": json::epoch_millis(note.created),
         "updatedDate": json::epoch_millis(note.updated), "comments": answers,
         "threadResolved": resolved.is_some(),
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
     if let Some(by) = resolved.filter(|_| pull_comments::parent_comment(comment_ref).is_none()) {
-        json["threadResolver"] = json::user(world, by);
+        json["threadResolver"] = json::user(instance, by);
         json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
     }
     json
@@ -55,31 +58,31 @@ pub(super) fn comment_tree(
 
 /// Returns a single comment, with its anchor and the comment that it answers.
 pub(super) fn single_comment(
-    world: &ForgeInstance,
+    instance: &ForgeInstance,
     repo: &StoredRepository,
-    of_pull: &StoredPull,
+    pull: &StoredPull,
     comment_ref: pull_comments::CommentRef<'_>,
     anchors: &HashMap<u64, Value>,
 ) -> Value {
-    let there: Vec<u64> = pull_comments::all_comments(of_pull)
+    let there: Vec<u64> = pull_comments::all_comments(pull)
         .into_iter()
         .filter(|comment| !comment.note.deleted)
         .map(|comment| comment.note.id)
         .collect();
-    let mut json = comment_tree(world, repo, of_pull, comment_ref, &there);
+    let mut json = comment_tree(instance, repo, pull, comment_ref, &there);
     if let Some(anchor) = anchors.get(&comment_ref.note.id) {
         json["anchor"] = anchor.clone();
     }
     if let Some(parent) = pull_comments::parent_comment(comment_ref)
-        .and_then(|parent| pull_comments::find_any_comment(of_pull, parent))
+        .and_then(|parent| pull_comments::find_any_comment(pull, parent))
     {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
     }
     json
 }
 
-fn comment_reply(
-    world: &ForgeInstance,
+fn comment_response(
+    instance: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
@@ -88,13 +91,13 @@ fn comment_reply(
     let anchors = anchor::current_anchors(repo, number)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let comment = pull_comments::find_comment(of, id).ok_or_else(no_comment)?;
-    Ok(ApiResponse::json(status, single_comment(world, repo, of, comment, &anchors)))
+    Ok(ApiResponse::json(status, single_comment(instance, repo, of, comment, &anchors)))
 }
 
 /// Handles the call `GET …/comments/{id}`.
 pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    comment_reply(world, repo, number, call.number_param("id").ok_or_else(no_comment)?, 200)
+    comment_response(world, repo, number, call.number_param("id").ok_or_else(no_comment)?, 200)
 }
 
 fn comment_text(body: &Value) -> Result<&str, ApiResponse> {
@@ -133,15 +136,15 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let (spot, place, hunk) = anchor::parse_anchor(repo, number, &world.version, &call.body["anchor"])?;
         let id =
             add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
-        return comment_reply(world, repo, number, id, 201);
+        return comment_response(world, repo, number, id, 201);
     }
     let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)
         .map_err(ApiResponse::internal_error)?;
-    comment_reply(world, repo, number, comment.ok_or_else(no_comment)?, 201)
+    comment_response(world, repo, number, comment.ok_or_else(no_comment)?, 201)
 }
 
 /// Returns the comment that the path names, if the call contains the comment's current version.
-fn current_comment<'a>(
+fn check_comment_version<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiResponse> {
@@ -156,7 +159,7 @@ fn current_comment<'a>(
 /// Checks that the caller is the author of the comment, because only the author may change or delete a
 /// comment.
 fn check_comment_author(
-    world: &mut ForgeInstance,
+    instance: &mut ForgeInstance,
     repo: &StoredRepository,
     number: u64,
     id: u64,
@@ -167,13 +170,13 @@ fn check_comment_author(
     if author == login {
         return Ok(());
     }
-    world.record_violation(format!("{login} touched comment {id} of {author}"));
+    instance.record_violation(format!("{login} touched comment {id} of {author}"));
     Err(not_permitted())
 }
 
 /// Handles `PUT …/comments/{id}`: changes the text, or resolves or reopens the thread.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = current_comment(state, call)?;
+    let (world, repo, number, id) = check_comment_version(state, call)?;
     let now = world.now();
     if !call.body["text"].is_null() {
         let text = comment_text(&call.body)?;
@@ -182,7 +185,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
             pull_comments::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
-            pull.updated = now;
+            pull.updated_at = now;
         }
     }
     if let Some(resolved) = call.body["threadResolved"].as_bool() {
@@ -207,12 +210,12 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             &FakeForgeEvent::Thread { number, id, resolved, actor: call.login.clone() },
         )?;
     }
-    comment_reply(world, repo, number, id, 200)
+    comment_response(world, repo, number, id, 200)
 }
 
 /// Handles `DELETE …/comments/{id}?version=`. A comment with replies cannot be deleted.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = current_comment(state, call)?;
+    let (world, repo, number, id) = check_comment_version(state, call)?;
     check_comment_author(world, repo, number, id, &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
     if pull_comments::is_answered(pull, id) {

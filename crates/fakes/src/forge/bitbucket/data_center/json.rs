@@ -111,15 +111,15 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let mut json = json!({
         "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body,
         "state": state,
-        "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created),
-        "updatedDate": epoch_millis(pull.updated),
+        "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created_at),
+        "updatedDate": epoch_millis(pull.updated_at),
         "fromRef": end(branch, head, source),
         "toRef": end(&pull.base_ref, &pull.base, Some(repository(world, repo))), "locked": false,
         "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false,
             "status": "UNAPPROVED"},
         "reviewers": shown(reviewers), "participants": shown(others), "links": {"self": [{"href": own}]},
     });
-    if let Some(closed) = pull.closed {
+    if let Some(closed) = pull.closed_at {
         json["closedDate"] = epoch_millis(closed).into();
     }
     if is_since(&world.version, DRAFTS) {

@@ -2,7 +2,7 @@
 
 use axum::routing::MethodFilter;
 
-use super::{activities, admission, comments, commits, diff, errors, estate, page, pulls};
+use super::{activities, admission, comments, commits, diff, errors, page, pulls, server_and_repositories};
 use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::{
     ApiRoute, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
@@ -18,20 +18,28 @@ const ROUTES: &[ApiRoute] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/rest/api/latest/application-properties", PublicRestCall(estate::properties)),
-        (GET, "/rest/api/latest/users", RestCall(estate::users)),
-        (GET, "/rest/api/latest/users/{slug}", RestCall(estate::user)),
-        (GET, "/rest/api/latest/repos", RestCall(estate::repositories)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", RestCall(estate::get_repository)),
+        (
+            GET,
+            "/rest/api/latest/application-properties",
+            PublicRestCall(server_and_repositories::get_application_properties),
+        ),
+        (GET, "/rest/api/latest/users", RestCall(server_and_repositories::users)),
+        (GET, "/rest/api/latest/users/{slug}", RestCall(server_and_repositories::user)),
+        (GET, "/rest/api/latest/repos", RestCall(server_and_repositories::repositories)),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}",
+            RestCall(server_and_repositories::get_repository),
+        ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch",
-            RestCall(estate::default_branch),
+            RestCall(server_and_repositories::default_branch),
         ),
         (
             GET,
             "/rest/branch-permissions/latest/projects/{owner}/repos/{repo}/restrictions",
-            RestCall(estate::restrictions),
+            RestCall(server_and_repositories::list_branch_restrictions),
         ),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", RestCall(pulls::list)),
         (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", RestCall(pulls::create)),

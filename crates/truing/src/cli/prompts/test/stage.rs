@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
 use truing_agent::native::{
-    AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema, RunLimits, RunTools,
+    AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools, ToolCallOutput,
 };
 use truing_agent::prompt::PromptLibrary;
 use truing_agent::prompt::case::{PromptCase, ScriptedCall};
@@ -165,15 +165,15 @@ impl CaseRunner {
         let heard = RecordedCalls::default();
         let session = self.gateway.open_session(budget, [self.model.clone()], Arc::new(gate));
         let model = ObservedModel {
-            validate: |input| F::read(input).map(drop),
+            validate: |input| F::parse_tool_input(input).map(drop),
             model: &session,
             recorded_calls: &heard,
         };
         let tools = ObservedTools { tools, recorded_calls: &heard };
         let brief = AgentRunInput {
             model: self.model.clone(),
-            system: filled.system.clone(),
-            task: filled.task.clone(),
+            system_prompt: filled.system.clone(),
+            review_text: filled.task.clone(),
         };
         let limits = RunLimits { max_cost: Some(CASE_MONEY), ..RunLimits::default() };
         let ran: AgentRunResult<F> =
@@ -307,7 +307,7 @@ impl RunTools for ObservedTools<'_> {
         self.tools.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+    async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let output = self.tools.call(name, input).await;
         self.recorded_calls.add(name, input, output.is_error.then_some(output.text.as_str()));
         output

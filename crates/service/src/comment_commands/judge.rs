@@ -83,9 +83,13 @@ async fn judge_label(
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
-    let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is no longer set".into())) };
+    let Some(set) = set else { return Ok(CommandVerdict::Ignore("its label is no longer set".into())) };
     let Some(author) = set.set_by.filter(|_| set.trusted) else {
-        return Ok(CommandVerdict::Ignore(format!("no one with write access to {} set it", repository.name)));
+        return Ok(CommandVerdict::Ignore(format!(
+            "the label was not set by an account with write access \
+            to {}",
+            repository.name
+        )));
     };
     let is_called =
         |configured_name: &String| author.matches_name(configured_name, server.capability().unique_names);
@@ -121,7 +125,11 @@ async fn judge_button(
         Err(verdict) => return Ok(verdict),
     };
     if !server.may_write(&repository.name, &author).await? {
-        return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+        return Ok(CommandVerdict::Ignore(format!(
+            "{} has no write access to \
+            {}",
+            author.login, repository.name
+        )));
     }
     Ok(CommandVerdict::Accept(CommandRequest {
         command: UserCommand::Rerun,
@@ -175,7 +183,7 @@ async fn judge_comment(
 ) -> Result<CommandVerdict, CommentServeError> {
     let comment = match find_comment(server, user_request, comment_ref.0, comment_ref.1, repository).await {
         Ok(Some(comment)) if comment.number == user_request.pr.number => comment,
-        Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
+        Ok(_) => return Ok(CommandVerdict::Ignore("the comment is not on this pull request".into())),
         Err(ForgeError::NotFound { .. })
             if context.clock.now() - user_request.noticed_at < COMMENT_SETTLE_TIME =>
         {
@@ -188,7 +196,7 @@ async fn judge_comment(
         return Ok(CommandVerdict::Ignore("it is too old".into()));
     }
     let Some(command) = UserCommand::parse(&comment.body) else {
-        return Ok(CommandVerdict::Ignore("it is no longer a command".into()));
+        return Ok(CommandVerdict::Ignore("the comment no longer contains a command".into()));
     };
     let Some(author) = comment.author else {
         return Ok(CommandVerdict::Ignore("its author no longer exists".into()));
@@ -197,7 +205,11 @@ async fn judge_comment(
         return Ok(CommandVerdict::Ignore(format!("{} is a bot", author.login)));
     }
     if !server.may_write(&repository.name, &author).await? {
-        return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+        return Ok(CommandVerdict::Ignore(format!(
+            "{} has no write access to \
+            {}",
+            author.login, repository.name
+        )));
     }
     let is_called = |configured_name: &String| {
         author.id.matches_name(&author.login, configured_name, server.capability().unique_names)

@@ -64,7 +64,7 @@ impl ValkeyServer {
     }
 
     /// Returns the greatest number that was issued.
-    pub(crate) async fn last_number(&self) -> Result<SlotVersion, StoreError> {
+    pub(crate) async fn last_slot_version(&self) -> Result<SlotVersion, StoreError> {
         let number: Option<u64> = self.query_primary(redis::cmd("GET").arg(COUNTER)).await?;
         Ok(SlotVersion(number.unwrap_or(0)))
     }

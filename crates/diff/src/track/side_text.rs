@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::RepoPath;
-use crate::model::split_first_line;
+use crate::parsed_diff::split_first_line;
 
 /// Weight of a line without words, such as `}` or an empty line.
 pub(super) const WORTH_OF_MARKS: u32 = 1;

@@ -30,61 +30,61 @@ struct ToolOutputOptions {
     /// Name of the tool that the user gave. It overrides the name in the output.
     tool: Option<String>,
     /// Prefix of the absolute paths in the output.
-    root: Option<String>,
+    path_prefix: Option<String>,
     /// Folder of the repository in which the tool ran.
-    folder: Option<String>,
+    run_folder: Option<String>,
 }
 
-const FROM: &str = "from";
-const FORMAT: &str = "format_in";
-const TOOL: &str = "tool";
-const ROOT: &str = "root";
-const FOLDER: &str = "folder";
+const FROM_ARG: &str = "from";
+const FORMAT_ARG: &str = "format_in";
+const TOOL_ARG: &str = "tool";
+const ROOT_ARG: &str = "root";
+const FOLDER_ARG: &str = "folder";
 
 /// Returns an option that belongs to one `--from`, and is invalid without it.
-fn from_option_arg(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
+fn dependent_arg(id: &'static str, long: &'static str, value_name: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).long(long).value_name(value_name).help(help).action(ArgAction::Append).requires(FROM_ARG)
 }
 
 impl clap::Args for ToolOutputArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let from = Arg::new(FROM)
+        let from = Arg::new(FROM_ARG)
             .long("from")
             .value_name("FILE")
             .help(
-                "Add the findings that a linter has printed into this file; `-` reads standard input; may be \
-                 repeated",
+                "Add the findings from this output file of a linter; `-` reads standard input; may be \
+                repeated",
             )
             .long_help(
-                "Add the findings that a linter has printed into this file; `-` reads standard input; may \
-                    be repeated\n\nOnly findings on changed lines count. With --pr --publish they are \
-                    posted once, move with their lines, and are resolved when a later output no longer has \
-                    them. A finding that cannot be parsed, or that names no file of the repository, makes \
-                    the review partial, and then no finding is resolved.",
+                "Add the findings from this output file of a linter; `-` reads standard input; may be \
+                repeated\n\nOnly findings on changed lines count. With --pr --publish, each finding is \
+                posted once, moves with its lines, and is resolved when a later output does not contain \
+                the finding. If a finding cannot be parsed or names no file of the repository, the review \
+                is partial and resolves no finding.",
             )
             .value_parser(clap::value_parser!(PathBuf))
             .action(ArgAction::Append)
             .conflicts_with_all(["fix", "replay"]);
-        let format = from_option_arg(
-            FORMAT,
+        let format = dependent_arg(
+            FORMAT_ARG,
             "format-in",
             "FORMAT",
             "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a \
-                tool for any of its formats; given once, it applies to every --from [default: recognised \
-                from the content]",
+            tool, for any format of this tool; if this option is given once, it applies to every --from \
+            [default: recognised from the content]",
         );
         command
             .arg(from)
             .arg(format.value_parser(parse_format_name))
-            .arg(from_option_arg(
-                TOOL,
+            .arg(dependent_arg(
+                TOOL_ARG,
                 "tool",
                 "NAME",
                 "The tool that wrote the preceding --from, if its format does not name the tool",
             ))
             .arg(
-                from_option_arg(
-                    ROOT,
+                dependent_arg(
+                    ROOT_ARG,
                     "root",
                     "PREFIX",
                     "The beginning of absolute paths in the preceding --from [default: derived from its \
@@ -93,8 +93,8 @@ impl clap::Args for ToolOutputArgs {
                 .value_parser(parse_absolute_root),
             )
             .arg(
-                from_option_arg(
-                    FOLDER,
+                dependent_arg(
+                    FOLDER_ARG,
                     "folder",
                     "DIR",
                     "The folder of the repository in which the tool of the preceding --from ran",
@@ -110,16 +110,18 @@ impl clap::Args for ToolOutputArgs {
 
 impl FromArgMatches for ToolOutputArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let files = matches.get_many::<PathBuf>(FROM).into_iter().flatten();
+        let files = matches.get_many::<PathBuf>(FROM_ARG).into_iter().flatten();
         let mut outputs: Vec<ToolOutputOptions> = files
             .map(|file| ToolOutputOptions { file: file.clone(), ..ToolOutputOptions::default() })
             .collect();
-        let froms: Vec<usize> = matches.indices_of(FROM).into_iter().flatten().collect();
-        let formats = matches.get_many::<String>(FORMAT).map_or(0, Iterator::count);
-        for (id, long) in [(FORMAT, "format-in"), (TOOL, "tool"), (ROOT, "root"), (FOLDER, "folder")] {
+        let froms: Vec<usize> = matches.indices_of(FROM_ARG).into_iter().flatten().collect();
+        let formats = matches.get_many::<String>(FORMAT_ARG).map_or(0, Iterator::count);
+        for (id, long) in
+            [(FORMAT_ARG, "format-in"), (TOOL_ARG, "tool"), (ROOT_ARG, "root"), (FOLDER_ARG, "folder")]
+        {
             let values = matches.get_many::<String>(id).into_iter().flatten();
             for (value, at) in values.zip(matches.indices_of(id).into_iter().flatten()) {
-                if id == FORMAT && formats == 1 {
+                if id == FORMAT_ARG && formats == 1 {
                     outputs.iter_mut().for_each(|outputs| outputs.format = Some(value.clone()));
                     continue;
                 }
@@ -130,10 +132,10 @@ impl FromArgMatches for ToolOutputArgs {
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
                 let field = match id {
-                    FORMAT => &mut outputs.format,
-                    TOOL => &mut outputs.tool,
-                    ROOT => &mut outputs.root,
-                    _ => &mut outputs.folder,
+                    FORMAT_ARG => &mut outputs.format,
+                    TOOL_ARG => &mut outputs.tool,
+                    ROOT_ARG => &mut outputs.path_prefix,
+                    _ => &mut outputs.run_folder,
                 };
                 if field.replace(value.clone()).is_some() {
                     let text = format!("--{long} is given twice for --from {}\n", outputs.file.display());
@@ -158,18 +160,18 @@ pub(super) struct LoadedToolOutputs {
 
 /// The folders in which a review was started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReviewStart<'a> {
+pub(super) struct ReviewFolders<'a> {
     /// Root of the repository's files on this machine.
     pub(super) root: &'a Path,
     /// Folder in which the review was started.
     pub(super) folder: &'a Path,
     /// True if all files of the head are available. False if only the files in a diff are available.
-    pub(super) knows_files: bool,
+    pub(super) has_all_files: bool,
 }
 
 impl LoadedToolOutputs {
     /// Converts the outputs to the input of a review.
-    pub(super) fn into_tool_outputs(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
+    pub(super) fn into_tool_outputs(self, start: ReviewFolders<'_>) -> Vec<ToolOutput> {
         let root = start.root.to_string_lossy().into_owned();
         let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
         let started_in = (!inner.is_empty()).then(|| RepoPath::from_text(inner));
@@ -179,12 +181,16 @@ impl LoadedToolOutputs {
                 format.map(|name| OutputFormat::parse(name).and_then(OutputFormat::tool).unwrap_or(name));
             ToolOutput {
                 tool: given.tool.as_deref().or(of_format).unwrap_or_default().to_owned(),
-                roots: given.root.into_iter().chain([root.clone()]).collect(),
-                folder: given.folder.as_deref().filter(|folder| !folder.is_empty()).map(RepoPath::from_text),
+                roots: given.path_prefix.into_iter().chain([root.clone()]).collect(),
+                folder: given
+                    .run_folder
+                    .as_deref()
+                    .filter(|folder| !folder.is_empty())
+                    .map(RepoPath::from_text),
                 foreign: Some(ExternalToolRun {
                     tool: given.tool,
-                    folder: started_in.clone().filter(|_| given.folder.is_none()),
-                    is_tree_whole: start.knows_files,
+                    folder: started_in.clone().filter(|_| given.run_folder.is_none()),
+                    is_tree_whole: start.has_all_files,
                 }),
                 format: given.format,
                 text,
@@ -301,9 +307,9 @@ fn parse_folder(folder: &str) -> Result<String, String> {
     let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let path = parts.join("/");
     if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).stays_within_folder()) {
-        return Err(
-            "not a folder of the repository: give it relative to the root of the repository".to_owned()
-        );
+        return Err("not a folder of the repository: specify the folder relative to the root of the \
+                repository"
+            .to_owned());
     }
     Ok(path)
 }

@@ -27,13 +27,13 @@ use super::notify;
 #[async_trait]
 pub(crate) trait LeasedStep: Sync {
     /// The result of a completed step, which is returned to the caller of `LeaseDriver::drive`.
-    type Ended: Send;
+    type Output: Send;
 
     /// Does the step.
     ///
     /// # Errors
     /// [`StepStopReason`] if the step is not completed.
-    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason>;
+    async fn step(&self) -> Result<(NextSlotState, Self::Output), StepStopReason>;
 
     /// Records why the step stopped, before the slot changes. Not called if the heartbeats find that the
     /// lease is lost.
@@ -85,19 +85,19 @@ impl LeaseDriver<'_> {
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
         lease: &Lease,
-        heir: LeaseSuccessor,
-        heartbeat: Duration,
+        successor: LeaseSuccessor,
+        heartbeat_interval: Duration,
         stop: impl Future<Output = ()>,
-        leased: &L,
-    ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
+        step: &L,
+    ) -> Result<Result<L::Output, StepStopReason>, StepError> {
         let ending = Arc::new(AtomicBool::new(false));
         let beats = LeaseHeartbeats {
             store: self.store.clone(),
             lease: lease.clone(),
             limits: self.limits.clone(),
-            ending: Arc::clone(&ending),
+            is_ending: Arc::clone(&ending),
         };
-        let mut beats = HeartbeatTask::start(beats, heartbeat);
+        let mut beats = HeartbeatTask::start(beats, heartbeat_interval);
         let stop = async {
             stop.await;
             // A stop request is ignored once the step is completed.
@@ -106,7 +106,7 @@ impl LeaseDriver<'_> {
             }
         };
         tokio::select! {
-            ended = self.run_step((lease, heir), leased, &ending) => ended,
+            ended = self.run_step((lease, successor), step, &ending) => ended,
             () = beats.wait_for_loss() => {
                 if ending.load(Ordering::Relaxed) {
                     let what = format!("{}: the store did not confirm the end of the lease", lease.key);
@@ -117,10 +117,10 @@ impl LeaseDriver<'_> {
             }
             () = stop => {
                 // The lease is given back even if recording the reason fails.
-                if let Err(error) = leased.record_stop(&StepStopReason::Interrupted).await {
+                if let Err(error) = step.record_stop(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");
                 }
-                self.end_lease(lease, heir, Err(&StepStopReason::Interrupted)).await?;
+                self.end_lease(lease, successor, Err(&StepStopReason::Interrupted)).await?;
                 Ok(Err(StepStopReason::Interrupted))
             }
         }
@@ -133,20 +133,20 @@ impl LeaseDriver<'_> {
     /// The errors of [`Self::drive`].
     pub(super) async fn run_step<L: LeasedStep>(
         &self,
-        lease_and_heir: (&Lease, LeaseSuccessor),
-        leased: &L,
-        ending: &AtomicBool,
-    ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
-        match Box::pin(leased.step()).await {
+        lease_and_successor: (&Lease, LeaseSuccessor),
+        step: &L,
+        is_ending: &AtomicBool,
+    ) -> Result<Result<L::Output, StepStopReason>, StepError> {
+        match Box::pin(step.step()).await {
             Ok((after, ended)) => {
-                ending.store(true, Ordering::Relaxed);
-                self.end_lease(lease_and_heir.0, lease_and_heir.1, Ok(after)).await?;
+                is_ending.store(true, Ordering::Relaxed);
+                self.end_lease(lease_and_successor.0, lease_and_successor.1, Ok(after)).await?;
                 Ok(Ok(ended))
             }
             Err(stopped) => {
-                leased.record_stop(&stopped).await?;
-                ending.store(true, Ordering::Relaxed);
-                self.end_lease(lease_and_heir.0, lease_and_heir.1, Err(&stopped)).await?;
+                step.record_stop(&stopped).await?;
+                is_ending.store(true, Ordering::Relaxed);
+                self.end_lease(lease_and_successor.0, lease_and_successor.1, Err(&stopped)).await?;
                 Ok(Err(stopped))
             }
         }
@@ -156,7 +156,7 @@ impl LeaseDriver<'_> {
     async fn end_lease(
         &self,
         lease: &Lease,
-        heir: LeaseSuccessor,
+        successor: LeaseSuccessor,
         step_result: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = step_result {
@@ -166,7 +166,9 @@ impl LeaseDriver<'_> {
             self.store.raise_version(SlotVersion(last.0)).await?;
         }
         let lead = clock_lead(&**self.store, self.clock).await?;
-        let Some(command) = end_command(lease.token, step_result, lead, heir) else { return Ok(()) };
+        let Some(command) = lease_end_command(lease.token, step_result, lead, successor) else {
+            return Ok(());
+        };
         if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
             notify::queue_parked_notice(&**self.store, &lease.key, self.limits.attempts, self.clock.now())
                 .await;
@@ -174,7 +176,7 @@ impl LeaseDriver<'_> {
         match apply_slot_command(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
             Err(StepError::SlotRefused(SlotRefusal::LeaseLost)) => {
-                tracing::warn!("the lease was lost at its end");
+                tracing::warn!("the lease was lost before it could be ended");
             }
             Err(error) => return Err(error),
         }
@@ -188,19 +190,19 @@ struct LeaseHeartbeats {
     lease: Lease,
     limits: SlotLimits,
     /// True once the lease is being ended.
-    ending: Arc<AtomicBool>,
+    is_ending: Arc<AtomicBool>,
 }
 
 impl LeaseHeartbeats {
     /// Sends the heartbeats of a lease. Returns when the lease is lost. Also returns if no heartbeat was
     /// acknowledged for the time after which a holder must stop itself. While `ending` is true, a refused
     /// heartbeat is ignored, because the lease may just have ended normally.
-    async fn wait_for_loss(&self, every: Duration) {
-        let Self { store, lease, limits, ending } = self;
+    async fn send_until_lost(&self, interval: Duration) {
+        let Self { store, lease, limits, is_ending: ending } = self;
         let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
         loop {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(interval).await;
             let sent = Instant::now();
             let beat = apply_slot_command(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
@@ -223,8 +225,8 @@ impl LeaseHeartbeats {
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
-    fn start(beats: LeaseHeartbeats, every: Duration) -> Self {
-        Self(tokio::spawn(async move { beats.wait_for_loss(every).await }.in_current_span()))
+    fn start(beats: LeaseHeartbeats, interval: Duration) -> Self {
+        Self(tokio::spawn(async move { beats.send_until_lost(interval).await }.in_current_span()))
     }
 
     /// Returns when [`LeaseHeartbeats::wait_for_loss`] returns or the task ends otherwise, for example by a
@@ -248,8 +250,8 @@ pub(super) async fn clock_lead(store: &dyn RecordStore, clock: &dyn Clock) -> Re
 }
 
 /// Returns when `give_back` becomes true.
-pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
-    if give_back.wait_for(|is_requested| *is_requested).await.is_err() {
+pub(super) async fn wait_for_return_request(mut return_requested: watch::Receiver<bool>) {
+    if return_requested.wait_for(|is_requested| *is_requested).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -273,29 +275,29 @@ pub(super) fn trace_stop(trace: &Context, stop_reason: &StepStopReason) {
 
 /// Returns the command that ends a lease, or `None` if the lease is lost. `lead` is the time by which the
 /// store's clock is ahead of the wall clock.
-fn end_command(
+fn lease_end_command(
     token: FencingToken,
     step_result: Result<NextSlotState, &StepStopReason>,
-    lead: TimeSpan,
-    heir: LeaseSuccessor,
+    store_clock_lead: TimeSpan,
+    successor: LeaseSuccessor,
 ) -> Option<SlotCommand> {
-    let given_back = match heir {
+    let given_back = match successor {
         LeaseSuccessor::Server => SlotCommand::HandBack(token),
-        LeaseSuccessor::Nobody => SlotCommand::Finish(token, StepOutcome::Idle),
+        LeaseSuccessor::Nobody => SlotCommand::Finish(token, StepOutcome::Done),
     };
     let stopped = match step_result {
         Ok(NextSlotState::Outcome(StepOutcome::DueAt(at, why))) => {
-            return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + lead, why)));
+            return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + store_clock_lead, why)));
         }
         Ok(NextSlotState::Outcome(
-            then @ (StepOutcome::Idle | StepOutcome::DueAgain | StepOutcome::Held(_)),
+            then @ (StepOutcome::Done | StepOutcome::DueAgain | StepOutcome::Held(_)),
         )) => {
             return Some(SlotCommand::Finish(token, then));
         }
         Ok(NextSlotState::Unfinished) => return Some(given_back),
         Err(stopped) => stopped,
     };
-    match (stopped, heir) {
+    match (stopped, successor) {
         (StepStopReason::LeaseLost, LeaseSuccessor::Server | LeaseSuccessor::Nobody) => None,
         (_, LeaseSuccessor::Nobody)
         | (
@@ -305,11 +307,12 @@ fn end_command(
         (StepStopReason::HeadChanged, LeaseSuccessor::Server) => {
             Some(SlotCommand::Finish(token, StepOutcome::DueAgain))
         }
-        (StepStopReason::RateLimited { until, .. }, LeaseSuccessor::Server) => {
-            Some(SlotCommand::Finish(token, StepOutcome::DueAt(*until + lead, WaitReason::RateLimit)))
-        }
+        (StepStopReason::RateLimited { until, .. }, LeaseSuccessor::Server) => Some(SlotCommand::Finish(
+            token,
+            StepOutcome::DueAt(*until + store_clock_lead, WaitReason::RateLimit),
+        )),
         (StepStopReason::StepFailed { not_before, .. }, LeaseSuccessor::Server) => {
-            Some(SlotCommand::Fail(token, not_before.map(|at| at + lead)))
+            Some(SlotCommand::Fail(token, not_before.map(|at| at + store_clock_lead)))
         }
         (StepStopReason::NotFound { .. }, LeaseSuccessor::Server) => Some(SlotCommand::Fail(token, None)),
     }

@@ -20,8 +20,8 @@ use truing_loops::machine::SystemClock;
 use truing_loops::review::RunCounter as _;
 use truing_loops::stopped::StepStopReason;
 
-use super::by_hand::LeaseError;
 use super::jobs::JobRun;
+use super::manual_lease::LeaseError;
 use super::metrics::ServiceMetrics;
 use super::run_failure::RunFailure;
 

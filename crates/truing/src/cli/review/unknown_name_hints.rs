@@ -18,7 +18,10 @@ impl ReviewCommand {
             return error;
         }
         let command = self.output.command_line(&format!("review {branch}"));
-        error.hint(format!("a number means a pull request; to review the branch `{number}`: `{command}`"))
+        error.hint(format!(
+            "`{number}` selects a pull request; to review a branch with this name, run \
+            `{command}`"
+        ))
     }
 
     /// Returns the error for an unknown commit. For a positional argument, the error also names the other
@@ -32,6 +35,9 @@ impl ReviewCommand {
             "bad_target",
             format!("`{name}` is not a folder, a pull request or a commit of this repository"),
         )
-        .hint("see the branches: `git branch --all`; a pull request is OWNER/NAME#NUMBER, NUMBER or its URL")
+        .hint(
+            "to list the branches: `git branch --all`; specify a pull request by OWNER/NAME#NUMBER, \
+            NUMBER or its URL",
+        )
     }
 }

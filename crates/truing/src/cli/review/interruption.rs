@@ -35,7 +35,7 @@ pub(super) async fn run_until_interrupted(
     changed: &str,
 ) -> Result<CommandExit, CliError> {
     let mut signals = runtime::StopSignals::new()?;
-    let stop = Arc::clone(&command.stop);
+    let stop = Arc::clone(&command.is_interrupted);
     let grace = if command.args.fix { FIX_GRACE } else { GRACE };
     let publishes = command.args.publish;
     let unfinished = UnfinishedReview::new(&command);
@@ -140,7 +140,7 @@ impl UnfinishedReview {
             };
             match paid {
                 Ok(paid) => cost = cost.saturating_add(paid.0),
-                Err(error) => tracing::warn!(%run, %error, "what the review has cost is not recorded"),
+                Err(error) => tracing::warn!(%run, %error, "the cost of the review is not recorded"),
             }
         }
         MicroUsd(cost)

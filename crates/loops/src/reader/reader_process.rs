@@ -19,7 +19,7 @@ use super::bounds::ProcessUsage;
 /// Maximum number of bytes that are kept from the end of a child's error stream.
 const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum number of characters of a child's own messages that an error includes.
-const MAX_WORDS_CHARS: usize = 500;
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// The program that is started as a reader.
 #[derive(Clone, Debug)]
@@ -35,13 +35,13 @@ pub(super) enum ChildError {
     #[error("{} cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: std::io::Error },
     #[error("cannot communicate with its process: {0}")]
-    Streams(#[from] std::io::Error),
+    StreamIo(#[from] std::io::Error),
     #[error("its process exited before it answered ({0})")]
-    ProcessEnded(ExitStatus),
+    ExitedBeforeAnswer(ExitStatus),
     #[error("reading the file exceeds the memory limit for files of this size")]
-    Bound,
+    MemoryLimit,
     #[error("its process answered and then failed ({0})")]
-    FailedLater(ExitStatus),
+    FailedAfterAnswer(ExitStatus),
     #[error("its process did not answer within {} s and was killed", .0.as_secs_f32())]
     TimedOut(Duration),
     #[error("its process violated the protocol: {0}")]
@@ -68,9 +68,9 @@ pub(super) fn failure_text(error: &ChildError, output: &[u8]) -> String {
 }
 
 /// Formats text as one line for people: without control characters, and cut to a limit.
-pub(super) fn to_printable_line(words: &str) -> String {
-    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
+pub(super) fn to_printable_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    lines.chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE_CHARS).collect()
 }
 
 /// A child and its process group. When this value is dropped, the child and its group are killed, unless the
@@ -109,19 +109,19 @@ impl ReaderProcess {
     pub(super) async fn exchange<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
-        file: Option<u64>,
-        weakest: SandboxLevel,
+        file_size: Option<u64>,
+        min_sandbox: SandboxLevel,
         error_output: &mut Vec<u8>,
     ) -> Result<Answer, ChildError> {
         let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
         let stderr = self.child.stderr.take();
         let bound = || {
-            if let (Some(process), Some(size)) = (self.group, file) {
+            if let (Some(process), Some(size)) = (self.group, file_size) {
                 limit_memory_for_file(ProcessUsage::from_pid(process), size);
             }
         };
         let talk = async {
-            let heard = exchange_lines(stdin, stdout, request, weakest, bound).await;
+            let heard = exchange_lines(stdin, stdout, request, min_sandbox, bound).await;
             if heard.is_err() {
                 self.kill(); // its output may be endless
             }
@@ -131,9 +131,9 @@ impl ReaderProcess {
         let status = self.child.wait().await?;
         self.group = None;
         match heard? {
-            None if file.is_some() && is_resource_limit_exit(status) => Err(ChildError::Bound),
-            None => Err(ChildError::ProcessEnded(status)),
-            Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
+            None if file_size.is_some() && is_resource_limit_exit(status) => Err(ChildError::MemoryLimit),
+            None => Err(ChildError::ExitedBeforeAnswer(status)),
+            Some(_) if !status.success() => Err(ChildError::FailedAfterAnswer(status)),
             Some(line) => Ok(decode_line("its answer", &line, MAX_ANSWER_BYTES)?),
         }
     }
@@ -165,7 +165,7 @@ pub(super) fn is_resource_limit_exit(status: ExitStatus) -> bool {
 }
 
 /// Returns an error if the sandbox level of a child is too low.
-pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
+pub(super) fn check_hello(hello: ReaderHello, min_sandbox: SandboxLevel) -> Result<(), ChildError> {
     if hello.sandbox < SandboxLevel::OF_READERS {
         let sandbox = hello.sandbox.as_str();
         tracing::warn!(
@@ -173,7 +173,7 @@ pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(
             "the kernel does not confine readers to their files: a compromised reader could read other files"
         );
     }
-    Ok(hello.check_compatible(weakest)?)
+    Ok(hello.check_compatible(min_sandbox)?)
 }
 
 /// Reads the hello, sets the child's limits, sends the request, and returns the reply line. Returns `None` if
@@ -182,13 +182,13 @@ async fn exchange_lines(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     request: &[u8],
-    weakest: SandboxLevel,
+    min_sandbox: SandboxLevel,
     set_limits: impl FnOnce(),
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
     let Some(hello) = read_line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
-    check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
+    check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, min_sandbox)?;
     set_limits();
 
     // Write errors are ignored. If a child stops reading, its reply or exit status shows the reason.

@@ -19,7 +19,7 @@ pub enum ConfigValue {
     /// No value. The code that reads the key determines the default.
     Unset,
     /// The path of the database file.
-    Store(PathBuf),
+    DatabasePath(PathBuf),
     /// An address to listen on.
     Address(SocketAddr),
     /// A whole number in its range.
@@ -37,7 +37,7 @@ pub enum ConfigValue {
     /// An amount in dollars, and its original text.
     Usd(MicroUsd, String),
     /// A name, or another text.
-    Name(String),
+    Text(String),
     /// The location of a secret.
     Secret(SecretSource),
     /// The locations of several secrets.
@@ -45,15 +45,15 @@ pub enum ConfigValue {
     /// Names, each with the location of a secret.
     SecretTable(BTreeMap<String, SecretSource>),
     /// Globs, names, networks or folders.
-    List(Vec<String>),
+    StringList(Vec<String>),
     /// Commands, each a program and its arguments.
     Commands(Vec<Vec<String>>),
     /// A list of exit codes.
-    Codes(Vec<i32>),
+    ExitCodes(Vec<i32>),
     /// Names, each with an id.
-    Ids(BTreeMap<String, String>),
+    NamedIds(BTreeMap<String, String>),
     /// Names of rules, each with severities.
-    Severities(BTreeMap<String, Vec<RuleSeverity>>),
+    RuleSeverities(BTreeMap<String, Vec<RuleSeverity>>),
     /// Rules that select the tier of a review.
     Tiers(Vec<TierRule>),
     /// Instructions for reviews of certain paths.
@@ -62,13 +62,13 @@ pub enum ConfigValue {
 
 impl ConfigValue {
     /// Returns the locations of all secrets in the value.
-    pub fn secrets(&self) -> Vec<&SecretSource> {
+    pub fn secret_sources(&self) -> Vec<&SecretSource> {
         match self {
             Self::Secret(secret) => vec![secret],
             Self::Secrets(all) => all.iter().collect(),
             Self::SecretTable(all) => all.values().collect(),
             Self::Unset
-            | Self::Store(_)
+            | Self::DatabasePath(_)
             | Self::Address(_)
             | Self::Integer(_)
             | Self::Duration(..)
@@ -77,12 +77,12 @@ impl ConfigValue {
             | Self::Url(_)
             | Self::Path(_)
             | Self::Usd(..)
-            | Self::Name(_)
-            | Self::List(_)
+            | Self::Text(_)
+            | Self::StringList(_)
             | Self::Commands(_)
-            | Self::Codes(_)
-            | Self::Ids(_)
-            | Self::Severities(_)
+            | Self::ExitCodes(_)
+            | Self::NamedIds(_)
+            | Self::RuleSeverities(_)
             | Self::Tiers(_)
             | Self::Instructions(_) => Vec::new(),
         }
@@ -93,15 +93,15 @@ impl ConfigValue {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ConfigValueError {
     /// Requirement that the value violates, as the text of an error after the key's name and the word `must`.
-    Value(String),
+    UnmetRequirement(String),
     /// A word that this version does not support yet.
-    Planned {
+    UnsupportedWord {
         word: String,
         /// Words that this version supports.
-        built: &'static [&'static str],
+        supported_words: &'static [&'static str],
     },
     /// The configuration contains a secret directly instead of its location.
-    Literal,
+    LiteralSecret,
 }
 
 /// Joins words as `"a"` or `"a" or "b"`.
@@ -110,5 +110,5 @@ pub(super) fn join_alternatives<S: fmt::Display>(words: &[S]) -> String {
 }
 
 pub(super) fn requirement_error(requirement: impl fmt::Display) -> ConfigValueError {
-    ConfigValueError::Value(format!("must {requirement}"))
+    ConfigValueError::UnmetRequirement(format!("must {requirement}"))
 }

@@ -11,13 +11,13 @@ use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
 use super::*;
-use crate::by_hand;
+use crate::manual_lease;
 
 const TOKEN: FencingToken = FencingToken(7);
 const LEAD: TimeSpan = TimeSpan(100);
 
 fn told(ended: Result<NextSlotState, &StepStopReason>) -> [Option<SlotCommand>; 2] {
-    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| end_command(TOKEN, ended, LEAD, heir))
+    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| lease_end_command(TOKEN, ended, LEAD, heir))
 }
 
 fn finish(then: StepOutcome) -> Option<SlotCommand> {
@@ -32,12 +32,12 @@ fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
         [finish(later); 2],
         "by the store's clock"
     );
-    for then in [StepOutcome::Idle, StepOutcome::DueAgain, StepOutcome::Held(HoldReason::Draft)] {
+    for then in [StepOutcome::Done, StepOutcome::DueAgain, StepOutcome::Held(HoldReason::Draft)] {
         assert_eq!(told(Ok(NextSlotState::Outcome(then))), [finish(then); 2]);
     }
     assert_eq!(
         told(Ok(NextSlotState::Unfinished)),
-        [Some(SlotCommand::HandBack(TOKEN)), finish(StepOutcome::Idle)]
+        [Some(SlotCommand::HandBack(TOKEN)), finish(StepOutcome::Done)]
     );
 }
 
@@ -56,7 +56,7 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
         (failed(Some(UnixMillis(1_000))), Some(SlotCommand::Fail(TOKEN, Some(UnixMillis(1_100))))),
         (StepStopReason::NotFound { message: "gone".into() }, Some(SlotCommand::Fail(TOKEN, None))),
     ] {
-        assert_eq!(told(Err(&stopped)), [by_server, finish(StepOutcome::Idle)], "{stopped}");
+        assert_eq!(told(Err(&stopped)), [by_server, finish(StepOutcome::Done)], "{stopped}");
     }
     assert_eq!(told(Err(&StepStopReason::LeaseLost)), [None, None], "it is another one's");
 }
@@ -72,7 +72,7 @@ struct Scripted<E> {
 
 #[async_trait]
 impl<E: Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync> LeasedStep for Scripted<E> {
-    type Ended = ();
+    type Output = ();
 
     async fn step(&self) -> Result<(NextSlotState, ()), StepStopReason> {
         match (self.ends)() {
@@ -108,7 +108,7 @@ impl Scene {
     }
 
     async fn lease(&self) -> Lease {
-        by_hand::lease_slot(&*self.store, &self.key, LoopKind::Review, &self.limits).await.unwrap()
+        manual_lease::lease_slot(&*self.store, &self.key, LoopKind::Review, &self.limits).await.unwrap()
     }
 
     async fn slot(&self) -> Slot {
@@ -140,7 +140,7 @@ fn no_end() -> Option<Result<NextSlotState, StepStopReason>> {
 async fn a_step_that_ends_records_nothing_more_and_frees_the_slot() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
+    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Done)));
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))) && recorded.is_empty(), "{ended:?} {recorded:?}");
     assert_eq!(scene.slot().await.state, SlotState::Idle);
@@ -182,7 +182,7 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     apply_slot_command(
         &*scene.store,
         &scene.key,
-        SlotCommand::Finish(lease.token, StepOutcome::Idle),
+        SlotCommand::Finish(lease.token, StepOutcome::Done),
         &scene.limits,
     )
     .await
@@ -192,14 +192,14 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
         store: scene.store.clone(),
         lease: lease.clone(),
         limits: scene.limits.clone(),
-        ending: Arc::new(AtomicBool::new(is_ending)),
+        is_ending: Arc::new(AtomicBool::new(is_ending)),
     };
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
-        () = ending.wait_for_loss(often) => panic!("it has ended as it should"),
+        () = ending.send_until_lost(often) => panic!("it has ended as it should"),
         // While a step is running, the heartbeat reports a lost lease each time. While a lease is ending, the
         // heartbeat must not report the loss; the test waits for nine reports of the other heartbeat.
-        () = async { for _ in 0..9 { at_work.wait_for_loss(often).await; } } => {}
+        () = async { for _ in 0..9 { at_work.send_until_lost(often).await; } } => {}
     }
 }
 
@@ -219,7 +219,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     // contains a later deadline, which a heartbeat has written.
     let ends = || loop {
         if leased_until(&load()) > first {
-            return Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
+            return Some(Ok(NextSlotState::Outcome(StepOutcome::Done)));
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no heartbeat has come");
     };
@@ -235,7 +235,7 @@ async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
         .await
         .unwrap();
     let next = scene.lease().await;
-    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
+    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Done)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
     assert_eq!(scene.slot().await.token(), Some(next.token));

@@ -14,7 +14,7 @@ use super::lease::{Lease, lease_of};
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process or person holds the lease. The lease ends at this time unless its holder renews it.
-    #[error("another process is working on it")]
+    #[error("another process holds the lease of this slot")]
     Leased(UnixMillis),
     /// Another loop owns the slot and is between two of its steps. The request of this call stays in the slot
     /// until the other loop ends.
@@ -63,7 +63,7 @@ pub async fn lease_record(
 ) -> Result<Lease, LeaseError> {
     let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
-        match apply_slot_command(store, key, SlotCommand::Expire, limits).await {
+        match apply_slot_command(store, key, SlotCommand::ExpireLease, limits).await {
             Ok(_) | Err(StepError::SlotRefused(SlotRefusal::Nothing)) => {}
             Err(StepError::SlotRefused(_)) => return Err(LeaseError::Leased(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
@@ -123,7 +123,7 @@ mod tests {
         let busy = lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
         assert!(matches!(busy, LeaseError::Leased(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
-        apply_slot_command(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits)
+        apply_slot_command(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Done), &limits)
             .await
             .unwrap();
         let idle = slot().await.version;

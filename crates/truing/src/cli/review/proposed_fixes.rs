@@ -142,7 +142,7 @@ mod tests {
     use truing_loops::fix::{FixPlan, FixedFile};
 
     use super::*;
-    use crate::cli::review::sample::sample_finding;
+    use crate::cli::review::sample_finding::sample_finding;
 
     fn offer(line: u32) -> ProposedFix {
         let change =

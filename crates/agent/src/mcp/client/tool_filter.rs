@@ -54,7 +54,7 @@ fn define_tool(server: &McpServer, theirs: Theirs) -> Result<ToolDefinition, Str
         let writes = hints.read_only_hint == Some(false)
             || hints.destructive_hint == Some(true) && hints.read_only_hint != Some(true);
         if writes {
-            return Err("the server declares that the tool does more than read".to_owned());
+            return Err("the server declares that the tool is not read-only".to_owned());
         }
     }
     let input_schema = schema::rewrite_schema(&theirs.input_schema)?;

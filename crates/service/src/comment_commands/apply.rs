@@ -43,7 +43,7 @@ pub(super) fn decide_transition(
             return Ok(slot.apply_event(LoopKind::Review, limits, now));
         }
     };
-    slot.step(command, limits, now)
+    slot.apply_command(command, limits, now)
 }
 
 /// Returns the reason why a dismissal is not visible at the forge yet, or `None` if it will be visible soon.

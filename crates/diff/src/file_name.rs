@@ -24,8 +24,8 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"src://", b"dst://"),
 ];
 
-/// Maximum difference between the lengths of two unknown prefixes. The limit keeps the search for the blank
-/// between two names linear in the length of the names.
+/// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the ///
+/// space between two names is linear in the length of the names.
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 
 /// The name of a file without quotes.
@@ -54,7 +54,7 @@ pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
 
 /// Returns the name in the rest of a `rename from ` line or a similar line. If the name is not quoted, it is
 /// the whole rest. Returns `None` if the quoting is invalid.
-pub(crate) fn parse_whole_name(rest: &[u8]) -> Option<FileName<'_>> {
+pub(crate) fn parse_rename_line_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
 pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = parse_quoted_name(rest)?;
-        return Some((old, parse_whole_name(rest.strip_prefix(b" ")?)?));
+        return Some((old, parse_rename_line_name(rest.strip_prefix(b" ")?)?));
     }
     let at = |blank: usize| {
         let (old, new) = (rest.get(..blank)?, rest.get(blank + 1..)?);

@@ -39,7 +39,10 @@ impl RecordedAgent {
     /// Returns a warning if the recording is incomplete, to be printed after the review.
     pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_complete());
-        damaged.then_some("the recording is incomplete: an answer could not be written; record it again")
+        damaged.then_some(
+            "the recording is incomplete: an answer could not be written; record the review \
+            again",
+        )
     }
 }
 
@@ -48,11 +51,11 @@ impl ReviewCommand {
     /// a model costs money.
     pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
-        if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {
+        if self.config.review.runtime == truing_config::ConfiguredRuntime::RulesOnly {
             return match record.as_ref().or(replay.as_ref()) {
                 None => Ok(RecordedAgent::default()),
                 Some(_) => {
-                    Err(CliError::usage("no_model", "--record and --replay are for reviews by a model")
+                    Err(CliError::usage("no_model", "--record and --replay require a review by a model")
                         .hint("add --runtime native"))
                 }
             };

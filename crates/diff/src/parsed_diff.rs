@@ -79,11 +79,11 @@ pub struct DiffEntry<H> {
 pub type FileDiff<'a> = DiffEntry<Hunk<'a>>;
 
 /// A file with only the line numbers of its hunks.
-pub type FileOutline = DiffEntry<HunkSpan>;
+pub type FileDiffSpans = DiffEntry<HunkSpan>;
 
 impl<H> DiffEntry<H> {
     /// Returns the entry with each hunk converted.
-    pub(crate) fn map_hunks<T>(self, hunk: impl FnMut(H) -> T) -> DiffEntry<T> {
+    pub(crate) fn map_hunks<T>(self, convert: impl FnMut(H) -> T) -> DiffEntry<T> {
         let Self {
             path,
             old_path,
@@ -96,7 +96,7 @@ impl<H> DiffEntry<H> {
             is_combined,
             hunks,
         } = self;
-        let hunks = hunks.into_iter().map(hunk).collect();
+        let hunks = hunks.into_iter().map(convert).collect();
         DiffEntry {
             path,
             old_path,
@@ -158,7 +158,7 @@ pub struct Hunk<'a> {
     pub heading: &'a [u8],
     /// Number of mark characters at the beginning of each line: 1, or one for each parent in a merge diff.
     #[serde(skip)]
-    pub(crate) marks: usize,
+    pub(crate) marker_width: usize,
     /// Lines of the hunk as in the input, each with its marks and line end.
     #[serde(skip)]
     pub(crate) body: &'a [u8],
@@ -167,7 +167,12 @@ pub struct Hunk<'a> {
 impl<'a> Hunk<'a> {
     /// Returns the lines in order, with their numbers.
     pub fn lines(&self) -> HunkLines<'a> {
-        HunkLines { rest: self.body, marks: self.marks, old_line: self.old_start, new_line: self.new_start }
+        HunkLines {
+            rest: self.body,
+            marker_width: self.marker_width,
+            old_line: self.old_start,
+            new_line: self.new_start,
+        }
     }
 }
 
@@ -205,7 +210,7 @@ pub struct HunkLine<'a> {
 #[derive(Clone, Debug)]
 pub struct HunkLines<'a> {
     rest: &'a [u8],
-    marks: usize,
+    marker_width: usize,
     old_line: u32,
     new_line: u32,
 }
@@ -219,7 +224,7 @@ impl<'a> Iterator for HunkLines<'a> {
             (line, self.rest) = split_first_line(self.rest)?;
             let text = line.strip_suffix(b"\n").unwrap_or(line);
             // An empty line may lack its marks, because mail programs remove blanks at the end of lines.
-            let (marks, text) = text.split_at_checked(self.marks).unwrap_or_default();
+            let (marks, text) = text.split_at_checked(self.marker_width).unwrap_or_default();
             let kind = match marks.first() {
                 Some(b'+') => LineKind::Added,
                 Some(b'-') => LineKind::Deleted,

@@ -18,7 +18,7 @@ use sse_stream::{Sse, SseStream};
 use truing_core::secret::SecretString;
 
 use super::ServerAddress;
-use super::bound::{ServerLimitExceeded, ServerMeter};
+use super::byte_limits::{ServerLimitExceeded, ServerMeter};
 
 /// Timeout for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);

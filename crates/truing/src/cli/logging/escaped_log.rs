@@ -12,8 +12,8 @@ impl<W: Write> Write for EscapedLogWriter<W> {
     /// Writes a whole line, which the library passes in one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        if text.chars().any(is_misleading) {
-            self.0.write_all(escape_misleading(&text).as_bytes())?;
+        if text.chars().any(is_invisible_non_control) {
+            self.0.write_all(escape_invisible_chars(&text).as_bytes())?;
         } else {
             self.0.write_all(line)?;
         }
@@ -27,14 +27,14 @@ impl<W: Write> Write for EscapedLogWriter<W> {
 
 /// Returns true for an invisible character that is not a control character. A line contains only control
 /// characters that the library wrote: line breaks and colours.
-fn is_misleading(char: char) -> bool {
+fn is_invisible_non_control(char: char) -> bool {
     is_invisible_char(char) && !char.is_control()
 }
 
-fn escape_misleading(text: &str) -> String {
+fn escape_invisible_chars(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
-        if is_misleading(char) { shown.extend(char.escape_unicode()) } else { shown.push(char) }
+        if is_invisible_non_control(char) { shown.extend(char.escape_unicode()) } else { shown.push(char) }
     }
     shown
 }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_shown_as_its_number_and_colours_stay() {
+    fn escapes_invisible_characters_and_keeps_colours() {
         let kept = LogBuffer::default();
         let writer = kept.clone();
         let layer = super::super::human_layer(true, move || EscapedLogWriter(writer.clone()));
@@ -73,7 +73,7 @@ mod tests {
             );
         });
         let said = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        assert!(!said.chars().any(is_misleading) && !said.contains("\u{1b}[2J"), "{said:?}");
+        assert!(!said.chars().any(is_invisible_non_control) && !said.contains("\u{1b}[2J"), "{said:?}");
         for part in ["a\\u{202e}b", "c\\u{200b}d\\u{e0041}e", "é \u{1f468}\u{200d}\u{1f469}", "\u{1b}[33m"] {
             assert!(said.contains(part), "{part}: {said:?}");
         }

@@ -57,7 +57,7 @@ use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_loops::machine::new_run_id;
 
 use super::context::ServiceContext;
-use super::pause::WallClockWait;
+use super::wall_clock_wait::WallClockWait;
 pub use asked::UserCommand;
 use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge_request};
 
@@ -75,8 +75,8 @@ const MAX_TRIES: u32 = 16;
 const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Age at which Truing stops to retry a comment whose command could not be checked at the forge.
 const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repeated
-/// delivery.
+/// Maximum age of a comment that is read as a command. A webhook about an older comment must be a repeated
+/// /// delivery.
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which the records of served comments are kept. After that time, the same comments cannot act
 /// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.
@@ -126,7 +126,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
-        if !context.duty_lease_expiry.is_ours() {
+        if !context.duty_lease_expiry.is_held() {
             continue;
         }
         let looked = commands.process_requests(&context).await;
@@ -283,7 +283,7 @@ impl CommandProcessor {
             tracing::warn!(
                 forge = wait_key.0,
                 repository = wait_key.1,
-                "commands in comments wait: {reason}"
+                "commands in comments are delayed: {reason}"
             );
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
@@ -297,7 +297,7 @@ impl CommandProcessor {
                 tracing::info!(
                     forge = what.0,
                     repository = what.1,
-                    "commands in comments are processed again"
+                    "the processing of commands in comments has resumed"
                 );
             }
         }
@@ -346,7 +346,7 @@ async fn answer_help(
 ) -> Result<String, CommentServeError> {
     let repository = RepositoryRef::from_key(&user_request.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
-        return Ok(format!("{switch} is on, by {}", switch.engaged.operator));
+        return Ok(format!("{switch} was turned on by {}", switch.engaged.operator));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
     let client = context.forges.pull_client(&new_run_id(), &user_request.pr, repo, CommentProducer::Review);

@@ -8,18 +8,26 @@ use truing_core::markdown;
 /// Commands for reviews. Each entry contains the first line of the comment, and the command's effect.
 const REVIEW: [(&str, &str); 6] = [
     ("/review", "reviews the head now, even if nothing changed; ends a pause"),
-    ("/review pause", "no reviews until `/review resume`"),
-    ("/review resume", "reviews continue, and include what happened meanwhile"),
+    ("/review pause", "pauses reviews until `/review resume`"),
+    ("/review resume", "resumes reviews, and includes the changes that were made during the pause"),
     ("/dismiss REASON", "in reply to the comment of a finding: dismisses it until its code changes"),
-    ("/dismiss ID REASON", "the same, in any comment; the summary shows the ids"),
-    ("/undismiss", "in reply to the comment of a finding, or with its ID: withdraws a dismissal"),
+    (
+        "/dismiss ID REASON",
+        "in any comment: dismisses the finding with this ID until its code changes; \
+        the summary shows the IDs",
+    ),
+    ("/undismiss", "in reply to a finding's comment, or with the finding's ID: withdraws the dismissal"),
 ];
 /// The command that allows more money, on servers that ask for approval of spending.
 const SPEND: (&str, &str) =
     ("/spend", "allows models to spend the same amount again on this pull request, and reviews the head");
 /// Commands that need a model.
 const CONVERGE: [(&str, &str); 3] = [
-    ("/converge", "audits and fixes until an audit finds nothing; never merges"),
+    (
+        "/converge",
+        "audits the pull request and fixes the findings until an audit finds nothing; never \
+        merges",
+    ),
     ("/converge stop", "stops the converge run before its next step"),
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
@@ -63,7 +71,7 @@ fn render_help_text(login: &str, why_not: Option<&str>, asks_for_approval: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::UserCommand;
+    use crate::comment_commands::UserCommand;
 
     #[test]
     fn every_command_that_is_shown_is_one_and_those_of_a_model_need_one() {

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub enum ValueKind {
     /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. Instead of the address, the
     /// configuration may contain the location of a secret.
-    Store(&'static [&'static str]),
+    StoreAddress(&'static [&'static str]),
     /// An IP address and port to listen on.
-    Address,
+    ListenAddress,
     /// A whole number in this inclusive range.
     Integer(i64, i64),
     /// A length of time in this inclusive range.
@@ -27,30 +27,30 @@ pub enum ValueKind {
     /// A URL: https, or http to a loopback address.
     Url,
     /// A URL that requests use unchanged, including its query and any slash at its end.
-    Endpoint,
+    VerbatimUrl,
     /// A name without blanks, such as the name of a model.
-    Name,
+    UnspacedName,
     /// The UUID of an account, with its braces.
     AccountUuid,
     /// A program: a name to be found on `PATH`, or a path. A relative path starts at the folder of the
     /// configuration file.
     Program,
     /// The `NAME` of an existing section `[model.NAME]`, or an empty text.
-    Model,
+    ModelSection,
     /// An e-mail address, or an empty text.
     Email,
     /// Any text, which may have several lines.
     Text,
     /// The location of a secret: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
-    Secret,
+    SecretLocation,
     /// The locations of several secrets.
-    Secrets,
+    SecretLocations,
     /// A table of HTTP headers, each with the location of its secret value.
-    Headers,
+    SecretHeaders,
     /// A URL with one of these schemes. The URL may be a secret, such as the URL of a webhook. The
     /// configuration contains either the URL itself or the location of a secret. A URL in the configuration
     /// must not contain a password, and Truing displays it without its path.
-    Sink(&'static [&'static str]),
+    SecretUrl(&'static [&'static str]),
     /// A schedule as a cron pattern, in UTC.
     Cron,
     /// A repository at a forge, `owner/name`.
@@ -66,23 +66,23 @@ pub enum ValueKind {
     /// Globs of files or branches.
     Globs,
     /// Pairs of folders or files, `UPSTREAM=OURS`.
-    Pairs,
+    PathPairs,
     /// Globs of repositories' names, `owner/name`.
-    Repositories,
+    RepositoryGlobs,
     /// Names of rule packs.
-    Packs,
+    RulePacks,
     /// Names of rules, each `PACK/RULE`.
     Rules,
     /// A table from rule names to severities.
-    Severities,
+    RuleSeverities,
     /// Names that Truing does not define, such as names of packages.
-    Names,
+    ExternalNames,
     /// Ids or names of forge accounts.
     Accounts,
     /// A list of these words.
-    Words(&'static [&'static str]),
+    Choices(&'static [&'static str]),
     /// Hosts with ports, `host:port`.
-    Hosts,
+    HostPorts,
     /// A list of folders' paths.
     Folders,
     /// A program with its arguments, or an empty list.
@@ -90,13 +90,13 @@ pub enum ValueKind {
     /// Commands, each a program and its arguments.
     Commands,
     /// The name of a tool's output format.
-    Format,
+    ToolFormat,
     /// Exit codes of a program, at least one.
-    Codes,
+    ExitCodes,
     /// A table from names to ids.
-    Ids,
+    IdsByName,
     /// Rules that select the tier of a review, as tables.
-    Tiers,
+    TierRules,
     /// Instructions for reviews, as tables.
     Instructions,
     /// Networks: single addresses, or prefixes such as `10.0.0.0/8`.
@@ -106,25 +106,27 @@ pub enum ValueKind {
 impl ValueKind {
     /// Returns true if the configuration may contain the location of a secret instead of a value of this
     /// kind.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
+    pub(crate) fn accepts_secret_location(self) -> bool {
+        matches!(self, Self::SecretLocation | Self::SecretUrl(_) | Self::StoreAddress(_))
     }
 
     /// Returns an example of this kind, for messages.
     pub(crate) fn sample(self) -> &'static str {
         match self {
-            Self::Store(schemes) if schemes.contains(&"sqlite") => "\"sqlite:/var/lib/truing/truing.db\"",
-            Self::Store(_) => "\"postgres://truing@127.0.0.1/truing\"",
-            Self::Address => "\"127.0.0.1:8080\"",
+            Self::StoreAddress(schemes) if schemes.contains(&"sqlite") => {
+                "\"sqlite:/var/lib/truing/truing.db\""
+            }
+            Self::StoreAddress(_) => "\"postgres://truing@127.0.0.1/truing\"",
+            Self::ListenAddress => "\"127.0.0.1:8080\"",
             Self::Integer(..) => "4",
             Self::Duration(..) => "\"15s\"",
             Self::Choice { .. } => "\"rules\"",
             Self::Flag => "true",
             Self::Url => "\"https://api.github.com\"",
-            Self::Endpoint => "\"https://mcp.example.org/mcp\"",
-            Self::Name => "\"claude-sonnet-5-5\"",
+            Self::VerbatimUrl => "\"https://mcp.example.org/mcp\"",
+            Self::UnspacedName => "\"claude-sonnet-5-5\"",
             Self::Program => "\"/usr/local/bin/claude\"",
-            Self::Model => "\"other\"",
+            Self::ModelSection => "\"other\"",
             Self::Email => "\"reviewer@example.com\"",
             Self::AccountUuid => "\"{0f3a9c56-0000-4000-8000-000000000001}\"",
             Self::Text => "\"Follow {{package}}\"",
@@ -134,29 +136,29 @@ impl ValueKind {
             Self::Folder => "\"/etc/truing/rules\"",
             Self::File => "\"/etc/truing/model_prices.json\"",
             Self::Usd(_) => "2.50",
-            Self::Secret => "{ env = \"VARIABLE\" }",
-            Self::Secrets => "[{ env = \"VARIABLE\" }]",
-            Self::Headers => "{ \"X-API-Key\" = { env = \"VARIABLE\" } }",
-            Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
+            Self::SecretLocation => "{ env = \"VARIABLE\" }",
+            Self::SecretLocations => "[{ env = \"VARIABLE\" }]",
+            Self::SecretHeaders => "{ \"X-API-Key\" = { env = \"VARIABLE\" } }",
+            Self::SecretUrl(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
-            Self::Pairs => "[\"botocore/=aiobotocore/\"]",
-            Self::Repositories => "[\"owner/*\"]",
-            Self::Packs => "[\"core\"]",
+            Self::PathPairs => "[\"botocore/=aiobotocore/\"]",
+            Self::RepositoryGlobs => "[\"owner/*\"]",
+            Self::RulePacks => "[\"core\"]",
             Self::Rules => "[\"core/rust-dbg\"]",
-            Self::Severities => "{ \"core/rust-dbg\" = \"P2\" }",
-            Self::Names => "[\"boto3\"]",
+            Self::RuleSeverities => "{ \"core/rust-dbg\" = \"P2\" }",
+            Self::ExternalNames => "[\"boto3\"]",
             Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
-            Self::Words(_) => "[\"pypi\"]",
-            Self::Hosts => "[\"api.example.org:443\"]",
+            Self::Choices(_) => "[\"pypi\"]",
+            Self::HostPorts => "[\"api.example.org:443\"]",
             Self::Folders => "[\"/opt/toolchain\"]",
             Self::Command => "[\"docs-server\", \"--stdio\"]",
             Self::Commands => "[[\"cargo\", \"test\"]]",
-            Self::Format => "\"sarif\"",
-            Self::Codes => "[0, 1]",
-            Self::Tiers => "[{ repos = [\"acme/*\"], tier = \"rules\" }]",
+            Self::ToolFormat => "\"sarif\"",
+            Self::ExitCodes => "[0, 1]",
+            Self::TierRules => "[{ repos = [\"acme/*\"], tier = \"rules\" }]",
             Self::Instructions => "[{ paths = [\"src/db/**\"], text = \"Each query has a limit.\" }]",
-            Self::Ids => "{ \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }",
+            Self::IdsByName => "{ \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }",
         }
     }
 }

@@ -21,20 +21,20 @@ use version_ranges::Ranges;
 use crate::project_requirement::{self, RequirementPlace, parse_document, pep508};
 
 /// The name by which a release's requirements list the required Python versions.
-const PYTHON: &str = "Python";
+const PYTHON_REQUIREMENT_NAME: &str = "Python";
 /// The maximum length of a compared requirement, in bytes. The limit is low because the decision tree of a
 /// marker can have exponentially many branches.
-const MAX_TEXT: usize = 240;
-/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all names
-/// with changed requirements together.
-const MAX_TEXTS: usize = 16;
-const MAX_CHANGED: usize = 200;
+const MAX_REQUIREMENT_BYTES: usize = 240;
+/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all ///
+/// package names with changed requirements together.
+const MAX_REQUIREMENTS_PER_NAME: usize = 16;
+const MAX_CHANGED_REQUIREMENTS: usize = 200;
 /// The maximum number of digits of a number in a requirement. Numbers are incremented and must not overflow.
 const MAX_DIGITS: usize = 18;
 /// Prefixes of package names that the names of the packages' modules often lack.
-const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
+const PACKAGE_NAME_PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
 /// Suffixes of package names that the names of the packages' modules often lack.
-const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
+const PACKAGE_NAME_SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
 /// Facts about a project that follows a package. These facts decide whether a changed requirement of the
 /// package affects the project.
@@ -43,9 +43,9 @@ pub struct DependentProject {
     /// The extras of the package that the project uses; `None` if they are unknown.
     extras: Option<Vec<ExtraName>>,
     /// The Python versions that the project supports; `None` if they are unknown.
-    python: Option<VersionSpecifiers>,
+    supported_python: Option<VersionSpecifiers>,
     /// The names of the packages that the project requires, normalised as PEP 503 defines.
-    requires: BTreeSet<String>,
+    required_packages: BTreeSet<String>,
     /// The modules that the project imports, in lower case and with `-` instead of `_`.
     imports: BTreeSet<String>,
 }
@@ -64,7 +64,7 @@ impl DependentProject {
                 follower.add_document(document.as_item());
             } else {
                 let lines = text.lines().filter(|line| !line.trim_start().starts_with('-'));
-                follower.requires.extend(lines.filter_map(pep508::package_name));
+                follower.required_packages.extend(lines.filter_map(pep508::package_name));
             }
         }
         follower.imports = imports.iter().map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
@@ -80,16 +80,16 @@ impl DependentProject {
         };
         let python = at(&["project", "requires-python"]).as_str().filter(|text| is_cheap_to_compare(text));
         let python = python.and_then(|text| VersionSpecifiers::from_str(text).ok());
-        self.python = self.python.take().or(python);
-        self.requires.extend(names(at(&["project", "dependencies"])));
+        self.supported_python = self.supported_python.take().or(python);
+        self.required_packages.extend(names(at(&["project", "dependencies"])));
         for (_, list) in
             at(&["project", "optional-dependencies"]).as_table_like().into_iter().flat_map(|of| of.iter())
         {
-            self.requires.extend(names(list));
+            self.required_packages.extend(names(list));
         }
         let poetry = at(&["tool", "poetry", "dependencies"]).as_table_like();
         let poetry = poetry.into_iter().flat_map(|of| of.iter());
-        self.requires.extend(poetry.filter_map(|(name, _)| pep508::package_name(name)));
+        self.required_packages.extend(poetry.filter_map(|(name, _)| pep508::package_name(name)));
     }
 
     /// Returns the names of the packages whose changed requirements do not affect the project, each with the
@@ -110,28 +110,28 @@ impl DependentProject {
             .into_iter()
             .map(|name| (name, old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none)));
         let pairs: Vec<_> = pairs.collect();
-        if pairs.iter().map(|(_, old, new)| old.len() + new.len()).sum::<usize>() > MAX_CHANGED {
+        if pairs.iter().map(|(_, old, new)| old.len() + new.len()).sum::<usize>() > MAX_CHANGED_REQUIREMENTS {
             return nothing;
         }
         let reason =
-            |(name, old, new): (&String, _, _)| Some((name.clone(), self.unguarded_reason(name, old, new)?));
+            |(name, old, new): (&String, _, _)| Some((name.clone(), self.no_effect_reason(name, old, new)?));
         pairs.into_iter().filter_map(reason).collect()
     }
 
     /// Returns the reason why a change does not affect the project; `None` if the change affects it.
-    fn unguarded_reason(
+    fn no_effect_reason(
         &self,
         name: &str,
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
     ) -> Option<UnguardedReason> {
-        if old.len().max(new.len()) > MAX_TEXTS
+        if old.len().max(new.len()) > MAX_REQUIREMENTS_PER_NAME
             || !old.iter().chain(new).all(|text| is_cheap_to_compare(text))
         {
             return None;
         }
-        if name == PYTHON {
-            return self.python_unguarded_reason(old, new);
+        if name == PYTHON_REQUIREMENT_NAME {
+            return self.python_no_effect_reason(old, new);
         }
         let read = |texts: &BTreeSet<String>| {
             texts.iter().map(|text| MarkedRequirement::parse(text)).collect::<Option<Vec<_>>>()
@@ -143,7 +143,7 @@ impl DependentProject {
         if same(&scope) {
             return Some(UnguardedReason::OfExtra);
         }
-        scope.python = self.python.as_ref().and_then(python_marker).unwrap_or(MarkerTree::TRUE);
+        scope.python = self.supported_python.as_ref().and_then(python_marker).unwrap_or(MarkerTree::TRUE);
         if same(&scope) {
             return Some(UnguardedReason::OfOtherPython);
         }
@@ -153,7 +153,7 @@ impl DependentProject {
     }
 
     /// Returns the reason why a change of the required Python versions does not affect the project.
-    fn python_unguarded_reason(
+    fn python_no_effect_reason(
         &self,
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
@@ -173,24 +173,26 @@ impl DependentProject {
                 UnguardedReason::Wider
             });
         }
-        let own = self.python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
+        let own =
+            self.supported_python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
         own.intersection(&old).subset_of(&new).then_some(UnguardedReason::OfOtherPython)
     }
 
     /// Returns true if the project requires the package, or imports a module whose name matches the package's
     /// name.
     fn uses_package(&self, package: &str) -> bool {
-        let stripped = PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
-        let stripped = stripped.chain(SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
+        let stripped = PACKAGE_NAME_PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
+        let stripped =
+            stripped.chain(PACKAGE_NAME_SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
         let mut modules = stripped.chain([package]);
-        self.requires.contains(package) || modules.any(|module| self.imports.contains(module))
+        self.required_packages.contains(package) || modules.any(|module| self.imports.contains(module))
     }
 }
 
 /// Returns true if the requirement can be compared in bounded time, and no number in it can overflow.
 fn is_cheap_to_compare(text: &str) -> bool {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
-    text.len() <= MAX_TEXT && numbers.all(|number| number.len() <= MAX_DIGITS)
+    text.len() <= MAX_REQUIREMENT_BYTES && numbers.all(|number| number.len() <= MAX_DIGITS)
 }
 
 /// Converts a range of Python versions to a marker.
@@ -250,10 +252,14 @@ impl InstallScope<'_> {
     /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. Compares each need
     /// with those fulfilled requirements that apply in every installation in which the need applies. Their
     /// combined range must lie within the need's range, and their extras must include the need's extras.
-    fn satisfies_needs(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
+    fn satisfies_needs(
+        &self,
+        needs: &[MarkedRequirement],
+        fulfilled_requirements: &[MarkedRequirement],
+    ) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
-            let there: Vec<&MarkedRequirement> = fulfilled.iter().filter(there).collect();
+            let there: Vec<&MarkedRequirement> = fulfilled_requirements.iter().filter(there).collect();
             let range = there.iter().fold(Ranges::full(), |range, one| range.intersection(&one.range));
             let has = |extra: &ExtraName| there.iter().any(|one| one.extras.contains(extra));
             !there.is_empty() && range.subset_of(&need.range) && need.extras.iter().all(has)
@@ -265,7 +271,7 @@ impl InstallScope<'_> {
 mod tests {
     use super::*;
 
-    fn set(texts: &[&str]) -> BTreeSet<String> {
+    fn string_set(texts: &[&str]) -> BTreeSet<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
@@ -277,59 +283,64 @@ mod tests {
     ) -> DependentProject {
         let extras = extras.iter().map(|extra| ExtraName::from_str(extra).unwrap()).collect();
         let python = VersionSpecifiers::from_str(python).ok().filter(|_| !python.is_empty());
-        DependentProject { extras: Some(extras), python, requires: set(requires), imports: set(imports) }
+        DependentProject {
+            extras: Some(extras),
+            supported_python: python,
+            required_packages: string_set(requires),
+            imports: string_set(imports),
+        }
     }
 
-    fn unguarded_reason_for(
-        follower: &DependentProject,
+    fn no_effect_reason_for(
+        project: &DependentProject,
         name: &str,
         old: &[&str],
         new: &[&str],
     ) -> Option<UnguardedReason> {
         let of = |texts: &[&str]| {
-            let texts = BTreeMap::from([(name.to_owned(), set(texts))]);
+            let texts = BTreeMap::from([(name.to_owned(), string_set(texts))]);
             ReleaseSources {
                 requirements: BTreeMap::from([(METADATA.to_owned(), texts)]),
                 ..ReleaseSources::default()
             }
         };
-        follower.harmless_changes(&of(old), &of(new)).remove(name)
+        project.harmless_changes(&of(old), &of(new)).remove(name)
     }
 
     #[test]
-    fn a_change_of_an_extra_reaches_who_asks_for_it() {
+    fn extra_change_affects_only_projects_using_the_extra() {
         let (old, new) = (["awscrt==0.19.19;extra=='crt'"], ["awscrt==0.20.9;extra=='crt'"]);
         let told = |extras: &[&str]| {
-            unguarded_reason_for(&dependent_project(extras, "", &[], &[]), "awscrt", &old, &new)
+            no_effect_reason_for(&dependent_project(extras, "", &[], &[]), "awscrt", &old, &new)
         };
         assert_eq!(told(&[]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["other"]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["crt"]), None);
         // If the project's extras are unknown, the change is assumed to affect the project.
-        assert_eq!(unguarded_reason_for(&DependentProject::default(), "awscrt", &old, &new), None);
+        assert_eq!(no_effect_reason_for(&DependentProject::default(), "awscrt", &old, &new), None);
         // The change also affects installations without the extra.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
-        assert_eq!(unguarded_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &old, &also), None);
+        assert_eq!(no_effect_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &old, &also), None);
         assert_eq!(
-            unguarded_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &[], &new),
+            no_effect_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &[], &new),
             Some(UnguardedReason::OfExtra)
         );
     }
 
     #[test]
-    fn a_change_for_other_python_versions_reaches_who_supports_them() {
+    fn python_specific_change_affects_only_supporting_projects() {
         let old =
             ["urllib3<1.27,>=1.25.4;python_version<'3.10'", "urllib3<3,>=1.25.4;python_version>='3.10'"];
         let new = ["urllib3<3,>=1.25.4"];
         let told = |python: &str| {
-            unguarded_reason_for(&dependent_project(&[], python, &["urllib3"], &[]), "urllib3", &old, &new)
+            no_effect_reason_for(&dependent_project(&[], python, &["urllib3"], &[]), "urllib3", &old, &new)
         };
         assert_eq!(told(">=3.10"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(told(">=3.10.1,<4"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(told(">=3.9"), None);
         assert_eq!(told(""), None);
         let python = |own: &str, old: &str, new: &str| {
-            unguarded_reason_for(&dependent_project(&[], own, &[], &[]), "Python", &[old], &[new])
+            no_effect_reason_for(&dependent_project(&[], own, &[], &[]), "Python", &[old], &[new])
         };
         assert_eq!(python(">=3.10", ">=3.9", ">=3.10"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.10"), None);
@@ -341,23 +352,23 @@ mod tests {
     }
 
     #[test]
-    fn a_wider_range_reaches_who_uses_the_package() {
+    fn wider_range_affects_only_projects_using_the_package() {
         let (old, new) = (["urllib3<2.1,>=1.25.4"], ["urllib3!=2.2.0,<3,>=1.25.4"]);
         let nobody = dependent_project(&[], "", &[], &["aiohttp"]);
-        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
-        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &new, &old), None);
+        assert_eq!(no_effect_reason_for(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
+        assert_eq!(no_effect_reason_for(&nobody, "urllib3", &new, &old), None);
         assert_eq!(
-            unguarded_reason_for(&nobody, "urllib3", &old, &[]),
+            no_effect_reason_for(&nobody, "urllib3", &old, &[]),
             Some(UnguardedReason::RequirementRemoved)
         );
         assert_eq!(
-            unguarded_reason_for(&nobody, "Python", &[">=3.9"], &[]),
+            no_effect_reason_for(&nobody, "Python", &[">=3.9"], &[]),
             Some(UnguardedReason::RequirementRemoved)
         );
-        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &[], &old), None);
+        assert_eq!(no_effect_reason_for(&nobody, "urllib3", &[], &old), None);
         for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
             assert_eq!(
-                unguarded_reason_for(&dependent_project(&[], "", requires, imports), "urllib3", &old, &new),
+                no_effect_reason_for(&dependent_project(&[], "", requires, imports), "urllib3", &old, &new),
                 None
             );
         }
@@ -366,7 +377,7 @@ mod tests {
         {
             let (old, new) = ([format!("{package}<1")], [format!("{package}<2")]);
             let told = |imports: &[&str]| {
-                unguarded_reason_for(
+                no_effect_reason_for(
                     &dependent_project(&[], "", &[], imports),
                     package,
                     &[&old[0]],
@@ -383,15 +394,15 @@ mod tests {
         // the old range. In the last assertion, the range is unchanged, but an extra is added.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
         assert_eq!(
-            unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),
+            no_effect_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),
             Some(UnguardedReason::Wider)
         );
-        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
-        assert_eq!(unguarded_reason_for(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
+        assert_eq!(no_effect_reason_for(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
+        assert_eq!(no_effect_reason_for(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
     }
 
     #[test]
-    fn what_cannot_be_compared_reaches_everybody() {
+    fn incomparable_change_affects_every_project() {
         let nobody = dependent_project(&[], ">=3.9", &[], &[]);
         let long = format!("a<3;{}", vec!["os_name=='a'"; 30].join(" or "));
         let many = vec!["1"; 20].join("1");
@@ -399,9 +410,9 @@ mod tests {
             [format!("a<3;python_version>'3.{many}'"), format!("a==1.{many}.*"), format!("a~=1.{many}")];
         let wrong = ["a@https://example.org/a.whl", "a<", "a<3;b==", "-", long.as_str()];
         for text in wrong.into_iter().chain(numbers.iter().map(String::as_str)) {
-            assert_eq!(unguarded_reason_for(&nobody, "a", &["a<2"], &[text]), None, "{text}");
+            assert_eq!(no_effect_reason_for(&nobody, "a", &["a<2"], &[text]), None, "{text}");
         }
-        assert_eq!(unguarded_reason_for(&nobody, "Python", &[">=3"], &["three"]), None);
+        assert_eq!(no_effect_reason_for(&nobody, "Python", &[">=3"], &["three"]), None);
     }
 
     #[test]
@@ -419,11 +430,11 @@ mod tests {
             registry: truing_core::registry::PackageRegistry::Pypi,
             style: truing_core::version::RangeStyle::ExclusiveUpperNextPatch,
         };
-        let read = DependentProject::read(folder.path(), &place, &set(&["A_b"]));
+        let read = DependentProject::read(folder.path(), &place, &string_set(&["A_b"]));
         assert_eq!(read.extras.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["crt", "b"]);
-        assert_eq!(read.python.unwrap().to_string(), ">=3.9");
-        assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d"]));
-        assert_eq!(read.imports, set(&["a-b"]));
+        assert_eq!(read.supported_python.unwrap().to_string(), ">=3.9");
+        assert_eq!(read.required_packages, string_set(&["demo", "py-yaml", "c", "d"]));
+        assert_eq!(read.imports, string_set(&["a-b"]));
         let file = folder.path().join("requirements.txt");
         std::fs::write(&file, "# ours\ndemo<2\nE>1 # e\n-r other.txt\n").unwrap();
         let read = DependentProject::read(
@@ -431,7 +442,7 @@ mod tests {
             &RequirementPlace { file: &file, key_path: "", ..place },
             &BTreeSet::new(),
         );
-        assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d", "e"]));
+        assert_eq!(read.required_packages, string_set(&["demo", "py-yaml", "c", "d", "e"]));
         assert_eq!(read.extras, Some(Vec::new()));
     }
 }

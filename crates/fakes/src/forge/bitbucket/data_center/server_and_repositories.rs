@@ -12,7 +12,7 @@ use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Handles `GET /rest/api/latest/application-properties`, without a login.
-pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult {
+pub(super) fn get_application_properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult {
     Ok(ApiResponse::json(
         200,
         json!({
@@ -100,7 +100,7 @@ pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> Call
 
 /// Handles `GET /rest/branch-permissions/latest/…/restrictions`, filtered by `matcherId` and `type`. Only
 /// administrators may make this call. The default branch is always restricted.
-pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_branch_restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_admin_repository(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())
         .chain(repo.protected.iter().map(String::as_str))

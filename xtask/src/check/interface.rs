@@ -1,0 +1,321 @@
+//! Checks that every name that users' scripts depend on still exists: the fields and values of JSON and TOML
+//! documents, and the flags, commands and values of the command line.
+//!
+//! `interface.toml` records these names per crate. A recorded name that the sources no longer have is a
+//! problem, because a renamed Rust field or variant renames the field or value of a document unless an
+//! attribute keeps the old name. A name that is not recorded is only a warning.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::punctuated::Punctuated;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Fields, Ident, LitStr, Meta, Token};
+
+use super::report::CheckReport;
+use crate::workspace;
+
+/// Path of the file that records the names, relative to the root.
+const RECORD: &str = "xtask/src/check/interface.toml";
+/// Crates whose names no user's script reads.
+const OTHER_CRATES: [&str; 2] = ["contract", "fakes"];
+
+/// The names of one crate.
+type CrateNames = BTreeSet<String>;
+
+/// Checks every source file of the crates, except tests.
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
+    let mut found = BTreeMap::<String, CrateNames>::new();
+    for file in workspace::tracked_files(root)? {
+        if let Some(name) = crate_of_source(&file.path) {
+            let syntax =
+                syn::parse_file(&file.text).with_context(|| format!("cannot parse {}", file.path))?;
+            let mut reader = InterfaceReader { names: found.entry(name.to_owned()).or_default() };
+            reader.visit_file(&syntax);
+        }
+    }
+    let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
+    let recorded = toml::from_str(&text).with_context(|| format!("cannot parse {RECORD}"))?;
+    let (problems, warnings) = compare_record(&found, &recorded);
+    let count: usize = found.values().map(BTreeSet::len).sum();
+    Ok(CheckReport::Completed { summary: format!("{count} names"), problems, warnings })
+}
+
+/// Returns the problems and the warnings of these names.
+fn compare_record(
+    found: &BTreeMap<String, CrateNames>,
+    recorded: &BTreeMap<String, CrateNames>,
+) -> (Vec<String>, Vec<String>) {
+    let none = CrateNames::new();
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for name in found.keys().chain(recorded.keys()).collect::<BTreeSet<_>>() {
+        let (found, recorded) = (found.get(name).unwrap_or(&none), recorded.get(name).unwrap_or(&none));
+        for lost in recorded.difference(found) {
+            problems.push(format!(
+                "{name}: `{lost}` is recorded in {RECORD}, but no source has this name: keep the name \
+                    with an \
+                 attribute such as `#[serde(rename = \"…\")]`, or remove it from the record and tell \
+                 users in \
+                 changelog.d"
+            ));
+        }
+        let new: Vec<String> = found.difference(recorded).map(|new| format!("{new:?}")).collect();
+        if !new.is_empty() {
+            warnings.push(format!("{RECORD} lacks names of {name}: {}", new.join(", ")));
+        }
+    }
+    (problems, warnings)
+}
+
+/// Returns the crate of a source file whose names users read. `None` for tests and other files.
+fn crate_of_source(path: &str) -> Option<&str> {
+    let (name, file) = path.strip_prefix("crates/")?.split_once("/src/")?;
+    let is_test = file.starts_with("tests/") || file.contains("/tests/") || file.ends_with("tests.rs");
+    (file.ends_with(".rs") && !is_test && !OTHER_CRATES.contains(&name)).then_some(name)
+}
+
+/// Collects the names of a source file.
+struct InterfaceReader<'a> {
+    names: &'a mut CrateNames,
+}
+
+impl Visit<'_> for InterfaceReader<'_> {
+    fn visit_item_mod(&mut self, module: &syn::ItemMod) {
+        let is_test =
+            module.attrs.iter().any(|attribute| attribute_tokens(attribute, "cfg").iter().any(is_test_word));
+        if !is_test {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_struct(&mut self, item: &syn::ItemStruct) {
+        let derives = derive_names(&item.attrs);
+        let rule = setting(&item.attrs, "serde", "rename_all");
+        self.add_fields(&item.fields, &derives, rule.as_deref());
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &syn::ItemEnum) {
+        let derives = derive_names(&item.attrs);
+        let is_document = is_document(&derives);
+        let rule = setting(&item.attrs, "serde", "rename_all");
+        let field_rule = setting(&item.attrs, "serde", "rename_all_fields");
+        for variant in &item.variants {
+            if is_document {
+                let name = setting(&variant.attrs, "serde", "rename");
+                self.names.insert(name.unwrap_or_else(|| apply_case(&variant.ident, rule.as_deref())));
+            }
+            let command = if derives.contains("Subcommand") { "command" } else { "value" };
+            if derives.contains("Subcommand") || derives.contains("ValueEnum") {
+                let name = setting(&variant.attrs, command, "name");
+                self.names.insert(name.unwrap_or_else(|| apply_case(&variant.ident, Some("kebab-case"))));
+            }
+            let rule = setting(&variant.attrs, "serde", "rename_all").or_else(|| field_rule.clone());
+            self.add_fields(&variant.fields, &derives, rule.as_deref());
+        }
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_macro(&mut self, call: &syn::Macro) {
+        if call.path.segments.last().is_some_and(|segment| segment.ident == "json") {
+            self.add_json_keys(call.tokens.clone());
+        }
+        visit::visit_macro(self, call);
+    }
+}
+
+impl InterfaceReader<'_> {
+    /// Adds the field names of a document, and the flags of a command.
+    fn add_fields(&mut self, fields: &Fields, derives: &BTreeSet<String>, rule: Option<&str>) {
+        for field in fields {
+            let Some(ident) = &field.ident else { continue };
+            let is_absent =
+                has_word(&field.attrs, "serde", "skip") || has_word(&field.attrs, "serde", "flatten");
+            if is_document(derives) && !is_absent {
+                let name = setting(&field.attrs, "serde", "rename");
+                self.names.insert(name.unwrap_or_else(|| apply_case(ident, rule)));
+            }
+            if has_word(&field.attrs, "arg", "long") {
+                let name = setting(&field.attrs, "arg", "long");
+                let name = name.unwrap_or_else(|| apply_case(ident, Some("kebab-case")));
+                self.names.insert(format!("--{name}"));
+            }
+        }
+    }
+
+    /// Adds the keys of a `json!` call: the string literals before a `:`.
+    fn add_json_keys(&mut self, tokens: TokenStream) {
+        let mut literal = None;
+        for token in tokens {
+            match &token {
+                TokenTree::Punct(punct) if punct.as_char() == ':' => self.names.extend(literal.take()),
+                TokenTree::Group(group) => self.add_json_keys(group.stream()),
+                _ => {}
+            }
+            literal = string_value(&token);
+        }
+    }
+}
+
+fn is_document(derives: &BTreeSet<String>) -> bool {
+    derives.contains("Serialize") || derives.contains("Deserialize")
+}
+
+/// Returns the names of the derived traits, without their modules.
+fn derive_names(attributes: &[Attribute]) -> BTreeSet<String> {
+    let paths =
+        attributes.iter().filter(|attribute| attribute.path().is_ident("derive")).flat_map(|derive| {
+            derive.parse_args_with(Punctuated::<syn::Path, Token![,]>::parse_terminated).unwrap_or_default()
+        });
+    paths.filter_map(|path| Some(path.segments.last()?.ident.to_string())).collect()
+}
+
+/// Returns the tokens in the parentheses of an attribute with this name.
+fn attribute_tokens(attribute: &Attribute, name: &str) -> Vec<TokenTree> {
+    match &attribute.meta {
+        Meta::List(list) if list.path.is_ident(name) => list.tokens.clone().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_test_word(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == "test")
+}
+
+/// Returns true if an attribute with this name has the word.
+fn has_word(attributes: &[Attribute], name: &str, word: &str) -> bool {
+    let mut tokens = attributes.iter().flat_map(|attribute| attribute_tokens(attribute, name));
+    tokens.any(|token| matches!(token, TokenTree::Ident(ident) if ident == word))
+}
+
+/// Returns the string that an attribute with this name assigns to `key`.
+fn setting(attributes: &[Attribute], name: &str, key: &str) -> Option<String> {
+    attributes.iter().find_map(|attribute| {
+        attribute_tokens(attribute, name).windows(3).find_map(|window| match window {
+            [TokenTree::Ident(ident), TokenTree::Punct(_), value] if ident == key => string_value(value),
+            _ => None,
+        })
+    })
+}
+
+fn string_value(token: &TokenTree) -> Option<String> {
+    let TokenTree::Literal(literal) = token else { return None };
+    Some(syn::parse_str::<LitStr>(&literal.to_string()).ok()?.value())
+}
+
+/// Returns the name of a field or variant under a rule of serde's `rename_all`. Without a rule, the name
+/// stays as it is.
+fn apply_case(ident: &Ident, rule: Option<&str>) -> String {
+    let name = ident.to_string();
+    let name = name.strip_prefix("r#").unwrap_or(&name);
+    let is_variant = name.starts_with(char::is_uppercase);
+    let mut words: Vec<String> = Vec::new();
+    for part in name.split('_') {
+        let mut starts = true;
+        for letter in part.chars() {
+            if starts || is_variant && letter.is_uppercase() {
+                words.push(String::new());
+            }
+            starts = false;
+            if let Some(word) = words.last_mut() {
+                word.extend(letter.to_lowercase());
+            }
+        }
+    }
+    let capital = |word: &String| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
+    };
+    match rule {
+        Some("snake_case") => words.join("_"),
+        Some("kebab-case") => words.join("-"),
+        Some("SCREAMING_SNAKE_CASE") => words.join("_").to_uppercase(),
+        Some("lowercase") => words.concat(),
+        Some("UPPERCASE") => words.concat().to_uppercase(),
+        Some("PascalCase") => words.iter().map(capital).collect(),
+        Some("camelCase") => {
+            let mut words = words.iter();
+            words.next().cloned().into_iter().chain(words.map(capital)).collect()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_names(source: &str) -> Vec<String> {
+        let mut names = CrateNames::new();
+        InterfaceReader { names: &mut names }.visit_file(&syn::parse_file(source).unwrap());
+        names.into_iter().collect()
+    }
+
+    #[test]
+    fn fields_and_variants_have_the_names_of_their_documents() {
+        let source = r#"
+            #[derive(Debug, serde::Serialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Row { run_id: u8, #[serde(rename = "kind")] kind_name: u8, #[serde(skip)] hidden: u8,
+                         #[serde(flatten)] rest: u8, #[serde(skip_serializing_if = "none")] r#type: u8 }
+            #[derive(Deserialize)]
+            #[serde(rename_all = "snake_case", rename_all_fields = "kebab-case")]
+            enum State { WellDone, #[serde(rename = "no")] Refused { at_line: u8 } }
+            struct Inner { not_written: u8 }
+            #[cfg(test)]
+            mod tests { #[derive(Serialize)] struct T { of_tests: u8 } }
+        "#;
+        assert_eq!(read_names(source), ["at-line", "kind", "no", "runId", "type", "well_done"]);
+    }
+
+    #[test]
+    fn flags_commands_and_values_have_the_names_of_the_command_line() {
+        let source = r#"
+            #[derive(clap::Args)]
+            struct Options { #[arg(long)] dry_run: bool, #[arg(short, long = "to")] target: u8, path: u8 }
+            #[derive(clap::Subcommand)]
+            enum Command { DryRun, #[command(name = "go")] Start { #[arg(long)] at: u8 } }
+            #[derive(clap::ValueEnum)]
+            enum Format { PlainText, #[value(name = "md")] Markdown }
+        "#;
+        let names = ["--at", "--dry-run", "--to", "dry-run", "go", "md", "plain-text"];
+        assert_eq!(read_names(source), names);
+    }
+
+    #[test]
+    fn keys_of_json_calls_are_names_and_values_are_not() {
+        let source = r#"fn f() -> V { serde_json::json!({ "a": [{ "b": "value" }, x::y], "c": if d { "e" } else { "f" } }) }"#;
+        assert_eq!(read_names(source), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_lost_name_is_a_problem_and_a_new_one_a_warning() {
+        let names = |list: &[&str]| {
+            BTreeMap::from([("core".to_owned(), list.iter().map(|&name| name.to_owned()).collect())])
+        };
+        assert_eq!(compare_record(&names(&["a"]), &names(&["a"])), (vec![], vec![]));
+        let (problems, warnings) = compare_record(&names(&["a", "b"]), &names(&["a", "lost"]));
+        assert!(matches!(&problems[..], [problem] if problem.starts_with("core: `lost` is recorded")));
+        assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\"")]);
+    }
+
+    #[test]
+    fn sources_are_the_files_of_the_crates_without_tests() {
+        assert_eq!(crate_of_source("crates/core/src/a/b.rs"), Some("core"));
+        for other in [
+            "crates/core/tests/it/a.rs",
+            "crates/core/src/tests.rs",
+            "crates/core/src/a/tests/b.rs",
+            "crates/fakes/src/a.rs",
+            "xtask/src/a.rs",
+            "crates/core/src/a.sql",
+        ] {
+            assert_eq!(crate_of_source(other), None, "{other}");
+        }
+    }
+}
