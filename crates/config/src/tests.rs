@@ -171,11 +171,11 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
     hint: see `review.for.tier` in `truing config schema`
     error: truing.toml:5: `review.for.path` must not be set; the conditions of a rule are repos, paths, only_paths, authors, labels, titles, bases, lines_over, lines_up_to, files_over
     hint: see `review.for.path` in `truing config schema`
-    error: truing.toml:6: `review.for.labels` must be of another type: invalid type: string "a", expected a sequence
+    error: truing.toml:6: `review.for.labels` must be a list of globs: invalid type: string "a", expected a sequence
     hint: see `review.for.labels` in `truing config schema`
-    error: truing.toml:7: `review.for.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:7: `review.for.paths` must contain valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.for.paths` in `truing config schema`
-    error: truing.toml:8: `review.for.lines_over` must be of another type: invalid value: integer `-1`, expected u64
+    error: truing.toml:8: `review.for.lines_over` must be a list of globs: invalid value: integer `-1`, expected u64
     hint: see `review.for.lines_over` in `truing config schema`
     "#);
     let own = repository(
@@ -227,13 +227,13 @@ fn instructions_of_another_shape_are_told_with_their_line() {
     )), @r#"
     error: truing.toml:1: `review.instructions` must have `paths` and a `text`
     hint: see `review.instructions` in `truing config schema`
-    error: truing.toml:4: `review.instructions.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:4: `review.instructions.paths` must contain valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.instructions.paths` in `truing config schema`
     error: truing.toml:5: `review.instructions.text` must be a text of at most 4096 bytes
     hint: see `review.instructions.text` in `truing config schema`
     error: truing.toml:6: `review.instructions.repo` must not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`
     hint: see `review.instructions.repo` in `truing config schema`
-    error: truing.toml:8: `review.instructions.paths` must be of another type: invalid type: string "a", expected a sequence
+    error: truing.toml:8: `review.instructions.paths` must be a list of globs: invalid type: string "a", expected a sequence
     hint: see `review.instructions.paths` in `truing config schema`
     error: truing.toml:9: `review.instructions.text` must be a text of at most 4096 bytes
     hint: see `review.instructions.text` in `truing config schema`
@@ -297,11 +297,11 @@ fn rules_and_severities_of_another_shape_are_told_with_their_line() {
         "[rules]\noff = [\"core/x\", \"print\"]\n[rules.severity]\n\"core/x\" = \"P3\"\n\"core/y\" \
          = \"P2\"\nprint = \"P1\"\n\"core/z\" = 1\n"
     ), @r#"
-    error: truing.toml:2: `rules.off` must hold rules' names, `PACK/RULE`, not `print`
+    error: truing.toml:2: `rules.off` must contain names of rules, `PACK/RULE`, not `print`
     hint: see `rules.off` in `truing config schema`
     error: truing.toml:4: `rules.severity."core/x"` must be "P0", "P1" or "P2"
     hint: see `rules.severity."core/x"` in `truing config schema`
-    error: truing.toml:6: `rules.severity."print"` must have the name that findings show for the rule, `PACK/RULE`
+    error: truing.toml:6: `rules.severity."print"` must name a rule as `PACK/RULE`, as shown in findings
     hint: see `rules.severity."print"` in `truing config schema`
     error: truing.toml:7: `rules.severity."core/z"` must be "P0", "P1" or "P2", or a list of tables such as { paths = ["tests/**"], severity = "P2" }: invalid type: integer `1`, expected a sequence
     hint: see `rules.severity."core/z"` in `truing config schema`
@@ -436,18 +436,18 @@ github2 = 1
     error: truing.toml:14: `server.poll` must be from 10ms to 1h, not 0s
     hint: see `server.poll` in `truing config schema`
     error: truing.toml:19: `GitHub` cannot be a forge's name
-    hint: use lower-case letters, digits and `-`, a letter first
+    hint: use lower-case letters, digits and `-`, and begin with a letter
     error: truing.toml:23: unknown key `forge.github.tokn`
     hint: did you mean `forge.github.token`? All keys: `truing config schema`
     error: truing.toml:24: `forge.github.kind` must be "github" or "bitbucket" or "bitbucket-dc", not `gitlab`
     hint: see `forge.github.kind` in `truing config schema`
-    error: truing.toml:25: `forge.github.api_url` must be https: http is allowed for loopback addresses only
+    error: truing.toml:25: `forge.github.api_url` must be an https URL: http is allowed for loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
-    error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
+    error: truing.toml:26: `forge.github.token` contains the secret itself (not shown)
     hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
     error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
     hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
-    error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
+    error: truing.toml:28: `forge.github.marker_key` must have either `env` or `file`, not both
     hint: see `forge.github.marker_key` in `truing config schema`
     error: truing.toml:31: `forge.github2` must be a table; it is of type integer
     hint: see `forge.github2` in `truing config schema`
@@ -481,13 +481,13 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
         ("TRUING_CONFIG", "not a key"),
         ("TRUING", "none of ours"),
     ]), @r#"
-    error: variable TRUING_FORGE__GITHUB__MARKER_KEY__FILE: `forge.github.marker_key` must be given as __ENV or as __FILE, not both
+    error: variable TRUING_FORGE__GITHUB__MARKER_KEY__FILE: `forge.github.marker_key` must be set by only one variable, with the suffix __ENV or __FILE
     hint: see `forge.github.marker_key` in `truing config schema`
     error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
     hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
-    error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
+    error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` contains the secret itself (not shown)
     hint: specify where the secret is stored: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
-    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must be the name of a variable in capitals, digits and `_`, such as GITHUB_TOKEN
+    error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must be a variable name of capital letters, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR
     hint: the variable looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or rename the service
@@ -756,8 +756,8 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(
         told(&format!("{slots}{records}{forge}")),
-        "truing.toml:1: `forge.github.marker_key` must be set: processes that share a store sign with the \
-         same key"
+        "truing.toml:1: `forge.github.marker_key` must be set, because all processes that share a store \
+            must sign with the same key"
     );
     let key = "forge.github.marker_key = { env = \"KEY\" }\n";
     let config = of_file(&format!("{slots}{records}{key}store.folder = \"own\"\n")).unwrap();
@@ -825,7 +825,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
         |value: &str| Config::resolve(&variables(&[("TRUING_REVIEW__CLAUDE", value)]), None, &[]).map(claude);
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
-    assert!(told.contains("must be an absolute path or a name"), "{told}");
+    assert!(told.contains("must be the absolute path or the name of a program"), "{told}");
     // The relative path of an MCP server's program is resolved in the same way; the program's arguments are
     // not interpreted as paths.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
@@ -837,7 +837,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(words(r#"["./bin/x", "tools/x.py"]"#), "/etc/truing/./bin/x tools/x.py");
     assert_eq!(words(r#"["python", "tools/x.py"]"#), "python tools/x.py");
     let told = told_of_variables(&[("TRUING_MCP__DOCS__COMMAND", r#"["./bin/x"]"#)]);
-    assert!(told.contains("must be an absolute path or a name"), "{told}");
+    assert!(told.contains("must be the absolute path or the name of a program"), "{told}");
 }
 
 #[test]
@@ -1018,11 +1018,11 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
     .join("");
     for expected in [
         "`forge.bitbucket-dc` needs an `api_url`",
-        "`forge.github` has an `email`: only an API token of Bitbucket Cloud needs one",
-        "`forge.bitbucket` has an `app_id`: only GitHub has Apps",
+        "`forge.github` has an `email`, which only an API token of Bitbucket Cloud needs",
+        "`forge.bitbucket` has an `app_id`, but only GitHub has Apps",
         "must be an e-mail address",
         "must be a UUID with its braces",
-        "`forge.github` has an `account`: only an access token of Bitbucket Cloud needs one",
+        "`forge.github` has an `account`, which only an access token of Bitbucket Cloud needs",
         "`forge.work.accounts` must hold UUIDs with their braces, such as `{0f3a9c56-…}`, not `review-bot`",
     ] {
         assert!(told.contains(expected), "{told}");

@@ -505,8 +505,8 @@ mod tests {
         let one =
             apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("storm"), None));
         assert_eq!(one.action, OperatorAction::new("ada", "kill on", "acme/shop", "mode finish: storm"));
-        let said = "Kill switch of acme/shop on, by ada (mode finish: storm): no work starts there until the \
-                switch is off.";
+        let said = "The kill switch of acme/shop is on, set by ada (mode finish: storm): no work starts \
+            there until the switch is off.";
         assert_eq!((one.notice.text.as_str(), one.notice.key.as_str()), (said, "acme/shop"));
         let two = apply_turn_at_name(&one.switch, "acme/other", &turn_on_request(None, None)).switch;
         assert_eq!(

@@ -62,8 +62,8 @@ mod tests {
         for (pattern, expected) in [
             ("lib", "; a folder is `lib/**`"),
             ("lib/", "; a folder is `lib/**`"),
-            ("./lib/**", "; paths are written as in `lib/**`"),
-            ("lib/**/", "; paths are written as in `lib/**`"),
+            ("./lib/**", "; write the path as `lib/**`"),
+            ("lib/**/", "; write the path as `lib/**`"),
             ("!lib/**", "; patterns cannot be negated"),
             ("lib/**", ""),
         ] {

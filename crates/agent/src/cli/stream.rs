@@ -167,7 +167,7 @@ mod tests {
             (
                 r#""subtype":"success","is_error":false,"terminal_reason":"completed","result":"x""#,
                 0,
-                "ProgramFailed(\"claude ended (success) before the model had reported\")",
+                "ProgramFailed(\"claude ended (success) before the model sent its report\")",
             ),
         ] {
             assert_eq!(end(&result(rest), code), is);

@@ -117,7 +117,7 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
     let twice = skills(vec![skill_of("one", good("same")), skill_of("two", good("same"))]);
     assert_eq!(
         twice.notes,
-        ["`.claude/skills/two/SKILL.md` is left out: there is another skill `repo:same`"]
+        ["`.claude/skills/two/SKILL.md` is left out: another skill already has the name `repo:same`"]
     );
 }
 
@@ -167,7 +167,10 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
     };
     let first = both(file("CLAUDE.md", "first\n"));
     assert_eq!(first.text, "first\n");
-    assert_eq!(first.notes, ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is the repository's memory"]);
+    assert_eq!(
+        first.notes,
+        ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is already used as the repository's memory"]
+    );
     let second = both(file("CLAUDE.md", b"\xff\xfe".to_vec()));
     assert_eq!(
         (second.text.as_str(), second.repository_summary.as_deref()),

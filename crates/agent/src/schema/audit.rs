@@ -467,7 +467,7 @@ mod tests {
         for (input, expected) in [
             (json!([]), "must be an object"),
             (json!({ "findings": [] }), "no list `absences`"),
-            (json!({ "findings": {}, "absences": [] }), "`findings` is no list"),
+            (json!({ "findings": {}, "absences": [] }), "`findings` is not a list"),
             (json!({ "findings": [{}], "absences": [] }), "findings[0]: missing field"),
             (json!({ "findings": [], "absences": [{ "category": "Z" }] }), "absences[0]: unknown variant"),
         ] {

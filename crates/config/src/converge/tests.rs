@@ -77,8 +77,8 @@ fn what_is_wrong_is_said_with_its_place() {
     for (text, wrong) in [
         (
             "reviewers = [\"nobody\"]",
-            "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
-             `[reviewer.NAME]`, not `nobody`",
+            "truing.toml:2: `converge.reviewers` may contain only `internal`, `bugbot`, `copilot` and the \
+                NAME of each `[reviewer.NAME]`, not `nobody`",
         ),
         ("reviewers = []", "truing.toml:2: `converge.reviewers` must list at least one reviewer"),
         (

@@ -132,16 +132,16 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     error: truing.toml:9: the tool `ruff` is already defined (truing.toml:5)
     hint: merge the two tools, or rename one of them
     error: truing.toml:12: `Ruff` cannot be a tool's name
-    hint: use lower-case letters, digits and `-`, a letter first; or use the exact name of a known tool, such as "go vet" in quotes
+    hint: use lower-case letters, digits and `-`, and begin with a letter; or use the exact name of a known tool, such as "go vet" in quotes
     error: truing.toml:15: `go lint` cannot be a tool's name
-    hint: use lower-case letters, digits and `-`, a letter first; or use the exact name of a known tool, such as "go vet" in quotes
+    hint: use lower-case letters, digits and `-`, and begin with a letter; or use the exact name of a known tool, such as "go vet" in quotes
     error: truing.toml:18: `tool.name` must be a string; it is of type integer
     hint: see `tool.name` in `truing config schema`
     error: truing.toml:22: unknown key `tool.mypy.comand`
     hint: did you mean `tool.mypy.command`? All keys: `truing config schema`
     error: truing.toml:23: `tool.mypy.format` must be a known format, not `xml`; the known formats are `sarif`, `…`
     hint: see `tool.mypy.format` in `truing config schema`
-    error: truing.toml:24: `tool.mypy.paths` must hold valid globs: error parsing glob 'a[': unclosed character class; missing ']'
+    error: truing.toml:24: `tool.mypy.paths` must contain valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `tool.mypy.paths` in `truing config schema`
     error: truing.toml:25: `tool.mypy.timeout` must be from 1s to 1h, not 2h
     hint: see `tool.mypy.timeout` in `truing config schema`
@@ -149,7 +149,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     hint: see `tool.mypy.scope` in `truing config schema`
     error: truing.toml:27: `tool.mypy.exit` must be a list of exit codes from 0 to 255, such as [0, 1]
     hint: see `tool.mypy.exit` in `truing config schema`
-    error: truing.toml:29: `tool.eslint` is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`
+    error: truing.toml:29: `tool.eslint` belongs to the last `[[tool]]` in TOML: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`
     hint: see `tool.eslint` in `truing config schema`
     "#);
     insta::assert_snapshot!(told(operator("tool = [1]\n")), @r#"
@@ -163,7 +163,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     insta::assert_snapshot!(told(operator("[tool]\nname = \"ruff\"\n\n[tool.mypy]\nname = \"mypy\"\n")), @r#"
     error: truing.toml:2: `tool.name` must be a table, as `[[tool]]` or `[tool.NAME]`; it is of type string
     hint: see `tool.name` in `truing config schema`
-    error: truing.toml:5: `tool.mypy.name` is given by the table's header: `name` is only for `[[tool]]`
+    error: truing.toml:5: `tool.mypy.name` must not be set: the header `[tool.NAME]` gives the name; only a `[[tool]]` has the key `name`
     hint: see `tool.mypy.name` in `truing config schema`
     "#);
 }

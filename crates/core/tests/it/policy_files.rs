@@ -147,7 +147,7 @@ fn every_error_has_its_file_and_line() {
         (
             "profiles/auditor.toml",
             "run = []\nread = []\nedit = [\"**\"]\nwrite = []\nmcp = []\n",
-            "3: `auditor` may change no file: its `edit` and `write` must be empty",
+            "3: `auditor` may not change files: its `edit` and `write` must be empty",
         ),
         (
             "grammar/x.toml",
@@ -203,7 +203,7 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "words = [\"-c\"]"),
-            "6: \"-c\" is not a word that names a command",
+            "6: \"-c\" is not a valid word in the name of a command",
         ),
         (
             "grammar/x.toml",

@@ -260,7 +260,7 @@ fn errors_say_what_and_where() {
         (
             "diff --git a/y b/z\nrename from y\n",
             0,
-            "the header has only one of the two names of the file, old and new",
+            "the header has only one of the two file names (old and new)",
         ),
         ("diff --git a/y b/y\nold mode rw\n", 1, "the mode is not an octal number"),
         ("diff --git a/y b/y\n--- \"a/y\n", 1, "the name of the file is not quoted"),

@@ -127,7 +127,10 @@ async fn a_program_that_is_missing_old_or_silent_is_named() {
     let missing = Git::new(with("no-such-git".into())).await.unwrap_err();
     assert!(matches!(&missing, GitError::NoGit { .. }) && missing.to_string().contains("no-such-git"));
     let old = Git::new(with(place.write_script("old", "echo git version 2.33.9"))).await.unwrap_err();
-    assert_eq!(old.to_string(), "git is too old: `git --version` says `git version 2.33.9`, 2.34 is needed");
+    assert_eq!(
+        old.to_string(),
+        "git is too old: `git --version` prints `git version 2.33.9`, but Truing requires 2.34 or newer"
+    );
     assert!(old.hint().contains("2.34") && !old.is_wrong_input());
     let other = Git::new(with(place.write_script("other", "echo hello"))).await.unwrap_err();
     assert!(matches!(other, GitError::TooOld { .. }), "{other}");

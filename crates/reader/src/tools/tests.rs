@@ -94,7 +94,11 @@ fn a_long_line_is_cut_and_its_rest_can_be_had() {
     let stage = Stage::new(&[("a.js", long.as_bytes())]);
     let first = stage.call_valid(TreeTool::Read, json!({"path": "a.js"}));
     assert!(first.contains("é [… 1503 more characters of this line]\n"), "{first}");
-    assert!(first.ends_with("[lines were cut: their rest is shown with \"column\": 1001]\n"), "{first}");
+    assert!(
+        first
+            .ends_with("[some lines were cut: to show the rest of them, call again with \"column\": 1001]\n"),
+        "{first}"
+    );
     let rest = stage.call_valid(TreeTool::Read, json!({"path": "a.js", "column": 1001}));
     assert!(rest.contains("     1\tENDx") && rest.contains("\"column\": 2001"), "{rest}");
     let end = stage.call_valid(TreeTool::Read, json!({"path": "a.js", "column": 2001}));
@@ -185,7 +189,10 @@ fn binary_and_huge_files_are_told_as_such() {
     assert_eq!(refusal, "`huge.txt` cannot be read: it is larger than 5 MiB");
     assert!(stage.call_valid(TreeTool::Read, json!({"path": "utf16"})).ends_with("     1\thi\n"));
     let found = stage.call_valid(TreeTool::Grep, json!({"pattern": "h"}));
-    assert_eq!(found, "1 match for `h`; not searched, as binary or too large: 2\nutf16\n     1: hi\n");
+    assert_eq!(
+        found,
+        "1 match for `h`; files not searched because they are binary or too large: 2\nutf16\n     1: hi\n"
+    );
 }
 
 #[test]
@@ -220,7 +227,7 @@ fn lists_come_in_pages() {
     let page = stage.call_valid(TreeTool::List, json!({"path": "d/", "skip": 1_199}));
     assert_eq!(page, "d/ has 1200 entries\n1199.txt  (1 bytes)\n");
     let refusal = stage.call_invalid(TreeTool::List, json!({"path": "d", "skip": 1_200}));
-    assert_eq!(refusal, "`skip` is 1200, but there are only 1200");
+    assert_eq!(refusal, "`skip` is 1200, but the answer has only  entries1200");
 }
 
 #[test]

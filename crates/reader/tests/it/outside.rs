@@ -221,7 +221,7 @@ fn what_changes_nothing_is_not_told() {
 #[test]
 fn the_reason_says_how_much_is_the_same() {
     let of = |text: &str| decide_change(&[("p/m.py", REST)], &[("p/m.py", text)]).reason;
-    assert_eq!(of(REST), "nothing that is pinned or mirrored changed");
+    assert_eq!(of(REST), "no pinned or mirrored code changed");
     let comment = REST.replace("LIMIT = 10", "LIMIT = 10  # why");
     assert_eq!(of(&comment), "only comments, docstrings or layout changed");
     let constant = REST.replace("LIMIT = 10", "LIMIT = 11");

@@ -162,7 +162,7 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
         [
             "Truing: Kill switch on, by ada (mode stop: &lt;!channel&gt; störm): nothing begins until it is \
              off.",
-            "Truing: Kill switch off, by bob: due work continues."
+            "Truing: The kill switch is off, set by bob: due work continues."
         ]
     );
     let (first, second) = (letters.recv().await.unwrap(), letters.recv().await.unwrap());

@@ -496,7 +496,7 @@ mod tests {
         assert_eq!(
             render_hold_line(switch, printer_with_config()),
             "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: no run begins there \
-             until `truing --config ops.toml kill off --repo acme/shop`"
+                until you run `truing --config ops.toml kill off --repo acme/shop`"
         );
     }
 

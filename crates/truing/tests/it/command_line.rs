@@ -434,7 +434,7 @@ fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() 
     let denied = check(&["--format", "json", "--", "git", "log", "--output=x"]);
     assert_eq!(denied.exit, 1);
     let rule = r#"grammar: command "git log", flag "--output""#;
-    let reason = r#""--output" is not a flag that `git log` may have"#;
+    let reason = r#""--output" is not an allowed flag of `git log`"#;
     let file = "truing's own grammar/git.toml";
     let expected =
         json!({"decision": "deny", "profile": "fixer", "rule": rule, "file": file, "reason": reason});
@@ -546,7 +546,7 @@ fn an_empty_file_is_no_store_that_is_moved() {
     for verb in ["migrate", "check"] {
         let ran = home.run(&["store", verb, "--from", "sqlite:empty.db", "--to", "sqlite:new.db"]);
         assert_eq!(ran.exit, 2, "{ran:?}");
-        assert!(ran.err.contains("empty.db is an empty file and holds no store"), "{ran:?}");
+        assert!(ran.err.contains("empty.db is an empty file and contains no store"), "{ran:?}");
     }
     assert!(!home.path().join("new.db").exists());
     assert_eq!(std::fs::read(home.path().join("empty.db")).unwrap(), b"");

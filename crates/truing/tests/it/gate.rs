@@ -205,7 +205,7 @@ fn a_clean_command_says_nothing_and_one_that_finds_something_in_silence_blocks()
     let (answer, code) = site.run_json(&[]);
     assert_eq!(
         (code, findings_of_kind(&answer, "blocking")),
-        (Some(1), vec!["- it reported findings without any details".to_owned()])
+        (Some(1), vec!["- the command reported findings without any details".to_owned()])
     );
 }
 
@@ -442,7 +442,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
             Some(1),
             &[
                 "fail set-up: `false` fails: exit code 1".to_owned(),
-                "ok   gate: no command is configured; the rule packs alone decide".to_owned()
+                "ok   gate: no command is configured; the gate consists only of the rule packs".to_owned()
             ][..]
         )
     );

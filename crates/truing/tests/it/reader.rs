@@ -442,7 +442,7 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
     assert!(help.contains("serve") && !help.contains("reader"), "{help}");
 
     let hint =
-        "hint: `truing serve` starts `truing reader` to read repository files, and speaks JSON with it\n";
+        "hint: `truing serve` starts `truing reader` to read repository files, and exchanges JSON with it\n";
     let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(open_terminal()));
     assert_eq!((exit, out.as_str()), (Some(2), ""));
     assert!(err.ends_with(hint), "{err}");

@@ -56,12 +56,12 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         Outcome::Failed => "check `pytest tests/test_patches.py` failed: 3 failed, 240 passed".to_owned(),
         Outcome::CircuitOpen => "the breaker is open: nobody has answered the question yet".to_owned(),
         Outcome::DraftSaved => "turns are used up; what is done so far is in a draft".to_owned(),
-        Outcome::RangeWidened => "nothing that is pinned or mirrored changed".to_owned(),
+        Outcome::RangeWidened => "no pinned or mirrored code changed".to_owned(),
         Outcome::CodePorted => "2 pinned definitions changed in what they do".to_owned(),
         Outcome::QuestionAsked => "new functions beside pinned ones: a person must check this".to_owned(),
         Outcome::WaitingForUsers => "people are at work on the pull request".to_owned(),
         Outcome::Postponed => "sync_usd is used up until tomorrow".to_owned(),
-        _ => "the newest release is in the range already".to_owned(),
+        _ => "the range already contains the newest release".to_owned(),
     };
     let steps = SyncStep::ALL
         .into_iter()

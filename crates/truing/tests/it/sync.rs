@@ -113,8 +113,8 @@ fn the_answer_has_its_evidence_and_the_new_range() {
     assert_eq!(
         text,
         "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes \
-         >=1.0.4,<1.0.5\ncan be relaxed up to 1.0.2\n  demo.m:pinned  changed in 1.0.2\nalso changed, but \
-         not pinned by you:\n  demo/m.py other  changed\n"
+            >=1.0.4,<1.0.5\nthe range can be relaxed up to 1.0.2\n  demo.m:pinned  changed in 1.0.2\nalso \
+            changed, but not pinned by you:\n  demo/m.py other  changed\n"
     );
 }
 

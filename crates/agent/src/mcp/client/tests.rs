@@ -192,8 +192,8 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
     assert_eq!(
         told(&problems),
         [
-            "tool `write` is left out: the server declares that the tool does more than read",
-            "tool `wipe` is left out: the server declares that the tool does more than read",
+            "tool `write` is left out: the server declares that the tool is not read-only",
+            "tool `wipe` is left out: the server declares that the tool is not read-only",
             "it has no tool `gone`",
         ]
     );
@@ -249,7 +249,7 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
         (
             "another result",
             on("initialize", other),
-            "it refused to begin a session according to the protocol",
+            "it did not begin a session as the protocol requires",
             false,
         ),
         (
@@ -261,7 +261,7 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
         (
             "lists nothing",
             on("tools/list", || ScriptedReaction::Error("no")),
-            "it does not list its tools",
+            "it rejected the request for its list of tools",
             false,
         ),
         ("a long line", on("tools/call", flood), "its output is too large", true),
@@ -392,7 +392,7 @@ async fn an_answer_is_plain_text_within_its_bound() {
                 {"type": "text", "text": "seen"},
                 {"type": "image", "data": "aaaa", "mimeType": "image/png"},
             ]}),
-            "seen\n[left out: parts of the answer that are no text (1)]".to_owned(),
+            "seen\n[left out: parts of the answer that are not text (1)]".to_owned(),
         ),
         (json!({"content": [{"type": "text", "text": secret}]}), "ghp_…".to_owned()),
     ] {

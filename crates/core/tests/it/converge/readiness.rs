@@ -677,7 +677,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
         open.next_action(&rules, &state(PullState::Open), seconds_at(0)),
         ReadinessAction::Ready { notes: vec![] }
     );
-    let notes = vec!["the pull request was made a draft again and stays a draft".to_owned()];
+    let notes = vec!["the pull request was converted back to a draft and remains a draft".to_owned()];
     assert_eq!(
         open.next_action(&rules, &state(PullState::Draft), seconds_at(0)),
         ReadinessAction::Ready { notes }

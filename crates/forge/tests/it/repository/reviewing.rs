@@ -82,7 +82,7 @@ async fn a_review_is_posted_once_and_found_again() {
     );
     let reviews = pull.reviews().await.unwrap();
     assert_eq!(reviews[0].audit_mark(), Some(draft.mark.clone()));
-    assert_eq!(reviews[0].body, "## audit 1\n\n### Findings without a diff anchor\n\n- Elsewhere");
+    assert_eq!(reviews[0].body, "## audit 1\n\n### Findings without a line in the diff\n\n- Elsewhere");
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 

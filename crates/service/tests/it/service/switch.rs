@@ -139,8 +139,8 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;
     assert_eq!(site.picture(&opened).await.status, None, "nothing was written after the call in flight");
-    let said = "KillSwitchEngaged: stopped by the switch of acme/shop until `truing kill off --repo \
-         acme/shop` (mode stop, by ada: a storm)";
+    let said = "KillSwitchEngaged: stopped by the kill switch of acme/shop until someone runs `truing \
+        kill off --repo acme/shop` (mode stop, by ada: a storm)";
     assert_eq!(told(&service, &key).await, [said]);
 
     // The switch of `acme/shop` is off now; the switch of another repository stays on.

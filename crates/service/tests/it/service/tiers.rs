@@ -96,7 +96,7 @@ async fn once_is_one_review_and_another_when_somebody_asks() {
     let (kind, reason) = stage.outcome().await;
     let short = stage.opened.first.get(..10).unwrap();
     assert_eq!((kind, stage.published().await), (ReviewOutcomeKind::Skipped, 1));
-    assert_eq!(reason, format!("not reviewed (once): commit {short} was reviewed"));
+    assert_eq!(reason, format!("not reviewed (tier once): commit {short} was already reviewed"));
     let after = stage.ours().await;
     let ids = |comments: &[CommentView]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
     assert_eq!(ids(&after), ids(&before), "no comment is made or lost");

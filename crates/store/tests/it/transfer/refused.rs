@@ -161,7 +161,8 @@ async fn keys_with_zeros_broken_texts_and_slots_that_cannot_be_read_are_named() 
         (
             "INSERT INTO slot (key, version, body)
              SELECT 'pr/x/1/1', -9223372036854775808, body FROM slot LIMIT 1",
-            "its version is -9223372036854775808; delete the slot with `truing queue drop pr/x/1/1`",
+            "its version is negative: -9223372036854775808; delete the slot with `truing queue drop \
+                pr/x/1/1`",
         ),
         (
             "INSERT INTO job VALUES ('k', -9223372036854775808, '', '{}')",

@@ -89,7 +89,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     Repository           found  posted   open  fixed  dismissed  suppressed  outside
       acme/shop           1213     605      5      4       1202           1        1
 
-    First comment after a review began: median 42.0 s, 90 of 100 within 3.0 min (3
+    Time from the start of a review to its first comment: median 42.0 s, 90th percentile 3.0 min (3
     heads)
 
     Why

@@ -527,7 +527,7 @@ mod tests {
         let told = &run["invocations"][0]["toolExecutionNotifications"][0];
         assert_eq!(
             (told["level"].as_str(), told["message"]["text"].as_str()),
-            (Some("error"), Some("10 more results are left out: a run cannot hold more."),)
+            (Some("error"), Some("10 more results are left out: the run has reached its maximum size."),)
         );
         assert!(compressed_len(&text) < MAX_UPLOAD_BYTES);
     }

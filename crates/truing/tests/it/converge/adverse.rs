@@ -114,7 +114,7 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
     assert_eq!(inline, [Some(3), Some(5)]);
     let review = pull.reviews.iter().find(|review| !review.body.is_empty()).unwrap();
     assert!(review.body.starts_with("## converge: loop 1 audit: 0P0 / 0P1 / 3P2"), "{}", review.body);
-    let (_, listed) = review.body.split_once("### Findings without a diff anchor").unwrap();
+    let (_, listed) = review.body.split_once("### Findings without a line in the diff").unwrap();
     assert!(listed.contains("Nobody uses this") && listed.contains("`old.py`:31"), "{listed}");
     assert_eq!(listed.matches("\n- ").count(), 1, "{listed}");
 }

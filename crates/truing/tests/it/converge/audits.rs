@@ -263,7 +263,7 @@ fn an_audit_that_looks_at_no_code_is_not_clean() {
     scene.place.commit("leave it out");
     let ran = scene.audit(&[]);
     assert_eq!((ran.exit, scene.request_count()), (3, 0), "{ran:?}");
-    assert!(ran.err.contains("no code was audited: `rules.ignore` leaves out total.py"), "{ran:?}");
+    assert!(ran.err.contains("no code was audited: `rules.ignore` excludes total.py"), "{ran:?}");
 }
 
 #[test]

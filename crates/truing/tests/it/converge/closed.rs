@@ -143,7 +143,7 @@ async fn a_pull_request_that_is_over_gets_no_description() {
     assert_eq!((exit, &told["code"]), (0, &json!("clean")), "{told}");
     let warnings = told["warnings"].to_string();
     assert!(
-        warnings.contains("the description stays as it was: ") && warnings.contains("is merged"),
+        warnings.contains("the description stays unchanged: ") && warnings.contains("is merged"),
         "{told}"
     );
     assert_eq!(site.pull_view().await.body, before);

@@ -141,7 +141,7 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     }
     assert_eq!(review(), (0, vec![]));
     assert_eq!(found.len(), 1, "{found:?}");
-    let left_out = "1 finding left out, dismissed by a person";
+    let left_out = "1 finding dismissed by a person and left out";
     let text = shown("text").split_whitespace().collect::<Vec<_>>().join(" ");
     let list = "to list: truing --config ../op.toml dismiss --list";
     assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
@@ -263,7 +263,7 @@ fn a_run_says_how_many_findings_it_left_out() {
     assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
-    assert!(ran.out.contains("\nLeft out: 1 finding that a person has dismissed\n"), "{}", ran.out);
+    assert!(ran.out.contains("\nNot listed: 1 finding that a person has dismissed\n"), "{}", ran.out);
 }
 
 /// A repository in which a user dismisses findings of rules.

@@ -31,8 +31,8 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(
         ran.out,
-        "PRs discovered: 0\n  acme: 0 (1 repository)\n  nobody: 0 (the account can read no repository of \
-            this owner)\nNo pull request is open: nothing to do.\n"
+        "PRs discovered: 0\n  acme: 0 (1 repository)\n  nobody: 0 (the account cannot read any repository \
+            of this owner)\nNo pull request is open: nothing to do.\n"
     );
     let ran = site.run_command(site.other_command("watch", &["--format", "json", "acme"])).await;
     assert_eq!((ran.exit, json_lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");

@@ -267,7 +267,7 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
         let warned = told["warnings"].as_array().unwrap();
         assert_eq!(warned.len(), warnings, "{told}");
         assert!(
-            warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
+            warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays unchanged: "))
         );
         assert_eq!(site.pull_view().await.body, before);
         let asked = site.model.request_log().len();

@@ -296,8 +296,8 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
     assert_eq!(site.deliver().await, [503]);
     let retry = site.run_as("bob", &["slots", "retry", "o/r#1"]);
     assert!(unwrap_lines(&retry.err).contains("the kill switch of o/r is on"), "{retry:?}");
-    let event = "KillSwitchEngaged: held back by the switch of o/r until `truing kill off --repo o/r` (mode \
-                 finish, by ada: a migration)";
+    let event = "KillSwitchEngaged: held back by the kill switch of o/r until someone runs `truing kill \
+        off --repo o/r` (mode finish, by ada: a migration)";
     let is_told = async || unwrap_lines(&site.run(&["why", "o/r#1"]).out).contains(event);
     wait_until("it is told", is_told).await;
     let reason = site.run(&["why", "o/r#1"]).out;

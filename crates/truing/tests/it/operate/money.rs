@@ -159,8 +159,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     // For each push, the total number of requests afterwards, and true if the budget allowed only a review by
     // rules.
     let mut asked = Vec::new();
-    let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 \
-        for all runs of a pull request)";
+    let only = "budget: rules only, because the amount left in `budget.pr_usd` ($0.40 for all runs of a \
+        pull request) is too small for one request";
     for push in 0..PUSHES {
         if push == PUSHES / 2 {
             drop(server);
@@ -243,7 +243,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     assert!(count_requests(&model) > before);
     let reason = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(
-        reason.contains("this pull request until `/spend`: $0.") && reason.contains(" of $0.60 spent"),
+        reason.contains("this pull request, unless `/spend` allows more: $0.")
+            && reason.contains(" of $0.60 spent"),
         "{reason}"
     );
     assert!(reason.contains("`/spend` by ada@github was not run: models may still spend"), "{reason}");

@@ -71,8 +71,8 @@ fn a_proven_replacement_is_a_suggestion_in_every_format() {
     assert!(markdown.contains("+    except ChargeError:\n+        raise\n"), "{markdown}");
     let text = out("text");
     assert!(text.contains("help: fix that the model proposes"), "{text}");
-    let told = "1 finding is fixable as the model proposes, if you accept it: truing --config ../op.toml \
-         review --fix";
+    let told =
+        "1 finding is fixable if you accept the model's proposal: truing --config ../op.toml review --fix";
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{text}");
     for format in ["gitlab", "github"] {
         assert!(!out(format).contains("ChargeError"), "{format} has no place for it");

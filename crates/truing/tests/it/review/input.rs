@@ -56,7 +56,8 @@ fn a_branch_that_is_named_like_a_pull_request_is_reviewed() {
         let ran = place.review(&[name, "--no-record", "--format", "json"]);
         assert_eq!((ran.exit, ran.json()["coverage"]["reviewed"][0].as_str()), (1, Some("b.py")), "{name}");
     }
-    let origin = "`7`: this repository has no remote `origin`, which a number alone requires";
+    let origin = "`7`: a number without a repository name requires the remote `origin`, but this \
+        repository has no such remote";
     assert_usage_error(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
     let none = place.review(&["8"]);
     assert!(none.exit == 2 && !none.err.contains("refs/heads"), "{}", none.err);
@@ -128,7 +129,7 @@ fn a_shallow_clone_says_what_to_fetch() {
         &url,
         "../shallow",
     ]);
-    let missing = format!("the commit where {} left origin/main is not in this shallow clone", &head[..10]);
+    let missing = format!("the merge base of {} and origin/main is not in this shallow clone", &head[..10]);
     assert_failure(&place, &["../shallow"], 3, &missing, "run `git fetch --unshallow origin`");
     let named = format!("{main}~1");
     assert_usage_error(
@@ -463,6 +464,7 @@ fn a_commit_a_range_or_a_pull_request_is_named_without_a_flag() {
         "`o/r#7` is a pull request, which cannot be used with --staged",
         "omit one",
     );
-    let none = "`7`: this repository has no remote `origin`, which a number alone requires";
+    let none = "`7`: a number without a repository name requires the remote `origin`, but this repository \
+        has no such remote";
     assert_usage_error(&place, &["7"], none, "OWNER/NAME#NUMBER");
 }

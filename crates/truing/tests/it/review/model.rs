@@ -156,7 +156,7 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     );
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
     let asked = scene.model.request_log()[1].body.to_string();
-    assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
+    assert!(asked.contains("the text of the lines differs from `excerpt`"), "{asked}");
     // In its second answer, the model repeats the wrong quotation or reports nothing. The finding has no
     // valid line, so the review is partial.
     for second in [

@@ -105,7 +105,10 @@ fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() 
     };
     let first = said(&[]);
     assert!(
-        first.contains("against nothing (before the first commit, because nothing else differs from main)"),
+        first.contains(
+            "against nothing (before the first commit, because the head does not differ from \
+            its merge base with main)"
+        ),
         "{first}"
     );
     let parent = place.git(["rev-parse", "HEAD"]);
@@ -120,7 +123,8 @@ fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() 
         );
         let text = said(arguments);
         let expected = format!(
-            "against {} (parent of the last commit, because nothing else differs from main)",
+            "against {} (parent of the last commit, because the head does not differ from its merge base \
+                with main)",
             &parent[..10]
         );
         assert!(text.contains(&expected), "{text}");
@@ -209,8 +213,8 @@ fn ignored_paths_that_match_no_file_are_named_once() {
     assert_eq!(ran.json()["idle_ignores"], json!(["lib", "./vendor/**"]));
     let told = "warning: rules.ignore: `lib` matches no file of the repository; a folder is `lib/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
-    let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; paths are written as \
-         in `vendor/**`";
+    let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; write the path as \
+        `vendor/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
     assert_eq!(ran.err.matches("rules.ignore").count(), 2, "{}", ran.err);
 }
@@ -281,7 +285,7 @@ fn a_rule_that_is_off_finds_nothing_whatever_else_is_there_and_is_not_called_fix
     let wrong = place.review(&[]);
     assert_eq!(wrong.exit, 2, "{}", wrong.err);
     assert!(
-        wrong.err.contains(".truing.toml:2: `rules.off` must hold rules' names, `PACK/RULE`, not `dbg`"),
+        wrong.err.contains(".truing.toml:2: `rules.off` must contain names of rules, `PACK/RULE`, not `dbg`"),
         "{}",
         wrong.err
     );

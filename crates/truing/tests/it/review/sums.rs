@@ -128,7 +128,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         (
             "review_usd = 0.001",
             "partial",
-            "too little for one request remains in `budget.review_usd` ($0.001 for a commit)",
+            "the amount left in `budget.review_usd` ($0.001 for a commit) is too small for one request",
         ),
         (
             "repo_day_usd = 0",
@@ -138,7 +138,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         (
             "repo_day_usd = 0.001",
             "deferred",
-            "too little for one request remains in `budget.repo_day_usd` ($0.001 a day)",
+            "the amount left in `budget.repo_day_usd` ($0.001 a day) is too small for one request",
         ),
     ] {
         let scene = Scene::from_answers([]).with_config(&format!("[budget]\n{limit}\n"));

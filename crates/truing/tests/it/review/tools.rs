@@ -86,7 +86,8 @@ fn a_linter_looks_at_as_many_files_as_changed() {
 fn without_tools_one_line_tells_which_could_look() {
     let place = create_ruff_repository("a = 1\n", "a = 1\nl = 2\n");
     let silent = run_review(&place, &[]);
-    let missing = "ruff is configured here: `ruff` is not installed: `pipx install ruff`";
+    let missing = "ruff is configured in this repository, but does not run: `ruff` is not installed: \
+        `pipx install ruff`";
     assert!(silent.err.contains(missing), "{}", silent.err);
     install(place.home(), "ruff", RUFF);
     let said = run_review(&place, &[]);
@@ -184,8 +185,8 @@ fn a_program_of_the_projects_own_comes_first_and_one_that_needs_it_is_told_to_be
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     assert_eq!(field_of_findings(&told, "tool"), ["ruff"]);
     let skipped = told["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "mypy").unwrap();
-    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`): \
-         run `python3 -m venv .venv && .venv/bin/pip install mypy`";
+    let reason = "it needs the project's dependencies, but is not installed together with the \
+        dependencies (`.venv/bin/mypy`): run `python3 -m venv .venv && .venv/bin/pip install mypy`";
     assert_eq!(skipped["skipped"], reason);
     let said = run_review(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");

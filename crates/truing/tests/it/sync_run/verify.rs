@@ -58,7 +58,10 @@ async fn a_check_that_newly_fails_asks_people_and_their_word_counts() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!(parse_result(&ran), (&json!("relaxed"), 0), "{ran:?}");
     let body = &site.pulls().await[0].1.body;
-    assert!(body.contains("Checks that newly fail:") && body.contains("grep -q 1.0.2"), "{body}");
+    assert!(
+        body.contains("Checks that fail only with this change:") && body.contains("grep -q 1.0.2"),
+        "{body}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
