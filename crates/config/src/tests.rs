@@ -357,7 +357,8 @@ fn commands_are_lists_of_words() {
         assert!(told(of(wrong)).contains("must be a list of commands, each a list of words"), "{wrong}");
     }
     assert!(
-        told(of("registries = [\"go\"]")).contains("must hold \"pypi\" or \"npm\" or \"crates\", not `go`")
+        told(of("registries = [\"go\"]"))
+            .contains("must contain \"pypi\" or \"npm\" or \"crates\", not `go`")
     );
     let set =
         Config::resolve(&variables(&[("TRUING_VERIFY__CHECK", "[[\"a\",\"b c\"]]")]), None, &[]).unwrap();
@@ -580,7 +581,7 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
     let config = of_file("[forge.github]").unwrap();
     assert_eq!(config.forges["github"].login, ForgeLogin::Token(SecretSource::Env("GITHUB_TOKEN".into())));
     insta::assert_snapshot!(told_of("[forge.work]"), @r#"
-    error: `forge.work` needs a `kind`: "work" is not a kind of forge
+    error: `forge.work` has no `kind`, and its name "work" is not a kind of forge
     hint: add `kind = "github"` to [forge.work]
     "#);
 }
@@ -1023,7 +1024,7 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "must be an e-mail address",
         "must be a UUID with its braces",
         "`forge.github` has an `account`, which only an access token of Bitbucket Cloud needs",
-        "`forge.work.accounts` must hold UUIDs with their braces, such as `{0f3a9c56-…}`, not `review-bot`",
+        "`forge.work.accounts` must contain UUIDs with their braces, such as `{0f3a9c56-…}`, not `review-bot`",
     ] {
         assert!(told.contains(expected), "{told}");
     }

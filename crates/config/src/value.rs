@@ -505,7 +505,10 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         if let ValueKind::Choices(known) = kind
             && !known.contains(item)
         {
-            return Err(requirement_error(format_args!("hold {}, not `{item}`", join_alternatives(known))));
+            return Err(requirement_error(format_args!(
+                "contain {}, not `{item}`",
+                join_alternatives(known)
+            )));
         }
         if kind == ValueKind::Networks && parse_network(item).is_none() {
             return Err(requirement_error(format_args!(
@@ -535,7 +538,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
             return Err(requirement_error(format_args!("contain names such as {}", kind.sample())));
         }
         if kind == ValueKind::HostPorts {
-            parse_host(item).map_err(|wrong| requirement_error(format_args!("hold {wrong}")))?;
+            parse_host(item).map_err(|wrong| requirement_error(format_args!("contain {wrong}")))?;
         }
         if kind == ValueKind::Rules && !is_rule(item) {
             return Err(requirement_error(format_args!("contain names of rules, `PACK/RULE`, not `{item}`")));

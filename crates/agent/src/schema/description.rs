@@ -277,7 +277,7 @@ mod tests {
             (whole.replace("Closes #12, I think.", "It says: Closes #12, I think."), "omits it: Closes #12"),
             (format!("{whole}<!-- truing:1 producer=review -->"), "a comment that readers do not see"),
             (" \n".to_owned(), "`body` is empty"),
-            (whole.clone() + &"x".repeat(MAX_DESCRIPTION_CHARS), "characters; at most 20000 are taken"),
+            (whole.clone() + &"x".repeat(MAX_DESCRIPTION_CHARS), "characters; the limit is 20000"),
         ] {
             let told = described(&body).errors_text(&kept).unwrap_or_default();
             assert!(told.contains(expected), "{expected}: {told}");

@@ -265,8 +265,8 @@ mod tests {
             ("https://me:hush@example.org/simple", "a user name or a password"),
             ("https://hush@example.org/simple", "a user name or a password"),
             ("x=https://me:hush@example.org/simple", "a user name or a password"),
-            ("http://hush.example.org/simple", "not reached by https"),
-            ("file:///hush", "not reached by https"),
+            ("http://hush.example.org/simple", "whose URL does not use https"),
+            ("file:///hush", "whose URL does not use https"),
             ("hush", "does not name an index"),
         ] {
             let error =

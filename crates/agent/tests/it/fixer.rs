@@ -247,14 +247,14 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
         edit("KEY = \"", "KEY = \"ab"),
     ] {
         let refused = stage.refused("edit", &input);
-        assert!(refused.contains("`[secret cut]` stands for them"), "{input}: {refused}");
+        assert!(refused.contains("`[secret cut]` replaces each of them"), "{input}: {refused}");
     }
     for guess in [&key, "KEY = \"AKIA", "AKIA7", "AKIA8"] {
         assert!(stage.refused("edit", &edit(guess, guess)).contains("is not in `conf.py`"), "{guess}");
     }
     for content in ["KEY = \"[secret cut]\"\nport = 2\n", "port = 2\n"] {
         let refused = stage.refused("write", &json!({ "path": "conf.py", "content": content }));
-        assert!(refused.contains("a person has to replace a secret"), "{refused}");
+        assert!(refused.contains("only a person can replace a secret"), "{refused}");
     }
     stage.refused("write", &json!({ "path": "new.py", "content": "KEY = \"[secret cut]\"\n" }));
     assert!(stage.text("clone/conf.py") == text && !stage.path("clone/new.py").exists());

@@ -248,7 +248,8 @@ fn a_terminal_is_not_taken_for_a_stream() {
     let refused = command.stdin(terminal).output().unwrap();
     assert_eq!(refused.status.code(), Some(i32::from(HELPER_FAILED)), "{refused:?}");
     assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("its standard streams include a terminal"),
+        String::from_utf8_lossy(&refused.stderr)
+            .contains("the standard streams of the sandbox helper include a terminal"),
         "{refused:?}"
     );
 }

@@ -85,7 +85,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         ("Content-Length = { env = \"A\" }", "must not set"),
         ("Mcp-Session-Id = { env = \"A\" }", "must not set"),
         ("Proxy-Authorization = { env = \"A\" }", "must not set"),
-        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "only once, in upper or lower case"),
+        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "only once: header names are case-insensitive"),
     ] {
         let told =
             refused(&format!("{SERVER}[mcp.docs.headers]\nX-Fine = {{ env = \"A\" }}\n{headers}\n"), &[]);
@@ -179,7 +179,7 @@ fn a_host_that_is_wrong_is_named_with_its_line() {
         "2001:db8::1:443",
     ] {
         let told = refused(&format!("{PROGRAM}hosts = [\"fine.example.org:443\", {wrong:?}]\n"), &[]);
-        let said = "`mcp.docs.hosts` must hold hosts with their ports";
+        let said = "`mcp.docs.hosts` must contain only entries of the form `HOST:PORT`";
         assert!(told.contains(said) && told.contains("truing.toml:4"), "{wrong}: {told}");
         assert!(!told.contains("hush"), "{wrong}: {told}");
     }

@@ -188,7 +188,7 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
     let mine = &operator(whole).unwrap().linters[0];
     assert_eq!(mine.command, Some(words("/etc/truing/bin/mine bin/x")));
     let empty = told(operator("[tool.ruff]\npaths = []"));
-    assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must hold at least one glob"), "{empty}");
+    assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must contain at least one glob"), "{empty}");
 }
 
 #[test]

@@ -291,9 +291,7 @@ mod tests {
         let told: BTreeMap<BudgetLevelKind, String> = purses
             .iter()
             .flat_map(|budget| &budget.levels)
-            .map(|level| {
-                (level.kind, level.exhausted_text().replace("too little for one request remains in ", ""))
-            })
+            .map(|level| (level.kind, level.exhausted_text().replace("the amount left in ", "")))
             .collect();
         let expected = [
             "`budget.review_usd` ($0.000002 for a commit)",

@@ -280,7 +280,7 @@ fn every_error_has_its_file_and_line() {
     let interpreter = SCONS.replace("scons", "python3.12");
     assert!(
         errors(&[file("grammar/x.toml", &interpreter)])[0]
-            .contains("its commands must begin with \"-m\" and one name")
+            .contains("its commands must begin with \"-m\" and the name of a module")
     );
     let pip = SCONS.replace("scons", "python").replace("operands = \"word\"", "words = [\"-m\", \"pip\"]");
     assert_eq!(errors(&[file("grammar/x.toml", &pip)]).len(), 1);

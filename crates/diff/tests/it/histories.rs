@@ -451,7 +451,7 @@ fn an_input_that_ends_inside_a_header_is_malformed() {
         ("dissimilarity index 90%\n", ends),
         ("new file mode 100644\nindex 0000000..4efa976\n", ends),
         ("old mode 100644\n", "a `new mode` line should follow"),
-        ("similarity index 90%\nrename from x\n", "one of the two names"),
+        ("similarity index 90%\nrename from x\n", "one of the two file names"),
         ("index 92dfa21..4efa976 100644\n--- a/x\n+++ b/", "a hunk should follow"),
     ] {
         let diff = format!("diff --git a/x b/x\n{header}");

@@ -301,7 +301,7 @@ fn text_that_is_no_diff_is_an_error_at_its_first_line() {
         let parsed = check_invariants(input.as_bytes());
         let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
         assert_eq!((error.byte, error.line, parsed.files.len()), (byte, line, 0), "{input}");
-        assert!(error.message.starts_with("this is no unified diff"), "{input}");
+        assert!(error.message.starts_with("this is not a unified diff"), "{input}");
     }
     let header = check_invariants(b"text\n--- a/x\n+++ b/x\n@@ -1,y +1 @@\n-1\n+2\n").error.unwrap();
     assert_eq!((header.byte, header.line), (21, 4));

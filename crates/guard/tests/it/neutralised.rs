@@ -325,7 +325,7 @@ fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
         for case in &cases {
             let (end, told) = judge_case(&project, case);
             let is_right = match case.end {
-                "hostile" => end == "told" && told.contains("an input of the fix's tests"),
+                "hostile" => end == "told" && told.contains("an input of the fix's own tests"),
                 _ => end != "refused" && told.is_empty(),
             };
             if !is_right {

@@ -270,7 +270,9 @@ fn a_call_ends_in_time_and_tells_what_it_did_not_look_at() {
     toolbox.time = Duration::ZERO;
     let found = toolbox.call(TreeTool::Grep, &json!({"pattern": "f"}));
     assert!(
-        found.text.contains("not searched, because the time limit was reached: 2 (narrow it down"),
+        found.text.contains(
+            "files not searched to the end because the time limit was reached: 2 (narrow the search"
+        ),
         "{}",
         found.text
     );
@@ -319,7 +321,7 @@ fn a_definition_is_found_in_every_language() {
     let one = stage.call_valid(TreeTool::Symbol, json!({"name": "parse", "path": "c.rs", "skip": 1}));
     assert_eq!(one, "2 definitions of `parse`\nc.rs:5-5 (enum variant)\n     5\tenum E { parse }\n");
     let none = stage.call_valid(TreeTool::Symbol, json!({"name": "nothing"}));
-    assert!(none.contains("python, typescript") && none.contains("`grep` finds it"), "{none}");
+    assert!(none.contains("python, typescript") && none.contains("`grep` searches files"), "{none}");
     for wrong in ["", "A.parse", "parse(", "a b"] {
         assert!(stage.call_invalid(TreeTool::Symbol, json!({ "name": wrong })).contains("bare name"));
     }
@@ -347,7 +349,7 @@ fn the_change_is_shown_with_the_numbers_of_both_sides() {
     assert_eq!(answer_diff_call(b"", &json!({})).text, "The change is empty");
     for (input, told) in [
         (json!({"path": "b.py"}), "does not touch `b.py`"),
-        (json!({"path": "../a.py"}), "is no path of this tree"),
+        (json!({"path": "../a.py"}), "is not a valid path in this tree"),
         (json!({"paths": []}), "unknown field"),
     ] {
         let refusal = answer_diff_call(CHANGE, &input);

@@ -439,8 +439,8 @@ fn what_a_row_names_is_told_by_the_imports() {
         assert_eq!(pins.accepted_digests.keys().collect::<Vec<_>>(), [name], "{object}");
     }
     for (object, why) in [
-        ("local", "the file does not import it"),
-        ("mine", "the file does not import it"),
+        ("local", "the file does not import this object"),
+        ("mine", "the file does not import this object"),
         ("B.others['size']", "known only at run time"),
         ("getattr(B, 'size')", "known only at run time"),
         ("deep", "a module, not a definition"),

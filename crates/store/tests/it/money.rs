@@ -261,7 +261,7 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
         assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");
     }
     let billed = price.cost(&simulate_provider(&mut random, price, bytes, wanted, amount, world));
-    assert!(billed <= amount, "a call cost more than was set aside");
+    assert!(billed <= amount, "a call cost more than the amount that was reserved");
     let fate = match random.below(20) {
         0 => CallEnding::Died,
         1 => CallEnding::Lost,

@@ -87,7 +87,7 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     );
     assert_eq!(told.json[0]["breaker"], "closed");
     let reason = site.run(&["why", "sync/demo"]).await;
-    assert!(reason.json.to_string().contains("is admitted by"), "{reason:?}");
+    assert!(reason.json.to_string().contains("the range is widened to"), "{reason:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,8 +145,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
             let name = format!("{repo}#{}", pull.number);
             let differs = repository.head_if_any().is_some_and(|head| *head != pull.revision.head);
             let here = if differs {
-                "(the pull request's head is not the commit that is checked out \
-                here)"
+                " (the pull request's head is not the commit that is checked out here)"
             } else {
                 ""
             };

@@ -172,7 +172,10 @@ fn assert_every_format_has(scene: &Scene, spent: u64) {
     let dollars = format!("${}.{:02}", cents / 100, cents % 100);
     for format in ["text", "markdown", "html"] {
         let told = told(format);
-        assert!(told.contains(&dollars) && told.contains("without a record"), "{format}, {dollars}: {told}");
+        assert!(
+            told.contains(&dollars) && told.contains("that have no record"),
+            "{format}, {dollars}: {told}"
+        );
     }
     let table = told("csv");
     let mut table = csv::Reader::from_reader(table.as_bytes());

@@ -50,7 +50,7 @@ fn has_findings(view: &PullView, count: usize) -> bool {
     is_told && view.summary_comments().count() == 1 && view.inline_comments().count() == count
 }
 
-const REMARK: &str = "uff ran with the configuration of the base: this change touches";
+const REMARK: &str = "uff ran with the configuration of the base, because this change modifies";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {

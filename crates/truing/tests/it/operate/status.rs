@@ -35,7 +35,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     // This command reads the address of the server from the server's lock file.
     for format in ["text", "json"] {
         let listed = site.run(&["queue", "list", "--format", format]);
-        let told = "warning: github refuses the token: nothing is swept; ";
+        let told = "warning: github refuses the token: no sweep runs; ";
         assert!(listed.exit == 0 && listed.err.starts_with(told), "{listed:?}");
         assert!(!listed.out.contains("refuses"), "{listed:?}");
     }

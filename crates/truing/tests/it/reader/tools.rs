@@ -32,7 +32,7 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
     assert_eq!(first.text, "a.py, lines 1 to 1 of 5\n     1\t<<<<<<< HEAD\n");
     assert_eq!(second.text, "1 match for `two`\na.py\n     4: two\n");
     for (name, input, told) in [
-        ("read", json!({"path": "/etc/passwd"}), "is no path of this tree"),
+        ("read", json!({"path": "/etc/passwd"}), "is not a valid path in this tree"),
         ("read", json!("x".repeat(MAX_CALL_BYTES)), "the call is too long"),
         ("write", Value::Null, "there is no tool `write`; there are: read, list, glob, grep, symbol, diff"),
         ("diff", json!({"path": "b.py"}), "does not touch `b.py`"),

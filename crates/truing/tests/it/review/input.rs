@@ -58,7 +58,12 @@ fn a_branch_that_is_named_like_a_pull_request_is_reviewed() {
     }
     let origin = "`7`: a number without a repository name requires the remote `origin`, but this \
         repository has no such remote";
-    assert_usage_error(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
+    assert_usage_error(
+        &place,
+        &["7"],
+        origin,
+        "to review a branch with this name, run `truing review refs/heads/7`",
+    );
     let none = place.review(&["8"]);
     assert!(none.exit == 2 && !none.err.contains("refs/heads"), "{}", none.err);
 }
@@ -69,10 +74,10 @@ fn a_repository_without_commits() {
     place.git(["init", "--quiet", "--initial-branch=main"]);
     place.write("b.py", STOPS);
     let message = format!("the repository at {} has no commit on its current branch", place.repo().display());
-    assert_usage_error(&place, &[], &message, "commit something first");
+    assert_usage_error(&place, &[], &message, "create a commit first");
     place.commit("first");
     place.git(["checkout", "--quiet", "--orphan", "unborn"]);
-    assert_usage_error(&place, &[], &message, "commit something first");
+    assert_usage_error(&place, &[], &message, "create a commit first");
 }
 
 #[test]
@@ -187,7 +192,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
     };
     let config = std::fs::read(place.repo().join(".git/config")).unwrap();
     let config = |more: &str| [config.as_slice(), more.as_bytes()].concat();
-    with(".git/config", &config("[core\n"), &|| told(&[], "bad config line", "fix that line"));
+    with(".git/config", &config("[core\n"), &|| told(&[], "bad config line", "fix the line that git names"));
     with(".git/config", &config("[core]\nrepositoryformatversion = 9\n"), &|| {
         told(&[], "found 9", "put a newer git in PATH");
     });

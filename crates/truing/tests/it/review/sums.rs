@@ -44,7 +44,10 @@ fn assert_every_format_has(scene: &Scene, spent: u64) {
     let dollars = format!("${}.{:02}", cents / 100, cents % 100);
     for format in ["text", "markdown", "html"] {
         let told = told(format);
-        assert!(told.contains(&dollars) && told.contains("without a record"), "{format}, {dollars}: {told}");
+        assert!(
+            told.contains(&dollars) && told.contains("that have no record"),
+            "{format}, {dollars}: {told}"
+        );
     }
     let table = told("csv");
     let mut table = csv::Reader::from_reader(table.as_bytes());
@@ -100,7 +103,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
         "{told}"
     );
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
-    assert!(text.contains(" of this cost by runs that are unrecorded"), "{text}");
+    assert!(text.contains(" of this cost is from runs that are unrecorded"), "{text}");
     assert_every_format_has(&scene, spent);
     // After a recorded review, the sums still agree.
     scene.model.set_script(ModelScript::from_answers([report_answer(&[])]));
@@ -114,7 +117,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     scene.review(&[]);
     assert_eq!(report_json(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
-    assert!(!text.contains("without a record"), "{text}");
+    assert!(!text.contains("that have no record"), "{text}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_crate_is_followed_by_file_and_item() {
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"one\"\n");
     site.assert_refused(&[], 2, &["`one` is not a valid version of crates.io", "truing.toml:3"]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"+0\"\n");
-    site.assert_refused(&[], 2, &["must have a number after `+`"]);
+    site.assert_refused(&[], 2, &["must have a positive number after `+`"]);
 }
 
 const SCRIPT: &str = "exports.run = function (a) { return a; };\n";

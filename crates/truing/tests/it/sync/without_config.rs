@@ -262,7 +262,7 @@ fn what_is_pinned_of_another_package_does_not_count() {
     // A manifest that the user names with `--manifest` is used, even if the file pins nothing of `demo`.
     let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
-    assert!(reason.contains("belongs to other packages: nothing is guarded"), "{answer}");
+    assert!(reason.contains("belong to other packages, so the manifest guards nothing"), "{answer}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ async fn a_lock_command_that_writes_too_much_is_told_and_nothing_is_pushed() {
     let long = "head -c 6000000 /dev/zero > sub/uv.lock";
     let cases = [
         ("head -c 30000000 /dev/zero > sub/uv.lock", "File size limit"),
-        (long, "sub/uv.lock: it is gone, or longer"),
+        (long, "sub/uv.lock: the file no longer exists, or is larger"),
     ];
     assert_each_failure(&site, &cases).await;
 }

@@ -32,7 +32,7 @@ async fn a_wider_range_is_checked_before_it_is_shown() {
     );
     assert_eq!(step_names(&ran), ["detect", "decide", "look", "change", "verify", "publish"]);
     let body = &site.pulls().await[0].1.body;
-    assert!(body.contains("None of the project's checks (1) newly fails"), "{body}");
+    assert!(body.contains("The project's checks (1) have no new failures"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
