@@ -4,7 +4,7 @@
 
 mod converge;
 mod diff;
-pub(crate) mod hard;
+pub(crate) mod hard_diffs;
 mod ingress;
 mod linters;
 mod meter;
@@ -26,7 +26,7 @@ use clap::{Args, Subcommand};
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    what: MeasurementCommand,
+    command: MeasurementCommand,
 }
 
 #[derive(Subcommand)]
@@ -62,7 +62,7 @@ enum MeasurementCommand {
 
 /// Runs the selected measurement. Returns `false` if a measured figure misses its promised limit.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    match &options.what {
+    match &options.command {
         MeasurementCommand::Diff(options) => diff::run(options),
         MeasurementCommand::Ingress(options) => ingress::run(options),
         MeasurementCommand::Workers(options) => workers::run(options),

@@ -21,7 +21,7 @@ const MAX_ROUND: Duration = Duration::from_secs(120);
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    what: FuzzCommand,
+    command: FuzzCommand,
 }
 
 #[derive(Subcommand)]
@@ -61,7 +61,7 @@ struct FuzzLengthArgs {
 /// Feeds inputs to the parsers until the time is over. An input for which a parser panics, hangs or
 /// contradicts itself is an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    match &options.what {
+    match &options.command {
         FuzzCommand::Diff(length) => {
             let corpus = diff::corpus()?;
             let bytes = corpus.iter().map(Vec::len).sum::<usize>() >> 10;
@@ -109,7 +109,7 @@ impl BombFuzzArgs {
 /// Runs rounds while `more` returns true. Returns the number of rounds.
 fn run_rounds(
     seed: u64,
-    more: impl Fn(u64) -> bool + Send + 'static,
+    should_continue: impl Fn(u64) -> bool + Send + 'static,
     round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
     // The thread announces each round before the round starts. A round counts as a hang if the next
@@ -117,7 +117,7 @@ fn run_rounds(
     let (begin, begun) = sync_channel(0);
     let feeder = std::thread::spawn(move || {
         let mut done = 0;
-        while done == 0 || more(done) {
+        while done == 0 || should_continue(done) {
             if begin.send(done).is_err() {
                 break;
             }

@@ -25,7 +25,7 @@ const PACK: &str = "core";
 /// The folder of the pack and of its labels.
 const FOLDER: &str = "crates/reader/packs/core";
 /// Required precision of each group in [`page::GROUPS`]: first for P0 and P1 together, then for P2.
-const PROMISED: [f64; 2] = [0.95, 0.8];
+const MIN_PRECISIONS: [f64; 2] = [0.95, 0.8];
 
 /// The rules to run, and the commits on which they are run.
 #[derive(Args)]
@@ -189,7 +189,7 @@ fn to_rule_hit(
 /// finding of P0 and P1 has a verdict.
 fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
-    for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {
+    for ((name, severities), promised) in page::GROUPS.into_iter().zip(MIN_PRECISIONS) {
         let counts = |known: &HitLabel| known.current_severity.is_some_and(|now| severities.contains(&now));
         let figure = VerdictCounts::count_verdicts(
             labels.values().filter(|known| counts(known)).map(|known| known.verdict),

@@ -20,8 +20,8 @@ const MOST_SECONDS: f64 = 0.3;
 /// Number of loops in a run. The first loop finds and fixes the bug, and the second loop finds nothing.
 const LOOPS: f64 = 2.0;
 /// The line with the bug. The next constants are the fixed line and the title of the finding.
-const WRONG: &str = "    for i in range(len(xs) - 1):\n";
-const RIGHT: &str = "    for i in range(len(xs)):\n";
+const BUGGY_LINE: &str = "    for i in range(len(xs) - 1):\n";
+const FIXED_LINE: &str = "    for i in range(len(xs)):\n";
 const TITLE: &str = "The last element is left out";
 
 /// The size of the repository, and the number of measurements.
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         theirs.push(place.measure_checkout()?);
         place.remove_run_state()?;
         // The time of a dry run is the time before the first loop, because a dry run stops there.
-        starts.push(meter::run(place.converge_command().arg("--dry-run"))?.clock);
+        starts.push(meter::run(place.converge_command().arg("--dry-run"))?.elapsed_seconds);
         place.remove_run_state()?;
         let before = model.request_log().len();
         let began = std::time::Instant::now();
@@ -84,9 +84,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// Returns a script for the model: auditors report the bug until it is fixed, and a fixer fixes it.
 fn bug_fix_script() -> ModelScript {
-    let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
+    let calls = vec![ScriptedToolCall::edit("total.py", BUGGY_LINE, FIXED_LINE)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
+    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", BUGGY_LINE.trim(), TITLE)]);
     ModelScript::from_answers(audits.into_iter().chain([ScriptedAnswer::for_fixer([mend])]))
 }
 
@@ -110,7 +110,7 @@ impl ConvergeBenchPaths {
         self.commit_all("base")?;
         self.git(&["gc", "--quiet"])?;
         self.git(&["switch", "--quiet", "--create", "topic"])?;
-        let text = format!("def total(xs):\n    s = 0\n{WRONG}        s += xs[i]\n    return s\n");
+        let text = format!("def total(xs):\n    s = 0\n{BUGGY_LINE}        s += xs[i]\n    return s\n");
         self.write("total.py", &text)?;
         self.commit_all("change")?;
         let config = format!("[model]\nbase_url = \"{model}\"\n");

@@ -11,14 +11,14 @@ use clap::Args;
 use diffy::patch_set::{ParseOptions, PatchSet};
 use truing_diff::LineKind;
 
-use super::{hard, meter};
+use super::{hard_diffs, meter};
 use crate::{say, workspace};
 
 /// Number of files in the generated diff. Each file changes by one line.
 const TINY_FILES: usize = 5_000;
 
 /// Number of mismatches that are printed as examples.
-const SHOWN: usize = 5;
+const MAX_PRINTED_MISMATCHES: usize = 5;
 
 /// Minimum size, in bytes, of the input for a comparison of whole processes. With less input, the start-up of
 /// the processes would dominate.
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let repository = options.repository.as_deref().unwrap_or(&root);
     let commits = sample_commit_diffs(repository, options.commits)?;
     let real = report_wrong_counts("real commits", &commits);
-    let cases = report_wrong_counts("hard cases", &hard::produce_case_diffs()?);
+    let cases = report_wrong_counts("hard cases", &hard_diffs::produce_case_diffs()?);
 
     let diffs: Vec<&[u8]> = commits.iter().map(|commit| commit.diff.as_slice()).collect();
     let in_process = compare_parsers("real commits", &diffs, Some(0.8));
@@ -125,7 +125,10 @@ fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
         diffs.len(),
         megabytes(bytes)
     ));
-    wrong.iter().take(SHOWN).for_each(|counted| say::print_line(&format!("  wrong: {}", counted.name)));
+    wrong
+        .iter()
+        .take(MAX_PRINTED_MISMATCHES)
+        .for_each(|counted| say::print_line(&format!("  wrong: {}", counted.name)));
     wrong.is_empty()
 }
 
@@ -273,7 +276,7 @@ mod tests {
 
     #[test]
     fn every_hard_case_is_read_as_git_counts_it() {
-        let cases = hard::produce_case_diffs().unwrap();
+        let cases = hard_diffs::produce_case_diffs().unwrap();
         assert!(cases.len() >= 60, "{}", cases.len());
         let wrong: Vec<_> =
             cases.iter().filter(|case| !matches_git_counts(case)).map(|case| &case.name).collect();

@@ -28,13 +28,13 @@ const PULLS: usize = 500;
 /// Time of the warm-up, which fills code and data caches before the measurement.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Factor between two successive rates in the search for the highest rate.
-const STEP: f64 = 1.15;
+const RATE_STEP_FACTOR: f64 = 1.15;
 /// Minimum ratio of the achieved rate to the intended rate at which the service sustains the intended rate.
 /// In addition, p99 must be at most `LONGEST_P99`.
-const SUSTAINED: f64 = 0.99;
+const MIN_SUSTAINED_RATE_RATIO: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
 /// The search for the highest rate ends at this rate.
-const MOST: f64 = 100_000.0;
+const MAX_SEARCHED_RATE: f64 = 100_000.0;
 
 /// The store in which `truing serve` keeps its slots and records.
 #[derive(Clone, Copy, ValueEnum)]
@@ -152,7 +152,7 @@ struct IngressFigures {
     /// CPU time of all processes, in µs per webhook.
     cpu: f64,
     /// CPU time of each process, in µs per webhook, with the name of the process.
-    parts: Vec<(&'static str, f64)>,
+    cpu_micros_by_process: Vec<(&'static str, f64)>,
     p50: f64,
     p99: f64,
     /// Peak resident memory of all processes, MB.
@@ -162,7 +162,8 @@ struct IngressFigures {
 
 impl IngressFigures {
     fn render_figures(&self) -> String {
-        let parts: Vec<String> = self.parts.iter().map(|(part, cpu)| format!("{part} {cpu:.0}")).collect();
+        let parts: Vec<String> =
+            self.cpu_micros_by_process.iter().map(|(part, cpu)| format!("{part} {cpu:.0}")).collect();
         format!(
             "CPU {:.1} µs a webhook ({}), p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB, {} failed",
             self.cpu,
@@ -202,10 +203,10 @@ fn compute_figures(
     let parts: Vec<(&'static str, f64)> = before.iter().zip(after).map(each).collect();
     IngressFigures {
         cpu: parts.iter().map(|(_, cpu)| cpu).sum(),
-        parts,
+        cpu_micros_by_process: parts,
         p50: millis(0.5),
         p99: millis(0.99),
-        memory: after.iter().map(|(_, used)| used.peak).sum(),
+        memory: after.iter().map(|(_, used)| used.peak_memory_mb).sum(),
         failed: load_result.failed,
     }
 }
@@ -220,11 +221,11 @@ fn find_highest_rate(
     let server = RunningService::start(kind)?;
     load.run(server.port(), start_rate, WARM_UP)?;
     let (mut rate, mut best) = (start_rate, 0.0);
-    while rate < MOST {
+    while rate < MAX_SEARCHED_RATE {
         let measured = load.run(server.port(), rate, Duration::from_secs(seconds))?;
         let p99 = measured.latency(0.99);
         let achieved = measured.responses_per_second();
-        if measured.failed > 0 || achieved < rate * SUSTAINED || p99 > LONGEST_P99 {
+        if measured.failed > 0 || achieved < rate * MIN_SUSTAINED_RATE_RATIO || p99 > LONGEST_P99 {
             say::print_line(&format!(
                 "  {:<6} not {rate:.0}/s: {achieved:.0}/s, p99 {:.1} ms, {} failed",
                 kind.name(),
@@ -234,7 +235,7 @@ fn find_highest_rate(
             break;
         }
         best = rate;
-        rate *= STEP;
+        rate *= RATE_STEP_FACTOR;
     }
     server.stop()?;
     Ok(best)
@@ -243,11 +244,13 @@ fn find_highest_rate(
 /// Prints medians and ratios. Returns `false` if a figure misses its promised limit, or if a request failed.
 fn print_report(
     kinds: &[IngressService],
-    fixed: &[Vec<IngressFigures>],
+    fixed_rate_figures: &[Vec<IngressFigures>],
     highest: &[Vec<f64>],
     promises: &PeerRatioLimits,
 ) -> bool {
-    let of = |at: usize, part: fn(&IngressFigures) -> f64| median(fixed[at].iter().map(part).collect());
+    let of = |at: usize, part: fn(&IngressFigures) -> f64| {
+        median(fixed_rate_figures[at].iter().map(part).collect())
+    };
     for (at, kind) in kinds.iter().enumerate() {
         let rate = median(highest[at].clone());
         let sustained = if rate.is_nan() { String::new() } else { format!(", sustains {rate:.0}/s") };
@@ -260,7 +263,7 @@ fn print_report(
             of(at, |figures| figures.memory),
         ));
     }
-    let mut kept = fixed.iter().flatten().all(|figures| figures.failed == 0);
+    let mut kept = fixed_rate_figures.iter().flatten().all(|figures| figures.failed == 0);
     if kinds.len() < 2 {
         return kept;
     }

@@ -38,7 +38,7 @@ pub(super) struct ComparedLinter {
     pub(super) name: &'static str,
     pub(super) command: &'static [&'static str],
     /// Suffixes of the names of the files that the linter checks.
-    pub(super) files: &'static [&'static str],
+    pub(super) file_suffixes: &'static [&'static str],
     pub(super) shape: LinterOutputShape,
 }
 
@@ -61,44 +61,49 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
     ComparedLinter {
         name: "ruff",
         command: &["ruff", "check", "--output-format", "json", "--no-fix", "--no-cache", "--force-exclude"],
-        files: &[".py", ".pyi"],
+        file_suffixes: &[".py", ".pyi"],
         shape: LinterOutputShape::List("", ["/filename", "/location/row", "/end_location/row"]),
     },
-    ComparedLinter { name: "flake8", command: &["flake8"], files: &[".py"], shape: LinterOutputShape::Text },
+    ComparedLinter {
+        name: "flake8",
+        command: &["flake8"],
+        file_suffixes: &[".py"],
+        shape: LinterOutputShape::Text,
+    },
     ComparedLinter {
         name: "pylint",
         command: &["pylint", "--output-format", "json2", "--score", "n"],
-        files: &[".py"],
+        file_suffixes: &[".py"],
         shape: LinterOutputShape::List("/messages", ["/path", "/line", "/endLine"]),
     },
     ComparedLinter {
         name: "mypy",
         command: &["mypy", "--output", "json", "--cache-dir", "/dev/null"],
-        files: &[".py", ".pyi"],
+        file_suffixes: &[".py", ".pyi"],
         shape: LinterOutputShape::Lines(["/file", "/line", "/line"]),
     },
     ComparedLinter {
         name: "bandit",
         command: &["bandit", "-q", "-f", "json"],
-        files: &[".py"],
+        file_suffixes: &[".py"],
         shape: LinterOutputShape::List("/results", ["/filename", "/line_number", "/line_range"]),
     },
     ComparedLinter {
         name: "codespell",
         command: &["codespell"],
-        files: &[".py", ".md", ".rst", ".txt", ".js", ".ts", ".go", ".rs", ".sh"],
+        file_suffixes: &[".py", ".md", ".rst", ".txt", ".js", ".ts", ".go", ".rs", ".sh"],
         shape: LinterOutputShape::Text,
     },
     ComparedLinter {
         name: "yamllint",
         command: &["yamllint", "-f", "parsable"],
-        files: &[".yml", ".yaml"],
+        file_suffixes: &[".yml", ".yaml"],
         shape: LinterOutputShape::Text,
     },
     ComparedLinter {
         name: "shellcheck",
         command: &["shellcheck", "-f", "json1"],
-        files: &[".sh", ".bash"],
+        file_suffixes: &[".sh", ".bash"],
         shape: LinterOutputShape::List("/comments", ["/file", "/line", "/endLine"]),
     },
     ComparedLinter {
@@ -114,13 +119,13 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
             "--config",
             ".semgrep",
         ],
-        files: &[".py", ".js", ".ts", ".go"],
+        file_suffixes: &[".py", ".js", ".ts", ".go"],
         shape: LinterOutputShape::List("/results", ["/path", "/start/line", "/end/line"]),
     },
     ComparedLinter {
         name: "eslint",
         command: &["eslint", "-f", "json", "--no-warn-ignored"],
-        files: &[".js", ".mjs", ".cjs", ".ts"],
+        file_suffixes: &[".js", ".mjs", ".cjs", ".ts"],
         shape: LinterOutputShape::PerFile(["/filePath", "/messages", "/line", "/endLine"]),
     },
     ComparedLinter {
@@ -132,7 +137,7 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
             "--max-diagnostics=none",
             "--no-errors-on-unmatched",
         ],
-        files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
+        file_suffixes: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
         shape: LinterOutputShape::List(
             "/diagnostics",
             ["/location/path", "/location/range/start/line", "/location/range/end/line"],
@@ -141,7 +146,7 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
     ComparedLinter {
         name: "oxlint",
         command: &["oxlint", "-f", "unix"],
-        files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
+        file_suffixes: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
         shape: LinterOutputShape::Text,
     },
 ];
@@ -159,11 +164,11 @@ struct LinterTotals {
     old: usize,
     repeated: usize,
     missing: usize,
-    more: usize,
+    extra_findings: usize,
     failed: usize,
-    tool: Vec<f64>,
-    ours: Vec<f64>,
-    without: Vec<f64>,
+    linter_seconds: Vec<f64>,
+    truing_seconds: Vec<f64>,
+    truing_seconds_without_linter: Vec<f64>,
 }
 
 /// Compares the findings. Returns `false` if Truing reports a finding that the linter does not report, or
@@ -200,25 +205,31 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             break;
         }
         let changed = find_changed_lines(&ours, commit, LineSide::New)?;
-        let wanted = |path: &&String| linter.files.iter().any(|end| path.ends_with(end));
+        let wanted = |path: &&String| linter.file_suffixes.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = changed.keys().filter(wanted).collect();
         if files.is_empty() {
             continue;
         }
         sums.commits += 1;
-        let compared = LinterComparison { linter, program: &program, ours: &ours, theirs: &theirs, commit };
+        let compared = LinterComparison {
+            linter,
+            program: &program,
+            truing_clone: &ours,
+            linter_clone: &theirs,
+            commit,
+        };
         compared.compare_commit(&files, &changed, &mut sums)?;
     }
     print_comparison(linter, &repository, &mut sums);
-    Ok(sums.missing == 0 && sums.more == 0 && sums.commits > 0)
+    Ok(sums.missing == 0 && sums.extra_findings == 0 && sums.commits > 0)
 }
 
 /// A commit to compare, with the linter and the two clones.
 struct LinterComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
-    ours: &'a Path,
-    theirs: &'a Path,
+    truing_clone: &'a Path,
+    linter_clone: &'a Path,
     commit: &'a str,
 }
 
@@ -229,16 +240,16 @@ impl LinterComparison<'_> {
         changed: &BTreeMap<String, BTreeSet<u64>>,
         totals: &mut LinterTotals,
     ) -> Result<()> {
-        let found = self.find_with_tool(self.commit, files, &mut totals.tool)?;
+        let found = self.find_with_tool(self.commit, files, &mut totals.linter_seconds)?;
         let is_added = |(path, first, last): &&LinterPlace| {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         let added: Vec<&LinterPlace> = found.iter().filter(is_added).collect();
-        let Some(truing_findings) = self.find_with_truing(true, &mut totals.ours)? else {
+        let Some(truing_findings) = self.find_with_truing(true, &mut totals.truing_seconds)? else {
             totals.failed += 1;
             return Ok(());
         };
-        self.find_with_truing(false, &mut totals.without)?;
+        self.find_with_truing(false, &mut totals.truing_seconds_without_linter)?;
         totals.found += found.len();
         totals.on_added += added.len();
         totals.reported += truing_findings.len();
@@ -257,7 +268,7 @@ impl LinterComparison<'_> {
         if more > 0 {
             say::print_line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
-        totals.more += more;
+        totals.extra_findings += more;
         // If the linter reports the same rule twice on a line, Truing reports only one finding. The second
         // finding does not count as missing.
         let is_told = |place: &&&LinterPlace| {
@@ -281,8 +292,8 @@ impl LinterComparison<'_> {
 
     /// Counts the linter's findings in the parent commit on lines that the commit removes.
     fn count_removed_findings(&self) -> Result<usize> {
-        let removed = find_changed_lines(self.ours, self.commit, LineSide::Old)?;
-        let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
+        let removed = find_changed_lines(self.truing_clone, self.commit, LineSide::Old)?;
+        let wanted = |path: &&String| self.linter.file_suffixes.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = removed.keys().filter(wanted).collect();
         if files.is_empty() {
             return Ok(0);
@@ -300,15 +311,15 @@ impl LinterComparison<'_> {
         files: &[&String],
         times: &mut Vec<f64>,
     ) -> Result<Vec<LinterPlace>> {
-        git(self.theirs, &["checkout", "--quiet", "--force", commit])?;
+        git(self.linter_clone, &["checkout", "--quiet", "--force", commit])?;
         let (program, arguments) = self.linter.command.split_first().context("a command")?;
         let mut command = Command::new(program);
-        command.args(arguments).args(files).current_dir(self.theirs).stdin(Stdio::null());
+        command.args(arguments).args(files).current_dir(self.linter_clone).stdin(Stdio::null());
         let began = Instant::now();
         let output = command.output().with_context(|| format!("cannot start {program}"))?;
         times.push(began.elapsed().as_secs_f64());
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(parse_places(&self.linter.shape, &text, self.theirs))
+        Ok(parse_places(&self.linter.shape, &text, self.linter_clone))
     }
 
     /// Runs `truing review`, and returns the locations of the linter's findings in Truing's report. Returns
@@ -321,7 +332,7 @@ impl LinterComparison<'_> {
         if tools {
             command.arg("--tools");
         }
-        command.current_dir(self.ours).stdin(Stdio::null());
+        command.current_dir(self.truing_clone).stdin(Stdio::null());
         let began = Instant::now();
         let output = command.output()?;
         times.push(began.elapsed().as_secs_f64());
@@ -336,7 +347,7 @@ impl LinterComparison<'_> {
         let of_tool = findings.iter().filter(|finding| finding["source"] == "tool");
         Ok(Some(
             of_tool
-                .filter_map(|one| parse_place(one, ["/path", "/start_line", "/end_line"], self.ours))
+                .filter_map(|one| parse_place(one, ["/path", "/start_line", "/end_line"], self.truing_clone))
                 .collect(),
         ))
     }
@@ -460,8 +471,11 @@ fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut Lin
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).copied().unwrap_or_default() * 1000.0
     };
-    let (tool, ours, without) =
-        (median(&mut totals.tool), median(&mut totals.ours), median(&mut totals.without));
+    let (tool, ours, without) = (
+        median(&mut totals.linter_seconds),
+        median(&mut totals.truing_seconds),
+        median(&mut totals.truing_seconds_without_linter),
+    );
     say::print_line(&format!(
         "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the \
          base {}, missing {}, told beyond {}, not run {}; medians: the linter {tool:.0} ms, a review \
@@ -474,7 +488,7 @@ fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut Lin
         totals.repeated,
         totals.old,
         totals.missing,
-        totals.more,
+        totals.extra_findings,
         totals.failed,
     ));
 }

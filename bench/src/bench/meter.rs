@@ -13,7 +13,7 @@ pub(crate) const TICKS: u32 = 100;
 /// Number of measurements of each of the two functions; the shortest time is used.
 const ROUNDS: usize = 7;
 
-const PROCESS_TIME: Duration = Duration::from_millis(600);
+const MIN_MEASUREMENT_TIME: Duration = Duration::from_millis(600);
 
 /// Measures two functions alternately, and returns the best time of each, in seconds.
 pub(crate) fn measure_alternately<A, B>(
@@ -57,7 +57,7 @@ pub(crate) fn measure_processes_alternately(ours: &mut Command, theirs: &mut Com
 fn time_process(command: &mut Command) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let (before, clock, mut runs) = (child_cpu_ticks(), Instant::now(), 0_u32);
-    while runs == 0 || clock.elapsed() < PROCESS_TIME {
+    while runs == 0 || clock.elapsed() < MIN_MEASUREMENT_TIME {
         let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
         if !status.success() {
             bail!("{command:?} failed ({status})");
@@ -85,7 +85,7 @@ fn child_cpu_ticks() -> Option<u32> {
 pub(super) struct RunDurations {
     /// CPU time on all processors together.
     pub(super) processor: f64,
-    pub(super) clock: f64,
+    pub(super) elapsed_seconds: f64,
 }
 
 /// Runs a command and reads its output. The exit code 1 is accepted, because linters and reviews exit with 1
@@ -99,7 +99,7 @@ pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     }
     let ticks = before.zip(child_cpu_ticks()).map(|(before, after)| after.saturating_sub(before));
     let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
-    Ok(RunDurations { processor, clock })
+    Ok(RunDurations { processor, elapsed_seconds: clock })
 }
 
 /// Returns the median. For an even number of values, returns the higher of the two middle values, and for an

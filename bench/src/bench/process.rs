@@ -15,12 +15,12 @@ use super::meter::TICKS;
 use super::watch::{child_ids, read_status_size};
 
 /// Time limit for a server's first response.
-const START: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A child process that is stopped when this value is dropped.
 pub(super) struct ChildProcess {
     /// Name of the process in tables.
-    part: &'static str,
+    label: &'static str,
     child: Child,
     /// Id of the measured process: the child, or a process that the child has started.
     id: u32,
@@ -32,7 +32,7 @@ pub(super) struct ChildUsage {
     /// CPU time in seconds.
     pub(super) cpu: f64,
     /// Peak resident memory in MB. Memory that several processes of a server share is counted once.
-    pub(super) peak: f64,
+    pub(super) peak_memory_mb: f64,
 }
 
 impl Drop for ChildProcess {
@@ -52,17 +52,17 @@ impl ChildProcess {
     pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { part, id: child.id(), child })
+        Ok(Self { label: part, id: child.id(), child })
     }
 
     /// Wraps a child process that exits when its standard input is closed. The measured process is not the
     /// child itself, but the process `id`, which the child has started.
     pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
-        Self { part, child, id }
+        Self { label: part, child, id }
     }
 
-    pub(super) fn part(&self) -> &'static str {
-        self.part
+    pub(super) fn label(&self) -> &'static str {
+        self.label
     }
 
     /// Returns the resource usage so far of the process and all of its running children.
@@ -77,20 +77,20 @@ impl ChildProcess {
         for id in all {
             match process_cpu_seconds(&id.to_string()) {
                 Ok(seconds) => cpu += seconds,
-                Err(error) if id == self.id => return Err(error.context(self.part)),
+                Err(error) if id == self.id => return Err(error.context(self.label)),
                 Err(_) => continue, // the process has ended since it was listed
             }
             let of_others = read_status_size(id, "RssShmem:") + read_status_size(id, "RssFile:");
             own += read_status_size(id, "VmHWM:").saturating_sub(of_others);
             shared = shared.max(of_others);
         }
-        Ok(ChildUsage { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
+        Ok(ChildUsage { cpu, peak_memory_mb: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
     /// Returns an error if the process has already exited.
     pub(super) fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
-            Some(status) => bail!("{} ended by itself ({status})", self.part),
+            Some(status) => bail!("{} ended by itself ({status})", self.label),
             None => Ok(()),
         }
     }
@@ -139,8 +139,8 @@ pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut()
     let begun = Instant::now();
     while !condition() {
         process.check_running()?;
-        if begun.elapsed() > START {
-            bail!("waited {} s in vain: {} is not ready", START.as_secs(), process.part);
+        if begun.elapsed() > START_TIMEOUT {
+            bail!("waited {} s in vain: {} is not ready", START_TIMEOUT.as_secs(), process.label);
         }
         thread::park_timeout(Duration::from_millis(20));
     }
@@ -168,7 +168,7 @@ mod tests {
             process.check_running().unwrap();
             thread::yield_now();
         }
-        assert!(process.usage().unwrap().peak > 0.0);
+        assert!(process.usage().unwrap().peak_memory_mb > 0.0);
         let mut ended = ChildProcess::start("true", &mut Command::new("true")).unwrap();
         let told = wait_until(&mut ended, || false).unwrap_err().to_string();
         assert!(told.contains("true ended by itself"), "{told}");

@@ -53,7 +53,7 @@ struct CommentTotals {
     repeated: usize,
     deleted: usize,
     stale: usize,
-    lost: usize,
+    uncommented_findings: usize,
 }
 
 /// Compares the comments. Returns `false` if Truing repeats a comment, keeps a comment open whose finding is
@@ -85,13 +85,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         count_truing_comments(&view, &found, &old, &mut ours);
     }
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
-        let CommentTotals { posted, repeated, deleted, stale, lost } = sums;
+        let CommentTotals { posted, repeated, deleted, stale, uncommented_findings: lost } = sums;
         say::print_line(&format!(
             "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed \
              {stale}, lost {lost}"
         ));
     }
-    Ok((ours.repeated, ours.stale, ours.lost) == (0, 0, 0))
+    Ok((ours.repeated, ours.stale, ours.uncommented_findings) == (0, 0, 0))
 }
 
 /// Returns the newest commits that change files of the linter, oldest first.
@@ -101,7 +101,7 @@ fn list_linter_commits(clone: &Path, linter: &ComparedLinter, count: usize) -> R
         git(clone, &["log", "--no-merges", "--min-parents=1", "--first-parent", "--format=%H"])?.lines()
     {
         let changed = find_changed_lines(clone, commit, LineSide::New)?;
-        if changed.keys().any(|path| linter.files.iter().any(|end| path.ends_with(end))) {
+        if changed.keys().any(|path| linter.file_suffixes.iter().any(|end| path.ends_with(end))) {
             commits.push(commit.to_owned());
         }
         if commits.len() == count {
@@ -133,7 +133,7 @@ impl PushComparison<'_> {
         let mut all = Vec::new();
         for push in pushes {
             let added = self.added_lines(base, push)?;
-            let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
+            let wanted = |path: &&String| self.linter.file_suffixes.iter().any(|end| path.ends_with(end));
             let files: Vec<&String> = added.keys().filter(wanted).collect();
             let files: Vec<&str> = files.into_iter().map(String::as_str).collect();
             let touches = |path: &str, first, last| {
@@ -150,7 +150,7 @@ impl PushComparison<'_> {
     /// Returns all of the linter's findings at the base commit.
     fn findings_at_base(&self, base: &str) -> Result<PushFindings> {
         let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
-        let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
+        let wanted = |path: &&str| self.linter.file_suffixes.iter().any(|end| path.ends_with(end));
         let files: Vec<&str> = tree.lines().filter(wanted).collect();
         self.findings_at_commit(base, &files, |_, _, _| true)
     }
@@ -249,7 +249,7 @@ impl PushComparison<'_> {
             Some(before) => git(self.clone, &["diff", "--no-renames", "--name-only", before, commit])?,
         };
         let is_wanted = |path: &&str| {
-            self.linter.files.iter().any(|end| path.ends_with(end))
+            self.linter.file_suffixes.iter().any(|end| path.ends_with(end))
                 || path.ends_with(".toml")
                 || path.ends_with(".cfg")
         };
@@ -314,5 +314,5 @@ fn count_truing_comments(
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without =
         news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();
-    totals.lost += without.saturating_sub(hidden);
+    totals.uncommented_findings += without.saturating_sub(hidden);
 }

@@ -4,7 +4,7 @@
 //! are due.
 
 mod fill;
-mod served;
+mod measured_store;
 mod shapes;
 
 use std::io::Write as _;
@@ -21,16 +21,16 @@ use super::process::create_disk_folder;
 use super::{meter, watch};
 use crate::{say, workspace};
 use fill::{DAYS, REPOSITORIES, StoreSize};
-use served::MeasuredStore;
+use measured_store::MeasuredStore;
 
 /// Promised maximum duration of a command, in seconds.
-const ANSWER: f64 = 1.0;
+const MAX_COMMAND_SECONDS: f64 = 1.0;
 /// Promised maximum duration of a query for due slots, in milliseconds.
-const DUE: f64 = 20.0;
+const MAX_DUE_QUERY_MS: f64 = 20.0;
 /// Promised maximum memory of a process that moves a store, in MB.
-const MEMORY: f64 = 200.0;
+const MAX_MOVE_MEMORY_MB: f64 = 200.0;
 /// Number of queries for due slots.
-const CALLS: u32 = 300;
+const DUE_QUERY_COUNT: u32 = 300;
 
 /// The engines that can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,14 +152,16 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     for (label, runs) in
         [("truing queue list", list), ("truing why", reason), ("truing report --since 30d", report)]
     {
-        let times = runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.clock));
+        let times =
+            runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.elapsed_seconds));
         let times: Vec<f64> = times.collect::<Result<_>>()?;
         let worst = times.iter().copied().fold(0.0, f64::max);
-        kept &= print_figure(label, meter::median(times), ANSWER, "s", &format!("worst {worst:.2}"));
+        kept &=
+            print_figure(label, meter::median(times), MAX_COMMAND_SECONDS, "s", &format!("worst {worst:.2}"));
     }
     let due = measure_due_queries(&served, tools)?;
     let more = format!("p50 {:.2}, {} slots of {} due", due.p50, due.slots, options.slots);
-    Ok(print_figure("due, p99", due.p99, DUE, "ms", &more) && kept)
+    Ok(print_figure("due, p99", due.p99, MAX_DUE_QUERY_MS, "ms", &more) && kept)
 }
 
 /// The output of the store's own benchmark of queries for due slots.
@@ -174,7 +176,7 @@ struct DueQueryLatency {
 fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
     let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
-    bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
+    bench.arg(DUE_QUERY_COUNT.to_string()).args(served.addresses()).current_dir(tools.root);
     let bench_output = workspace::command_output(&mut bench)?;
     serde_json::from_str(bench_output.trim()).with_context(|| format!("no figures in {bench_output}"))
 }
@@ -201,7 +203,7 @@ fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bo
             bail!("{label}: `truing store migrate` failed ({})", seen.status);
         }
         let more = format!("in {took:.1} s, {:.0} records a second", rows as f64 / took);
-        kept &= print_figure(label, seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY, "MB", &more);
+        kept &= print_figure(label, seen.own_bytes as f64 / 1024.0 / 1024.0, MAX_MOVE_MEMORY_MB, "MB", &more);
     }
     Ok(kept)
 }

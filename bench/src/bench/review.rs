@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     ));
     say::print_line(&format!("{change}; medians of {} pairs", options.rounds));
     say::print_line("");
-    say::print_line(HEAD);
+    say::print_line(TABLE_HEADER);
 
     let mut kept = true;
     let mut measure = |what: &str, review: &[&str], diff: &[&str]| -> Result<()> {
@@ -114,7 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The header of the table.
-const HEAD: &str = "\
+const TABLE_HEADER: &str = "\
 review of              git diff  truing    more  ratio   truing    MB   tree   found
                               s       s       s          CPU s";
 
@@ -219,8 +219,8 @@ impl ReviewBenchPaths {
         }
         let of =
             |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(pairs.iter().map(part).collect());
-        let (git, truing) = (of(|(git, _)| git.clock), of(|(_, truing)| truing.clock));
-        let (more, ratio) = (of(|(git, truing)| truing.clock - git.clock), truing / git);
+        let (git, truing) = (of(|(git, _)| git.elapsed_seconds), of(|(_, truing)| truing.elapsed_seconds));
+        let (more, ratio) = (of(|(git, truing)| truing.elapsed_seconds - git.elapsed_seconds), truing / git);
         let processor = of(|(_, truing)| truing.processor);
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));

@@ -101,9 +101,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::print_line(&format!(
         "by the clock: truing {:.2} s, ast-grep {:.2} s, {:.2} times as fast (not judged: other work on the \
          machine counts)",
-        of(|(ours, _)| ours.clock),
-        of(|(_, theirs)| theirs.clock),
-        of(|(ours, theirs)| theirs.clock / ours.clock),
+        of(|(ours, _)| ours.elapsed_seconds),
+        of(|(_, theirs)| theirs.elapsed_seconds),
+        of(|(ours, theirs)| theirs.elapsed_seconds / ours.elapsed_seconds),
     ));
     Ok(same && ratio >= 1.0)
 }

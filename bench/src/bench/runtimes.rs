@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let home = temporary.path().to_owned();
     let place =
-        RuntimeBenchPaths { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
+        RuntimeBenchPaths { root: home.join("r"), home, program, claude, model_url: model.url().to_owned() };
     place.create_repository()?;
     let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
         .map(|who| RuntimeRow { runtime: who, runs: Vec::new(), bytes: 0 });
@@ -61,10 +61,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let of = |row: &RuntimeRow, part: fn(&meter::RunDurations) -> f64| {
         meter::median(row.runs.iter().map(part).collect())
     };
-    let first = rows.first().map(|row| (of(row, |run| run.clock), of(row, |run| run.processor)));
+    let first = rows.first().map(|row| (of(row, |run| run.elapsed_seconds), of(row, |run| run.processor)));
     let (clock_of_first, processor_of_first) = first.context("nothing was run")?;
     for row in &rows {
-        let (clock, processor) = (of(row, |run| run.clock), of(row, |run| run.processor));
+        let (clock, processor) = (of(row, |run| run.elapsed_seconds), of(row, |run| run.processor));
         say::print_line(&format!(
             "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
             row.runtime.name(),
@@ -140,7 +140,7 @@ struct RuntimeBenchPaths {
     home: PathBuf,
     program: PathBuf,
     claude: PathBuf,
-    model: String,
+    model_url: String,
 }
 
 impl RuntimeBenchPaths {
@@ -152,7 +152,7 @@ impl RuntimeBenchPaths {
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", "base"])?;
         fs::write(self.root.join("pay.py"), "def total(xs):\n    return sum(xs[:-1])\n")?;
-        let (model, claude) = (&self.model, self.claude.display());
+        let (model, claude) = (&self.model_url, self.claude.display());
         let config = format!("[model]\nbase_url = \"{model}\"\n[review]\nclaude = \"{claude}\"\n");
         fs::write(self.home.join("op.toml"), config).context("cannot write the configuration")
     }
@@ -187,7 +187,10 @@ impl RuntimeBenchPaths {
         };
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
+        command
+            .env("HOME", &self.home)
+            .env("ANTHROPIC_API_KEY", KEY)
+            .env("ANTHROPIC_BASE_URL", &self.model_url);
         // Without this variable, the `claude` program would try to contact servers for updates and telemetry,
         // which it cannot reach here.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");

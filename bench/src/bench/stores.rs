@@ -41,7 +41,7 @@ pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess
 /// The shell script that runs PostgreSQL. It creates the server's folder, runs the server until the script's
 /// input ends, and removes the folder. The folder is below `/var/tmp`, which is on a disk and writable for
 /// every user.
-const LIFE: &str = r#"
+const POSTGRES_SCRIPT: &str = r#"
 folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
     { cat initdb.log >&2; rm -rf "$folder"; exit 1; }
@@ -63,7 +63,7 @@ pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     if is_root {
         command.args(["-u", "postgres", "--", "sh"]);
     }
-    command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
+    command.args(["-c", POSTGRES_SCRIPT, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
     // The shell gets its own process group. An interrupt at the terminal therefore does not stop the shell
     // before it has cleaned up.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// Time between two measurements.
-const EVERY: Duration = Duration::from_millis(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The result of a watched run.
 pub(super) struct WatchedRun {
@@ -43,7 +43,7 @@ pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
     while !reading.is_finished() {
         own_bytes = own_bytes.max(read_status_size(id, "VmHWM:"));
         tree_bytes = tree_bytes.max(resident_bytes(id));
-        thread::park_timeout(EVERY);
+        thread::park_timeout(SAMPLE_INTERVAL);
     }
     let (output, own) = reading.join().ok().context("the answer could not be read")??;
     let status = child.wait()?;

@@ -34,12 +34,12 @@ const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Excep
 /// starts; it contains both fakes.
 const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
 /// Maximum time in which all pull requests of one measurement must be reviewed.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const REVIEWS_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Minimum share of used processor time at which the processors count as saturated.
-const USED_UP: f64 = 0.85;
+const MIN_SATURATED_CPU_SHARE: f64 = 0.85;
 /// Promised limit of the share of slot writes that conflict with another process's write. The measured share
 /// must be lower.
-const CONFLICTS: f64 = 0.01;
+const MAX_CONFLICT_SHARE: f64 = 0.01;
 
 /// The size of the measurement.
 #[derive(Args)]
@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             "{workers:>7} {rate:>11.1} {ratio:>6.2}{each} {:>4.0} %  {conflicts:>9}",
             busy * 100.0
         ));
-        kept &= row.conflicts.is_some_and(|share| share < CONFLICTS);
+        kept &= row.conflicts.is_some_and(|share| share < MAX_CONFLICT_SHARE);
         last = Some((*workers, row, busy));
     }
     say::print_line("parts: processor time a review, ms, with all processes that each has started");
@@ -110,7 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         say::print_line(&row.cost.render_cost(options.pulls));
     }
     let word = if kept { "ok" } else { "MISSED" };
-    say::print_line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
+    say::print_line(&format!("conflicts: promised less than {:.0} %: {word}", MAX_CONFLICT_SHARE * 100.0));
     Ok(kept)
 }
 
@@ -121,7 +121,7 @@ fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
     let (part, cpu) = greatest.map_or(("nothing", 0.0), |(part, cpu)| (*part, *cpu));
     let share = cpu / all * 100.0;
-    if busy < USED_UP {
+    if busy < MIN_SATURATED_CPU_SHARE {
         return format!(
             "with {workers} workers the processors are not used up: runs wait for the model; of the time \
              that was used, {part} took the most ({share:.0} %)"
@@ -224,8 +224,8 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     for (repo, number) in &doubles.pulls {
         while !is_reviewed(&runtime.block_on(repo.pull(*number))?)? {
             processes.iter_mut().try_for_each(ChildProcess::check_running)?;
-            if began.elapsed() > PATIENCE {
-                bail!("{}#{number} has no review after {} s", repo.full_name(), PATIENCE.as_secs());
+            if began.elapsed() > REVIEWS_TIMEOUT {
+                bail!("{}#{number} has no review after {} s", repo.full_name(), REVIEWS_TIMEOUT.as_secs());
             }
             thread::park_timeout(Duration::from_millis(50));
         }
@@ -266,7 +266,7 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
 /// Returns the CPU seconds that each component in [`PARTS`] has used so far.
 fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
-        let of_part = processes.iter().filter(|process| process.part() == part);
+        let of_part = processes.iter().filter(|process| process.label() == part);
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;

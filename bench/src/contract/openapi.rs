@@ -21,7 +21,7 @@ const PROSE: &[&str] = &[
 ];
 /// Keys whose values are maps from names to objects. The author of the document chose these names, so a
 /// property that is named `description` is kept.
-const NAMED: &[&str] =
+const NAME_MAP_KEYS: &[&str] =
     &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
 /// Prefix of references to components.
 const COMPONENTS: &str = "#/components/";
@@ -60,12 +60,12 @@ pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result
     Ok(json!({"openapi": whole["openapi"], "info": whole["info"], "paths": paths, "components": components}))
 }
 
-fn strip_descriptions(value: &Value, named: bool) -> Value {
+fn strip_descriptions(value: &Value, is_name_map: bool) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| named || !PROSE.contains(&key.as_str()));
+            let kept = fields.iter().filter(|(key, _)| is_name_map || !PROSE.contains(&key.as_str()));
             let kept = kept.map(|(key, value)| {
-                let names = !named && value.is_object() && NAMED.contains(&key.as_str());
+                let names = !is_name_map && value.is_object() && NAME_MAP_KEYS.contains(&key.as_str());
                 (key.clone(), strip_descriptions(value, names))
             });
             Value::Object(kept.collect())

@@ -4,7 +4,7 @@ use anyhow::Result;
 use truing_diff::{AnchorKind, DiffSide, FileContent, LineStatus, LineTracker, RepoPath};
 
 use super::random::{SeededRandom, damage};
-use crate::bench::hard;
+use crate::bench::hard_diffs;
 
 /// Maximum size in bytes of a diff in the corpus. Larger diffs would only slow down the rounds.
 const MAX_BYTES: usize = 20_000;
@@ -39,7 +39,8 @@ const WORDS: &[&[u8]] = &[
 
 /// Returns the corpus of undamaged diffs.
 pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
-    let mut corpus: Vec<Vec<u8>> = hard::produce_case_diffs()?.into_iter().map(|case| case.diff).collect();
+    let mut corpus: Vec<Vec<u8>> =
+        hard_diffs::produce_case_diffs()?.into_iter().map(|case| case.diff).collect();
     corpus.retain(|diff| diff.len() <= MAX_BYTES);
     let mail = b"From 0123456789012345678901234567890123456789 Mon\nSubject: x\n\n---\n a | 2 +-\n\n";
     let mails: Vec<_> =

@@ -17,7 +17,7 @@ use truing_reader::InProcessReader;
 /// The arguments of git with which a review computes a diff.
 const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
 /// The range of all lines of a file.
-const WHOLE: (u32, u32) = (1, u32::MAX);
+const WHOLE_FILE_LINES: (u32, u32) = (1, u32::MAX);
 
 /// A git folder whose commits are read.
 pub(super) struct GitHistory {
@@ -119,7 +119,7 @@ impl GitHistory {
         let all = |path: &[u8]| ChangedFile {
             path: RepoPath::from_bytes(path),
             old_path: None,
-            added_lines: vec![WHOLE],
+            added_lines: vec![WHOLE_FILE_LINES],
         };
         let is_file = |path: &&[u8]| {
             tree.join(OsStr::from_bytes(path)).symlink_metadata().is_ok_and(|facts| facts.is_file())
@@ -173,7 +173,7 @@ impl BlobReader {
 
 /// Converts a file of a diff to the type that a review passes to the rules.
 fn to_changed_file(file: &FileDiff<'_>) -> ChangedFile {
-    let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
+    let added = if file.is_binary { vec![WHOLE_FILE_LINES] } else { added_ranges(file) };
     ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added_lines: added }
 }
 

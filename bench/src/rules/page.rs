@@ -197,7 +197,7 @@ mod tests {
     use truing_reader::RulePacks;
 
     use super::*;
-    use crate::rules::{PACK, PROMISED, read_labels, render_pages};
+    use crate::rules::{MIN_PRECISIONS, PACK, read_labels, render_pages};
     use crate::workspace;
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_was_judged_is_as_right_as_promised_and_nothing_of_p0_and_p1_is_left() {
         let (labels, _) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
-        for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
+        for ((name, severities), promised) in GROUPS.into_iter().zip(MIN_PRECISIONS) {
             let now = labels
                 .values()
                 .filter(|known| known.current_severity.is_some_and(|it| severities.contains(&it)));
@@ -245,7 +245,7 @@ mod tests {
             .filter(|(_, known)| known.current_severity.is_some())
             .map(|(hit, _)| hit.rule.as_str())
             .collect();
-        let [_, least] = PROMISED;
+        let [_, least] = MIN_PRECISIONS;
         for rule in rules {
             let now =
                 labels.iter().filter(|(hit, known)| hit.rule == rule && known.current_severity.is_some());

@@ -35,21 +35,21 @@ use crate::native::{
 };
 use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, require_level};
 use conversation::CliConversation;
-use invocation::ADDRESS;
+use invocation::BASE_URL_VARIABLE;
 use relay::CliRelay;
 use stream::CliStream;
 
 /// Default timeout for the program to print its version, and for a run to send its first model request. The
 /// timeout is long enough even for a busy machine. A program that has sent no request by then never sends
 /// one. The timeout stops such a program before it uses up the run's time limit.
-pub const START_TIME: Duration = Duration::from_secs(60);
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum number of bytes read of the version output.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 /// Capacity of the message queue between the server and the run.
-const WAITING: usize = 16;
+const MESSAGE_QUEUE_CAPACITY: usize = 16;
 /// Maximum number of characters of the program's output that an error quotes if the output contains no
 /// version.
-const MAX_WORDS: usize = 200;
+const MAX_QUOTED_CHARS: usize = 200;
 /// Maximum number of characters of a wrong version that an error quotes.
 const MAX_VERSION: usize = 40;
 /// Random bytes in a run's token.
@@ -112,9 +112,9 @@ impl ClaudeCli {
         program: &Path,
         version: &str,
         start_timeout: Duration,
-        reached: SandboxLevel,
+        sandbox_level: SandboxLevel,
     ) -> Result<Self, ClaudeCliError> {
-        require_level(SandboxLevel::Full, reached)?;
+        require_level(SandboxLevel::Full, sandbox_level)?;
         let missing = |reason| ClaudeCliError::Missing { program: program.to_owned(), reason };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -132,14 +132,14 @@ impl ClaudeCli {
             } else {
                 version_output
             };
-            return Err(silent(clean_line(words.trim(), MAX_WORDS)));
+            return Err(silent(clean_line(words.trim(), MAX_QUOTED_CHARS)));
         };
         if !output.status.success() {
             // A failed exit status is an error even if the program printed a version before it exited.
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(silent(clean_line(
                 &format!("it ends with {}. {}", output.status, words.trim()),
-                MAX_WORDS,
+                MAX_QUOTED_CHARS,
             )));
         }
         if found != version {
@@ -200,7 +200,7 @@ impl ClaudeCli {
 
     /// Runs an agent as [`crate::native::run_with_report_check`] does, except that the `claude` program holds
     /// the conversation.
-    pub async fn run_judged<F: ReportSchema>(
+    pub async fn run_with_report_check<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,
         tools: &dyn RunTools,
@@ -226,13 +226,14 @@ impl ClaudeCli {
         limits: &RunLimits,
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
-        let (message_sender, message_receiver) = mpsc::channel(WAITING);
+        let (message_sender, message_receiver) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
         let relay = CliRelay::new(&token, conversation.offers(), message_sender);
         let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
         let input = Some(wire::encode_task(&brief.review_text));
-        let around = CommandIo { address_variables: &[ADDRESS], input, output: CliStream::default() };
+        let around =
+            CommandIo { address_variables: &[BASE_URL_VARIABLE], input, output: CliStream::default() };
         // The result is always a permit, because the semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program =
@@ -322,7 +323,7 @@ mod tests {
             let cli = ClaudeCli {
                 program: "claude".into(),
                 starts: Arc::new(Semaphore::new(1)),
-                start_timeout: START_TIME,
+                start_timeout: START_TIMEOUT,
                 teams: false,
             };
             let variables = cli.with_teams(said).environment_variables("token");

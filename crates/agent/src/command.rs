@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{
-    COMPLAINT, HELPER_FAILED, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob, SandboxLimit, SocketHandoff,
-    bound_passed,
+    HELPER_FAILED, HELPER_MESSAGE_PREFIX, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob, SandboxLimit,
+    SocketHandoff, exceeded_limit,
 };
 use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
 
@@ -104,7 +104,7 @@ pub(crate) async fn run_with_server<O: OutputSink, F: Future<Output = ()>>(
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
 ) -> Result<CommandResult<O>, CommandError> {
     let program = job.program_name();
-    job.hears = command_io.input.is_some();
+    job.has_input_stream = command_io.input.is_some();
     let (command, listening) = job.command_with_socket(command_io.address_variables)?;
     let child = spawn_child(command)?;
     let words = command_io.input;
@@ -184,7 +184,7 @@ async fn wait_for_end<O: OutputSink>(
             let status = child.wait().await?;
             // The command may have exceeded the write limit between two measurements.
             match &bounds.write_limit {
-                Some(WriteLimit { folders, limit }) => usage::is_over(folders, *limit)
+                Some(WriteLimit { folders, limit }) => usage::find_exceeded_limit(folders, *limit)
                     .await
                     .map_or(ProcessOutcome::Exit(status), ProcessOutcome::DiskLimitExceeded),
                 None => ProcessOutcome::Exit(status),
@@ -197,7 +197,7 @@ async fn wait_for_end<O: OutputSink>(
     };
     // A command may exit with the same codes as the helper, but only the helper prints this prefix.
     if let ProcessOutcome::Exit(status) = &end
-        && err.beginning.starts_with(COMPLAINT.as_bytes())
+        && err.beginning.starts_with(HELPER_MESSAGE_PREFIX.as_bytes())
     {
         match status.code() {
             Some(code) if code == i32::from(HELPER_FAILED) => {
@@ -205,14 +205,14 @@ async fn wait_for_end<O: OutputSink>(
             }
             Some(code) if code == i32::from(NOT_STARTED_EXIT_CODE) => {
                 let words = err.text();
-                let reason = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
+                let reason = words.trim_end().trim_start_matches(HELPER_MESSAGE_PREFIX).to_owned();
                 return Err(CommandError::ProgramNotStarted { program: program.to_owned(), reason });
             }
             Some(_) | None => {}
         }
     }
     let end = match end {
-        ProcessOutcome::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
+        ProcessOutcome::Exit(status) => match exceeded_limit(status.code(), err.text().as_bytes()) {
             Some((bound, seen)) => ProcessOutcome::SandboxLimitExceeded(bound, seen),
             None => ProcessOutcome::Exit(status),
         },

@@ -35,7 +35,7 @@ pub const WRITE: &str = "write";
 const RUN: &str = "run";
 
 /// Default time limit of a command.
-pub const TIME: Duration = Duration::from_secs(20 * 60);
+pub const DEFAULT_COMMAND_TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The clone that a fixer works on, and the resources of its commands.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub struct FixerWorkspace {
 impl FixerWorkspace {
     /// Returns a workspace with the system's programs and the time limit [`TIME`].
     pub fn new(clone: PathBuf, policy: Arc<AgentPolicy>) -> Self {
-        Self { clone, programs: Vec::new(), time: TIME, policy }
+        Self { clone, programs: Vec::new(), time: DEFAULT_COMMAND_TIME_LIMIT, policy }
     }
 }
 
@@ -63,7 +63,7 @@ pub struct FixerTools {
     workspace: FixerWorkspace,
     tree: WritableTree,
     /// True if the `run` tool is available.
-    runs: bool,
+    has_run_tool: bool,
     /// Allows one change or command at a time, because each change or command must see the result of the
     /// previous one.
     change_lock: Mutex<()>,
@@ -136,10 +136,10 @@ impl FixerTools {
     pub fn new(
         reading: Box<dyn RunTools>,
         workspace: FixerWorkspace,
-        reached: SandboxLevel,
+        sandbox_level: SandboxLevel,
     ) -> Result<Self, FixerError> {
-        require_level(SandboxLevel::Full, reached)?;
-        Ok(Self { runs: true, ..Self::without_commands(reading, workspace)? })
+        require_level(SandboxLevel::Full, sandbox_level)?;
+        Ok(Self { has_run_tool: true, ..Self::without_commands(reading, workspace)? })
     }
 
     /// Builds the tools without `run`, which need no sandbox.
@@ -155,7 +155,7 @@ impl FixerTools {
             read_tools,
             workspace,
             tree,
-            runs: false,
+            has_run_tool: false,
             change_lock: Mutex::default(),
             secrets: Arc::default(),
         })
@@ -213,7 +213,7 @@ impl FixerTools {
 impl RunTools for FixerTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let mut offered = self.read_tools.tool_definitions();
-        offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));
+        offered.extend(own_tools().into_iter().filter(|tool| self.has_run_tool || tool.name != RUN));
         offered
     }
 
@@ -227,7 +227,7 @@ impl RunTools for FixerTools {
                 let _turn = self.change_lock.lock().await;
                 self.write(input)
             }
-            RUN if self.runs => {
+            RUN if self.has_run_tool => {
                 let _turn = self.change_lock.lock().await;
                 self.run(input).await
             }

@@ -17,16 +17,16 @@ use std::path::{Path, PathBuf};
 use crate::sandbox::SYSTEM;
 
 /// Maximum length of a chain of interpreters. The interpreter of a script may itself be a script.
-const MAX_STEPS: usize = 4;
+const MAX_INTERPRETERS: usize = 4;
 /// Maximum number of bytes that are read from the beginning of a script or a settings file.
 const MAX_HEAD: u64 = 4 << 10;
 /// The file that marks a folder as a virtual environment of Python.
-const ENVIRONMENT: &str = "pyvenv.cfg";
+const VENV_FILE: &str = "pyvenv.cfg";
 /// Name of the folder of programs in an installation.
 const PROGRAMS: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
 const INSTALLATION_PARTS: &[&str] =
-    &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
+    &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", VENV_FILE];
 /// Further folders and files of a Go installation. The file [`GO_VERSION`] identifies such an installation.
 const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
 /// The file that holds the version of a Go toolchain; its text begins with `go`.
@@ -56,7 +56,7 @@ pub struct MachinePaths {
 impl InstalledProgram {
     /// Returns true if this folder contains the program or any path that must be shown to the program.
     pub fn needs_folder(&self, folder: &Path) -> bool {
-        std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
+        std::iter::once(&self.file).chain(&self.readable_paths).any(|path| path.starts_with(folder))
     }
 }
 
@@ -66,7 +66,7 @@ pub struct InstalledProgram {
     /// The file to start.
     pub file: PathBuf,
     /// The folders and files that must be shown to the program.
-    pub read: BTreeSet<PathBuf>,
+    pub readable_paths: BTreeSet<PathBuf>,
     /// The folders in which the program finds other programs, searched before the system's folders. The
     /// program's own folder is first. A virtual environment's Python therefore precedes the Python that the
     /// environment was made from.
@@ -102,19 +102,19 @@ impl MachinePaths {
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = InstalledProgram {
             file: file.clone(),
-            read: BTreeSet::new(),
+            readable_paths: BTreeSet::new(),
             path: file.parent().map(Path::to_owned).into_iter().collect(),
             environment: virtual_environment(&file).map(Path::to_owned),
         };
-        self.add_program_paths(&file, &mut installed.read, MAX_STEPS);
-        let programs = installed.read.iter().filter_map(|shown| match shown.ends_with(PROGRAMS) {
+        self.add_program_paths(&file, &mut installed.readable_paths, MAX_INTERPRETERS);
+        let programs = installed.readable_paths.iter().filter_map(|shown| match shown.ends_with(PROGRAMS) {
             true => Some(shown.as_path()),
             false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
         });
         installed.path.extend(programs.map(Path::to_owned));
         // A link outside the shown folders is replaced by its target. The Python of a virtual environment
         // stays a link, because the link identifies the environment.
-        if !installed.read.iter().any(|folder| file.starts_with(folder)) {
+        if !installed.readable_paths.iter().any(|folder| file.starts_with(folder)) {
             installed.file = file.canonicalize().ok()?;
         }
         Some(installed)
@@ -163,7 +163,7 @@ impl MachinePaths {
         if let Some((name, root)) = environment.filter(|(_, root)| !self.homes.contains(root)) {
             add_links(name, read);
             add_parts(&root, read);
-            if let Some(home) = config_value(&read_file_start(&root.join(ENVIRONMENT)), "home") {
+            if let Some(home) = config_value(&read_file_start(&root.join(VENV_FILE)), "home") {
                 self.add_install_folder(&Path::new(&home).join("python3"), read);
             }
         }
@@ -173,7 +173,7 @@ impl MachinePaths {
             Some(interpreter)
         } else {
             let named = interpreter.to_str().and_then(|name| self.find_program(name));
-            named.inspect(|program| add_name(program, read))
+            named.inspect(|program| add_interpreter_links(program, read))
         };
         if let Some(program) = program {
             self.add_program_paths(&program, read, steps - 1);
@@ -191,21 +191,22 @@ impl MachinePaths {
         let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(MODULES)));
         let beside = file.parent();
         let prefix = beside.filter(|folder| folder.ends_with(PROGRAMS)).and_then(Path::parent);
-        if let Some(modules) = modules.last().filter(|folder| !self.is_wide(folder)) {
+        if let Some(modules) = modules.last().filter(|folder| !self.may_contain_other_files(folder)) {
             read.insert(modules.to_owned());
-        } else if let Some(prefix) = prefix.filter(|folder| !self.is_wide(folder)) {
+        } else if let Some(prefix) = prefix.filter(|folder| !self.may_contain_other_files(folder)) {
             add_parts(prefix, read);
         } else {
-            let programs = beside.filter(|folder| folder.ends_with(PROGRAMS) && !self.is_wide(folder));
+            let programs =
+                beside.filter(|folder| folder.ends_with(PROGRAMS) && !self.may_contain_other_files(folder));
             read.insert(programs.unwrap_or(&file).to_owned());
         }
     }
 
     /// Returns true if the folder may also contain files that do not belong to an installation, such as a
     /// person's own files.
-    fn is_wide(&self, folder: &Path) -> bool {
+    fn may_contain_other_files(&self, folder: &Path) -> bool {
         let is_near_root = folder.components().count() < 3;
-        let is_environment = folder.join(ENVIRONMENT).is_file();
+        let is_environment = folder.join(VENV_FILE).is_file();
         let is_of_home = self
             .homes
             .iter()
@@ -218,7 +219,7 @@ impl MachinePaths {
 
 /// Returns the virtual environment of Python that a program is installed in.
 fn virtual_environment(file: &Path) -> Option<&Path> {
-    file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
+    file.parent().and_then(Path::parent).filter(|root| root.join(VENV_FILE).is_file())
 }
 
 /// Adds the symbolic links in a folder's path, because scripts in the folder may refer to this path.
@@ -230,12 +231,12 @@ fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
 
 /// Adds the chain of symbolic links from an interpreter's name, such as `python`, to its file. If the file
 /// has the same name, adds nothing.
-fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
+fn add_interpreter_links(program: &Path, read: &mut BTreeSet<PathBuf>) {
     if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
         return;
     }
     let mut next = Some(program.to_owned());
-    for _ in 0..MAX_STEPS {
+    for _ in 0..MAX_INTERPRETERS {
         let link = next.as_deref().filter(|link| link.is_symlink());
         let link = link.and_then(|link| Some(link.parent()?.canonicalize().ok()?.join(link.file_name()?)));
         let Some(link) = link else { return };
@@ -405,7 +406,7 @@ mod tests {
         let found = home.find_program("ruff", &[]);
         assert_eq!(found.file, script);
         let parts = ["tools/ruff/bin", "tools/ruff/pyvenv.cfg", ".pyenv/versions/3.12/bin"];
-        assert_eq!(found.read, home.read(&parts));
+        assert_eq!(found.readable_paths, home.read(&parts));
         assert_eq!(
             home.find_program("ruff", &["tools/ruff/bin/ruff"]).environment,
             Some(home.path("tools/ruff"))
@@ -424,11 +425,15 @@ mod tests {
         home.program("b/tools/bin/flake8", &format!("#!{}\n", named.display()));
         let parts = ["b/tools/bin", "b/tools/pyvenv.cfg", "opt/python/bin"];
         let found = home.find_program("ruff", &[]);
-        assert_eq!((found.file, found.read), (home.path("b/tools/bin/ruff"), home.read(&parts)));
+        assert_eq!((found.file, found.readable_paths), (home.path("b/tools/bin/ruff"), home.read(&parts)));
         assert_eq!(found.environment, Some(home.path("b/tools")));
         let found = home.find_program("flake8", &[]);
         assert_eq!(found.file, home.path("b/tools/bin/flake8"));
-        assert_eq!(found.read, home.read(&[&parts[..], &["a/tools"]].concat()), "its script names the link");
+        assert_eq!(
+            found.readable_paths,
+            home.read(&[&parts[..], &["a/tools"]].concat()),
+            "its script names the link"
+        );
     }
 
     #[test]
@@ -440,7 +445,10 @@ mod tests {
         home.link("work/project/node_modules/.bin/eslint", &script);
         let found = home.find_program("eslint", &["work/project/node_modules/.bin/eslint"]);
         assert_eq!(found.file, home.path("work/project/node_modules/.bin/eslint"));
-        assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22/bin"]));
+        assert_eq!(
+            found.readable_paths,
+            home.read(&["work/project/node_modules", ".nvm/versions/node/v22/bin"])
+        );
     }
 
     #[test]
@@ -453,7 +461,10 @@ mod tests {
         let found = home.find_program("eslint", &["work/project/node_modules/eslint/cli.js"]);
         let modules = "work/project/node_modules";
         let links = ["links/bin/node", "versions/current"];
-        assert_eq!(found.read, home.read(&[&[modules, "versions/node-v22/node-22"][..], &links].concat()));
+        assert_eq!(
+            found.readable_paths,
+            home.read(&[&[modules, "versions/node-v22/node-22"][..], &links].concat())
+        );
         assert!(found.path.contains(&home.path("links/bin")), "{found:?}");
     }
 
@@ -468,8 +479,11 @@ mod tests {
         );
         home.program("work/project/.venv/bin/ruff", "\x7fELF");
         let found = home.find_program("ruff", &["work/project/.venv/bin/ruff"]);
-        assert!(found.read.contains(&home.path("srv/app/bin")), "{found:?}");
-        assert!(!found.read.iter().any(|shown| home.path("srv/app/.ssh/id").starts_with(shown)), "{found:?}");
+        assert!(found.readable_paths.contains(&home.path("srv/app/bin")), "{found:?}");
+        assert!(
+            !found.readable_paths.iter().any(|shown| home.path("srv/app/.ssh/id").starts_with(shown)),
+            "{found:?}"
+        );
         assert_eq!(found.path.first(), Some(&home.path("work/project/.venv/bin")));
     }
 
@@ -480,9 +494,9 @@ mod tests {
         home.program("go/bin/two", "\x7fELF");
         home.file(".cargo/credentials.toml", "token");
         home.program(".cargo/bin/three", "\x7fELF");
-        assert_eq!(home.find_program("one", &[]).read, BTreeSet::from([one]));
-        assert_eq!(home.find_program("two", &[]).read, home.read(&["go/bin"]));
-        assert_eq!(home.find_program("three", &[]).read, home.read(&[".cargo/bin"]));
+        assert_eq!(home.find_program("one", &[]).readable_paths, BTreeSet::from([one]));
+        assert_eq!(home.find_program("two", &[]).readable_paths, home.read(&["go/bin"]));
+        assert_eq!(home.find_program("three", &[]).readable_paths, home.read(&[".cargo/bin"]));
         assert_eq!(home.machine.find("four", &[], Path::new("/")), None);
     }
 
@@ -491,7 +505,7 @@ mod tests {
         let home = Home::new(&[]);
         let lint = home.program("etc/truing/lint", "#!/bin/sh\n");
         home.file("etc/truing/marker.key", "key");
-        assert_eq!(home.find_program("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
+        assert_eq!(home.find_program("lint", &["etc/truing/lint"]).readable_paths, BTreeSet::from([lint]));
 
         // The user who runs Truing has another home folder, or the variable `HOME` is unset.
         let check = home.program("people/ada/bin/check", "\x7fELF");
@@ -501,9 +515,12 @@ mod tests {
             homes: vec![home.path("people/ada")],
             ..MachinePaths::default()
         };
-        assert_eq!(machine.find("check", &[], Path::new("/")).unwrap().read, BTreeSet::from([check]));
-        assert!(MachinePaths::new(None, None).is_wide(Path::new("/home/ada")));
-        assert!(MachinePaths::new(None, None).is_wide(Path::new("/root")));
+        assert_eq!(
+            machine.find("check", &[], Path::new("/")).unwrap().readable_paths,
+            BTreeSet::from([check])
+        );
+        assert!(MachinePaths::new(None, None).may_contain_other_files(Path::new("/home/ada")));
+        assert!(MachinePaths::new(None, None).may_contain_other_files(Path::new("/root")));
     }
 
     #[test]
@@ -517,10 +534,10 @@ mod tests {
         home.file("opt/app/VERSION", "goods 1.0\n");
         home.file("opt/app/src/settings.py", "key");
         assert_eq!(
-            home.find_program("gofmt", &[]).read,
+            home.find_program("gofmt", &[]).readable_paths,
             home.read(&["opt/go/bin", "opt/go/VERSION", "opt/go/src"])
         );
-        assert_eq!(home.find_program("lint", &[]).read, home.read(&["opt/app/bin"]));
+        assert_eq!(home.find_program("lint", &[]).readable_paths, home.read(&["opt/app/bin"]));
     }
 
     #[test]
@@ -540,7 +557,7 @@ mod tests {
         }
         let found = home.find_program("cargo", &[]);
         assert_eq!(found.file, home.path(".rustup/toolchains/stable-x86_64/bin/cargo"));
-        assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64/bin"]));
+        assert_eq!(found.readable_paths, home.read(&[".rustup/toolchains/stable-x86_64/bin"]));
         home.file("work/project/rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");
         assert_eq!(
             home.find_program("cargo", &[]).file,

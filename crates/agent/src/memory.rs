@@ -59,7 +59,7 @@ pub const FOLDER: &str = ".claude";
 const SKILL_FILE: &str = "SKILL.md";
 
 /// Skills that are part of the program.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED_SKILLS: [(&str, &str); 3] = [
     ("dead-code", include_str!("../skills/dead-code/SKILL.md")),
     ("missing-tests", include_str!("../skills/missing-tests/SKILL.md")),
     ("security-basics", include_str!("../skills/security-basics/SKILL.md")),
@@ -183,7 +183,7 @@ pub struct LayeredMemory {
     /// Summary of the repository's own content; `None` if it has none.
     pub repository_summary: Option<String>,
     /// Locations of the instructions for the reviewed change.
-    pub instructions: Vec<String>,
+    pub instruction_locations: Vec<String>,
     /// The operator's instructions for the reviewed change. They are kept apart from the text of the
     /// repository, which could imitate them.
     pub operator_text: String,
@@ -197,7 +197,7 @@ impl LayeredMemory {
             file: MemoryFile { path: name.to_owned(), content: Ok(text.as_bytes().to_vec()) },
         };
         let shipped = LayerFiles {
-            skills: SHIPPED.map(file).to_vec(),
+            skills: SHIPPED_SKILLS.map(file).to_vec(),
             specialists: SHIPPED_SPECIALISTS.map(file).to_vec(),
             ..LayerFiles::default()
         };
@@ -216,7 +216,16 @@ impl LayeredMemory {
             describe_repository(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
         let (notes, instructions, operator_text) = (limit_notes(notes), Vec::new(), String::new());
-        Self { text, skills, specialists, notes, hash, repository_summary, instructions, operator_text }
+        Self {
+            text,
+            skills,
+            specialists,
+            notes,
+            hash,
+            repository_summary,
+            instruction_locations: instructions,
+            operator_text,
+        }
     }
 
     /// Returns a copy with as many instructions as `MAX_INSTRUCTIONS_BYTES` permits. The repository's
@@ -247,7 +256,7 @@ impl LayeredMemory {
             let paths = line::clean_line(&paths.join(", "), MAX_NOTE_CHARS);
             let gap = if all.is_empty() { "" } else { "\n\n" };
             let _ = write!(all, "{gap}For files that match {paths}:\n{}\n", text.trim_end());
-            memory.instructions.push(origin);
+            memory.instruction_locations.push(origin);
         }
         memory.notes = limit_notes(memory.notes);
         let mut hash = Sha256::new();

@@ -41,7 +41,7 @@ pub(crate) use value::escape_invisible;
 pub use value::{DataBoundary, PromptValues, VariableKind};
 
 /// Maximum number of modules of one prompt.
-const MAX_PARTS: usize = 100;
+const MAX_MODULES_PER_PROMPT: usize = 100;
 
 /// The available modules, by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -210,8 +210,8 @@ impl PromptLibrary {
     ) -> Result<(), PromptProblem> {
         // The limit also bounds the depth of the recursion, because the list contains every module on the
         // current include path.
-        if parts.len() >= MAX_PARTS {
-            return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_PARTS)));
+        if parts.len() >= MAX_MODULES_PER_PROMPT {
+            return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_MODULES_PER_PROMPT)));
         }
         parts.push(module);
         for name in &module.includes {

@@ -6,8 +6,8 @@
 //! TLS handshake names the host for which the tunnel was requested. If a host is listed without TLS, the
 //! proxy forwards single read-only requests to it.
 
+mod allowed_host;
 mod meter;
-mod place;
 mod tunnel;
 
 use std::collections::BTreeMap;
@@ -31,27 +31,27 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use allowed_host::AllowedHost;
+use allowed_host::is_public;
+pub(crate) use allowed_host::normalize_host;
 use meter::{ByteMeter, MeteredStream};
-pub use place::AllowedHost;
-use place::is_public;
-pub(crate) use place::normalize_host;
 
 /// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
 /// Maximum number of bytes transferred by all connections together, in both directions.
 const MAX_BYTES: u64 = 16 << 30;
 /// Timeout for resolving a name, and timeout for establishing a connection.
-const CONNECTS: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Timeout for reading the head of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
 /// Maximum number of entries in the report of attempts.
-const MAX_TOLD: usize = 256;
+const MAX_RECORDED_ATTEMPTS: usize = 256;
 /// Maximum number of characters of a host's name.
 const MAX_HOST: usize = 255;
 /// Hop-by-hop headers, which are not passed on.
-const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
+const HOP_BY_HOP_HEADERS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// A response of the proxy itself or of a host.
@@ -271,7 +271,7 @@ impl EgressProxy {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>();
         *request.uri_mut() = path.map_err(|error| ConnectionRefusal::Unreachable(error.to_string()))?;
         let headers = request.headers_mut();
-        for name in &BETWEEN_NEIGHBOURS {
+        for name in &HOP_BY_HOP_HEADERS {
             headers.remove(name);
         }
         if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(&authority).ok()) {
@@ -282,7 +282,7 @@ impl EgressProxy {
         // This task needs no time limit, because it ends when the response ends, and the response is limited.
         tokio::spawn(connection);
         let mut answer = sender.send_request(request).await.map_err(unreachable)?;
-        for name in &BETWEEN_NEIGHBOURS {
+        for name in &HOP_BY_HOP_HEADERS {
             answer.headers_mut().remove(name);
         }
         Ok(answer.map(Either::Right))
@@ -296,7 +296,7 @@ impl EgressProxy {
         tls: bool,
     ) -> Result<MeteredStream<TcpStream>, ConnectionRefusal> {
         let place = self.find_allowed_host(host, port, tls)?;
-        if self.0.meter.is_empty() {
+        if self.0.meter.is_exhausted() {
             return Err(ConnectionRefusal::TooMuch);
         }
         let stream = open_stream(place).await?;
@@ -318,7 +318,7 @@ impl EgressProxy {
         let mut seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refusal);
         let key = match seen.len() {
-            0..MAX_TOLD => key,
+            0..MAX_RECORDED_ATTEMPTS => key,
             _ if seen.contains_key(&key) => key,
             // If there are too many entries, all further attempts with the same outcome share one entry.
             _ => ("…".to_owned(), 0, key.2),
@@ -350,15 +350,16 @@ fn request_target(uri: &Uri, tls: bool) -> Option<(String, u16)> {
 
 async fn open_stream(allowed_host: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
     let unreachable = |error: io::Error| ConnectionRefusal::Unreachable(error.to_string());
-    let late = |_| ConnectionRefusal::Unreachable(format!("no answer in {} s", CONNECTS.as_secs()));
-    let found = tokio::time::timeout(CONNECTS, lookup_host((allowed_host.host.as_str(), allowed_host.port)));
+    let late = |_| ConnectionRefusal::Unreachable(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs()));
+    let found =
+        tokio::time::timeout(CONNECT_TIMEOUT, lookup_host((allowed_host.host.as_str(), allowed_host.port)));
     let found: Vec<SocketAddr> = found.await.map_err(late)?.map_err(unreachable)?.collect();
     let allowed: Vec<SocketAddr> =
         found.into_iter().filter(|address| allowed_host.allows_private || is_public(address.ip())).collect();
     if allowed.is_empty() {
         return Err(ConnectionRefusal::NotPublic);
     }
-    tokio::time::timeout(CONNECTS, TcpStream::connect(allowed.as_slice()))
+    tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(allowed.as_slice()))
         .await
         .map_err(late)?
         .map_err(unreachable)

@@ -7,7 +7,7 @@ use truing_model::gateway::LanguageModel;
 
 use crate::cli::ClaudeCli;
 use crate::native::{self, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools};
-use crate::outgoing;
+use crate::outgoing_text;
 
 /// One of the runtimes.
 #[derive(Clone, Debug)]
@@ -33,12 +33,14 @@ impl AgentRuntime {
         judge: impl Fn(&F) -> Option<String> + Send + 'a,
     ) -> Pin<Box<dyn Future<Output = AgentRunResult<F>> + Send + 'a>> {
         Box::pin(async move {
-            let (brief, tools) = (outgoing::redact_brief(brief), outgoing::SanitizedTools(tools));
+            let (brief, tools) = (outgoing_text::redact_brief(brief), outgoing_text::SanitizedTools(tools));
             match self {
                 Self::Native => {
                     Box::pin(native::run_with_report_check(model, &tools, &brief, limits, judge)).await
                 }
-                Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,
+                Self::Cli(cli) => {
+                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, judge)).await
+                }
             }
         })
     }

@@ -16,9 +16,9 @@
 
 pub mod check;
 mod enter;
-mod fence;
 mod filter;
 mod job;
+mod landlock_rules;
 mod limits;
 mod listening;
 mod loopback;
@@ -37,8 +37,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 pub(crate) use enter::SYSTEM_PATH;
-pub(crate) use job::COMPLAINT;
-pub use job::{BUILDS, JobCommand, JobFolders, LIMIT_PASSED, NAME, NOT_STARTED_EXIT_CODE, SandboxJob};
+pub(crate) use job::HELPER_MESSAGE_PREFIX;
+pub use job::{
+    BUILDS, HELPER_NAME, JobCommand, JobFolders, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, SandboxJob,
+};
 pub use limits::JobLimits;
 pub use listening::{PROXY, SocketHandoff};
 pub(crate) use mounts::SYSTEM;
@@ -99,12 +101,12 @@ impl SandboxJob {
             hidden: Vec::new(),
             sockets: false,
             limits: JobLimits::default(),
-            room: None,
+            persistent_folders: None,
             builds: None,
             variables: Vec::new(),
-            listens: Vec::new(),
-            hears: false,
-            shows_looks: false,
+            address_variables: Vec::new(),
+            has_input_stream: false,
+            reports_checks: false,
             private: PathBuf::new(),
             run,
         })
@@ -115,7 +117,7 @@ impl SandboxJob {
 /// `None`. Call this function first in `main`, while there is only one thread.
 pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     let (name, stage) = arguments.split_first()?;
-    if name != NAME || stage.is_empty() {
+    if name != HELPER_NAME || stage.is_empty() {
         return None;
     }
     let code = match HelperStage::from_arguments(stage) {
@@ -151,12 +153,12 @@ pub fn detect_level(folder: &Path) -> SandboxLevel {
 /// `None` if the job was not killed for a limit. The limit and the value are read from the helper's exit code
 /// and the end of its error stream. A program inside the sandbox can forge this report, but the forged report
 /// affects only the program's own job.
-pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
-    if code != Some(i32::from(LIMIT_PASSED)) {
+pub fn exceeded_limit(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
+    if code != Some(i32::from(LIMIT_EXCEEDED_EXIT_CODE)) {
         return None;
     }
     let errors = String::from_utf8_lossy(errors);
-    let (_, line) = errors.trim_end().rsplit_once(COMPLAINT)?;
+    let (_, line) = errors.trim_end().rsplit_once(HELPER_MESSAGE_PREFIX)?;
     let (bound, seen) = watch::parse_exceeded(line)?;
     Some((bound, seen.to_owned()))
 }

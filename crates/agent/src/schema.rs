@@ -10,8 +10,8 @@
 pub mod audit;
 mod check;
 pub mod description;
+pub mod fix_report;
 pub mod judged;
-pub mod mended;
 mod proposed;
 mod recheck_verdicts;
 pub mod walkthrough;

@@ -19,7 +19,7 @@ use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
 /// Prefix of a temporary file's name, followed by the process id. A file's new content has this name until it
 /// is complete. If the machine stops before that, the temporary file remains and `git status` lists it.
-const TEMPORARY: &str = ".truing-fix-";
+const TEMPORARY_FILE_PREFIX: &str = ".truing-fix-";
 /// Mode of new files, before the process's umask; the next constant is the mode of new folders.
 const NEW_FILE: u32 = 0o666;
 const NEW_FOLDER: u32 = 0o777;
@@ -208,12 +208,12 @@ impl WritableTree {
 
 /// Returns the name that a process gives to a file until it is complete.
 fn temporary_name(process: u32) -> String {
-    format!("{TEMPORARY}{process}")
+    format!("{TEMPORARY_FILE_PREFIX}{process}")
 }
 
 /// Returns true for the name of a temporary file whose process does not exist, or is this process.
 fn is_leftover(name: &[u8]) -> bool {
-    let id = name.strip_prefix(TEMPORARY.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
+    let id = name.strip_prefix(TEMPORARY_FILE_PREFIX.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
     let Some(id) =
         id.and_then(|id| id.parse::<u32>().ok()).filter(|id| temporary_name(*id).as_bytes() == name)
     else {
@@ -292,11 +292,11 @@ mod tests {
         let left = [gone, std::process::id()].map(temporary_name);
         let kept = [
             temporary_name(parent),
-            format!("{TEMPORARY}0{gone}"),
-            format!("{TEMPORARY}{gone}x"),
-            format!("{TEMPORARY}mine"),
-            TEMPORARY.to_owned(),
-            format!("x{TEMPORARY}{gone}"),
+            format!("{TEMPORARY_FILE_PREFIX}0{gone}"),
+            format!("{TEMPORARY_FILE_PREFIX}{gone}x"),
+            format!("{TEMPORARY_FILE_PREFIX}mine"),
+            TEMPORARY_FILE_PREFIX.to_owned(),
+            format!("x{TEMPORARY_FILE_PREFIX}{gone}"),
         ];
         for name in left.iter().chain(&kept) {
             std::fs::write(root.join("d").join(name), "").unwrap();

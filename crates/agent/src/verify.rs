@@ -301,7 +301,7 @@ impl Verifier {
         let entry = run_blocking("cannot cache the results of the set-up", move || {
             let at = copy_folder.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
-            copy::remove_originals(&at.join("tree"), &tree)?;
+            copy::remove_common_entries(&at.join("tree"), &tree)?;
             let entry = this.cache.store_entry(
                 &scope,
                 &key,
@@ -381,21 +381,21 @@ impl Verifier {
     #[truing_core::boxed_future]
     pub async fn run_checks(
         &self,
-        bench: &PreparedTree,
+        prepared_tree: &PreparedTree,
         baseline: Option<&VerificationReport>,
     ) -> Result<VerificationReport, VerifyError> {
-        let written = self.write_limit(&bench.tree, bench.copy_folder.path()).await?;
-        let room = (bench.copy_folder.path(), &written);
+        let written = self.write_limit(&prepared_tree.tree, prepared_tree.copy_folder.path()).await?;
+        let room = (prepared_tree.copy_folder.path(), &written);
         let mut now = VerificationReport::default();
         for argv in &self.plan.check {
-            let ran = self.run(argv, &bench.tree, room, None).await?;
+            let ran = self.run(argv, &prepared_tree.tree, room, None).await?;
             now.checks.push(CheckAttempts { ran, retry: None });
         }
         let verdicts = VerificationReport::compare(baseline, &now);
         for (check, _) in
             now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == CheckVerdict::NeedsRerun)
         {
-            check.retry = Some(self.run(&check.ran.argv, &bench.tree, room, None).await?);
+            check.retry = Some(self.run(&check.ran.argv, &prepared_tree.tree, room, None).await?);
         }
         Ok(now)
     }
@@ -472,15 +472,15 @@ impl Verifier {
 
     /// Returns a limit for the total size of all folders to which the commands can write: the current size
     /// plus the plan's disk limit.
-    async fn write_limit(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
-        let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
+    async fn write_limit(&self, tree: &Path, scratch_folder: &Path) -> Result<WriteLimit, VerifyError> {
+        let folders = vec![tree.to_owned(), scratch_folder.join("home"), scratch_folder.join("temporary")];
         let looked = folders.clone();
         let before = run_blocking("cannot read the tree", move || {
             Ok(looked
                 .iter()
                 .fold(DiskUsage::default(), |all, folder| all.plus(usage::measure_folder(folder))))
         });
-        let limit = before.await?.plus(DiskUsage::from_bytes(self.plan.disk));
+        let limit = before.await?.plus(DiskUsage::with_max_bytes(self.plan.disk));
         Ok(WriteLimit { folders, limit })
     }
 
@@ -490,11 +490,11 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        room: (&Path, &WriteLimit),
+        limited_folder: (&Path, &WriteLimit),
         proxy: Option<&EgressProxy>,
     ) -> Result<CommandRun, VerifyError> {
         let began = std::time::Instant::now();
-        Ok(match self.run_to_end(argv, tree, room.0, room.1, proxy, false).await? {
+        Ok(match self.run_to_end(argv, tree, limited_folder.0, limited_folder.1, proxy, false).await? {
             Ok(ended) => to_command_run(argv, &ended),
             Err(why) => CommandRun {
                 argv: argv.to_vec(),
@@ -512,12 +512,12 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        room: &Path,
+        scratch_folder: &Path,
         write_limit: &WriteLimit,
         proxy: Option<&EgressProxy>,
         keeps_whole_output: bool,
     ) -> Result<Result<CommandResult, String>, VerifyError> {
-        let (home, temporary) = (room.join("home"), room.join("temporary"));
+        let (home, temporary) = (scratch_folder.join("home"), scratch_folder.join("temporary"));
         let bounds = CommandLimits {
             time: self.plan.time,
             write_limit: Some(write_limit.clone()),
@@ -532,7 +532,7 @@ impl Verifier {
             Some(_) => self.plan.registries.environment.clone(),
             None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
-        job.room = Some(JobFolders { home, temporary });
+        job.persistent_folders = Some(JobFolders { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
                 let output = CapturedOutput::new(&bounds);

@@ -32,7 +32,7 @@ pub struct ConvergeConfig {
     /// Reviewers that must report no findings for convergence, in the order of their runs.
     pub reviewers: Vec<ConfiguredReviewer>,
     /// Maximum number of checks for inline comments that a reviewer's text has announced.
-    pub inline_lag_max: u32,
+    pub max_inline_comment_checks: u32,
     /// Event type of Truing's reviews with findings: a comment, or a request for changes.
     pub event: ReviewEvent,
     /// True if threads of fixed findings are resolved.
@@ -42,7 +42,7 @@ pub struct ConvergeConfig {
     /// True if the pull request's description is rewritten at the end.
     pub update_description: bool,
     /// True if the forge may merge the base branch into a pull request's branch that has fallen behind.
-    pub auto_rebase: bool,
+    pub allows_base_merge: bool,
     /// Accounts that may request runs. If the list is empty, all accounts with write permission may request
     /// runs.
     pub askers: Vec<String>,
@@ -80,14 +80,14 @@ pub struct ReviewerConfig {
     /// Observation by which Truing detects that the reviewer has reviewed a commit.
     pub detector: ReviewerDetector,
     /// Valid regular expression that matches the text of a review with findings.
-    pub dirty: Option<String>,
+    pub findings_pattern: Option<String>,
     /// True if the text of a review with findings contains only the number of findings, as with the known
     /// reviewers.
-    pub counts_alone: bool,
+    pub reports_count_only: bool,
     /// True if a run ends with an error when the reviewer does not respond in time.
     pub required: bool,
     /// Timeout for the reviewer's response, after each request.
-    pub budget: Duration,
+    pub response_timeout: Duration,
     /// Maximum number of review requests for one commit.
     pub requests: u32,
 }
@@ -113,7 +113,7 @@ pub enum ReviewerDetector {
 }
 
 /// Value of `trigger` for reviewers that start by themselves.
-const BY_ITSELF: &str = "none";
+const NO_TRIGGER: &str = "none";
 /// Value of `trigger` that makes Truing request a review.
 const REQUEST: &str = "request";
 /// Value of `detector` with which Truing looks for reviews.
@@ -126,7 +126,7 @@ struct KnownReviewer {
     name: &'static str,
     logins: &'static [&'static str],
     trigger: &'static str,
-    dirty: Option<&'static str>,
+    findings_pattern: Option<&'static str>,
 }
 
 const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
@@ -134,7 +134,7 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
         name: "bugbot",
         logins: &["cursor[bot]", "cursor"],
         trigger: "bugbot run",
-        dirty: Some(r"found \d+ potential issue"),
+        findings_pattern: Some(r"found \d+ potential issue"),
     },
     KnownReviewer {
         name: "copilot",
@@ -142,7 +142,7 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
         // which a review must be requested.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
         trigger: REQUEST,
-        dirty: None,
+        findings_pattern: None,
     },
 ];
 
@@ -169,8 +169,10 @@ pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
             ConfigValue::StringList(known.logins.iter().map(|&login| login.to_owned()).collect())
         }
         (Some(known), "trigger") => ConfigValue::Text(known.trigger.to_owned()),
-        (None, "trigger") => ConfigValue::Text(BY_ITSELF.to_owned()),
-        (Some(KnownReviewer { dirty: Some(dirty), .. }), "dirty") => ConfigValue::Text((*dirty).to_owned()),
+        (None, "trigger") => ConfigValue::Text(NO_TRIGGER.to_owned()),
+        (Some(KnownReviewer { findings_pattern: Some(dirty), .. }), "dirty") => {
+            ConfigValue::Text((*dirty).to_owned())
+        }
         (Some(_) | None, _) => ConfigValue::Unset,
     }
 }
@@ -227,7 +229,7 @@ pub(super) fn read_section(
         poll: time("poll")?,
         poll_after_trigger: time("poll_after_trigger")?,
         reviewers: reviewers.collect::<Result<_, _>>()?,
-        inline_lag_max: number("inline_lag_max")?,
+        max_inline_comment_checks: number("inline_lag_max")?,
         event: settings.choice("converge.event", |word| match word {
             "COMMENT" => Some(ReviewEvent::Comment),
             "REQUEST_CHANGES" => Some(ReviewEvent::RequestChanges),
@@ -236,7 +238,7 @@ pub(super) fn read_section(
         resolve_threads: flag("resolve_threads")?,
         mark_ready: flag("mark_ready")?,
         update_description: flag("update_description")?,
-        auto_rebase: flag("auto_rebase")?,
+        allows_base_merge: flag("auto_rebase")?,
         askers: settings.list("converge.askers")?,
         label: settings.name_if_any("converge.label")?.filter(|label| !label.is_empty()),
         gate: settings.commands("converge.gate")?,
@@ -261,7 +263,7 @@ pub(crate) const FIXER: &str = "converge.fixer";
 fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");
     let logins = settings
-        .if_any(&path("logins"), |value| {
+        .get_if_any(&path("logins"), |value| {
             if let ConfigValue::StringList(all) = value { Some(all.clone()) } else { None }
         })?
         .filter(|logins| !logins.is_empty())
@@ -287,16 +289,16 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         name: name.to_owned(),
         logins,
         trigger: match settings.name(&path("trigger"))?.as_str() {
-            BY_ITSELF => ReviewerTrigger::Nothing,
+            NO_TRIGGER => ReviewerTrigger::Nothing,
             REQUEST => ReviewerTrigger::Request,
             text => ReviewerTrigger::Comment(text.to_owned()),
         },
         detector,
-        counts_alone: dirty.is_some()
-            && dirty.as_deref() == known_reviewer(name).and_then(|known| known.dirty),
-        dirty,
+        reports_count_only: dirty.is_some()
+            && dirty.as_deref() == known_reviewer(name).and_then(|known| known.findings_pattern),
+        findings_pattern: dirty,
         required: settings.flag(&path("required"))?,
-        budget: settings.duration(&path("budget"))?,
+        response_timeout: settings.duration(&path("budget"))?,
         requests: settings.number(&path("requests"))?,
     })
 }
@@ -364,7 +366,7 @@ impl BugteamVariables {
             let word = word.to_lowercase();
             WorkspaceOwnership::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
-                let origin = ValueOrigin::Foreign(LIFECYCLE.to_owned());
+                let origin = ValueOrigin::ForeignVariable(LIFECYCLE.to_owned());
                 ConfigError::from(ConfigProblem::BadValue {
                     origin,
                     key: "--lifecycle".to_owned(),

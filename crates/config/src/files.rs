@@ -4,8 +4,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::layer::{CONFIG_VARIABLE, SourceFile};
-use super::plain::open_regular_file;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
+use super::regular_file::open_regular_file;
 use crate::environment::Environment;
 
 /// Maximum size in bytes of the operator's file. Parsing a file may require four hundred times its size in
@@ -47,7 +47,7 @@ pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
 pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
-    let unreadable = |reason: String| ConfigProblem::RepositoryFile { file: name.clone(), reason };
+    let unreadable = |reason: String| ConfigProblem::UnreadableRepositoryFile { file: name.clone(), reason };
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => {
             let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;

@@ -17,7 +17,7 @@ use super::value_kind::scheme_prefix;
 const WIDTH: usize = 100;
 
 /// Key that both generated files always set, because a server requires a forge.
-const SET: &str = "forge.NAME.kind";
+const FORGE_KIND_KEY: &str = "forge.NAME.kind";
 /// Key that both generated files set if a repository is given.
 const REPOSITORIES: &str = "forge.NAME.repositories";
 
@@ -39,7 +39,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
         text += &format!("\n# ---- {path}\n{}\n", render_comment(about));
         for (name, key) in keys::section_keys(section) {
             let (line_prefix, value) = match (key.path, repository) {
-                (SET, _) => ("", default_as_toml(key)),
+                (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
                 (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
@@ -51,7 +51,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
 
 /// Keys in the short file, which must fit on one screen.
 const FIRST_KEYS: [&str; 10] = [
-    SET,
+    FORGE_KIND_KEY,
     "forge.NAME.token",
     "forge.NAME.webhook_secret",
     REPOSITORIES,
@@ -80,7 +80,7 @@ pub fn starter_file(repository: Option<&str>) -> String {
         }
         for (name, key) in keys {
             let (off, value) = match (key.path, repository) {
-                (SET, _) => ("", default_as_toml(key)),
+                (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
                 (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
@@ -184,7 +184,7 @@ pub fn reference() -> String {
                 RepositoryOverride::Adds => "can add entries to those of the operator",
             };
             let default = match key.default {
-                KeyDefault::Computed { words, .. } => words.to_owned(),
+                KeyDefault::Computed { description: words, .. } => words.to_owned(),
                 KeyDefault::Text(_) | KeyDefault::Variable(_) => format!("`{}`", default_as_toml(key)),
             };
             let variable =

@@ -36,7 +36,7 @@ pub enum KeyDefault {
     /// A value that is computed from the environment or other settings.
     Computed {
         /// Description of the value.
-        words: &'static str,
+        description: &'static str,
         /// Example in TOML for the commented file.
         example: &'static str,
     },
@@ -59,7 +59,7 @@ pub enum RepositoryOverride {
 pub const INTERNAL: &str = "internal";
 
 /// Key with which the operator permits a repository to choose the commands that Truing runs for it.
-pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
+pub(crate) const COMMANDS_PERMISSION_KEY: &str = "verify.from_repository";
 
 /// Sections of the table in display order, each with its description.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -186,19 +186,21 @@ const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs
 const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
 /// Range of timeouts for programs and servers that a model depends on.
-const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
+const CALL_TIMEOUT_RANGE: ValueKind =
+    ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
 /// Maximum number of bytes of a tool's output that a model receives.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
 /// Range of timeouts for one task of an agent.
-const WORK: ValueKind = ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+const AGENT_TIMEOUT_RANGE: ValueKind =
+    ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
 /// Range of intervals and timeouts for external reviewers.
-const PERIOD_OF_OTHERS: ValueKind =
+const EXTERNAL_REVIEWER_TIME_RANGE: ValueKind =
     ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
 /// URL schemes of a store in a file, and of servers that store slots. A scheme with an additional `s`, such
 /// as `valkeys` or `rediss+sentinel`, means TLS.
-pub const SLOTS: &[&str] = &[
+pub const SLOT_STORE_SCHEMES: &[&str] = &[
     "sqlite",
     "valkey",
     "valkeys",
@@ -210,15 +212,15 @@ pub const SLOTS: &[&str] = &[
     "rediss+sentinel",
 ];
 /// Schemes of servers that keep records.
-pub const RECORDS: &[&str] = &["postgres", "postgresql"];
+pub const RECORD_STORE_SCHEMES: &[&str] = &["postgres", "postgresql"];
 
 /// All keys, section by section.
 pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "store.url",
-        kind: ValueKind::StoreAddress(SLOTS),
+        kind: ValueKind::StoreAddress(SLOT_STORE_SCHEMES),
         default: KeyDefault::Computed {
-            words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
+            description: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -232,8 +234,8 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "store.records",
-        kind: ValueKind::StoreAddress(RECORDS),
-        default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
+        kind: ValueKind::StoreAddress(RECORD_STORE_SCHEMES),
+        default: KeyDefault::Computed { description: "none", example: "{ env = \"TRUING_DATABASE\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
         doc: "The PostgreSQL database that keeps the records of many processes: \
@@ -246,7 +248,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.password",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "none, or the password in the URL",
+            description: "none, or the password in the URL",
             example: "{ env = \"VALKEY_PASSWORD\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -257,7 +259,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.records_password",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "none, or the password in the URL",
+            description: "none, or the password in the URL",
             example: "{ env = \"POSTGRES_PASSWORD\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -268,7 +270,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.folder",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed {
-            words: "the folder that contains the database file; with Valkey, the folder `truing` in the \
+            description: "the folder that contains the database file; with Valkey, the folder `truing` in the \
                 user's state folder",
             example: "\"/var/lib/truing\"",
         },
@@ -290,7 +292,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.metrics_listen",
         kind: ValueKind::ListenAddress,
         default: KeyDefault::Computed {
-            words: "none: `server.listen` also serves `/metrics`",
+            description: "none: `server.listen` also serves `/metrics`",
             example: "\"127.0.0.1:9090\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -379,7 +381,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "forge.NAME.kind",
         kind: ValueKind::Choice { supported: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
-        default: KeyDefault::Computed { words: "the forge's name", example: "\"github\"" },
+        default: KeyDefault::Computed { description: "the forge's name", example: "\"github\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The kind of the forge. `github`: GitHub. `bitbucket`: Bitbucket Cloud. `bitbucket-dc`: \
@@ -389,7 +391,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.api_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "for `github`, `https://api.github.com`; for `bitbucket`, \
+            description: "for `github`, `https://api.github.com`; for `bitbucket`, \
                 `https://api.bitbucket.org/2.0`; for `bitbucket-dc`, this key is required",
             example: "\"https://api.github.com\"",
         },
@@ -401,7 +403,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "forge.NAME.email",
         kind: ValueKind::Email,
-        default: KeyDefault::Computed { words: "none: `token` is an access token", example: "\"\"" },
+        default: KeyDefault::Computed { description: "none: `token` is an access token", example: "\"\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The e-mail address of the account that owns the API token in `token`. Set this key only for \
@@ -412,7 +414,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.account",
         kind: ValueKind::AccountUuid,
         default: KeyDefault::Computed {
-            words: "none: Truing requests the account from the forge",
+            description: "none: Truing requests the account from the forge",
             example: "\"\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -425,7 +427,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.git_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "for `github`, `https://github.com`; for `bitbucket`, `https://bitbucket.org`; for \
+            description: "for `github`, `https://github.com`; for `bitbucket`, `https://bitbucket.org`; for \
                 `bitbucket-dc`, the path `/scm` below `api_url`",
             example: "\"https://github.com\"",
         },
@@ -437,7 +439,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.token",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "for GitHub, `{ env = \"GITHUB_TOKEN\" }`, or `GH_TOKEN` for github.com if only \
+            description: "for GitHub, `{ env = \"GITHUB_TOKEN\" }`, or `GH_TOKEN` for github.com if only \
                 `GH_TOKEN` is set; for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
@@ -449,7 +451,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "forge.NAME.app_id",
         kind: ValueKind::Integer(1, MAX_APP_ID),
-        default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
+        default: KeyDefault::Computed { description: "none: `token` is used", example: "123456" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The number of the GitHub App. If this key is set, Truing logs in as this App instead of \
@@ -459,7 +461,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "forge.NAME.private_key",
         kind: ValueKind::SecretLocation,
-        default: KeyDefault::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
+        default: KeyDefault::Computed { description: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The private key of the GitHub App, in PEM format, as downloaded from the App's settings page.",
@@ -480,7 +482,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
+            description: "for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
                 \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
@@ -492,7 +494,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.halted",
         kind: ValueKind::Choice { supported: &["refuse", "mark"], planned: &[] },
         default: KeyDefault::Computed {
-            words: "`refuse`; for `bitbucket-dc`, `mark`",
+            description: "`refuse`; for `bitbucket-dc`, `mark`",
             example: "\"refuse\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -507,7 +509,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.marker_key",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "the file `marker.key` beside the database; Truing creates this file once",
+            description: "the file `marker.key` beside the database; Truing creates this file once",
             example: "{ file = \"/var/lib/truing/marker.key\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -577,7 +579,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.region",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The AWS region, for the providers `aws` and `bedrock`. The variables `AWS_REGION` and \
@@ -586,7 +588,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.workspace_id",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The workspace that is charged, for the provider `aws`. The variable \
@@ -595,7 +597,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.api_version",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The version of Azure's API, for the provider `openai` and an address that ends with the name \
@@ -604,7 +606,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.effort",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
+        default: KeyDefault::Computed { description: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How much the model thinks before it answers, for the provider `openai`. The values are \
@@ -673,7 +675,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.NAME.region",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The AWS region, for the providers `aws` and `bedrock`.",
@@ -681,7 +683,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.NAME.workspace_id",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The workspace that is charged, for the provider `aws`.",
@@ -689,7 +691,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.NAME.api_version",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The version of Azure's API, as in `model.api_version`.",
@@ -697,7 +699,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.NAME.effort",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
+        default: KeyDefault::Computed { description: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How much the model thinks before it answers, as in `model.effort`.",
@@ -715,7 +717,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.api_key",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            words: "none: this key is required, so that Truing sends each API key only to its own endpoint",
+            description: "none: this key is required, so that Truing sends each API key only to its own endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -726,7 +728,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.NAME.name",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
+        default: KeyDefault::Computed { description: "none: required", example: "\"other-model\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The model's id. Truing refuses a model without a known price. Set the price in \
@@ -785,7 +787,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.claude_start",
-        kind: CALL,
+        kind: CALL_TIMEOUT_RANGE,
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -935,7 +937,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.tier",
         kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
         default: KeyDefault::Computed {
-            words: "`deep` if `review.specialists` is true, else `settled`",
+            description: "`deep` if `review.specialists` is true, else `settled`",
             example: "\"settled\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -949,7 +951,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "review.most",
         kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
-        default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
+        default: KeyDefault::Computed { description: "`review.tier`", example: "\"settled\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The highest tier that the repository's own rules may set for a pull request to which no rule \
@@ -1044,7 +1046,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "mcp.NAME.url",
         kind: ValueKind::VerbatimUrl,
-        default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The server's address, which you set instead of `command`. Truing uses the address exactly as \
@@ -1054,7 +1056,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "mcp.NAME.forge",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"hub\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of a `[forge.NAME]`, which you set instead of `command` and `url`. In reviews of \
@@ -1065,7 +1067,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.transport",
         kind: ValueKind::Choice { supported: &["stdio", "http", "sse"], planned: &[] },
         default: KeyDefault::Computed {
-            words: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
+            description: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
             example: "\"sse\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1076,7 +1078,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "mcp.NAME.token",
         kind: ValueKind::SecretLocation,
-        default: KeyDefault::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
+        default: KeyDefault::Computed { description: "none", example: "{ env = \"DOCS_TOKEN\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The token that is sent to `url` as `Authorization: Bearer`.",
@@ -1085,7 +1087,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.headers",
         kind: ValueKind::SecretHeaders,
         default: KeyDefault::Computed {
-            words: "none",
+            description: "none",
             example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1098,7 +1100,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "mcp.NAME.tools",
         kind: ValueKind::ExternalNames,
-        default: KeyDefault::Computed { words: "none: required", example: "[\"search\"]" },
+        default: KeyDefault::Computed { description: "none: required", example: "[\"search\"]" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The names of the server's tools that a model may call. Truing leaves out a tool if the \
@@ -1106,7 +1108,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.timeout",
-        kind: CALL,
+        kind: CALL_TIMEOUT_RANGE,
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1126,7 +1128,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.command",
         kind: ValueKind::Command,
         default: KeyDefault::Computed {
-            words: "the command of the known tool with this name",
+            description: "the command of the known tool with this name",
             example: "[\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1140,7 +1142,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.format",
         kind: ValueKind::ToolFormat,
         default: KeyDefault::Computed {
-            words: "the command of the known tool with this name",
+            description: "the command of the known tool with this name",
             example: "\"ruff-json\"",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1152,7 +1154,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.paths",
         kind: ValueKind::Globs,
         default: KeyDefault::Computed {
-            words: "the globs of the known tool with this name, else all files",
+            description: "the globs of the known tool with this name, else all files",
             example: "[\"**/*.py\"]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1174,7 +1176,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.exit",
         kind: ValueKind::ExitCodes,
         default: KeyDefault::Computed {
-            words: "the exit codes of the known tool with this name, else `[0, 1]`",
+            description: "the exit codes of the known tool with this name, else `[0, 1]`",
             example: "[0, 1]",
         },
         repository: RepositoryOverride::SetsIfAllowed,
@@ -1242,7 +1244,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "rules.dir",
         kind: ValueKind::Folder,
-        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/rules\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"/etc/truing/rules\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Path of a folder with further rule packs. Each pack is a folder with its rules in a folder \
@@ -1250,7 +1252,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "rules.time",
-        kind: WORK,
+        kind: AGENT_TIMEOUT_RANGE,
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1263,7 +1265,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "prompts.dir",
         kind: ValueKind::Folder,
-        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"/etc/truing/prompts\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Path of a folder with your own prompts, such as `review/role.md`. Each prompt replaces the \
@@ -1272,7 +1274,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "policy.dir",
         kind: ValueKind::Folder,
-        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/policy\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"/etc/truing/policy\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Path of a folder with your own lists of what agents may do. A file such as \
@@ -1448,7 +1450,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.audit_timeout",
-        kind: WORK,
+        kind: AGENT_TIMEOUT_RANGE,
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1456,7 +1458,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.fix_timeout",
-        kind: WORK,
+        kind: AGENT_TIMEOUT_RANGE,
         default: KeyDefault::Text("45m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1482,7 +1484,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.poll",
-        kind: PERIOD_OF_OTHERS,
+        kind: EXTERNAL_REVIEWER_TIME_RANGE,
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1492,7 +1494,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.poll_after_trigger",
-        kind: PERIOD_OF_OTHERS,
+        kind: EXTERNAL_REVIEWER_TIME_RANGE,
         default: KeyDefault::Text("270s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1646,7 +1648,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.logins",
         kind: ValueKind::Accounts,
         default: KeyDefault::Computed {
-            words: "the known accounts of `bugbot` and `copilot`; for other reviewers, this key is required",
+            description: "the known accounts of `bugbot` and `copilot`; for other reviewers, this key is required",
             example: "[\"helper[bot]\"]",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1659,7 +1661,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.trigger",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`bugbot run` for `bugbot`, `request` for `copilot`, else `none`",
+            description: "`bugbot run` for `bugbot`, `request` for `copilot`, else `none`",
             example: "\"bugbot run\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1683,7 +1685,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.dirty",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`found \\d+ potential issue` for `bugbot`, else none",
+            description: "`found \\d+ potential issue` for `bugbot`, else none",
             example: "'found \\d+ potential issue'",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1705,7 +1707,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "reviewer.NAME.budget",
-        kind: PERIOD_OF_OTHERS,
+        kind: EXTERNAL_REVIEWER_TIME_RANGE,
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1810,7 +1812,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "budget.prices",
         kind: ValueKind::File,
-        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"/etc/truing/model_prices.json\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Path of a file with prices of models, in LiteLLM's format \
@@ -1829,7 +1831,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "team.NAME.month_usd",
         kind: BUDGET,
-        default: KeyDefault::Computed { words: "none: no limit", example: "200.0" },
+        default: KeyDefault::Computed { description: "none: no limit", example: "200.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Maximum cost, in US dollars, of the work for the team's repositories in one month (UTC). \
@@ -1838,7 +1840,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "repo.NAME.day_usd",
         kind: BUDGET,
-        default: KeyDefault::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
+        default: KeyDefault::Computed { description: "`budget.repo_day_usd`", example: "10.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Maximum cost, in US dollars, of all reviews of this repository in one day (UTC).",
@@ -1847,7 +1849,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.input",
         kind: PRICE,
         default: KeyDefault::Computed {
-            words: "none: this key is required, even if the price is \
+            description: "none: this key is required, even if the price is \
             0",
             example: "0",
         },
@@ -1859,7 +1861,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.output",
         kind: PRICE,
         default: KeyDefault::Computed {
-            words: "none: this key is required, even if the price is \
+            description: "none: this key is required, even if the price is \
             0",
             example: "0",
         },
@@ -1870,7 +1872,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.cache_read",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "the price in `price.NAME.input`", example: "0" },
+        default: KeyDefault::Computed { description: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of input that the provider reads from its cache, in US dollars per million tokens.",
@@ -1878,7 +1880,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.cache_write_5m",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "the price in `price.NAME.input`", example: "0" },
+        default: KeyDefault::Computed { description: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of input that the provider caches for five minutes, in US dollars per million tokens.",
@@ -1886,7 +1888,10 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.cache_write_1h",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "the price in `price.NAME.cache_write_5m`", example: "0" },
+        default: KeyDefault::Computed {
+            description: "the price in `price.NAME.cache_write_5m`",
+            example: "0",
+        },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Price of input that the provider caches for one hour, in US dollars per million tokens.",
@@ -1916,7 +1921,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "sync.NAME.package",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "the job's name", example: "\"botocore\"" },
+        default: KeyDefault::Computed { description: "the job's name", example: "\"botocore\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Name of the package that the job follows.",
@@ -1946,7 +1951,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.constraint.file",
         kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
-            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
+            description: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1958,7 +1963,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.constraint.path",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`project.dependencies`, or `dependencies` for npm and crates",
+            description: "`project.dependencies`, or `dependencies` for npm and crates",
             example: "\"project.dependencies\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2056,7 +2061,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.version.file",
         kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
-            words: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
+            description: "`pyproject.toml`, `package.json` or `Cargo.toml`, according to the registry",
             example: "\"pyproject.toml\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2068,7 +2073,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.version.path",
         kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
-            words: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
+            description: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
             example: "\"project.version\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2081,7 +2086,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "sync.NAME.changelog.file",
         kind: ValueKind::UnspacedName,
-        default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"CHANGES.rst\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. \
@@ -2104,7 +2109,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.repo",
         kind: ValueKind::Repository,
         default: KeyDefault::Computed {
-            words: "none: `truing sync decide` works, but `truing sync run` does not",
+            description: "none: `truing sync decide` works, but `truing sync run` does not",
             example: "\"owner/name\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2124,7 +2129,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.branch",
         kind: ValueKind::Branch,
         default: KeyDefault::Computed {
-            words: "`truing/sync-` and the job's name",
+            description: "`truing/sync-` and the job's name",
             example: "\"truing/sync-botocore\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2136,7 +2141,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.title",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
+            description: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
             example: "\"Bump {{package}} dependency specification\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2148,7 +2153,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.body_template",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "the repository's template for pull requests, and then a description of the change and \
+            description: "the repository's template for pull requests, and then a description of the change and \
                 its reasons",
             example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
         },
@@ -2197,7 +2202,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.cron",
         kind: ValueKind::Cron,
         default: KeyDefault::Computed {
-            words: "none: the job runs only on request",
+            description: "none: the job runs only on request",
             example: "\"0 10 * * MON\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2219,7 +2224,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.classify",
         kind: ValueKind::Flag,
         default: KeyDefault::Computed {
-            words: "true with `mode = \"code\"`, or if a configuration file or a variable \
+            description: "true with `mode = \"code\"`, or if a configuration file or a variable \
                 `TRUING_MODEL__…` sets a key of `[model]`; else false",
             example: "true",
         },
@@ -2233,7 +2238,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.bump.paths",
         kind: ValueKind::Globs,
         default: KeyDefault::Computed {
-            words: "the project's paths in `mirror`, and the folders `tests` and `test`",
+            description: "the project's paths in `mirror`, and the folders `tests` and `test`",
             example: "[\"aiobotocore/**\", \"tests/**\"]",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2299,7 +2304,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "notify.webhook",
         kind: ValueKind::SecretUrl(&["https"]),
-        default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
+        default: KeyDefault::Computed { description: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "URL of a webhook that accepts `{\"text\": …}`, as Slack's webhooks do. http is allowed only \
@@ -2310,7 +2315,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "notify.smtp",
         kind: ValueKind::SecretUrl(&["smtps", "smtp"]),
         default: KeyDefault::Computed {
-            words: "none",
+            description: "none",
             example: "\"smtps://USER@mail.example.org?to=oncall@example.org\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2322,7 +2327,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "notify.smtp_password",
         kind: ValueKind::SecretLocation,
-        default: KeyDefault::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
+        default: KeyDefault::Computed { description: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The password of USER in `notify.smtp`.",
@@ -2330,7 +2335,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "telemetry.otlp_endpoint",
         kind: ValueKind::Url,
-        default: KeyDefault::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
+        default: KeyDefault::Computed { description: "none", example: "\"http://127.0.0.1:4318\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Address of the receiver of the traces. Truing adds `/v1/traces` to the address. The address \
@@ -2339,7 +2344,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "telemetry.headers",
         kind: ValueKind::SecretLocation,
-        default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
+        default: KeyDefault::Computed { description: "none", example: "{ env = \"OTLP_HEADERS\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Additional headers of the requests to the receiver: `NAME=VALUE`, separated by commas.",
@@ -2488,7 +2493,7 @@ impl NamedSection {
     }
 
     /// Returns true if the name is valid for a section of this kind.
-    pub(crate) fn may_be(self, name: &str) -> bool {
+    pub(crate) fn is_valid_name(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
@@ -2565,8 +2570,8 @@ pub(crate) fn key_variable(path: &str) -> Option<String> {
 /// Returns the environment variable that sets a key: `TRUING_` and the key's path in capitals. Each dot
 /// becomes `__`; each `-` and each blank becomes `_`.
 pub fn variable_name(path: &str) -> String {
-    format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
+    format!("{VARIABLE_PREFIX}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 
 /// Prefix of all of Truing's environment variables.
-pub(crate) const VARIABLES: &str = "TRUING_";
+pub(crate) const VARIABLE_PREFIX: &str = "TRUING_";

@@ -115,7 +115,7 @@ const MAX_NAME_CHARS: usize = 60;
 /// First part of the path of a tool's section.
 const TOOL: &str = "tool";
 /// Key of a `[[tool]]` that contains the tool's name. In a `[tool.NAME]`, this key is invalid.
-const NAME: &str = "name";
+const TOOL_NAME_KEY: &str = "name";
 
 mod tables;
 
@@ -153,7 +153,7 @@ impl LayerBuilder<'_> {
                 let wrong = format!("must be a table{forms}; it is of type {}", value.type_str());
                 self.report_bad_value(start, &path, wrong);
             }
-            (None, _) if matches!(path.as_slice(), [TOOL, _, NAME]) => {
+            (None, _) if matches!(path.as_slice(), [TOOL, _, TOOL_NAME_KEY]) => {
                 let wrong = "must not be set: the header `[tool.NAME]` gives the name; only a `[[tool]]` \
                     has the key `name`";
                 self.report_bad_value(start, &path, wrong.to_owned());
@@ -179,14 +179,18 @@ impl LayerBuilder<'_> {
                 );
                 continue;
             };
-            let Some((origin, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
+            let Some((origin, written)) = table.iter().find(|(key, _)| key.get_ref() == TOOL_NAME_KEY) else {
                 self.report_problem(start, |origin| ConfigProblem::ToolUnnamed { origin });
                 continue;
             };
             let origin = origin.span().start;
             let Some(name) = written.get_ref().as_str() else {
                 let of = written.get_ref().type_str();
-                self.report_bad_value(origin, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
+                self.report_bad_value(
+                    origin,
+                    &[TOOL, TOOL_NAME_KEY],
+                    format!("must be a string; it is of type {of}"),
+                );
                 continue;
             };
             if !self.add_name(NamedSection::Tool, name, origin) {
@@ -202,7 +206,7 @@ impl LayerBuilder<'_> {
                 continue;
             }
             first.insert(name, self.origin(origin));
-            for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
+            for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != TOOL_NAME_KEY) {
                 let word = key.get_ref().as_ref();
                 // If a `[tool.NAME]` follows a `[[tool]]`, TOML reads it as a table inside the last
                 // `[[tool]]`.
@@ -220,12 +224,12 @@ impl LayerBuilder<'_> {
     /// Records the name of a named section and returns true. If the name is invalid, reports this and returns
     /// false.
     fn add_name(&mut self, section: NamedSection, name: &str, start: usize) -> bool {
-        let may_be = section.may_be(name);
+        let may_be = section.is_valid_name(name);
         if may_be {
             self.layer.names.entry(section).or_default().insert(name.to_owned());
         } else {
             let name = truncate_name(name).to_owned();
-            self.report_problem(start, |origin| ConfigProblem::Name { origin, section, name });
+            self.report_problem(start, |origin| ConfigProblem::InvalidName { origin, section, name });
         }
         may_be
     }
@@ -323,7 +327,8 @@ pub(crate) fn read_variable_layer(
     problems: &mut Vec<ConfigProblem>,
 ) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
-    for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
+    for (name, text) in
+        environment.with_prefix(keys::VARIABLE_PREFIX).filter(|(name, _)| *name != CONFIG_VARIABLE)
     {
         let origin = ValueOrigin::Variable(name.to_owned());
         let Some(VariableTarget { path, key, secret }) = variable_target(name) else {
@@ -392,9 +397,8 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(KeyNode::Key(key)) = keys::find_node(&parts) else { return None };
     let name_fits = match parts.as_slice() {
-        [section, name, _, ..] => {
-            NamedSection::from_word(section).is_none_or(|named| named.has_variables() && named.may_be(name))
-        }
+        [section, name, _, ..] => NamedSection::from_word(section)
+            .is_none_or(|named| named.has_variables() && named.is_valid_name(name)),
         _ => true,
     };
     let fits = name_fits
@@ -406,7 +410,7 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
 /// Converts a variable's name to a path. The name of a forge, a team or another named section is converted by
 /// `NamedSection::name_from_variable`.
 fn path_of(name: &str) -> Vec<String> {
-    let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
+    let name = name.strip_prefix(keys::VARIABLE_PREFIX).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
     if let [first, name, _, ..] = path.as_mut_slice()
         && let Some(named) = NamedSection::from_word(first)
@@ -455,17 +459,17 @@ pub(crate) fn read_foreign_layer(
     if environment.get(APP_PASSWORD).is_some_and(|password| !password.is_empty()) {
         problems.push(ConfigProblem::AppPassword { name: APP_PASSWORD });
     }
-    for (variable, key) in FOREIGN.into_iter().filter(|(_, key)| !decided(key)) {
+    for (variable, key) in FOREIGN_VARIABLE_KEYS.into_iter().filter(|(_, key)| !decided(key)) {
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
-        let (origin, mut wrong) = (ValueOrigin::Foreign(variable.to_owned()), Vec::new());
+        let (origin, mut wrong) = (ValueOrigin::ForeignVariable(variable.to_owned()), Vec::new());
         set_text(&mut layer, key, &text.to_string_lossy(), origin, environment.directory(), &mut wrong);
-        if !key.starts_with(OF_MODELS) {
+        if !key.starts_with(MODEL_KEY_PREFIX) {
             problems.extend(wrong);
         }
     }
-    for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
+    for (variable, provider) in PROVIDER_SWITCH_VARIABLES.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_variable_on(environment, variable) {
-            let origin = ValueOrigin::Foreign(variable.to_owned());
+            let origin = ValueOrigin::ForeignVariable(variable.to_owned());
             // The error of an unsupported provider is reported only when a model is called. The same applies
             // if both variables are on.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
@@ -478,9 +482,16 @@ pub(crate) fn read_foreign_layer(
 /// address is absent or valid.
 pub fn foreign_model_address_problem(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
-    let (origin, mut wrong) = (ValueOrigin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
+    let (origin, mut wrong) = (ValueOrigin::ForeignVariable(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
     let text = text.to_string_lossy();
-    set_text(&mut ConfigLayer::default(), BASE_URL, &text, origin, environment.directory(), &mut wrong);
+    set_text(
+        &mut ConfigLayer::default(),
+        MODEL_BASE_URL_KEY,
+        &text,
+        origin,
+        environment.directory(),
+        &mut wrong,
+    );
     wrong.pop()
 }
 
@@ -489,20 +500,20 @@ const RUNTIME_MODE: &str = "RUNTIME_MODE";
 /// Variable with the address of the Messages API.
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Key that `ANTHROPIC_BASE_URL` sets.
-pub const BASE_URL: &str = "model.base_url";
+pub const MODEL_BASE_URL_KEY: &str = "model.base_url";
 /// Variables of other programs, each with the key that it sets. If several variables set the same key, the
 /// last of these variables applies.
-const FOREIGN: [(&str, &str); 5] = [
+const FOREIGN_VARIABLE_KEYS: [(&str, &str); 5] = [
     (RUNTIME_MODE, "review.runtime"),
-    (ANTHROPIC_BASE_URL, BASE_URL),
+    (ANTHROPIC_BASE_URL, MODEL_BASE_URL_KEY),
     ("AWS_DEFAULT_REGION", "model.region"),
     ("AWS_REGION", "model.region"),
     ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
 ];
 /// Prefix of keys for which values from other programs' variables are checked only when a model is called.
-const OF_MODELS: &str = "model.";
+const MODEL_KEY_PREFIX: &str = "model.";
 /// Switch variables of other programs, each with the provider that it selects.
-pub const USE: [(&str, &str); 2] =
+pub const PROVIDER_SWITCH_VARIABLES: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 /// Key that the variables in `USE` set.
 pub(crate) const PROVIDER: &str = "model.provider";
@@ -535,7 +546,7 @@ fn set_text(
     problems: &mut Vec<ConfigProblem>,
 ) {
     let Some(key) = keys::find_key(path) else {
-        return problems.push(ConfigProblem::Table { key: path.to_owned() });
+        return problems.push(ConfigProblem::KeyTableMismatch { key: path.to_owned() });
     };
     match ConfigValue::from_text(key.kind, text, folder) {
         Ok(value) => layer.set(&[path], key, value, origin),

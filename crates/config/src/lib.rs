@@ -17,8 +17,8 @@ pub mod layer;
 pub mod login;
 pub mod mcp;
 pub mod model;
-mod plain;
 pub mod problem;
+mod regular_file;
 mod review;
 mod rules;
 pub mod secret;
@@ -52,8 +52,8 @@ use keys::{ConfigKey, NamedSection, RepositoryOverride, SECTIONS};
 use layer::{FileOwner, KeyFlag, SectionNames, SourceFile};
 use mcp::McpConfig;
 use model::{ModelConfig, ProviderKind};
-pub use plain::open_regular_file;
 use problem::{ConfigError, ConfigProblem, ValueOrigin};
+pub use regular_file::open_regular_file;
 pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
 pub use rules::{READING_TIME, RulesConfig};
 use secret::SecretSource;
@@ -236,7 +236,7 @@ impl Config {
         // code and API keys must not be sent to this address.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
         {
-            foreign.entries.remove(layer::BASE_URL);
+            foreign.entries.remove(layer::MODEL_BASE_URL_KEY);
         }
 
         let mut settings = BTreeMap::new();
@@ -270,7 +270,7 @@ impl Config {
         let layer = layer::read_file_layer(file, FileOwner::Repository, &mut problems);
         ConfigError::if_any(problems)?;
         let (mut settings, mut names) = (self.settings.clone(), self.names.clone());
-        let allows = settings.get(keys::ALLOWS_COMMANDS).map(|setting| &setting.value);
+        let allows = settings.get(keys::COMMANDS_PERMISSION_KEY).map(|setting| &setting.value);
         let allows = allows == Some(&ConfigValue::Flag(true));
         let mut not_used = Vec::new();
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
@@ -394,7 +394,7 @@ impl Config {
             .map(|(key, setting)| (key.clone(), setting.origin.clone()))
             .collect();
         Self::read_typed_config(settings, names).map_err(|error| {
-            error.with_place(|section| {
+            error.with_section_origin(|section| {
                 let is_in = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
                 let inside = set.iter().filter(|(key, _)| is_in(key));
                 inside.min_by_key(|(_, origin)| origin).cloned()
@@ -540,7 +540,7 @@ fn fill_with_defaults(
                     EffectiveSetting { value, origin: ValueOrigin::Default, addition_origin: None },
                 );
             }
-            None => problems.push(ConfigProblem::Table { key: path }),
+            None => problems.push(ConfigProblem::KeyTableMismatch { key: path }),
         }
     }
     ConfigError::if_any(problems)

@@ -87,7 +87,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         }
         Err(error) => error,
     };
-    let transport = settings.if_any(&path("transport"), |value| {
+    let transport = settings.get_if_any(&path("transport"), |value| {
         if let ConfigValue::Choice(word) = value { TransportKind::from_word(word) } else { None }
     })?;
     let command = settings.list(&path("command"))?;
@@ -155,7 +155,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
             ));
         }
     };
-    let tools = settings.if_any(&path("tools"), |value| {
+    let tools = settings.get_if_any(&path("tools"), |value| {
         if let ConfigValue::StringList(tools) = value { Some(tools.clone()) } else { None }
     })?;
     let tools = tools.unwrap_or_default();

@@ -88,10 +88,10 @@ impl ProviderKind {
 
 /// Environment variable with a bearer token for Amazon Bedrock.
 #[cfg(feature = "aws")]
-pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
+pub const BEDROCK_TOKEN_VARIABLE: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 /// Environment variable with the API key for OpenAI and for other servers of Chat Completions.
-pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
+pub const OPENAI_KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
 /// Key that names the fallback, which is called if the model of `[model]` is unavailable.
 const FALLBACK: &str = "model.fallback";
@@ -171,11 +171,11 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
         // The default of `api_key` names the variable of another provider, so this provider has its own
         // default.
         (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
-            SecretSource::Env(OPENAI_KEY.to_owned())
+            SecretSource::Env(OPENAI_KEY_VARIABLE.to_owned())
         }
         #[cfg(feature = "aws")]
         (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
-            SecretSource::Env(BEDROCK_TOKEN.to_owned())
+            SecretSource::Env(BEDROCK_TOKEN_VARIABLE.to_owned())
         }
         (Some(key), _) => key,
         (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),

@@ -30,7 +30,7 @@ pub enum ValueOrigin {
         line: usize,
     },
     /// An environment variable of another program.
-    Foreign(String),
+    ForeignVariable(String),
     /// An environment variable with the prefix `TRUING_`.
     Variable(String),
     /// A flag of the command.
@@ -44,7 +44,7 @@ impl ValueOrigin {
             Self::Default => "default",
             Self::Repository { .. } => "repository",
             Self::Operator { .. } => "operator",
-            Self::Foreign(_) => "foreign",
+            Self::ForeignVariable(_) => "foreign",
             Self::Variable(_) => "variable",
             Self::Flag(_) => "flag",
         }
@@ -57,7 +57,7 @@ impl fmt::Display for ValueOrigin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Repository { file, line } | Self::Operator { file, line } => write!(f, "{file}:{line}"),
-            Self::Foreign(name) | Self::Variable(name) => write!(f, "variable {name}"),
+            Self::ForeignVariable(name) | Self::Variable(name) => write!(f, "variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
         }
     }
@@ -71,7 +71,7 @@ pub enum ConfigProblem {
     Unreadable { file: String, reason: String },
     /// The repository's own file cannot be read.
     #[error("configuration file {file} cannot be read: {reason}")]
-    RepositoryFile { file: String, reason: String },
+    UnreadableRepositoryFile { file: String, reason: String },
     /// A file is not valid TOML.
     #[error("{origin}: {reason}")]
     Syntax {
@@ -108,7 +108,7 @@ pub enum ConfigProblem {
     },
     /// A name that is invalid for its section.
     #[error("{origin}: `{name}` cannot be {}", the_name_of(*section))]
-    Name {
+    InvalidName {
         origin: ValueOrigin,
         /// Kind of the named section.
         section: NamedSection,
@@ -133,7 +133,7 @@ pub enum ConfigProblem {
         key: String,
         word: String,
         /// Values that this build supports.
-        built: &'static [&'static str],
+        supported_words: &'static [&'static str],
     },
     /// A secret that the configuration contains directly instead of its location.
     #[error("{origin}: `{key}` contains the secret itself (not shown)")]
@@ -208,7 +208,7 @@ pub enum ConfigProblem {
     NoStore,
     /// The table of keys and the code that reads the table disagree, which is a bug.
     #[error("`{key}` does not match the table of keys; this is a bug in truing")]
-    Table { key: String },
+    KeyTableMismatch { key: String },
 }
 
 impl ConfigProblem {
@@ -217,7 +217,7 @@ impl ConfigProblem {
         match error {
             ConfigValueError::UnmetRequirement(error) => Self::BadValue { origin, key, requirement: error },
             ConfigValueError::UnsupportedWord { word, supported_words: built } => {
-                Self::NotBuilt { origin, key, word, built }
+                Self::NotBuilt { origin, key, word, supported_words: built }
             }
             ConfigValueError::LiteralSecret => Self::LiteralSecret { origin, key },
         }
@@ -226,13 +226,13 @@ impl ConfigProblem {
     /// Returns a stable code of the problem, for use by programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } | Self::RepositoryFile { .. } => "config_unreadable",
+            Self::Unreadable { .. } | Self::UnreadableRepositoryFile { .. } => "config_unreadable",
             Self::Syntax { .. } => "config_syntax",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::AppPassword { .. } => "app_password",
-            Self::Name { section: NamedSection::Forge, .. } => "bad_forge_name",
-            Self::Name {
+            Self::InvalidName { section: NamedSection::Forge, .. } => "bad_forge_name",
+            Self::InvalidName {
                 section:
                     NamedSection::Team
                     | NamedSection::Repo
@@ -257,7 +257,7 @@ impl ConfigProblem {
             Self::NoAddress { .. } => "no_address",
             Self::Login { .. } => "bad_login",
             Self::NoStore => "no_store",
-            Self::Table { .. } => "bug",
+            Self::KeyTableMismatch { .. } => "bug",
         }
     }
 
@@ -272,7 +272,7 @@ impl ConfigProblem {
             Self::Unreadable { .. } => "specify a file that exists and is readable; `truing init` creates \
                 a new file"
                 .to_owned(),
-            Self::RepositoryFile { .. } => {
+            Self::UnreadableRepositoryFile { .. } => {
                 format!(
                     "replace the file with a regular file of UTF-8 text, of at most {} KiB, or delete the \
                         file",
@@ -296,12 +296,14 @@ impl ConfigProblem {
             Self::UnknownVariable { nearest, .. } => {
                 format!("did you mean {nearest}? All keys: `truing config schema`")
             }
-            Self::Name { section: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
+            Self::InvalidName { section: NamedSection::Reviewer, name, .. }
+                if name == super::keys::INTERNAL =>
+            {
                 "this name belongs to Truing's own auditor, which `[converge]` configures: choose another \
                     name"
                     .to_owned()
             }
-            Self::Name {
+            Self::InvalidName {
                 section:
                     NamedSection::Forge
                     | NamedSection::Team
@@ -311,13 +313,13 @@ impl ConfigProblem {
                     | NamedSection::Mcp,
                 ..
             } => "use lower-case letters, digits and `-`, and begin with a letter".to_owned(),
-            Self::Name { section: NamedSection::Repo, .. } => {
+            Self::InvalidName { section: NamedSection::Repo, .. } => {
                 "write the section as [repo.\"owner/name\"]".to_owned()
             }
-            Self::Name { section: NamedSection::Price, .. } => {
+            Self::InvalidName { section: NamedSection::Price, .. } => {
                 "write the model name that is used in requests, without blanks: [price.\"model\"]".to_owned()
             }
-            Self::Name { section: NamedSection::Tool, .. } => {
+            Self::InvalidName { section: NamedSection::Tool, .. } => {
                 "use lower-case letters, digits and `-`, and begin with a letter; or use the exact name \
                 of a known tool, such as \"go vet\" in quotes"
                     .to_owned()
@@ -337,7 +339,7 @@ impl ConfigProblem {
                 format!("move the key to the operator's file{}", variable.unwrap_or_default())
             }
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
-            Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
+            Self::NotBuilt { supported_words: built, .. } => format!("use `{}`", built.join("` or `")),
             Self::LiteralSecret { key, .. } => format!(
                 "specify where the secret is stored: {key} = {{ env = \"VARIABLE\" }} or {{ file = \
                     \"PATH\" }}, or set the variable {}__ENV; replace the secret if this file was shared",
@@ -352,7 +354,7 @@ impl ConfigProblem {
                 "in [forge.{name}] give either `token`, or `app_id` and `private_key` of a GitHub App"
             ),
             Self::NoStore => "set TRUING_STORE__URL=sqlite:PATH, or HOME".to_owned(),
-            Self::Table { .. } => "report it".to_owned(),
+            Self::KeyTableMismatch { .. } => "report it".to_owned(),
         }
     }
 }
@@ -424,7 +426,10 @@ impl From<ConfigProblem> for ConfigError {
 impl ConfigError {
     /// Adds an origin to the problem of a missing value: the origin of another key that is set in the same
     /// section.
-    pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
+    pub(crate) fn with_section_origin(
+        self,
+        first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>,
+    ) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem
             else {

@@ -15,5 +15,5 @@ pub struct EffectiveSetting {
 
 /// Creates the error for a key that the table of keys and this code treat differently.
 pub(super) fn table_mismatch(path: &str) -> ConfigError {
-    ConfigProblem::Table { key: path.to_owned() }.into()
+    ConfigProblem::KeyTableMismatch { key: path.to_owned() }.into()
 }

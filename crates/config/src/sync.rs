@@ -55,7 +55,7 @@ pub struct JobConfig {
     /// Label of the issue in which the job asks users questions.
     pub question_label: String,
     /// True if the job maintains an issue that reports its last runs.
-    pub tracks: bool,
+    pub maintains_outcome_issue: bool,
     /// Label of the issue that reports the job's last runs.
     pub outcome_label: String,
     /// Numbers of consecutive failures that open the circuit breaker.
@@ -65,15 +65,15 @@ pub struct JobConfig {
     /// True if a model may classify unpinned functions.
     pub classifies: bool,
     /// Globs of the files that a port may change.
-    pub ports: Vec<String>,
+    pub portable_file_globs: Vec<String>,
     /// Maximum number of responses by a model in one port.
     pub turns: u32,
     /// Timeout of one port.
-    pub wall: Duration,
+    pub port_timeout: Duration,
     /// Packages that are updated together with the followed package.
     pub companions: Vec<String>,
     /// Commands that update the lock files.
-    pub lock: Vec<Vec<TextTemplate>>,
+    pub lock_commands: Vec<Vec<TextTemplate>>,
     /// Globs of the lock files.
     pub lock_files: Vec<String>,
     /// True if the project's own version is incremented: the patch number after a `relax`, and the minor
@@ -104,7 +104,7 @@ pub enum ReleaseSelector {
 }
 
 /// Placeholders that the operator's texts for a job may contain.
-pub mod places {
+pub mod placeholders {
     /// Name of the package.
     pub const PACKAGE: &str = "package";
     /// Names of the package and of each of its companions.
@@ -120,13 +120,13 @@ pub mod places {
     /// Version range that the project accepts now.
     pub const RANGE: &str = "range";
     /// Placeholders that a changelog entry may contain.
-    pub(super) const OF_CHANGELOG: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
+    pub(super) const CHANGELOG_PLACEHOLDERS: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
     /// Placeholders that a title may contain.
-    pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
+    pub(super) const TITLE_PLACEHOLDERS: [&str; 3] = [PACKAGE, VERSION, DECISION];
     /// Placeholders that a pull request's text may contain.
-    pub(super) const OF_BODY: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
+    pub(super) const BODY_PLACEHOLDERS: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
     /// Placeholders that a lock command may contain.
-    pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
+    pub(super) const LOCK_PLACEHOLDERS: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
 
 impl JobConfig {
@@ -152,7 +152,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         Ok::<_, ConfigError>((theirs.to_owned(), ours.to_owned()))
     };
     let given = |key: &str| {
-        settings.if_any(&path(key), |value| {
+        settings.get_if_any(&path(key), |value| {
             if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None }
         })
     };
@@ -179,7 +179,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         parse_target(registry, &written).map_err(|wrong| bad_value(settings, &path("target"), wrong))?;
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
-    let ports = settings.if_any(&path("bump.paths"), |value| {
+    let ports = settings.get_if_any(&path("bump.paths"), |value| {
         if let ConfigValue::StringList(globs) = value { Some(globs.clone()) } else { None }
     })?;
     let of_text = |key: &str, known_placeholders: &[&str]| {
@@ -191,7 +191,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         "code" => Some(true),
         _ => None,
     })?;
-    let classifies = settings.if_any(&path("classify"), |value| {
+    let classifies = settings.get_if_any(&path("classify"), |value| {
         if let ConfigValue::Flag(yes) = value { Some(*yes) } else { None }
     })?;
     Ok(JobConfig {
@@ -205,32 +205,32 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
             RangeStyle::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
         manifest: settings.name(&path("manifest"))?,
-        ports: ports.unwrap_or_else(|| project_side_globs(&mirror)),
+        portable_file_globs: ports.unwrap_or_else(|| project_side_globs(&mirror)),
         mirror,
         repo: settings.name_if_any(&path("repo"))?,
         cron: settings.name_if_any(&path("cron"))?,
         forge: settings.name(&path("forge"))?,
         branch: settings.name(&path("branch"))?,
-        title: of_text("title", &places::OF_TITLE)?,
-        body: of_text("body_template", &places::OF_BODY)?,
+        title: of_text("title", &placeholders::TITLE_PLACEHOLDERS)?,
+        body: of_text("body_template", &placeholders::BODY_PLACEHOLDERS)?,
         labels: settings.list(&path("labels"))?,
         author: GitIdentity {
             name: settings.name(&path("author_name"))?,
             email: settings.name(&path("author_email"))?,
         },
         question_label: settings.name(&path("question_label"))?,
-        tracks: settings.flag(&path("outcome.issue"))?,
+        maintains_outcome_issue: settings.flag(&path("outcome.issue"))?,
         outcome_label: settings.name(&path("outcome.label"))?,
         breaker: JobBreakerLimits {
             target_failures: settings.number(&path("breaker.failures"))?,
-            streak: settings.number(&path("breaker.streak"))?,
+            job_failures: settings.number(&path("breaker.streak"))?,
         },
         writes_code,
-        classifies: classifies.unwrap_or_else(|| writes_code || settings.names_a_model()),
+        classifies: classifies.unwrap_or_else(|| writes_code || settings.sets_model_key()),
         turns: settings.number(&path("limits.turns"))?,
-        wall: settings.duration(&path("limits.wall"))?,
+        port_timeout: settings.duration(&path("limits.wall"))?,
         companions: settings.list(&path("companions"))?,
-        lock: lock_commands(settings, &path("relax.lock"))?,
+        lock_commands: lock_commands(settings, &path("relax.lock"))?,
         lock_files: settings.list(&path("relax.lock_files"))?,
         increments_version: settings.choice(&path("version_rule"), |word| match word {
             "none" => Some(false),
@@ -244,7 +244,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
             settings,
             &path("changelog.entry"),
             &settings.name(&path("changelog.entry"))?,
-            &places::OF_CHANGELOG,
+            &placeholders::CHANGELOG_PLACEHOLDERS,
         )?,
     })
 }
@@ -274,7 +274,7 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
 
 /// Reads commands whose words may contain placeholders.
 fn lock_commands(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
-    let word = |word: &String| parse_template(settings, key, word, &places::OF_LOCK);
+    let word = |word: &String| parse_template(settings, key, word, &placeholders::LOCK_PLACEHOLDERS);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 

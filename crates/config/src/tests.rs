@@ -697,7 +697,7 @@ fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its
 #[cfg(feature = "aws")]
 #[test]
 fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
-    use super::model::{BEDROCK_TOKEN, ProviderKind};
+    use super::model::{BEDROCK_TOKEN_VARIABLE, ProviderKind};
     use super::secret::SecretSource;
     let model = |given: &[(&str, &str)]| Config::resolve(&variables(given), None, &[]).unwrap().model;
     let bedrock = model(&[
@@ -706,7 +706,7 @@ fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
         ("TRUING_MODEL__MODEL_IDS", r#"{"claude-x": "eu.anthropic.claude-x"}"#),
     ]);
     assert_eq!((bedrock.provider, bedrock.base_url), (ProviderKind::Bedrock, None));
-    assert_eq!(bedrock.api_key, SecretSource::Env(BEDROCK_TOKEN.to_owned()));
+    assert_eq!(bedrock.api_key, SecretSource::Env(BEDROCK_TOKEN_VARIABLE.to_owned()));
     assert_eq!(bedrock.model_ids["claude-x"], "eu.anthropic.claude-x");
     let own = [("TRUING_MODEL__PROVIDER", "bedrock"), ("TRUING_MODEL__API_KEY__ENV", "OTHER_KEY")];
     assert_eq!(model(&own).api_key, SecretSource::Env("OTHER_KEY".to_owned()));

@@ -89,7 +89,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
     let items = |value: &ConfigValue| {
         if let ConfigValue::StringList(items) = value { Some(items.clone()) } else { None }
     };
-    let list = |key: &str| settings.if_any(&path(key), items);
+    let list = |key: &str| settings.get_if_any(&path(key), items);
     let command = list("command")?.filter(|words| !words.is_empty());
     let format = settings.name_if_any(&path("format"))?;
     let missing = match (&command, &format) {
@@ -120,7 +120,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
             "never" => Some(ToolCondition::Never),
             _ => None,
         })?,
-        success_exit_codes: settings.if_any(&path("exit"), |value| {
+        success_exit_codes: settings.get_if_any(&path("exit"), |value| {
             if let ConfigValue::ExitCodes(codes) = value { Some(codes.clone()) } else { None }
         })?,
         timeout: settings.duration(&path("timeout"))?,

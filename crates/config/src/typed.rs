@@ -122,11 +122,11 @@ impl TypedSettings<'_> {
     /// Returns true if a configuration file, or a variable or flag of Truing, sets a key of `[model]`.
     /// Variables of other programs do not count, because a model must not cause costs only because another
     /// program is configured.
-    pub(super) fn names_a_model(&self) -> bool {
+    pub(super) fn sets_model_key(&self) -> bool {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
         // Keys of `[model.NAME]` do not count, because such a model is used only where another key names it.
         all.filter(|(path, _)| path.matches('.').count() == 1).any(|(_, setting)| match setting.origin {
-            ValueOrigin::Default | ValueOrigin::Foreign(_) => false,
+            ValueOrigin::Default | ValueOrigin::ForeignVariable(_) => false,
             ValueOrigin::Repository { .. }
             | ValueOrigin::Operator { .. }
             | ValueOrigin::Variable(_)
@@ -143,7 +143,10 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn name_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
-        self.if_any(path, |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None })
+        self.get_if_any(
+            path,
+            |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None },
+        )
     }
 
     pub(super) fn choice<T>(
@@ -155,10 +158,9 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn secret(&self, path: &str) -> Result<Option<SecretSource>, ConfigError> {
-        self.if_any(
-            path,
-            |value| if let ConfigValue::Secret(secret) = value { Some(secret.clone()) } else { None },
-        )
+        self.get_if_any(path, |value| {
+            if let ConfigValue::Secret(secret) = value { Some(secret.clone()) } else { None }
+        })
     }
 
     pub(super) fn secrets(&self, path: &str) -> Result<Vec<SecretSource>, ConfigError> {
@@ -166,7 +168,7 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn secret_table(&self, path: &str) -> Result<BTreeMap<String, SecretSource>, ConfigError> {
-        let all = self.if_any(path, |value| {
+        let all = self.get_if_any(path, |value| {
             if let ConfigValue::SecretTable(all) = value { Some(all.clone()) } else { None }
         })?;
         Ok(all.unwrap_or_default())
@@ -188,7 +190,7 @@ impl TypedSettings<'_> {
     }
 
     /// Returns the value of an optional key, or `None` if the key is unset.
-    pub(super) fn if_any<T>(
+    pub(super) fn get_if_any<T>(
         &self,
         path: &str,
         take: impl FnOnce(&ConfigValue) -> Option<T>,
@@ -205,7 +207,10 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn usd_if_any(&self, path: &str) -> Result<Option<MicroUsd>, ConfigError> {
-        self.if_any(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
+        self.get_if_any(
+            path,
+            |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None },
+        )
     }
 
     /// Returns a model's price. A price for prompts and a price for responses are required.
@@ -242,7 +247,10 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.if_any(path, |value| if let ConfigValue::Path(path) = value { Some(path.clone()) } else { None })
+        self.get_if_any(
+            path,
+            |value| if let ConfigValue::Path(path) = value { Some(path.clone()) } else { None },
+        )
     }
 
     pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
@@ -261,7 +269,7 @@ impl TypedSettings<'_> {
             account,
             previous_accounts: login::former_accounts(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
-            halt_policy: self.if_any(&path("halted"), |value| {
+            halt_policy: self.get_if_any(&path("halted"), |value| {
                 if let ConfigValue::Choice(word) = value { halt_policy(word) } else { None }
             })?,
             marker_key: self.secret(&path("marker_key"))?,

@@ -22,14 +22,14 @@ pub(crate) mod instructions;
 mod length;
 mod linter;
 mod name;
-mod places;
 mod program;
 pub(crate) mod rule;
+mod secret_locations;
 pub(crate) mod tiers;
 
 use super::secret::{SecretSource, SecretText};
 use super::value_kind::{ValueKind, scheme_prefix};
-use address::{parse_endpoint, parse_sink, redacted_url, web_address};
+use address::{parse_endpoint, parse_secret_url, redacted_url, web_address};
 pub use config_value::ConfigValue;
 pub(crate) use config_value::ConfigValueError;
 use config_value::{join_alternatives, requirement_error};
@@ -41,12 +41,15 @@ use length::parse_duration;
 pub use length::parse_milliseconds;
 use linter::{check_exit_codes, exit_codes_from_toml, parse_output_format};
 pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
-pub(crate) use places::add_header;
-use places::{no_headers, no_secrets, parse_headers, parse_secrets, place_in_toml, place_json};
 pub(super) use program::is_relative_program;
 use program::{command_requirement, commands_requirement, parse_command, parse_commands, parse_program};
 pub(crate) use rule::severities_of;
-use rule::{is_rule, no_severities, parse_severities, severities_to_json};
+use rule::{is_rule, parse_severities, severities_to_json, severity_table_requirement};
+pub(crate) use secret_locations::add_header;
+use secret_locations::{
+    header_table_requirement, location_to_toml, parse_headers, parse_secrets, place_json,
+    secret_list_requirement,
+};
 
 impl ConfigValue {
     /// Parses a value of a file. Relative paths are relative to `folder`. Tables with secrets are read by the
@@ -112,13 +115,13 @@ impl ConfigValue {
                 Some(_) => ConfigValueError::LiteralSecret,
                 None => requirement_error("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
-            ValueKind::SecretLocations => Err(requirement_error(no_secrets())),
-            ValueKind::SecretHeaders => Err(requirement_error(no_headers())),
+            ValueKind::SecretLocations => Err(requirement_error(secret_list_requirement())),
+            ValueKind::SecretHeaders => Err(requirement_error(header_table_requirement())),
             ValueKind::TierRules => Err(requirement_error(tiers::tier_list_form())),
             ValueKind::Instructions => Err(requirement_error(instructions::instruction_list_form())),
             ValueKind::ExitCodes => exit_codes_from_toml(value),
             ValueKind::IdsByName => ids_in_toml(value),
-            ValueKind::RuleSeverities => Err(requirement_error(no_severities())),
+            ValueKind::RuleSeverities => Err(requirement_error(severity_table_requirement())),
             ValueKind::StoreAddress(_)
             | ValueKind::ListenAddress
             | ValueKind::Duration(..)
@@ -221,7 +224,7 @@ impl ConfigValue {
             ValueKind::File if text.is_empty() => Err(requirement_error("name a file")),
             ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
             ValueKind::Usd(most) => parse_usd(text, most),
-            ValueKind::SecretUrl(schemes) => parse_sink(text, schemes).map(Self::Secret),
+            ValueKind::SecretUrl(schemes) => parse_secret_url(text, schemes).map(Self::Secret),
             ValueKind::SecretLocation => Err(ConfigValueError::LiteralSecret),
             ValueKind::SecretLocations if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
             ValueKind::SecretLocations => parse_secrets(text, folder).map(Self::Secrets),
@@ -340,13 +343,13 @@ impl fmt::Display for ConfigValue {
             Self::SecretTable(all) if all.is_empty() => f.write_str("{}"),
             Self::SecretTable(all) => {
                 let one = |(name, secret): (&String, &SecretSource)| {
-                    format!("{} = {}", string(name), place_in_toml(secret))
+                    format!("{} = {}", string(name), location_to_toml(secret))
                 };
                 write!(f, "{{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }
-            Self::Secret(secret) => f.write_str(&place_in_toml(secret)),
+            Self::Secret(secret) => f.write_str(&location_to_toml(secret)),
             Self::Secrets(all) => {
-                write!(f, "[{}]", all.iter().map(place_in_toml).collect::<Vec<_>>().join(", "))
+                write!(f, "[{}]", all.iter().map(location_to_toml).collect::<Vec<_>>().join(", "))
             }
             Self::StringList(items) => {
                 write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))

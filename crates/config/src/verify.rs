@@ -27,7 +27,7 @@ pub struct VerifyConfig {
     /// together.
     pub max_written_bytes: u64,
     /// Maximum total size of the cached setup results, in bytes.
-    pub cache_bytes: u64,
+    pub max_cache_bytes: u64,
     /// Maximum age of a cached setup result.
     pub max_cache_age: Duration,
 }
@@ -44,7 +44,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<VerifyConfig,
         program_folders: settings.list("verify.programs")?.into_iter().map(PathBuf::from).collect(),
         max_memory_bytes: mib("verify.memory_mib")?,
         max_written_bytes: mib("verify.disk_mib")?,
-        cache_bytes: mib("verify.cache_mib")?,
+        max_cache_bytes: mib("verify.cache_mib")?,
         max_cache_age: settings.duration("verify.cache_age")?,
     })
 }

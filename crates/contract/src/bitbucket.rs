@@ -57,7 +57,7 @@ fn read_contract(
     };
     let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
     let rest = OpenapiDocument::new(document, false)?;
-    Ok(Some(ForgeContract { base: base_path, rest, graphql: None, exemptions, undescribed_calls }))
+    Ok(Some(ForgeContract { path_prefix: base_path, rest, graphql: None, exemptions, undescribed_calls }))
 }
 
 /// The beginning of the message about a missing field `type`.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// The operation that a violation names for every GraphQL request.
-const NAME: &str = "POST /graphql";
+const GRAPHQL_OPERATION: &str = "POST /graphql";
 /// The fields that the body of a request may contain.
 const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
@@ -32,7 +32,7 @@ impl GraphqlSchema {
         let mut found = Vec::new();
         let mut wrong = |part, location: &str, description: String| {
             found.push(ContractViolation {
-                operation: NAME.into(),
+                operation: GRAPHQL_OPERATION.into(),
                 part,
                 location: location.to_owned(),
                 description,

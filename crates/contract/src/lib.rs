@@ -35,7 +35,7 @@ const GRAPHQL_PATH: &str = "/graphql";
 #[derive(Debug)]
 pub struct ForgeContract {
     /// The prefix of all paths of the API; the paths in the document do not include the prefix.
-    base: &'static str,
+    path_prefix: &'static str,
     rest: openapi::OpenapiDocument,
     graphql: Option<graphql::GraphqlSchema>,
     exemptions: &'static [ContractExemption],
@@ -52,7 +52,7 @@ impl ForgeContract {
         let mut text = String::new();
         GzDecoder::new(OPENAPI).read_to_string(&mut text)?;
         Ok(Self {
-            base: "",
+            path_prefix: "",
             rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
             graphql: Some(graphql::GraphqlSchema::new(GRAPHQL)?),
             exemptions: GITHUB_EXEMPTIONS,
@@ -85,7 +85,7 @@ impl ForgeContract {
     /// Returns the violations in an exchange, except violations that an exemption permits. An exchange whose
     /// request is listed in `undescribed_calls` is not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
-        let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
+        let path = exchange.target.strip_prefix(self.path_prefix).unwrap_or(exchange.target);
         if self.undescribed_calls.iter().any(|call| call.matches(exchange.method, path)) {
             return Vec::new();
         }
@@ -96,7 +96,7 @@ impl ForgeContract {
 
     /// Returns all violations in an exchange, including violations that an exemption permits.
     fn unfiltered_violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
-        let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
+        let target = exchange.target.strip_prefix(self.path_prefix).unwrap_or(exchange.target);
         let mut found = match &self.graphql {
             Some(graphql) if target == GRAPHQL_PATH => graphql.check(exchange),
             Some(_) | None => self.rest.check(&WireExchange { target, ..*exchange }),

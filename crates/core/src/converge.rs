@@ -59,7 +59,7 @@ pub use reviewed_clean::is_reviewed_clean;
 
 /// Maximum number of heads pushed by other accounts. Audits of these heads do not count against the limit ///
 /// of audits. Without this bound, a loop might never end while other accounts push.
-pub const MAX_MOVES: u32 = 3;
+pub const MAX_FOREIGN_HEADS: u32 = 3;
 
 /// Limits of a run: the `[converge]` settings in effect when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -358,7 +358,7 @@ impl ConvergeRun {
         let reopens = matches!(
             event,
             ConvergeEvent::HeadChanged { .. }
-                | ConvergeEvent::Updated { .. }
+                | ConvergeEvent::BaseMerged { .. }
                 | ConvergeEvent::FeedbackReceived { .. }
         ) && self.accepts_other_findings();
         if self.exit.is_some() && !reopens {
@@ -370,12 +370,12 @@ impl ConvergeRun {
                 self.skips_next_audit = false;
                 self.apply_foreign_push(head, tree);
             }
-            (_, ConvergeEvent::Updated { head, tree }) => {
+            (_, ConvergeEvent::BaseMerged { head, tree }) => {
                 self.skips_next_audit = false;
                 self.apply_base_update(head, tree);
             }
             (_, ConvergeEvent::FeedbackReceived { findings, renames }) if reopens => {
-                self.apply_claims(findings, &renames);
+                self.apply_feedback(findings, &renames);
             }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None))
                 if std::mem::take(&mut self.skips_next_audit) =>
@@ -387,7 +387,9 @@ impl ConvergeRun {
                 self.skips_next_audit = false;
                 self.handle_gate_block(output);
             }
-            (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.apply_gate_fix(candidate),
+            (ConvergeAction::Mend { .. }, ConvergeEvent::GateFixFinished(candidate)) => {
+                self.apply_gate_fix(candidate)
+            }
             (
                 ConvergeAction::Audit { auditors, attempt },
                 ConvergeEvent::Audited { answers, standing, coverage, renames },
@@ -401,12 +403,14 @@ impl ConvergeRun {
             (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { verdicts, candidate }) => {
                 self.apply_fix(&problems, verdicts, candidate);
             }
-            (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::Silent(why)) => {
+            (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::FixerSilent(why)) => {
                 self.handle_silent_fixer(&why);
             }
             (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
             (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
-            (ConvergeAction::Publish, ConvergeEvent::Blocked(verdicts)) => self.apply_hook_block(verdicts),
+            (ConvergeAction::Publish, ConvergeEvent::HookBlocked(verdicts)) => {
+                self.apply_hook_block(verdicts)
+            }
             (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
             (act, _) => return Err(UnexpectedEvent { expected_action: act.as_str() }),
         }
@@ -421,8 +425,10 @@ impl ConvergeRun {
     fn remaining_audits(&self) -> u32 {
         // Audits of heads that others pushed, or that the forge created by a merge, do not count against the
         // limit.
-        let anew =
-            self.foreign_heads.min(MAX_MOVES).saturating_add(self.base_merges.min(readiness::MAX_UPDATES));
+        let anew = self
+            .foreign_heads
+            .min(MAX_FOREIGN_HEADS)
+            .saturating_add(self.base_merges.min(readiness::MAX_BASE_MERGES));
         self.limits.max_audits.saturating_add(anew).saturating_sub(self.audit_count)
     }
 
@@ -481,8 +487,10 @@ impl ConvergeRun {
         }
         self.silent_auditors = u32::try_from(silent.len()).unwrap_or(u32::MAX);
         let findings = merge_findings(std::mem::take(&mut self.answers));
-        let (mut placed, mut origins): (Vec<PlacedFinding>, Vec<LineOrigin>) =
-            findings.into_iter().map(|MergedFinding { claim, .. }| (claim.placed, claim.origin)).unzip();
+        let (mut placed, mut origins): (Vec<PlacedFinding>, Vec<LineOrigin>) = findings
+            .into_iter()
+            .map(|MergedFinding { finding: claim, .. }| (claim.placed, claim.origin))
+            .unzip();
         self.history.add_dismissals(&self.dismissals);
         let declined: BTreeSet<FindingId> = standing_findings.keys().cloned().collect();
         for (placed_again, origin) in self.history.unfixed_findings(standing_findings, &placed) {
@@ -601,7 +609,7 @@ impl ConvergeRun {
 }
 
 /// Maximum number of characters of quoted text in a reason.
-const MAX_TOLD: usize = 300;
+const MAX_QUOTED_CHARS: usize = 300;
 
 fn count_severities(findings: &[Finding]) -> [u32; 3] {
     Severity::ALL.map(|severity| {

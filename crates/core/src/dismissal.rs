@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
 use crate::id::{FindingId, UnixMillis};
-use crate::line::MAX_TEXT;
+use crate::line::MAX_STORED_TEXT_CHARS;
 
 /// Number of hexadecimal digits of a finding's id that are displayed.
 const SHOWN_DIGITS: usize = 10;
@@ -58,7 +58,7 @@ impl Dismissal {
         Self {
             finding: finding.id.clone(),
             snippet: finding.raw.snippet.clone(),
-            reason: crate::line::clean_line(reason, MAX_TEXT),
+            reason: crate::line::clean_line(reason, MAX_STORED_TEXT_CHARS),
             dismissed_by: dismissed_by.to_owned(),
             dismissed_at,
             withdrawn: false,
@@ -150,7 +150,7 @@ pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissal
 
 /// Reopens findings that are recorded as dismissed, but that none of these dismissals covers. The dismissals
 /// of such findings apply only to another branch or working tree.
-pub fn reopen_dismissed(known_findings: &mut [Finding], dismissals: &[Dismissal]) {
+pub fn reopen_uncovered_findings(known_findings: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known_findings {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
         if is_dismissed && !dismissals.iter().any(|dismissal| dismissal.covers(finding)) {
@@ -232,7 +232,7 @@ pub enum MalformedFindingId {
         "this id is too short: give all {SHOWN_DIGITS} digits that are shown before `-`, or leave out `-` \
             and the number after it"
     )]
-    ShortOfOne,
+    TooShortWithOrdinal,
     /// The word is not in the notation of a finding's id.
     #[error("this is not an id of a finding")]
     NoId,
@@ -282,7 +282,7 @@ pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
         _ if word.trim().is_empty() => MalformedFindingId::Empty,
         None if is_hex(digits) => MalformedFindingId::TooShort,
         Some((digits, ordinal)) if is_hex(digits) && ordinal.bytes().all(|byte| byte.is_ascii_digit()) => {
-            MalformedFindingId::ShortOfOne
+            MalformedFindingId::TooShortWithOrdinal
         }
         Some(_) | None => MalformedFindingId::NoId,
     })
@@ -340,7 +340,7 @@ fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::CodeDigests;
+    use crate::code_digest::CodeDigests;
     use crate::finding::{AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, Severity};
     use crate::id::{Fingerprint, Sha};
 
@@ -386,8 +386,8 @@ mod tests {
             ("96", MalformedFindingId::TooShort),
             ("1:96", MalformedFindingId::TooShort),
             ("1:", MalformedFindingId::TooShort),
-            ("96e6-1", MalformedFindingId::ShortOfOne),
-            ("96e6-", MalformedFindingId::ShortOfOne),
+            ("96e6-1", MalformedFindingId::TooShortWithOrdinal),
+            ("96e6-", MalformedFindingId::TooShortWithOrdinal),
             ("zzz", MalformedFindingId::NoId),
             ("zzzz-1", MalformedFindingId::NoId),
             ("96 e6", MalformedFindingId::NoId),
@@ -447,9 +447,9 @@ mod tests {
         let said = Dismissal::new(&finding("1:abcd-1", "x = 1"), "wanted", "ada", UnixMillis(5));
         let mut known = [finding("1:abcd-1", "x = 1")];
         apply_dismissals(&mut known, std::slice::from_ref(&said));
-        reopen_dismissed(&mut known, std::slice::from_ref(&said));
+        reopen_uncovered_findings(&mut known, std::slice::from_ref(&said));
         assert!(!known[0].is_open());
-        reopen_dismissed(&mut known, &[]);
+        reopen_uncovered_findings(&mut known, &[]);
         assert!(known[0].is_open());
     }
 

@@ -18,7 +18,7 @@ use crate::publish::{CommentSubject, DesiredStatus};
 
 /// Truing abandons an effect after this number of lost responses. If the effect has a fallback, the ///
 /// fallback replaces the effect.
-pub const MAX_LOST: u32 = 2;
+pub const MAX_LOST_RESPONSES: u32 = 2;
 
 /// One write. The effects from [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository. All
 /// other effects apply to one pull request.
@@ -207,7 +207,7 @@ pub struct IntentPart {
     /// Idempotency key, scoped to one writer on one slot key.
     pub topic: Topic,
     /// Digest of all content that the effect writes.
-    pub content: String,
+    pub content_digest: String,
 }
 
 impl Effect {
@@ -303,7 +303,7 @@ impl Effect {
             Self::Findings { comments, .. } => {
                 let part = |draft: &InlineDraft| IntentPart {
                     topic: draft.item.topic(),
-                    content: content_digest(draft),
+                    content_digest: content_digest(draft),
                 };
                 let description = format!("posting a review (inline comments: {})", comments.len());
                 return EffectIntent { kind, parts: comments.iter().map(part).collect(), description };
@@ -322,7 +322,11 @@ impl Effect {
                 (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short_sha()))
             }
         };
-        EffectIntent { kind, parts: vec![IntentPart { topic, content: content_digest(self) }], description }
+        EffectIntent {
+            kind,
+            parts: vec![IntentPart { topic, content_digest: content_digest(self) }],
+            description,
+        }
     }
 
     /// Returns the fallback for a refused effect. Only a review has a fallback.
@@ -339,7 +343,7 @@ impl BranchPush {
         let description = format!("pushing {} to {branch}", commit.short_sha());
         EffectIntent {
             kind: EffectKind::Push,
-            parts: vec![IntentPart { topic, content: content_digest(self) }],
+            parts: vec![IntentPart { topic, content_digest: content_digest(self) }],
             description,
         }
     }
@@ -369,7 +373,7 @@ mod tests {
         let comment = |body: &str| Effect::Comment { topic: Topic::new("report"), body: body.into() };
         let (one, other) = (comment("1").intent(), comment("2").intent());
         assert_eq!((&one.parts[0].topic, one.kind), (&other.parts[0].topic, EffectKind::Comment));
-        assert_ne!(one.parts[0].content, other.parts[0].content);
+        assert_ne!(one.parts[0].content_digest, other.parts[0].content_digest);
         assert_eq!(one, comment("1").intent());
     }
 

@@ -3,7 +3,7 @@
 use crate::line;
 
 /// Character that some tools display in place of an invisible character.
-const UNSEEN: char = '\u{fffd}';
+const REPLACEMENT_CHARACTER: char = '\u{fffd}';
 
 /// Returns the lines from `start_line` to `end_line` (1-based, inclusive). Returns `None` if the text lacks
 /// one of these lines.
@@ -16,18 +16,18 @@ pub fn select_lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&s
 
 /// Returns true if the lines contain the excerpt. An empty excerpt matches nothing.
 pub fn contains_excerpt(lines: &[&str], excerpt: &str) -> bool {
-    let folded_excerpt = fold_whitespace(unescape_hidden(excerpt).lines());
+    let folded_excerpt = fold_whitespace(blank_hidden_escapes(excerpt).lines());
     !folded_excerpt.is_empty() && fold_whitespace(lines.iter().copied()).contains(&folded_excerpt)
 }
 
 /// Returns true if an excerpt consists of exactly these lines.
 pub fn is_exact_excerpt(lines: &[&str], excerpt: &str) -> bool {
-    fold_whitespace(lines.iter().copied()) == fold_whitespace(unescape_hidden(excerpt).lines())
+    fold_whitespace(lines.iter().copied()) == fold_whitespace(blank_hidden_escapes(excerpt).lines())
 }
 
 /// Replaces escapes such as `\u{202e}` by blanks. Prompts contain these escapes in place of invisible
 /// characters.
-pub fn unescape_hidden(text: &str) -> String {
+pub fn blank_hidden_escapes(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -46,7 +46,7 @@ pub fn unescape_hidden(text: &str) -> String {
 /// Joins all words with single blanks. Indentation, line breaks and invisible characters then make no
 /// difference.
 pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let seen = |char| if line::is_invisible_char(char) || char == UNSEEN { ' ' } else { char };
+    let seen = |char| if line::is_invisible_char(char) || char == REPLACEMENT_CHARACTER { ' ' } else { char };
     let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

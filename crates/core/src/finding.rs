@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use truing_diff::RepoPath;
 pub use truing_diff::{AnchorKind, DiffSide};
 
-use crate::code::CodeDigests;
+use crate::code_digest::CodeDigests;
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::recheck::{MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 
@@ -109,7 +109,7 @@ pub struct RawFinding {
 }
 
 /// Line that precedes an unvalidated replacement in the body of a model's finding.
-const PROPOSED: &str = "Proposed replacement, which Truing has not verified:";
+const UNVERIFIED_SUGGESTION_INTRO: &str = "Proposed replacement, which Truing has not verified:";
 
 impl RawFinding {
     /// Replaces the unvalidated suggestion by a code block at the end of the body. Readers cannot apply this
@@ -123,14 +123,14 @@ impl RawFinding {
         let fence = "`".repeat(longest.max(2) + 1);
         let lines =
             if visible_replacement.is_empty() { String::new() } else { format!("{visible_replacement}\n") };
-        self.body = format!("{body}\n\n{PROPOSED}\n\n{fence}\n{lines}{fence}");
+        self.body = format!("{body}\n\n{UNVERIFIED_SUGGESTION_INTRO}\n\n{fence}\n{lines}{fence}");
         self
     }
 
     /// Returns the body without an unvalidated replacement. The replacement is removed because it is not part
     /// of the finding's identity.
     pub fn body_without_suggestion(&self) -> &str {
-        match (self.source, self.body.split_once(PROPOSED)) {
+        match (self.source, self.body.split_once(UNVERIFIED_SUGGESTION_INTRO)) {
             (FindingSource::Agent, Some((own, _))) => own.trim_end(),
             (FindingSource::Agent | FindingSource::Rule | FindingSource::Tool, _) => &self.body,
         }

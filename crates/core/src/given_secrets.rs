@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// Minimum length of a credential in bytes. A shorter value is not registered, because it may be an ordinary
 /// word.
-const MIN_GIVEN: usize = 8;
+const MIN_SECRET_BYTES: usize = 8;
 /// Minimum length in bytes of a part of a credential that is registered as a separate value.
 pub const MIN_PART: usize = 16;
 
@@ -44,11 +44,12 @@ pub fn unregister_secret(secret: &str) {
 /// Returns a credential and its parts; returns an empty list if the credential is too short.
 fn secret_parts(secret: &str) -> Vec<&str> {
     let secret = secret.trim();
-    if secret.len() < MIN_GIVEN {
+    if secret.len() < MIN_SECRET_BYTES {
         return Vec::new();
     }
     let address = secret.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
-    let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
+    let password =
+        address.map(|(_, password)| password).filter(|password| password.len() >= MIN_SECRET_BYTES);
     let parts = secret.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
     let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
     std::iter::once(secret).chain(password).chain(parts.filter(is_own)).collect()

@@ -4,7 +4,7 @@
 pub const MAX_BYTES: usize = 1_000;
 /// Maximum number of open braces. The glob compiler recurses for each open brace, and thousands of braces
 /// would overflow the stack.
-pub const MAX_OPEN: usize = 16;
+pub const MAX_OPEN_BRACES: usize = 16;
 
 /// Checks the bounds of a pattern, and returns the reason if the pattern is refused.
 ///
@@ -25,8 +25,10 @@ pub fn check_bounds(pattern: &str) -> Result<(), String> {
             b'}' => open = open.saturating_sub(1),
             _ => {}
         }
-        if open > MAX_OPEN {
-            return Err(format!("a pattern may nest at most {MAX_OPEN} braces, but this pattern nests more"));
+        if open > MAX_OPEN_BRACES {
+            return Err(format!(
+                "a pattern may nest at most {MAX_OPEN_BRACES} braces, but this pattern nests more"
+            ));
         }
     }
     Ok(())
@@ -40,8 +42,8 @@ mod tests {
     fn what_nobody_writes_is_not_compiled() {
         assert!(check_bounds("src/**/*.{ts,tsx,{m,c}js}").is_ok());
         assert!(check_bounds(&"{a,b}".repeat(100)).is_ok());
-        assert!(check_bounds(&"{".repeat(MAX_OPEN)).is_ok());
-        assert!(check_bounds(&"{".repeat(MAX_OPEN + 1)).unwrap_err().contains("16 braces"));
+        assert!(check_bounds(&"{".repeat(MAX_OPEN_BRACES)).is_ok());
+        assert!(check_bounds(&"{".repeat(MAX_OPEN_BRACES + 1)).unwrap_err().contains("16 braces"));
         assert!(check_bounds(&"a".repeat(MAX_BYTES + 1)).unwrap_err().contains("1001"));
     }
 }

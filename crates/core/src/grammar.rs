@@ -30,7 +30,7 @@ pub const MAX_WORDS: usize = 512;
 pub const MAX_WORD_BYTES: usize = 8 << 10;
 
 /// Shipped grammars, with paths relative to the folder of a policy.
-pub const SHIPPED: &[(&str, &str)] = &[
+pub const SHIPPED_GRAMMARS: &[(&str, &str)] = &[
     ("grammar/cargo.toml", include_str!("../grammar/cargo.toml")),
     ("grammar/dotnet.toml", include_str!("../grammar/dotnet.toml")),
     ("grammar/git.toml", include_str!("../grammar/git.toml")),
@@ -66,7 +66,7 @@ impl CommandGrammar {
     /// If one of the files is invalid.
     pub fn load_shipped() -> Result<Self, Vec<PolicyFileError>> {
         let mut commands = Vec::new();
-        for (name, text) in SHIPPED {
+        for (name, text) in SHIPPED_GRAMMARS {
             commands.extend(file::read_commands(&PolicyFile::from_shipped(name, text), None)?);
         }
         Ok(Self { commands })
@@ -137,7 +137,7 @@ impl CommandGrammar {
                 // command line.
                 Ok(before) => AcceptedCommand {
                     class: if before.class == CommandClass::RunsCode { before.class } else { more.class },
-                    runs: before.runs.or(more.runs),
+                    inner_command: before.inner_command.or(more.inner_command),
                     ..more
                 },
                 Err(_) => more,
@@ -162,7 +162,7 @@ fn check_argv(argv: &[&str]) -> Result<(), CommandRefusal> {
         // Control characters are refused: the system ends a word at a NUL, and programs that read words line
         // by line end a word at a newline.
         if word.chars().any(char::is_control) {
-            return Err(CommandRefusal::Control { word: (*word).to_owned() });
+            return Err(CommandRefusal::ControlCharacter { word: (*word).to_owned() });
         }
     }
     Ok(())

@@ -12,7 +12,7 @@
 
 mod assign;
 mod similar;
-mod words;
+mod text_tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use truing_diff::RepoPath;
 
 pub use similar::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
-use crate::code::CodeDigests;
+use crate::code_digest::CodeDigests;
 use crate::dismissal::is_same_code;
 use crate::finding::{
     AnchorKind, CodeLocation, Finding, FindingSource, FindingStatus, RawFinding, fingerprint,
@@ -201,8 +201,12 @@ fn match_by_code<'a>(
         }
         // Every pair has a positive weight, however distant its lines are, so as many findings as possible
         // are matched.
-        let near =
-            |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&current_findings[*at], was)).collect();
+        let near = |at: &usize| {
+            columns
+                .iter()
+                .map(|was| 2 * LINE_DISTANCE_BOUND - distance(&current_findings[*at], was))
+                .collect()
+        };
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
         for (at, column) in rows.iter().zip(assign(&weights)) {
             matches[*at] = column.and_then(|column| columns.get(column)).copied();
@@ -269,7 +273,7 @@ fn match_by_similarity<'a>(
 }
 
 /// A number greater than any distance of lines.
-const FAR: i64 = u32::MAX as i64;
+const LINE_DISTANCE_BOUND: i64 = u32::MAX as i64;
 
 fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.location.start_line.abs_diff(finding.raw.location.start_line))
@@ -300,7 +304,7 @@ fn match_weight(
     // A score is less than 1. A difference of one millionth between two scores outweighs any difference of
     // distances.
     let millionths = (score * 1e6) as i64;
-    millionths * 2 * FAR + FAR - distance(placed, finding)
+    millionths * 2 * LINE_DISTANCE_BOUND + LINE_DISTANCE_BOUND - distance(placed, finding)
 }
 
 /// Returns true if two findings may be the same. Both findings must be on the same side of the diff. If both

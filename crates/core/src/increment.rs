@@ -68,11 +68,11 @@ pub struct FindingTally {
 
 impl FindingTally {
     /// Compares the known findings with the current ones.
-    pub fn from_findings(known_findings: &[Finding], now: &[Finding]) -> Self {
+    pub fn from_findings(known_findings: &[Finding], current_findings: &[Finding]) -> Self {
         let before: BTreeMap<&FindingId, &Finding> =
             known_findings.iter().map(|finding| (&finding.id, finding)).collect();
         let mut tally = Self::default();
-        for finding in now {
+        for finding in current_findings {
             let was = before.get(&finding.id);
             let was_fixed = was.is_some_and(|was| matches!(was.status, FindingStatus::Fixed(_)));
             let counted = match (&finding.status, was) {
@@ -172,7 +172,7 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
 
 /// Maximum number of new files without lines that may count as renamed. The same maximum applies to the ///
 /// deleted files that may be earlier versions of these new files.
-const MAX_UNSHOWN: usize = 100;
+const MAX_RENAME_CANDIDATES: usize = 100;
 
 /// For each file at the head, its names at the base and at the last reviewed head.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -191,9 +191,9 @@ impl FileRenames {
         let gone: Vec<&RepoPath> =
             files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
         let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);
-        for file in unshown.take(MAX_UNSHOWN) {
+        for file in unshown.take(MAX_RENAME_CANDIDATES) {
             let names = self.0.entry(file.path.clone()).or_default();
-            names.extend(gone.iter().take(MAX_UNSHOWN).map(|path| (*path).clone()));
+            names.extend(gone.iter().take(MAX_RENAME_CANDIDATES).map(|path| (*path).clone()));
         }
     }
 
@@ -210,8 +210,8 @@ impl FileRenames {
     }
 
     /// Returns true if `path` is a current or earlier name of the file `now`.
-    pub fn is_same_file(&self, now: &RepoPath, path: &RepoPath) -> bool {
-        now == path || self.old_names(now).any(|old| old == path)
+    pub fn is_same_file(&self, current_path: &RepoPath, path: &RepoPath) -> bool {
+        current_path == path || self.old_names(current_path).any(|old| old == path)
     }
 }
 

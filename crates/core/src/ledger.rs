@@ -5,7 +5,7 @@
 mod alert;
 mod grant;
 mod period;
-mod room;
+mod run_admission;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::money::MicroUsd;
 pub use self::alert::{THRESHOLDS, exhausted_notice, threshold_notice};
 pub use self::grant::{ReservationDecision, decide_reservation};
 pub use self::period::{next_midnight, utc_day, utc_month};
-pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
+pub use self::run_admission::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
 
 /// Tokens of one answer in disjoint buckets, as in the Messages API. `input` excludes tokens that are written
 /// to a cache or read from one.

@@ -1,7 +1,7 @@
 //! Reduces untrusted text to one line before the text is stored or displayed.
 
 /// Maximum length in characters of a stored action, notice or reason.
-pub const MAX_TEXT: usize = 1000;
+pub const MAX_STORED_TEXT_CHARS: usize = 1000;
 
 /// Returns one line of visible text with at most `max_len` characters. If the line was longer, `…` is
 /// appended.

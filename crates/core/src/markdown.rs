@@ -15,12 +15,12 @@ use crate::line::is_invisible_char;
 /// Breaks up text that a forge would otherwise detect as a mention, reference or address.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// Replaces an invisible character in code.
-const UNSEEN: char = '\u{fffd}';
+const INVISIBLE_CHAR_REPLACEMENT: char = '\u{fffd}';
 /// Minimum length of a hexadecimal word that may name a commit.
 const MIN_COMMIT_DIGITS: usize = 7;
 /// Permitted languages of code blocks. With other names, the forge might render the block as a diagram or
 /// offer it as a suggestion.
-const COLOURED: &[&str] = &[
+const CODE_BLOCK_LANGUAGES: &[&str] = &[
     "c", "cc", "cpp", "cs", "diff", "go", "h", "hpp", "java", "js", "json", "jsx", "kt", "php", "py",
     "python", "rb", "rs", "rust", "sh", "sql", "swift", "toml", "ts", "tsx", "yaml", "yml",
 ];
@@ -66,7 +66,7 @@ pub fn code_block(language: &str, lines: &str) -> String {
     let lines: String =
         lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible_char(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
-    let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
+    let language = CODE_BLOCK_LANGUAGES.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
     // An indent prevents bots from reading a line as a slash command. The indent is not displayed, because
     // renderers remove the indent of the fence from each line.
@@ -105,7 +105,7 @@ fn longest_backtick_run(text: &str) -> usize {
 }
 
 fn visible_char(c: char) -> char {
-    if is_invisible_char(c) { UNSEEN } else { c }
+    if is_invisible_char(c) { INVISIBLE_CHAR_REPLACEMENT } else { c }
 }
 
 /// Appends code to a line.

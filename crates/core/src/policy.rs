@@ -8,19 +8,19 @@
 //! The policy checks only the text of an action. The sandbox prevents access through links that lead out of
 //! the tree, and limits the side effects of tests.
 
-mod never;
 mod profile;
+mod protected_paths;
 mod shell;
 
 use std::sync::Arc;
 
 use truing_diff::RepoPath;
 
-use crate::grammar::{AcceptedCommand, CommandClass, CommandGrammar, SHIPPED};
+use crate::grammar::{AcceptedCommand, CommandClass, CommandGrammar, SHIPPED_GRAMMARS};
 pub use crate::grammar::{PolicyFile, PolicyFileError};
-use never::ProtectedPaths;
 pub use profile::ProfileName;
 use profile::{AgentProfile, FileAccess};
+use protected_paths::ProtectedPaths;
 pub use shell::{ShellSyntaxError, plain_words};
 
 /// An action that an agent requests.
@@ -112,8 +112,10 @@ impl PolicySet {
         let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
         let grammar = Arc::new(grammar);
         let find = |name: &str| files.iter().find(|file| file.name == name);
-        let protected_paths =
-            ProtectedPaths::new(find(never::FILE)).map_err(|error| problems.push(error)).ok().map(Arc::new);
+        let protected_paths = ProtectedPaths::new(find(protected_paths::FILE))
+            .map_err(|error| problems.push(error))
+            .ok()
+            .map(Arc::new);
         let mut read = |name: ProfileName| {
             let shipped = name.shipped_file();
             let file = find(&name.file_name()).unwrap_or(&shipped);
@@ -171,8 +173,8 @@ impl PolicySet {
 }
 
 fn shipped_files() -> impl Iterator<Item = PolicyFile> {
-    let grammars = SHIPPED.iter().map(|(name, text)| PolicyFile::from_shipped(name, text));
-    grammars.chain(ProfileName::ALL.map(ProfileName::shipped_file)).chain([never::shipped_file()])
+    let grammars = SHIPPED_GRAMMARS.iter().map(|(name, text)| PolicyFile::from_shipped(name, text));
+    grammars.chain(ProfileName::ALL.map(ProfileName::shipped_file)).chain([protected_paths::shipped_file()])
 }
 
 /// Folder of grammars within a policy's folder.
@@ -182,7 +184,9 @@ const GRAMMAR: &str = "grammar/";
 fn is_file_name(name: &str) -> bool {
     let is_grammar =
         name.strip_prefix(GRAMMAR).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
-    is_grammar || name == never::FILE || ProfileName::ALL.iter().any(|profile| profile.file_name() == name)
+    is_grammar
+        || name == protected_paths::FILE
+        || ProfileName::ALL.iter().any(|profile| profile.file_name() == name)
 }
 
 fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
@@ -235,12 +239,12 @@ impl AgentPolicy {
             Err(denied) => return denied,
         };
         let is_code = |accepted: &AcceptedCommand<'_>| accepted.class == CommandClass::RunsCode;
-        let Some(inner) = accepted.runs else {
+        let Some(inner) = accepted.inner_command else {
             let rules = vec![self.run_rule(&accepted.command)];
             return PolicyVerdict::Allow { rules, runs_code: is_code(&accepted) };
         };
         match self.accept_argv(inner) {
-            Ok(within) if within.runs.is_some() => {
+            Ok(within) if within.inner_command.is_some() => {
                 deny(format!("`{}` may not run `{}`", accepted.command, within.command), None)
             }
             Ok(within) => {

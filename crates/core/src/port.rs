@@ -9,36 +9,39 @@
 
 #![warn(missing_docs)]
 
-mod common;
+mod combined_ports;
 mod effects;
+mod forge;
 mod forge_error;
 mod gate;
 mod ledger;
-mod objects;
 mod operations;
 mod pull;
 mod read;
 mod reader;
 mod repository;
 mod runs;
-mod server;
+mod shared_state;
 mod store_error;
-mod watchlist;
+mod sweep_store;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
-pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, update_state};
+pub use self::combined_ports::{ForgePull, RecordStore};
 pub use self::effects::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner, ForgeWrite,
 };
+pub use self::forge::{
+    AuthorAccount, BranchProtection, ForgeKind, ForgeRepository, OpenPull, PullComment, PullListItem,
+};
 pub use self::gate::{GateHalt, HaltReason, WriteGate, WritePermit, read_only_gate};
 pub use self::ledger::Ledger;
-pub use self::objects::{ForgePull, RecordStore};
 pub use self::operations::{
-    AuditEntry, MAX_NAME, MAX_TEXT, NewNotice, NoticeKind, OperatorAction, OperatorStore, PendingNotice,
+    AuditEntry, MAX_NAME, MAX_STORED_TEXT_CHARS, NewNotice, NoticeKind, OperatorAction, OperatorStore,
+    PendingNotice,
 };
 pub use self::pull::{
     AppliedLabel, AuditMark, CheckState, CommitCheck, ConversationComment, HeadRepository, LineComment,
@@ -59,19 +62,17 @@ pub use self::runs::{
     ComputedReview, HistoryEvent, PullRevision, RunReference, RunStart, RunStore, SkippedHead,
     SlotDescription,
 };
-pub use self::server::{
-    AuthorAccount, BranchProtection, ForgeKind, ForgeRepository, OpenPull, PullComment, PullListItem,
-};
+pub use self::shared_state::{SharedStateStore, StateSnapshot, StateUpdate, update_state};
 pub use self::store_error::StoreError;
-pub use self::watchlist::{
+pub use self::sweep_store::{
     CommentKind, KnownRepository, RequestOrigin, ReviewProgress, SweepStore, UserRequest, UserRequestOutcome,
 };
 
 use crate::finding::CodeLocation;
 use crate::id::{SlotKey, SlotVersion, TimeSpan, UnixMillis};
 use crate::publish::CommentSubject;
-use crate::share::WorkerGroup;
 use crate::slot::{LoopKind, Slot, SlotLimits};
+use crate::worker_group::WorkerGroup;
 
 /// Source of the current wall-clock time.
 pub trait Clock: Send + Sync {
@@ -168,8 +169,8 @@ pub trait SlotStore: Send + Sync {
 
     /// Announces that this process leases slots, and returns all processes with such an announcement. Each
     /// polling round calls this method. If `leases` is false, the announcement is withdrawn.
-    async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
-        let _ = leases;
+    async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
+        let _ = is_leasing;
         Ok(WorkerGroup::default())
     }
 }
@@ -202,7 +203,7 @@ pub enum MarkOutcome {
     AllStored,
     /// These slots were not marked, because a kill switch applies to them. All other marks are durably
     /// stored.
-    SwitchedOff(BTreeSet<SlotKey>),
+    BlockedByKillSwitch(BTreeSet<SlotKey>),
 }
 
 /// The slot's row has a newer version than expected.
@@ -218,7 +219,7 @@ pub enum LeaseRefusal {
     VersionConflict(#[from] VersionConflict),
     /// The global kill switch, or the switch of the slot's repository, is on.
     #[error("the kill switch is on")]
-    SwitchedOff,
+    BlockedByKillSwitch,
 }
 
 // ---------------------------------------------------------------------------------------------- forge

@@ -13,7 +13,7 @@ use crate::money::MicroUsd;
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
 
 /// Number of units of a `TokenRate` in one dollar per million tokens.
-const PICOS: u64 = 1_000_000;
+const RATE_UNITS_PER_USD: u64 = 1_000_000;
 
 /// Price of one token in pico-dollars (millionths of a millionth of a dollar). The same number also expresses
 /// the price of a million tokens in micro-dollars. The lowest price in use (0.01 dollars per million tokens)
@@ -85,7 +85,7 @@ impl TokenRate {
             .parse::<u64>()
             .ok()
             .and_then(|picos| picos.checked_add(up))
-            .filter(|picos| *picos <= u64::from(MAX_USD_PER_MILLION) * PICOS)
+            .filter(|picos| *picos <= u64::from(MAX_USD_PER_MILLION) * RATE_UNITS_PER_USD)
             .map(Self)
             .ok_or(InvalidRate::TooMuch(text))
     }
@@ -94,7 +94,7 @@ impl TokenRate {
 /// Renders dollars per million tokens.
 impl fmt::Display for TokenRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / PICOS, self.0 % PICOS);
+        let (whole, fraction) = (self.0 / RATE_UNITS_PER_USD, self.0 % RATE_UNITS_PER_USD);
         let fraction = format!("{fraction:06}");
         let shown = fraction.trim_end_matches('0');
         f.pad(&format!("{whole}.{shown:0<2}"))
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for TokenRate {
                 if usd > u64::from(MAX_USD_PER_MILLION) {
                     return Err(E::custom(InvalidRate::TooMuch(usd.to_string())));
                 }
-                Ok(TokenRate(usd * PICOS))
+                Ok(TokenRate(usd * RATE_UNITS_PER_USD))
             }
         }
         deserializer.deserialize_any(RateVisitor)

@@ -5,7 +5,7 @@
 //! comments whose creation is not confirmed. The publisher (crate `forge`) executes the plan.
 
 mod check;
-mod fit;
+mod text_truncation;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::dismissal::{RetractionScope, short_id};
 use crate::finding::{AnchorKind, CodeLocation, SuggestedFix};
 use crate::id::{CommentId, FindingId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use crate::markdown;
-use fit::{truncate_markdown, utf16_length};
+use text_truncation::{truncate_markdown, utf16_length};
 
 /// Producer of a comment. A plan affects only the comments of one producer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl CommentSubject {
 }
 
 /// Heading above a replacement that is shown as code, at forges where readers cannot apply replacements.
-const PROPOSED: &str = "Proposed replacement of these lines:";
+const REPLACEMENT_HEADING: &str = "Proposed replacement of these lines:";
 
 /// Desired state of one comment: its location and content.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -149,7 +149,9 @@ impl DesiredComment {
         let SuggestedFix { replacement } = self.suggestion.as_ref().filter(|_| !self.resolved)?;
         match (bounds.offers_suggestions, self.falls_back_to_code_block) {
             (true, _) => markdown::suggestion_block(replacement),
-            (false, true) => Some(format!("{PROPOSED}\n\n{}", markdown::code_block("", replacement))),
+            (false, true) => {
+                Some(format!("{REPLACEMENT_HEADING}\n\n{}", markdown::code_block("", replacement)))
+            }
             (false, false) => None,
         }
     }

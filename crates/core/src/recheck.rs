@@ -10,22 +10,24 @@
 
 // long: the rules by which a finding gets a new status; they are read together.
 
-mod around;
+mod compared_file;
 mod evidence;
-mod follow;
 mod head;
-mod page;
+mod line_search;
 mod statement;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-pub use around::{ChangeSnapshot, MAX_AROUND, MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
-pub use follow::{FollowOutcome, locate_at_head};
-pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, unanswered_findings};
-use page::ComparedFile;
+use compared_file::ComparedFile;
+pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, findings_to_recheck};
+pub use line_search::{FollowOutcome, locate_at_head};
 pub use statement::StatementHashes;
+pub use surroundings::{
+    ChangeSnapshot, MAX_SNIPPET_LINES, MAX_SURROUNDING_LINES, SurroundingLines, UnverifiedReason,
+};
 
 use crate::excerpt;
 use crate::finding::{
@@ -40,7 +42,7 @@ pub struct RecheckSummary {
     /// Fixed findings of models, each with the evidence.
     pub fixed: BTreeMap<FindingId, FixEvidence>,
     /// Findings of models in files that the change no longer affects.
-    pub outside: BTreeSet<FindingId>,
+    pub out_of_scope: BTreeSet<FindingId>,
     /// Names of the rules that ran; empty if they are not known.
     pub rules: BTreeSet<String>,
     /// Disabled rules, including rules of tools. Whether findings of these rules still exist is not known.
@@ -58,7 +60,7 @@ pub struct RecheckSummary {
     /// Open findings of rules and tools from earlier local reviews that count as fixed if they are not
     /// reported again. Their lines are gone, or the rule has checked these lines again. The evidence consists
     /// of the current lines at their location.
-    pub expected: BTreeMap<FindingId, FixEvidence>,
+    pub fixed_unless_reported: BTreeMap<FindingId, FixEvidence>,
 }
 
 impl RecheckSummary {
@@ -76,7 +78,7 @@ impl RecheckSummary {
             finding.status = if let Some(evidence) = self.fixed.get(&finding.id) {
                 finding.evidence = Some(evidence.clone());
                 FindingStatus::Fixed(head.clone())
-            } else if self.outside.contains(&finding.id) {
+            } else if self.out_of_scope.contains(&finding.id) {
                 FindingStatus::OutOfScope
             } else {
                 before.status.clone()
@@ -134,7 +136,7 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
                     FollowOutcome::Found { .. } | FollowOutcome::NoFile => false,
                 }
             }
-            FindingStatus::OutOfScope => is_added_again(&locate_at_head(finding, head), head),
+            FindingStatus::OutOfScope => overlaps_added_lines(&locate_at_head(finding, head), head),
             FindingStatus::Dismissed(_)
             | FindingStatus::Open
             | FindingStatus::Claimed
@@ -178,9 +180,9 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                                 != RecheckOutcome::OutOfScope
                     }
                     (FindingStatus::Fixed(_), None) => {
-                        matches!(went, FollowOutcome::Found { .. }) && is_added_again(&went, head)
+                        matches!(went, FollowOutcome::Found { .. }) && overlaps_added_lines(&went, head)
                     }
-                    (_, _) => is_added_again(&went, head),
+                    (_, _) => overlaps_added_lines(&went, head),
                 };
                 if is_open && !is_among_found(finding, current_findings) {
                     let is_there = matches!(went, FollowOutcome::Found { .. });
@@ -226,7 +228,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         }
         match became {
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
-            RecheckOutcome::OutOfScope => _ = rechecked.outside.insert(finding.id.clone()),
+            RecheckOutcome::OutOfScope => _ = rechecked.out_of_scope.insert(finding.id.clone()),
             RecheckOutcome::Open(reason) => {
                 current_findings.push(move_to_current_place(finding, &went, reason, head, &place_finding));
             }
@@ -244,7 +246,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     let of_line = known_findings.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
-    rechecked.expected = expected.collect();
+    rechecked.fixed_unless_reported = expected.collect();
     for placed in current_findings.iter_mut().filter(|placed| {
         placed.raw.source == FindingSource::Agent && placed.sighting.surrounding_lines.is_none()
     }) {
@@ -289,7 +291,7 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let went = locate_at_head(finding, head);
     let (path, lines) = match &went {
         FollowOutcome::Found { path, start, end } => {
-            let is_looked_at = finding.raw.source == FindingSource::Rule && is_added_again(&went, head);
+            let is_looked_at = finding.raw.source == FindingSource::Rule && overlaps_added_lines(&went, head);
             (path, Some((*start, *end)).filter(|_| is_looked_at)?)
         }
         FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
@@ -381,7 +383,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                 }
                 RecheckStatus::Fixed if !saw || shown.is_some() => {}
                 // The finding's file no longer exists, but its code may have moved to another file.
-                RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
+                RecheckStatus::Fixed if !is_readable && line_search::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
                 RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::new(path, 0, 0, &[])),
@@ -459,7 +461,7 @@ fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
 }
 
 /// Returns true if the change adds the finding's lines or the lines that replaced them.
-fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
+fn overlaps_added_lines<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     let (FollowOutcome::Found { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
         outcome
     else {
@@ -548,7 +550,9 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     };
     let (lines, is_shown) = match outcome {
         FollowOutcome::Found { start, end, .. } => ((*start, *end), true),
-        FollowOutcome::Changed { start, end, likely, .. } if start <= end => (*likely, true),
+        FollowOutcome::Changed { start, end, likely_replacement: likely, .. } if start <= end => {
+            (*likely, true)
+        }
         FollowOutcome::Changed { path, start, .. } => (one(path, *start), false),
         FollowOutcome::NotFound { path } => (one(path, was.start_line), false),
         FollowOutcome::NoFile => ((was.start_line, was.end_line), false),

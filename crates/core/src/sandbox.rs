@@ -21,7 +21,7 @@ pub enum SandboxLevel {
 impl SandboxLevel {
     /// Highest level that a reader process must reach, even if the operator requires a higher level. A reader
     /// starts no process, writes no file and opens no connection, so namespaces would add no protection.
-    pub const OF_READERS: Self = Self::Landlock;
+    pub const MAX_REQUIRED_READER_LEVEL: Self = Self::Landlock;
 
     /// Finds the level of this name.
     pub fn from_name(name: &str) -> Option<Self> {

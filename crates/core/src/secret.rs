@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 /// Minimum length in bytes at which a single word of a secret is redacted separately. The word `Bearer` is
 /// shorter and therefore not redacted; tokens are longer.
-const MIN_HIDDEN_WORD: usize = 8;
+const MIN_REDACTED_WORD_BYTES: usize = 8;
 
 /// Minimum length in bytes at which a secret is redacted. A shorter secret, such as the key `x` of a local
 /// model, need not be protected. Replacing all its occurrences would make text unreadable.
-const MIN_HIDDEN: usize = 6;
+const MIN_REDACTED_SECRET_BYTES: usize = 6;
 
 /// Secret text that neither `Debug` nor `Display` shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,10 +35,10 @@ impl SecretString {
 
     /// Replaces the whole secret, and each long word of the secret, in a text.
     pub fn redact_from(&self, text: &str) -> String {
-        let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
+        let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_REDACTED_WORD_BYTES);
         std::iter::once(self.0.as_str())
             .chain(words)
-            .filter(|hidden| hidden.len() >= MIN_HIDDEN)
+            .filter(|hidden| hidden.len() >= MIN_REDACTED_SECRET_BYTES)
             .fold(text.to_owned(), |text, hidden| text.replace(hidden, "***"))
     }
 }

@@ -18,16 +18,16 @@
 //! cancelled slot is released by an event, a paused slot by a resume, and every held slot by an operator's
 //! retry. The storm of an idle slot is removed when the storm ends.
 
+mod history_entry;
 mod limits;
-mod note;
 mod step;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::history_entry::{SlotHistoryEntry, SlotRefusal};
 pub use self::limits::SlotLimits;
-pub use self::note::{SlotHistoryEntry, SlotRefusal};
 pub use self::step::{SlotCommand, SlotTransition, StepOutcome};
 use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 
@@ -201,7 +201,7 @@ impl WaitReason {
 
     /// Returns true if the loop remains the slot's active loop during this wait, because its run is
     /// unfinished.
-    fn keeps_owner(self) -> bool {
+    fn keeps_active_loop(self) -> bool {
         match self {
             Self::Settling | Self::Reviewer | Self::Step | Self::RateLimit => true,
             Self::Debounce | Self::Storm | Self::Backoff | Self::Deferred | Self::Scheduled => false,

@@ -379,7 +379,10 @@ mod tests {
         };
         assert_eq!(switch, KillSwitch::On(engaged));
         assert_eq!(act, OperatorAction::new("ada", "kill on", "", "mode finish: bad [2J day"));
-        assert!(notice.text.starts_with("Kill switch on, by ada (mode finish: bad [2J day)"), "{notice:?}");
+        assert!(
+            notice.text.starts_with("The kill switch is on, set by ada (mode finish: bad [2J day)"),
+            "{notice:?}"
+        );
         assert!(!switch.stops_runs());
     }
 

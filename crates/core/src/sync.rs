@@ -9,25 +9,26 @@
 //! A manifest does not cover unpinned code. Files of the package that have a counterpart in the project are
 //! *mirrored*. A person or an agent must check changes of unpinned code in mirrored files (`beside`).
 
-mod beside;
+pub mod branch_plan;
 pub mod breaker;
 pub mod changelog;
 pub mod classify;
-pub mod course;
 pub mod job;
 mod manifest;
 pub mod record;
 pub mod release;
+mod unguarded_parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use beside::find_unguarded_parts;
-pub use beside::{METADATA, NamesakeDefinition, NonFunctionCode, ReleasePartKind};
 pub use manifest::{
-    ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
+    LINE_DIGEST_HEX_DIGITS, ManifestEntry, ManifestError, ManifestRow, PinManifest, TREE_DIGEST_PREFIX,
+    TREE_DIGITS,
 };
+use unguarded_parts::find_unguarded_parts;
+pub use unguarded_parts::{METADATA, NamesakeDefinition, NonFunctionCode, ReleasePartKind};
 
 /// Name that stands for the whole file in a list of the file's definitions.
 pub const WHOLE_FILE: &str = "*";
@@ -301,10 +302,10 @@ pub struct SyncDecisionInput<'a> {
     /// True if the version number of the release permits breaking changes.
     pub is_major: bool,
     /// Names of the package's classes that are base classes of the project's classes.
-    pub inherited: &'a BTreeSet<String>,
+    pub inherited_classes: &'a BTreeSet<String>,
     /// Changed requirements that do not affect the project, by the required package's name, each with the
     /// reason.
-    pub harmless: &'a BTreeMap<String, UnguardedReason>,
+    pub harmless_requirements: &'a BTreeMap<String, UnguardedReason>,
     pub manifest: &'a PinManifest,
     /// Release for which the project's code was written.
     pub from: &'a ReleaseSources,
@@ -330,9 +331,9 @@ pub struct SyncDecision {
 /// release is in range (`skip`). The version is major, or an inherited class is gone (`ask`). A pinned
 /// definition changed or is gone (`bump`). The pins or the mirrored files guard nothing, or an unguarded part
 /// needs a check (`ask`). If no condition holds, the verdict is `relax`.
-pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
-    let (changed, mut unguarded) = compare(step);
-    unguarded.extend(find_unguarded_parts(step));
+pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
+    let (changed, mut unguarded) = compare(input);
+    unguarded.extend(find_unguarded_parts(input));
     let count = |kind: PinChangeKind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) =
         (count(PinChangeKind::Tree), count(PinChangeKind::Removed), count(PinChangeKind::Bytes));
@@ -347,8 +348,8 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         });
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
-    let bases = removed_base_classes(step);
-    let (verdict, needs_classification, reason) = if step.in_range {
+    let bases = removed_base_classes(input);
+    let (verdict, needs_classification, reason) = if input.in_range {
         let reason = "the project's version range already includes the release";
         let reason = match differs() {
             nothing if nothing.is_empty() => reason.to_owned(),
@@ -358,7 +359,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             ),
         };
         (SyncVerdict::Skip, false, reason)
-    } else if step.is_major {
+    } else if input.is_major {
         (SyncVerdict::Ask, false, "the release is a new major version, which may break anything".to_owned())
     } else if !bases.is_empty() {
         let what = if bases.len() == 1 { "a class" } else { "classes" };
@@ -377,9 +378,9 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             false,
             format!("{what} in neither release, and therefore without effect: fix the manifest"),
         )
-    } else if step.manifest.rows.is_empty() && step.from.files.is_empty() && step.to.files.is_empty() {
+    } else if input.manifest.rows.is_empty() && input.from.files.is_empty() && input.to.files.is_empty() {
         (SyncVerdict::Ask, false, NOTHING_PINNED.to_owned())
-    } else if elsewhere > 0 && elsewhere == step.manifest.rows.len() {
+    } else if elsewhere > 0 && elsewhere == input.manifest.rows.len() {
         (
             SyncVerdict::Ask,
             false,
@@ -394,7 +395,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             !is_unreadable,
             format!("{}: a person must check this", summarize_changes(&changed, &unguarded)),
         )
-    } else if step.from.files.is_empty() && step.to.files.is_empty() {
+    } else if input.from.files.is_empty() && input.to.files.is_empty() {
         let reason = "neither release has a mirrored file: fix `mirror` of the job";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
@@ -405,7 +406,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         );
         (SyncVerdict::Relax, false, reason)
     } else {
-        (SyncVerdict::Relax, false, unchanged_reason(step).to_owned())
+        (SyncVerdict::Relax, false, unchanged_reason(input).to_owned())
     };
     SyncDecision { verdict, needs_classification, reason, pin_changes: changed, unguarded }
 }
@@ -482,7 +483,7 @@ fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
         let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));
         is_read && step.to.symbols.get(*class) == Some(&SymbolState::Absent)
     };
-    step.inherited.iter().filter(is_gone).map(String::as_str).collect()
+    step.inherited_classes.iter().filter(is_gone).map(String::as_str).collect()
 }
 
 /// Compares the pinned definitions of both releases. Returns their changes, and the definitions whose pins

@@ -2,7 +2,7 @@
 //! a job, such as a command argument or a title.
 
 /// Error message for a `{{` that does not begin a placeholder.
-pub const NO_VARIABLE: &str =
+pub const INVALID_PLACEHOLDER_MESSAGE: &str =
     "`{{` does not begin a variable: write `{{name}}` for a variable, or `\\{{` for a literal `{{`";
 
 /// A part of a template.
@@ -31,7 +31,7 @@ impl TextTemplate {
         let mut is_wrong = false;
         let pieces = parse_parts(text, 1, &mut |_| is_wrong = true);
         if is_wrong {
-            return Err(format!("is wrong: {NO_VARIABLE}"));
+            return Err(format!("is wrong: {INVALID_PLACEHOLDER_MESSAGE}"));
         }
         let unknown = pieces.iter().find_map(|piece| match piece {
             TemplatePart::Variable { name, .. } if !variable_names.contains(&name.as_str()) => Some(name),

@@ -416,21 +416,21 @@ impl CompiledRule {
 #[derive(Clone, Copy)]
 struct GlobOptions {
     /// True if `*` does not match a slash.
-    has_folders: bool,
+    has_literal_separator: bool,
     ignores_case: bool,
 }
 
 impl GlobOptions {
-    const NAME: Self = Self { has_folders: true, ignores_case: true };
-    const PATH: Self = Self { has_folders: true, ignores_case: false };
-    const TEXT: Self = Self { has_folders: false, ignores_case: true };
+    const NAME: Self = Self { has_literal_separator: true, ignores_case: true };
+    const PATH: Self = Self { has_literal_separator: true, ignores_case: false };
+    const TEXT: Self = Self { has_literal_separator: false, ignores_case: true };
 }
 
 fn compile_globs(patterns: &[String], form: GlobOptions) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern)
-            .literal_separator(form.has_folders)
+            .literal_separator(form.has_literal_separator)
             .case_insensitive(form.ignores_case)
             .build()?;
         set.add(glob);

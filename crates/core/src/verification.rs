@@ -37,7 +37,7 @@ pub enum CommandEndReason {
 }
 
 /// Offset that shells add to a signal's number.
-const SIGNALLED: u8 = 128;
+const SIGNAL_EXIT_CODE_OFFSET: u8 = 128;
 
 impl CommandEndReason {
     /// Returns true for exit code 0.
@@ -62,7 +62,7 @@ impl CommandEndReason {
     /// Returns the signal that killed the command; `None` if the exit code indicates no signal.
     pub fn signal(self) -> Option<u8> {
         self.exit_code()
-            .and_then(|code| code.checked_sub(SIGNALLED))
+            .and_then(|code| code.checked_sub(SIGNAL_EXIT_CODE_OFFSET))
             .filter(|signal| (1..=64).contains(signal))
     }
 }

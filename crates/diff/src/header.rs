@@ -241,7 +241,7 @@ impl FileHeader {
             let is_rewritten = text.starts_with(b"dissimilarity index ");
             let has_similarity = text.starts_with(b"similarity index ") || is_rewritten;
             self.has_similarity |= has_similarity;
-            return Ok(has_similarity || text.starts_with(REMERGED));
+            return Ok(has_similarity || text.starts_with(REMERGE_HEADER_PREFIX));
         }
         Ok(true)
     }
@@ -261,7 +261,7 @@ impl FileHeader {
         } else if text.starts_with(b"+++ ") {
             self.stage = HeaderStage::End;
         } else {
-            return OF_A_MERGE.iter().any(|mark| text.starts_with(mark));
+            return IGNORED_MERGE_HEADER_PREFIXES.iter().any(|mark| text.starts_with(mark));
         }
         true
     }
@@ -269,7 +269,7 @@ impl FileHeader {
 
 /// Prefixes of merge diff header lines whose content is ignored. With `--combined-all-paths`, there is a
 /// `---` line for each parent.
-const OF_A_MERGE: [&[u8]; 8] = [
+const IGNORED_MERGE_HEADER_PREFIXES: [&[u8]; 8] = [
     b"index ",
     b"--- ",
     b"similarity index ",
@@ -281,7 +281,7 @@ const OF_A_MERGE: [&[u8]; 8] = [
 ];
 
 /// Prefix of the header line with which `git show --remerge-diff` describes a conflict.
-const REMERGED: &[u8] = b"remerge ";
+const REMERGE_HEADER_PREFIX: &[u8] = b"remerge ";
 
 /// Ids of the empty blob, for SHA-1 and for SHA-256.
 const EMPTY_FILE_IDS: [&[u8]; 2] = [

@@ -2,7 +2,7 @@
 
 /// If a diff is read in pieces, at least this number of bytes of each line is examined. Two quoted file ///
 /// names are always shorter than this number, because file systems limit the length of names.
-pub(crate) const MAX_LOOKED_AT: usize = 1 << 20;
+pub(crate) const MAX_STORED_LINE_BYTES: usize = 1 << 20;
 
 /// The position at which a line begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

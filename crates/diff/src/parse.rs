@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::RepoPath;
 use crate::file_name::{self, FileName, NamePair};
 use crate::header::FileHeader;
-use crate::input_line::{InputPosition, MAX_LOOKED_AT, MalformedLine};
+use crate::input_line::{InputPosition, MAX_STORED_LINE_BYTES, MalformedLine};
 use crate::parsed_diff::{DiffEntry, FileDiff, FileDiffSpans, FileStatus, Hunk, HunkSpan, split_first_line};
 use crate::scan::{LocatedHunk, Scanner};
 
@@ -169,7 +169,7 @@ impl OutlineReader {
                 self.scanner.read_line(line, line.len(), true);
                 continue;
             }
-            let room = MAX_LOOKED_AT.saturating_sub(self.partial_line.len());
+            let room = MAX_STORED_LINE_BYTES.saturating_sub(self.partial_line.len());
             self.partial_line.extend(line.iter().take(room));
             self.partial_line_len += line.len();
             if is_ended {

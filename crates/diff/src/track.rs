@@ -213,7 +213,7 @@ impl<'a> LineTracker<'a> {
         let mut has_words = false;
         for old in lines {
             let score = self.old.line_weight(old);
-            has_words |= score > side_text::WORTH_OF_MARKS;
+            has_words |= score > side_text::WORDLESS_LINE_WEIGHT;
             let Some(partner) = self.alignment.matched_line(old) else { continue };
             let line = MatchedLine {
                 old_line: old,
@@ -314,7 +314,7 @@ impl MatchedBlock {
         (self.last_old_line, self.last_new_line) = (line.old_line, line.new_line);
         self.line_count += 1;
         self.score += u64::from(line.weight);
-        self.has_words |= line.weight > side_text::WORTH_OF_MARKS;
+        self.has_words |= line.weight > side_text::WORDLESS_LINE_WEIGHT;
         self.edited |= edited;
     }
 

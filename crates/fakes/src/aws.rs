@@ -51,7 +51,7 @@ pub struct AwsBehaviour {
     /// status.
     pub error: Option<String>,
     /// Prefix of each session token. After the prefix, the token contains the number of the credentials.
-    pub session: String,
+    pub session_token_prefix: String,
 }
 
 /// The server. The server stops and closes its connections when this value is dropped.
@@ -97,7 +97,7 @@ impl FakeAws {
             clock_offset: SignedDuration::ZERO,
             is_silent: false,
             error: None,
-            session: "session-canary".to_owned(),
+            session_token_prefix: "session-canary".to_owned(),
         };
         let shared = AwsServices { behaviour, log: Vec::new(), issued_count: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
@@ -123,10 +123,10 @@ impl FakeAws {
 }
 
 /// Returns a web identity token of this subject for this audience, which expires after `lasts` seconds.
-pub fn web_identity_token(subject: &str, audience: &str, lasts: i64) -> String {
+pub fn web_identity_token(subject: &str, audience: &str, lifetime_seconds: i64) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let head = part(json!({"alg": "RS256", "typ": "JWT"}));
-    let ends = Timestamp::now().as_second().saturating_add(lasts);
+    let ends = Timestamp::now().as_second().saturating_add(lifetime_seconds);
     format!("{head}.{}.canary-signature", part(json!({"aud": [audience], "exp": ends, "sub": subject})))
 }
 
@@ -137,7 +137,7 @@ fn lock_services(services: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
 async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
-    let fields: Vec<(String, String)> = url_fields(&body);
+    let fields: Vec<(String, String)> = parse_form_fields(&body);
     let field = |field_name: &str| {
         let found = fields.iter().find(|(name, _)| name == field_name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
@@ -168,7 +168,7 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
 }
 
 /// Parses the fields of a form.
-fn url_fields(body: &[u8]) -> Vec<(String, String)> {
+fn parse_form_fields(body: &[u8]) -> Vec<(String, String)> {
     let url = reqwest::Url::parse(&format!("http://x/?{}", String::from_utf8_lossy(body)));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }
@@ -304,7 +304,7 @@ fn issue_keys(services: &Mutex<AwsServices>) -> Value {
         "LastUpdated": "2026-01-01T00:00:00Z",
         "AccessKeyId": AWS_KEY_ID,
         "SecretAccessKey": aws_secret_key(),
-        "Token": format!("{}-{}", services.behaviour.session, services.issued_count),
+        "Token": format!("{}-{}", services.behaviour.session_token_prefix, services.issued_count),
         "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })
 }

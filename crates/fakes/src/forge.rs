@@ -40,7 +40,7 @@ pub use diff::FakeDiffSide;
 pub use error::FakeError;
 pub use fault::{ForgeFault, ForgeFaultKind, ReasonForm};
 pub use flavour::ForgeFlavour;
-pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
+pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_OUTPUT_CHARS, MAX_STATUS_DESCRIPTION_CHARS};
 pub use operations::pulls::NewPull;
 pub use refusal::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 pub use state::access::RepositoryAccess;
@@ -64,7 +64,7 @@ use shared::FakeForgeSharedState;
 use state::{DeliveryFn, FakeForgeState, ForgeInstance};
 
 /// Default version of a Bitbucket Data Center.
-const VERSION: &str = "9.4.2";
+const DEFAULT_DATA_CENTER_VERSION: &str = "9.4.2";
 
 /// The initial options of a forge.
 #[derive(Clone)]
@@ -147,7 +147,7 @@ impl FakeForge {
         let (outbox, deliveries) = channel(MAX_QUEUED);
         let world = ForgeInstance {
             flavour,
-            version: VERSION.into(),
+            version: DEFAULT_DATA_CENTER_VERSION.into(),
             base_url: base_url.clone(),
             clock: options.clock,
             accounts: BTreeMap::new(),
@@ -256,7 +256,7 @@ impl FakeForge {
     }
 
     /// Waits until the forge holds a request (see [`ForgeFaultKind::HeldRequest`]).
-    pub async fn wait_until_held(&self) {
+    pub async fn wait_for_held_request(&self) {
         // Waiting cannot fail, because the sender exists as long as this forge.
         let _ = self.shared.hold_counts.subscribe().wait_for(|(held, released)| held > released).await;
     }
@@ -268,12 +268,12 @@ impl FakeForge {
 
     /// Makes new comments appear late: a comment that is created from now on is missing in the first `calls`
     /// lists that should contain the comment.
-    pub fn stale_lists(&self, calls: u32) {
+    pub fn set_stale_list_reads(&self, calls: u32) {
         self.shared.lock().world.stale_lists = calls;
     }
 
     /// From now on, after each push, the first `reads` reads of the pull request return the previous head.
-    pub fn stale_heads(&self, reads: u32) {
+    pub fn set_stale_head_reads(&self, reads: u32) {
         self.shared.lock().world.stale_heads = reads;
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use truing_core::effect::{BranchPush, Effect, EffectIntent, EffectKind, IntentPart, MAX_LOST};
+use truing_core::effect::{BranchPush, Effect, EffectIntent, EffectKind, IntentPart, MAX_LOST_RESPONSES};
 use truing_core::id::{CommentId, Sha, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
     Clock, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner,
@@ -140,7 +140,7 @@ impl EffectExecutor<'_> {
                     EffectPresence::Present(performed) => return Ok(performed),
                     EffectPresence::Missing(missing) => missing,
                 };
-            if let Some(other) = effect.fallback().filter(|_| lost_responses >= MAX_LOST) {
+            if let Some(other) = effect.fallback().filter(|_| lost_responses >= MAX_LOST_RESPONSES) {
                 effect = other;
                 continue;
             }
@@ -363,7 +363,7 @@ impl EffectExecutor<'_> {
     ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let now = self.clock.now();
         let open = |part: &IntentPart| {
-            let content = part.content.clone();
+            let content = part.content_digest.clone();
             Some(EffectEntry {
                 content_digest: content,
                 last_event_at: now,
@@ -403,7 +403,7 @@ impl EffectExecutor<'_> {
             Err(_) => every(Some(EffectEntryState::Open { lost_responses })),
         };
         self.record_part_states(intended, entries, ends).await?;
-        let is_last = lost_responses >= MAX_LOST && intended.kind.fallback().is_none();
+        let is_last = lost_responses >= MAX_LOST_RESPONSES && intended.kind.fallback().is_none();
         answer.map_err(|error| convert_forge_error(error, is_last))
     }
 
@@ -419,7 +419,11 @@ impl EffectExecutor<'_> {
         let at = self.clock.now();
         let new = intended.parts.iter().zip(ends);
         let new = new.map(|(part, end)| {
-            end.map(|state| EffectEntry { content_digest: part.content.clone(), last_event_at: at, state })
+            end.map(|state| EffectEntry {
+                content_digest: part.content_digest.clone(),
+                last_event_at: at,
+                state,
+            })
         });
         self.replace(intended, expected_entries, new.collect()).await.map(drop)
     }
@@ -460,7 +464,7 @@ fn part_state(
     match &entry.state {
         // The forge's lists may not show a recent write yet.
         EffectEntryState::Done { comment } if is_recent => {
-            let is_same = entry.content_digest == part.content && !entry.content_digest.is_empty();
+            let is_same = entry.content_digest == part.content_digest && !entry.content_digest.is_empty();
             if is_same {
                 EffectPartState::JustWritten(comment.clone())
             } else {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::id::{FindingId, PrId};
 use truing_core::publish::{CommentProducer, CommentSubject};
 

@@ -26,7 +26,7 @@ const MAX_HEADER_BYTES: u64 = 256;
 const MAX_PATH_ARGS: usize = 100;
 
 /// Maximum size of a batch of written files in bytes, and maximum number of files in a batch. Truing writes
-/// /// files in batches, because starting a thread for each file would take longer than the write.
+/// files in batches, because starting a thread for each file would take longer than the write.
 const MAX_BATCH_BYTES: usize = 1 << 18;
 const MAX_BATCH_FILES: usize = 64;
 

@@ -11,7 +11,7 @@ use super::scan::{ScannedText, is_word_byte, occurrences, text_slice};
 const MAX_ATTRIBUTES: usize = 64;
 
 /// Maximum size in bytes of the text between a test's name and its parameters. The same maximum applies to
-/// /// the text between the parameters and the body.
+/// the text between the parameters and the body.
 const MAX_HEADER: usize = 400;
 
 /// Maximum bytes of a class name that are kept. The class name is copied into the name of each test of the

@@ -283,7 +283,7 @@ impl ModelReviewRequest<'_> {
                 telemetry::record_model_end(&AgentRunEnd::ModelFailed(ModelError::Budget { level }));
                 return Ok((part, Vec::new()));
             }
-            BudgetDecision::Minimal { level } => {
+            BudgetDecision::RulesOnly { level } => {
                 let refused = ModelError::Budget { level };
                 let part = ModelReviewRun::from_refusal(&refused, started_at);
                 telemetry::record_model_end(&AgentRunEnd::ModelFailed(refused));
@@ -337,7 +337,7 @@ impl ModelReviewRequest<'_> {
         let (found, dropped, lost) = add_findings(&reviewer_runs, review_tree.tree, change, reading);
         let reviewers = reviewer_runs.iter().map(|look| ReviewerReport {
             viewed_paths: look.viewed_paths.clone(),
-            verdicts: schema::to_recheck_verdicts(&look.agent_run.items.verdicts, owed.iter().copied()),
+            verdicts: schema::to_recheck_verdicts(&look.agent_run.report.verdicts, owed.iter().copied()),
         });
         let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(context.to_model_memory()), agent.cassette.is_playback());
@@ -353,7 +353,7 @@ impl ModelReviewRequest<'_> {
         if part.is_complete()
             && let Some(asked) = &mut part.model_review
         {
-            let walkthrough_lines = reviewer_runs.iter().flat_map(|look| &look.agent_run.items.walkthrough);
+            let walkthrough_lines = reviewer_runs.iter().flat_map(|look| &look.agent_run.report.walkthrough);
             asked.detail.walkthrough =
                 suggestions::collect_walkthrough(walkthrough_lines, review_tree.tree, &reading.coverage);
         }
@@ -417,7 +417,7 @@ fn add_findings(
     };
     for look in runs {
         let CheckedFindings { findings, drop_counts: dropped, mismatch_count } =
-            schema::check_findings(look.agent_run.items.clone(), text);
+            schema::check_findings(look.agent_run.report.clone(), text);
         all_lost = all_lost.saturating_add(mismatch_count);
         dropped.into_iter().for_each(|(reason, count)| drop(reason, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));

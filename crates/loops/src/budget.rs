@@ -172,7 +172,7 @@ pub async fn has_budget(
     let room = ledger::decide_budget(&store.budget_usage(&budget.levels).await?, min_cost, now);
     match &room {
         BudgetDecision::Allowed { .. } => {}
-        BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => {
+        BudgetDecision::Deferred { level, .. } | BudgetDecision::RulesOnly { level } => {
             log_budget_event("BudgetExhausted", &budget.run, level);
         }
     }

@@ -16,7 +16,7 @@ use truing_agent::verify::CacheScope as Trust;
 use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, ConfigProblem};
 use truing_config::{Config, REPOSITORY_FILE, value};
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::outcome::ReviewCoverage;
 use truing_core::port::{PullRequest, PullRevision, RepositoryReader};
@@ -354,7 +354,7 @@ pub fn read_exported_config(
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
     if let Some(odd) = exported.omitted_files.first() {
         let reason = odd.reason.as_str().replace('_', " ");
-        return Err(ConfigProblem::RepositoryFile { file: name, reason }.into());
+        return Err(ConfigProblem::UnreadableRepositoryFile { file: name, reason }.into());
     }
     let file = truing_config::read_repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))

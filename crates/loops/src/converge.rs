@@ -569,7 +569,7 @@ impl ConvergeRunner<'_> {
                 Ok(self.add_warnings(warnings, ConvergeEvent::Pushed))
             }
             PublishOutcome::HeadChanged(head) => self.handle_push(head).await,
-            PublishOutcome::Blocked(words) => Ok(ConvergeEvent::Blocked(words)),
+            PublishOutcome::Blocked(words) => Ok(ConvergeEvent::HookBlocked(words)),
         }
     }
 

@@ -206,7 +206,7 @@ pub(crate) mod tests {
     use truing_core::outcome::{ModelReviewDetail, ReviewRuntime};
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     /// Builds an open finding on one line.
     pub(crate) fn open_finding(id: &str, path: &str, line: u32) -> Finding {

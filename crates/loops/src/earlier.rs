@@ -52,14 +52,14 @@ pub struct EarlierReviews {
 impl EarlierReviews {
     /// Returns the findings on which a model must give a verdict, worst first.
     pub fn findings_to_recheck(&self) -> Vec<&Finding> {
-        let mut owed = sort_worst_first(recheck::unanswered_findings(&self.known_findings));
+        let mut owed = sort_worst_first(recheck::findings_to_recheck(&self.known_findings));
         owed.truncate(MAX_OWED);
         owed
     }
 
     /// True if the model must know about an earlier review.
     pub fn has_earlier_review(&self) -> bool {
-        self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
+        self.head.is_some() || recheck::findings_to_recheck(&self.known_findings).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if the change no longer contains them. These are the

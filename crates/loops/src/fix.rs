@@ -425,7 +425,7 @@ impl FixedFile {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
     use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, Severity, SuggestedFix};
 
     use super::*;

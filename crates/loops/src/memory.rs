@@ -24,7 +24,7 @@ use super::desired_state::sort_worst_first;
 use super::text::count_by_severity;
 
 /// Maximum number of restarts when a review records its findings. The recording restarts if another review
-/// /// of the same repository began in the meantime.
+/// of the same repository began in the meantime.
 const MAX_TRIES: u32 = 32;
 /// Maximum pause before the first restart. For each further restart, the maximum pause is doubled, up to
 /// [`MAX_DOUBLINGS`] times.
@@ -33,7 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const MAX_DOUBLINGS: u32 = 6;
 
 /// Maximum number of remembered open findings that the current review did not find again. Such findings may
-/// /// be on other branches. Findings that people dismissed or declined are always remembered.
+/// be on other branches. Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
 /// Maximum number of lines of work that are remembered for one finding; the latest lines are kept.
@@ -258,7 +258,7 @@ impl FindingStorage<'_> {
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
-            ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
+            ComputedReview { producer, findings, desired: vec![], status: None, record: outcome.clone() };
         store.store_computed_review(&run, &computed).await?;
         // A local review is not published at a forge. It counts as published when it is recorded.
         store.mark_published(&run, &outcome).await?;
@@ -280,7 +280,7 @@ impl FindingStorage<'_> {
         };
         let mut dismissals = store.dismissals(branch).await?;
         dismissals.extend(general_dismissals);
-        dismissal::reopen_dismissed(known_findings, &dismissals);
+        dismissal::reopen_uncovered_findings(known_findings, &dismissals);
         dismissal::add_dismissed(known_findings, &dismissals);
         Ok(dismissals)
     }
@@ -346,7 +346,9 @@ impl FindingStorage<'_> {
                 mark_seen(finding, &line.name, filing_commit, &FindingStatus::Open);
             }
             let over = |id: &FindingId| {
-                is_over(id) || rechecked.outside.contains(id) || fixed.iter().any(|finding| finding.id == *id)
+                is_over(id)
+                    || rechecked.out_of_scope.contains(id)
+                    || fixed.iter().any(|finding| finding.id == *id)
             };
             for finding in identified.missing_findings.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
@@ -394,7 +396,7 @@ fn mark_fixed_on_line(
         is_used && !is_unread
     };
     for finding in unmet.iter_mut().filter(|finding| !is_model_finding(finding) && finding.is_open()) {
-        let Some(instead) = rechecked.expected.get(&finding.id) else { continue };
+        let Some(instead) = rechecked.fixed_unless_reported.get(&finding.id) else { continue };
         if is_of_line(finding) && has_looked(finding) {
             finding.evidence = Some(instead.clone());
             finding.status = FindingStatus::Fixed(filing_commit.clone());

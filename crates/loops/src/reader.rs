@@ -81,7 +81,8 @@ impl ChildProcessReader {
 
     /// Creates a reader whose children run `program` with the command line of `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let program = ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::OF_READERS };
+        let program =
+            ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::MAX_REQUIRED_READER_LEVEL };
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
@@ -89,7 +90,7 @@ impl ChildProcessReader {
     /// exceeds the level that a reader can reach.
     #[must_use]
     pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
-        self.program.min_sandbox = weakest.min(SandboxLevel::OF_READERS);
+        self.program.min_sandbox = weakest.min(SandboxLevel::MAX_REQUIRED_READER_LEVEL);
         self
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::finding::RawFinding;
 use truing_core::id::Sha;
 use truing_core::identity::{FindingFacts, PlacedFinding};

@@ -121,18 +121,18 @@ impl LeasedReview<'_> {
         // read them.
         let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
         // A review that waited for budget is repeated, because the model can review when budget is available.
-        let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
+        let is_reviewed = begun.last_published.as_ref() == Some(&pull.revision);
         let waits =
             begun.last_review.as_ref().is_some_and(|last| last.detail.outcome.next_attempt_at.is_some());
         // The head was reviewed, then another head was computed, and now the pull request is at the reviewed
         // head again. The findings of the other head do not apply, so this head is read again.
-        let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
+        let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.last_published;
         let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
-        let is_done = begun.computed.is_none() && is_known;
+        let is_done = begun.unpublished_review.is_none() && is_known;
         let computed = if is_given {
             None
         } else if !is_done {
-            begun.computed.take()
+            begun.unpublished_review.take()
         } else if begun.last_review.is_some() && self.is_outdated(&begun).await? {
             begun.last_review.take()
         } else {
@@ -197,8 +197,8 @@ impl LeasedReview<'_> {
         let pull = self.load_pull_request().await?;
         let begun = self.store.begin_run(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
-        let reviewed = begun.last_review.filter(|_| begun.reviewed.as_ref() == Some(&revision));
-        let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Done) };
+        let reviewed = begun.last_review.filter(|_| begun.last_published.as_ref() == Some(&revision));
+        let Some(record) = begun.unpublished_review.or(reviewed) else { return Ok(StepOutcome::Done) };
         let restated = self.review_from_record((&revision.head, now), record, &begun.dismissals).await?;
         self.store.store_restated_review(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {
@@ -436,7 +436,7 @@ impl LeasedReview<'_> {
     ) -> Result<ReviewRecord, StepStopReason> {
         let restated = self.review_from_record(heads, record, dismissals).await?;
         self.store.store_computed_review(self.run, &restated).await?;
-        Ok(restated.outcome)
+        Ok(restated.record)
     }
 
     /// Returns the comments and the status that the pull request should now show for this record.
@@ -516,7 +516,7 @@ impl LeasedReview<'_> {
             findings,
             desired,
             status,
-            outcome: record.clone(),
+            record: record.clone(),
         }
     }
 
@@ -560,7 +560,7 @@ impl LeasedReview<'_> {
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         let summary = text::unavailable_summary(head, class);
         let status = desired_state::unavailable_status(head, class, &summary);
-        self.store.store_announcement(self.run, CommentProducer::Review, &summary, &status).await?;
+        self.store.store_summary_and_status(self.run, CommentProducer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }
 }

@@ -573,14 +573,14 @@ impl LinterRunner {
         let mut installed = self.machine.find(&tool.program, &places, tree)?;
         for program in tool.started_programs() {
             if let Some(found) = self.machine.find(program, &[], tree) {
-                installed.read.extend(found.read);
+                installed.readable_paths.extend(found.readable_paths);
                 installed.path.extend(found.path);
             }
         }
         for fetched in tool.fetched_folders() {
             if let Some(folder) = self.find_fetched_folder(fetched) {
                 installed
-                    .read
+                    .readable_paths
                     .extend(fetched.parts.iter().map(|part| folder.join(part)).filter(|it| it.exists()));
             }
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// If a provider requests a wait of at most this time, Truing assumes an ordinary rate limit, because such
-/// /// limits apply to one minute. If the requested wait is longer, Truing assumes a spending cap.
+/// limits apply to one minute. If the requested wait is longer, Truing assumes a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
 /// times.

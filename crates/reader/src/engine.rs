@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{CodeLocation, DiffSide, FindingSource, RawFinding};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};

@@ -41,7 +41,7 @@ const MAX_THREADS: usize = 8;
 const FILES_PER_THREAD: usize = 8;
 
 /// Maximum number of returned companion paths of changed files. A hostile change with files in deep folders
-/// /// could cause very many such paths.
+/// could cause very many such paths.
 const MAX_COMPANIONS: usize = 10_000;
 
 /// A reader that runs in the calling process. Cloning the reader is cheap; each pattern is compiled at most

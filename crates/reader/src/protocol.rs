@@ -421,7 +421,7 @@ mod tests {
     use truing_core::port::ChangedFile;
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     pub(super) fn request() -> ReadRequest {
         let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added_lines: vec![(1, 9)] };

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-pub use truing_core::code::OMISSION_MARK;
+pub use truing_core::code_digest::OMISSION_MARK;
 
 use crate::lines::LineIndex;
 

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{FindingSource, RawFinding};
 use truing_core::line::format_count;
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
@@ -32,7 +32,7 @@ use crate::withheld::WithheldFix;
 /// Tools that search for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// Maximum number of suggestions for one file. The suggestions of later findings are dropped. To validate a
-/// /// suggestion, the reader parses the file.
+/// suggestion, the reader parses the file.
 const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
 const MAX_TOOL_BYTES: usize = 120;

@@ -76,7 +76,7 @@ const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Age at which Truing stops to retry a comment whose command could not be checked at the forge.
 const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Maximum age of a comment that is read as a command. A webhook about an older comment must be a repeated
-/// /// delivery.
+/// delivery.
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which the records of served comments are kept. After that time, the same comments cannot act
 /// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.

@@ -210,10 +210,11 @@ impl ConvergeRunContext<'_> {
     ) -> Result<ConvergeCheckout, RunFailure> {
         let (_, forge) = self.forge;
         let theirs = forge.resolve_remote(&id.repository, self.repo, RemotePurpose::Push).await?;
-        let head_repository = match pull_details.head.repository.as_ref().filter(|head| !head.is_same) {
-            Some(fork) => (fork.id.clone(), fork.name.clone()),
-            None => (id.repository.clone(), self.repo.to_owned()),
-        };
+        let head_repository =
+            match pull_details.head.repository.as_ref().filter(|head| !head.is_target_repository) {
+                Some(fork) => (fork.id.clone(), fork.name.clone()),
+                None => (id.repository.clone(), self.repo.to_owned()),
+            };
         let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors, id), &theirs).await?;
         let head = (&pull_details.head.sha, pull_details.head.repository.as_ref());
         let base =

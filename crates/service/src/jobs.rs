@@ -219,7 +219,7 @@ impl JobRun<'_> {
         began: UnixMillis,
         error: &RemoteError,
     ) -> Result<UnixMillis, StoreError> {
-        let mut job = store.begin_job(run).await?;
+        let mut job = store.begin_job_run(run).await?;
         let ended = SystemClock.now();
         job.breaker.record_lost_run(self.job.config.breaker, ended);
         let duration_ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
@@ -239,7 +239,7 @@ impl JobRun<'_> {
         let steps = vec![StepCost { duration_ms, ..StepCost::zero(SyncStep::Detect) }];
         let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
         let record = SyncRecord { steps, versions: program_versions(), ended_at: ended, ..begun };
-        store.end_job(run, &job, &record).await?;
+        store.end_job_run(run, &job, &record).await?;
         Ok(ended)
     }
 }
@@ -271,7 +271,7 @@ impl LeasedStep for LeasedJob<'_> {
             // An interrupted run does not show whether the release works, so only the interruption is
             // recorded in the circuit breaker.
             StepStopReason::Interrupted => {
-                let mut job = self.store.begin_job(self.run).await?;
+                let mut job = self.store.begin_job_run(self.run).await?;
                 job.breaker.record_end(
                     BreakerOutcome::Interrupted,
                     self.job.job.config.breaker,

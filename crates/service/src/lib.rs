@@ -43,8 +43,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
-use truing_core::fair::LeaseLimits;
 use truing_core::id::FencingToken;
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::StoreError;
 use truing_loops::slots::end_orphaned_leases;
 

@@ -64,7 +64,7 @@ pub async fn lease_record(
     let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
         match apply_slot_command(store, key, SlotCommand::ExpireLease, limits).await {
-            Ok(_) | Err(StepError::SlotRefused(SlotRefusal::Nothing)) => {}
+            Ok(_) | Err(StepError::SlotRefused(SlotRefusal::NotApplicable)) => {}
             Err(StepError::SlotRefused(_)) => return Err(LeaseError::Leased(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }

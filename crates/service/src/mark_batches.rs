@@ -58,7 +58,7 @@ impl BatchMarker for ServiceContext {
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
         let refused = match self.store.mark_slots(batch, &self.slot_limits, halted).await? {
             MarkOutcome::AllStored => BTreeSet::new(),
-            MarkOutcome::SwitchedOff(refused) => refused,
+            MarkOutcome::BlockedByKillSwitch(refused) => refused,
         };
         if batch.iter().any(|slot_mark| !refused.contains(&slot_mark.key)) {
             self.scheduler_waker.notify();

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing_core::fair::{ActiveLeases, DueSlot, LeaseLimits, choose_slots};
 use truing_core::id::{FencingToken, PrId, SlotKey, SlotVersion, UnixMillis};
+use truing_core::lease_fairness::{ActiveLeases, DueSlot, LeaseLimits, choose_slots};
 use truing_core::port::{HistoryEvent, RecordStore, StoreError};
-use truing_core::share::WorkerGroup;
 use truing_core::slot::{Slot, SlotCommand, SlotHistoryEntry, SlotState, SlotTransition};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_core::sync::job;
+use truing_core::worker_group::WorkerGroup;
 
 use super::context::ServiceContext;
 use super::lease::{Lease, lease_of};

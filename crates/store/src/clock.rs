@@ -12,7 +12,7 @@ use super::fault::StoreFault;
 
 /// Maximum time by which the store's clock may be ahead of the wall clock. If the difference is greater ///
 /// because the wall clock was set back, the store's clock is set back as well. Otherwise slots would become
-/// /// due noticeably early.
+/// due noticeably early.
 const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
 
 /// The present time is stored if it differs from the stored time by at least this much. The present time is

@@ -334,12 +334,12 @@ impl ValkeyServer {
         let mut granted = match self.swap_slots(&free, true, None).await? {
             SwapOutcome::PerSlot(each) => each,
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
-                return Ok(vec![Err(LeaseRefusal::SwitchedOff); leases.len()]);
+                return Ok(vec![Err(LeaseRefusal::BlockedByKillSwitch); leases.len()]);
             }
         }
         .into_iter();
         let answers = leases.iter().map(|(_, slot)| match is_switched_off(slot) {
-            true => Err(LeaseRefusal::SwitchedOff),
+            true => Err(LeaseRefusal::BlockedByKillSwitch),
             false => granted.next().unwrap_or(Err(VersionConflict)).map_err(LeaseRefusal::from),
         });
         Ok(answers.collect())

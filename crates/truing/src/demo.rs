@@ -30,9 +30,9 @@ use tokio::task::JoinHandle;
 use truing_config::environment::Environment;
 use truing_config::problem::ConfigError;
 use truing_config::{Config, ConfiguredRuntime};
-use truing_core::code::LinesKey;
-use truing_core::fair::LeaseLimits;
+use truing_core::code_digest::LinesKey;
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{ForgeKind, SlotStore as _, SweepStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::SlotLimits;
@@ -96,7 +96,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub const TIMINGS: SlotLimits = SlotLimits {
     debounce: TimeSpan(150),
     max_wait: TimeSpan::seconds(1),
-    quiet: TimeSpan::seconds(5),
+    storm_quiet_time: TimeSpan::seconds(5),
     storm_max: TimeSpan::minutes(30),
     lease: TimeSpan::seconds(20),
     backoff: TimeSpan(200),
@@ -688,7 +688,9 @@ impl ReviewDemo {
             deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
             // The gap between two webhooks of a pull request is at most the time from the previous round's
             // first webhook to this round's last webhook.
-            if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
+            if round > 0
+                && before.elapsed().as_millis() >= u128::from(TIMINGS.storm_quiet_time.0.unsigned_abs())
+            {
                 storms_each += 1;
             }
             report_round(round + 1);

@@ -28,9 +28,9 @@ use truing_config::secret::SecretSource;
 use truing_config::{
     Config, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig, SandboxConfig,
 };
-use truing_core::code::LinesKey;
-use truing_core::fair::LeaseLimits;
+use truing_core::code_digest::LinesKey;
 use truing_core::id::TimeSpan;
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{ForgeError, ForgeKind, ReaderError};
 use truing_core::slot::SlotLimits;
 use truing_forge::AnyForgeServer;
@@ -189,7 +189,7 @@ pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
         debounce: to_time_span(review.debounce),
         max_wait: to_time_span(review.max_debounce_delay),
-        quiet: to_time_span(review.burst_quiet_period),
+        storm_quiet_time: to_time_span(review.burst_quiet_period),
         storm_max: to_time_span(review.max_burst_duration),
         lease: to_time_span(lease),
         backoff: to_time_span(review.initial_backoff),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::sync::RAW_DIGITS;
+use truing_core::sync::LINE_DIGEST_HEX_DIGITS;
 
 /// A new digest of a definition, which the test should accept in addition to the old digest or instead of the
 /// old digest.
@@ -147,7 +147,7 @@ fn is_set_item(before: &str) -> bool {
 fn strip_trailing_digest(code: &str) -> Option<&str> {
     let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let inner = code.strip_suffix(quote)?;
-    let (rest, digest) = inner.split_at_checked(inner.len().checked_sub(RAW_DIGITS)?)?;
+    let (rest, digest) = inner.split_at_checked(inner.len().checked_sub(LINE_DIGEST_HEX_DIGITS)?)?;
     let is_digest = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     rest.strip_suffix(quote).filter(|_| is_digest)
 }

@@ -94,6 +94,9 @@ impl Visit<'_> for InterfaceReader<'_> {
         let derives = derive_names(&item.attrs);
         let rule = setting(&item.attrs, "serde", "rename_all");
         self.add_fields(&item.fields, &derives, rule.as_deref());
+        if derives.contains("Args") || derives.contains("Parser") {
+            self.add_operands(&item.fields);
+        }
         visit::visit_item_struct(self, item);
     }
 
@@ -141,6 +144,21 @@ impl InterfaceReader<'_> {
                 let name = setting(&field.attrs, "arg", "long");
                 let name = name.unwrap_or_else(|| apply_case(ident, Some("kebab-case")));
                 self.names.insert(format!("--{name}"));
+            }
+        }
+    }
+
+    /// Adds the names that the help shows for the operands of a command, such as `<PATH>`.
+    fn add_operands(&mut self, fields: &Fields) {
+        for field in fields {
+            let Some(ident) = &field.ident else { continue };
+            let other = ["long", "short", "skip"].into_iter().any(|word| has_word(&field.attrs, "arg", word));
+            let nested =
+                ["subcommand", "flatten"].into_iter().any(|word| has_word(&field.attrs, "command", word));
+            if !other && !nested {
+                let name = setting(&field.attrs, "arg", "value_name");
+                let name = name.unwrap_or_else(|| apply_case(ident, Some("SCREAMING_SNAKE_CASE")));
+                self.names.insert(format!("<{name}>"));
             }
         }
     }
@@ -277,13 +295,14 @@ mod tests {
     fn flags_commands_and_values_have_the_names_of_the_command_line() {
         let source = r#"
             #[derive(clap::Args)]
-            struct Options { #[arg(long)] dry_run: bool, #[arg(short, long = "to")] target: u8, path: u8 }
+            struct Options { #[arg(long)] dry_run: bool, #[arg(short, long = "to")] target: u8, path: u8,
+                             #[arg(value_name = "FILE")] input: u8, #[command(flatten)] more: More }
             #[derive(clap::Subcommand)]
             enum Command { DryRun, #[command(name = "go")] Start { #[arg(long)] at: u8 } }
             #[derive(clap::ValueEnum)]
             enum Format { PlainText, #[value(name = "md")] Markdown }
         "#;
-        let names = ["--at", "--dry-run", "--to", "dry-run", "go", "md", "plain-text"];
+        let names = ["--at", "--dry-run", "--to", "<FILE>", "<PATH>", "dry-run", "go", "md", "plain-text"];
         assert_eq!(read_names(source), names);
     }
 

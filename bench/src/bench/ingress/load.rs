@@ -14,7 +14,7 @@ use super::LONGEST_P99;
 use super::payload::RequestPayload;
 
 /// Time limit of a response.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The payloads and the number of connections.
 pub(super) struct RequestLoad<'a> {
@@ -45,7 +45,10 @@ impl LoadResult {
 
     pub(super) fn latency(&self, quantile: f64) -> Duration {
         let at = (self.latencies.len() as f64 * quantile) as usize;
-        self.latencies.get(at.min(self.latencies.len().saturating_sub(1))).copied().unwrap_or(PATIENCE)
+        self.latencies
+            .get(at.min(self.latencies.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(RESPONSE_TIMEOUT)
     }
 }
 
@@ -106,7 +109,7 @@ impl RequestLoad<'_> {
 fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port)).context("cannot connect")?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     Ok(stream)
 }
 

@@ -94,7 +94,7 @@ impl RunningService {
 
     /// Returns the resource usage so far of each process of the service, with the name of the process.
     pub(super) fn process_usages(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
-        self.processes.iter().map(|process| Ok((process.part(), process.usage()?))).collect()
+        self.processes.iter().map(|process| Ok((process.label(), process.usage()?))).collect()
     }
 
     /// Stops the service. Returns an error if the service has already exited.

@@ -6,7 +6,10 @@ use anyhow::Result;
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{utc_day, utc_month};
 
-use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, build_row_texts};
+use super::shapes::{
+    BASE_SHA_PLACEHOLDER, COST, END_MS_PLACEHOLDER, FINDING_ID_PLACEHOLDER, HEAD_SHA_PLACEHOLDER,
+    KEY_PLACEHOLDER, RUN_ID_PLACEHOLDER, RowTexts, START_MS_PLACEHOLDER, TOOK_MS, build_row_texts,
+};
 
 /// Number of repositories among which the pull requests are distributed.
 pub(super) const REPOSITORIES: u64 = 300;
@@ -25,8 +28,8 @@ const CALLS: u64 = 3;
 const LEVELS: u64 = 3;
 /// Number of pull requests for each row in the tables with few rows; the next constant is the same for the
 /// table of comments.
-const FEW: u64 = 20;
-const COMMENTED: u64 = 5;
+const PULLS_PER_RARE_ROW: u64 = 20;
+const PULLS_PER_COMMENT_ROW: u64 = 5;
 
 /// Number of rows that each pull request has in all tables together. Tables with rows for only some pull
 /// requests are not counted.
@@ -150,14 +153,14 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         "key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, computed, record";
     let (key_of, began, id) =
         (pull_key_sql("value / 2"), size.review_start_sql("value"), run_id_sql("value"));
-    let (began_text, ended) = (BEGAN.to_string(), format!("({began} + {TOOK_MS})"));
-    let (ended_text, head) = (ENDED.to_string(), sha_sql("value"));
+    let (began_text, ended) = (START_MS_PLACEHOLDER.to_string(), format!("({began} + {TOOK_MS})"));
+    let (ended_text, head) = (END_MS_PLACEHOLDER.to_string(), sha_sql("value"));
     let base = sha_sql("value / 2 % 1000");
     let marks = [
-        (RUN, id.as_str()),
-        (KEY, &key_of),
-        (HEAD, &head),
-        (BASE, &base),
+        (RUN_ID_PLACEHOLDER, id.as_str()),
+        (KEY_PLACEHOLDER, &key_of),
+        (HEAD_SHA_PLACEHOLDER, &head),
+        (BASE_SHA_PLACEHOLDER, &base),
         (&began_text, &began),
         (&ended_text, &ended),
     ];
@@ -167,9 +170,12 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
          'reviewed', NULL, {COST}, {record}, {record}"
     );
 
-    let pull = format!("(value * {FEW})");
+    let pull = format!("(value * {PULLS_PER_RARE_ROW})");
     let (key_of, at, id) = (pull_key_sql(&pull), size.pull_time_sql(&pull), run_id_sql("900000000 + value"));
-    let record = replace_marks_sql(&shapes.converge, &[(RUN, &id), (KEY, &key_of), (&ended_text, &at)]);
+    let record = replace_marks_sql(
+        &shapes.converge,
+        &[(RUN_ID_PLACEHOLDER, &id), (KEY_PLACEHOLDER, &key_of), (&ended_text, &at)],
+    );
     let none = quote_sql(&"0".repeat(40));
     let (kind, reason) = (quote_sql(&shapes.converge_kind), quote_sql(&shapes.converge_reason));
     let converge = format!(
@@ -178,7 +184,7 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     );
     vec![
         insert_sql("run", columns, size.pulls * REVIEWS, &review),
-        insert_sql("run", columns, size.pulls / FEW, &converge),
+        insert_sql("run", columns, size.pulls / PULLS_PER_RARE_ROW, &converge),
     ]
 }
 
@@ -187,22 +193,27 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
 fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding_id_sql("value");
-    let body = replace_marks_sql(&shapes.finding, &[(FINDING, &id)]);
+    let body = replace_marks_sql(&shapes.finding, &[(FINDING_ID_PLACEHOLDER, &id)]);
     let findings = format!("{}, {id}, value % {FINDINGS}, {body}", pull_key_sql(&of_pull));
 
     // The first item of a pull request is its summary, and the other items are its findings.
     let items = FINDINGS + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
     let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 1"));
-    let (summary, line) =
-        (replace_marks_sql(&shapes.summary, &[]), replace_marks_sql(&shapes.line, &[(FINDING, &id)]));
+    let (summary, line) = (
+        replace_marks_sql(&shapes.summary, &[]),
+        replace_marks_sql(&shapes.inline_comment, &[(FINDING_ID_PLACEHOLDER, &id)]),
+    );
     let desired = format!(
         "{}, 'review', CASE WHEN {at} = 0 THEN 'summary' ELSE {id} END, {at}, CASE WHEN {at} = 0 THEN \
          {summary} ELSE {line} END, NULL, CAST(3000000000 + value AS TEXT)",
         pull_key_sql(&pull)
     );
 
-    let status = replace_marks_sql(&shapes.status, &[(HEAD, &sha_sql(&format!("value * {REVIEWS} + 1")))]);
+    let status = replace_marks_sql(
+        &shapes.status,
+        &[(HEAD_SHA_PLACEHOLDER, &sha_sql(&format!("value * {REVIEWS} + 1")))],
+    );
     let status = format!("{}, {status}, 1", pull_key_sql("value"));
 
     // The first effect of a pull request is its status, and the other effects are its items.
@@ -265,16 +276,19 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     );
     let repository_row =
         format!("'github', CAST(1000 + value AS TEXT), {}, {}, NULL", repository_sql("value"), size.now.0);
-    let commented = format!("value * {COMMENTED}");
+    let commented = format!("value * {PULLS_PER_COMMENT_ROW}");
     let comment = format!(
         "'github', CAST(1000 + ({commented}) % {REPOSITORIES} AS TEXT), 'conversation', 3000000000 + value, \
          ({commented}) / {REPOSITORIES} + 1, {}, 1",
         size.pull_time_sql(&commented)
     );
-    let few = format!("value * {FEW}");
+    let few = format!("value * {PULLS_PER_RARE_ROW}");
     let id = finding_id_sql(&format!("{few} * {FINDINGS}"));
     let at = size.pull_time_sql(&few);
-    let body = replace_marks_sql(&shapes.dismissal, &[(FINDING, &id), (&ENDED.to_string(), &at)]);
+    let body = replace_marks_sql(
+        &shapes.dismissal,
+        &[(FINDING_ID_PLACEHOLDER, &id), (&END_MS_PLACEHOLDER.to_string(), &at)],
+    );
     let dismissal = format!("{}, {id}, value + 1, {body}", pull_key_sql(&few));
     let audit =
         format!("{at}, 'ada', 'dismiss', {}, 'wanted here: the caller has the lock'", pull_name_sql(&few));
@@ -284,14 +298,14 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         pull_key_sql(&few),
         pull_name_sql(&few)
     );
-    let some = size.pulls / FEW;
+    let some = size.pulls / PULLS_PER_RARE_ROW;
     vec![
         insert_sql("event", "key, at, run, what", size.pulls * EVENTS, &event),
         insert_sql("repository", "forge, id, name, cursor, gone", REPOSITORIES, &repository_row),
         insert_sql(
             "comment_seen",
             "forge, repository, kind, id, number, at, served",
-            size.pulls / COMMENTED,
+            size.pulls / PULLS_PER_COMMENT_ROW,
             &comment,
         ),
         insert_sql("dismissal", "key, finding, version, body", some, &dismissal),
@@ -364,7 +378,10 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
 pub(super) fn slot_statements(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = pull_key_sql("value");
-    let body = replace_marks_sql(&build_row_texts()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
+    let body = replace_marks_sql(
+        &build_row_texts()?.slot,
+        &[(KEY_PLACEHOLDER, &key_of), (&START_MS_PLACEHOLDER.to_string(), &at)],
+    );
     // The later times in the body of each slot are equal in all rows, because the measurement does not read
     // them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
@@ -398,7 +415,7 @@ mod tests {
     #[test]
     fn marks_are_replaced_by_what_each_row_has() {
         assert_eq!(
-            replace_marks_sql("it's @RUN", &[(RUN, "value"), (KEY, "1")]),
+            replace_marks_sql("it's @RUN", &[(RUN_ID_PLACEHOLDER, "value"), (KEY_PLACEHOLDER, "1")]),
             "replace('it''s @RUN', '@RUN', CAST(value AS TEXT))"
         );
     }

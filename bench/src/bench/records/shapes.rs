@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::converge::record::ConvergeRecord as Converge;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode};
 use truing_core::dismissal::Dismissal;
@@ -26,15 +26,15 @@ use truing_diff::RepoPath;
 
 /// Mark in place of a run's id. The next constants are the marks for the key, the finding's id and the commit
 /// ids, which must be valid commit ids.
-pub(super) const RUN: &str = "@RUN";
-pub(super) const KEY: &str = "@KEY";
-pub(super) const FINDING: &str = "@FINDING";
-pub(super) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-pub(super) const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub(super) const RUN_ID_PLACEHOLDER: &str = "@RUN";
+pub(super) const KEY_PLACEHOLDER: &str = "@KEY";
+pub(super) const FINDING_ID_PLACEHOLDER: &str = "@FINDING";
+pub(super) const HEAD_SHA_PLACEHOLDER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(super) const BASE_SHA_PLACEHOLDER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 /// Mark in place of a start time; the next constant is the mark for an end time. Both have as many digits as
 /// current times.
-pub(super) const BEGAN: i64 = 1_111_111_111_111;
-pub(super) const ENDED: i64 = 1_222_222_222_222;
+pub(super) const START_MS_PLACEHOLDER: i64 = 1_111_111_111_111;
+pub(super) const END_MS_PLACEHOLDER: i64 = 1_222_222_222_222;
 /// Cost of each review in micro-dollars.
 pub(super) const COST: u64 = 41_250;
 /// Duration of each review in milliseconds.
@@ -50,7 +50,7 @@ pub(super) struct RowTexts {
     pub(super) converge_reason: String,
     pub(super) finding: String,
     pub(super) summary: String,
-    pub(super) line: String,
+    pub(super) inline_comment: String,
     pub(super) status: String,
     pub(super) dismissal: String,
     pub(super) slot: String,
@@ -58,7 +58,7 @@ pub(super) struct RowTexts {
 
 /// Builds the bodies of all kinds of rows.
 pub(super) fn build_row_texts() -> Result<RowTexts> {
-    let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
+    let (head, base) = (Sha::parse(HEAD_SHA_PLACEHOLDER)?, Sha::parse(BASE_SHA_PLACEHOLDER)?);
     let converge = sample_converge();
     Ok(RowTexts {
         review: json(&sample_review(&head, &base))?,
@@ -67,10 +67,10 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
         converge: json(&converge)?,
         finding: json(&sample_finding())?,
         summary: json(&DesiredComment::for_summary(format!(
-            "**Truing** reviewed {HEAD}.\n\n{}",
+            "**Truing** reviewed {HEAD_SHA_PLACEHOLDER}.\n\n{}",
             TEXT.repeat(3)
         )))?,
-        line: json(&sample_comment())?,
+        inline_comment: json(&sample_comment())?,
         status: json(&DesiredStatus {
             sha: head,
             state: StatusState::Failure,
@@ -78,18 +78,18 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
             check: CheckContent::default(),
         })?,
         dismissal: json(&Dismissal {
-            finding: FindingId::new(FINDING),
+            finding: FindingId::new(FINDING_ID_PLACEHOLDER),
             snippet: SNIPPET.to_owned(),
             reason: "wanted here: the caller has the lock".to_owned(),
             dismissed_by: "ada".to_owned(),
-            dismissed_at: UnixMillis(ENDED),
+            dismissed_at: UnixMillis(END_MS_PLACEHOLDER),
             withdrawn: false,
             finding_snapshot: None,
             retraction: None,
         })?,
         slot: json(
-            &Slot::new(SlotKey::new(KEY))
-                .apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(BEGAN))
+            &Slot::new(SlotKey::new(KEY_PLACEHOLDER))
+                .apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(START_MS_PLACEHOLDER))
                 .slot,
         )?,
     })
@@ -112,8 +112,11 @@ fn sample_location() -> CodeLocation {
 
 fn sample_finding() -> Finding {
     Finding {
-        id: FindingId::new(FINDING),
-        fingerprint: Fingerprint::new(format!("1:{HEAD}{}", HEAD.get(..24).unwrap_or_default())),
+        id: FindingId::new(FINDING_ID_PLACEHOLDER),
+        fingerprint: Fingerprint::new(format!(
+            "1:{HEAD_SHA_PLACEHOLDER}{}",
+            HEAD_SHA_PLACEHOLDER.get(..24).unwrap_or_default()
+        )),
         raw: RawFinding {
             location: sample_location(),
             severity: Severity::P1,
@@ -139,7 +142,7 @@ fn sample_finding() -> Finding {
 
 fn sample_comment() -> DesiredComment {
     DesiredComment {
-        subject: CommentSubject::Finding(FindingId::new(FINDING)),
+        subject: CommentSubject::Finding(FindingId::new(FINDING_ID_PLACEHOLDER)),
         location: Some((AnchorKind::Inline, sample_location())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
@@ -166,12 +169,17 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
     detail.coverage.reviewed = paths.collect();
     let tokens =
         TokenUsage { input: 1200, output: 900, cache_read: 41_000, cache_write_5m: 9000, cache_write_1h: 0 };
-    let mut record = ReviewRecord::new(RunId::new(RUN), SlotKey::new(KEY), detail, UnixMillis(BEGAN));
+    let mut record = ReviewRecord::new(
+        RunId::new(RUN_ID_PLACEHOLDER),
+        SlotKey::new(KEY_PLACEHOLDER),
+        detail,
+        UnixMillis(START_MS_PLACEHOLDER),
+    );
     record.versions.insert("truing".to_owned(), "0.1.0".to_owned());
     record
         .with_model_review(Some(ModelReview {
             model: "claude-sonnet-4-5".to_owned(),
-            prompt_hash: HEAD.to_owned(),
+            prompt_hash: HEAD_SHA_PLACEHOLDER.to_owned(),
             turns: 3,
             cost: MicroUsd(COST),
             ms: 48_000,
@@ -181,11 +189,16 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
                 ..ModelReviewDetail::default()
             },
         }))
-        .with_end_time(UnixMillis(ENDED))
+        .with_end_time(UnixMillis(END_MS_PLACEHOLDER))
 }
 
 fn sample_converge() -> Converge {
     let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, "the forge gave no answer for 5 minutes");
-    let of = (RunId::new(RUN), SlotKey::new(KEY));
-    Converge::from_early_failure(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, UnixMillis(ENDED))
+    let of = (RunId::new(RUN_ID_PLACEHOLDER), SlotKey::new(KEY_PLACEHOLDER));
+    Converge::from_early_failure(
+        of,
+        ("acme/service#7".to_owned(), "pay".to_owned()),
+        exit,
+        UnixMillis(END_MS_PLACEHOLDER),
+    )
 }

@@ -34,7 +34,7 @@ const VERBS: &[&str] =
 /// On average, one block in this many blocks has a defect.
 const DEFECT_EVERY: usize = 60;
 /// In each group of this many changed files, one is new, one is renamed, and one is deleted.
-const SPECIAL_EVERY: usize = 10;
+const FILES_PER_SPECIAL_CHANGE: usize = 10;
 /// Approximate number of lines of a block.
 const BLOCK_LINES: usize = 15;
 
@@ -65,13 +65,13 @@ pub(super) struct ProjectChange {
     pub(super) removed_files: Vec<String>,
     /// Path and new text of each changed, renamed or new file.
     pub(super) written: Vec<(String, String)>,
-    new: usize,
+    new_files: usize,
     renamed: usize,
 }
 
 impl fmt::Display for ProjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { new, renamed, .. } = self;
+        let Self { new_files: new, renamed, .. } = self;
         let edited = self.written.len() - new - renamed;
         write!(
             f,
@@ -104,14 +104,15 @@ impl GeneratedProject {
     /// Generates a change of this number of files that adds about this number of lines.
     pub(super) fn generate_change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
-        let mut change = ProjectChange { removed_files: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
+        let mut change =
+            ProjectChange { removed_files: Vec::new(), written: Vec::new(), new_files: 0, renamed: 0 };
         let step = (self.files.len() / changed.max(1)).max(1);
         for at in 0..changed {
             let Some(mut file) = self.files.get(at * step).cloned() else { break };
-            match at % SPECIAL_EVERY {
+            match at % FILES_PER_SPECIAL_CHANGE {
                 0 => {
                     file = self.generate_file(self.files.len() + at, each);
-                    change.new += 1;
+                    change.new_files += 1;
                 }
                 1 => {
                     change.removed_files.push(file.path.clone());

@@ -20,7 +20,7 @@ use crate::schema::{MAX_NAME_CHARS, REPORT};
 /// Text that the program gets as the model's last message.
 const FINAL_MESSAGE: &str = "The run is over.";
 /// Time that the program has, after the end of the run, to exit by itself before it is killed.
-const ENDS: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Hints of every tool of a run. Even a read-only tool is not marked as read-only: the program makes calls of
 /// read-only tools in parallel, but an edit needs the result of the call before it.
@@ -29,7 +29,7 @@ pub(super) const HINTS: ToolHints =
 
 /// A run and the state of its exchange with the program.
 pub(super) struct CliConversation<'a, F, J> {
-    turns: ActiveAgentRun<'a, F, J>,
+    agent_run: ActiveAgentRun<'a, F, J>,
     model: &'a str,
     /// The end of the run; `None` while the run continues.
     end: Option<AgentRunEnd>,
@@ -37,7 +37,7 @@ pub(super) struct CliConversation<'a, F, J> {
     report_error: Option<String>,
     /// Results of calls of unknown tools, by call identifier. The program answers such calls with its own
     /// text; these results replace that text.
-    unknown: BTreeMap<String, ToolCallOutput>,
+    unknown_tool_results: BTreeMap<String, ToolCallOutput>,
     /// Number of tool calls that the program has made so far for the model's last response.
     arrived_calls: usize,
     /// Number of responses sent to the program.
@@ -52,11 +52,11 @@ pub(super) struct CliConversation<'a, F, J> {
 impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
     pub(super) fn new(turns: ActiveAgentRun<'a, F, J>, brief: &'a AgentRunInput) -> Self {
         Self {
-            turns,
+            agent_run: turns,
             model: &brief.model,
             end: None,
             report_error: None,
-            unknown: BTreeMap::new(),
+            unknown_tool_results: BTreeMap::new(),
             arrived_calls: 0,
             response_count: 0,
             reported_usage: TokenUsage::default(),
@@ -74,7 +74,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             output_schema: None,
             hints: HINTS,
         };
-        self.turns.tools().iter().map(offer).collect()
+        self.agent_run.tools().iter().map(offer).collect()
     }
 
     /// Handles the program's messages until the run is over and the program has had time to exit. `start` is
@@ -110,7 +110,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             }
         };
         // A timeout is ignored, because the run is already over.
-        let _ = timeout(ENDS, rest).await;
+        let _ = timeout(EXIT_TIMEOUT, rest).await;
     }
 
     /// Returns true once the conversation has determined the end of the run.
@@ -121,7 +121,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     /// Returns the result of the run. The outcome is `end`, unless the conversation has already determined an
     /// outcome.
     pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
-        self.turns.finish_run(self.end.unwrap_or(end)).await
+        self.agent_run.finish_run(self.end.unwrap_or(end)).await
     }
 
     async fn handle_message(&mut self, message: ProgramMessage) {
@@ -145,7 +145,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             Err(what) => return RelayReply::Refusal(what),
         };
         if let Some(agent) = subagent {
-            self.turns.count_denial(&format!("agent {agent}"));
+            self.agent_run.count_denial(&format!("agent {agent}"));
             return RelayReply::Refusal("this run may not start subagents".to_owned());
         }
         if asked.model != self.model {
@@ -178,18 +178,18 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         if known > 0 && messages.len() > known {
             let mut new: Vec<ModelMessage> = messages.into_iter().skip(known).collect();
             self.answer_unknown(&mut new);
-            self.turns.add_messages(new);
+            self.agent_run.add_messages(new);
         } else {
-            self.turns.replace_messages(messages);
+            self.agent_run.replace_messages(messages);
         }
-        self.end = self.turns.request_valid_report(self.report_error.take());
+        self.end = self.agent_run.request_valid_report(self.report_error.take());
         while self.end.is_none() {
-            match self.turns.run_turn().await {
+            match self.agent_run.run_turn().await {
                 TurnOutcome::NextTurn => {}
                 TurnOutcome::RunEnded(end) => self.end = Some(end),
                 TurnOutcome::ToolCalls { message, report_error } => {
-                    self.unknown = self.turns.answer_unknown_calls(&message).await;
-                    self.turns.push_model_message(message.clone());
+                    self.unknown_tool_results = self.agent_run.answer_unknown_calls(&message).await;
+                    self.agent_run.push_model_message(message.clone());
                     (self.report_error, self.arrived_calls) = (report_error, 0);
                     return Some(message);
                 }
@@ -201,7 +201,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     fn answer_unknown(&self, messages: &mut [ModelMessage]) {
         for block in messages.iter_mut().flat_map(|message| &mut message.content) {
             if let MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, .. }) = block
-                && let Some(output) = self.unknown.get(tool_use_id)
+                && let Some(output) = self.unknown_tool_results.get(tool_use_id)
             {
                 (*content, *is_error) = (output.text.clone(), output.is_error);
             }
@@ -213,7 +213,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     fn encode_reply(&mut self, message: &ModelMessage, streams: bool) -> RelayReply {
         self.response_count += 1;
         let id = format!("msg_{:08}", self.response_count);
-        let counted = std::mem::replace(&mut self.reported_usage, self.turns.usage());
+        let counted = std::mem::replace(&mut self.reported_usage, self.agent_run.usage());
         let usage = self.reported_usage.minus(&counted);
         RelayReply::Response { body: wire::encode_answer(message, &id, self.model, &usage, streams), streams }
     }
@@ -222,6 +222,6 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     async fn call_tool(&mut self, name: &str, input: &Value) -> ToolCallOutput {
         let (at, wrong) = (self.arrived_calls, self.report_error.clone());
         self.arrived_calls += 1;
-        self.turns.run_tool_call(name, input, at, wrong.as_deref()).await
+        self.agent_run.run_tool_call(name, input, at, wrong.as_deref()).await
     }
 }

@@ -10,12 +10,12 @@ use crate::native::RunLimits;
 
 /// The variable from which the program reads the provider's address. Truing sets it to the address of the
 /// run's server.
-pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
+pub(super) const BASE_URL_VARIABLE: &str = "ANTHROPIC_BASE_URL";
 /// Name of the run's MCP server. The program uses this name in the prefix of the tools' names.
 pub(super) const SERVER: &str = "truing";
 /// The variables that hold the run's token: the first for model requests, the second for tool calls. The
 /// program hides the first variable from its own child processes.
-const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
+const TOKEN_VARIABLES: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
 /// The program's own turn limit is this much higher than the run's limit, because the program counts turns
 /// differently. The program's limit is only a second safeguard.
 const MORE_TURNS: u32 = 4;
@@ -57,15 +57,15 @@ pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", 
 /// Returns the environment variables of the program, including this token of the run.
 pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String, String)> {
     let all = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    all.chain(TOKENS.map(|name| (name.to_owned(), token.to_owned())))
+    all.chain(TOKEN_VARIABLES.map(|name| (name.to_owned(), token.to_owned())))
 }
 
 /// Returns the command-line arguments of the program.
 pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
-    let [_, token] = TOKENS;
+    let [_, token] = TOKEN_VARIABLES;
     let server = json!({"mcpServers": {SERVER: {
         "type": "http",
-        "url": format!("${{{ADDRESS}}}/mcp"),
+        "url": format!("${{{BASE_URL_VARIABLE}}}/mcp"),
         "headers": {"Authorization": format!("Bearer ${{{token}}}")},
     }}});
     let turns = limits.turns.saturating_add(MORE_TURNS).to_string();

@@ -26,7 +26,7 @@ use super::relay::{CliRelay, ProgramMessage, RelayReply};
 use super::stream::CliStream;
 use truing_core::agent::CLI_VERSION;
 
-use super::{ADDRESS, WAITING, invocation, wire};
+use super::{BASE_URL_VARIABLE, MESSAGE_QUEUE_CAPACITY, invocation, wire};
 use crate::mcp::McpTool;
 use crate::native::{RunLimits, ToolCallOutput};
 
@@ -65,7 +65,7 @@ struct RecordedCase {
     end: &'static str,
 }
 
-const STORIES: [RecordedCase; 8] = [
+const RECORDED_CASES: [RecordedCase; 8] = [
     RecordedCase {
         name: "clean",
         prompt_count: 1,
@@ -164,11 +164,11 @@ fn run_end(lines: &[u8], status: ExitStatus) -> String {
 #[tokio::test]
 async fn what_the_program_printed_comes_to_the_end_that_it_had() {
     if should_rerecord() {
-        for story in &STORIES {
+        for story in &RECORDED_CASES {
             record_case(story).await;
         }
     }
-    for story in &STORIES {
+    for story in &RECORDED_CASES {
         let ProgramRecording { version, status, lines } = load_recording(story.name);
         assert_eq!(version, CLI_VERSION, "{}: record it again: see above", story.name);
         let told = run_end(lines.as_bytes(), status);
@@ -222,12 +222,12 @@ struct ProgramRun {
 /// of a run.
 async fn run_program<F: Future<Output = ()>>(
     program: &Path,
-    lines: usize,
+    prompt_count: usize,
     answers: impl FnOnce(mpsc::Receiver<ProgramMessage>, Pid) -> F,
 ) -> ProgramRun {
     let place = tempfile::tempdir().unwrap();
     let token = SecretString::new("run-token");
-    let (message_sender, message_receiver) = mpsc::channel(WAITING);
+    let (message_sender, message_receiver) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
     let offer = McpTool {
         name: "read".to_owned(),
         title: "read".to_owned(),
@@ -243,12 +243,12 @@ async fn run_program<F: Future<Output = ()>>(
     let limits = RunLimits { turns: 0, max_cost: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
     command.args(invocation::program_arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
-    command.envs(invocation::environment_variables(token.expose())).env(ADDRESS, &address);
+    command.envs(invocation::environment_variables(token.expose())).env(BASE_URL_VARIABLE, &address);
     for home in ["HOME", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR"] {
         command.env(home, place.path());
     }
     let file = place.path().join("words");
-    std::fs::write(&file, wire::encode_task("Go.").repeat(lines)).unwrap();
+    std::fs::write(&file, wire::encode_task("Go.").repeat(prompt_count)).unwrap();
     command.stdin(std::fs::File::open(file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.kill_on_drop(true).spawn().unwrap();
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).unwrap();
@@ -353,8 +353,8 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
     }
 }
 
-fn reply_to_request(meets: ScriptedReply, nth: usize, request: &wire::CliRequest) -> RelayReply {
-    match meets {
+fn reply_to_request(reply: ScriptedReply, nth: usize, request: &wire::CliRequest) -> RelayReply {
+    match reply {
         ScriptedReply::Forbidden | ScriptedReply::Kill(_) => {
             RelayReply::Refusal("this run's money is used up".to_owned())
         }

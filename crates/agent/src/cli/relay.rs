@@ -59,7 +59,7 @@ pub(super) struct CliRelay {
 /// The MCP tools of a run. Each call of a tool is forwarded to the run.
 struct ToolBridge {
     offers: Vec<McpTool>,
-    run: mpsc::Sender<ProgramMessage>,
+    message_sender: mpsc::Sender<ProgramMessage>,
 }
 
 #[async_trait]
@@ -79,7 +79,7 @@ impl Toolset for ToolBridge {
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let (back, answer) = oneshot::channel();
         let call = ProgramMessage::ToolCall { name: name.to_owned(), input, reply_sender: back };
-        if self.run.send(call).await.is_err() {
+        if self.message_sender.send(call).await.is_err() {
             return ToolCallResult::from_error("the run is over");
         }
         match answer.await {
@@ -93,8 +93,15 @@ impl Toolset for ToolBridge {
 
 impl CliRelay {
     /// Builds a server that accepts only this token, and that sends the program's messages to `run`.
-    pub(super) fn new(token: &SecretString, offers: Vec<McpTool>, run: mpsc::Sender<ProgramMessage>) -> Self {
-        Self { endpoint: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
+    pub(super) fn new(
+        token: &SecretString,
+        offers: Vec<McpTool>,
+        message_sender: mpsc::Sender<ProgramMessage>,
+    ) -> Self {
+        Self {
+            endpoint: McpEndpoint::new(Some(token)),
+            tools: Arc::new(ToolBridge { offers, message_sender }),
+        }
     }
 
     /// Serves all connections until the future is dropped.
@@ -104,14 +111,14 @@ impl CliRelay {
             let relay = self.clone();
             async move { relay.route_request(request).await }
         };
-        let knows = move |headers: &HeaderMap| door.lets_in(headers);
+        let knows = move |headers: &HeaderMap| door.has_valid_token(headers);
         // A server error is ignored. Without the server, the program exits, and its exit is reported.
         let _ = connections::serve_connections(listener, ConnectionBounds::default(), knows, answer).await;
     }
 
     async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
-            (&Method::POST, MESSAGES) if !self.endpoint.lets_in(request.headers()) => {
+            (&Method::POST, MESSAGES) if !self.endpoint.has_valid_token(request.headers()) => {
                 refusal_response("the token is not the token of this run")
             }
             (&Method::POST, MESSAGES) => self.forward_to_run(request).await,
@@ -134,7 +141,7 @@ impl CliRelay {
         let (back, reply) = oneshot::channel();
         if self
             .tools
-            .run
+            .message_sender
             .send(ProgramMessage::ModelRequest { body, subagent, reply_sender: back })
             .await
             .is_err()

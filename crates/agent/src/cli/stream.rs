@@ -14,11 +14,11 @@ use crate::native::{AgentRunEnd, RunLimit};
 /// Maximum number of bytes of a line; longer lines are skipped.
 const MAX_LINE: usize = 8 << 20;
 /// Maximum number of bytes of the program's whole output, including all tool results.
-const MAX_PRINTED: u64 = 1 << 30;
+const MAX_PROGRAM_OUTPUT_BYTES: u64 = 1 << 30;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 /// Maximum number of characters shown of the program's own error text.
-const MAX_WORDS: usize = 300;
+const MAX_QUOTED_CHARS: usize = 300;
 
 /// State of the stream read until now.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl OutputSink for CliStream {
         let mut part = vec![0; CHUNK];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             self.read(part.get(..count).unwrap_or_default());
-            if self.bytes > MAX_PRINTED {
+            if self.bytes > MAX_PROGRAM_OUTPUT_BYTES {
                 return Err(OutputOverflow);
             }
         }
@@ -92,7 +92,7 @@ impl CliStream {
     /// Returns the outcome of a run whose program exited before the conversation had ended.
     pub(super) fn run_end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(result_line) = &self.result else {
-            let errors = clean_line(errors.trim(), MAX_WORDS);
+            let errors = clean_line(errors.trim(), MAX_QUOTED_CHARS);
             let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
             return AgentRunEnd::ProgramFailed(format!("claude ended ({status}) without a result{why}"));
         };
@@ -107,12 +107,12 @@ impl CliStream {
                     .or_else(|| result_line.errors.first().map(ToString::to_string));
                 AgentRunEnd::ProgramFailed(clean_line(
                     &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
-                    MAX_WORDS,
+                    MAX_QUOTED_CHARS,
                 ))
             }
             Some(_) | None => AgentRunEnd::ProgramFailed(clean_line(
                 &format!("claude ended ({}) before the model sent its report", result_line.subtype),
-                MAX_WORDS,
+                MAX_QUOTED_CHARS,
             )),
         }
     }

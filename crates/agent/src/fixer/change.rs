@@ -20,7 +20,7 @@ pub(super) struct TextReplacement<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileChangeError {
     #[error("`old` is empty: to write a whole file use `write`")]
-    Nothing,
+    EmptyOldText,
     #[error(
         "`{0}` does not contain `old` exactly as given: read the file again, and compare whitespace and \
         line ends too"
@@ -57,7 +57,7 @@ pub(super) fn edit_file(
 ) -> Result<String, FileChangeError> {
     let TextReplacement { old, new, replace_all: all } = *replacement;
     if old.is_empty() {
-        return Err(FileChangeError::Nothing);
+        return Err(FileChangeError::EmptyOldText);
     }
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;

@@ -9,7 +9,7 @@ use truing_reader::mask::mask_command_output;
 use crate::command::{
     self, CommandError, CommandLimits, CommandResult, MAX_STREAM_BYTES, ProcessOutcome, WriteLimit,
 };
-use crate::outgoing::to_tree_paths;
+use crate::outgoing_text::to_tree_paths;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
@@ -34,7 +34,7 @@ pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> 
 async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::measure_folder(&clone)).await.unwrap_or_default();
-    WriteLimit { folders, limit: now.plus(DiskUsage::from_bytes(disk)) }
+    WriteLimit { folders, limit: now.plus(DiskUsage::with_max_bytes(disk)) }
 }
 
 fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> String {

@@ -29,9 +29,9 @@ use page::{ProtocolSide, ScenarioRow};
 use test_server::ConformanceServer;
 
 /// Timeout of one run of the suite on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const SUITE_TIMEOUT: Duration = Duration::from_secs(240);
 /// Timeout of Truing's client when it connects to a server of the suite.
-const WAITS: Duration = Duration::from_secs(20);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The tested revisions of the protocol: the newest revision that has a handshake, and the newest of all
 /// revisions.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
@@ -63,7 +63,7 @@ async fn run_suite(
     let mut command = Command::new(node);
     command.arg(script).args(arguments).args(["--requirements", revision]).current_dir(folder.path());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+    let output = timeout(SUITE_TIMEOUT, output).await.unwrap().unwrap();
     let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rows: Vec<ScenarioRow> =
         output_text.lines().filter_map(|line| ScenarioRow::from_line(revision, line)).collect();
@@ -149,7 +149,7 @@ async fn call_tools(calls: Vec<(String, Value)>) {
         name: "suite".to_owned(),
         transport: ServerTransport::Http(ServerAddress::new(url, None)),
         tools: calls.iter().map(|(name, _)| name.clone()).collect(),
-        time: WAITS,
+        time: CLIENT_TIMEOUT,
         max_result_bytes: 10_000,
     };
     let servers = McpServers::start(&[config]).await;

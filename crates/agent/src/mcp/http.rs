@@ -67,7 +67,7 @@ impl McpEndpoint {
     /// Adds host names (`HOST` or `HOST:PORT`) under which clients reach the endpoint, in addition to the
     /// names of this machine.
     #[must_use]
-    pub fn reached_as(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
         self.hosts.extend(hosts);
         self
     }
@@ -94,7 +94,7 @@ impl McpEndpoint {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if !self.lets_in(request.headers()) {
+        if !self.has_valid_token(request.headers()) {
             let mut refused = refusal_response(
                 StatusCode::UNAUTHORIZED,
                 "the session's token is missing or wrong: send it as `Authorization: Bearer TOKEN`",
@@ -162,14 +162,14 @@ impl McpEndpoint {
         connections::serve_connections(
             listener,
             ConnectionBounds::default(),
-            move |headers| knows.lets_in(headers),
+            move |headers| knows.has_valid_token(headers),
             answer,
         )
         .await
     }
 
     /// Returns true if the headers contain the token. Compares in constant time.
-    pub(crate) fn lets_in(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn has_valid_token(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let authorization = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
         let authorization =

@@ -359,7 +359,7 @@ async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
 
 #[tokio::test]
 async fn pages_and_names_of_elsewhere_are_refused() {
-    let served = LoopbackServer::new(door().reached_as(["tools.example".to_owned()])).await;
+    let served = LoopbackServer::new(door().with_hosts(["tools.example".to_owned()])).await;
     let cases = [
         (("host", "evil.example"), StatusCode::FORBIDDEN),
         (("host", "localhost:1"), StatusCode::OK),

@@ -296,7 +296,7 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
     let instructed = told.with_instructions(&all);
     assert_eq!(instructed.text, "Ours.\n\n\nFor files that match src/db/**, *.sql:\nNo `SELECT *`.\n");
     assert_eq!(instructed.operator_text, "For files that match src/db/**, *.sql:\nEach query has a limit.\n");
-    assert_eq!(instructed.instructions, ["truing.toml:3", ".truing.toml:1"]);
+    assert_eq!(instructed.instruction_locations, ["truing.toml:3", ".truing.toml:1"]);
     assert_eq!(instructed.repository_summary.as_deref(), Some("CLAUDE.md, and 1 instruction"));
     assert_eq!(
         instructed.notes,

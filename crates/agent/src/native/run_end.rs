@@ -14,7 +14,7 @@ use crate::schema::UncheckedFindings;
 pub struct AgentRunResult<F = UncheckedFindings> {
     pub end: AgentRunEnd,
     /// The model's report, not yet checked against the tree.
-    pub items: F,
+    pub report: F,
     /// Number of the model's responses.
     pub turns: u32,
     /// Total usage that the provider reported.
@@ -34,10 +34,11 @@ pub struct AgentRunResult<F = UncheckedFindings> {
 impl<F> AgentRunResult<F> {
     /// Converts the report to another form.
     pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRunResult<T> {
-        let Self { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results } = self;
+        let Self { end, report: items, turns, usage, cost, model, tool_calls, denials, trimmed_results } =
+            self;
         AgentRunResult {
             end,
-            items: form(items),
+            report: form(items),
             turns,
             usage,
             cost,

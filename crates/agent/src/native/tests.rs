@@ -157,7 +157,7 @@ async fn ran(model: &Scripted, limits: RunLimits) -> AgentRunResult {
 }
 
 fn titles(ran: &AgentRunResult) -> Vec<&str> {
-    ran.items.findings.iter().map(|item| item.title.as_str()).collect()
+    ran.report.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
 fn results(message: &ModelMessage) -> Vec<(String, String, bool)> {
@@ -495,7 +495,7 @@ impl ReportSchema for ReplacedFindings {
 }
 
 fn replaced(ran: &AgentRunResult<ReplacedFindings>) -> Vec<&str> {
-    ran.items.0.findings.iter().map(|item| item.title.as_str()).collect()
+    ran.report.0.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
 #[tokio::test]

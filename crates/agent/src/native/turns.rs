@@ -62,9 +62,9 @@ pub(crate) enum TurnOutcome {
 /// The results of the run until now.
 #[derive(Default)]
 struct AgentRunProgress<F> {
-    items: F,
+    report: F,
     /// True if a report was rejected but is kept.
-    has_accepted_rejection: bool,
+    has_kept_rejected_report: bool,
     turns: u32,
     usage: TokenUsage,
     cost: MicroUsd,
@@ -138,7 +138,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Runs one turn: a request and the handling of its response.
     pub(crate) async fn run_turn(&mut self) -> TurnOutcome {
-        let last = match self.last_turn() {
+        let last = match self.last_turn_limit() {
             Some(limit) if self.progress.turns >= self.limits.turns => {
                 return TurnOutcome::RunEnded(AgentRunEnd::Limit(limit));
             }
@@ -189,8 +189,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
         let AgentRunProgress {
-            items,
-            has_accepted_rejection,
+            report: items,
+            has_kept_rejected_report: has_accepted_rejection,
             turns,
             usage,
             model,
@@ -208,13 +208,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             )
         );
         let end = if has_accepted_rejection && !is_over { AgentRunEnd::Reported } else { end };
-        AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
+        AgentRunResult { end, report: items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
     /// Returns the limit that forces the next turn to be the last one, because the limit is reached or nearly
     /// reached. In a run of only one turn, the model is not asked to conclude, because it needs this turn for
     /// the task.
-    fn last_turn(&self) -> Option<RunLimit> {
+    fn last_turn_limit(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
         let count = |counts: &BTreeMap<String, u32>| counts.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
@@ -283,7 +283,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 self.request.messages.push(message);
                 TurnOutcome::NextTurn
             }
-            StopReason::MaxTokens => end_or_continue(self.go_on(&message)),
+            StopReason::MaxTokens => end_or_continue(self.continue_after_cut(&message)),
             StopReason::ModelContextWindowExceeded => {
                 self.progress.cut_responses += 1;
                 end_or_continue(
@@ -446,18 +446,18 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         is_partial: bool,
         reached_limit: Option<RunLimit>,
     ) -> Result<Option<AgentRunEnd>, String> {
-        self.progress.items.add(report);
+        self.progress.report.add(report);
         match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
             (None, false) if self.progress.repairs < MAX_REPAIRS => {
-                match (self.judge)(&self.progress.items) {
+                match (self.judge)(&self.progress.report) {
                     None => Ok(Some(AgentRunEnd::Reported)),
                     Some(wrong) => {
                         if F::KEEPS_REJECTED_REPORTS {
-                            self.progress.has_accepted_rejection = true;
+                            self.progress.has_kept_rejected_report = true;
                         } else {
-                            self.progress.items = F::default();
+                            self.progress.report = F::default();
                         }
                         Err(wrong)
                     }
@@ -479,7 +479,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Lets the model continue after a response that was cut off. After too many such responses, returns the
     /// outcome of the run instead.
-    fn go_on(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
+    fn continue_after_cut(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
         self.progress.cut_responses += 1;
         if self.progress.cut_responses > MAX_CUT {
             return Some(AgentRunEnd::ResponseTooLong);

@@ -11,12 +11,12 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 const FULL_PERCENT: u64 = 75;
 /// Results are removed until about this percentage of the context is used. Removals are large and rare,
 /// because everything after the first removed result must be cached again.
-const LEFT_PERCENT: u64 = 45;
+const TRIM_TARGET_PERCENT: u64 = 45;
 /// Lower bound of the number of bytes per token; text in most languages has more bytes per token.
 const BYTES_PER_TOKEN: u64 = 3;
 /// Only results with more bytes than this number are removed. Replacing a shorter result with a note would
 /// save too little.
-const WORTH_TRIMMING: usize = 400;
+const MIN_TRIMMED_RESULT_BYTES: usize = 400;
 
 /// An estimate of the used part of a model's context.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +54,7 @@ impl ContextWindow {
         if self.estimated_tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
         }
-        let mut over = self.estimated_tokens().saturating_sub(self.size / 100 * LEFT_PERCENT);
+        let mut over = self.estimated_tokens().saturating_sub(self.size / 100 * TRIM_TARGET_PERCENT);
         let (mut trimmed, mut freed) = (0, 0_u64);
         let older = messages.len().saturating_sub(1);
         for content in removable_results(messages.iter_mut().take(older)) {
@@ -88,7 +88,9 @@ fn removable_results<'a>(
     messages: impl Iterator<Item = &'a mut ModelMessage>,
 ) -> impl Iterator<Item = &'a mut String> {
     messages.flat_map(|message| message.content.iter_mut()).filter_map(|block| match block {
-        MessageBlock::Known(KnownBlock::ToolResult { content, .. }) if content.len() > WORTH_TRIMMING => {
+        MessageBlock::Known(KnownBlock::ToolResult { content, .. })
+            if content.len() > MIN_TRIMMED_RESULT_BYTES =>
+        {
             Some(content)
         }
         MessageBlock::Known(

@@ -19,7 +19,7 @@ use super::{DataBoundary, PromptLibrary, PromptValues, embedded};
 use crate::schema::REPORT;
 
 /// The fence word that `truing prompts test` and `truing prompts render` use instead of a random word.
-pub const FENCE: &str = "0000000000000000";
+pub const TEST_BOUNDARY_WORD: &str = "0000000000000000";
 
 /// A case that was parsed and passed all checks.
 #[derive(Clone, PartialEq, Debug)]
@@ -182,7 +182,7 @@ impl PromptCase {
             let kind = format!("`{path}` must be a relative path without `.` and `..`");
             return Err(wrong(line_of("[files]"), PromptProblemKind::Case(kind)));
         }
-        match case.cannot_fail() {
+        match case.find_case_flaw() {
             None => Ok(case),
             Some((words, why)) => Err(wrong(line_of(words), PromptProblemKind::Case(why.to_owned()))),
         }
@@ -190,7 +190,7 @@ impl PromptCase {
 
     /// Returns the line and the reason of a mistake that makes the case useless, such as a test that every
     /// prompt passes. The line is given by its beginning. Returns `None` if there is no such mistake.
-    fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
+    fn find_case_flaw(&self) -> Option<(&'static str, &'static str)> {
         let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
@@ -221,7 +221,7 @@ impl PromptCase {
             names.1,
             &self.system.values,
             &self.task.values,
-            &DataBoundary::new(FENCE)?,
+            &DataBoundary::new(TEST_BOUNDARY_WORD)?,
         )
     }
 

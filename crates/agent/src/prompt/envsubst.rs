@@ -45,14 +45,15 @@ static CALL: LazyLock<Regex> =
 /// Matches `echo "name<<END"`, which begins a multi-line value with a fixed end word. The value itself may
 /// also contain this word.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static FIXED_END: LazyLock<Regex> =
+static FIXED_DELIMITER_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
 /// Matches `steps.ID.`, a reference to a value that another step computes.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
+static STEP_REFERENCE_PATTERN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
 
 /// Variables that every step has.
-const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
+const RUNNER_VARIABLES: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
 
 /// Returns every problem in the two files.
 pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
@@ -151,8 +152,9 @@ fn check_render_step(
     let given = workflow.variables(job, step);
     let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets_in_script()).collect();
     passed.extend(job.steps.iter().take(step_index).flat_map(WorkflowStep::sets_for_later));
-    let from_runner =
-        |name: &str| OF_RUNNER.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_");
+    let from_runner = |name: &str| {
+        RUNNER_VARIABLES.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_")
+    };
     let used = find_variables(files.prompt_text);
     let in_text: BTreeSet<&str> = used.iter().map(|(name, _)| *name).collect();
     let script = step.script();
@@ -233,7 +235,8 @@ fn check_render_step(
     }
     for (name, value) in given.iter().filter(|(name, _)| in_text.contains(**name)) {
         let Value::String(value) = value else { continue };
-        for id in OF_STEP.captures_iter(value).filter_map(|found| Some(found.get(1)?.as_str())) {
+        for id in STEP_REFERENCE_PATTERN.captures_iter(value).filter_map(|found| Some(found.get(1)?.as_str()))
+        {
             if !job.steps.iter().take(step_index).any(|step| step.id.as_deref() == Some(id)) {
                 let what = format!(
                     "`{name}` is empty here: step `{id}`, which computes it, does not come before {}",
@@ -263,7 +266,7 @@ fn check_fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &m
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
         return;
     }
-    for found in FIXED_END.captures_iter(script) {
+    for found in FIXED_DELIMITER_PATTERN.captures_iter(script) {
         let (Some(name), Some(end)) = (found.get(1), found.get(2)) else { continue };
         let (name, end) = (name.as_str(), end.as_str());
         let what = format!(

@@ -10,7 +10,7 @@ use super::problem::{PromptProblem, PromptProblemKind};
 use super::value::VariableKind;
 
 /// The line before and after the front matter.
-pub(super) const MARK: &str = "+++";
+pub(super) const FRONT_MATTER_DELIMITER: &str = "+++";
 /// Maximum number of bytes of a module.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
@@ -155,13 +155,13 @@ impl PromptModule {
 
 /// Splits a module into the front matter, the text after it, and the line on which that text begins.
 fn split_front_matter(text: &str) -> Option<(&str, &str, usize)> {
-    let rest = text.strip_prefix(MARK)?.strip_prefix('\n')?;
-    let end = match rest.strip_prefix(MARK) {
+    let rest = text.strip_prefix(FRONT_MATTER_DELIMITER)?.strip_prefix('\n')?;
+    let end = match rest.strip_prefix(FRONT_MATTER_DELIMITER) {
         Some(_) => 0,
         None => rest.find("\n+++")? + 1,
     };
     let (front, rest) = rest.split_at_checked(end)?;
-    let body = rest.strip_prefix(MARK)?;
+    let body = rest.strip_prefix(FRONT_MATTER_DELIMITER)?;
     let body = if body.is_empty() { body } else { body.strip_prefix('\n')? };
     Some((front, body, 3 + front.matches('\n').count()))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use truing_core::template::TemplatePart;
 
-use super::module::{FrontMatter, MARK, PromptModule, VariableDeclaration};
+use super::module::{FRONT_MATTER_DELIMITER, FrontMatter, PromptModule, VariableDeclaration};
 use super::{PromptError, PromptLibrary, VariableKind};
 
 /// A prompt library with one mistake.
@@ -157,7 +157,7 @@ fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
             TemplatePart::Variable { name, .. } => format!("{{{{ {name} }}}}"),
         })
         .collect();
-    format!("{MARK}\n{front}{extra_front_matter}{MARK}\n\n{body}\n")
+    format!("{FRONT_MATTER_DELIMITER}\n{front}{extra_front_matter}{FRONT_MATTER_DELIMITER}\n\n{body}\n")
 }
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
                 "sync/common: `max_turns` is called `max_turns_2` in its declaration and its placeholder: \
                     can be read",
                 "sync/common: `max_turns` is declared twice: is noticed",
-                "sync/common: `max_turns` is moved to the end, and `7` replaces it: can be read",
+                "sync/common: the placeholder of `max_turns` is moved to the end, and `7` replaces the placeholder: can be read",
             ]
         );
         let swapped = prompts.mutants("sync/task");

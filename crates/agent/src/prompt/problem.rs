@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use truing_core::template::NO_VARIABLE;
+use truing_core::template::INVALID_PLACEHOLDER_MESSAGE;
 
 /// The reason that a prompt cannot be used.
 #[derive(Debug, thiserror::Error)]

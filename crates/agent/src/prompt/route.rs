@@ -26,7 +26,7 @@ pub enum ReportKind {
     /// Report of the work done on a clone: [`crate::schema::work::WorkReport`].
     Work,
     /// Judgements of changed functions: [`crate::schema::judged::JudgementReport`].
-    Answers,
+    Judgements,
     /// Findings about a change, or evidence that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
     /// Report of the fixes made on a clone: [`crate::schema::mended::FixReport`].
@@ -66,7 +66,7 @@ pub const SYNC_CLASSIFY: PromptRoute = PromptRoute {
     name: "sync/classify",
     system: "sync/system-classify",
     task: "sync/task-classify",
-    report: ReportKind::Answers,
+    report: ReportKind::Judgements,
 };
 /// Audit of a whole change.
 pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {

@@ -223,7 +223,7 @@ fn a_prompt_of_very_many_modules_is_refused() {
             texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         problems(&modules)
     };
-    assert_eq!(problems_of(MAX_PARTS), Vec::<String>::new());
-    let told = problems_of(MAX_PARTS + 1);
+    assert_eq!(problems_of(MAX_MODULES_PER_PROMPT), Vec::<String>::new());
+    let told = problems_of(MAX_MODULES_PER_PROMPT + 1);
     assert!(told.iter().any(|problem| problem.contains("100 modules")), "{told:?}");
 }

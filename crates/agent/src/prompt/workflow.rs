@@ -45,7 +45,7 @@ pub(super) struct WorkflowStep {
 
 /// Matches `NAME=` or `export NAME=` at the beginning of a command.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static SET: LazyLock<Regex> =
+static ASSIGNMENT_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
 /// Matches `NAME=` or `NAME<<` in quotes. A script writes such text to set a variable for later steps.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
@@ -100,7 +100,10 @@ impl WorkflowStep {
 
     /// Returns the variables that the step's script sets for its own commands.
     pub(super) fn sets_in_script(&self) -> BTreeSet<&str> {
-        SET.captures_iter(self.script()).filter_map(|found| Some(found.get(1)?.as_str())).collect()
+        ASSIGNMENT_PATTERN
+            .captures_iter(self.script())
+            .filter_map(|found| Some(found.get(1)?.as_str()))
+            .collect()
     }
 
     /// Returns the variables that the step's script sets for later steps.

@@ -35,7 +35,7 @@ impl ByteMeter {
     }
 
     /// Returns true once the byte limit is used up.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_exhausted(&self) -> bool {
         let (_, sent, received) = self.read_counts();
         sent.saturating_add(received) >= self.limit
     }
@@ -54,7 +54,7 @@ impl<S> MeteredStream<S> {
     }
 
     fn check_quota(&self) -> io::Result<()> {
-        match self.meters.iter().any(|meter| meter.is_empty()) {
+        match self.meters.iter().any(|meter| meter.is_exhausted()) {
             true => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes")),
             false => Ok(()),
         }
@@ -118,7 +118,7 @@ mod tests {
         near.write_all(b"12345").await.unwrap();
         far.read_exact(&mut [0; 5]).await.unwrap();
         far.write_all(b"678").await.unwrap();
-        assert_eq!((own.read_counts(), all.is_empty()), ((0, 3, 5), true));
+        assert_eq!((own.read_counts(), all.is_exhausted()), ((0, 3, 5), true));
         assert_eq!(far.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
         assert_eq!(far.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
     }

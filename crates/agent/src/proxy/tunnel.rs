@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, co
 use super::{ConnectionRefusal, normalize_host};
 
 /// Timeout of the client's first message.
-const BEGINS: Duration = Duration::from_secs(30);
+const CLIENT_HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of the first message.
 const MAX_HELLO: usize = 64 << 10;
 /// Bytes read at once.
@@ -24,7 +24,7 @@ pub(super) async fn relay_bytes(
     mut server_stream: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
 ) -> Result<(), ConnectionRefusal> {
-    let hello = tokio::time::timeout(BEGINS, read_client_hello(&mut client_stream, host)).await;
+    let hello = tokio::time::timeout(CLIENT_HELLO_TIMEOUT, read_client_hello(&mut client_stream, host)).await;
     let Some(hello) = hello.map_err(|_| ConnectionRefusal::OtherHost)?? else { return Ok(()) };
     let carried = async {
         server_stream.write_all(&hello).await?;

@@ -17,36 +17,36 @@ use tempfile::TempDir;
 use super::machine_code::{self, ProgramStep, SyscallArgument, SyscallMethod as Through, call_step};
 use super::{
     EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
-    SandboxJob, SandboxLevel, bound_passed, helper_command, objects, watch,
+    SandboxJob, SandboxLevel, exceeded_limit, helper_command, objects, watch,
 };
 
 /// Limits of a job in the self-test, low enough to be exceeded quickly.
 const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
 /// Factor by which an attempt tries to exceed a limit.
-const TIMES: u64 = 2;
+const EXCESS_FACTOR: u64 = 2;
 /// Maximum number of files for a job with these limits; the next constant is the maximum number of sockets.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
 /// Total number of pipes, which together exceed the memory limit. The next constant is the number of pipes of
 /// one process, which is below the limit of open files.
 const PIPES: u64 = 7200;
-const PIPES_OF_ONE: u64 = 900;
+const PIPES_PER_PROCESS: u64 = 900;
 /// Number of the watcher's checks during which an attempt must hold its resources, regardless of the duration
 /// of the checks.
 const CHECKS_BEFORE_RELEASE: u32 = 10;
 /// Timeout of an attempt. If one of the attempt's processes exits early, the other processes would otherwise
 /// hold their resources forever.
-const HANGS: Duration = Duration::from_secs(120);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Path of the temporary folder inside the sandbox.
 const TEMPORARY: &str = "/tmp";
 /// Attempts that use the system calls of other ABIs, which not every kernel supports.
-const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
+const OTHER_ABI_ATTEMPTS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// Attempts that fail because of a process's resource limits, which apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 /// An address at which no memory is mapped.
 const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
-const SUCCEEDS: &str = "/bin/true";
+const TRUE_PROGRAM: &str = "/bin/true";
 /// A marker in the environment of a process outside the sandbox. A process inside must not be able to read
 /// the marker.
 const CANARY: &str = "truing-canary-in-an-environment";
@@ -94,7 +94,7 @@ pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxErr
 #[derive(Clone, Copy)]
 enum EscapeEvidence {
     /// The command exits with 0.
-    End,
+    ExitSuccess,
     File,
     Datagram,
 }
@@ -111,7 +111,7 @@ enum EscapeActor {
 struct MachineProgram {
     name: &'static str,
     steps: Vec<ProgramStep>,
-    object: Option<u64>,
+    object_bytes: Option<u64>,
 }
 
 /// One attempt to escape.
@@ -123,7 +123,7 @@ struct EscapeAttempt {
     holders: u32,
     /// Size in bytes of one kernel object, for attempts that try to exceed the memory limit with such
     /// objects. The size is 0 if not even one object is allowed.
-    object: Option<u64>,
+    object_bytes: Option<u64>,
 }
 
 /// A tree with trap files, and resources outside the tree that an attempt must not reach.
@@ -194,7 +194,7 @@ impl EscapeTestTree {
                 actor: EscapeActor::Command(JobCommand::Program(argv)),
                 evidence: EscapeEvidence::File,
                 holders: 0,
-                object: None,
+                object_bytes: None,
             })
         };
         let outside = |name: &str| self.mark.with_file_name(name);
@@ -210,7 +210,7 @@ impl EscapeTestTree {
             actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
             evidence: EscapeEvidence::Datagram,
             holders: 0,
-            object: None,
+            object_bytes: None,
         });
         let all = [
             probe("parent_folder", EscapeProbe::Read("../secret".into())),
@@ -221,7 +221,7 @@ impl EscapeTestTree {
                 actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
                 evidence: EscapeEvidence::File,
                 holders: 0,
-                object: None,
+                object_bytes: None,
             }),
             probe("environment_of_others", EscapeProbe::Environment(CANARY.to_owned())),
             marked("git_output", &["git", "diff", "--no-index", &output, "trap.sh", "/dev/null"]),
@@ -234,10 +234,13 @@ impl EscapeTestTree {
             probe("unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
             probe("signal", EscapeProbe::Signal(pid)),
-            probe("trace", EscapeProbe::Trace(pid)),
-            probe("fork_bomb", EscapeProbe::Hold(Box::new(EscapeProbe::Threads(LIMITS.processes * TIMES)))),
-            probe("memory", EscapeProbe::Memory(LIMITS.memory * TIMES)),
-            probe("disk", EscapeProbe::Disk(LIMITS.disk * TIMES)),
+            probe("trace", EscapeProbe::OpenProcessMemory(pid)),
+            probe(
+                "fork_bomb",
+                EscapeProbe::Hold(Box::new(EscapeProbe::Threads(LIMITS.processes * EXCESS_FACTOR))),
+            ),
+            probe("memory", EscapeProbe::Memory(LIMITS.memory * EXCESS_FACTOR)),
+            probe("disk", EscapeProbe::Disk(LIMITS.disk * EXCESS_FACTOR)),
         ];
         let all = all.into_iter().flatten().chain(usage_attempts());
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
@@ -246,15 +249,15 @@ impl EscapeTestTree {
     /// Returns the attempts that are machine-code programs. The list is empty if this machine is not x86-64.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
-        programs.into_iter().map(|MachineProgram { name, steps, object }| {
+        programs.into_iter().map(|MachineProgram { name, steps, object_bytes: object }| {
             let argv = vec![OsString::from(self.tree.join(name))];
             let holders = machine_code::count_holders(&steps);
             EscapeAttempt {
                 name,
                 actor: EscapeActor::Command(JobCommand::Program(argv)),
-                evidence: EscapeEvidence::End,
+                evidence: EscapeEvidence::ExitSuccess,
                 holders,
-                object,
+                object_bytes: object,
             }
         })
     }
@@ -267,20 +270,20 @@ impl EscapeTestTree {
             Some(EscapeAttempt {
                 name,
                 actor: EscapeActor::Reader(probe),
-                evidence: EscapeEvidence::End,
+                evidence: EscapeEvidence::ExitSuccess,
                 holders: 0,
-                object: None,
+                object_bytes: None,
             })
         };
         let (outside, inside) =
             (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
-        let program = || PathBuf::from(SUCCEEDS);
+        let program = || PathBuf::from(TRUE_PROGRAM);
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "reader_udp",
             actor: EscapeActor::Reader(EscapeProbe::Udp(address)),
             evidence: EscapeEvidence::Datagram,
             holders: 0,
-            object: None,
+            object_bytes: None,
         });
         let all = [
             probe("reader_parent_folder", EscapeProbe::Read(inside("../secret"))),
@@ -295,7 +298,7 @@ impl EscapeTestTree {
                 actor: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
                 evidence: EscapeEvidence::File,
                 holders: 0,
-                object: None,
+                object_bytes: None,
             }),
             probe("reader_mode", EscapeProbe::Mode(inside("file"))),
             probe("reader_start", EscapeProbe::Start(program())),
@@ -306,9 +309,9 @@ impl EscapeTestTree {
             probe("reader_unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("reader_tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
             probe("reader_signal", EscapeProbe::Signal(pid)),
-            probe("reader_trace", EscapeProbe::Trace(pid)),
-            probe("reader_memory", EscapeProbe::Memory(LIMITS.memory * TIMES)),
-            probe("reader_memfd", EscapeProbe::MemoryFile(LIMITS.memory * TIMES)),
+            probe("reader_trace", EscapeProbe::OpenProcessMemory(pid)),
+            probe("reader_memory", EscapeProbe::Memory(LIMITS.memory * EXCESS_FACTOR)),
+            probe("reader_memfd", EscapeProbe::MemoryFile(LIMITS.memory * EXCESS_FACTOR)),
             probe("reader_sockets", EscapeProbe::Sockets(1)),
         ];
         all.into_iter().flatten().collect()
@@ -330,7 +333,7 @@ impl EscapeTestTree {
                 // Sockets are allowed, because the attempts test whether a socket can reach anything outside
                 // the sandbox.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
-                job.shows_looks = true;
+                job.reports_checks = true;
                 Ok(job.command()?)
             }
             (EscapeActor::Reader(probe), SandboxLevel::Full | SandboxLevel::Landlock) => {
@@ -353,13 +356,13 @@ impl EscapeTestTree {
             let note = Some(format!("{program} is not installed"));
             return Ok(EscapeCheck { name, is_blocked: None, note, held_bytes: None, limit: None });
         }
-        let limit = escape.object.map(|_| LIMITS.memory);
-        let is_program =
-            escape.object.is_some() && matches!(escape.actor, EscapeActor::Command(JobCommand::Program(_)));
+        let limit = escape.object_bytes.map(|_| LIMITS.memory);
+        let is_program = escape.object_bytes.is_some()
+            && matches!(escape.actor, EscapeActor::Command(JobCommand::Program(_)));
         let folder = tempfile::tempdir_in(self.folder.path())?;
         let private = folder.path().canonicalize()?;
         let is_limit = RESOURCE_LIMITS.contains(&name);
-        let has_control = is_program && !is_limit || OTHER_NUMBERS.contains(&name);
+        let has_control = is_program && !is_limit || OTHER_ABI_ATTEMPTS.contains(&name);
         let note = if has_control && !self.works_outside(name, &private)? {
             Some("not possible on this machine even without a sandbox")
         } else if is_limit && level == SandboxLevel::None {
@@ -377,7 +380,7 @@ impl EscapeTestTree {
             });
         }
         let mut command = self.command(level, escape.actor, &private)?;
-        let talks = escape.holders > 0 || escape.object.is_some();
+        let talks = escape.holders > 0 || escape.object_bytes.is_some();
         let end = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().stdin(end()).stdout(end()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
@@ -391,19 +394,19 @@ impl EscapeTestTree {
             return Err(SandboxError::Start(io::Error::other(error_text)));
         }
         let escaped = match escape.evidence {
-            EscapeEvidence::End => ended.status.success(),
+            EscapeEvidence::ExitSuccess => ended.status.success(),
             EscapeEvidence::File => self.mark.exists(),
             EscapeEvidence::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
         };
         if self.mark.exists() {
             std::fs::remove_file(&self.mark)?;
         }
-        let note = bound_passed(ended.status.code(), &ended.stderr);
+        let note = exceeded_limit(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
         // A killed attempt may not have reported its number of objects. The held bytes are then unknown, but
         // the note contains the measured use.
         let says = note.is_none() || made > 0;
-        let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
+        let held = escape.object_bytes.filter(|_| says).map(|size| size.saturating_mul(made));
         Ok(EscapeCheck { name, is_blocked: Some(!escaped), note, held_bytes: held, limit })
     }
 
@@ -423,7 +426,7 @@ impl EscapeTestTree {
 fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
-    while looks < CHECKS_BEFORE_RELEASE && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
+    while looks < CHECKS_BEFORE_RELEASE && begun.elapsed() < ATTEMPT_TIMEOUT && output.read(&mut mark)? > 0 {
         match mark {
             [machine_code::HOLDING] => holding += 1,
             [machine_code::OBJECT_COUNT_MARK] => {
@@ -447,9 +450,9 @@ fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     EscapeAttempt {
         name,
         actor: EscapeActor::Command(JobCommand::Probe(probe)),
-        evidence: EscapeEvidence::End,
+        evidence: EscapeEvidence::ExitSuccess,
         holders,
-        object: None,
+        object_bytes: None,
     }
 }
 
@@ -457,31 +460,39 @@ fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
 /// processes.
 fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
     let hold = |probe| EscapeProbe::Hold(Box::new(probe));
-    let half = LIMITS.memory / TIMES;
+    let half = LIMITS.memory / EXCESS_FACTOR;
     let all = [
-        ("memory_many_processes", EscapeProbe::Family(2 * TIMES, Box::new(hold(EscapeProbe::Memory(half))))),
+        (
+            "memory_many_processes",
+            EscapeProbe::ChildProcesses(2 * EXCESS_FACTOR, Box::new(hold(EscapeProbe::Memory(half)))),
+        ),
         ("memory_and_files", {
-            let files = EscapeProbe::Unnamed(TEMPORARY.into(), LIMITS.disk * 3 / 4);
+            let files = EscapeProbe::UnlinkedFiles(TEMPORARY.into(), LIMITS.disk * 3 / 4);
             hold(EscapeProbe::Both(Box::new(files), Box::new(EscapeProbe::Memory(LIMITS.memory * 3 / 4))))
         }),
-        ("memfd", hold(EscapeProbe::MemoryFile(LIMITS.memory * TIMES))),
-        ("shared_folder", hold(EscapeProbe::Unnamed("/dev/shm".into(), LIMITS.disk * TIMES))),
-        ("empty_files", EscapeProbe::Files(FILES * TIMES)),
-        ("sockets", hold(EscapeProbe::Sockets(SOCKETS * TIMES / 2))),
+        ("memfd", hold(EscapeProbe::MemoryFile(LIMITS.memory * EXCESS_FACTOR))),
+        ("shared_folder", hold(EscapeProbe::UnlinkedFiles("/dev/shm".into(), LIMITS.disk * EXCESS_FACTOR))),
+        ("empty_files", EscapeProbe::Files(FILES * EXCESS_FACTOR)),
+        ("sockets", hold(EscapeProbe::Sockets(SOCKETS * EXCESS_FACTOR / 2))),
         (
             "pipes",
-            EscapeProbe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(EscapeProbe::Pipes(PIPES_OF_ONE)))),
+            EscapeProbe::ChildProcesses(
+                PIPES / PIPES_PER_PROCESS,
+                Box::new(hold(EscapeProbe::Pipes(PIPES_PER_PROCESS))),
+            ),
         ),
     ];
     let objects = objects::ordinary_probes(&LIMITS).into_iter();
-    let objects = objects
-        .map(|(name, probe, size)| EscapeAttempt { object: Some(size), ..attempt_for_probe(name, probe) });
+    let objects = objects.map(|(name, probe, size)| EscapeAttempt {
+        object_bytes: Some(size),
+        ..attempt_for_probe(name, probe)
+    });
     all.into_iter().map(|(name, probe)| attempt_for_probe(name, probe)).chain(objects)
 }
 
 /// Returns the machine-code programs, which make system calls by number.
 fn machine_programs() -> Vec<MachineProgram> {
-    let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
+    let (bytes, piece, page) = (LIMITS.memory * EXCESS_FACTOR, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
     // A call that maps memory as readable, writable and populated immediately.
     let map = |bytes, how| call_step(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
@@ -500,7 +511,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
     // When the main thread exits, the kernel no longer shows the process's memory use. The numbers in the
     // call are the flags for creating a thread.
-    let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
+    let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::ExitUnlessChild];
     // Two processes each use three quarters of the memory limit. The kernel's limit does not prevent this,
     // because it applies to each process alone.
     let twice = [call_step(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
@@ -531,14 +542,14 @@ fn machine_programs() -> Vec<MachineProgram> {
         values: [kept(0), number(1), number(60), number(SCRATCH_ADDRESS), number(4), number(0)],
     };
     let written =
-        |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
+        |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object_bytes: None };
     let other =
         |by, number| ProgramStep::Call { method: by, number, values: [SyscallArgument::Number(0); 6] };
     let objects = objects::object_programs(&LIMITS).into_iter();
     let objects = objects.map(|program| MachineProgram {
         name: program.name,
         steps: program.steps,
-        object: Some(program.size),
+        object_bytes: Some(program.size),
     });
     let others = vec![
         written("memory_forked", &[&twice]),

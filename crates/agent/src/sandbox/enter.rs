@@ -20,8 +20,8 @@ use rustix::thread::{
 };
 
 use super::{
-    HelperStage, JobCommand, LIMIT_PASSED, NOT_STARTED_EXIT_CODE, PROGRAM_INSIDE, SandboxJob, SandboxLevel,
-    THIS_PROGRAM, fence, filter, helper_command, listening, loopback, mounts, watch,
+    HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_INSIDE, SandboxJob,
+    SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback, mounts, watch,
 };
 
 /// User id of the command inside. Outside, this id is that of the user who started the helper.
@@ -30,7 +30,7 @@ const USER_INSIDE: u32 = 1000;
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Environment variables that prevent tools from writing into a read-only tree and from running programs that
 /// the tree configures.
-const READING_ALONE: &[(&str, &str)] = &[
+const READ_ONLY_VARIABLES: &[(&str, &str)] = &[
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("GIT_CONFIG_COUNT", "2"),
     ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
@@ -39,7 +39,7 @@ const READING_ALONE: &[(&str, &str)] = &[
     ("GIT_CONFIG_VALUE_1", "/dev/null"),
 ];
 /// The number that a shell adds to a signal's number to form the exit code of a killed program.
-const SIGNALLED: i32 = 128;
+const SIGNAL_EXIT_CODE_BASE: i32 = 128;
 /// Capabilities that the inner stage needs to set up the sandbox; they are dropped before the command starts.
 const RIGHTS: [CapabilitySet; 4] = [
     CapabilitySet::SYS_ADMIN,
@@ -93,7 +93,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
             break;
         }
         took = began.elapsed();
-        if job.shows_looks {
+        if job.reports_checks {
             // A write error is ignored, because the self-test stops reading when it has finished.
             let _ = io::stdout().write_all(&[watch::CHECK_DONE_MARK]).and_then(|()| io::stdout().flush());
         }
@@ -105,7 +105,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     kill_orphans()?;
     let Some(passed) = passed.or_else(|| watch.check_disk()) else { return Ok(ended) };
     print_error(&io::Error::other(passed.to_string()));
-    Ok(LIMIT_PASSED)
+    Ok(LIMIT_EXCEEDED_EXIT_CODE)
 }
 
 /// Refuses terminals as standard streams. Through a terminal, a command could read the user's input, and
@@ -190,7 +190,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
-            let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };
+            let port = if job.address_variables.is_empty() { None } else { Some(listening::hand_over()?) };
             job.limits.apply()?;
             drop_capabilities(CapabilitySet::empty())?;
             port
@@ -204,7 +204,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     set_no_new_privs(true)?;
     match job.level {
         SandboxLevel::Full | SandboxLevel::Landlock => {
-            fence::apply_restrictions(job)?;
+            landlock_rules::apply_restrictions(job)?;
             filter::apply_job_filter(job)?;
         }
         SandboxLevel::None => {}
@@ -271,22 +271,22 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         }
         JobCommand::Probe(probe) => {
             let mut command = Command::new(own);
-            command.arg0(super::NAME).args(HelperStage::Probe(probe.clone()).to_arguments()?);
+            command.arg0(super::HELPER_NAME).args(HelperStage::Probe(probe.clone()).to_arguments()?);
             command
         }
     };
     let (home, temporary) = mounts::private_folders(job);
     command.env_clear().envs(command_environment(job, &home, &temporary));
-    if job.room.is_some() {
+    if job.persistent_folders.is_some() {
         command.env("USER", mounts::USER).env("LOGNAME", mounts::USER);
     }
     let values = job.variables.iter().filter_map(|(name, _)| Some((name, std::env::var_os(name)?)));
     command.envs(values);
     if let Some(port) = port {
         let address = format!("http://127.0.0.1:{port}");
-        command.envs(job.listens.iter().map(|name| (name, &address)));
+        command.envs(job.address_variables.iter().map(|name| (name, &address)));
     }
-    if !job.listens.is_empty() && !job.hears {
+    if !job.address_variables.is_empty() && !job.has_input_stream {
         // The command must not inherit the helper's standard input, because this stream is the channel over
         // which the helper sends the socket to its caller.
         command.stdin(Stdio::null());
@@ -308,7 +308,7 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
         path.push(folder);
         path.push(":");
     }
-    if job.room.is_some() {
+    if job.persistent_folders.is_some() {
         path.push(home.join(".local/bin"));
         path.push(":");
     }
@@ -322,10 +322,10 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
     ];
     // A command with private folders gets none of the following variables, because its build results must
     // stay in the tree for later commands.
-    if job.room.is_none() {
+    if job.persistent_folders.is_none() {
         // Builds must write to a temporary folder, because the tree may be read-only.
         all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
-        all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
+        all.extend(READ_ONLY_VARIABLES.iter().map(|(name, value)| (*name, value.into())));
     }
     all
 }
@@ -337,11 +337,11 @@ fn pid_of(child: &Child) -> io::Result<Pid> {
 
 /// Returns the exit code that a shell would report.
 fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
+    let code = status.code().or_else(|| status.signal().map(|signal| SIGNAL_EXIT_CODE_BASE + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 /// Prints an error with the helper's prefix, because the helper has no other channel to report errors.
 pub(super) fn print_error(error: &io::Error) {
-    let _ = writeln!(io::stderr(), "{}{error}", super::COMPLAINT);
+    let _ = writeln!(io::stderr(), "{}{error}", super::HELPER_MESSAGE_PREFIX);
 }

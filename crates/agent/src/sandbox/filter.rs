@@ -97,15 +97,15 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
         seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
     // Rules for `ioctl` requests that insert input into a terminal.
-    let typing = |call| seccomp_rule(vec![equal_condition(1, call, Op::Eq)?]);
+    let typing = |call| seccomp_rule(vec![compare_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, socket_rules(job)?);
-    let pairs = equal_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
+    let pairs = compare_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
     denied.insert(libc::SYS_socketpair, vec![seccomp_rule(vec![pairs])?]);
     install_filter(denied, SeccompAction::Allow, errno_action(libc::EPERM))?;
     let attributes = ATTRIBUTES.iter().map(|call| (*call, Vec::new())).collect();
     install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
-    install_filter(older_kernel()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
+    install_filter(unsupported_request_rules()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
     install_filter(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
     without_clone3()
 }
@@ -135,18 +135,18 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     // Zero-copy transmission is refused, because a connection keeps the transmitted pages after the process
     // has unmapped them.
     let without_copy =
-        vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
+        vec![compare_condition(1, SOL_SOCKET, Op::Eq)?, compare_condition(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![seccomp_rule(without_copy)?]);
     install_filter(absent, SeccompAction::Allow, errno_action(libc::ENOSYS))
 }
 
 /// Returns rules for requests that older kernels do not support. The filter refuses these requests with the
 /// same error as an older kernel.
-fn older_kernel() -> io::Result<SeccompRules> {
+fn unsupported_request_rules() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
         // This request creates a lock table for the process. A single table can take gigabytes of kernel
         // memory.
-        (libc::SYS_prctl, vec![seccomp_rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
+        (libc::SYS_prctl, vec![seccomp_rule(vec![compare_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
         // A listener is refused, because it is an open file that keeps a thread's filters in memory even
         // after the thread has exited.
         (libc::SYS_seccomp, vec![seccomp_rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
@@ -154,7 +154,7 @@ fn older_kernel() -> io::Result<SeccompRules> {
         // port rules.
         (
             libc::SYS_landlock_add_rule,
-            vec![seccomp_rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?],
+            vec![seccomp_rule(vec![compare_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?],
         ),
     ]))
 }
@@ -166,8 +166,8 @@ fn older_kernel() -> io::Result<SeccompRules> {
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         seccomp_rule(vec![
-            equal_condition(1, SOL_SOCKET, Op::Eq)?,
-            equal_condition(2, u64::from(option.unsigned_abs()), Op::Eq)?,
+            compare_condition(1, SOL_SOCKET, Op::Eq)?,
+            compare_condition(2, u64::from(option.unsigned_abs()), Op::Eq)?,
         ])
     };
     let options = [libc::SO_SNDBUF, libc::SO_RCVBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUFFORCE];
@@ -186,7 +186,7 @@ fn without_clone3() -> io::Result<()> {
 }
 
 /// All calls that a process needs to read files, use threads, and use its open streams.
-const READING: &[i64] = &[
+const READER_CALLS: &[i64] = &[
     // Calls on open files and folders.
     libc::SYS_read,
     libc::SYS_readv,
@@ -252,7 +252,7 @@ const READING: &[i64] = &[
 
 /// Older variants of the calls in `READING`, which some libraries use.
 #[cfg(target_arch = "x86_64")]
-const READING_AS_BEFORE: &[i64] = &[
+const LEGACY_READER_CALLS: &[i64] = &[
     libc::SYS_stat,
     libc::SYS_lstat,
     libc::SYS_access,
@@ -266,19 +266,19 @@ const READING_AS_BEFORE: &[i64] = &[
 const READING_AS_BEFORE: &[i64] = &[];
 
 /// Flags that open a file for writing, create it, or truncate it.
-const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
+const WRITE_OPEN_FLAGS: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
 
 /// Applies the filter to a process that only reads. The filter refuses every call that is not listed. The
 /// process therefore cannot start programs or processes, open sockets, write files, or change permissions or
 /// attributes.
 pub(super) fn apply_reader_filter() -> io::Result<()> {
-    let listed = READING.iter().chain(READING_AS_BEFORE);
+    let listed = READER_CALLS.iter().chain(LEGACY_READER_CALLS);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
     let no =
         |argument, mask| Ok::<_, io::Error>(vec![seccomp_rule(vec![bits_condition(argument, mask, 0)?])?]);
-    allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
+    allowed.insert(libc::SYS_openat, no(2, WRITE_OPEN_FLAGS)?);
     #[cfg(target_arch = "x86_64")]
-    allowed.insert(libc::SYS_open, no(1, CHANGES)?);
+    allowed.insert(libc::SYS_open, no(1, WRITE_OPEN_FLAGS)?);
     // Executable mappings are refused. Shared memory is also refused, because the process's memory limit does
     // not count it.
     let private = vec![
@@ -292,7 +292,7 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
         vec![seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?],
     );
     let own = |argument, id: u64| {
-        Ok::<_, io::Error>(vec![seccomp_rule(vec![equal_condition(argument, id, Op::Eq)?])?])
+        Ok::<_, io::Error>(vec![seccomp_rule(vec![compare_condition(argument, id, Op::Eq)?])?])
     };
     let this = u64::from(std::process::id());
     allowed.insert(libc::SYS_kill, own(0, this)?);
@@ -300,7 +300,7 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
     // A process may query its own limits, and test whether its streams are terminals.
     allowed.insert(
         libc::SYS_prlimit64,
-        vec![seccomp_rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?],
+        vec![seccomp_rule(vec![compare_condition(0, 0, Op::Eq)?, null_condition(2)?])?],
     );
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
     // The filter for `clone3` is added first, because the next filter also refuses the call that adds
@@ -341,7 +341,7 @@ fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
-    let others = allowed.iter().map(|family| equal_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
+    let others = allowed.iter().map(|family| compare_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
     Ok(vec![seccomp_rule(others.collect::<io::Result<_>>()?)?])
 }
 
@@ -354,7 +354,7 @@ fn null_condition(argument: u8) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Eq, 0).map_err(io::Error::other)
 }
 
-fn equal_condition(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
+fn compare_condition(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Dword, op, value).map_err(io::Error::other)
 }
 

@@ -15,7 +15,7 @@ use super::probe::EscapeProbe;
 use super::read_only::ReadAccess;
 
 /// Name under which the program acts as the sandbox's helper.
-pub const NAME: &str = "truing-sandbox";
+pub const HELPER_NAME: &str = "truing-sandbox";
 
 /// Path of the running program, which stays valid even if its file is replaced or removed.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -31,14 +31,14 @@ pub const BUILDS: &str = "/builds";
 const PART_BYTES: usize = 64 << 10;
 
 /// Prefix of all messages of the helper.
-pub(crate) const COMPLAINT: &str = "truing sandbox: ";
+pub(crate) const HELPER_MESSAGE_PREFIX: &str = "truing sandbox: ";
 
 /// Exit code of the helper if the command cannot be started.
 pub const NOT_STARTED_EXIT_CODE: u8 = 127;
 
 /// Exit code of the helper if it killed the job for exceeding a limit; a shell reports the same code for a
 /// killed program. The last line of the error stream names the limit; see [`super::bound_passed`].
-pub const LIMIT_PASSED: u8 = 128 + 9;
+pub const LIMIT_EXCEEDED_EXIT_CODE: u8 = 128 + 9;
 
 /// A command, with its permissions and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,19 +63,19 @@ pub struct SandboxJob {
     pub sockets: bool,
     pub limits: JobLimits,
     /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
-    pub room: Option<JobFolders>,
+    pub persistent_folders: Option<JobFolders>,
     /// A writable folder that outlives the job, mounted at [`BUILDS`] (only at [`SandboxLevel::Full`]).
     pub builds: Option<PathBuf>,
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
     /// Names of the variables that hold the address of a server on the job's loopback interface; empty if
     /// there is no server. See [`SandboxJob::command_with_socket`].
-    pub listens: Vec<String>,
+    pub address_variables: Vec<String>,
     /// True if the job's command reads its standard input from the stream of [`super::SocketHandoff`].
-    pub hears: bool,
+    pub has_input_stream: bool,
     /// True if the helper writes [`super::watch::CHECK_DONE_MARK`] to the output after each check, as the
     /// self-test requires.
-    pub(super) shows_looks: bool,
+    pub(super) reports_checks: bool,
     /// The job's home and temporary folder below [`SandboxLevel::Full`], where the job has no file system of
     /// its own.
     pub private: PathBuf,
@@ -131,7 +131,7 @@ impl SandboxJob {
             JobCommand::Program(argv) => {
                 argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
             }
-            JobCommand::ThisProgram(_) | JobCommand::Probe(_) => NAME.to_owned(),
+            JobCommand::ThisProgram(_) | JobCommand::Probe(_) => HELPER_NAME.to_owned(),
         }
     }
 
@@ -167,7 +167,7 @@ impl SandboxJob {
 /// Returns a command that runs this program as its own helper.
 pub(super) fn helper_command(stage: &HelperStage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg0(NAME).args(stage.to_arguments()?);
+    command.arg0(HELPER_NAME).args(stage.to_arguments()?);
     Ok(command)
 }
 
@@ -186,7 +186,7 @@ impl HelperStage {
 
 /// Serializes the words of a command as text. By default, Serde writes an [`OsString`] as a list of numbers,
 /// one for each byte, which is up to four times as long.
-mod words {
+mod argument_serde {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 

@@ -23,7 +23,7 @@ use super::SandboxJob;
 /// upper-case names, and some only the lower-case names.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 /// Maximum time to wait for the job's socket, which the sandbox creates at the end of its setup.
-const BUILDING: Duration = Duration::from_secs(60);
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 /// The message that carries the socket's descriptor; the kernel requires at least one byte.
 const MESSAGE: &[u8] = b"+";
 
@@ -41,7 +41,7 @@ impl SandboxJob {
     /// # Errors
     /// The same as for [`SandboxJob::command`].
     pub fn command_with_socket(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
-        self.listens = variables.iter().map(|name| (*name).to_owned()).collect();
+        self.address_variables = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = self.command()?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
@@ -55,7 +55,7 @@ impl SocketHandoff {
     /// # Errors
     /// An I/O error if the process exited before it made the socket, or could not make it.
     pub fn wait_for_socket(&self) -> io::Result<TcpListener> {
-        self.0.set_read_timeout(Some(BUILDING))?;
+        self.0.set_read_timeout(Some(SOCKET_TIMEOUT))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut handed = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0; 1];
@@ -85,7 +85,7 @@ impl SocketHandoff {
     /// # Errors
     /// An I/O error if the process no longer reads.
     pub fn send_input(&self, words: &[u8]) -> io::Result<()> {
-        self.0.set_write_timeout(Some(BUILDING))?;
+        self.0.set_write_timeout(Some(SOCKET_TIMEOUT))?;
         (&self.0).write_all(words)?;
         self.0.shutdown(Shutdown::Write)
     }

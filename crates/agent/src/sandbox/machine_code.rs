@@ -18,7 +18,7 @@ pub(super) enum SyscallArgument {
     /// The result that the last `ProgramStep::Keep` stored, plus this number.
     KeptResult(u64),
     /// A number that begins at `from`, and grows by `step` with each call of a `ProgramStep::Row`.
-    Turn {
+    CounterValue {
         from: u64,
         step: u64,
     },
@@ -38,9 +38,9 @@ pub(super) enum ProgramStep {
     /// Repeats a call up to this many times, and stops when the kernel refuses it. If `counts` is true, also
     /// writes [`OBJECT_COUNT_MARK`] and the number of successful calls to the output. The program exits with
     /// 1 if fewer calls succeed.
-    Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
+    RepeatCall { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
     /// Ends this thread, unless it is the thread that the last call created.
-    OnlyChild,
+    ExitUnlessChild,
     /// Creates this many processes, which wait.
     Processes(u32),
     /// Writes [`HOLDING`] to the output, and waits until the input ends. The watcher can then measure the
@@ -99,10 +99,10 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
                 code.extend(word.to_le_bytes());
                 code.extend([0x48, 0x89, 0x07]);
             }
-            ProgramStep::Row { number, values, times, counts } => {
+            ProgramStep::RepeatCall { number, values, times, counts } => {
                 push_call_loop(&mut code, *number, values, *times, *counts);
             }
-            ProgramStep::OnlyChild => unless_zero(&mut code, &exit_instructions(EXIT, 0)),
+            ProgramStep::ExitUnlessChild => unless_zero(&mut code, &exit_instructions(EXIT, 0)),
             ProgramStep::Processes(count) => push_processes(&mut code, *count),
             ProgramStep::Hold => {
                 push_checked_call(
@@ -167,7 +167,7 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         [0x4d, 0x01, 0xf9],
     ];
     // add rdi | rsi | rdx | r10 | r8 | r9, r14
-    const TURNED: [[u8; 3]; 6] = [
+    const ADD_COUNTER_OPCODES: [[u8; 3]; 6] = [
         [0x4c, 0x01, 0xf7],
         [0x4c, 0x01, 0xf6],
         [0x4c, 0x01, 0xf2],
@@ -176,12 +176,12 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         [0x4d, 0x01, 0xf1],
     ];
     for (((place, added), turned), value) in
-        LOAD_OPCODES.iter().zip(ADD_RESULT_OPCODES).zip(TURNED).zip(values)
+        LOAD_OPCODES.iter().zip(ADD_RESULT_OPCODES).zip(ADD_COUNTER_OPCODES).zip(values)
     {
         let (SyscallArgument::Number(number)
         | SyscallArgument::KeptResult(number)
-        | SyscallArgument::Turn { from: number, .. }) = value;
-        if let SyscallArgument::Turn { step, .. } = value {
+        | SyscallArgument::CounterValue { from: number, .. }) = value;
+        if let SyscallArgument::CounterValue { step, .. } = value {
             // mov r14, step; imul r14, r12
             code.extend([0x49, 0xbe]);
             code.extend(step.to_le_bytes());
@@ -192,7 +192,7 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         match value {
             SyscallArgument::Number(_) => {}
             SyscallArgument::KeptResult(_) => code.extend(added),
-            SyscallArgument::Turn { .. } => code.extend(turned),
+            SyscallArgument::CounterValue { .. } => code.extend(turned),
         }
     }
 }

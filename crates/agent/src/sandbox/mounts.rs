@@ -38,7 +38,7 @@ pub(crate) const SYSTEM: &[&str] = &[
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Folder in which the new file system is built. The folder exists on every machine, and its content outside
 /// the sandbox does not change.
-const WORKSHOP: &str = "/tmp";
+const NEW_ROOT_FOLDER: &str = "/tmp";
 /// Path of the home folder inside the sandbox.
 const HOME: &str = "/home/agent";
 /// Path of the temporary folder inside the sandbox.
@@ -46,7 +46,7 @@ const TEMPORARY: &str = "/tmp";
 /// Name of the command's user inside the sandbox.
 pub(super) const USER: &str = "agent";
 /// Files with the names of the user and the hosts, for a job with private folders.
-pub(super) const NAMES: &[(&str, &str)] = &[
+pub(super) const USER_AND_HOST_FILES: &[(&str, &str)] = &[
     ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
     ("/etc/group", "agent:x:1000:\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
@@ -84,8 +84,8 @@ pub(super) fn touches_system_folder(tree: &Path) -> bool {
 pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // The temporary root has two folders: one for the machine's file system, and one for the new file system.
-    mount_file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
-    let workspace = Path::new(WORKSHOP);
+    mount_file_system("tmpfs", Path::new(NEW_ROOT_FOLDER), "size=1m,mode=755")?;
+    let workspace = Path::new(NEW_ROOT_FOLDER);
     std::fs::create_dir(workspace.join("old"))?;
     std::fs::create_dir(workspace.join("new"))?;
     pivot_root(workspace, workspace.join("old"))?;
@@ -139,10 +139,10 @@ impl MountRoots {
         for folder in &job.read {
             self.mount_path(folder, false)?;
         }
-        if let Some(room) = &job.room {
+        if let Some(room) = &job.persistent_folders {
             self.bind_as(&room.home, Path::new(HOME))?;
             self.bind_as(&room.temporary, Path::new(TEMPORARY))?;
-            for (path, text) in NAMES {
+            for (path, text) in USER_AND_HOST_FILES {
                 let inside = path_in_root(self.new, Path::new(path));
                 create_parent(&inside)?;
                 std::fs::write(inside, text)?;

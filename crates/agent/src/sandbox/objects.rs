@@ -61,7 +61,7 @@ const THREAD: u64 = 32 << 10;
 const FILTERS: u64 = 1 << 20;
 /// Maximum number of bytes of all files in flight through sockets. The kernel allows at most as many files in
 /// flight as one process may open.
-const IN_FLIGHT: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
+const MAX_IN_FLIGHT_BYTES: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
@@ -98,7 +98,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "files in flight through sockets",
         "`RLIMIT_NOFILE`, for all processes together",
-        |_| IN_FLIGHT,
+        |_| MAX_IN_FLIGHT_BYTES,
         "files_in_flight",
     ),
     counted_object(
@@ -229,11 +229,11 @@ const PAGE: u64 = 4096;
 /// Number of forks. Each fork doubles the number of processes that open files. The next constant is the
 /// number of files that each process opens.
 const FORKS: usize = 6;
-const FILES_OF_ONE: u32 = 1000;
+const FILES_PER_PROCESS: u32 = 1000;
 /// Number of additional descriptors of one file in a process. The next constant is the number of `epoll`
 /// files that watch each of these descriptors.
-const NAMES: u32 = 900;
-const POLLS: u32 = 16;
+const DUPLICATE_DESCRIPTORS: u32 = 900;
+const EPOLL_FILES: u32 = 16;
 /// Number of locks on each file; the next constant is the number of locked files in each process. Several
 /// files are used, because adding a lock to a file takes longer if the file already has many locks.
 const LOCKS: u32 = 500;
@@ -244,7 +244,7 @@ const HALF_MAX_MAPPINGS: u32 = 32_000;
 /// `epoll` entry.
 const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
-const POLLED: u64 = 200;
+const EPOLL_ENTRY_BYTES: u64 = 200;
 
 /// Returns machine-code programs that each try to exceed the memory limit of a job with one kind of object.
 pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
@@ -265,7 +265,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
         let values =
             [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(values.get(at).copied().unwrap_or(0)));
-        let steps = [before, &[ProgramStep::Row { number, values, times, counts: true }]].concat();
+        let steps = [before, &[ProgramStep::RepeatCall { number, values, times, counts: true }]].concat();
         ObjectProgram { name, steps, size }
     };
     let kept = |number, second, third| ProgramStep::Call {
@@ -291,7 +291,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call_step(39, &[]),
         ProgramStep::Keep,
     ];
-    let signals = ProgramStep::Row {
+    let signals = ProgramStep::RepeatCall {
         number: 129,
         values: [
             SyscallArgument::KeptResult(0),
@@ -350,24 +350,24 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let forks = [call_step(57, &[]); FORKS];
     // An `eventfd` file gets 900 more descriptors. Each descriptor adds an entry to each `epoll` file.
     let event = [from_three, page, call_step(290, &[0, 0])];
-    let names = ProgramStep::Row {
+    let names = ProgramStep::RepeatCall {
         number: 33,
-        values: [number(3), SyscallArgument::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
-        times: NAMES,
+        values: [number(3), SyscallArgument::CounterValue { from: 100, step: 1 }, zero, zero, zero, zero],
+        times: DUPLICATE_DESCRIPTORS,
         counts: false,
     };
-    let polls = ProgramStep::Row { number: 291, values: [zero; 6], times: POLLS, counts: false };
-    let entries = (0..POLLS).map(|poll| ProgramStep::Row {
+    let polls = ProgramStep::RepeatCall { number: 291, values: [zero; 6], times: EPOLL_FILES, counts: false };
+    let entries = (0..EPOLL_FILES).map(|poll| ProgramStep::RepeatCall {
         number: 233,
         values: [
             number(4 + u64::from(poll)),
             number(1),
-            SyscallArgument::Turn { from: 100, step: 1 },
+            SyscallArgument::CounterValue { from: 100, step: 1 },
             number(SCRATCH_ADDRESS),
             zero,
             zero,
         ],
-        times: NAMES,
+        times: DUPLICATE_DESCRIPTORS,
         counts: true,
     });
     let polled: Vec<ProgramStep> = forks
@@ -391,10 +391,10 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             0,
         ],
     );
-    let parts = ProgramStep::Row {
+    let parts = ProgramStep::RepeatCall {
         number: 10,
         values: [
-            SyscallArgument::Turn { from: SCRATCH_ADDRESS << 12, step: 2 * PAGE },
+            SyscallArgument::CounterValue { from: SCRATCH_ADDRESS << 12, step: 2 * PAGE },
             number(PAGE),
             number(1),
             zero,
@@ -414,18 +414,18 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     });
     let room =
         call_step(9, &[SCRATCH_ADDRESS, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
-    let unnamed = ProgramStep::Row {
+    let unnamed = ProgramStep::RepeatCall {
         number: 257,
         values: [zero, number(SCRATCH_ADDRESS), number(0x41_0002), number(0o600), zero, zero],
         times: LOCKED_FILES,
         counts: false,
     };
-    let locks = (0..LOCKED_FILES).map(|file| ProgramStep::Row {
+    let locks = (0..LOCKED_FILES).map(|file| ProgramStep::RepeatCall {
         number: 72,
         values: [
             number(3 + u64::from(file)),
             number(6),
-            SyscallArgument::Turn { from: SCRATCH_ADDRESS + PAGE, step: 32 },
+            SyscallArgument::CounterValue { from: SCRATCH_ADDRESS + PAGE, step: 32 },
             zero,
             zero,
             zero,
@@ -443,23 +443,23 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .collect();
     let proc_file =
         [from_three, page, text(SCRATCH_ADDRESS, *b"/proc/se"), text(SCRATCH_ADDRESS + 8, *b"lf/maps\0")];
-    let opened = ProgramStep::Row {
+    let opened = ProgramStep::RepeatCall {
         number: 257,
         values: [zero, number(SCRATCH_ADDRESS), zero, zero, zero, zero],
-        times: FILES_OF_ONE,
+        times: FILES_PER_PROCESS,
         counts: false,
     };
-    let read = ProgramStep::Row {
+    let read = ProgramStep::RepeatCall {
         number: 0,
         values: [
-            SyscallArgument::Turn { from: 3, step: 1 },
+            SyscallArgument::CounterValue { from: 3, step: 1 },
             number(SECOND_SCRATCH_ADDRESS),
             number(1),
             zero,
             zero,
             zero,
         ],
-        times: FILES_OF_ONE,
+        times: FILES_PER_PROCESS,
         counts: true,
     };
     let read: Vec<ProgramStep> =
@@ -469,11 +469,11 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let sparse = [call_step(9, &[SCRATCH_ADDRESS << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
     // Each call lets the kernel read an empty set of signals from a different address, so no signal is
     // blocked.
-    let touches = ProgramStep::Row {
+    let touches = ProgramStep::RepeatCall {
         number: 14,
         values: [
             zero,
-            SyscallArgument::Turn { from: SCRATCH_ADDRESS << 12, step: 2 << 20 },
+            SyscallArgument::CounterValue { from: SCRATCH_ADDRESS << 12, step: 2 << 20 },
             zero,
             number(8),
             zero,
@@ -501,7 +501,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             name: "open_files",
             steps: [
                 &forks[..],
-                row("", &[], 290, &[0, 0], FILES_OF_ONE, 0).steps.as_slice(),
+                row("", &[], 290, &[0, 0], FILES_PER_PROCESS, 0).steps.as_slice(),
                 &[ProgramStep::Hold],
             ]
             .concat(),
@@ -554,7 +554,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             steps: [&forks[..4], &[apart, parts, ProgramStep::Hold]].concat(),
             size: 2 * MAPPING,
         },
-        ObjectProgram { name: "epoll", steps: polled, size: POLLED },
+        ObjectProgram { name: "epoll", steps: polled, size: EPOLL_ENTRY_BYTES },
         ObjectProgram { name: "file_locks", steps: locked, size: LOCK },
         ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
         one("mbind", &[page, call_step(237, &[SCRATCH_ADDRESS, PAGE, 0, 0, 0, 0])]),

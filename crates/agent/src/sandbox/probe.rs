@@ -23,7 +23,7 @@ use super::machine_code;
 
 /// Timeout of a connection. A connection within one machine normally succeeds or is refused immediately, but
 /// on a busy machine the process may wait long for the processor.
-const CONNECTS: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes written at once.
 const CHUNK: usize = 1 << 20;
 /// Size of a page in bytes, which is the least memory that a pipe with data takes.
@@ -66,7 +66,7 @@ pub enum EscapeProbe {
     /// Sends a signal to a process.
     Signal(i32),
     /// Opens the memory of a process.
-    Trace(i32),
+    OpenProcessMemory(i32),
     /// Starts this many threads.
     Threads(u64),
     /// Uses this many bytes of memory.
@@ -78,7 +78,7 @@ pub enum EscapeProbe {
     /// Fills an unnamed file in memory with this many bytes.
     MemoryFile(u64),
     /// Fills files of this folder with this many bytes, and removes their names.
-    Unnamed(PathBuf, u64),
+    UnlinkedFiles(PathBuf, u64),
     /// Makes this many pairs of sockets.
     Sockets(u64),
     /// Makes this many pipes with data in them.
@@ -88,7 +88,7 @@ pub enum EscapeProbe {
     /// Watches this many files of the temporary folder.
     Watches(u64),
     /// Starts this many processes of this program, each with this attempt.
-    Family(u64, Box<EscapeProbe>),
+    ChildProcesses(u64, Box<EscapeProbe>),
     /// Makes this attempt, writes one letter to the output, and holds the resources until the input ends.
     Hold(Box<EscapeProbe>),
     /// Makes both attempts, and holds their resources.
@@ -103,7 +103,7 @@ impl EscapeProbe {
 
     /// Returns the number of processes that hold resources of the attempt at the same time.
     pub(super) fn holders(&self) -> u32 {
-        if let Self::Family(count, probe) = self {
+        if let Self::ChildProcesses(count, probe) = self {
             return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());
         }
         u32::from(matches!(self, Self::Hold(_)))
@@ -134,7 +134,7 @@ impl EscapeProbe {
             },
             Self::Become(program) => Err(Command::new(program).exec()),
             Self::Environment(canary) => find_canary(canary),
-            Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECTS).map(drop),
+            Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map(drop),
             Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),
             Self::Abstract(name) => {
                 let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
@@ -145,7 +145,7 @@ impl EscapeProbe {
                 let pid = Pid::from_raw(*pid).ok_or_else(|| io::Error::other("no process"))?;
                 Ok(kill_process(pid, Signal::CONT)?)
             }
-            Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
+            Self::OpenProcessMemory(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
             Self::Threads(count) => start_threads(*count, &mut resources.threads),
             Self::Memory(bytes) => fill_memory(*bytes).map(|used| resources.memory.push(used)),
             Self::Disk(bytes) => fill_disk(&std::env::temp_dir(), *bytes),
@@ -157,7 +157,7 @@ impl EscapeProbe {
                 let file = rustix::fs::memfd_create("filled", rustix::fs::MemfdFlags::CLOEXEC)?;
                 resources.fill(std::fs::File::from(file), *bytes)
             }
-            Self::Unnamed(folder, bytes) => (0..FILES).try_for_each(|number| {
+            Self::UnlinkedFiles(folder, bytes) => (0..FILES).try_for_each(|number| {
                 let path = folder.join(format!("truing-{}-{number}", std::process::id()));
                 let file = std::fs::File::create_new(&path)?;
                 std::fs::remove_file(path)?;
@@ -186,7 +186,7 @@ impl EscapeProbe {
                 drop(queue);
                 watched
             }
-            Self::Family(count, probe) => (0..*count).try_for_each(|_| {
+            Self::ChildProcesses(count, probe) => (0..*count).try_for_each(|_| {
                 resources
                     .family
                     .push(super::helper_command(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);

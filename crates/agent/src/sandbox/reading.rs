@@ -7,7 +7,7 @@ use rustix::thread::{CapabilitySet, set_no_new_privs};
 use truing_core::sandbox::SandboxLevel;
 
 use super::read_only::ReadAccess;
-use super::{JobLimits, enter, fence, filter};
+use super::{JobLimits, enter, filter, landlock_rules};
 
 /// Number of threads by which the total on the machine may grow before a reader can no longer start threads.
 const MORE_THREADS: u64 = 512;
@@ -33,7 +33,7 @@ impl ReadAccess {
         limits.apply()?;
         enter::drop_capabilities(READER_CAPABILITIES)?;
         set_no_new_privs(true)?;
-        let level = fence::apply_reader_restrictions(self)?;
+        let level = landlock_rules::apply_reader_restrictions(self)?;
         filter::apply_reader_filter()?;
         Ok(level)
     }

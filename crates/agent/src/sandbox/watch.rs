@@ -39,8 +39,8 @@ const SOCKET: u64 = 1 << 20;
 const FEW_SOCKETS: u64 = 256;
 /// Maximum processor time of the exact memory count in one check; the next constant is the maximum wall-clock
 /// time. Without these limits, a job with very many mappings could delay the next check for a long time.
-const EXACT: Duration = Duration::from_secs(1);
-const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
+const EXACT_COUNT_PROCESSOR_LIMIT: Duration = Duration::from_secs(1);
+const EXACT_COUNT_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Number of bytes that are read at once from a file of `/proc`.
 const CHUNK: usize = 64 << 10;
 /// Separator between the name of a limit and the measured value.
@@ -91,11 +91,11 @@ pub(super) struct JobWatcher {
     level: SandboxLevel,
     limits: super::JobLimits,
     /// The device number of the machine's root file system, read before the job gets its own root.
-    machine: u64,
+    root_device: u64,
     /// The device number of the kernel's file system for shared memory without a name.
-    nameless: Option<u64>,
+    unnamed_memory_device: Option<u64>,
     /// True if the kernel reports separate sums for each kind of mapped memory, as Linux does since 5.4.
-    sums_up: bool,
+    has_memory_summaries: bool,
     /// Shared memory of the whole machine before the job started, in bytes.
     shared_before: u64,
     /// Lowest measured values of the kernel memory that belongs to no process, since the job began; see
@@ -139,8 +139,8 @@ impl CountingBudget {
     }
 
     fn is_spent(&self) -> bool {
-        processor_time().saturating_sub(self.processor) > EXACT
-            || self.started_at.elapsed() > EXACT_ON_BUSY_MACHINE
+        processor_time().saturating_sub(self.processor) > EXACT_COUNT_PROCESSOR_LIMIT
+            || self.started_at.elapsed() > EXACT_COUNT_TIME_LIMIT
     }
 }
 
@@ -174,16 +174,16 @@ impl JobWatcher {
             proc,
             level: job.level,
             limits: job.limits,
-            machine: path_device("/")?,
-            nameless: shared_memory_device(),
-            sums_up: false,
+            root_device: path_device("/")?,
+            unnamed_memory_device: shared_memory_device(),
+            has_memory_summaries: false,
             shared_before: 0,
             min_kernel_memory: [0; 2],
             disk_before: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
         };
-        watch.sums_up = watch
+        watch.has_memory_summaries = watch
             .read_proc("self/smaps_rollup")
             .is_some_and(|summary| smaps::parse_summary(&summary).is_some());
         watch.shared_before = watch.shared_of_machine();
@@ -279,7 +279,7 @@ impl JobWatcher {
         budget: &CountingBudget,
     ) -> u64 {
         let limit = self.limits.memory;
-        if !self.sums_up {
+        if !self.has_memory_summaries {
             return self.mapping_memory(processes, counted_bytes, hidden, budget).0;
         }
         let mut all = MappedMemoryTotals::default();
@@ -327,7 +327,7 @@ impl JobWatcher {
                 continue;
             }
             let smaps_text = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
-            let mapped = smaps_text.map(|text| smaps::sum_mappings(&text, self.nameless));
+            let mapped = smaps_text.map(|text| smaps::sum_mappings(&text, self.unnamed_memory_device));
             // If the exact data shows none of the memory in the process's `status`, the values of `status`
             // are used instead.
             let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
@@ -418,7 +418,7 @@ impl JobWatcher {
     /// Returns the memory used by the job's own file system in memory. It contains the home and temporary
     /// folders, and shared memory with a name.
     fn file_system(&self) -> u64 {
-        if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.machine) {
+        if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.root_device) {
             return 0;
         }
         let Ok(held) = rustix::fs::statvfs("/") else { return 0 };

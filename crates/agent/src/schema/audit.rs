@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
-use truing_core::excerpt::{fold_whitespace, locate_snippet, unescape_hidden};
+use truing_core::excerpt::{blank_hidden_escapes, fold_whitespace, locate_snippet};
 use truing_core::finding::{DefectCategory, RawFinding};
 use truing_core::line;
 use truing_model::messages::ToolDefinition;
@@ -25,7 +25,7 @@ const DRIFT: u32 = 3;
 /// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
 /// Maximum number of errors that one message to the auditor lists.
-const MAX_TOLD: usize = 20;
+const MAX_LISTED_ERRORS: usize = 20;
 /// All categories of defects.
 const CATEGORIES: [DefectCategory; 10] = {
     use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
@@ -149,8 +149,8 @@ impl AuditReport {
     /// Returns all errors of the report as one message to the auditor, or `None` if there is no error.
     pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
         let mut wrong = self.check(tree).err()?;
-        let more = wrong.len().saturating_sub(MAX_TOLD);
-        wrong.truncate(MAX_TOLD);
+        let more = wrong.len().saturating_sub(MAX_LISTED_ERRORS);
+        wrong.truncate(MAX_LISTED_ERRORS);
         wrong.extend((more > 0).then(|| format!("and {more} more")));
         Some(format!("the report is not accepted:\n- {}", wrong.join("\n- ")))
     }
@@ -162,7 +162,7 @@ impl AuditDefect {
         let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
             text.ok_or_else(|| format!("there is no file `{}`", line::clean_line(path, MAX_TITLE_CHARS)))?;
-        let (first, last) = locate_snippet(&mask_secrets(text), &unescape_hidden(excerpt), *start_line)
+        let (first, last) = locate_snippet(&mask_secrets(text), &blank_hidden_escapes(excerpt), *start_line)
             .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
             .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
         for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {
@@ -233,7 +233,7 @@ impl CategoryAbsence {
 
 /// Returns true if the line with this number, or a line near it, contains the quoted text.
 fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
-    let quote = fold_whitespace(unescape_hidden(quote).lines());
+    let quote = fold_whitespace(blank_hidden_escapes(quote).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let from = place(line_number.saturating_sub(DRIFT)).saturating_sub(1);
     let near = text.lines().take(place(line_number.saturating_add(DRIFT))).skip(from);

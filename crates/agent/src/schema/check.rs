@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::excerpt;
 use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding};
 use truing_core::line;
@@ -131,7 +131,7 @@ pub fn mismatch_message(
         let text = tree(&path);
         let complaint =
             verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
-        if let Some(complaint) = complaint.filter(|_| lines.len() < MAX_UNFIT) {
+        if let Some(complaint) = complaint.filter(|_| lines.len() < MAX_LISTED_MISMATCHES) {
             let (path, title) = (
                 line::clean_line(&item.path, MAX_TITLE_CHARS),
                 line::clean_line(&item.title, MAX_TITLE_CHARS),
@@ -149,7 +149,7 @@ pub fn mismatch_message(
 }
 
 /// Maximum number of mismatched findings that are described to the model.
-const MAX_UNFIT: usize = 20;
+const MAX_LISTED_MISMATCHES: usize = 20;
 
 impl CheckedFindings {
     fn count_drop(&mut self, reason: DropReason, count: u32) {

@@ -19,7 +19,7 @@ const MAX_TOLD_CHARS: usize = 120;
 /// by people.
 const GENERATED_HEADINGS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
 /// Words that link an issue to the change if the same line contains the issue's number.
-const TIES: [&str; 11] = [
+const ISSUE_LINK_WORDS: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
     "related",
 ];
@@ -155,7 +155,8 @@ fn links_issue(line: &str) -> bool {
     let line = line.to_lowercase();
     let has_issue = line.contains("/issues/")
         || line.match_indices('#').any(|(at, _)| line.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit));
-    has_issue && line.split(|letter: char| !letter.is_alphanumeric()).any(|word| TIES.contains(&word))
+    has_issue
+        && line.split(|letter: char| !letter.is_alphanumeric()).any(|word| ISSUE_LINK_WORDS.contains(&word))
 }
 
 /// Normalizes line ends, and removes white space at the ends of lines.

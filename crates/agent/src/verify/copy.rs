@@ -16,7 +16,7 @@ const MODE: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
 const OWNER_ACCESS_MODE: u32 = 0o700;
 /// Maximum number of bytes of a path that an error message shows.
-const MAX_NAMED: usize = 200;
+const MAX_ERROR_PATH_BYTES: usize = 200;
 
 /// Copies everything from the folder `from` that the existing folder `to` lacks. Existing files stay
 /// unchanged, and folders that exist in both are merged. Only folders, regular files and links are copied.
@@ -27,14 +27,14 @@ const MAX_NAMED: usize = 200;
 /// An I/O error of the disk, or an error if the files exceed the limit. In both cases, the copy is
 /// incomplete.
 pub(crate) fn copy_missing(from: &Path, to: &Path, max_bytes: u64) -> io::Result<()> {
-    let mut copy = FolderCopy { remaining_bytes: max_bytes, names: HashMap::new() };
+    let mut copy = FolderCopy { remaining_bytes: max_bytes, copied_hard_links: HashMap::new() };
     copy.copy_folder(from, to)
 }
 
 /// Adds a file's path to an error. If the path is long, adds only its end.
 pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
     let text = path.display().to_string();
-    let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
+    let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_ERROR_PATH_BYTES));
     let cut = if from > 0 { "…" } else { "" };
     io::Error::new(error.kind(), format!("{cut}{}: {error}", text.get(from..).unwrap_or_default()))
 }
@@ -44,7 +44,7 @@ struct FolderCopy {
     remaining_bytes: u64,
     /// For each file with several hard links, the path of its first copy, by the original's device and inode
     /// number.
-    names: HashMap<(u64, u64), PathBuf>,
+    copied_hard_links: HashMap<(u64, u64), PathBuf>,
 }
 
 impl FolderCopy {
@@ -86,7 +86,7 @@ impl FolderCopy {
         }
         let number = (metadata.dev(), metadata.ino());
         if metadata.nlink() > 1
-            && let Some(first) = self.names.get(&number)
+            && let Some(first) = self.copied_hard_links.get(&number)
         {
             return std::fs::hard_link(first, target);
         }
@@ -97,7 +97,7 @@ impl FolderCopy {
         self.remaining_bytes = self.remaining_bytes.checked_sub(metadata.len()).ok_or_else(too_much)?;
         copy_file(source, target, metadata)?;
         if metadata.nlink() > 1 {
-            self.names.insert(number, target.to_owned());
+            self.copied_hard_links.insert(number, target.to_owned());
         }
         Ok(())
     }
@@ -145,13 +145,13 @@ fn file_times(metadata: &Metadata) -> io::Result<FileTimes> {
 ///
 /// # Errors
 /// An I/O error of the disk.
-pub(crate) fn remove_originals(folder: &Path, original: &Path) -> io::Result<()> {
+pub(crate) fn remove_common_entries(folder: &Path, original: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let (path, before) = (entry.path(), original.join(entry.file_name()));
         let Ok(before_is) = before.symlink_metadata() else { continue };
         match (entry.metadata()?.is_dir(), before_is.is_dir()) {
-            (true, true) => remove_originals(&path, &before)?,
+            (true, true) => remove_common_entries(&path, &before)?,
             (true, false) => std::fs::remove_dir_all(&path)?,
             (false, _) => std::fs::remove_file(&path)?,
         }
@@ -290,7 +290,7 @@ mod tests {
         std::fs::set_permissions(at(".venv/bin"), Permissions::from_mode(0o500)).unwrap();
         make_accessible(folder.path()).unwrap();
         assert_eq!(at(".venv/bin").metadata().unwrap().mode() & 0o777, 0o700);
-        remove_originals(folder.path(), original.path()).unwrap();
+        remove_common_entries(folder.path(), original.path()).unwrap();
         assert!(at("src/made").is_file() && at(".venv/bin/python").is_file());
         assert!(!at("src/a").exists() && !at("was_a_file").exists());
         assert_eq!(std::fs::read_to_string(was("src/a")).unwrap(), "");

@@ -16,7 +16,7 @@ use crate::sandbox::SYSTEM_PATH;
 const FORMAT: u32 = 1;
 /// Names of files that decide which packages are installed. Such files are part of the key in every folder of
 /// the tree.
-const LOCKS: &[&str] = &[
+const LOCK_FILE_NAMES: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
     "package.json",
@@ -44,7 +44,7 @@ const LOCKS: &[&str] = &[
     ".nvmrc",
 ];
 /// Words that identify Python requirement lists, in the names of the files or of their folders.
-const LISTS: [&str; 2] = ["requirements", "constraints"];
+const REQUIREMENT_LIST_NAMES: [&str; 2] = ["requirements", "constraints"];
 /// Extensions of Python requirement lists.
 const LIST_ENDS: [&str; 2] = ["txt", "in"];
 
@@ -168,10 +168,10 @@ pub fn decides_set_up(path: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let is_list = |path: Option<&Path>| {
         let name = path.and_then(name).unwrap_or_default();
-        LISTS.iter().any(|list| name.contains(list))
+        REQUIREMENT_LIST_NAMES.iter().any(|list| name.contains(list))
     };
     let ends = path.extension().and_then(|end| end.to_str()).is_some_and(|end| LIST_ENDS.contains(&end));
-    name(path).is_some_and(|name| LOCKS.contains(&name.as_str()))
+    name(path).is_some_and(|name| LOCK_FILE_NAMES.contains(&name.as_str()))
         || ends && (is_list(Some(path)) || is_list(path.parent()))
 }
 

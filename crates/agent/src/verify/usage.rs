@@ -21,7 +21,7 @@ const MIN_FREE_BYTES: u64 = 512 << 20;
 /// file systems.
 pub(super) const BLOCK: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
-const LOOK: u32 = 0o500;
+const LIST_FOLDER_MODE: u32 = 0o500;
 
 /// The disk usage of files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,7 +34,7 @@ pub(crate) struct DiskUsage {
 
 impl DiskUsage {
     /// Returns a limit of this many bytes and `MAX_FILES` files.
-    pub(crate) fn from_bytes(bytes: u64) -> Self {
+    pub(crate) fn with_max_bytes(bytes: u64) -> Self {
         Self { bytes, files: MAX_FILES }
     }
 
@@ -95,7 +95,10 @@ impl FolderAccessGuard {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
         let before = std::fs::metadata(handle_path(&folder))?.permissions();
-        std::fs::set_permissions(handle_path(&folder), Permissions::from_mode(before.mode() | LOOK))?;
+        std::fs::set_permissions(
+            handle_path(&folder),
+            Permissions::from_mode(before.mode() | LIST_FOLDER_MODE),
+        )?;
         Ok(Self { folder, original_permissions: before })
     }
 }
@@ -115,7 +118,7 @@ fn handle_path(folder: &OwnedFd) -> PathBuf {
 pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> ExceededDiskLimit {
     loop {
         let began = Instant::now();
-        if let Some(over) = is_over(folders, limit).await {
+        if let Some(over) = find_exceeded_limit(folders, limit).await {
             return over;
         }
         tokio::time::sleep(PERIOD.max(began.elapsed() * PAUSE)).await;
@@ -124,7 +127,7 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> Ex
 
 /// Returns the exceeded limit, if any: the limit of the folders together, or the minimum of free space on the
 /// folders' disks.
-pub(crate) async fn is_over(folders: &[PathBuf], limit: DiskUsage) -> Option<ExceededDiskLimit> {
+pub(crate) async fn find_exceeded_limit(folders: &[PathBuf], limit: DiskUsage) -> Option<ExceededDiskLimit> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {
         let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.plus(measure_folder(folder)));

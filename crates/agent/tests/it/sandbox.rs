@@ -16,8 +16,8 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use tempfile::TempDir;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob,
-    SandboxLevel, SandboxLimit, bound_passed, detect_level, require_level,
+    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, SandboxError,
+    SandboxJob, SandboxLevel, SandboxLimit, detect_level, exceeded_limit, require_level,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};
@@ -214,9 +214,13 @@ fn what_passes_a_bound_ends_and_says_which() {
             SandboxLimit::Sockets => {}
         }
         let ended = output(&job);
-        assert_eq!(ended.status.code(), Some(i32::from(LIMIT_PASSED)), "{level:?} {bound:?}: {ended:?}");
+        assert_eq!(
+            ended.status.code(),
+            Some(i32::from(LIMIT_EXCEEDED_EXIT_CODE)),
+            "{level:?} {bound:?}: {ended:?}"
+        );
         assert!(ended.stderr.starts_with(b"said\n"), "{ended:?}");
-        bound_passed(ended.status.code(), &ended.stderr).map(|(bound, _)| bound)
+        exceeded_limit(ended.status.code(), &ended.stderr).map(|(bound, _)| bound)
     };
     if has_namespaces() {
         assert_eq!(ended(SandboxLevel::Full, SandboxLimit::Memory), Some(SandboxLimit::Memory));
@@ -230,15 +234,15 @@ fn what_passes_a_bound_ends_and_says_which() {
     (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
     let ended = output(&job);
     assert_eq!(
-        bound_passed(ended.status.code(), &ended.stderr).map(|(bound, _)| bound),
+        exceeded_limit(ended.status.code(), &ended.stderr).map(|(bound, _)| bound),
         Some(SandboxLimit::Disk),
         "{ended:?}"
     );
     // A limit counts as exceeded only if the job has the exit code of a killed job and its last line reports
     // the limit.
     let line = b"truing sandbox: memory limit exceeded by all processes together: 2 of 1\n";
-    assert_eq!(bound_passed(Some(1), line), None);
-    assert_eq!(bound_passed(Some(137), b"memory limit exceeded"), None);
+    assert_eq!(exceeded_limit(Some(1), line), None);
+    assert_eq!(exceeded_limit(Some(137), b"memory limit exceeded"), None);
 }
 
 fn a_terminal_is_not_taken_for_a_stream() {

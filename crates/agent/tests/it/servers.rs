@@ -169,7 +169,7 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
     let transport = ServerTransport::Program {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         folder: folder.path().canonicalize().unwrap().join("empty"),
-        read: Vec::new(),
+        readable_paths: Vec::new(),
         variables: Vec::new(),
         hosts,
     };

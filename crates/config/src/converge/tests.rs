@@ -20,9 +20,9 @@ fn without_anything_the_defaults_are_those_of_the_machine_and_nobody_else_review
     assert_eq!(converge.reviewers, [ConfiguredReviewer::Internal]);
     assert_eq!((converge.audit_timeout, converge.fix_timeout), (minutes(30), minutes(45)));
     assert_eq!((converge.poll, converge.poll_after_trigger), (minutes(1), Duration::from_secs(270)));
-    assert_eq!((converge.event, converge.inline_lag_max), (ReviewEvent::Comment, 3));
+    assert_eq!((converge.event, converge.max_inline_comment_checks), (ReviewEvent::Comment, 3));
     assert!(converge.resolve_threads && converge.mark_ready && converge.update_description);
-    assert!(!converge.auto_rebase && converge.gate.is_empty());
+    assert!(!converge.allows_base_merge && converge.gate.is_empty());
 }
 
 fn minutes(many: u64) -> Duration {
@@ -42,9 +42,9 @@ fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
     };
     assert_eq!(bugbot.trigger, ReviewerTrigger::Comment("bugbot run".into()));
     assert_eq!((bugbot.logins[0].as_str(), bugbot.requests), ("cursor[bot]", 3));
-    let says = Regex::new(bugbot.dirty.as_deref().unwrap()).unwrap();
+    let says = Regex::new(bugbot.findings_pattern.as_deref().unwrap()).unwrap();
     assert!(says.is_match("Cursor Bugbot has reviewed your changes and found 2 potential issues."));
-    assert_eq!((&copilot.trigger, &copilot.dirty), (&ReviewerTrigger::Request, &None));
+    assert_eq!((&copilot.trigger, &copilot.findings_pattern), (&ReviewerTrigger::Request, &None));
     assert!(copilot.logins.contains(&"Copilot".to_owned()) && copilot.required);
 
     let own = of(&format!(
@@ -54,7 +54,7 @@ fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
         panic!("it is not ours")
     };
     assert_eq!(bugbot.detector, ReviewerDetector::CheckRun("Cursor Bugbot".into()));
-    assert_eq!((bugbot.required, bugbot.budget), (false, minutes(5)));
+    assert_eq!((bugbot.required, bugbot.response_timeout), (false, minutes(5)));
     assert_eq!(bugbot.trigger, ReviewerTrigger::Comment("bugbot run".into()));
 }
 

@@ -253,13 +253,13 @@ fn the_schema_takes_both_forms() {
 fn every_known_tool_can_be_named() {
     let pattern = regex::Regex::new(NamedSection::Tool.pattern()).unwrap();
     for name in LINTERS {
-        assert!(NamedSection::Tool.may_be(name) && pattern.is_match(name), "{name}");
+        assert!(NamedSection::Tool.is_valid_name(name) && pattern.is_match(name), "{name}");
         let variable = format!("{}__WHEN", keys::variable_name(&format!("tool.{name}")));
         let given = Environment::new([(variable, "never")], "/");
         assert_eq!(Config::resolve(&given, None, &[]).unwrap().linters[0].name, *name);
     }
     for wrong in ["", "Ruff", "go lint", "-x", "a.b", "a/b", "1a"] {
-        assert!(!NamedSection::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");
+        assert!(!NamedSection::Tool.is_valid_name(wrong) && !pattern.is_match(wrong), "{wrong}");
     }
 }
 

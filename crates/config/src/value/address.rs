@@ -45,7 +45,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
 
 /// Parses a URL that may itself be a secret, although the configuration contains it directly. Errors omit the
 /// text.
-pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ConfigValueError> {
+pub(super) fn parse_secret_url(text: &str, schemes: &[&str]) -> Result<SecretSource, ConfigValueError> {
     let all = || {
         format!(
             "begin with {}",
@@ -75,7 +75,9 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
 pub(super) fn redacted_url(text: &SecretText) -> String {
     let text = text.expose();
     match text.split_once("://") {
-        Some((scheme, rest)) if [keys::SLOTS, keys::RECORDS].concat().contains(&scheme) => {
+        Some((scheme, rest))
+            if [keys::SLOT_STORE_SCHEMES, keys::RECORD_STORE_SCHEMES].concat().contains(&scheme) =>
+        {
             format!("{scheme}://{}", without_passwords(rest))
         }
         Some(_) | None => {

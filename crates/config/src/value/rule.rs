@@ -24,7 +24,7 @@ pub(super) fn is_rule(text: &str) -> bool {
 }
 
 /// Returns a description of valid severities, as the text of an error after the word `must`.
-pub(super) fn no_severities() -> String {
+pub(super) fn severity_table_requirement() -> String {
     let sample = ValueKind::RuleSeverities.sample();
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
@@ -91,10 +91,10 @@ pub(crate) fn schema_of_severities() -> Json {
 /// Parses the severities of rules from a variable, which contains a JSON object.
 pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigValueError> {
     let given: BTreeMap<String, Json> =
-        serde_json::from_str(text).map_err(|_| requirement_error(no_severities()))?;
+        serde_json::from_str(text).map_err(|_| requirement_error(severity_table_requirement()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),
-        Err(_) => Err(requirement_error(no_severities())),
+        Err(_) => Err(requirement_error(severity_table_requirement())),
     };
     given.into_iter().map(of).collect()
 }

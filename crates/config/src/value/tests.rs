@@ -103,8 +103,10 @@ fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
 
 #[test]
 fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
-    let (slots, records) =
-        (ValueKind::StoreAddress(crate::keys::SLOTS), ValueKind::StoreAddress(crate::keys::RECORDS));
+    let (slots, records) = (
+        ValueKind::StoreAddress(crate::keys::SLOT_STORE_SCHEMES),
+        ValueKind::StoreAddress(crate::keys::RECORD_STORE_SCHEMES),
+    );
     assert_eq!(parse(slots, "sqlite:/a.db"), Ok(ConfigValue::DatabasePath("/a.db".into())));
     assert_eq!(parse(slots, "sqlite:a.db"), Ok(ConfigValue::DatabasePath("/folder/a.db".into())));
     assert_eq!(parse(records, ""), Ok(ConfigValue::Unset));

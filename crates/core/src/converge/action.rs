@@ -194,7 +194,7 @@ pub enum ConvergeEvent {
     /// block.
     Gated(Option<String>),
     /// A fixer has handled the gate's output. The value is the fix, or `None` if the fixer made no fix.
-    Mended(Option<FixCandidate>),
+    GateFixFinished(Option<FixCandidate>),
     /// The auditors have finished.
     Audited {
         /// Answer of each auditor, by the auditor's index.
@@ -217,13 +217,13 @@ pub enum ConvergeEvent {
         candidate: Option<FixCandidate>,
     },
     /// A fixer gave no report, for this reason: it failed, timed out or broke the contract.
-    Silent(String),
+    FixerSilent(String),
     /// The fix has been checked. The list contains its problems.
     Checked(Vec<FixProblem>),
     /// The fix has been pushed to the branch.
     Pushed,
     /// A hook blocks the commit of the fix with this output.
-    Blocked(String),
+    HookBlocked(String),
     /// The replies to the findings have been posted.
     Replied,
     /// The branch has a head that this run does not know. This event is possible at any time.
@@ -233,7 +233,7 @@ pub enum ConvergeEvent {
         tree: Sha,
     },
     /// The forge has merged the base into the branch at our request. This event is possible at any time.
-    Updated {
+    BaseMerged {
         head: Sha,
         /// Tree of the head.
         tree: Sha,

@@ -163,7 +163,7 @@ impl ConvergeExit {
     /// Returns true if the run ended because models gave no valid answer.
     pub fn is_model_failure(&self) -> bool {
         self.code == ConvergeExitCode::Infrastructure
-            && OF_MODELS.iter().any(|reason| self.reason.starts_with(reason))
+            && MODEL_FAILURE_REASONS.iter().any(|reason| self.reason.starts_with(reason))
     }
 }
 
@@ -171,16 +171,21 @@ impl ConvergeExit {
 /// the same for a fixer and for one of several auditors.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER: &str = "no fixer finished";
-const AN_AUDITOR: &str = "an auditor gave no valid answer";
+const SILENT_AUDITOR_REASON: &str = "an auditor gave no valid answer";
 /// The beginnings of all reasons that report missing answers of models, including reasons that earlier
 /// versions stored.
-const OF_MODELS: &[&str] =
-    &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
+const MODEL_FAILURE_REASONS: &[&str] = &[
+    NO_AUDITOR,
+    NO_FIXER,
+    SILENT_AUDITOR_REASON,
+    "no auditor gave a proper answer",
+    "no fixer finished its work",
+];
 
 /// Returns the message that a number of auditors gave no valid answer.
 pub fn missing_answers_text(silent: u32) -> String {
     match silent {
-        1 => AN_AUDITOR.to_owned(),
+        1 => SILENT_AUDITOR_REASON.to_owned(),
         many => format!("{many} auditors gave no valid answer"),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::exit::NO_FIXER;
 use super::{
     ConvergeAction, ConvergeExitCode, ConvergeLogLine, ConvergeRun, FixCandidate, FixProblem, FixProblemKind,
-    FixerVerdict, MAX_TOLD,
+    FixerVerdict, MAX_QUOTED_CHARS,
 };
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
@@ -60,7 +60,7 @@ impl ConvergeRun {
         if self.silent_fixers >= self.limits.max_agent_requests {
             // If the run is resumed, it has the full number of attempts again.
             self.silent_fixers = 0;
-            let reason = line::clean_line(reason, MAX_TOLD);
+            let reason = line::clean_line(reason, MAX_QUOTED_CHARS);
             self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {reason}"));
         }
     }
@@ -109,7 +109,7 @@ impl ConvergeRun {
                 (ConvergeExitCode::SelfAudit, "the checks of the fix still find problems")
             }
         };
-        let text = line::clean_line(text, MAX_TOLD);
+        let text = line::clean_line(text, MAX_QUOTED_CHARS);
         let reason = if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") };
         if self.has_blocking_finding() {
             return self.set_exit(code, reason);
@@ -160,7 +160,7 @@ impl ConvergeRun {
     }
 
     pub(super) fn end_by_hook(&mut self, hook_output: &str) {
-        let last = crate::line::clean_line(hook_output.lines().last().unwrap_or_default(), MAX_TOLD);
+        let last = crate::line::clean_line(hook_output.lines().last().unwrap_or_default(), MAX_QUOTED_CHARS);
         self.set_exit(ConvergeExitCode::Hook, format!("a hook of the repository blocks the fix: {last}"));
     }
 

@@ -33,14 +33,14 @@ impl ConvergeRun {
 
     /// Accepts findings of other reviewers. Until the replies are posted, `findings` contains these findings
     /// in the same order.
-    pub(super) fn apply_claims(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
-        if claims.is_empty() {
+    pub(super) fn apply_feedback(&mut self, feedback_findings: Vec<AuditorFinding>, renames: &FileRenames) {
+        if feedback_findings.is_empty() {
             return;
         }
         self.feedback_rounds = self.feedback_rounds.saturating_add(1);
         self.gate_fix_count = 0;
         let (placed, origins): (Vec<PlacedFinding>, Vec<_>) =
-            claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
+            feedback_findings.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
         // The known findings are not updated, because a finding may still exist although the other reviewers
         // did not report it.
         let identified =
@@ -94,9 +94,9 @@ impl ConvergeRun {
 
     /// Handles a fixer that changed nothing in response to other reviewers' findings. The suspended audit is
     /// restored, because the head is unchanged.
-    pub(super) fn handle_declined_feedback(&mut self, aside: SuspendedAudit) {
-        self.findings = aside.findings;
-        match aside.exit {
+    pub(super) fn handle_declined_feedback(&mut self, suspended_audit: SuspendedAudit) {
+        self.findings = suspended_audit.findings;
+        match suspended_audit.exit {
             Some(_) => self.decide_without_blockers(),
             None => self.next_action = ConvergeAction::Gate,
         }

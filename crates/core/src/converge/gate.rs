@@ -1,7 +1,7 @@
 //! The gate before an audit. A fixer resolves the problems that the gate reports, within a limit of rounds.
 //! Each fix is checked before it is pushed.
 
-use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_TOLD};
+use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_QUOTED_CHARS};
 use crate::line;
 
 impl ConvergeRun {
@@ -12,8 +12,10 @@ impl ConvergeRun {
             let mut reason =
                 format!("the gate still blocks after {} fixes of its findings", self.gate_fix_count);
             if let Some(problem) = refused.first() {
-                reason +=
-                    &format!("; the last fix was discarded: {}", line::clean_line(&problem.text, MAX_TOLD));
+                reason += &format!(
+                    "; the last fix was discarded: {}",
+                    line::clean_line(&problem.text, MAX_QUOTED_CHARS)
+                );
             }
             self.set_exit(ConvergeExitCode::Gate, reason);
             return;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::PlacedFinding;
 
 /// Maximum distance, in lines, between two findings of the same kind in the same file that are merged.
-const NEAR: u32 = 3;
+const MAX_MERGE_DISTANCE_LINES: u32 = 3;
 
 /// The origin of the lines on which a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct AuditorFinding {
 /// A finding with the auditors that reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct MergedFinding {
-    pub claim: AuditorFinding,
+    pub finding: AuditorFinding,
     /// Indices of the auditors.
     pub auditors: BTreeSet<u32>,
 }
@@ -58,18 +58,18 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
     for (auditor, claim) in all {
         match merged.last_mut().filter(|last| is_same_finding(last, auditor, &claim)) {
             Some(last) => {
-                let severity = last.claim.placed.raw.severity.min(claim.placed.raw.severity);
-                if claim.placed.raw.body.len() > last.claim.placed.raw.body.len() {
-                    last.claim = claim;
+                let severity = last.finding.placed.raw.severity.min(claim.placed.raw.severity);
+                if claim.placed.raw.body.len() > last.finding.placed.raw.body.len() {
+                    last.finding = claim;
                 }
-                last.claim.placed.raw.severity = severity;
+                last.finding.placed.raw.severity = severity;
                 last.auditors.insert(auditor);
             }
-            None => merged.push(MergedFinding { claim, auditors: BTreeSet::from([auditor]) }),
+            None => merged.push(MergedFinding { finding: claim, auditors: BTreeSet::from([auditor]) }),
         }
     }
     merged.sort_by_key(|merged| {
-        let raw = &merged.claim.placed.raw;
+        let raw = &merged.finding.placed.raw;
         let (path, line) = (raw.location.path.clone(), raw.location.start_line);
         (raw.severity, path, line, raw.category, merged.auditors.first().copied())
     });
@@ -79,18 +79,19 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
 /// Returns true if both findings describe the same defect. Findings of one auditor stay separate, unless they
 /// are on the same line.
 fn is_same_finding(merged_finding: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
-    let (was, is) = (&merged_finding.claim.placed.raw, &claim.placed.raw);
+    let (was, is) = (&merged_finding.finding.placed.raw, &claim.placed.raw);
     let near = was.location.start_line.abs_diff(is.location.start_line);
     let same_kind = was.location.path == is.location.path
         && was.location.side == is.location.side
         && was.category == is.category;
-    same_kind && (near == 0 || near <= NEAR && !merged_finding.auditors.contains(&auditor))
+    same_kind
+        && (near == 0 || near <= MAX_MERGE_DISTANCE_LINES && !merged_finding.auditors.contains(&auditor))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::CodeDigests;
+    use crate::code_digest::CodeDigests;
     use crate::finding::{
         AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity,
     };
@@ -133,7 +134,7 @@ mod tests {
         let told: Vec<_> = merged
             .iter()
             .map(|merged| {
-                let raw = &merged.claim.placed.raw;
+                let raw = &merged.finding.placed.raw;
                 (
                     raw.severity,
                     raw.location.start_line,
@@ -152,6 +153,6 @@ mod tests {
                 (Severity::P1, 13, DefectCategory::F, vec![0]),
             ]
         );
-        assert_eq!(merged[0].claim.placed.raw.body, near.placed.raw.body);
+        assert_eq!(merged[0].finding.placed.raw.body, near.placed.raw.body);
     }
 }

@@ -12,44 +12,44 @@
 //! existing effect. Every wait has a time for the next check, and a timeout.
 
 mod action;
+mod pull_snapshot;
 mod rules;
-mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConvergeExit, ConvergeExitCode, MAX_MOVES};
+use super::{ConvergeExit, ConvergeExitCode, MAX_FOREIGN_HEADS};
 use crate::id::{Sha, TimeSpan, UnixMillis};
 use crate::line::format_count;
 use crate::port::PullState;
 pub use action::{ReadinessAction, ReadinessWaitReason, UnansweredFeedback};
-pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
-use seen::ReviewerVerdict;
-pub use seen::{
+use pull_snapshot::ReviewerVerdict;
+pub use pull_snapshot::{
     LastComment, MergeableState, ObservedReview, PullSnapshot, ReviewTextSignal, ReviewerCheck,
     ReviewerFeedback, ThreadAuthor, UnresolvedThread,
 };
+pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
 
 /// Minimum age of a head before its state at the forge is trusted.
 pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
 /// Maximum interval between two checks for comments that a reviewer has announced. A shorter configured poll
 /// interval takes precedence.
-pub const LAG: TimeSpan = TimeSpan::minutes(1);
+pub const MAX_COMMENT_CHECK_INTERVAL: TimeSpan = TimeSpan::minutes(1);
 /// Poll interval while the forge computes the mergeability.
 pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
 /// Timeout for the forge's computation of mergeability.
-pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
+pub const MERGEABILITY_TIMEOUT: TimeSpan = TimeSpan::minutes(2);
 /// Timeout for the completion of the head's checks.
 pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
 /// Maximum number of merges of the base into the branch that one run requests.
-pub const MAX_UPDATES: u32 = 3;
+pub const MAX_BASE_MERGES: u32 = 3;
 /// A reviewer counts as unreachable after this number of requests with an unknown outcome at one head.
 const MAX_FAILED: u32 = 3;
 /// Minimum length of a wait.
 const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
 /// Maximum number of check names in a message.
-const MAX_NAMED: usize = 5;
+const MAX_LISTED_CHECKS: usize = 5;
 /// Maximum number of displayed characters of a name that other people chose.
 const MAX_NAME: usize = 80;
 
@@ -253,7 +253,7 @@ impl PullReadiness {
         for reviewer in &rules.reviewers {
             match reviewer {
                 RequiredReviewer::Internal if self.head_state.is_cleared => {}
-                RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
+                RequiredReviewer::Internal => return Err(ReadinessAction::AuditHead),
                 RequiredReviewer::External(rule) => {
                     self.check_unanswered_feedback(snapshot, now)?;
                     notes.extend(self.check_reviewer(rules, rule, snapshot, now)?);
@@ -297,7 +297,7 @@ impl PullReadiness {
         self.base.clone_from(&snapshot.base);
         self.previous_head = None;
         self.moves = self.moves.saturating_add(1);
-        if self.moves > MAX_MOVES {
+        if self.moves > MAX_FOREIGN_HEADS {
             let reason = format!(
                 "other accounts have pushed {} times during this run: run converge again after their last \
                     push",
@@ -324,9 +324,11 @@ impl PullReadiness {
         let threads = snapshot
             .threads
             .iter()
-            .filter(|thread| thread.is_relevant() && thread.last_comment == LastComment::Theirs);
-        let reviews =
-            snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::ChangesRequested);
+            .filter(|thread| thread.is_relevant() && thread.last_comment == LastComment::ByOtherAccount);
+        let reviews = snapshot
+            .reviewer_feedback
+            .iter()
+            .filter(|(_, view)| view.verdict() == ReviewerVerdict::ChangesRequested);
         let work = UnansweredFeedback {
             threads: threads
                 .map(|thread| &thread.id)
@@ -357,7 +359,8 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
-        let verdict = snapshot.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
+        let verdict =
+            snapshot.reviewer_feedback.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
         // The feedback was already passed on, but led to no change.
         let is_declined = self.head_state.handed.reviews.contains(name);
         match verdict {
@@ -368,7 +371,8 @@ impl PullReadiness {
                 Ok(Some(format!("the changes that {name} requested were declined")))
             }
             ReviewerVerdict::CommentsMissing if !is_declined => {
-                let holds = snapshot.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
+                let holds =
+                    snapshot.reviewer_feedback.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
                 self.wait_for_comments(rules, name, holds, now)
             }
             ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing => {
@@ -397,7 +401,7 @@ impl PullReadiness {
         may_hold_findings: bool,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
-        let next = now + LAG.min(rules.poll);
+        let next = now + MAX_COMMENT_CHECK_INTERVAL.min(rules.poll);
         let lag = self
             .head_state
             .lags
@@ -465,14 +469,19 @@ impl PullReadiness {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge confirms the request before it performs the merge, so the old mergeability may remain
             // visible for some time.
-            self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
+            self.head_state.wait_within_budget(
+                ReadinessWaitReason::Merge,
+                REPOLL,
+                MERGEABILITY_TIMEOUT,
+                now,
+            )?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {
             MergeableState::Clean | MergeableState::HasHooks => return Ok(None),
             MergeableState::Unknown => false,
             MergeableState::Dirty | MergeableState::Behind
-                if rules.auto_rebase && self.updates < MAX_UPDATES =>
+                if rules.auto_rebase && self.updates < MAX_BASE_MERGES =>
             {
                 self.updates = self.updates.saturating_add(1);
                 self.is_updating = true;
@@ -520,7 +529,7 @@ impl PullReadiness {
                 .then(|| "a review that the rules of the base branch require is missing".to_owned()));
         }
         // No known fact explains this state, but the forge may still update it.
-        self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
+        self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGEABILITY_TIMEOUT, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of the base branch do not allow the merge",
             MergeableState::Unstable => {
@@ -569,7 +578,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
         snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last_comment == last).count()
     };
     let (theirs, fixed, declined) =
-        (open(LastComment::Theirs), open(LastComment::ReportsFix), open(LastComment::Declined));
+        (open(LastComment::ByOtherAccount), open(LastComment::ReportsFix), open(LastComment::Declined));
     let reason = if theirs > 0 {
         format!("Truing has not replied to {}", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
@@ -586,7 +595,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
 /// Joins names that others chose. Cleans each name, and limits the number of names.
 fn join_names(names: &[String]) -> String {
     let shown_names: Vec<String> =
-        names.iter().take(MAX_NAMED).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();
+        names.iter().take(MAX_LISTED_CHECKS).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();
     let rest = names.len().saturating_sub(shown_names.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{}{more}", shown_names.join(", "))

@@ -80,7 +80,7 @@ pub struct ConvergeDetail {
     pub is_told: bool,
     /// Cost of the run before it was last resumed. The caller sets this field when it resumes the run.
     #[serde(skip)]
-    pub paid_before: MicroUsd,
+    pub cost_before_resume: MicroUsd,
     /// Number of tool calls that were denied before the run was resumed. The caller sets this field when it
     /// resumes the run.
     #[serde(skip)]
@@ -167,7 +167,7 @@ impl ConvergeDetail {
             described: None,
             setup_id: String::new(),
             is_told: false,
-            paid_before: MicroUsd(0),
+            cost_before_resume: MicroUsd(0),
             denied_before: 0,
             warnings: Vec::new(),
             absences: Vec::new(),
@@ -300,7 +300,7 @@ impl ConvergeRecord {
 
     /// Returns the cost since the run was last resumed.
     pub fn cost_since_resume(&self) -> MicroUsd {
-        MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
+        MicroUsd(self.cost().0.saturating_sub(self.detail.cost_before_resume.0))
     }
 
     /// Returns the number of tool calls that were denied since the run was last resumed.

@@ -21,7 +21,7 @@ impl ConvergeRun {
 /// wrote it and its marker is valid ([`PullReview::audit_mark`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScopeDigest) -> bool {
     let of_head = |review: &&PullReview| {
-        let is_ours = review.author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = review.author.as_ref().is_some_and(|author| author.is_own_account);
         is_ours && review.audit_mark().is_some_and(|mark| mark.commit == *head)
     };
     let clears = |mark: AuditMark| mark.clean && mark.scope.as_ref() == Some(scope);
@@ -42,7 +42,7 @@ mod tests {
     }
 
     fn actor(ours: bool) -> Actor {
-        Actor { id: AccountId::new("7"), login: "truing".into(), ours, person: false }
+        Actor { id: AccountId::new("7"), login: "truing".into(), is_own_account: ours, person: false }
     }
 
     fn dismissal(finding: &str) -> Dismissal {

@@ -166,9 +166,9 @@ impl EffectKind {
 
     /// Returns the time for which a performed effect of this kind may stay invisible. `forge` is the forge's
     /// settle delay.
-    pub fn settle_time(self, forge: TimeSpan) -> TimeSpan {
+    pub fn settle_time(self, forge_settle_delay: TimeSpan) -> TimeSpan {
         match self.observation_method() {
-            ObservationMethod::Marker | ObservationMethod::Text => forge,
+            ObservationMethod::Marker | ObservationMethod::Text => forge_settle_delay,
             ObservationMethod::State => TimeSpan(0),
         }
     }

@@ -16,13 +16,13 @@ pub struct CommandSpec {
     /// File that lists the command, as displayed to users.
     pub(super) file: String,
     pub(super) flags: FlagSet,
-    pub(super) pattern: Option<LeadingOperand>,
+    pub(super) leading_operand: Option<LeadingOperand>,
     pub(super) operands: Option<ValueType>,
     /// Flags that permit operands: operands are accepted only if one of these flags is present. The list is
     /// empty if operands are always permitted.
-    pub(super) operands_with: Vec<String>,
+    pub(super) operand_enabling_flags: Vec<String>,
     /// Words that are refused as the first operand, because the program interprets them as commands.
-    pub(super) operands_not: Vec<String>,
+    pub(super) refused_first_operands: Vec<String>,
     pub(super) tail: Option<TailSpec>,
     pub(super) runs: bool,
 }
@@ -102,7 +102,7 @@ pub struct AcceptedCommand<'a> {
     pub class: CommandClass,
     /// Inner command line, if the accepted command runs another command. The inner command line has not been
     /// checked yet.
-    pub runs: Option<&'a [&'a str]>,
+    pub inner_command: Option<&'a [&'a str]>,
 }
 
 impl FlagSet {
@@ -138,8 +138,8 @@ impl FlagSet {
         if letters.is_empty() {
             return Err(CommandRefusal::Flag { command: command.to_owned(), flag: word.to_owned() });
         }
-        if self.flags.contains_key(Self::COUNT) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok((vec![Self::COUNT.to_owned()], false));
+        if self.flags.contains_key(Self::NUMBER_FLAG) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok((vec![Self::NUMBER_FLAG.to_owned()], false));
         }
         let mut seen = Vec::new();
         let mut rest = letters.chars();
@@ -200,7 +200,7 @@ impl FlagSet {
     }
 
     /// Name that stands for `-1`, `-20` and similar flags in a grammar.
-    const COUNT: &'static str = "-NUMBER";
+    const NUMBER_FLAG: &'static str = "-NUMBER";
 }
 
 impl CommandSpec {
@@ -252,7 +252,11 @@ impl CommandSpec {
                 continue;
             }
             if self.runs {
-                return Ok(AcceptedCommand { command: name, class: self.class, runs: words.get(at..) });
+                return Ok(AcceptedCommand {
+                    command: name,
+                    class: self.class,
+                    inner_command: words.get(at..),
+                });
             }
             operands.push(*word);
             at += 1;
@@ -261,12 +265,12 @@ impl CommandSpec {
         // are known.
         for (before, word) in operands.into_iter().enumerate() {
             self.refuse_assignment(&name, word)?;
-            let is_command = before == 0 && self.operands_not.iter().any(|refused| refused == word);
+            let is_command = before == 0 && self.refused_first_operands.iter().any(|refused| refused == word);
             check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
             true => Err(CommandRefusal::EmptyCommand),
-            false => Ok(AcceptedCommand { command: name, class: self.class, runs: None }),
+            false => Ok(AcceptedCommand { command: name, class: self.class, inner_command: None }),
         }
     }
 
@@ -323,11 +327,12 @@ impl CommandSpec {
     /// Returns the required type of the operand at index `preceding`; `None` if the command accepts no
     /// operand at this index.
     fn operand_type(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
-        if !self.operands_with.is_empty() && !seen_flags.iter().any(|flag| self.operands_with.contains(flag))
+        if !self.operand_enabling_flags.is_empty()
+            && !seen_flags.iter().any(|flag| self.operand_enabling_flags.contains(flag))
         {
             return None;
         }
-        let pattern = self.pattern.as_ref().filter(|pattern| {
+        let pattern = self.leading_operand.as_ref().filter(|pattern| {
             preceding == 0 && !seen_flags.iter().any(|flag| pattern.excluding_flags.contains(flag))
         });
         pattern.map(|pattern| &pattern.is).or(self.operands.as_ref())

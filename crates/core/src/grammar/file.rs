@@ -79,7 +79,7 @@ struct ProgramFile {
     /// Named groups of flags.
     #[serde(default)]
     group: BTreeMap<String, FlagTable>,
-    command: Vec<CommandFile>,
+    command: Vec<CommandTable>,
 }
 
 /// Flags by their names.
@@ -88,7 +88,7 @@ type FlagTable = BTreeMap<Spanned<String>, FlagArgument>;
 /// The format of one command.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CommandFile {
+struct CommandTable {
     /// Names of the program, if they differ from the names at the top of the file.
     programs: Option<Spanned<Vec<String>>>,
     /// Words after the program that name the command.
@@ -173,10 +173,10 @@ pub(super) fn read_commands(
             class: *command_class.get_ref(),
             file: file.display_path.clone(),
             flags: FlagSet::new(known(&flags), short),
-            pattern: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
+            leading_operand: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
             operands: form.operands.as_ref().map(|kind| kind.get_ref().clone()),
-            operands_with: form.operands_with,
-            operands_not: form.operands_not,
+            operand_enabling_flags: form.operands_with,
+            refused_first_operands: form.operands_not,
             tail: has_tail.then(|| TailSpec {
                 flags: FlagSet::new(known(&tail.flags), short),
                 operands: tail.operands.as_ref().map(|kind| kind.get_ref().clone()),

@@ -133,8 +133,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         reads,
     );
     found.extend(fault.map(|what| (CommandPart::Operands, what)));
-    let pattern = command.pattern.as_ref().map(|pattern| &pattern.is);
-    let own_pattern = own_flags.and_then(|own_flags| own_flags.pattern.as_ref());
+    let pattern = command.leading_operand.as_ref().map(|pattern| &pattern.is);
+    let own_pattern = own_flags.and_then(|own_flags| own_flags.leading_operand.as_ref());
     let fault = operand_violation(pattern, own_pattern.map(|pattern| &pattern.is), reads);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
     if let Some(own_flags) = own_flags {
@@ -170,26 +170,26 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
         let what = "the command runs another command line: set `runs = true`";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
-    if command.operands.is_none() && command.pattern.is_none() {
+    if command.operands.is_none() && command.leading_operand.is_none() {
         return found;
     }
-    if !shipped.operands_not.iter().all(|word| command.operands_not.contains(word)) {
+    if !shipped.refused_first_operands.iter().all(|word| command.refused_first_operands.contains(word)) {
         let what = format!(
             "the program treats some operands as commands: set `operands_not = {:?}`",
-            shipped.operands_not
+            shipped.refused_first_operands
         );
         found.push((CommandPart::Operands, what));
     }
-    let flags = &command.operands_with;
-    let is_free = flags.is_empty() || !flags.iter().all(|flag| shipped.operands_with.contains(flag));
-    if !shipped.operands_with.is_empty() && is_free {
+    let flags = &command.operand_enabling_flags;
+    let is_free = flags.is_empty() || !flags.iter().all(|flag| shipped.operand_enabling_flags.contains(flag));
+    if !shipped.operand_enabling_flags.is_empty() && is_free {
         let what = format!(
             "the command accepts operands only together with some flags: set `operands_with = {:?}`",
-            shipped.operands_with
+            shipped.operand_enabling_flags
         );
         found.push((CommandPart::Operands, what));
     }
-    if let (Some(pattern), Some(shipped)) = (&command.pattern, &shipped.pattern) {
+    if let (Some(pattern), Some(shipped)) = (&command.leading_operand, &shipped.leading_operand) {
         let mut listed =
             shipped.excluding_flags.iter().filter(|flag| command.flags.flags.contains_key(*flag));
         if !listed.all(|flag| pattern.excluding_flags.contains(flag)) {

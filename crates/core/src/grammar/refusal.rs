@@ -13,7 +13,7 @@ pub enum CommandRefusal {
     TooLong,
     /// A word contains a control character.
     #[error("{word:?} contains a control character")]
-    Control {
+    ControlCharacter {
         /// Word that was refused.
         word: String,
     },
@@ -101,7 +101,7 @@ impl CommandRefusal {
         match self {
             Self::EmptyCommand
             | Self::TooLong
-            | Self::Control { .. }
+            | Self::ControlCharacter { .. }
             | Self::NoValue { .. }
             | Self::ArgumentFile { .. }
             | Self::Assignment { .. } => None,

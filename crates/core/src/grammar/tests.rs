@@ -11,7 +11,7 @@ use super::*;
 
 fn grammar() -> &'static CommandGrammar {
     static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::load_shipped().unwrap());
-    &SHIPPED
+    &SHIPPED_GRAMMARS
 }
 
 fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {
@@ -62,7 +62,7 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
         let all: Vec<_> = command.flags.flags.iter().collect();
         argv.extend(flags.iter().flat_map(|(index, attached)| flag_words(*index.get(&all), *attached)));
     }
-    let takes_operands = command.pattern.is_none() && command.operands_with.is_empty();
+    let takes_operands = command.leading_operand.is_none() && command.operand_enabling_flags.is_empty();
     if let Some(kind) = command.operands.as_ref().filter(|_| takes_operands) {
         argv.extend(std::iter::repeat_n(sample(kind), operands));
     }

@@ -13,48 +13,48 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{self, TextToken, TextTokenKind};
+use super::text_tokens::{self, TextToken, TextTokenKind};
 
 /// Minimum score of findings that count as the same.
 pub const MIN_SAME_SCORE: f64 = 0.5;
 
 /// Value of the combined agreement at which the score equals [`MIN_SAME_SCORE`].
-const THRESHOLD: f64 = 0.347;
+const AGREEMENT_AT_MIN_SCORE: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
 const WHERE_EXPONENT: f64 = 0.6;
 /// Weight of the lighter text's common share in the average with the common share of both texts: first for
 /// names, then for words. The lighter text is weighted separately because a longer text may contain all its
 /// names and many others.
-const NAMES_CONTAINED: f64 = 0.7;
-const WORDS_CONTAINED: f64 = 0.5;
+const NAME_CONTAINMENT_WEIGHT: f64 = 0.7;
+const WORD_CONTAINMENT_WEIGHT: f64 = 0.5;
 /// Common weight at which the trust factor is one half: first for names, then for words.
-const NAMES_TRUST: f64 = 1.0;
-const WORDS_TRUST: f64 = 4.0;
+const HALF_TRUST_NAME_WEIGHT: f64 = 1.0;
+const HALF_TRUST_WORD_WEIGHT: f64 = 4.0;
 /// First the minimum value of "where" if the code is the same, then the value of "where" if neither text has
 /// names. Both values are low, so the words must agree more strongly.
-const SAME_CODE_PLACE: f64 = 0.4;
+const MIN_SAME_CODE_LOCATION: f64 = 0.4;
 const NAMELESS_PLACE: f64 = 0.3;
 /// Value of "what" for texts that share no words. The value is not 0, because the names alone are also
 /// evidence of the subject.
-const UNSAID: f64 = 0.1;
+const NO_SHARED_WORDS_SCORE: f64 = 0.1;
 /// Weight of names that only one text mentions, as evidence against a match.
 const MISMATCH_WEIGHT: f64 = 3.0;
 /// Factor by which evidence against a match increases if the different names have a word in common
 /// (`list_orders`, `list_items`).
-const FAMILY: f64 = 2.0;
+const RELATED_NAME_FACTOR: f64 = 2.0;
 /// Share of equal wording above which the remaining differences, such as another name or a negation, are
 /// evidence against a match.
-const VERBATIM: f64 = 0.7;
+const MIN_VERBATIM_SHARE: f64 = 0.7;
 /// Share of equal wording above which texts count as the same, regardless of the weight of their names and
 /// words.
-const REPEATED: f64 = 0.9;
+const MIN_REPEATED_SHARE: f64 = 0.9;
 /// Minimum number of tokens of a long text. If both texts are long, single different words are not evidence
 /// against a match.
-const SENTENCE: usize = 40;
+const MIN_LONG_TEXT_TOKENS: usize = 40;
 /// Minimum share of equal code at which two snippets count as the same code.
 const SAME_CODE: f64 = 0.9;
 /// Share of equal code below which nearly equal texts count as statements about different code.
-const OTHER_CODE: f64 = 0.75;
+const MIN_SIMILAR_CODE_SHARE: f64 = 0.75;
 
 /// The text of one finding, read once and compared many times.
 #[derive(Clone, Debug)]
@@ -76,8 +76,8 @@ impl ComparableFinding {
         for own in [path, base].iter().filter(|own| own.len() > 3) {
             text = text.replace(own, " ");
         }
-        let tokens = words::tokenize_prose(&text);
-        let code = snippet.map(words::tokenize_code).unwrap_or_default();
+        let tokens = text_tokens::tokenize_prose(&text);
+        let code = snippet.map(text_tokens::tokenize_code).unwrap_or_default();
         let (text_mentions, code_mentions) =
             (TextMentions::from_tokens(&tokens), TextMentions::from_tokens(&code));
         Self { path: path.to_owned(), tokens, code, text_mentions, code_mentions }
@@ -110,7 +110,7 @@ impl ComparableFinding {
                 || (name.part_stems.len() > 1 && other.code_mentions.names.contains_key(&name.key))
                 || (same_code && self.code_mentions.has_name(name))
         };
-        self.text_mentions.names.values().filter(|name| name.problem && !explained(name)).collect()
+        self.text_mentions.names.values().filter(|name| name.describes_defect && !explained(name)).collect()
     }
 }
 
@@ -125,15 +125,17 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     let (beside_a, beside_b) = (a.with_names_from(b), b.with_names_from(a));
     let (a, b) = (beside_a.as_ref(), beside_b.as_ref());
     let likely = agreement_score(a, b, code);
-    let score = likely / (likely + THRESHOLD);
+    let score = likely / (likely + AGREEMENT_AT_MIN_SCORE);
     if score < MIN_SAME_SCORE && !may_exceed_verbatim(a, b) {
         return score;
     }
     let texts = TextAlignment::new(a, b);
-    if texts.verbatim > VERBATIM && (texts.turned || code.is_some_and(|code| code < OTHER_CODE)) {
+    if texts.verbatim > MIN_VERBATIM_SHARE
+        && (texts.changes_meaning || code.is_some_and(|code| code < MIN_SIMILAR_CODE_SHARE))
+    {
         return score / 2.0;
     }
-    if texts.verbatim > REPEATED {
+    if texts.verbatim > MIN_REPEATED_SHARE {
         return texts.verbatim.min(code.unwrap_or(1.0));
     }
     score
@@ -147,7 +149,7 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
         .tokens
         .iter()
         .filter(|token| token.kind != TextTokenKind::Prose || many.text_mentions.index.contains(&token.key));
-    found.count() as f64 > VERBATIM * many.tokens.len() as f64
+    found.count() as f64 > MIN_VERBATIM_SHARE * many.tokens.len() as f64
 }
 
 /// Returns the combined agreement of "where" and "what". The order of words has no effect.
@@ -157,18 +159,20 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     let same_code = code.is_some_and(|code| code >= SAME_CODE);
     let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
-        let common = names.problem + words.min_found();
+        let common = names.defect_shared_sum + words.min_found();
         (1.0 - MISMATCH_WEIGHT * against / (against + common)).max(0.0)
     } else {
         1.0
     };
-    let named = names.shared_part(NAMES_CONTAINED, 2.0) * names.weight_trust(NAMES_TRUST) * doubt;
+    let named =
+        names.shared_part(NAME_CONTAINMENT_WEIGHT, 2.0) * names.weight_trust(HALF_TRUST_NAME_WEIGHT) * doubt;
     let place = match names.sums {
-        _ if same_code && against == 0.0 => named.max(SAME_CODE_PLACE),
+        _ if same_code && against == 0.0 => named.max(MIN_SAME_CODE_LOCATION),
         [0.0, 0.0] => NAMELESS_PLACE,
         [_, _] => named,
     };
-    let matter = words.shared_part(WORDS_CONTAINED, 3.0) * words.weight_trust(WORDS_TRUST) + UNSAID;
+    let matter = words.shared_part(WORD_CONTAINMENT_WEIGHT, 3.0) * words.weight_trust(HALF_TRUST_WORD_WEIGHT)
+        + NO_SHARED_WORDS_SCORE;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
     place.powf(WHERE_EXPONENT) * matter.powf(1.0 - WHERE_EXPONENT) * other_code
 }
@@ -181,7 +185,7 @@ fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code:
     let related =
         |x: &NameMention, y: &NameMention| x.part_stems.iter().any(|part| y.part_stems.contains(part));
     let family = one.iter().any(|x| other.iter().any(|y| related(x, y)));
-    weight(&one).min(weight(&other)) * if family { FAMILY } else { 1.0 }
+    weight(&one).min(weight(&other)) * if family { RELATED_NAME_FACTOR } else { 1.0 }
 }
 
 /// A name from the code that a text mentions.
@@ -191,7 +195,7 @@ struct NameMention {
     weight: f64,
     part_stems: Vec<String>,
     /// True if the description of the defect mentions the name. False if only advice mentions it.
-    problem: bool,
+    describes_defect: bool,
 }
 
 /// The names and words of a text, without order.
@@ -232,10 +236,10 @@ impl TextMentions {
             key,
             weight,
             part_stems: parts,
-            problem: false,
+            describes_defect: false,
         });
         name.weight = name.weight.max(weight);
-        name.problem |= !token.advice;
+        name.describes_defect |= !token.advice;
     }
 
     /// Returns true if the text mentions the name, as one word or as separate words.
@@ -261,7 +265,7 @@ struct OverlapWeights {
     shared_sums: [f64; 2],
     /// For each finding, the weight of the names in its defect description that the other text mentions, too.
     /// The field contains the smaller of both weights.
-    problem: f64,
+    defect_shared_sum: f64,
 }
 
 impl OverlapWeights {
@@ -269,11 +273,11 @@ impl OverlapWeights {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.text_mentions.names.values().fold([0.0; 3], |[sum, found, problem], name| {
                 let there = if b.text_mentions.has_name(name) { name.weight } else { 0.0 };
-                [sum + name.weight, found + there, problem + if name.problem { there } else { 0.0 }]
+                [sum + name.weight, found + there, problem + if name.describes_defect { there } else { 0.0 }]
             })
         };
         let ([sa, fa, pa], [sb, fb, pb]) = (weights(a, b), weights(b, a));
-        Self { sums: [sa, sb], shared_sums: [fa, fb], problem: pa.min(pb) }
+        Self { sums: [sa, sb], shared_sums: [fa, fb], defect_shared_sum: pa.min(pb) }
     }
 
     fn from_words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
@@ -283,7 +287,7 @@ impl OverlapWeights {
             })
         };
         let ((sa, fa), (sb, fb)) = (weights(a, b), weights(b, a));
-        Self { sums: [sa, sb], shared_sums: [fa, fb], problem: 0.0 }
+        Self { sums: [sa, sb], shared_sums: [fa, fb], defect_shared_sum: 0.0 }
     }
 
     fn min_found(self) -> f64 {
@@ -293,19 +297,20 @@ impl OverlapWeights {
     /// Returns the common weight as a share of the total weight. The result is an average of the share for
     /// both findings together and the lighter finding's share. `contained` is the weight of the lighter
     /// finding's share in this average. The lighter finding's total weight counts as at least `floor`.
-    fn shared_part(self, contained: f64, floor: f64) -> f64 {
+    fn shared_part(self, containment_weight: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.shared_sums);
         if a + b == 0.0 {
             return 0.0;
         }
         let (small, found) = if (a, found_a) <= (b, found_b) { (a, found_a) } else { (b, found_b) };
-        (1.0 - contained) * (found_a + found_b) / (a + b) + contained * found / small.max(floor)
+        (1.0 - containment_weight) * (found_a + found_b) / (a + b)
+            + containment_weight * found / small.max(floor)
     }
 
     /// Returns a trust factor from 0 to 1 that increases with the common weight. The factor is one half if
     /// the common weight is `half`.
-    fn weight_trust(self, half: f64) -> f64 {
-        self.min_found() / (self.min_found() + half)
+    fn weight_trust(self, half_trust_weight: f64) -> f64 {
+        self.min_found() / (self.min_found() + half_trust_weight)
     }
 }
 
@@ -324,7 +329,7 @@ fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> 
     let (a, b) = (weights(&a.code), weights(&b.code));
     let shared: f64 = a.iter().filter_map(|(key, one)| Some(one.min(*b.get(key)?))).sum();
     let sums = [a.values().sum(), b.values().sum()];
-    Some(OverlapWeights { sums, shared_sums: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
+    Some(OverlapWeights { sums, shared_sums: [shared; 2], defect_shared_sum: 0.0 }.shared_part(0.5, 3.0))
 }
 
 /// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.
@@ -333,7 +338,7 @@ struct TextAlignment {
     /// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.
     verbatim: f64,
     /// True if a difference reverses or changes the meaning.
-    turned: bool,
+    changes_meaning: bool,
 }
 
 impl TextAlignment {
@@ -345,8 +350,9 @@ impl TextAlignment {
         let score = same + 0.8 * (pairs.len() as f64 - same);
         let longer = a.tokens.len().max(b.tokens.len()).max(1);
         let verbatim = score / longer as f64;
-        let turned = verbatim > VERBATIM && (has_different_name(a, b, &pairs) || has_opposite_words(a, b));
-        Self { verbatim, turned }
+        let turned =
+            verbatim > MIN_VERBATIM_SHARE && (has_different_name(a, b, &pairs) || has_opposite_words(a, b));
+        Self { verbatim, changes_meaning: turned }
     }
 }
 
@@ -371,19 +377,19 @@ fn has_different_name(
 /// is short and each has a significant word that the other lacks.
 fn has_opposite_words(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let denials =
-        |s: &ComparableFinding| s.tokens.iter().filter(|token| words::is_negation(&token.stem)).count();
+        |s: &ComparableFinding| s.tokens.iter().filter(|token| text_tokens::is_negation(&token.stem)).count();
     let stems =
         |s: &ComparableFinding| s.tokens.iter().map(|token| token.stem.clone()).collect::<BTreeSet<_>>();
     let (one, other) = (stems(a), stems(b));
     let has_only =
         |stems: &BTreeSet<String>, this: &str, that: &str| stems.contains(this) && !stems.contains(that);
-    let opposed = words::opposites().iter().any(|(x, y)| {
+    let opposed = text_tokens::opposites().iter().any(|(x, y)| {
         (has_only(&one, x, y) && has_only(&other, y, x)) || (has_only(&one, y, x) && has_only(&other, x, y))
     });
     let alone = |a: &ComparableFinding, b: &ComparableFinding| {
         a.text_mentions.words.iter().any(|(key, weight)| *weight >= 1.0 && !b.text_mentions.has_word(key))
     };
-    let short = a.tokens.len().min(b.tokens.len()) < SENTENCE;
+    let short = a.tokens.len().min(b.tokens.len()) < MIN_LONG_TEXT_TOKENS;
     denials(a) % 2 != denials(b) % 2 || opposed || (short && alone(a, b) && alone(b, a))
 }
 

@@ -1,7 +1,7 @@
 //! Tests of the identity of findings.
 
 use super::*;
-use crate::code::CodeDigests;
+use crate::code_digest::CodeDigests;
 use crate::finding::{DefectCategory, DiffSide, FindingSource, Severity};
 use crate::outcome::{SkipReason, UnreviewedFile};
 

@@ -7,7 +7,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days from 1 March of the year 0 to 1970-01-01.
 const EPOCH: i64 = 719_468;
 /// Number of days in 400 years. After this period, the calendar repeats.
-const ERA: i64 = 146_097;
+const DAYS_PER_400_YEARS: i64 = 146_097;
 
 /// Returns the day in UTC, as in `2026-11-20`.
 pub fn utc_day(time: UnixMillis) -> String {
@@ -30,7 +30,7 @@ pub fn next_midnight(time: UnixMillis) -> UnixMillis {
 /// leap day is the last day of the year.
 fn date(time: UnixMillis) -> (i64, i64, i64) {
     let days = time.0.div_euclid(DAY) + EPOCH;
-    let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    let (era, in_era) = (days.div_euclid(DAYS_PER_400_YEARS), days.rem_euclid(DAYS_PER_400_YEARS));
     let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
     let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * in_year + 2) / 153;

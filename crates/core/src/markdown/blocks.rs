@@ -17,7 +17,7 @@ const HEADING: &str = "##### ";
 /// text.
 pub fn sanitize_markdown(text: &str) -> String {
     let mut writer =
-        BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
+        BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flattened_depth: 0 };
     for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH)) {
         writer.write_event(event);
     }
@@ -33,7 +33,7 @@ struct BlockWriter {
     /// Address of each open link and image, and the length of the text before it.
     links: Vec<(String, usize)>,
     /// Number of open lists and quotations that are nested deeper than [`MAX_DEPTH`]. They have no frame.
-    flat: usize,
+    flattened_depth: usize,
 }
 
 /// An open block, and the text written for it.
@@ -132,7 +132,9 @@ impl BlockWriter {
 
     fn end_tag(&mut self, tag: TagEnd) {
         match tag {
-            TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item if self.flat > 0 => self.flat -= 1,
+            TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item if self.flattened_depth > 0 => {
+                self.flattened_depth -= 1
+            }
             TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item | TagEnd::CodeBlock => self.close(),
             TagEnd::Emphasis => self.push("*"),
             TagEnd::Strong => self.push("**"),
@@ -186,7 +188,7 @@ impl BlockWriter {
         if self.frames.len() <= MAX_DEPTH {
             self.frames.push(BlockFrame::new(kind));
         } else {
-            self.flat += 1;
+            self.flattened_depth += 1;
             self.begin_block();
         }
     }

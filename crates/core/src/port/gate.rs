@@ -62,8 +62,8 @@ pub struct GateHalt {
 
 impl GateHalt {
     /// Creates a refusal that prevented a write. `undone` describes the write.
-    pub fn before_write(undone: impl Into<String>, reason: HaltReason) -> Self {
-        Self { reason, withheld_write: Some(undone.into()) }
+    pub fn before_write(withheld_write: impl Into<String>, reason: HaltReason) -> Self {
+        Self { reason, withheld_write: Some(withheld_write.into()) }
     }
 
     /// Returns the greatest token that was issued if the lease is lost; otherwise `None`.
@@ -109,7 +109,7 @@ const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 pub struct WritePermit {
     gate: Arc<dyn WriteGate>,
     /// Time of the permission in milliseconds; [`USED_MARKER`] after a call has used the permission.
-    answered: AtomicI64,
+    permitted_at_ms: AtomicI64,
 }
 
 /// Marker that replaces the time of a permission that a call has used.
@@ -122,7 +122,7 @@ impl WritePermit {
     /// [`HaltReason`] if the gate refuses.
     pub async fn request_from(gate: &Arc<dyn WriteGate>, now: UnixMillis) -> Result<Arc<Self>, HaltReason> {
         gate.permit_write().await?;
-        Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
+        Ok(Arc::new(Self { gate: Arc::clone(gate), permitted_at_ms: AtomicI64::new(now.0) }))
     }
 
     /// Permits one writing call at the time `now`. The gate's original permission covers only the first call,
@@ -131,7 +131,7 @@ impl WritePermit {
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
     pub async fn confirm_write(&self, now: UnixMillis) -> Result<(), HaltReason> {
-        let age = now.0.saturating_sub(self.answered.swap(USED_MARKER, Ordering::Relaxed));
+        let age = now.0.saturating_sub(self.permitted_at_ms.swap(USED_MARKER, Ordering::Relaxed));
         if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
     }
 
@@ -146,7 +146,7 @@ impl WritePermit {
     /// Discards the gate's original permission, so the gate is asked again before the next call. Used after
     /// the caller has waited, because the permission may be outdated.
     pub fn expire(&self) {
-        self.answered.store(USED_MARKER, Ordering::Relaxed);
+        self.permitted_at_ms.store(USED_MARKER, Ordering::Relaxed);
     }
 }
 

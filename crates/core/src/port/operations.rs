@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::id::UnixMillis;
-pub use crate::line::MAX_TEXT;
+pub use crate::line::MAX_STORED_TEXT_CHARS;
 use crate::line::clean_line;
 use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
@@ -70,8 +70,8 @@ impl OperatorAction {
         Self {
             actor: clean_line(actor, MAX_NAME),
             action: clean_line(action, MAX_NAME),
-            target: clean_line(target, MAX_TEXT),
-            detail: clean_line(detail, MAX_TEXT),
+            target: clean_line(target, MAX_STORED_TEXT_CHARS),
+            detail: clean_line(detail, MAX_STORED_TEXT_CHARS),
         }
     }
 }
@@ -124,7 +124,7 @@ pub struct NewNotice {
 impl NewNotice {
     /// Creates a notice. Its text is reduced to one line of visible text and truncated.
     pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
-        Self { kind, key: key.into(), period: period.into(), text: clean_line(text, MAX_TEXT) }
+        Self { kind, key: key.into(), period: period.into(), text: clean_line(text, MAX_STORED_TEXT_CHARS) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
 use crate::publish::ForgeThread;
 
 /// Heading of the list of findings that cannot be shown on a line of the diff.
-const UNPLACED: &str = "### Findings without a line in the diff";
+const UNPLACED_FINDINGS_HEADING: &str = "### Findings without a line in the diff";
 /// Heading above the list of findings for which Truing already has an open thread.
 const OPEN_THREADS_HEADING: &str = "### Findings already on this pull request";
 
@@ -90,7 +90,7 @@ pub struct PullDetails {
     /// Labels of the pull request.
     pub labels: Vec<String>,
     /// Accounts whose review was requested but is not submitted yet.
-    pub requested: Vec<Actor>,
+    pub requested_reviewers: Vec<Actor>,
 }
 
 /// The branch that a pull request comes from.
@@ -115,7 +115,7 @@ pub struct HeadRepository {
     /// Current full name, as `owner/name`.
     pub name: String,
     /// True if the branch is in the repository that the pull request targets, and not in a fork.
-    pub is_same: bool,
+    pub is_target_repository: bool,
     /// True if the head can be fetched only from this repository. This is the case for forks at forges that
     /// keep no refs for pull requests.
     pub is_only_source: bool,
@@ -219,7 +219,7 @@ pub struct LineComment {
     /// Topic from our marker, if the comment is ours.
     pub topic: Option<Topic>,
     /// Topic of the finding that this comment shows, if the review loop posted the comment.
-    pub reviewed: Option<Topic>,
+    pub finding_topic: Option<Topic>,
 }
 
 /// A comment in the conversation, without its text.
@@ -357,7 +357,7 @@ impl ReviewDraft {
         let open_threads =
             open_threads.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
         let lists = [
-            (UNPLACED, unplaced.cloned().collect::<Vec<_>>()),
+            (UNPLACED_FINDINGS_HEADING, unplaced.cloned().collect::<Vec<_>>()),
             (OPEN_THREADS_HEADING, open_threads.collect()),
         ];
         let parts = lists.iter().flat_map(|(heading, lines)| {

@@ -27,7 +27,7 @@ pub struct WriteAccess {
     /// True if Truing's credential may push branches; `None` if the forge does not report this permission.
     pub push: Option<bool>,
     /// True if the repository has issues enabled.
-    pub issues: bool,
+    pub has_issues_enabled: bool,
 }
 
 /// A user or an app at the forge.
@@ -38,7 +38,7 @@ pub struct Actor {
     /// Current name of the account. At some forges, several users may have the same name.
     pub login: String,
     /// True if this is a current or former account of Truing.
-    pub ours: bool,
+    pub is_own_account: bool,
     /// True if the forge lists the account as a person's account. The account of an App is not a person's
     /// account.
     pub person: bool,
@@ -98,8 +98,8 @@ pub struct BranchPull {
 
 impl BranchPull {
     /// Returns true if one of our accounts opened the pull request.
-    pub fn is_ours(&self) -> bool {
-        self.author.as_ref().is_some_and(|author| author.ours)
+    pub fn has_own_author(&self) -> bool {
+        self.author.as_ref().is_some_and(|author| author.is_own_account)
     }
 
     /// Returns true if the pull request is open, as a draft or for review.
@@ -254,7 +254,7 @@ mod tests {
         let actor = |id: &str, login: &str| Actor {
             id: AccountId::new(id),
             login: login.to_owned(),
-            ours: false,
+            is_own_account: false,
             person: true,
         };
         let (ann, cloud) = (actor("7", "Ann"), actor("{0a-1}", "ann"));

@@ -41,7 +41,7 @@ pub struct PullRevision {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunStart {
     /// Revision of the last published review (stage `published`); `None` if no review was published.
-    pub reviewed: Option<PullRevision>,
+    pub last_published: Option<PullRevision>,
     /// Revision of the last review that was computed, whether it was published or not. The recorded findings
     /// belong to this revision.
     pub last_computed: Option<PullRevision>,
@@ -51,7 +51,7 @@ pub struct RunStart {
     pub returns_to_reviewed: bool,
     /// Record of the previous run, if that run computed a review of the same revision but did not publish it
     /// (stage `computed`). The new run then only has to publish the review.
-    pub computed: Option<ReviewRecord>,
+    pub unpublished_review: Option<ReviewRecord>,
     /// Dismissals on this key when the run begins. Later dismissals take effect in the next run.
     pub dismissals: Vec<Dismissal>,
 }
@@ -70,7 +70,7 @@ pub struct ComputedReview {
     /// Status of the head; `None` for local runs.
     pub status: Option<DesiredStatus>,
     /// Record of the run, before publishing.
-    pub outcome: ReviewRecord,
+    pub record: ReviewRecord,
 }
 
 /// The head of a pull request that is skipped without a review.
@@ -194,7 +194,7 @@ pub trait RunStore: Send + Sync {
 
     /// Writes the desired summary and status for a run that could not compute a review. Findings, other
     /// desired rows and the run's stage stay unchanged. Repeating the call changes nothing.
-    async fn store_announcement(
+    async fn store_summary_and_status(
         &self,
         run: &RunReference,
         producer: CommentProducer,
@@ -242,7 +242,7 @@ pub trait RunStore: Send + Sync {
 
     /// Marks the run as `published`: its revision then counts as reviewed and its outcome is final. Repeating
     /// the call changes nothing.
-    async fn mark_published(&self, run: &RunReference, outcome: &ReviewRecord) -> Result<(), StoreError>;
+    async fn mark_published(&self, run: &RunReference, record: &ReviewRecord) -> Result<(), StoreError>;
 
     /// Ends a run that publishes nothing: the run failed, was deferred or had nothing to do. Stores the
     /// outcome for `truing why`.
@@ -291,14 +291,14 @@ pub trait RunStore: Send + Sync {
 
     /// Begins a run and returns the stored state of its job. Returns an error unless the run's token is
     /// greater than the job's last token. Repeated calls for the same run are accepted.
-    async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError>;
+    async fn begin_job_run(&self, run: &RunReference) -> Result<JobState, StoreError>;
 
     /// Durably stores the state of the run's job.
     async fn store_job(&self, run: &RunReference, job: &JobState) -> Result<(), StoreError>;
 
     /// Ends the run: stores the job's state and the record in one transaction. Repeating the call changes
     /// nothing.
-    async fn end_job(
+    async fn end_job_run(
         &self,
         run: &RunReference,
         job: &JobState,

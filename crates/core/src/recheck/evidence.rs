@@ -14,11 +14,11 @@ use truing_diff::RepoPath;
 
 use moved::MovedDefinition;
 
-use super::around::ChangeSnapshot;
-use super::follow::{FollowOutcome, locate_at_head};
-use super::head::{HeadView, NEAR, RecheckVerdict, unanswered_findings};
-use super::page::{ComparedFile, TokenSequence};
+use super::compared_file::{ComparedFile, TokenSequence};
+use super::head::{HeadView, NEAR_DISTANCE_LINES, RecheckVerdict, findings_to_recheck};
+use super::line_search::{FollowOutcome, locate_at_head};
 use super::statement::CodeStatement;
+use super::surroundings::ChangeSnapshot;
 use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
@@ -29,13 +29,13 @@ const MAX_QUOTED: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
 const MIN_NAME: usize = 3;
 /// Key words of the supported languages. They are not names, even if a bracket follows.
-const CONTROL: [&str; 20] = [
+const CONTROL_KEYWORDS: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
     "except", "return", "await", "yield", "assert", "not", "and", "unless",
 ];
 
 /// Key words that introduce a definition.
-const DEFINES: [&str; 18] = [
+const DEFINITION_KEYWORDS: [&str; 18] = [
     "def",
     "fn",
     "func",
@@ -57,7 +57,7 @@ const DEFINES: [&str; 18] = [
 ];
 /// Maximum number of words that are searched for a definition's key word. The same maximum applies to ///
 /// consecutive key words of this kind.
-const MAX_DEFINES: usize = 4;
+const MAX_DEFINITION_WORDS: usize = 4;
 
 /// The current lines that replaced the lines of open findings, each with the finding's id. Such lines are
 /// evidence for no other finding.
@@ -76,7 +76,7 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
         | FollowOutcome::NotFound { .. }
         | FollowOutcome::NoFile => None,
     };
-    unanswered_findings(known_findings).filter_map(lines).collect()
+    findings_to_recheck(known_findings).filter_map(lines).collect()
 }
 
 /// Returns the lines that a verdict quotes as evidence, if they contain new code that may fix the finding.
@@ -104,7 +104,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::Found { start, end, .. } | FollowOutcome::Changed { start, end, .. }
             if path == own_path =>
         {
-            Some((start.saturating_sub(NEAR), end.saturating_add(NEAR)))
+            Some((start.saturating_sub(NEAR_DISTANCE_LINES), end.saturating_add(NEAR_DISTANCE_LINES)))
         }
         FollowOutcome::Found { .. }
         | FollowOutcome::Changed { .. }
@@ -250,7 +250,7 @@ fn referenced_names(snippet: &str) -> BTreeSet<&str> {
             let is_called = behind.starts_with('(') || behind.starts_with("!(") || behind.starts_with("::");
             let inner = word.trim_matches('_').chars().skip(1);
             let is_compound = inner.into_iter().any(|char| char == '_' || char.is_uppercase());
-            if word.len() >= MIN_NAME && (is_called || is_compound) && !CONTROL.contains(&word) {
+            if word.len() >= MIN_NAME && (is_called || is_compound) && !CONTROL_KEYWORDS.contains(&word) {
                 names.insert(word);
             }
         }
@@ -264,8 +264,9 @@ fn referenced_names(snippet: &str) -> BTreeSet<&str> {
 fn defined_name(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
-    for _ in 0..MAX_DEFINES {
-        let found = line_words(rest).take(MAX_DEFINES).find(|word| DEFINES.contains(word));
+    for _ in 0..MAX_DEFINITION_WORDS {
+        let found =
+            line_words(rest).take(MAX_DEFINITION_WORDS).find(|word| DEFINITION_KEYWORDS.contains(word));
         let Some(word) = found else { break };
         let at = word.as_ptr() as usize - rest.as_ptr() as usize;
         rest = rest.get(at + word.len()..)?.trim_start();
@@ -280,7 +281,7 @@ fn defined_name(line: &str) -> Option<&str> {
     let begins = line_words(line).next()?;
     let end = line.find(['(', '=', ':', '{', '<'])?;
     let name = line_words(line.get(..end)?).last()?;
-    (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
+    (!CONTROL_KEYWORDS.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
 /// Returns the name that a statement defines, or `None` if it has no body and is no assignment. Also returns

@@ -7,20 +7,20 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-use super::around::{ChangeSnapshot, SurroundingLines};
-use super::page::{self, ComparedFile};
+use super::compared_file::{self, ComparedFile};
 use super::statement::{self, StatementHashes};
+use super::surroundings::{ChangeSnapshot, SurroundingLines};
 use crate::finding::{DiffSide, Finding, FindingSource, FindingStatus};
 use crate::id::FindingId;
 use crate::increment::FileRenames;
 use crate::line::truncate_text;
 
 /// Maximum distance, in lines, at which code counts as near a finding.
-pub(super) const NEAR: u32 = 12;
+pub(super) const NEAR_DISTANCE_LINES: u32 = 12;
 
 /// Number of lines above and below a finding that are stored as text. The value is slightly greater than
 /// `NEAR`.
-const MAX_NEAR: u32 = NEAR + 4;
+const STORED_NEAR_LINES: u32 = NEAR_DISTANCE_LINES + 4;
 
 /// A reviewer's verdict on an open finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -72,9 +72,9 @@ pub struct HeadView<'a, T> {
     /// Former paths of renamed files.
     pub(super) renames: &'a FileRenames,
     /// Cache of the files that were read.
-    pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
+    pub(super) compared_files: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
     /// Hashes of the statements that the change adds; `None` if there are more than the limit.
-    pub(super) marks: OnceCell<Option<StatementHashes>>,
+    pub(super) added_statement_hashes: OnceCell<Option<StatementHashes>>,
 }
 
 impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
@@ -90,7 +90,15 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
-        Self { text, changed_paths, added_lines, deleted, renames, pages, marks }
+        Self {
+            text,
+            changed_paths,
+            added_lines,
+            deleted,
+            renames,
+            compared_files: pages,
+            added_statement_hashes: marks,
+        }
     }
 
     /// Returns the surroundings of these lines in a file; `None` if the file cannot be read.
@@ -105,23 +113,24 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
     /// Returns a file, prepared for comparisons; `None` if the file cannot be read.
     pub(super) fn compared_file(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
-        if let Some(page) = self.pages.borrow().get(path) {
+        if let Some(page) = self.compared_files.borrow().get(path) {
             return page.clone();
         }
         let page = (self.text)(path).map(|text| Rc::new(ComparedFile::new(text)));
-        self.pages.borrow_mut().insert(path.clone(), page.clone());
+        self.compared_files.borrow_mut().insert(path.clone(), page.clone());
         page
     }
 
     /// Creates the snapshot that is stored with a finding at these lines.
     pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
         let marks = StatementHashes::from_surroundings(file, lines.0, lines.1);
-        let said = self.marks.get_or_init(|| self.added_statement_marks());
+        let said = self.added_statement_hashes.get_or_init(|| self.added_statement_marks());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
-        let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
+        let (first, last) =
+            (lines.0.saturating_sub(STORED_NEAR_LINES), lines.1.saturating_add(STORED_NEAR_LINES));
         let near = file.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
         let near = near
-            .map(|(text, _)| truncate_text(text.to_owned(), page::MAX_LINE_CHARS))
+            .map(|(text, _)| truncate_text(text.to_owned(), compared_file::MAX_LINE_CHARS))
             .collect::<Vec<_>>()
             .join("\n");
         let marks = match said.as_ref().filter(|_| is_whole) {
@@ -148,7 +157,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 }
 
 /// Returns the findings that need a model's verdict: the open findings that a model reported.
-pub fn unanswered_findings(known_findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+pub fn findings_to_recheck(known_findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     known_findings.iter().filter(|finding| is_open_model_finding(finding))
 }
 

@@ -13,10 +13,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{ComparedFile, StableHash};
+use super::compared_file::{ComparedFile, StableHash};
 
 /// Maximum number of lines that are joined into one statement while a bracket is open. The limit is needed
-/// /// because a bracket in a string may have no closing bracket.
+/// because a bracket in a string may have no closing bracket.
 const MAX_JOINED: u32 = 20;
 /// Bit mask for marks, which have six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
@@ -24,9 +24,9 @@ const MARK_BITS: u64 = 0x00ff_ffff;
 const DIGITS: usize = 6;
 /// Number of lines above and below a finding whose marks are stored, even if the change did not add the
 /// lines.
-const WINDOW: u32 = 200;
+const STORED_NEARBY_LINES: u32 = 200;
 /// Maximum number of marks that are stored for one finding. If a change has more marks, a fix is recognized
-/// /// only near the finding.
+/// only near the finding.
 pub(super) const MAX_MARKS: usize = 3_000;
 
 /// One statement of a file.
@@ -88,7 +88,7 @@ impl StatementHashes {
 
     /// Collects the marks of the statements around these lines of a file.
     pub(super) fn from_surroundings(file: &ComparedFile, start: u32, end: u32) -> Self {
-        let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
+        let window = (start.saturating_sub(STORED_NEARBY_LINES), end.saturating_add(STORED_NEARBY_LINES));
         let near = file.statements().iter().filter(|statement| statement.touches(window));
         Self::new(near.flat_map(|statement| [statement.text_hash, statement.pair_hash]).collect())
     }
@@ -142,7 +142,7 @@ struct UnfinishedStatement {
     /// Last byte that is not white space. The next two fields are true if white space or a comma follows this
     /// byte.
     previous_byte: u8,
-    has_gap: bool,
+    has_trailing_space: bool,
     has_comma: bool,
     has_words: bool,
 }
@@ -157,7 +157,7 @@ impl UnfinishedStatement {
             depth: 0,
             hash,
             previous_byte: before,
-            has_gap: false,
+            has_trailing_space: false,
             has_comma: false,
             has_words: false,
         }
@@ -165,11 +165,11 @@ impl UnfinishedStatement {
 
     fn add(&mut self, code: &str, number: u32) {
         self.last_line = number;
-        self.has_gap = true;
+        self.has_trailing_space = true;
         let mut quote = None;
         for &byte in code.as_bytes() {
             if byte.is_ascii_whitespace() || byte.is_ascii_control() {
-                self.has_gap = true;
+                self.has_trailing_space = true;
                 continue;
             }
             if byte == b',' && !self.has_comma {
@@ -179,10 +179,10 @@ impl UnfinishedStatement {
             let is_word = is_word_byte(byte);
             if std::mem::take(&mut self.has_comma) && !matches!(byte, b')' | b']' | b'}') {
                 self.hash.byte(b',');
-            } else if self.has_gap && is_word && can_precede_word(self.previous_byte) {
+            } else if self.has_trailing_space && is_word && can_precede_word(self.previous_byte) {
                 self.hash.byte(b' ');
             }
-            self.has_gap = false;
+            self.has_trailing_space = false;
             match (quote, byte) {
                 (None, b'"' | b'\'' | b'`') => quote = Some(byte),
                 (Some(begun), _) if begun == byte && self.previous_byte != b'\\' => quote = None,

@@ -10,7 +10,7 @@ pub struct SlotLimits {
     /// Maximum time from a storm's first event to the leading review, even if pushes continue.
     pub max_wait: TimeSpan,
     /// Time without an event after which a storm ends.
-    pub quiet: TimeSpan,
+    pub storm_quiet_time: TimeSpan,
     /// Maximum duration of a storm.
     pub storm_max: TimeSpan,
     /// Time without a heartbeat after which a lease is lost.
@@ -28,7 +28,7 @@ impl Default for SlotLimits {
         Self {
             debounce: TimeSpan::seconds(15),
             max_wait: TimeSpan::minutes(2),
-            quiet: TimeSpan::seconds(60),
+            storm_quiet_time: TimeSpan::seconds(60),
             storm_max: TimeSpan::minutes(30),
             lease: TimeSpan::seconds(60),
             backoff: TimeSpan::seconds(30),

@@ -1,6 +1,6 @@
 //! The transitions of a slot for each command: [`Slot::step`].
 
-use super::note::{SlotHistoryEntry, SlotRefusal};
+use super::history_entry::{SlotHistoryEntry, SlotRefusal};
 use super::{
     ConvergeRequest, EventStorm, HoldReason, LoopKind, PendingEventTimes, Slot, SlotLimits, SlotState,
     WaitReason,
@@ -113,13 +113,13 @@ impl Slot {
                 }
                 SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
                 SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
-                    return Err(SlotRefusal::Nothing);
+                    return Err(SlotRefusal::NotApplicable);
                 }
             },
             SlotCommand::ServerRestarted => match slot.state {
                 SlotState::Leased { .. } => Some(slot.return_lease(now)),
                 SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
-                    return Err(SlotRefusal::Nothing);
+                    return Err(SlotRefusal::NotApplicable);
                 }
             },
             SlotCommand::Pause => Some(slot.pause()),
@@ -135,7 +135,7 @@ impl Slot {
                     slot.storm = None;
                     None
                 }
-                Some(_) | None => return Err(SlotRefusal::Nothing),
+                Some(_) | None => return Err(SlotRefusal::NotApplicable),
             },
         };
         if !matches!(command, SlotCommand::Retry | SlotCommand::Drop) {
@@ -186,7 +186,7 @@ impl Slot {
             }
             Some(_) | None => EventStorm { start: now, last_event_at: now, end: now, review_count: 0 },
         };
-        let ends = (storm.last_event_at + limits.quiet).min(storm.start + limits.storm_max);
+        let ends = (storm.last_event_at + limits.storm_quiet_time).min(storm.start + limits.storm_max);
         self.storm = Some(EventStorm { end: ends, ..storm });
     }
 
@@ -217,7 +217,7 @@ impl Slot {
         now: UnixMillis,
     ) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
-            return Err(SlotRefusal::Nothing);
+            return Err(SlotRefusal::NotApplicable);
         }
         let is_leased = matches!(self.state, SlotState::Leased { loop_kind: LoopKind::Converge, .. });
         if is_leased || self.active_loop == Some(LoopKind::Converge) {
@@ -344,7 +344,7 @@ impl Slot {
                 }
             }
             StepOutcome::DueAt(at, why) => {
-                self.active_loop = why.keeps_owner().then_some(of);
+                self.active_loop = why.keeps_active_loop().then_some(of);
                 match why {
                     WaitReason::Settling
                     | WaitReason::RateLimit
@@ -463,7 +463,7 @@ impl Slot {
             | SlotState::Waiting { .. }
             | SlotState::Leased { pause_requested: false, .. }
             | SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
-                Err(SlotRefusal::Nothing)
+                Err(SlotRefusal::NotApplicable)
             }
         }
     }

@@ -20,10 +20,10 @@ use crate::id::{CommentId, UnixMillis};
 use crate::line::clean_line;
 
 /// Number of latest failures that are stored for the question's text.
-pub const REMEMBERED: usize = 10;
+pub const MAX_STORED_FAILURES: usize = 10;
 
 /// Maximum length in characters of a failure's stored reason.
-pub const MAX_WHY: usize = 500;
+pub const MAX_FAILURE_REASON_CHARS: usize = 500;
 
 /// Numbers of consecutive failures at which the breaker opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,12 +31,12 @@ pub struct JobBreakerLimits {
     /// Number of consecutive failures on one target.
     pub target_failures: u32,
     /// Number of consecutive failures of the job, regardless of the target.
-    pub streak: u32,
+    pub job_failures: u32,
 }
 
 impl Default for JobBreakerLimits {
     fn default() -> Self {
-        Self { target_failures: 3, streak: 5 }
+        Self { target_failures: 3, job_failures: 5 }
     }
 }
 
@@ -193,7 +193,7 @@ impl JobBreaker {
             BreakerOutcome::Neutral if is_trial => {
                 self.trip = None;
                 self.target_failures = limits.target_failures.saturating_sub(1);
-                self.streak = self.streak.min(limits.streak.saturating_sub(1));
+                self.streak = self.streak.min(limits.job_failures.saturating_sub(1));
             }
             BreakerOutcome::Neutral => {}
             BreakerOutcome::Failure(_) if running.is_none() && self.trip.is_some() => {}
@@ -205,11 +205,11 @@ impl JobBreaker {
                 self.recent_failures.push(SyncFailure {
                     failed_at: now,
                     version: version.unwrap_or_default(),
-                    reason: clean_line(&reason, MAX_WHY),
+                    reason: clean_line(&reason, MAX_FAILURE_REASON_CHARS),
                 });
-                let surplus = self.recent_failures.len().saturating_sub(REMEMBERED);
+                let surplus = self.recent_failures.len().saturating_sub(MAX_STORED_FAILURES);
                 self.recent_failures.drain(..surplus);
-                let reason = if self.streak >= limits.streak {
+                let reason = if self.streak >= limits.job_failures {
                     Some(JobTripReason::Streak)
                 } else {
                     (is_trial || self.target_failures >= limits.target_failures)
@@ -264,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: JobBreakerLimits = JobBreakerLimits { target_failures: 3, streak: 5 };
+    const LIMITS: JobBreakerLimits = JobBreakerLimits { target_failures: 3, job_failures: 5 };
     const T: UnixMillis = UnixMillis(1_000_000);
 
     fn target(version: &str) -> SyncTarget {
@@ -408,9 +408,9 @@ mod tests {
                 }
                 // This test resets its counts after an answer, because an answer permits a trial run even if
                 // the limits are reached.
-                prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
+                prop_assert!(unanswered <= LIMITS.job_failures, "{} runs failed without an answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target_failures, "{} runs of one target", of_target);
-                prop_assert!(breaker.recent_failures().len() <= REMEMBERED);
+                prop_assert!(breaker.recent_failures().len() <= MAX_STORED_FAILURES);
             }
         }
     }

@@ -15,7 +15,7 @@ pub struct ChangelogLine<'a> {
     pub line: &'a str,
     /// Returns true if Truing wrote this earlier line about the same kind of change, so that the new line
     /// replaces it. The argument is the line without its list marker.
-    pub was_ours: &'a dyn Fn(&str) -> bool,
+    pub is_replaceable: &'a dyn Fn(&str) -> bool,
     /// Date as in `2026-11-21`.
     pub date: &'a str,
 }
@@ -128,7 +128,7 @@ pub fn add_line(
 fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
-        list_marker(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.was_ours)
+        list_marker(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.is_replaceable)
     };
     let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
     let full = format!("{line}{eol}");
@@ -199,7 +199,7 @@ fn replace_date(words: &str, date: &str) -> String {
 
 /// Finds the newest entry: the first heading that contains a version or the word "unreleased".
 fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
-    let mut found = headings(text);
+    let mut found = sections(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
     if let Some(next) = found.find(|next| next.heading_marker() == first.heading_marker()) {
         first.end = next.line_range.start;
@@ -219,7 +219,7 @@ impl ChangelogSection<'_> {
 
 /// Returns the sections that begin at a heading with a version or "unreleased". Their field `end` is not
 /// final: it is the end of the whole text.
-fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
+fn sections(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
         .split_inclusive('\n')
@@ -296,7 +296,7 @@ mod tests {
         "# Changelog\n\n## [v1.2.3] - 2026-01-02\n\n- relax demo to 1\n\n## [v1.2.2] - 2025-12-31\n- first\n";
 
     fn changelog_line<'a>(line: &'a str, date: &'a str) -> ChangelogLine<'a> {
-        ChangelogLine { line, was_ours: &|one| one.starts_with("relax demo to"), date }
+        ChangelogLine { line, is_replaceable: &|one| one.starts_with("relax demo to"), date }
     }
 
     fn parse_version(text: &str) -> VersionTriple {

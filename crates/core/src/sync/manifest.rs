@@ -68,12 +68,12 @@ pub enum ManifestEntry {
 }
 
 /// Number of hexadecimal digits in a digest of lines.
-pub const RAW_DIGITS: usize = 40;
+pub const LINE_DIGEST_HEX_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGITS: usize = 64;
 /// Prefix of the digest of a Python tree. A digest without this prefix is in the earlier format, or belongs
 /// to a definition in another language.
-pub const TREE_FORM: &str = "2:";
+pub const TREE_DIGEST_PREFIX: &str = "2:";
 
 impl ManifestRow {
     /// Returns true if the manifest accepts a definition with these digests. `earlier_digests` contains the
@@ -105,9 +105,10 @@ impl PinManifest {
             if !is_symbol_name(&symbol) {
                 return Err(ManifestError::InvalidName(symbol));
             }
-            for (digests, form, digits) in
-                [(&row.line_digests, "", RAW_DIGITS), (&row.tree_digests, TREE_FORM, TREE_DIGITS)]
-            {
+            for (digests, form, digits) in [
+                (&row.line_digests, "", LINE_DIGEST_HEX_DIGITS),
+                (&row.tree_digests, TREE_DIGEST_PREFIX, TREE_DIGITS),
+            ] {
                 let is_one = |digest: &&String| {
                     let digest = digest.strip_prefix(form).unwrap_or(digest);
                     digest.len() == digits

@@ -10,7 +10,7 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::converge::{
     AuditorAnswer, AuditorFinding, ConvergeAction, ConvergeEvent, ConvergeExit, ConvergeExitCode,
     ConvergeExitKind, ConvergeLimits, ConvergeRun, FixCandidate, FixProblem, FixProblemKind, FixerVerdict,
@@ -201,7 +201,7 @@ fn the_gate_is_mended_so_often_and_no_more() {
         new_run(ConvergeLimits::default()),
         [
             dirty(),
-            ConvergeEvent::Mended(Some(candidate(2))),
+            ConvergeEvent::GateFixFinished(Some(candidate(2))),
             ConvergeEvent::Checked(vec![]),
             ConvergeEvent::Pushed,
         ],
@@ -212,7 +212,7 @@ fn the_gate_is_mended_so_often_and_no_more() {
 
     let mut run = new_run(ConvergeLimits::default());
     for _ in 0..5 {
-        run = apply_events(run, [dirty(), ConvergeEvent::Mended(None)]);
+        run = apply_events(run, [dirty(), ConvergeEvent::GateFixFinished(None)]);
     }
     let run = apply_events(run, [dirty()]);
     assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::Gate), 0));
@@ -222,7 +222,9 @@ fn the_gate_is_mended_so_often_and_no_more() {
 fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
     let problem = FixProblem { kind: FixProblemKind::Test, text: "test_total() is gone".into() };
     let gate = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
-    let wrong = || [ConvergeEvent::Mended(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])];
+    let wrong = || {
+        [ConvergeEvent::GateFixFinished(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])]
+    };
     let mut run = apply_events(new_run(ConvergeLimits::default()), [gate()]);
     run = apply_events(run, wrong());
     assert_eq!((&run.next_action, &run.candidate), (&ConvergeAction::Gate, &None));
@@ -329,7 +331,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
 fn a_hook_that_blocks_is_told_to_one_more_fixer() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
-    let blocked = || ConvergeEvent::Blocked("lint\nE501 too long".into());
+    let blocked = || ConvergeEvent::HookBlocked("lint\nE501 too long".into());
     let run = apply_events(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
     assert!(
         matches!(&run.next_action, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
@@ -353,7 +355,7 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks), "committed a second later it is still the same");
     let blocked = apply_events(
         run,
-        [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Blocked("E501".into()), fix(3)],
+        [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::HookBlocked("E501".into()), fix(3)],
     );
     assert_eq!((&blocked.next_action, code(&blocked)), (&ConvergeAction::Check, None));
     let run = apply_events(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
@@ -391,7 +393,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
 
 #[test]
 fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on_later() {
-    let silent = || ConvergeEvent::Silent("the provider is not available".into());
+    let silent = || ConvergeEvent::FixerSilent("the provider is not available".into());
     let run = apply_events(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), [silent()]);
     assert_eq!((code(&run), &run.next_action), (None, &ConvergeAction::Fix { problems: vec![] }));
     let clean = audit(run_with_agreed_fix(run.clone(), 2), &[]);
@@ -422,7 +424,7 @@ fn what_does_not_block_leaves_nothing_stuck() {
     let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
     assert_eq!((&checked.next_action, checked.fixer_verdicts.len()), (&ConvergeAction::Reply, 1));
     assert_eq!(code(&apply_events(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
-    let blocked = || ConvergeEvent::Blocked("E501".into());
+    let blocked = || ConvergeEvent::HookBlocked("E501".into());
     let hooked = apply_events(
         run,
         [
@@ -597,7 +599,7 @@ fn what_does_not_follow_is_refused_and_changes_nothing() {
         ConvergeEvent::Pushed,
         ConvergeEvent::Replied,
         ConvergeEvent::Checked(vec![]),
-        ConvergeEvent::Mended(None),
+        ConvergeEvent::GateFixFinished(None),
         complete_audit_event(&[]),
     ] {
         assert!(is_expected_step(&run.apply_event(event).unwrap_err(), "gate"));

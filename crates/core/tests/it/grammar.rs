@@ -306,7 +306,7 @@ fn control_characters_and_endless_lines_are_refused() {
         for at in [0, 1, 2] {
             let mut argv = words("git log a");
             argv.get_mut(at).unwrap().push_str(word);
-            assert!(matches!(refusal_of(&argv), Some(CommandRefusal::Control { .. })), "{argv:?}");
+            assert!(matches!(refusal_of(&argv), Some(CommandRefusal::ControlCharacter { .. })), "{argv:?}");
         }
     }
     let long = "x".repeat(MAX_WORD_BYTES + 1);
@@ -329,7 +329,7 @@ fn a_refusal_names_what_would_have_to_be_listed() {
 fn a_command_that_runs_another_hands_it_back() {
     let accepted = grammar().accept(&["uv", "run", "--frozen", "sh", "-c", "id"]).unwrap();
     assert_eq!(accepted.command, "uv run");
-    assert_eq!(accepted.runs, Some(&["sh", "-c", "id"][..]));
+    assert_eq!(accepted.inner_command, Some(&["sh", "-c", "id"][..]));
 }
 
 proptest! {

@@ -6,7 +6,7 @@ mod unchanged;
 use std::collections::BTreeSet;
 
 use truing_core::RepoPath;
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{
     AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
     Severity, SuggestedFix,

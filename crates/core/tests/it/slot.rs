@@ -330,7 +330,10 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         Slot { version: SlotVersion(slot.version.0 + 1), ..decided }
     };
     let none = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
-    assert_eq!(none.apply_command(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
+    assert_eq!(
+        none.apply_command(SlotCommand::Stop, &limits, UnixMillis(0)),
+        Err(SlotRefusal::NotApplicable)
+    );
 
     // A stop command before the run has begun only removes the request for the run.
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);

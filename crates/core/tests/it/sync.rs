@@ -43,8 +43,8 @@ fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -
     decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
-        inherited,
-        harmless,
+        inherited_classes: inherited,
+        harmless_requirements: harmless,
         manifest,
         from,
         to,
@@ -78,8 +78,8 @@ fn the_rule_is_asked_in_its_order() {
     let step = SyncDecisionInput {
         in_range: true,
         is_major: true,
-        inherited: &nothing,
-        harmless: &BTreeMap::new(),
+        inherited_classes: &nothing,
+        harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
         from: &from,
         to: &changed,

@@ -19,25 +19,25 @@ use super::side_text::SideText;
 
 /// Number of lines of a run that is matched as a whole at any position. Its single lines may occur more than
 /// once.
-const RUN: usize = 3;
+const RUN_LINES: usize = 3;
 
 /// Maximum number of line comparisons in one gap, enough for 1,000 lines on each side. A gap consists of ///
 /// consecutive unmatched old lines and consecutive unmatched new lines.
-const MAX_CELLS_OF_GAP: usize = 1_000_000;
+const MAX_GAP_LINE_COMPARISONS: usize = 1_000_000;
 
 /// Maximum number of line comparisons in all gaps together.
-const MAX_CELLS: usize = 40_000_000;
+const MAX_LINE_COMPARISONS: usize = 40_000_000;
 
 /// Maximum number of pairs of lines in one gap that are compared word by word. It is enough for 50 lines on
-/// /// each side.
-const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
+/// each side.
+const MAX_GAP_WORD_COMPARISONS: usize = 2_500;
 
 /// Maximum number of pairs of lines in all gaps together that are compared word by word.
-const MAX_WORD_CELLS: usize = 1_000_000;
+const MAX_WORD_COMPARISONS: usize = 1_000_000;
 
 /// Minimum percentage of words that two lines must share so that one counts as an edited version of the
 /// other.
-const MIN_SHARED: u32 = 50;
+const MIN_SHARED_WORD_PERCENT: u32 = 50;
 
 /// Maximum number of words of a line that are compared.
 const MAX_WORDS: usize = 64;
@@ -55,38 +55,47 @@ pub(super) struct AlignedLine {
 #[derive(Debug)]
 pub(super) struct LineAlignment {
     /// Matching new line of each old line; `None` for an unmatched line.
-    to: Vec<Option<AlignedLine>>,
+    new_by_old_line: Vec<Option<AlignedLine>>,
     /// Matching old line of each new line; `None` for an unmatched line.
-    from: Vec<Option<usize>>,
+    old_by_new_line: Vec<Option<usize>>,
 }
 
 impl LineAlignment {
     /// Matches the lines. `pairs` contains the old and the new index of each file that exists on both sides.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
-        let mut alignment = Self { to: vec![None; old.line_count()], from: vec![None; new.line_count()] };
+        let mut alignment = Self {
+            new_by_old_line: vec![None; old.line_count()],
+            old_by_new_line: vec![None; new.line_count()],
+        };
         let mut work =
             AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
-        work.match_rare_words(0..old.line_count(), 0..new.line_count());
+        work.match_unique_lines(0..old.line_count(), 0..new.line_count());
         work.match_equal_neighbours();
         for (old_file, new_file) in pairs {
             if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
-                work.match_rare_words(old_file.lines.clone(), new_file.lines.clone());
+                work.match_unique_lines(old_file.lines.clone(), new_file.lines.clone());
             }
         }
         work.match_equal_neighbours();
-        let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, total: MAX_CELLS };
+        let mut cells = ComparisonBudget {
+            max_gap_comparisons: MAX_GAP_LINE_COMPARISONS,
+            remaining_comparisons: MAX_LINE_COMPARISONS,
+        };
         work.align_unmatched_runs(&mut cells, MatchKind::Equal);
         work.match_unique_runs();
         work.match_equal_neighbours();
         work.align_unmatched_runs(&mut cells, MatchKind::Equal);
-        let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, total: MAX_WORD_CELLS };
+        let mut cells = ComparisonBudget {
+            max_gap_comparisons: MAX_GAP_WORD_COMPARISONS,
+            remaining_comparisons: MAX_WORD_COMPARISONS,
+        };
         work.align_unmatched_runs(&mut cells, MatchKind::SharedWords);
         alignment
     }
 
     /// Returns the new line that matches an old line; `None` if the old line is unmatched.
     pub(super) fn matched_line(&self, old: usize) -> Option<AlignedLine> {
-        self.to.get(old).copied().flatten()
+        self.new_by_old_line.get(old).copied().flatten()
     }
 }
 
@@ -101,8 +110,8 @@ enum MatchKind {
 
 /// The maximum number of comparisons in one gap, and the remaining number of comparisons in all gaps.
 struct ComparisonBudget {
-    gap: usize,
-    total: usize,
+    max_gap_comparisons: usize,
+    remaining_comparisons: usize,
 }
 
 impl ComparisonBudget {
@@ -110,9 +119,9 @@ impl ComparisonBudget {
     /// returns false and subtracts nothing.
     fn try_spend(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
-        let enough = cost <= self.gap && cost <= self.total;
+        let enough = cost <= self.max_gap_comparisons && cost <= self.remaining_comparisons;
         if enough {
-            self.total -= cost;
+            self.remaining_comparisons -= cost;
         }
         enough
     }
@@ -126,7 +135,7 @@ enum LineOccurrence {
 }
 
 /// Returns the occurrence of each item: its position if the item occurs only once, otherwise `Often`.
-fn unique_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
+fn index_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in items {
         seen.entry(thing)
@@ -167,26 +176,28 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     fn is_old_unmatched(&self, old: usize) -> bool {
-        self.alignment.to.get(old).is_some_and(Option::is_none)
+        self.alignment.new_by_old_line.get(old).is_some_and(Option::is_none)
     }
 
     fn is_new_unmatched(&self, new: usize) -> bool {
-        self.alignment.from.get(new).is_some_and(Option::is_none)
+        self.alignment.old_by_new_line.get(new).is_some_and(Option::is_none)
     }
 
     fn match_lines(&mut self, old: usize, new: usize, likeness: MatchKind) {
         let edited = likeness == MatchKind::SharedWords;
-        if let (Some(to), Some(from)) = (self.alignment.to.get_mut(old), self.alignment.from.get_mut(new)) {
+        if let (Some(to), Some(from)) =
+            (self.alignment.new_by_old_line.get_mut(old), self.alignment.old_by_new_line.get_mut(new))
+        {
             *to = Some(AlignedLine { line: new, edited });
             *from = Some(old);
         }
     }
 
     /// Step 1: matches lines with words that occur once in `old` and once in `new`.
-    fn match_rare_words(&mut self, old: Range<usize>, new: Range<usize>) {
+    fn match_unique_lines(&mut self, old: Range<usize>, new: Range<usize>) {
         let census_of = |text: &SideText<'_>, lines: Range<usize>| {
             let lines = lines.filter(|line| text.has_words(*line));
-            unique_occurrences(lines.filter_map(|line| Some((text.text_id(line)?, line))))
+            index_occurrences(lines.filter_map(|line| Some((text.text_id(line)?, line))))
         };
         for (old, new) in pair_unique_items(census_of(self.old, old), &census_of(self.new, new)) {
             if self.are_both_unmatched(old, new) {
@@ -218,23 +229,23 @@ impl AlignmentBuilder<'_, '_> {
         let runs = |text: &SideText<'_>, is_unmatched: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
             for file in text.files() {
-                let starts = file.lines.start..file.lines.end.saturating_sub(RUN - 1);
+                let starts = file.lines.start..file.lines.end.saturating_sub(RUN_LINES - 1);
                 let starts = starts.filter(|first| {
-                    let mut run = *first..first + RUN;
+                    let mut run = *first..first + RUN_LINES;
                     run.clone().all(is_unmatched) && run.any(|line| text.has_words(line))
                 });
                 found.extend(starts.map(|first| {
-                    let numbers: [_; RUN] = std::array::from_fn(|line| text.text_id(first + line));
+                    let numbers: [_; RUN_LINES] = std::array::from_fn(|line| text.text_id(first + line));
                     (numbers, first)
                 }));
             }
-            unique_occurrences(found.into_iter())
+            index_occurrences(found.into_iter())
         };
         let old = runs(self.old, &|line| self.is_old_unmatched(line));
         let new = runs(self.new, &|line| self.is_new_unmatched(line));
         for (old, new) in pair_unique_items(old, &new) {
-            if (0..RUN).all(|line| self.are_both_unmatched(old + line, new + line)) {
-                (0..RUN).for_each(|line| self.match_lines(old + line, new + line, MatchKind::Equal));
+            if (0..RUN_LINES).all(|line| self.are_both_unmatched(old + line, new + line)) {
+                (0..RUN_LINES).for_each(|line| self.match_lines(old + line, new + line, MatchKind::Equal));
             }
         }
     }
@@ -395,5 +406,5 @@ fn shared_word_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
         (i, j) = (i + usize::from(left <= right), j + usize::from(right <= left));
     }
     let percent = (200 * common).checked_div(first.len() + second.len()).unwrap_or_default();
-    u32::try_from(percent).ok().filter(|percent| *percent >= MIN_SHARED).unwrap_or_default()
+    u32::try_from(percent).ok().filter(|percent| *percent >= MIN_SHARED_WORD_PERCENT).unwrap_or_default()
 }

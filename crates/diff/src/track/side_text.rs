@@ -8,10 +8,10 @@ use crate::RepoPath;
 use crate::parsed_diff::split_first_line;
 
 /// Weight of a line without words, such as `}` or an empty line.
-pub(super) const WORTH_OF_MARKS: u32 = 1;
+pub(super) const WORDLESS_LINE_WEIGHT: u32 = 1;
 
 /// Weight of a line with words.
-const WORTH_OF_WORDS: u32 = 4;
+const WORD_LINE_WEIGHT: u32 = 4;
 
 /// Minimum number of letters and digits in a line with words. For example, `L1` is a line with words.
 const MIN_LETTERS: usize = 2;
@@ -137,7 +137,7 @@ impl<'a> SideText<'a> {
 
     /// Returns the weight of a line.
     pub(super) fn line_weight(&self, line: usize) -> u32 {
-        if self.has_words(line) { WORTH_OF_WORDS } else { WORTH_OF_MARKS }
+        if self.has_words(line) { WORD_LINE_WEIGHT } else { WORDLESS_LINE_WEIGHT }
     }
 
     /// Returns the index of the next line in the same file; `None` for the last line of the file.

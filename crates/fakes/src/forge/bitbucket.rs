@@ -37,7 +37,7 @@ fn account_number(world: &ForgeInstance, login: &str) -> u64 {
 }
 
 /// Returns the owner and the branch of a pull request's head. Returns no owner if the fork was deleted.
-fn head_of<'a>(repo: &'a StoredRepository, head_ref: &'a str) -> (Option<(&'a str, u64)>, &'a str) {
+fn parse_head_ref<'a>(repo: &'a StoredRepository, head_ref: &'a str) -> (Option<(&'a str, u64)>, &'a str) {
     match head_ref.split_once(':') {
         Some((owner, branch)) => {
             let fork = repo.forks.get(owner).copied().flatten();

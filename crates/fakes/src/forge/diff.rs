@@ -166,11 +166,11 @@ pub(crate) struct PullSizes {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DiffPlaceError {
     /// The diff does not contain the file.
-    Path,
+    FileNotInDiff,
     /// The hunks of the file do not contain the line.
-    Line,
+    LineNotInDiff,
     /// The first line is not in the hunk of the last line, or is not before the last line.
-    Start,
+    InvalidStartLine,
 }
 
 impl FakeDiff {
@@ -185,15 +185,15 @@ impl FakeDiff {
         // A file whose type changes has two sections with the same path; a line in either section is
         // accepted.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
-        sections.peek().ok_or(DiffPlaceError::Path)?;
+        sections.peek().ok_or(DiffPlaceError::FileNotInDiff)?;
         let hunk = sections
             .flat_map(|file| &file.hunks)
             .find(|hunk| hunk.contains(side, line))
-            .ok_or(DiffPlaceError::Line)?;
+            .ok_or(DiffPlaceError::LineNotInDiff)?;
         if let Some((side_of_start, first)) = first {
             let before = first < line || side_of_start != side;
             if !before || !hunk.contains(side_of_start, first) {
-                return Err(DiffPlaceError::Start);
+                return Err(DiffPlaceError::InvalidStartLine);
             }
         }
         Ok(hunk.text_to(side, line))
@@ -348,7 +348,7 @@ impl DiffCache {
 
     /// Returns the diff from `from` to `to` without context lines. Such a diff is used to find the new
     /// numbers of lines.
-    pub(crate) fn line_moves(
+    pub(crate) fn diff_without_context(
         &mut self,
         repo: &RepoBuilder,
         from: &str,
@@ -416,7 +416,11 @@ mod tests {
             assert!(diff.check_place("f", right(line), None).is_ok(), "{line}");
         }
         for line in [1, 6, 14, 26, 33, 39, 4000] {
-            assert_eq!(diff.check_place("f", right(line), None), Err(DiffPlaceError::Line), "{line}");
+            assert_eq!(
+                diff.check_place("f", right(line), None),
+                Err(DiffPlaceError::LineNotInDiff),
+                "{line}"
+            );
         }
         assert!(diff.check_place("f", (FakeDiffSide::Left, 30), None).is_ok(), "the removed line");
         assert_eq!(
@@ -425,15 +429,15 @@ mod tests {
         );
         assert_eq!(
             diff.check_place("f", right(28), Some(right(8))),
-            Err(DiffPlaceError::Start),
+            Err(DiffPlaceError::InvalidStartLine),
             "another hunk"
         );
         assert_eq!(
             diff.check_place("f", right(8), Some(right(8))),
-            Err(DiffPlaceError::Start),
+            Err(DiffPlaceError::InvalidStartLine),
             "not before it"
         );
-        assert_eq!(diff.check_place("g", right(8), None), Err(DiffPlaceError::Path));
+        assert_eq!(diff.check_place("g", right(8), None), Err(DiffPlaceError::FileNotInDiff));
     }
 
     #[test]
@@ -478,7 +482,7 @@ mod tests {
         lines.insert(4, "new".into());
         let (_dir, repo, one, two) =
             two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
-        let moves = DiffCache::default().line_moves(&repo, &one, &two).unwrap();
+        let moves = DiffCache::default().diff_without_context(&repo, &one, &two).unwrap();
         assert_eq!(
             [3, 4, 5, 9, 10, 11].map(|line| moves.follow_line("f", line)),
             [Some(3), Some(4), Some(6), Some(10), None, Some(12)]

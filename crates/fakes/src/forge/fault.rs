@@ -58,7 +58,7 @@ pub enum ForgeFaultKind {
     LostAnswer,
     /// The call is performed, but the response has this status, as if a server in front of the forge had
     /// timed out.
-    DoneStatus(u16),
+    StatusAfterCall(u16),
     /// The call is not performed until [`super::FakeForge::release_held`] is called. The caller waits.
     HeldRequest,
     /// The call is performed immediately, but the response is sent only after

@@ -20,7 +20,7 @@ mod rest_handlers;
 mod reviewers;
 mod routes;
 
-pub use self::checks::{MAX_ANNOTATIONS, MAX_TEXT};
+pub use self::checks::{MAX_ANNOTATIONS, MAX_OUTPUT_CHARS};
 pub(crate) use self::events::build_delivery;
-pub use self::rest_handlers::{MAX_COMMENT, MAX_DESCRIPTION};
+pub use self::rest_handlers::{MAX_COMMENT, MAX_STATUS_DESCRIPTION_CHARS};
 pub(crate) use self::routes::PROTOCOL;

@@ -393,7 +393,7 @@ impl StoredRepository {
                 };
                 Ok::<_, FakeGitError>(
                     self.diffs
-                        .line_moves(&self.git, from, to)?
+                        .diff_without_context(&self.git, from, to)?
                         .follow_line(path, line)
                         .map(|line| (side, line)),
                 )

@@ -7,7 +7,7 @@ use truing_core::port::ForgeError;
 use crate::http::unavailable_error;
 
 /// Maximum number of pages that are read from one list. In practice, a pull request's lists are shorter. A
-/// /// page has 50 items.
+/// page has 50 items.
 pub(super) const MAX_PAGES: usize = 200;
 /// Maximum number of pages that a sweep reads of a repository's open pull requests.
 pub(super) const MAX_PULL_PAGES: usize = 60;

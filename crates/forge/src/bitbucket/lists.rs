@@ -18,7 +18,14 @@ pub(super) fn open_pull(repo: &str, pull: BitbucketPullRequest) -> OpenPull {
     let draft = pull.state == PullState::Draft;
     let (repository, repo) = pull.base.repository.unwrap_or_else(|| (String::new(), repo.to_owned()));
     let revision = PullRevision { head: pull.head.commit, base: pull.base.commit };
-    OpenPull { repository, repo, number: pull.number, url: pull.url, revision, draft }
+    OpenPull {
+        repository_id: repository,
+        repository_name: repo,
+        number: pull.number,
+        url: pull.url,
+        revision,
+        draft,
+    }
 }
 
 pub(super) fn pull_line(pull: BitbucketPullRequest) -> PullListItem {

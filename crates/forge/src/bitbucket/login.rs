@@ -70,7 +70,7 @@ impl<'a> BitbucketAccounts<'a> {
     /// Converts an account to an actor. The field `ours` is true for an account of Truing.
     pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
-        Actor { id, login, ours: self.is_ours(Some(user)), person: user.is_person }
+        Actor { id, login, is_own_account: self.is_ours(Some(user)), person: user.is_person }
     }
 }
 

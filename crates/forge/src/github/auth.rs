@@ -38,8 +38,8 @@ pub(super) use refusals::{KnownRefusals, OptionalWrite};
 /// that starts with a token finish before the token expires.
 const RENEWAL_MARGIN: TimeSpan = TimeSpan::minutes(10);
 /// Maximum number of cached tokens, and maximum number of cached repository ids. When the tokens reach the
-/// /// maximum, expired tokens that no caller uses are dropped. When the ids reach the maximum, all ids are
-/// /// dropped.
+/// maximum, expired tokens that no caller uses are dropped. When the ids reach the maximum, all ids are
+/// dropped.
 const MAX_CACHE_ENTRIES: usize = 1024;
 
 /// The credentials to log in with.

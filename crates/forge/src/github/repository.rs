@@ -76,7 +76,7 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
     Actor {
         id: account_id(user.id),
         login: user.login.clone().unwrap_or_default(),
-        ours: accounts.account_kind(user).is_some(),
+        is_own_account: accounts.account_kind(user).is_some(),
         person: user.kind == "User",
     }
 }
@@ -102,7 +102,7 @@ impl GitHubClient {
         let writable = WriteAccess {
             archived: body.archived,
             push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
-            issues: body.has_issues,
+            has_issues_enabled: body.has_issues,
         };
         let (name, default_branch) = (body.full_name, body.default_branch);
         Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })

@@ -390,8 +390,8 @@ pub(super) fn convert_repositories(bodies: Vec<GitHubRepositoryBody>) -> Vec<For
 fn open_pull(purpose: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
     let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()));
     Ok(OpenPull {
-        repository: body.base.repo.id.to_string(),
-        repo: body.base.repo.full_name,
+        repository_id: body.base.repo.id.to_string(),
+        repository_name: body.base.repo.full_name,
         number: body.number,
         url: body.html_url,
         revision: PullRevision { head: sha(&body.head.sha)?, base: sha(&body.base.sha)? },

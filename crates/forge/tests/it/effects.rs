@@ -248,7 +248,7 @@ impl Scene {
             EffectKind::Resolve => usize::from(view.inline_comments().any(|comment| comment.resolved)),
             EffectKind::RequestReview => {
                 let now = self.site.conversation(self.number).pull_details().await.unwrap();
-                now.requested.iter().filter(|asked| asked.login == "ann").count()
+                now.requested_reviewers.iter().filter(|asked| asked.login == "ann").count()
             }
             EffectKind::UpdateBranch => {
                 let now = self.site.conversation(self.number).pull_details().await.unwrap();
@@ -416,7 +416,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         }
         EffectIncident::KilledBeforeCall => {
             let at = scene.clock.now();
-            for IntentPart { topic, content } in parts.clone() {
+            for IntentPart { topic, content_digest: content } in parts.clone() {
                 scene.log.put(
                     &topic,
                     EffectEntry {

@@ -37,7 +37,7 @@ const ATTRIBUTES_FILE_NAME: &str = ".gitattributes";
 const AUTOCRLF_KEY: &str = "core.autocrlf";
 
 /// If more files than this look changed, the indexed content of these files is first copied as a pack into
-/// /// the folder for new objects.
+/// the folder for new objects.
 const MAX_UNPACKED_BLOBS: usize = 50;
 
 /// Difference between a working tree and a commit.

@@ -69,7 +69,7 @@ impl ReviewContext {
         ModelMemory {
             hash: memory.hash.clone(),
             repository_content: memory.repository_summary.as_ref().map(|own| format!("{own} from {from}")),
-            instructions: memory.instructions.iter().map(|at| redact_secrets(at)).collect(),
+            instructions: memory.instruction_locations.iter().map(|at| redact_secrets(at)).collect(),
             notes: memory.notes.iter().map(|note| redact_secrets(note)).collect(),
         }
     }

@@ -205,7 +205,7 @@ mod tests {
     fn agent_run(end: AgentRunEnd, turns: u32) -> AgentRunResult {
         AgentRunResult {
             end,
-            items: Default::default(),
+            report: Default::default(),
             turns,
             usage: Default::default(),
             cost: MicroUsd(7),

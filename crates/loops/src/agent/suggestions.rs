@@ -90,7 +90,7 @@ mod tests {
     use truing_reader::InProcessReader;
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     const TEXT: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n";
 

@@ -13,7 +13,7 @@ use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{AuditQuestion, AuditReport};
 use truing_config::REPOSITORY_FILE;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::converge::record::{AbsenceProof, QuotedLine};
 use truing_core::converge::{
     AuditorAnswer, AuditorFinding, ConvergeEvent, ConvergeExitCode, FindingHistory, LineOrigin,
@@ -265,7 +265,7 @@ impl AuditInput {
         let task =
             ModelTask { budget, name: (RUN, &name), prompt: &prompt, limits, gate: Arc::clone(runner.gate) };
         let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
-        let complaint = wrong(&ran.items);
+        let complaint = wrong(&ran.report);
         *failed_servers = servers.stop().await;
         if matches!(
             (&ran.end, &complaint),
@@ -276,8 +276,8 @@ impl AuditInput {
         }
         match invalid_report_reason(&ran.end, complaint) {
             None => Ok((
-                self.placed_findings(&ran.items, text, &runner.inspection_tools.scope.lines_key),
-                ran.items,
+                self.placed_findings(&ran.report, text, &runner.inspection_tools.scope.lines_key),
+                ran.report,
             )),
             Some(why) => Err(ActError::NoAnswer(why)),
         }

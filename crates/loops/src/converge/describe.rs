@@ -113,12 +113,12 @@ impl PullRequestRunner<'_> {
         };
         let judge = |described: &DescriptionReport| described.errors_text(&kept);
         let ran = agent.run_task(task, &looked, spent, judge).await?;
-        if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
+        if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.report)) {
             return Err(ActError::NoAnswer(why));
         }
         // Text that looks like a secret is removed. If a part that people want to keep contains such text,
         // the old description is kept.
-        let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
+        let body = DescriptionReport { body: redact_secrets(&ran.report.body) };
         if let Some(why) = judge(&body) {
             return Err(ActError::NoAnswer(why));
         }

@@ -13,7 +13,7 @@ use truing_agent::fixer::{FixerTools, FixerWorkspace};
 use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
 use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
-use truing_agent::schema::mended::FixReport;
+use truing_agent::schema::fix_report::FixReport;
 use truing_agent::verify::decides_set_up;
 use truing_core::commit::GitIdentity;
 use truing_core::converge::{ConvergeEvent, FixCandidate, FixProblem, FixerVerdict};
@@ -97,15 +97,15 @@ impl ConvergeRunner<'_> {
                 let verdicts = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
                 ConvergeEvent::Fixed { verdicts, candidate }
             }
-            FixerOutcome::NoResult(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::NoResult(why) => ConvergeEvent::FixerSilent(why),
         })
     }
 
     /// Runs a fixer on the report of the gate.
     pub(super) async fn fix_gate_report(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Gate(output)).await? {
-            FixerOutcome::Completed(_, candidate) => ConvergeEvent::Mended(candidate),
-            FixerOutcome::NoResult(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::Completed(_, candidate) => ConvergeEvent::GateFixFinished(candidate),
+            FixerOutcome::NoResult(why) => ConvergeEvent::FixerSilent(why),
         })
     }
 
@@ -246,7 +246,7 @@ impl ConvergeRunner<'_> {
         let time = self.config.fix_timeout;
         let workspace = FixerWorkspace {
             programs: self.inspection_tools.programs.clone(),
-            time: time.min(truing_agent::fixer::TIME),
+            time: time.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
             ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&path_policy.policy))
         };
         let fixer = FixerTools::new(
@@ -269,7 +269,7 @@ impl ConvergeRunner<'_> {
         let ran = agent.run_task(task, &tools, spent, unanswered).await?;
         let end = redact_secrets(&describe_end(&ran.end));
         Ok(match &ran.end {
-            AgentRunEnd::Reported => FixerReport::Complete(ran.items),
+            AgentRunEnd::Reported => FixerReport::Complete(ran.report),
             AgentRunEnd::ModelFailed(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }

@@ -1,7 +1,7 @@
 //! Converts a comment of another reviewer to a finding for a fixer. The text of the comment is untrusted
 //! data.
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::converge::{AuditorFinding, LineOrigin};
 use truing_core::finding::{
     AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity,

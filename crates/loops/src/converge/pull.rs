@@ -318,7 +318,7 @@ impl PullRequestWorkspace<'_> {
             // `post_review`), and the review resolves the thread.
             let shown = |thread: &&ReviewThread| {
                 let is_it =
-                    |first: &LineComment| first.reviewed.as_ref() == Some(&finding_topic(&finding.id));
+                    |first: &LineComment| first.finding_topic.as_ref() == Some(&finding_topic(&finding.id));
                 finding.anchor == AnchorKind::Inline
                     && is_open(thread)
                     && thread.comments.first().is_some_and(is_it)
@@ -469,7 +469,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 
 /// Keeps only the comments that Truing wrote.
 pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec<ConversationComment> {
-    comments.retain(|comment| comment.author.as_ref().is_some_and(|author| author.ours));
+    comments.retain(|comment| comment.author.as_ref().is_some_and(|author| author.is_own_account));
     comments
 }
 

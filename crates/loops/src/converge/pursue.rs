@@ -64,7 +64,7 @@ fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
         is_required: other.required,
-        budget: to_time_span(other.budget),
+        budget: to_time_span(other.response_timeout),
         requests: if other.trigger == ReviewerTrigger::Nothing { 0 } else { other.requests },
     };
     let who = |reviewer: &ConfiguredReviewer| match reviewer {
@@ -75,11 +75,11 @@ fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
         reviewers: config.reviewers.iter().map(who).collect(),
         poll: to_time_span(config.poll),
         poll_after_trigger: to_time_span(config.poll_after_trigger),
-        inline_lag_max: config.inline_lag_max,
+        inline_lag_max: config.max_inline_comment_checks,
         resolve_threads: config.resolve_threads,
         allow_declined: config.limits.allow_declined,
         mark_ready: config.mark_ready,
-        auto_rebase: config.auto_rebase,
+        auto_rebase: config.allows_base_merge,
     }
 }
 
@@ -239,7 +239,7 @@ impl PullRequestRunner<'_> {
     async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compare_head(&head).await?;
         let event = if is_update {
-            ConvergeEvent::Updated { head, tree }
+            ConvergeEvent::BaseMerged { head, tree }
         } else {
             ConvergeEvent::HeadChanged { head, tree }
         };
@@ -290,7 +290,7 @@ impl PullRequestRunner<'_> {
         rules.resolve_threads &= self.workspace.effects.denial_reason(EffectKind::Resolve).is_none();
         let want = readiness.next_action(&rules, &look.snapshot, now);
         let next = match want {
-            ReadinessAction::Internal => NextAction::Internal(look.snapshot.head),
+            ReadinessAction::AuditHead => NextAction::Internal(look.snapshot.head),
             ReadinessAction::RequestReview(name) => {
                 self.workspace.ensure_open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
@@ -447,7 +447,7 @@ impl PullRequestRunner<'_> {
             let queued = match &other.trigger {
                 ReviewerTrigger::Nothing => false,
                 ReviewerTrigger::Request => {
-                    pull.requested.iter().any(|asked| is_reviewer_account(asked, other, unique))
+                    pull.requested_reviewers.iter().any(|asked| is_reviewer_account(asked, other, unique))
                 }
                 ReviewerTrigger::Comment(text) => {
                     let matching = client.matching_comments(text).await.map_err(forge_error)?;
@@ -480,7 +480,7 @@ impl PullRequestRunner<'_> {
             committed: if settles { now } else { UnixMillis(0) },
             base: pull.base_branch,
             state: pull.state,
-            views,
+            reviewer_feedback: views,
             threads: threads
                 .iter()
                 .filter_map(|thread| unresolved_thread(thread, other_reviewers, unique))
@@ -595,7 +595,8 @@ fn pending_call<'a>(
     head: &Sha,
 ) -> Option<&'a ConversationComment> {
     let newest = comments.last()?;
-    let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && call_count <= last_request.0;
+    let is_known =
+        newest.author.as_ref().is_some_and(|author| author.is_own_account) && call_count <= last_request.0;
     let is_old = answered.is_some_and(|at| at >= newest.created) || is_known && last_request.1 != *head;
     (!is_old).then_some(newest)
 }

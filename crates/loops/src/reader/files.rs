@@ -39,7 +39,7 @@ const BYTES_PER_READER: u64 = 1 << 20;
 /// child compiles the rules, a ready child reads several hundred files.
 const FILES_PER_READER: usize = 512;
 /// Maximum total size in bytes of the files that a child process reads in one turn. The memory limit of the
-/// /// largest file applies to the whole turn.
+/// largest file applies to the whole turn.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that no child has begun to read.

@@ -166,7 +166,7 @@ pub(super) fn is_resource_limit_exit(status: ExitStatus) -> bool {
 
 /// Returns an error if the sandbox level of a child is too low.
 pub(super) fn check_hello(hello: ReaderHello, min_sandbox: SandboxLevel) -> Result<(), ChildError> {
-    if hello.sandbox < SandboxLevel::OF_READERS {
+    if hello.sandbox < SandboxLevel::MAX_REQUIRED_READER_LEVEL {
         let sandbox = hello.sandbox.as_str();
         tracing::warn!(
             sandbox,

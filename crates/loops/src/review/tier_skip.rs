@@ -74,7 +74,8 @@ impl LeasedReview<'_> {
         match choice.tier {
             Tier::Off => true,
             Tier::Once => {
-                let is_mixed = run_start.returns_to_reviewed && run_start.last_computed != run_start.reviewed;
+                let is_mixed =
+                    run_start.returns_to_reviewed && run_start.last_computed != run_start.last_published;
                 !self.is_requested
                     && !is_mixed
                     && self.head_reviewed_once(run_start).is_some_and(is_of_change)
@@ -91,7 +92,7 @@ impl LeasedReview<'_> {
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
             && outcome.next_attempt_at.is_none()
             && (self.agent.is_none() || outcome.runtime != ReviewRuntime::Rules);
-        run_start.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
+        run_start.last_published.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
     }
 
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
@@ -138,7 +139,7 @@ impl LeasedReview<'_> {
                 }
                 None => {
                     self.store
-                        .store_announcement(self.run, CommentProducer::Review, &summary, &status)
+                        .store_summary_and_status(self.run, CommentProducer::Review, &summary, &status)
                         .await?;
                 }
             }
@@ -166,7 +167,7 @@ impl LeasedReview<'_> {
             findings: Vec::new(),
             desired: Vec::new(),
             status: None,
-            outcome,
+            record: outcome,
         }
     }
 }

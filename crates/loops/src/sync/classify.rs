@@ -251,7 +251,7 @@ impl SyncRun<'_> {
         let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
             turns: self.job.config.turns,
-            time: self.job.config.wall,
+            time: self.job.config.port_timeout,
             max_cost: Some(most),
             ..agent.limits
         };
@@ -268,10 +268,10 @@ impl SyncRun<'_> {
         let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { budget, name: (RUN, AGENT), prompt: &material.prompt, limits, gate };
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
-        let wrong = wrong(&ran.items).map(|reason| format!("its report is invalid: {reason}"));
+        let wrong = wrong(&ran.report).map(|reason| format!("its report is invalid: {reason}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
             None => {
-                ReleaseClassification { functions: storable_judgements(ran.items), no_answer_reason: None }
+                ReleaseClassification { functions: storable_judgements(ran.report), no_answer_reason: None }
             }
             Some(reason) => ReleaseClassification::without_answer(redact_secrets(&reason)),
         })

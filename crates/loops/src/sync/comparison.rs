@@ -93,8 +93,8 @@ impl<'a> ReleaseComparison<'a> {
         let step = SyncDecisionInput {
             in_range: self.spec.as_ref().is_some_and(|spec| spec.contains(to)),
             is_major: self.from.may_break_compatibility(to),
-            inherited: &self.used_definitions.inherited,
-            harmless: &harmless,
+            inherited_classes: &self.used_definitions.inherited,
+            harmless_requirements: &harmless,
             manifest,
             from: &self.old_sources,
             to: &after,

@@ -5,7 +5,7 @@ use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
-use truing_core::sync::course::{BranchActivity, find_activity};
+use truing_core::sync::branch_plan::{BranchActivity, find_activity};
 use truing_core::sync::record::{JobPull, JobPullKind};
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 

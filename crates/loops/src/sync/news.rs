@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use truing_config::sync::{JobConfig, places};
+use truing_config::sync::{JobConfig, placeholders};
 use truing_core::RepoPath;
 use truing_core::sync::SyncVerdict;
 use truing_core::sync::changelog::{self, ChangelogError, ChangelogLine, ChangelogPlacement, NewestEntry};
@@ -124,7 +124,7 @@ impl ReleaseNoteWriter<'_> {
             let entry = self.changelog_placement(newest, next, path).await?;
             let line = self.changelog_line();
             let was_ours = |one: &str| self.is_own_line(one);
-            let news = ChangelogLine { line: &line, was_ours: &was_ours, date: self.date };
+            let news = ChangelogLine { line: &line, is_replaceable: &was_ours, date: self.date };
             let text = changelog::add_line(&old, news, entry).map_err(wrong)?;
             if text != old {
                 written.push(change::replace_file(project, path, Some(old.into_bytes()), text)?);
@@ -189,9 +189,9 @@ impl ReleaseNoteWriter<'_> {
         let version = self.decided.to.to_string();
         let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = self.job.changelog_entry.fill_with(|name| match name {
-            places::VERSION => version.clone(),
-            places::RANGE => range.clone(),
-            places::DECISION => self.decided.decision.verdict.as_str().to_owned(),
+            placeholders::VERSION => version.clone(),
+            placeholders::RANGE => range.clone(),
+            placeholders::DECISION => self.decided.decision.verdict.as_str().to_owned(),
             _ => self.job.package.clone(),
         });
         text.lines().collect::<Vec<_>>().join(" ")
@@ -209,8 +209,8 @@ impl ReleaseNoteWriter<'_> {
 /// True if the line can result from this template, with this package, this decision, and any other values.
 fn matches_template(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
-        places::PACKAGE => Some(package),
-        places::DECISION => Some(verdict),
+        placeholders::PACKAGE => Some(package),
+        placeholders::DECISION => Some(verdict),
         _ => None,
     })
 }

@@ -172,7 +172,7 @@ impl CodeMigration<'_> {
         let files: BTreeSet<_> =
             changes.iter().chain(self.prepared_changes).map(|one| one.path.to_string()).collect();
         let files = files.into_iter().collect();
-        Ok(UncheckedMigration { folder, changes, files, work: redact_report(ran.items), cut_off })
+        Ok(UncheckedMigration { folder, changes, files, work: redact_report(ran.report), cut_off })
     }
 
     /// Asks the model to port the code.
@@ -191,7 +191,7 @@ impl CodeMigration<'_> {
             ToolsRequest { tree: workspace.path().to_owned(), readable_files: None, always: Vec::new() };
         let workshop = FixerWorkspace {
             programs: programs.clone(),
-            time: self.job.wall.min(truing_agent::fixer::TIME),
+            time: self.job.port_timeout.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let reader = self.sources.reader;
@@ -206,8 +206,12 @@ impl CodeMigration<'_> {
         // can see its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
-        let limits =
-            RunLimits { turns: self.job.turns, time: self.job.wall, max_cost: Some(most), ..agent.limits };
+        let limits = RunLimits {
+            turns: self.job.turns,
+            time: self.job.port_timeout,
+            max_cost: Some(most),
+            ..agent.limits
+        };
         let gate = Arc::clone(self.gate);
         let task = ModelTask { budget, name: (RUN, AGENT), prompt: &prompt, limits, gate };
         let ran = agent

@@ -7,7 +7,7 @@ use truing_core::effect::Effect;
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRequestComment, PullState};
 use truing_core::sync::SyncVerdict;
-use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullState, find_activity, plan_branch};
+use truing_core::sync::branch_plan::{BranchActivity, BranchPlan, JobPullState, find_activity, plan_branch};
 use truing_core::sync::record::{JobPull, JobPullKind};
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 

@@ -9,7 +9,7 @@ use globset::GlobSet;
 use tokio::task::spawn_blocking;
 use truing_agent::proxy::HostAccess;
 use truing_agent::verify::{REGISTRIES, ScratchRunResult, Verifier, VerifyError};
-use truing_config::sync::{JobConfig, places};
+use truing_config::sync::{JobConfig, placeholders};
 use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
@@ -110,7 +110,7 @@ impl DeterministicChange<'_> {
         folder: &Path,
         written_files: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
-        if self.job.lock.is_empty() {
+        if self.job.lock_commands.is_empty() {
             return Ok(Vec::new());
         }
         let locker = self.locker.ok_or(DeterministicChangeError::NoSandbox)?;
@@ -129,16 +129,16 @@ impl DeterministicChange<'_> {
         let JobConfig { package, companions, .. } = self.job;
         let version = self.decided.to.to_string();
         let of = |name: &str, one: &str| match name {
-            places::PACKAGE => package.clone(),
-            places::VERSION => version.clone(),
+            placeholders::PACKAGE => package.clone(),
+            placeholders::VERSION => version.clone(),
             _ => one.to_owned(),
         };
         let words = |word: &truing_core::template::TextTemplate| -> Vec<String> {
-            let each = if word.has_variable(places::PACKAGES) { companions.as_slice() } else { &[] };
+            let each = if word.has_variable(placeholders::PACKAGES) { companions.as_slice() } else { &[] };
             let names = std::iter::once(package).chain(each);
             names.map(|one| word.fill_with(|name| of(name, one))).collect()
         };
-        self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
+        self.job.lock_commands.iter().map(|command| command.iter().flat_map(words).collect()).collect()
     }
 
     /// Returns the lock files as the commands wrote them; returns an error if the commands changed another

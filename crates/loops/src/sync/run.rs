@@ -8,8 +8,8 @@ use truing_config::sync::ReleaseSelector as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{ForgeRead as _, GateHalt, RecordStore, RunReference, StoreError};
+use truing_core::sync::branch_plan::BranchPlan;
 use truing_core::sync::breaker::{RunAdmission, SyncTarget};
-use truing_core::sync::course::BranchPlan;
 use truing_core::sync::job::JobState;
 use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome as Outcome, SyncRecord, SyncStep};
 use truing_core::sync::{NOTHING_PINNED, SyncVerdict};
@@ -77,7 +77,7 @@ impl SyncRun<'_> {
     /// [`StoreError`]: the state cannot be saved.
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
-        let mut job = self.store.begin_job(self.run).await?;
+        let mut job = self.store.begin_job_run(self.run).await?;
         let started_at = self.effects.clock.now();
         if job.breaker.record_lost_run(self.job.config.breaker, started_at) {
             self.store.store_job(self.run, &job).await?;
@@ -187,7 +187,7 @@ impl SyncRun<'_> {
                 record.detail.result = Outcome::Postponed;
             }
         }
-        self.store.end_job(self.run, &job, &record).await?;
+        self.store.end_job_run(self.run, &job, &record).await?;
         Ok((record, again))
     }
 
@@ -484,7 +484,7 @@ impl SyncRun<'_> {
                 BranchPlan::Continue
                 | BranchPlan::Begin
                 | BranchPlan::Restart
-                | BranchPlan::InPlace
+                | BranchPlan::AppendBoundsCommit
                 | BranchPlan::Blocked,
                 _,
             ) => {}
@@ -500,7 +500,7 @@ impl SyncRun<'_> {
         log.begin_step(SyncStep::EditFiles);
         let (parent, own);
         let (at, on) = match (course, branch_state.head()) {
-            (BranchPlan::InPlace, Some(head)) => {
+            (BranchPlan::AppendBoundsCommit, Some(head)) => {
                 mirror.fetch(std::slice::from_ref(head)).await?;
                 own = PrivateFolder::new().map_err(SyncRunError::Folder)?;
                 mirror.check_out_private_clone(head, &[], own.path()).await?;

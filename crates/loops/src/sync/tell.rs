@@ -47,8 +47,8 @@ impl SyncRun<'_> {
         job: &mut JobState,
         record: &SyncRecord,
     ) -> Result<(), SyncRunError> {
-        if !self.job.config.tracks || self.job.dry_run {
-            job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
+        if !self.job.config.maintains_outcome_issue || self.job.dry_run {
+            job.tracked = job.tracked.take().filter(|_| self.job.config.maintains_outcome_issue);
             return Ok(());
         }
         self.check_write_gate().await?;

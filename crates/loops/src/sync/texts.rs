@@ -3,7 +3,7 @@
 //! as text.
 
 use truing_agent::schema::work::WorkReport;
-use truing_config::sync::places;
+use truing_config::sync::placeholders;
 use truing_core::line;
 use truing_core::markdown::{code_span, escape_text};
 use truing_core::run::RunOutcome;
@@ -39,9 +39,9 @@ impl ReleaseSubject<'_> {
     /// Returns the value of this placeholder in the operator's templates.
     fn placeholder_value(self, name: &str, verdict: SyncVerdict) -> String {
         match name {
-            places::PACKAGE => self.package.to_owned(),
-            places::VERSION => self.version.to_owned(),
-            places::DECISION => verdict.as_str().to_owned(),
+            placeholders::PACKAGE => self.package.to_owned(),
+            placeholders::VERSION => self.version.to_owned(),
+            placeholders::DECISION => verdict.as_str().to_owned(),
             _ => String::new(),
         }
     }
@@ -75,8 +75,8 @@ pub(super) fn pull_body(
         None if repository_template.is_empty() => text.to_owned(),
         None => format!("{repository_template}\n\n{text}"),
         Some(body_template) => body_template.fill_with(|name| match name {
-            places::TEMPLATE => repository_template.to_owned(),
-            places::TEXT => text.to_owned(),
+            placeholders::TEMPLATE => repository_template.to_owned(),
+            placeholders::TEXT => text.to_owned(),
             _ => subject.placeholder_value(name, verdict),
         }),
     }

@@ -89,7 +89,7 @@ mod tests {
     use truing_core::identity::FindingFacts;
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     fn raw_finding(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
         RawFinding {

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
-use truing_agent::looking::BuildFolder;
+use truing_agent::read_only_program::BuildFolder;
 use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::CommandOutput;
 use truing_core::verification::CommandEndReason;

@@ -171,7 +171,7 @@ mod tests {
     use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, Severity};
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     fn raw_finding(path: &str, title: &str) -> RawFinding {
         RawFinding {

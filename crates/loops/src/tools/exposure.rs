@@ -78,7 +78,7 @@ impl LinterRunner {
             selected.filter(|tool| tool.condition == ToolCondition::Always || inspects_any(tool, reviewed));
         let exposures = configured_linters.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
-                LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
+                LinterRunMethod::Machine(InstalledProgram { file, readable_paths: mut read, .. }) => {
                     read.remove(&file);
                     std::iter::once(file).chain(read).collect()
                 }
@@ -94,7 +94,7 @@ impl LinterRunner {
         &'i self,
         installed: &'i InstalledProgram,
     ) -> Option<(&'i Path, &'i Path)> {
-        let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
+        let shown = installed.readable_paths.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
         let mut pairs =
             shown.flat_map(|shown| self.hidden_paths.iter().map(move |file| (shown, file.as_path())));
         pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use truing_agent::installed::InstalledProgram;
-use truing_agent::looking::{BuildFolder, ReadOnlyProgram};
+use truing_agent::read_only_program::{BuildFolder, ReadOnlyProgram};
 use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::{CommandOutput, SANDBOX_TREE_PATH, SetupResult, Verifier};
 use truing_core::verification::CommandEndReason;
@@ -78,7 +78,7 @@ impl LinterRunner {
             tree: settings.tree.to_owned(),
             moves_tree: settings.moves_tree,
             folder: PathBuf::from(&tool.folder),
-            read: installed.read.clone(),
+            readable_paths: installed.readable_paths.clone(),
             path: installed.path.clone(),
             variables: variables.chain(environment).collect(),
             builds: settings.builds.cloned(),

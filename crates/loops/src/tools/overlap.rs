@@ -118,7 +118,7 @@ mod tests {
     use truing_core::identity::FindingFacts;
 
     use super::*;
-    use truing_core::code::CodeDigests;
+    use truing_core::code_digest::CodeDigests;
 
     fn raw_finding(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
         RawFinding {

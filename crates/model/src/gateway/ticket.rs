@@ -18,8 +18,8 @@ use crate::stream::UsageSoFar;
 /// Upper bound of the speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
 /// Some providers stream events while they generate tokens. For such a provider, Truing assumes that tokens
-/// /// were generated for at most this number of seconds without an event. A stream begins before the first
-/// /// token is generated.
+/// were generated for at most this number of seconds without an event. A stream begins before the first
+/// token is generated.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
 /// Maximum number of tokens of any model's prompt.

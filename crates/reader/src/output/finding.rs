@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::code::{CodeDigests, OMISSION_MARK};
+use truing_core::code_digest::{CodeDigests, OMISSION_MARK};
 use truing_core::finding::{
     CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity, SuggestedFix,
 };

@@ -213,7 +213,7 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
             "2:11: the language `kotlin` is not supported (supported languages: python,",
         ),
         (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not supported"),
-        (instead("id: x", "id: y"), "1:5: id: it must be the file's name"),
+        (instead("id: x", "id: y"), "1:5: id: the id must be the file's name"),
         (instead("language: python\n", ""), "7:1: missing field `language`"),
         (instead("severity: error", "severity: fatal"), "3:11: unknown variant"),
         (instead("    category: F", "    colour: F"), "10:5: unknown field `colour`"),

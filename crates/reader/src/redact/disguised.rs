@@ -8,7 +8,7 @@ use regex::Regex;
 /// Minimum length of a sequence of numbers that is decoded as text.
 const MIN_NUMBERS: usize = 16;
 /// Maximum length in bytes of a text for which alternative readings are created. No finding or response is
-/// /// longer.
+/// longer.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Pattern for an escape of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.

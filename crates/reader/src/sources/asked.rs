@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use truing_core::port::{
     DetectedTools, FixValidationRequest, ToolDetectionRequest, ToolFindings, ToolRequest,
 };
-use truing_core::sync::{DefinitionDigests, RAW_DIGITS, ReleaseSources, SymbolState, TREE_DIGITS, TREE_FORM};
+use truing_core::sync::{
+    DefinitionDigests, LINE_DIGEST_HEX_DIGITS, ReleaseSources, SymbolState, TREE_DIGEST_PREFIX, TREE_DIGITS,
+};
 
 use super::{
     ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest, SourcesError, read_pins,
@@ -194,7 +196,10 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
     }
     ensure(sources.imported.iter().chain(&sources.shadows).all(|file| is_valid_name(file)), "a name")?;
     ensure(
-        sources.files.iter().all(|(file, digest)| is_valid_name(file) && are_hex_digits(digest, RAW_DIGITS)),
+        sources
+            .files
+            .iter()
+            .all(|(file, digest)| is_valid_name(file) && are_hex_digits(digest, LINE_DIGEST_HEX_DIGITS)),
         "a file",
     )?;
     for (file, requirements) in &sources.requirements {
@@ -211,7 +216,7 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
 fn check_pins(pins: &HashPins) -> Result<(), &'static str> {
     ensure(pins.accepted_digests.keys().all(|name| is_valid_name(name)), "a name")?;
     ensure(
-        pins.accepted_digests.values().flatten().all(|digest| are_hex_digits(digest, RAW_DIGITS)),
+        pins.accepted_digests.values().flatten().all(|digest| are_hex_digits(digest, LINE_DIGEST_HEX_DIGITS)),
         "a digest",
     )?;
     ensure(
@@ -247,11 +252,11 @@ fn is_valid_name(text: &str) -> bool {
 
 fn are_valid_digests(digests: &DefinitionDigests) -> bool {
     let is_former = digests.former.as_ref().is_none_or(|former| are_hex_digits(former, TREE_DIGITS));
-    are_hex_digits(&digests.raw, RAW_DIGITS) && is_tree_digest(&digests.tree) && is_former
+    are_hex_digits(&digests.raw, LINE_DIGEST_HEX_DIGITS) && is_tree_digest(&digests.tree) && is_former
 }
 
 fn is_tree_digest(text: &str) -> bool {
-    are_hex_digits(text.strip_prefix(TREE_FORM).unwrap_or(text), TREE_DIGITS)
+    are_hex_digits(text.strip_prefix(TREE_DIGEST_PREFIX).unwrap_or(text), TREE_DIGITS)
 }
 
 fn are_hex_digits(text: &str, count: usize) -> bool {

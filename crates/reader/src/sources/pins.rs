@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
-use truing_core::sync::RAW_DIGITS;
+use truing_core::sync::LINE_DIGEST_HEX_DIGITS;
 
 use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
@@ -141,7 +141,8 @@ impl<'a> PinCollector<'a> {
         let mut cursor = node.walk();
         let mut content = node.named_children(&mut cursor).filter(|part| part.kind() == "string_content");
         let digest = content.next().map(|content| self.text_of(content).to_ascii_lowercase())?;
-        let is_one = digest.len() == RAW_DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_one =
+            digest.len() == LINE_DIGEST_HEX_DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         (is_one && content.next().is_none() && node.kind() == "string").then_some(digest)
     }
 

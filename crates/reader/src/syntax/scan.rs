@@ -25,7 +25,7 @@ use crate::fix::ByteReplacement;
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
 /// A rule with `$$$` is applied only to nodes with at most this number of children. Such a rule tries each
-/// /// child in turn, and copies its bindings each time.
+/// child in turn, and copies its bindings each time.
 const MAX_CHILDREN: usize = 10_000;
 
 /// Largest size in bytes of a source text that is parsed. A tree takes tens of times as much memory as its

@@ -139,8 +139,8 @@ fn decide_pinned_change(
     let decision = decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
-        inherited: &BTreeSet::new(),
-        harmless: &BTreeMap::new(),
+        inherited_classes: &BTreeSet::new(),
+        harmless_requirements: &BTreeMap::new(),
         manifest: &PinManifest { rows },
         from: &from,
         to: &to,

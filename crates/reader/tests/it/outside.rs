@@ -111,8 +111,8 @@ fn decide_change(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
-        inherited: &inherited,
-        harmless: &BTreeMap::new(),
+        inherited_classes: &inherited,
+        harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
         from: &from,
         to: &to,

@@ -92,8 +92,8 @@ fn decide_upgrade(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
-        inherited: &BTreeSet::new(),
-        harmless: &BTreeMap::new(),
+        inherited_classes: &BTreeSet::new(),
+        harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
         from,
         to,

@@ -5,7 +5,7 @@ use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, UnixMillis};
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
-use truing_core::line::MAX_TEXT;
+use truing_core::line::MAX_STORED_TEXT_CHARS;
 use truing_core::port::{EffectOwner, RecordStore, StoreError, UserRequest};
 use truing_core::publish::CommentProducer;
 use truing_core::slot::{
@@ -138,9 +138,12 @@ pub(super) async fn build_dismissal(
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
-            | FindingStatus::Dismissed(_) => {
-                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), author, user_request.noticed_at))
-            }
+            | FindingStatus::Dismissed(_) => Ok(Dismissal::new(
+                meant,
+                &redact_line(reason, MAX_STORED_TEXT_CHARS),
+                author,
+                user_request.noticed_at,
+            )),
         }
     }))
 }

@@ -204,7 +204,7 @@ impl LeasedConvergeRun<'_> {
         let dismissals = store.dismissals(&lease.key).await?;
         let before = last.clone();
         let mut record = pull.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await?;
-        (record.detail.paid_before, record.detail.denied_before) =
+        (record.detail.cost_before_resume, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             report_progress(ProgressMessage::Line(&words::render_stuck_notice(&before)));

@@ -93,7 +93,7 @@ impl ForgeTools {
             PullState::Merged => "merged",
             PullState::Closed => "closed",
         };
-        let requested: Vec<String> = now.requested.into_iter().map(|asked| asked.login).collect();
+        let requested: Vec<String> = now.requested_reviewers.into_iter().map(|asked| asked.login).collect();
         Ok(json!({
             "repository": pull.1, "number": number, "url": now.url, "title": now.title,
             "description": now.body,

@@ -155,9 +155,9 @@ impl RepositorySnapshot {
         repository: &KnownRepository,
     ) -> Result<(), SweepError> {
         let (store, Self { pulls, woken_slots, .. }) = (&*context.store, self);
-        if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
+        if let Some(other) = pulls.items().find(|pull| pull.repository_id != repository.id) {
             let request =
-                format!("{}: the name now belongs to repository {}", repository.name, other.repository);
+                format!("{}: the name now belongs to repository {}", repository.name, other.repository_id);
             return Err(ForgeError::Moved { request }.into());
         }
         let open: Vec<(SlotKey, &OpenPull)> =
@@ -199,7 +199,7 @@ impl RepositorySnapshot {
             let refused = match marked? {
                 MarkOutcome::AllStored => BTreeSet::new(),
                 // The switch was turned on during the sweep.
-                MarkOutcome::SwitchedOff(refused) => refused,
+                MarkOutcome::BlockedByKillSwitch(refused) => refused,
             };
             for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);

@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing_core::fair::LeaseLimits;
 use truing_core::id::{PrId, Sha, SlotKey, TimeSpan, Topic, UnixMillis};
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::port::{
     Clock as _, EffectLog as _, EffectOwner, PullRevision, RecordStore, RunReference, RunStore as _,

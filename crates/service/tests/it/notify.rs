@@ -160,8 +160,8 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     assert_eq!(
         hooks.texts(),
         [
-            "Truing: Kill switch on, by ada (mode stop: &lt;!channel&gt; störm): nothing begins until it is \
-             off.",
+            "Truing: The kill switch is on, set by ada (mode stop: &lt;!channel&gt; störm): no work starts \
+             until the switch is off.",
             "Truing: The kill switch is off, set by bob: due work continues."
         ]
     );
@@ -169,7 +169,7 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     assert!(letters.try_recv().is_err());
     assert_eq!(first.auth.as_deref(), Some("AG1lAHBhIHNz"), "user and password, as AUTH PLAIN has them");
     assert_eq!((first.from.as_str(), first.to.len()), ("MAIL FROM:<t@x.test>", 2));
-    assert!(second.data.contains("Subject: Truing: Kill switch off, by bob"), "{}", second.data);
+    assert!(second.data.contains("Subject: Truing: The kill switch is off, set by bob"), "{}", second.data);
     assert_eq!(sinks.failed_count(), 0);
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn mark_valkey_slots(
         let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refuse, None).await? {
             SwapOutcome::PerSlot(swapped) => swapped,
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
-                return Ok(MarkOutcome::SwitchedOff(marked_keys(marks)));
+                return Ok(MarkOutcome::BlockedByKillSwitch(marked_keys(marks)));
             }
         };
         let mut moved = BTreeSet::new();
@@ -141,7 +141,11 @@ fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy)
 }
 
 fn mark_outcome(refused_keys: BTreeSet<SlotKey>) -> MarkOutcome {
-    if refused_keys.is_empty() { MarkOutcome::AllStored } else { MarkOutcome::SwitchedOff(refused_keys) }
+    if refused_keys.is_empty() {
+        MarkOutcome::AllStored
+    } else {
+        MarkOutcome::BlockedByKillSwitch(refused_keys)
+    }
 }
 
 fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {

@@ -180,7 +180,7 @@ impl RunStore for Store {
         self.read(move |connection| converges::converge_by_id(connection, &run)).await
     }
 
-    async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError> {
+    async fn begin_job_run(&self, run: &RunReference) -> Result<JobState, StoreError> {
         let begun = run.clone();
         let job = self.write(move |connection| jobs::begin_run(connection, &begun)).await?;
         self.accept_token(run.token).await?;
@@ -192,7 +192,7 @@ impl RunStore for Store {
         self.write(move |connection| jobs::store_job(connection, &run, &job)).await
     }
 
-    async fn end_job(
+    async fn end_job_run(
         &self,
         run: &RunReference,
         job: &JobState,
@@ -240,7 +240,7 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
-            if reviews::store_computed_review(connection, &run, &computed.outcome)? {
+            if reviews::store_computed_review(connection, &run, &computed.record)? {
                 desired::replace(connection, &run.key, &computed)?;
             }
             Ok(())
@@ -268,13 +268,13 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
-            reviews::store_restated_review(connection, &run, &computed.outcome)?;
+            reviews::store_restated_review(connection, &run, &computed.record)?;
             desired::replace(connection, &run.key, &computed)
         })
         .await
     }
 
-    async fn store_announcement(
+    async fn store_summary_and_status(
         &self,
         run: &RunReference,
         producer: CommentProducer,

@@ -9,9 +9,9 @@ use truing_core::id::{FencingToken, SlotKey, SlotVersion, TimeSpan, UnixMillis};
 use truing_core::port::{
     HaltPolicy, LeaseRefusal, MarkOutcome, SlotMark, SlotStore, StoreError, VersionConflict,
 };
-use truing_core::share::WorkerGroup;
 use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::RepositoryRef;
+use truing_core::worker_group::WorkerGroup;
 
 use super::{marks, operator_tables, watchlist};
 use crate::due::{WINDOW, interleave_repositories};
@@ -136,7 +136,7 @@ impl SlotStore for Store {
             let switches = operator_tables::switch::read(connection)?;
             let granted = leases.iter().map(|(version, slot)| {
                 if switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some() {
-                    return Ok(Err(LeaseRefusal::SwitchedOff));
+                    return Ok(Err(LeaseRefusal::BlockedByKillSwitch));
                 }
                 Ok(swap(connection, *version, slot.clone())?.map_err(LeaseRefusal::from))
             });

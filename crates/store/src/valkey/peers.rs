@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use truing_core::id::TimeSpan;
 use truing_core::port::StoreError;
-use truing_core::share::WorkerGroup;
+use truing_core::worker_group::WorkerGroup;
 use uuid::Uuid;
 
 use super::fault::PATIENCE;

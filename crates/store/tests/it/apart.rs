@@ -43,10 +43,10 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(
         store.mark_slots(&[mark(2)], &limits, HaltPolicy::Refuse).await,
-        Ok(MarkOutcome::SwitchedOff([mark(2).key].into()))
+        Ok(MarkOutcome::BlockedByKillSwitch([mark(2).key].into()))
     );
     let granted = store.grant_leases(&[(before.version, leased)]).await.unwrap();
-    assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
+    assert_eq!(granted, [Err(LeaseRefusal::BlockedByKillSwitch)]);
     assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     let log = store.audit_entries(9).await.unwrap();
     assert_eq!(

@@ -99,7 +99,7 @@ async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came
     assert_eq!(tokens(&store).await, [5, 4]);
     assert_eq!(delete_all_old(&store, 1000).await, 0);
     let begun = store.begin_run(&run(6), &revision('a'), UnixMillis(20)).await.unwrap();
-    assert_eq!(begun.reviewed, Some(revision('a')), "what was reviewed is known still");
+    assert_eq!(begun.last_published, Some(revision('a')), "what was reviewed is known still");
 }
 
 #[tokio::test]

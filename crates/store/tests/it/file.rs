@@ -58,7 +58,7 @@ mod jobs {
     async fn an_issue_that_was_to_be_opened_is_no_more_remembered_and_an_open_one_is() {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
-        store.begin_job(&run("a", 3)).await.unwrap();
+        store.begin_job_run(&run("a", 3)).await.unwrap();
         store.store_job(&run("a", 3), &state_with_question("1.0")).await.unwrap();
         drop(store);
         let question =

@@ -195,7 +195,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
 
     // After the migration, the next run of each loop continues from the migrated state.
     let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
+    assert_eq!(begun.unpublished_review.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
     assert!(
         store.store_converge(FencingToken(3), &converge_record("e", None)).await.is_err(),

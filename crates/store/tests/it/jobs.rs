@@ -44,15 +44,15 @@ fn record(id: &str, ended: i64) -> SyncRecord {
 async fn a_job_is_remembered_by_its_newest_run_alone() {
     let (home, store) = new_store().await;
     let (first, second) = (run("a", 3), run("b", 5));
-    assert_eq!(store.begin_job(&first).await.unwrap(), JobState::default());
+    assert_eq!(store.begin_job_run(&first).await.unwrap(), JobState::default());
     store.store_job(&first, &state_with_question("1.0")).await.unwrap();
-    assert_eq!(store.begin_job(&first).await.unwrap(), state_with_question("1.0"), "the answer was lost");
-    assert_eq!(store.begin_job(&second).await.unwrap(), state_with_question("1.0"));
+    assert_eq!(store.begin_job_run(&first).await.unwrap(), state_with_question("1.0"), "the answer was lost");
+    assert_eq!(store.begin_job_run(&second).await.unwrap(), state_with_question("1.0"));
     let late = [
         store.store_job(&first, &JobState::default()).await.unwrap_err(),
-        store.end_job(&first, &JobState::default(), &record("a", NOW)).await.unwrap_err(),
-        store.begin_job(&first).await.unwrap_err(),
-        store.begin_job(&run("c", 5)).await.unwrap_err(),
+        store.end_job_run(&first, &JobState::default(), &record("a", NOW)).await.unwrap_err(),
+        store.begin_job_run(&first).await.unwrap_err(),
+        store.begin_job_run(&run("c", 5)).await.unwrap_err(),
     ];
     for error in late {
         assert_eq!(
@@ -61,7 +61,7 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
         );
     }
     for _ in 0..2 {
-        store.end_job(&second, &state_with_question("2.0"), &record("b", NOW)).await.unwrap();
+        store.end_job_run(&second, &state_with_question("2.0"), &record("b", NOW)).await.unwrap();
     }
     drop(store);
     let store = home.open().await;
@@ -80,8 +80,8 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
     let (_home, store) = new_store().await;
     for (token, ended) in [(1, NOW - 10), (2, NOW)] {
         let run = run(&token.to_string(), token);
-        store.begin_job(&run).await.unwrap();
-        store.end_job(&run, &state_with_question("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
+        store.begin_job_run(&run).await.unwrap();
+        store.end_job_run(&run, &state_with_question("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
     }
     assert_eq!(store.records::<SyncDetail>(None, UnixMillis(0), 9).await.unwrap().len(), 2);
     assert_eq!(store.delete_old_loop_runs(UnixMillis(NOW)).await.unwrap(), 1);

@@ -335,7 +335,9 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     let told = ["has reached 50 %: $0.00005", "has reached 80 %: $0.00008", "is used up: $0.0001"];
     assert_eq!(
         notice_texts(&store).await,
-        told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
+        told.map(|part| format!(
+            "{whose} {part} of $0.0001 are spent. `truing budget show` shows all budgets."
+        ))
     );
     // The next period has a separate spending, so it starts with the full limit.
     let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);

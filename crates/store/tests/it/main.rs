@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use self::postgres::Server;
 use self::valkey::SlotServer;
 use tempfile::TempDir;
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{
     AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
     Severity, fingerprint,
@@ -340,6 +340,6 @@ fn computed(run: &RunReference, head: char, desired: Vec<DesiredComment>) -> Com
         findings: vec![finding("f2"), finding("f1")],
         desired,
         status: Some(status(head)),
-        outcome: record(run, head),
+        record: record(run, head),
     }
 }

@@ -112,7 +112,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(
         store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
-        Ok(MarkOutcome::SwitchedOff([key(1)].into()))
+        Ok(MarkOutcome::BlockedByKillSwitch([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // With `HaltPolicy::Mark`, the slot is marked although the switch is on, and waits until the switch is
@@ -126,7 +126,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     let due = marked.wake_time().unwrap();
     let leased = marked.apply_command(SlotCommand::Lease, &limits, due).unwrap().slot;
     let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
-    assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
+    assert_eq!(granted, [Err(LeaseRefusal::BlockedByKillSwitch)]);
     store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(
         store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
@@ -153,7 +153,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
         .unwrap();
     let marks = [mark(1, 'a'), mark_of_other_repository(1)];
     let refused = store.mark_slots(&marks, &limits, HaltPolicy::Refuse).await;
-    assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
+    assert_eq!(refused, Ok(MarkOutcome::BlockedByKillSwitch([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // With `HaltPolicy::Mark`, both slots are marked and become due, but only the slot of the other
@@ -168,9 +168,9 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
         })
         .collect();
     let granted = store.grant_leases(&leases).await.unwrap();
-    assert_eq!(granted[0], Err(LeaseRefusal::SwitchedOff));
+    assert_eq!(granted[0], Err(LeaseRefusal::BlockedByKillSwitch));
     assert!(granted[1].is_ok(), "{granted:?}");
-    assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
+    assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::BlockedByKillSwitch)]);
     store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
     assert!(store.grant_leases(&leases[..1]).await.unwrap()[0].is_ok());
     assert_eq!(
@@ -194,7 +194,7 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
     let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refuse).await;
-    assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
+    assert_eq!(marked, Ok(MarkOutcome::BlockedByKillSwitch([key(1)].into())));
     // After the store has learned the new name, the switch can be turned off with this name.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) =

@@ -50,7 +50,7 @@ impl Write {
                 let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
                 store.store_computed_review(run, &computed(run, 'a', rows)).await
             }
-            Self::Announce => store.store_announcement(run, producer, "sum", &status('a')).await,
+            Self::Announce => store.store_summary_and_status(run, producer, "sum", &status('a')).await,
             Self::Shown => store.store_comments(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
             Self::Lower => store.replace_anchors(run, producer, &[(item("f2"), AnchorKind::File)]).await,
             Self::StatusSet => store.mark_status_set(run, &status('a')).await,
@@ -186,7 +186,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let mut computed = record(&run(1), 'a');
     computed.detail.stage = RunStage::Computed;
     let taken_over =
-        RunStart { computed: Some(computed), last_computed: known.clone(), ..RunStart::default() };
+        RunStart { unpublished_review: Some(computed), last_computed: known.clone(), ..RunStart::default() };
     for token in [2, 2, 3] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
@@ -198,8 +198,12 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     Write::Published.write_as(&run(3), &store).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
-    let of_a =
-        RunStart { reviewed: known.clone(), last_computed: known, last_review: last, ..RunStart::default() };
+    let of_a = RunStart {
+        last_published: known.clone(),
+        last_computed: known,
+        last_review: last,
+        ..RunStart::default()
+    };
     assert_eq!(begun, of_a);
     let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
@@ -271,7 +275,7 @@ async fn the_revision_reviewed_is_the_last_that_was_published() {
     store.begin_run(&run(3), &revision('d'), UnixMillis(NOW)).await.unwrap();
     store.end_run(&run(3), &outcome(ReviewOutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('e'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(begun.reviewed, Some(revision('c')));
+    assert_eq!(begun.last_published, Some(revision('c')));
 }
 
 #[tokio::test]

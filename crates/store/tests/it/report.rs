@@ -145,9 +145,9 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.mark_failed(&run(4), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 37)]), "what was computed has cost 7");
     let begun = store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    let record = begun.computed.expect("what was computed is not lost");
+    let record = begun.unpublished_review.expect("what was computed is not lost");
     store
-        .store_computed_review(&run(5), &ComputedReview { outcome: record.clone(), ..computed })
+        .store_computed_review(&run(5), &ComputedReview { record: record.clone(), ..computed })
         .await
         .unwrap();
     let published = ReviewRecord { run: run(5).id, ended_at: UnixMillis(NOW), ..record };
@@ -191,9 +191,9 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
 
     // The first run did not publish. A second run with another lease continues from the computed review.
     let begun = store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    let record = begun.computed.expect("what was computed is not lost");
+    let record = begun.unpublished_review.expect("what was computed is not lost");
     store
-        .store_computed_review(&run(2), &ComputedReview { outcome: record.clone(), ..computed })
+        .store_computed_review(&run(2), &ComputedReview { record: record.clone(), ..computed })
         .await
         .unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
@@ -240,7 +240,7 @@ async fn store_review(
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
     let first: Option<CommentSubject> = rows.first().map(|row| row.subject.clone());
     let outcome = ReviewRecord { model: model.map(ToOwned::to_owned), ..record(run, 'a') };
-    let computed = ComputedReview { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
+    let computed = ComputedReview { findings, record: outcome.clone(), ..computed(run, 'a', rows) };
     store.store_computed_review(run, &computed).await.unwrap();
     if let Some(item) = first {
         let writer =
@@ -324,7 +324,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.store_computed_review(&run(1), &computed).await.unwrap();
-    let published = ReviewRecord { ended_at: UnixMillis(NOW), ..computed.outcome.clone() };
+    let published = ReviewRecord { ended_at: UnixMillis(NOW), ..computed.record.clone() };
     store.mark_published(&run(1), &published).await.unwrap();
     let told = async || {
         (

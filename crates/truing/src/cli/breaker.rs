@@ -104,7 +104,7 @@ async fn reset_breaker(
     let lease = lease
         .map_err(|error| missing_job_run_error(job::job_from_key(key).unwrap_or_default(), error.into()))?;
     let run = RunReference { id: new_run_id(), key: key.clone(), token: lease.token };
-    let mut job = store.begin_job(&run).await.map_err(store_error)?;
+    let mut job = store.begin_job_run(&run).await.map_err(store_error)?;
     job.breaker.reset();
     store.store_job(&run, &job).await.map_err(store_error)?;
     store

@@ -116,7 +116,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
          settle in {} ms.",
         TIMINGS.debounce.0,
         TIMINGS.max_wait.0 / 1000,
-        TIMINGS.quiet.0 / 1000,
+        TIMINGS.storm_quiet_time.0 / 1000,
         SETTLE.0
     );
     output.print_lines(fold_line("", &timings));

@@ -8,7 +8,7 @@ use truing_core::dismissal::{self, Dismissal, MalformedFindingId};
 use truing_core::finding::Finding;
 use truing_core::id::{FindingId, SlotKey, UnixMillis};
 use truing_core::line;
-use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, StoreError};
+use truing_core::port::{Clock as _, MAX_STORED_TEXT_CHARS, OperatorAction, RunStore as _, StoreError};
 use truing_git::LocalRepository;
 use truing_loops::converge::local::{audit_key, branch_runs_key, checked_out_branch};
 use truing_loops::local;
@@ -159,14 +159,14 @@ impl DismissArgs {
                     findings",
             ));
         }
-        let given = line::clean_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        let given = line::clean_line(self.reason.as_deref().unwrap_or_default(), MAX_STORED_TEXT_CHARS);
         if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
                 .hint("state why the finding is not a defect: `--reason TEXT`"));
         }
         let config = context.config(&[])?;
         wiring::conceal::conceal_secrets(&config, &context.environment);
-        let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_STORED_TEXT_CHARS);
         if reason != given {
             context.output.warn(
                 "the reason contains a secret: only the secret's first four characters are \
@@ -219,7 +219,7 @@ impl DismissArgs {
             None => (Vec::new(), Vec::new()),
         };
         let is_in_effect = |dismissal: &Dismissal| !reopened.contains(&dismissal.finding);
-        let reason = |dismissal: &Dismissal| redact_line(&dismissal.reason, MAX_TEXT);
+        let reason = |dismissal: &Dismissal| redact_line(&dismissal.reason, MAX_STORED_TEXT_CHARS);
         let object = |dismissal: &Dismissal| {
             let raw = dismissal.finding_snapshot.as_ref().map(|about| &about.raw);
             json!({ "id": dismissal.finding, "path": raw.map(|raw| &raw.location.path),
@@ -310,7 +310,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
     let text = match misread {
         MalformedFindingId::Empty => misread.to_string(),
         MalformedFindingId::NoId => format!("`{}`: {misread}, and not a folder", line::visible_line(word)),
-        MalformedFindingId::TooShort | MalformedFindingId::ShortOfOne => {
+        MalformedFindingId::TooShort | MalformedFindingId::TooShortWithOrdinal => {
             format!("`{}`: {misread}", line::visible_line(word))
         }
     };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use serde::Serialize;
 use truing_agent::verify::CacheScope;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::line::{truncate_text, visible_line};
 use truing_core::outcome::UnreviewedFile;
 use truing_diff::RepoPath;

@@ -166,7 +166,7 @@ async fn serve_tools(
              TLS in front, or listen on 127.0.0.1"
         ));
     }
-    let door = McpEndpoint::new(Some(token)).reached_as([bound.ip().to_string()]);
+    let door = McpEndpoint::new(Some(token)).with_hosts([bound.ip().to_string()]);
     let usual = Arc::new(tools);
     let chosen = move |headers: &axum::http::HeaderMap| -> Arc<dyn Toolset> {
         let named = headers.get(REVIEW_ID).and_then(|id| parse_review_id(id.to_str().ok()?).ok());

@@ -9,7 +9,7 @@ use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::{CacheScope, SetupResult, VerifiedTree, Verifier, VerifyError};
 use truing_config::Config;
 use truing_config::converge::BugteamVariables;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible_line;
 use truing_core::port::{BranchProtection, ForgeError, ForgeRead as _, PullDetails, PullState};
@@ -347,7 +347,7 @@ async fn check_pull_at_forge(
         }
     }
     let (head, is_fork) =
-        (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_same));
+        (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_target_repository));
     let branch = visible_line(&head.branch);
     match (head.push, is_fork) {
         (Some(true), _) => results.add_ok("push", format!("the token may push to {branch}")),

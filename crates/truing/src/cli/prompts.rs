@@ -7,7 +7,7 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use truing_agent::prompt::case::FENCE;
+use truing_agent::prompt::case::TEST_BOUNDARY_WORD;
 use truing_agent::prompt::envsubst;
 use truing_agent::prompt::wrap::wrap_text;
 use truing_agent::prompt::{
@@ -185,7 +185,7 @@ fn render_prompt(
         values = values.with_value(name, value);
     }
     let rendered = prompts.compose(name).and_then(|prompt| {
-        let text = prompt.render(&values, &DataBoundary::new(FENCE)?)?;
+        let text = prompt.render(&values, &DataBoundary::new(TEST_BOUNDARY_WORD)?)?;
         Ok(PromptRenderJson { name, hash: prompt.hash(), text })
     });
     let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;

@@ -11,7 +11,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, SlotKey};
 use truing_core::line;
-use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, SlotDescription};
+use truing_core::port::{Clock as _, MAX_STORED_TEXT_CHARS, OperatorAction, RunStore as _, SlotDescription};
 use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_forge::watch::{EffectRecording, WriteMonitor};
@@ -206,7 +206,7 @@ impl RetractArgs {
         context: &CommandContext,
     ) -> Result<Vec<RetractionJson>, CliError> {
         let (by, now) = (actor_name(&context.environment), SystemClock.now());
-        let reason = redact_line(&self.reason, MAX_TEXT);
+        let reason = redact_line(&self.reason, MAX_STORED_TEXT_CHARS);
         let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
         let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
         let temp =

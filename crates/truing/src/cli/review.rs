@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{KeyFlag, SourceFile};
 use truing_config::{Config, REPOSITORY_FILE};
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::id::{Sha, SlotKey};
 use truing_core::outcome::ReviewOutcomeKind;
@@ -76,16 +76,19 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReviewArgs {
     /// A folder of the repository, a pull request as for --pr, or a commit as for --head [default: the
-    /// current folder]     /// For a folder, the changes of its whole repository are reviewed. The range
-    /// BASE..HEAD means --base BASE --head HEAD. A number selects a pull request. To review a branch whose
-    /// name is a number, write refs/heads/NUMBER.
+    /// current folder]
+    ///
+    /// For a folder, the changes of its whole repository are reviewed. The range BASE..HEAD means --base BASE
+    /// --head HEAD. A number selects a pull request. To review a branch whose name is a number, write
+    /// refs/heads/NUMBER.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     target_argument: Option<PathBuf>,
     /// True if the head is a commit that was named without `--head`.
     #[arg(skip)]
     is_bare_ref: bool,
-    /// Compare with the merge base of the head and this commit, instead of the default branch     /// To
-    /// review all files of the head, specify Git's id of the empty tree (`git hash-object -t tree
+    /// Compare with the merge base of the head and this commit, instead of the default branch
+    ///
+    /// To review all files of the head, specify Git's id of the empty tree (`git hash-object -t tree
     /// /dev/null`).
     #[arg(long, value_name = "REF")]
     base: Option<String>,

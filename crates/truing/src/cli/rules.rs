@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_config::Config;
 use truing_config::layer::KeyFlag;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;

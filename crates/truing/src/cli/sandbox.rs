@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, bound_passed,
+    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, exceeded_limit,
     require_level,
 };
 use truing_config::value::parse_milliseconds;
@@ -45,15 +45,17 @@ pub struct SandboxArgs {
 
 #[derive(Subcommand, Debug)]
 enum SandboxCommand {
-    /// Attempt each escape from the sandbox, and show which escapes were stopped     /// Also tries the
-    /// escapes of a process that reads repository files for the service (`reader_*`). Skips escapes whose
-    /// program is not installed. Exit 0 if every escape was stopped.
+    /// Attempt each escape from the sandbox, and show which escapes were stopped
+    ///
+    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips
+    /// escapes whose program is not installed. Exit 0 if every escape was stopped.
     Check(SandboxCheckArgs),
-    /// Run a command in the sandbox, with read-only access to the current folder     /// Exits with the
-    /// command's exit code. Exits with 3 if no sandbox as strong as `sandbox.level` is available. Also exits
-    /// with 3 if the command exceeds a limit: time, output, memory, processes, sockets or disk. Input from a
-    /// terminal is passed to the command line by line; the command never gets the terminal itself. In its
-    /// output on a terminal, control characters are shown as `\u{1b}`.
+    /// Run a command in the sandbox, with read-only access to the current folder
+    ///
+    /// Exits with the command's exit code. Exits with 3 if no sandbox as strong as `sandbox.level` is
+    /// available. Also exits with 3 if the command exceeds a limit: time, output, memory, processes, sockets
+    /// or disk. Input from a terminal is passed to the command line by line; the command never gets the
+    /// terminal itself. In its output on a terminal, control characters are shown as `\u{1b}`.
     Run(SandboxRunArgs),
 }
 
@@ -227,7 +229,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
             format!("the command printed more than {MAX_OUTPUT_BYTES} bytes"),
         ));
     }
-    if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
+    if let Some((bound, seen)) = exceeded_limit(status.code(), &errors) {
         let message = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
         return Err(CliError::failure("sandbox_limit", message).hint(
             "reduce the resources that the command uses \

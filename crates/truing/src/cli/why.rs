@@ -11,7 +11,7 @@ use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewRecord, ReviewStep};
 use truing_core::port::{HistoryEvent, Ledger as _, OperatorStore as _, SlotStore as _, SweepStore as _};
-use truing_core::settled;
+use truing_core::review_settlement;
 use truing_core::slot::{HoldReason, SlotState, WaitReason};
 use truing_core::sync::job;
 use truing_core::sync::record::SyncRecord as Job;
@@ -445,7 +445,7 @@ async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliE
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
     let head = target.described.as_ref().and_then(|described| described.head.as_ref());
-    Ok(settled::awaits_sweep(&target.slot, head, &reviews))
+    Ok(review_settlement::awaits_sweep(&target.slot, head, &reviews))
 }
 
 /// Returns the explanation for an idle slot. If the slot's last converge run has ended unfinished, the

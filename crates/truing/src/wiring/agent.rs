@@ -408,8 +408,10 @@ fn check_provider_variables(
     environment: &Environment,
     role: ModelRole,
 ) -> Result<(), CliError> {
-    let chosen: Vec<_> =
-        layer::USE.into_iter().filter(|(variable, _)| layer::is_variable_on(environment, variable)).collect();
+    let chosen: Vec<_> = layer::PROVIDER_SWITCH_VARIABLES
+        .into_iter()
+        .filter(|(variable, _)| layer::is_variable_on(environment, variable))
+        .collect();
     match chosen.as_slice() {
         [] => {}
         [_] if cfg!(feature = "aws") => {}
@@ -427,7 +429,8 @@ fn check_provider_variables(
         }
     }
     let ours = config.settings().any(|(path, setting)| {
-        path == layer::BASE_URL && matches!(setting.origin, ValueOrigin::Flag(_) | ValueOrigin::Variable(_))
+        path == layer::MODEL_BASE_URL_KEY
+            && matches!(setting.origin, ValueOrigin::Flag(_) | ValueOrigin::Variable(_))
     });
     let counts = !ours && config.model.provider == ProviderKind::Anthropic;
     match layer::foreign_model_address_problem(environment).filter(|_| counts) {

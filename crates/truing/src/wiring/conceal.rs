@@ -1,7 +1,7 @@
 //! Registers text that models and external servers must not receive: all credentials of this process, and
 //! paths on this machine.
 
-use truing_agent::outgoing::{hide_folder, hide_repository};
+use truing_agent::outgoing_text::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::given_secrets::{register_if_credential, register_secret};

@@ -56,7 +56,7 @@ pub(super) fn configured_servers(
                 servers.push(server(ServerTransport::Program {
                     command: command.clone(),
                     folder: super::ensure_machine_folder(config)?.join(WORKING_FOLDER_NAME),
-                    read: check_folders(name, read)?,
+                    readable_paths: check_folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
                     hosts: hosts.iter().map(|host| AllowedHost::public(&host.name, host.port)).collect(),
                 }));

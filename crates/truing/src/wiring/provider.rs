@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
-use truing_config::model::BEDROCK_TOKEN;
-use truing_config::model::{ModelConfig, OPENAI_KEY, ProviderKind};
+use truing_config::model::BEDROCK_TOKEN_VARIABLE;
+use truing_config::model::{ModelConfig, OPENAI_KEY_VARIABLE, ProviderKind};
 use truing_config::secret::SecretSource as Place;
 use truing_core::secret::SecretString;
 use truing_loops::budget::EffectivePrices;
@@ -173,8 +173,8 @@ fn provider_credentials(
                 KeyHeader::Bearer => ProviderCredentials::Bearer,
                 KeyHeader::ApiKey => ProviderCredentials::AzureApiKey,
             };
-            let is_usual = model.api_key == Place::Env(OPENAI_KEY.to_owned());
-            let is_set = environment.get(OPENAI_KEY).is_some_and(|key| !key.is_empty());
+            let is_usual = model.api_key == Place::Env(OPENAI_KEY_VARIABLE.to_owned());
+            let is_set = environment.get(OPENAI_KEY_VARIABLE).is_some_and(|key| !key.is_empty());
             match (is_usual, chat.is_local(), chat.server().is_openai) {
                 (false, _, _) | (true, _, true) => key().map(header),
                 (true, true, false) if is_set => key().map(header),
@@ -205,7 +205,9 @@ fn provider_credentials(
         ProviderKind::Bedrock => {
             let region = region(model, role)?;
             let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
-            if model.api_key == Place::Env(BEDROCK_TOKEN.to_owned()) && !is_set(BEDROCK_TOKEN) {
+            if model.api_key == Place::Env(BEDROCK_TOKEN_VARIABLE.to_owned())
+                && !is_set(BEDROCK_TOKEN_VARIABLE)
+            {
                 return aws_login(model, AwsService::Bedrock, region, environment, role)
                     .map(ProviderCredentials::Aws);
             }

@@ -89,13 +89,15 @@ impl StoreLocation {
             return Ok(Self::File(folder.join(path)));
         }
         // The host lists in the URLs may also contain commas, so the second URL is found by its scheme.
-        let begins = truing_config::keys::RECORDS.iter().map(|scheme| format!(",{scheme}://"));
+        let begins = truing_config::keys::RECORD_STORE_SCHEMES.iter().map(|scheme| format!(",{scheme}://"));
         let at = begins.filter_map(|begins| url.find(&begins)).min().ok_or_else(wrong)?;
         let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
         let is_of = |url: &str, schemes: &[&str]| {
             url.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty())
         };
-        if !is_of(slots, truing_config::keys::SLOTS) || !is_of(records, truing_config::keys::RECORDS) {
+        if !is_of(slots, truing_config::keys::SLOT_STORE_SCHEMES)
+            || !is_of(records, truing_config::keys::RECORD_STORE_SCHEMES)
+        {
             return Err(wrong());
         }
         [slots, records].into_iter().for_each(register_passwords);

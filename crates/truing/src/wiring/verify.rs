@@ -51,7 +51,7 @@ fn verifier_with_registries(
         CliError::usage("no_cache", "Truing has no folder for the set-ups of checks")
             .hint("set HOME or XDG_CACHE_HOME")
     })?;
-    let kept = CacheRetention { bytes: config.cache_bytes, age: config.max_cache_age };
+    let kept = CacheRetention { bytes: config.max_cache_bytes, age: config.max_cache_age };
     let plan = VerifyPlan {
         setup: config.setup.clone(),
         check: config.check_commands.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn lock_verifier(
 ) -> Result<Option<Verifier>, CliError> {
     let runner =
         || verifier_with_registries(config, registry_access(&config.registries, environment)?, environment);
-    (!job.lock.is_empty()).then(runner).transpose()
+    (!job.lock_commands.is_empty()).then(runner).transpose()
 }
 
 /// Returns the access to the registries. If the user's settings name an index for a registry, this index

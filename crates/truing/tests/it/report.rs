@@ -135,7 +135,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
             key: job::job_key("botocore"),
             token: FencingToken(token),
         };
-        store.begin_job(&run).await.unwrap();
+        store.begin_job_run(&run).await.unwrap();
         let target = SyncTarget { version: "1.43.70".into(), manifest_digest: "0".repeat(40) };
         if record.detail.result != Outcome::CircuitOpen {
             job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started_at);
@@ -154,7 +154,7 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
             manifest: None,
             is_closed: false,
         });
-        store.end_job(&run, &job, record).await.unwrap();
+        store.end_job_run(&run, &job, record).await.unwrap();
     }
     records
 }
@@ -515,7 +515,7 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
             findings: vec![],
             desired: vec![],
             status: None,
-            outcome: outcome.clone(),
+            record: outcome.clone(),
         };
         store.store_computed_review(&run, &computed).await.unwrap();
         store.mark_published(&run, &outcome).await.unwrap();

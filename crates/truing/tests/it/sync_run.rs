@@ -211,7 +211,7 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
     let after = site.questions().await;
     assert_eq!((after.len(), after[0].open), (1, false), "it is answered");
     let pulls = site.pulls().await;
-    assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
+    assert!(pulls[0].1.body.contains("ann decided"), "{}", pulls[0].1.body);
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
     // For a major release, the job asks a question in exactly one open issue.
@@ -591,7 +591,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");
     assert!(
-        ran.json["exit_reason"].as_str().unwrap().contains("was deleted, and Truing opens no other"),
+        ran.json["exit_reason"].as_str().unwrap().contains("was deleted, and Truing opens no new one"),
         "{ran:?}"
     );
     assert_eq!(site.questions().await.len(), 0);

@@ -135,7 +135,7 @@ fn what_is_not_there_once_is_told() {
         ),
         ("package.json", "dependencies.c", "c", Npm, twice, "0 times"),
         ("package.json", "dependencies", "c", Npm, "{", "is not valid JSON"),
-        ("package.json", "dependencies", "c", Npm, "{\"dependencies\": {\"c\": {}}}", "no string"),
+        ("package.json", "dependencies", "c", Npm, "{\"dependencies\": {\"c\": {}}}", "is not a string"),
         (
             "package.json",
             "dependencies",

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::mcp::MAX_MESSAGE;
 
 /// Maximum total number of bytes that one server may send in one run.
-const MAX_SAID: usize = 64 << 20;
+const MAX_SERVER_BYTES: usize = 64 << 20;
 
 /// Counts the bytes that one server sends in a run. Clones share the count.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ impl ServerMeter {
     /// error if the message or the total exceeds its limit.
     pub(super) fn count(&self, added_bytes: usize, message: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);
-        if message > MAX_MESSAGE || before.saturating_add(added_bytes) > MAX_SAID {
+        if message > MAX_MESSAGE || before.saturating_add(added_bytes) > MAX_SERVER_BYTES {
             self.0.is_exceeded.store(true, Ordering::Relaxed);
             return Err(ServerLimitExceeded);
         }

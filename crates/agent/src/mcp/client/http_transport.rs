@@ -23,7 +23,7 @@ use super::byte_limits::{ServerLimitExceeded, ServerMeter};
 /// Timeout for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Timeout of the request that ends a session.
-const LEAVE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The media types of responses: JSON, and the event stream in the next constant.
 const JSON: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
@@ -203,8 +203,10 @@ impl StreamableHttpClient for WebClient {
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> WebResult<()> {
-        let mut request =
-            self.build_request(Method::DELETE, &uri, JSON).header(SESSION, session.as_ref()).timeout(LEAVE);
+        let mut request = self
+            .build_request(Method::DELETE, &uri, JSON)
+            .header(SESSION, session.as_ref())
+            .timeout(CLOSE_TIMEOUT);
         for (name, value) in headers {
             request = request.header(name, value);
         }

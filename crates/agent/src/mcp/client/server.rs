@@ -59,7 +59,7 @@ pub enum ServerTransport {
         /// The empty, read-only folder that the program runs in. The folder is created if it does not exist.
         folder: PathBuf,
         /// Folders that the program may read and run other programs from.
-        read: Vec<PathBuf>,
+        readable_paths: Vec<PathBuf>,
         /// Environment variables of the program, in addition to the variables that every sandbox sets.
         variables: Vec<(String, SecretString)>,
         /// The hosts that the program may connect to through a proxy. If there are none, the program has no

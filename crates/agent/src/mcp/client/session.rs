@@ -34,18 +34,18 @@ use super::sse::SseTransport;
 use crate::command::{CapturedOutput, CommandLimits, OutputSink as _, spawn_child, wait_for_socket};
 use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;
-use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
+use crate::sandbox::{HELPER_MESSAGE_PREFIX, JobCommand, PROXY, SandboxJob, SandboxLevel};
 
 /// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 20;
 /// Time that a server gets to respond when its session is closed.
-const LEAVE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Capacity, in bytes, of a pipe within this process.
 const PIPE: usize = 64 << 10;
 /// Error of a program that started without standard streams.
 const NO_STREAMS: &str = "its standard streams are missing";
 /// Time to wait for the remaining error output of a program that was killed.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const ERROR_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An open session with a server.
 pub(super) struct McpSession {
@@ -104,7 +104,7 @@ impl McpSession {
     ) -> Result<Self, ServerFailure> {
         let meter = ServerMeter::default();
         let (began, handle) = match transport {
-            ServerTransport::Program { command, folder, read, variables, hosts: _ } => {
+            ServerTransport::Program { command, folder, readable_paths: read, variables, hosts: _ } => {
                 let job = server_job(command, folder, read, variables)?;
                 let (began, process) = match proxy {
                     None => {
@@ -190,7 +190,7 @@ impl McpSession {
     /// Ends the session and its server.
     pub(super) async fn close(mut self) {
         // A server that does not respond is killed below.
-        let _ = self.service.close_with_timeout(LEAVE).await;
+        let _ = self.service.close_with_timeout(CLOSE_TIMEOUT).await;
         self.handle.stop().await;
     }
 }
@@ -233,7 +233,7 @@ impl ServerProcess {
         mut job: SandboxJob,
         proxy: EgressProxy,
     ) -> Result<(Self, UnixStream), ServerFailure> {
-        job.hears = true;
+        job.has_input_stream = true;
         // Node.js ignores `HTTPS_PROXY` unless this variable is set.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
         let (command, listening) = job.command_with_socket(&PROXY).map_err(not_started)?;
@@ -274,9 +274,9 @@ impl ServerProcess {
     async fn stop(mut self) -> String {
         // An error is ignored, because the program may already have exited.
         let _ = self.child.kill().await;
-        let heard = timeout(LAST_WORDS, self.error_output).await;
+        let heard = timeout(ERROR_OUTPUT_TIMEOUT, self.error_output).await;
         let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
-        text.trim().trim_start_matches(COMPLAINT).to_owned()
+        text.trim().trim_start_matches(HELPER_MESSAGE_PREFIX).to_owned()
     }
 }
 
@@ -327,7 +327,7 @@ async fn connect_pipe(
 async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
-            .control_request_timeout(LEAVE)
+            .control_request_timeout(CLOSE_TIMEOUT)
             .reinit_on_expired_session(false);
         StreamableHttpClientTransport::with_client(web.clone(), config)
     };

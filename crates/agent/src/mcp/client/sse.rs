@@ -20,7 +20,7 @@ const MESSAGE: &str = "message";
 /// The event stream of a server, and the address for messages to it.
 pub(super) struct SseTransport {
     web: WebClient,
-    to: Url,
+    message_url: Url,
     events: BoxStream<'static, Result<Sse, SseError>>,
 }
 
@@ -39,7 +39,7 @@ impl SseTransport {
         while let Some(Ok(event)) = events.next().await {
             if event.event.as_deref() == Some(ENDPOINT) {
                 let to = message_url(url, event.data.as_deref().unwrap_or_default())?;
-                return Ok(Self { web, to, events });
+                return Ok(Self { web, message_url: to, events });
             }
         }
         Err("its stream of events ended before it named the address for messages".to_owned())
@@ -66,7 +66,7 @@ impl Transport<RoleClient> for SseTransport {
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let request = self.web.build_request(Method::POST, self.to.as_str(), "*/*").json(&item);
+        let request = self.web.build_request(Method::POST, self.message_url.as_str(), "*/*").json(&item);
         async move {
             let status = request.send().await?.status();
             if status.is_success() { Ok(()) } else { Err(WebError::Status(status)) }

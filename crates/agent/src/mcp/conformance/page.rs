@@ -27,7 +27,7 @@ The suite requests tools, prompts and resources with fixed names. No product has
 /// A scenario that need not pass: the beginning of its name, the revision (`None` for all), and the reason.
 type ExemptScenario = (&'static str, Option<&'static str>, &'static str);
 
-const SERVER: &[ExemptScenario] = &[
+const SERVER_EXEMPTIONS: &[ExemptScenario] = &[
     ("logging-", None, "the server logs nothing to clients, and the protocol has deprecated such logging"),
     (
         "tools-call-with-logging",
@@ -55,7 +55,7 @@ const SERVER: &[ExemptScenario] = &[
     ),
 ];
 
-const CLIENT: &[ExemptScenario] = &[
+const CLIENT_EXEMPTIONS: &[ExemptScenario] = &[
     ("auth/", None, "the operator configures a server's token, so the client does not log in"),
     (
         "request-metadata",
@@ -126,11 +126,11 @@ pub(super) struct ProtocolSide {
 
 impl ProtocolSide {
     pub(super) fn server(rows: Vec<ScenarioRow>) -> Self {
-        Self { title: "Server", exemptions: SERVER, rows }
+        Self { title: "Server", exemptions: SERVER_EXEMPTIONS, rows }
     }
 
     pub(super) fn client(rows: Vec<ScenarioRow>) -> Self {
-        Self { title: "Client", exemptions: CLIENT, rows }
+        Self { title: "Client", exemptions: CLIENT_EXEMPTIONS, rows }
     }
 
     fn write_section(&self, page: &mut String) {

@@ -12,7 +12,7 @@ use super::{CHUNK, JobWatcher, ProcessStatus, kib_field, open_files};
 /// lock and for an `epoll` entry.
 const MAPPING: u64 = 512;
 const LOCK: u64 = 512;
-const POLLED: u64 = 256;
+const MAX_EPOLL_ENTRY_BYTES: u64 = 256;
 /// Maximum number of bytes of kernel memory for an open file whose kind is not in `LARGE_FILES`.
 const SMALL_FILE: u64 = 64 << 10;
 /// Kinds of open files that can hold much more kernel memory: the beginning of the file's name, and the
@@ -54,7 +54,10 @@ impl JobWatcher {
         let large = LARGE_FILES.iter().find(holds).map_or(SMALL_FILE, |(_, bytes)| *bytes);
         if target == EVENT_POLL {
             let file = format!("{pid}/fdinfo/{number}");
-            large.saturating_add(self.count_lines(&file, self.limits.memory / POLLED).saturating_mul(POLLED))
+            large.saturating_add(
+                self.count_lines(&file, self.limits.memory / MAX_EPOLL_ENTRY_BYTES)
+                    .saturating_mul(MAX_EPOLL_ENTRY_BYTES),
+            )
         } else {
             large
         }

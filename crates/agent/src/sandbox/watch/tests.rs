@@ -22,7 +22,7 @@ fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
 
 fn spent() -> CountingBudget {
     CountingBudget {
-        started_at: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
+        started_at: Instant::now().checked_sub(EXACT_COUNT_TIME_LIMIT * 2).unwrap(),
         ..CountingBudget::new()
     }
 }
@@ -31,7 +31,7 @@ fn spent() -> CountingBudget {
 fn what_is_not_read_in_time_counts_in_full() {
     let folder = tempfile::tempdir().unwrap();
     let (watch, processes) = watched(folder.path());
-    assert!(watch.sums_up);
+    assert!(watch.has_memory_summaries);
     let exact = watch.exact_memory(&processes, 5 * MIB, 0, &CountingBudget::new());
     assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
     assert_eq!(watch.exact_memory(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);

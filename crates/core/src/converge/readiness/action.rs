@@ -31,7 +31,7 @@ pub enum ReadinessAction {
     /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). After the
     /// run has converged, the caller must call
     /// [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
-    Internal,
+    AuditHead,
     /// Request a review from this reviewer, then call
     /// [`PullReadiness::record_request`](super::PullReadiness::record_request).
     RequestReview(String),

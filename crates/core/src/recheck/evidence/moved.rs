@@ -7,11 +7,11 @@ use truing_diff::RepoPath;
 
 use super::defined_name;
 use crate::finding::Finding;
-use crate::recheck::around::ChangeSnapshot;
-use crate::recheck::follow::FollowOutcome;
+use crate::recheck::compared_file::{ComparedFile, SearchTokens};
 use crate::recheck::head::HeadView;
-use crate::recheck::page::{ComparedFile, SearchTokens};
+use crate::recheck::line_search::FollowOutcome;
 use crate::recheck::statement::CodeStatement;
+use crate::recheck::surroundings::ChangeSnapshot;
 
 /// The definition that enclosed a finding when a reviewer last saw the finding.
 pub(super) struct MovedDefinition {
@@ -128,7 +128,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::code::CodeDigests;
+    use crate::code_digest::CodeDigests;
     use crate::finding::{
         AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, FindingStatus, RawFinding,
         Severity,

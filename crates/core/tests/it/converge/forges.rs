@@ -100,7 +100,7 @@ impl ForgeSimulation {
         self.heads += 1;
         self.seen.head = sha(self.heads);
         self.seen.committed = self.now;
-        self.seen.views.clear();
+        self.seen.reviewer_feedback.clear();
         for thread in &mut self.seen.threads {
             thread.is_outdated = self.dice.roll(4) > 0;
         }
@@ -138,7 +138,7 @@ impl ForgeSimulation {
                 }
                 (false, _) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::NoFindings, 0),
             };
-            self.seen.views.insert(name.into(), view);
+            self.seen.reviewer_feedback.insert(name.into(), view);
         }
         if self.roll_is_bad() {
             self.add_thread(ThreadAuthor::Person, "person");
@@ -181,7 +181,7 @@ impl ForgeSimulation {
             id,
             author,
             is_outdated: false,
-            last_comment: LastComment::Theirs,
+            last_comment: LastComment::ByOtherAccount,
         });
     }
 
@@ -191,7 +191,7 @@ impl ForgeSimulation {
             .seen
             .threads
             .iter()
-            .filter(|thread| thread.last_comment == LastComment::Theirs)
+            .filter(|thread| thread.last_comment == LastComment::ByOtherAccount)
             .collect::<Vec<_>>();
         threads.retain(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated);
         threads
@@ -207,7 +207,7 @@ impl ForgeSimulation {
                 ConvergeAction::Gate => ConvergeEvent::Gated(
                     (self.roll_is_bad() && self.run.gate_fix_count < 2).then(|| "style".into()),
                 ),
-                ConvergeAction::Mend { .. } => ConvergeEvent::Mended(None),
+                ConvergeAction::Mend { .. } => ConvergeEvent::GateFixFinished(None),
                 ConvergeAction::Audit { auditors, .. } => {
                     let line = 100 * (1 + u32::try_from(self.dice.roll(1_000)).unwrap());
                     let claims = if self.roll_is_bad() { vec![p1_finding(line)] } else { vec![] };
@@ -270,7 +270,7 @@ impl ForgeSimulation {
             assert_eq!(restored.next_action(&self.rules, &self.seen, self.now), want, "{seed}");
             assert_eq!(restored, self.ready, "{seed}");
             match want {
-                ReadinessAction::Internal => {
+                ReadinessAction::AuditHead => {
                     assert_ne!(self.cleared.as_ref(), Some(&self.seen.head), "{seed}");
                     self.report_new_head(self.run.exit.is_some());
                     if self.run.exit.is_none() {
@@ -373,7 +373,14 @@ impl ForgeSimulation {
     /// Checks that the current head meets all requirements.
     fn assert_ready(&self, seed: u64) {
         let PullSnapshot {
-            head, views, threads, merge, failed_checks: failed, pending, lacks_review, ..
+            head,
+            reviewer_feedback: views,
+            threads,
+            merge,
+            failed_checks: failed,
+            pending,
+            lacks_review,
+            ..
         } = &self.seen;
         assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");
         assert_eq!(self.ready.head(), head, "{seed}");
@@ -403,7 +410,7 @@ impl ForgeSimulation {
             threads.iter().filter(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated)
         {
             match thread.last_comment {
-                LastComment::Theirs => panic!("{seed}: {thread:?}"),
+                LastComment::ByOtherAccount => panic!("{seed}: {thread:?}"),
                 LastComment::ReportsFix => assert!(!self.rules.resolve_threads, "{seed}"),
                 LastComment::Declined => assert!(self.rules.allow_declined, "{seed}"),
             }

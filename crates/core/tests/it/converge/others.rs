@@ -144,7 +144,7 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
 fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
     let mut run = converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() });
     for seed in 2..5 {
-        run.apply_event(ConvergeEvent::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
+        run.apply_event(ConvergeEvent::BaseMerged { head: sha(seed), tree: sha(100 + seed) }).unwrap();
         run = audit(run, &[]);
         assert_eq!((code(&run), run.foreign_heads), (Some(ConvergeExitCode::Clean), 0));
     }
@@ -159,7 +159,7 @@ fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
         new_run(ConvergeLimits::default()),
         [
             gate,
-            ConvergeEvent::Mended(Some(candidate(2))),
+            ConvergeEvent::GateFixFinished(Some(candidate(2))),
             ConvergeEvent::Checked(vec![]),
             ConvergeEvent::Pushed,
         ],

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use truing_core::converge::ConvergeExitCode;
 use truing_core::converge::readiness::{
-    ExternalReviewer, LastComment, MERGE_BUDGET, MergeableState, ObservedReview, PullReadiness, PullSnapshot,
-    ReadinessAction, ReadinessRules, ReadinessWaitReason, RequiredReviewer, ReviewTextSignal, ReviewerCheck,
-    ReviewerFeedback, ThreadAuthor, UnansweredFeedback, UnresolvedThread,
+    ExternalReviewer, LastComment, MERGEABILITY_TIMEOUT, MergeableState, ObservedReview, PullReadiness,
+    PullSnapshot, ReadinessAction, ReadinessRules, ReadinessWaitReason, RequiredReviewer, ReviewTextSignal,
+    ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnansweredFeedback, UnresolvedThread,
 };
 use truing_core::id::{ThreadId, TimeSpan, UnixMillis};
 use truing_core::port::{PullState, ReviewState};
@@ -54,7 +54,7 @@ pub(super) fn draft_snapshot(head: u64) -> PullSnapshot {
         committed: UnixMillis(0),
         base: "main".into(),
         state: PullState::Draft,
-        views: BTreeMap::new(),
+        reviewer_feedback: BTreeMap::new(),
         threads: vec![],
         merge: MergeableState::Clean,
         pending: vec![],
@@ -72,7 +72,7 @@ fn clean() -> ReviewerFeedback {
 }
 
 fn with_feedback(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback) -> PullSnapshot {
-    snapshot.views.insert(name.into(), view);
+    snapshot.reviewer_feedback.insert(name.into(), view);
     snapshot
 }
 
@@ -99,7 +99,7 @@ fn ready() -> PullReadiness {
 fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
     match want {
         ReadinessAction::End(exit) => Some(exit.code),
-        ReadinessAction::Internal
+        ReadinessAction::AuditHead
         | ReadinessAction::RequestReview(_)
         | ReadinessAction::Wait { .. }
         | ReadinessAction::Fix(_)
@@ -128,7 +128,7 @@ fn fix_action(threads: &[&str], reviews: &[&str]) -> ReadinessAction {
 fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_those_before_cleared() {
     let mut ready = PullReadiness::new(sha(1), "main", START);
     let first = rules(&["internal", "bugbot"]);
-    assert_eq!(ready.next_action(&first, &draft_snapshot(1), seconds_at(0)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&first, &draft_snapshot(1), seconds_at(0)), ReadinessAction::AuditHead);
     ready.record_clearance(&sha(2), seconds_at(0));
     assert_eq!(
         ready.next_action(&first, &draft_snapshot(2), seconds_at(90)),
@@ -143,7 +143,7 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
         ReadinessAction::RequestReview("bugbot".into())
     );
     let clean = with_feedback(draft_snapshot(1), "bugbot", clean());
-    assert_eq!(ready.next_action(&listed, &clean, seconds_at(0)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&listed, &clean, seconds_at(0)), ReadinessAction::AuditHead);
     ready.record_clearance(&sha(1), seconds_at(0));
     assert_eq!(ready.next_action(&listed, &clean, seconds_at(0)), ReadinessAction::MarkReady);
     ready.record_ready_mark();
@@ -190,7 +190,7 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
         // Even if another user has requested the review, the run requests the review once before the reviewer
         // counts as silent.
         let mut late = ready.clone();
-        if queued.views["bugbot"].check.is_none() {
+        if queued.reviewer_feedback["bugbot"].check.is_none() {
             assert_eq!(
                 late.next_action(&rules, &queued, seconds_at(1_800)),
                 ReadinessAction::RequestReview("bugbot".into())
@@ -304,11 +304,11 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
         );
     }
     let mut arrived = lags.clone();
-    arrived.views.insert(
+    arrived.reviewer_feedback.insert(
         "bugbot".into(),
         reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 1),
     );
-    arrived.threads.push(bugbot("a", LastComment::Theirs));
+    arrived.threads.push(bugbot("a", LastComment::ByOtherAccount));
     assert_eq!(ready.clone().next_action(&rules, &arrived, seconds_at(180)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &lags, seconds_at(180))), Some(ConvergeExitCode::InlineLag));
     // A failed check also counts as a report of findings.
@@ -354,7 +354,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
     ready.next_action(&rules, &lags, seconds_at(60));
     ready.record_request("copilot", seconds_at(60));
     ready.record_push(&sha(2), seconds_at(100));
-    assert_eq!(ready.next_action(&rules, &draft_snapshot(2), seconds_at(200)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&rules, &draft_snapshot(2), seconds_at(200)), ReadinessAction::AuditHead);
     let kept = |ready: &PullReadiness| {
         let mut kept = serde_json::to_value(ready).unwrap();
         let all = kept.as_object_mut().unwrap();
@@ -364,7 +364,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
     assert_eq!(kept(&ready), kept(&PullReadiness::new(sha(2), "main", seconds_at(100))));
     // A push of another user also resets the readiness.
     ready.record_clearance(&sha(2), seconds_at(200));
-    assert_eq!(ready.next_action(&rules, &draft_snapshot(3), seconds_at(300)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&rules, &draft_snapshot(3), seconds_at(300)), ReadinessAction::AuditHead);
     assert_eq!(ready.head(), &sha(3));
 }
 
@@ -420,7 +420,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
     ] {
         let mut seen = with_feedback(draft_snapshot(1), "copilot", reviewer_feedback(state, text, inline));
         let by = || ThreadAuthor::Reviewer("copilot".into());
-        seen.threads.extend(threads.into_iter().map(|id| thread(id, by(), LastComment::Theirs)));
+        seen.threads.extend(threads.into_iter().map(|id| thread(id, by(), LastComment::ByOtherAccount)));
         assert_eq!(
             ready().next_action(&rules, &seen, seconds_at(0)),
             expected,
@@ -443,11 +443,12 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
         "copilot",
         reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::NoFindings, 0),
     );
-    let outdated = |by| UnresolvedThread { is_outdated: true, ..thread("old", by, LastComment::Theirs) };
+    let outdated =
+        |by| UnresolvedThread { is_outdated: true, ..thread("old", by, LastComment::ByOtherAccount) };
     seen.threads = vec![
-        bugbot("a", LastComment::Theirs),
-        thread("b", ThreadAuthor::Person, LastComment::Theirs),
-        thread("c", ThreadAuthor::Bot, LastComment::Theirs),
+        bugbot("a", LastComment::ByOtherAccount),
+        thread("b", ThreadAuthor::Person, LastComment::ByOtherAccount),
+        thread("c", ThreadAuthor::Bot, LastComment::ByOtherAccount),
         thread("answered", ThreadAuthor::Person, LastComment::Declined),
         outdated(ThreadAuthor::Bot),
     ];
@@ -483,7 +484,7 @@ fn threads_stay_open_as_the_configuration_says() {
     // A thread needs a reply if its last comment is by another user, even if the run has replied before that
     // comment.
     let (rules, mut ready) = (rules(&["internal"]), ready());
-    let theirs = PullSnapshot { threads: person(LastComment::Theirs), ..draft_snapshot(1) };
+    let theirs = PullSnapshot { threads: person(LastComment::ByOtherAccount), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &theirs, seconds_at(0)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &theirs, seconds_at(0))), Some(ConvergeExitCode::Threads));
 }
@@ -537,7 +538,7 @@ fn a_forge_that_still_shows_the_head_before_our_push_is_looked_at_again() {
     );
     assert_eq!(ready.next_action(&rules, &draft_snapshot(2), seconds_at(60)), ReadinessAction::MarkReady);
     // Another user has reset the branch to the old head.
-    assert_eq!(ready.next_action(&rules, &draft_snapshot(1), seconds_at(61)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&rules, &draft_snapshot(1), seconds_at(61)), ReadinessAction::AuditHead);
 }
 
 #[test]
@@ -629,7 +630,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             ReadinessAction::Wait { reason: ReadinessWaitReason::Merge, .. }
         ));
         assert_eq!(
-            code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGE_BUDGET)),
+            code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGEABILITY_TIMEOUT)),
             Some(ConvergeExitCode::Mergeability)
         );
         // The forge's merge of the base creates a new head. This head does not count as another user's push.
@@ -646,14 +647,14 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             );
             assert_eq!(
                 ready.next_action(&rebase, &draft_snapshot(head + 1), seconds_at(60)),
-                ReadinessAction::Internal
+                ReadinessAction::AuditHead
             );
             assert!(ready.head() == &sha(head + 1) && ready.is_requested_base_merge(&sha(head + 1)));
         }
         for head in 5..=7 {
             assert_eq!(
                 ready.next_action(&rebase, &draft_snapshot(head), seconds_at(60)),
-                ReadinessAction::Internal,
+                ReadinessAction::AuditHead,
                 "others may push as often as ever"
             );
         }
@@ -690,13 +691,13 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
     // A new base branch results in a different change, which needs another audit.
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..draft_snapshot(1) };
-    assert_eq!(ready.next_action(&rules, &base, seconds_at(0)), ReadinessAction::Internal);
+    assert_eq!(ready.next_action(&rules, &base, seconds_at(0)), ReadinessAction::AuditHead);
     ready.record_clearance(&sha(1), seconds_at(0));
     assert_eq!(ready.next_action(&rules, &base, seconds_at(60)), ReadinessAction::MarkReady);
     for head in 2..=3 {
         assert_eq!(
             ready.next_action(&rules, &PullSnapshot { head: sha(head), ..base.clone() }, seconds_at(60)),
-            ReadinessAction::Internal
+            ReadinessAction::AuditHead
         );
     }
     assert_eq!(

@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
-    let mend = |seed| ConvergeEvent::Mended(Some(candidate(seed)));
+    let mend = |seed| ConvergeEvent::GateFixFinished(Some(candidate(seed)));
     let (gate, blocked) =
-        (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::Blocked("E501".into()));
+        (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::HookBlocked("E501".into()));
     let right = || ConvergeEvent::Checked(vec![]);
     let run = apply_events(new_run(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
     // The next fixer gets the gate's report and the hook's output.

@@ -161,12 +161,12 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
             ConvergeAction::Gate => {
                 ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_fix_count < 3).then(|| "style".into()))
             }
-            ConvergeAction::Mend { .. } if dice.roll(2) == 0 => ConvergeEvent::Mended(None),
+            ConvergeAction::Mend { .. } if dice.roll(2) == 0 => ConvergeEvent::GateFixFinished(None),
             ConvergeAction::Mend { .. } => {
                 offered = World { rest: dice.roll(1 << 40), ..world.clone() };
                 tests_deleted = dice.roll(4) == 0;
                 commits += 1;
-                ConvergeEvent::Mended(Some(FixCandidate {
+                ConvergeEvent::GateFixFinished(Some(FixCandidate {
                     commit: sha(1 << 50 | commits),
                     tree: offered.tree(),
                 }))
@@ -190,12 +190,12 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
             }
             ConvergeAction::Post => ConvergeEvent::Posted,
             ConvergeAction::Fix { .. } if pair == AgentPair::DeadFixer => {
-                ConvergeEvent::Silent("it died".into())
+                ConvergeEvent::FixerSilent("it died".into())
             }
             ConvergeAction::Fix { .. }
                 if pair == AgentPair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) =>
             {
-                ConvergeEvent::Silent("it died".into())
+                ConvergeEvent::FixerSilent("it died".into())
             }
             ConvergeAction::Fix { problems } => {
                 let says = |word: FixerVerdict| {
@@ -237,7 +237,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                     kind.map(|kind| FixProblem { kind, text: "x".into() }).into_iter().collect(),
                 )
             }
-            ConvergeAction::Publish if pair == AgentPair::Hooked => ConvergeEvent::Blocked("E501".into()),
+            ConvergeAction::Publish if pair == AgentPair::Hooked => ConvergeEvent::HookBlocked("E501".into()),
             ConvergeAction::Publish => {
                 assert!(!tests_deleted, "{pair:?} {seed} pushes a fix that deletes a test");
                 world = offered.clone();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{
     CodeLocation, DefectCategory, Finding, FindingSource, FindingStatus, RawFinding, Severity,
 };
@@ -19,8 +19,8 @@ use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::ReviewCoverage;
 use truing_core::recheck::{
-    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, locate_at_head, recheck,
-    unanswered_findings,
+    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, findings_to_recheck,
+    locate_at_head, recheck,
 };
 use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
@@ -668,7 +668,7 @@ fn review(
             found.extend(world.raw(defect).map(place_finding));
         }
     }
-    let owed: Vec<Finding> = unanswered_findings(known).cloned().collect();
+    let owed: Vec<Finding> = findings_to_recheck(known).cloned().collect();
     for finding in &owed {
         let at = truth[&finding.id];
         let defect = world.defects[at].clone();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use truing_core::RepoPath;
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{
     AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
     Severity,

@@ -115,7 +115,9 @@ impl World {
     fn note_event(&mut self) {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
-            Some((start, last, _)) if now - *last < limits.quiet && now - *start < limits.storm_max => {
+            Some((start, last, _))
+                if now - *last < limits.storm_quiet_time && now - *start < limits.storm_max =>
+            {
                 *last = now;
             }
             _ => self.storms.push((now, now, 0)),
@@ -128,7 +130,8 @@ impl World {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
             Some((start, last, computed))
-                if *computed < 2 || (now - *last < limits.quiet && now - *start < limits.storm_max) =>
+                if *computed < 2
+                    || (now - *last < limits.storm_quiet_time && now - *start < limits.storm_max) =>
             {
                 *computed += 1;
             }

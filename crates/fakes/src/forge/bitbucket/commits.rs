@@ -6,7 +6,7 @@ use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// Converts Bitbucket's name of a build state to GitHub's name; `None` for an unknown name.
-pub(super) fn state_of(word: &str) -> Option<&'static str> {
+pub(super) fn parse_build_state(word: &str) -> Option<&'static str> {
     match word {
         "SUCCESSFUL" => Some("success"),
         "FAILED" => Some("failure"),

@@ -21,13 +21,13 @@ pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;
 
 /// First version that supports draft pull requests.
-const DRAFTS: (u32, u32) = (8, 18);
+const DRAFTS_MIN_VERSION: (u32, u32) = (8, 18);
 /// First version that accepts comments on several lines.
-const SEVERAL_LINES: (u32, u32) = (9, 3);
+const MULTILINE_COMMENTS_MIN_VERSION: (u32, u32) = (9, 3);
 
 /// Returns true if a version such as `8.9.0` is at least `min_version`. An invalid version counts as older
 /// than every version.
-fn is_since(version: &str, min_version: (u32, u32)) -> bool {
+fn is_version_at_least(version: &str, min_version: (u32, u32)) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= min_version
 }
@@ -46,7 +46,7 @@ mod tests {
             ("x", false),
             ("", false),
         ] {
-            assert_eq!(is_since(version, DRAFTS), drafts, "{version}");
+            assert_eq!(is_version_at_least(version, DRAFTS_MIN_VERSION), drafts, "{version}");
         }
     }
 }

@@ -25,13 +25,13 @@ pub(super) enum EditRefusal {
     /// The caller may not change the pull request of another account.
     NotYours,
     /// The requested reviewer is the author of the pull request.
-    Author(String),
+    ReviewerIsAuthor(String),
     /// The requested reviewer may not see the repository.
     NoMember(String),
     /// The base branch does not exist.
     NoBranch,
     /// The script of a simulated bot is invalid.
-    Script(String),
+    InvalidBotScript(String),
 }
 
 /// Checks that the caller is the author of the pull request or has write access. Truing must never change the
@@ -70,7 +70,7 @@ pub(super) fn check_reviewers(
 ) -> Result<(), EditRefusal> {
     for login in reviewers {
         if login == author {
-            return Err(EditRefusal::Author(login.clone()));
+            return Err(EditRefusal::ReviewerIsAuthor(login.clone()));
         }
         let is_bot = repo.bots.iter().any(|bot| bot.login == *login);
         if !is_bot && repo.role(login) == "none" {
@@ -89,7 +89,7 @@ pub(super) fn apply_edit(
     actor: &str,
     edit: PullEdit,
 ) -> Result<(), EditRefusal> {
-    let failed = |error: FakeGitError| EditRefusal::Script(error.to_string());
+    let failed = |error: FakeGitError| EditRefusal::InvalidBotScript(error.to_string());
     let base = edit.base.and_then(|base| Some((branch_tip(repo, &base).ok()?, base)));
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     let replaced = |old: &mut String, new: Option<String>| {
@@ -121,7 +121,8 @@ pub(super) fn apply_edit(
         let change = PullChange::Reviewers { added: added.clone(), removed };
         world.record_change(repo, number, actor, change).map_err(failed)?;
         for login in added {
-            run_bots(world, repo, number, |bot| bot.login == login, None).map_err(EditRefusal::Script)?;
+            run_bots(world, repo, number, |bot| bot.login == login, None)
+                .map_err(EditRefusal::InvalidBotScript)?;
         }
     }
     Ok(())

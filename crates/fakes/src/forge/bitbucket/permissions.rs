@@ -14,7 +14,7 @@ static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
 /// Permissions of HTTP access tokens. Each permission includes all permissions before it in this list.
-const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
+const HTTP_TOKEN_PERMISSIONS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
 fn parse_rows(text: &str) -> Vec<BitbucketCallRow> {
     toml::from_str::<BitbucketPermissions>(text).map(|table| table.calls).unwrap_or_default()
@@ -70,7 +70,7 @@ fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, permi
         // No scope of an API token includes another: "This scope does not imply the read:repository:bitbucket
         // scope".
         TokenKind::ApiToken => permissions.contains_key(permission),
-        TokenKind::HttpAccessToken => LEVELS
+        TokenKind::HttpAccessToken => HTTP_TOKEN_PERMISSIONS
             .iter()
             .skip_while(|level| **level != permission)
             .any(|level| permissions.contains_key(*level)),

@@ -84,7 +84,7 @@ impl StoredRepository {
 
 impl FakeTokenScope {
     /// Returns an error if this kind of token cannot make the call for any repository.
-    pub(crate) fn may_call(&self, path: &str) -> Result<(), ApiResponse> {
+    pub(crate) fn check_token_kind(&self, path: &str) -> Result<(), ApiResponse> {
         let as_app = path == "/app" || path.starts_with("/app/") || path.ends_with("/installation");
         let no_json_web_token =
             || ApiResponse::error(401, "A JSON web token could not be decoded", Value::Null);

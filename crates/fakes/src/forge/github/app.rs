@@ -29,13 +29,13 @@ impl ForgeInstance {
         if let Some(issued) = self.apps.issued.get(token) {
             return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.pass.clone()));
         }
-        let app = self.app_of(token)?;
+        let app = self.verify_app_login(token)?;
         Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), FakeTokenScope::App(app)))
     }
 
     /// Returns the App that signed this login, if the login is valid now.
-    fn app_of(&self, login: &str) -> Option<u64> {
-        let (signed, signature) = login.rsplit_once('.')?;
+    fn verify_app_login(&self, token: &str) -> Option<u64> {
+        let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let read = |part: &str| -> Option<Value> {
             serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()

@@ -9,7 +9,7 @@ use crate::forge::state::ForgeInstance;
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 
 /// Default and maximum number of items on a page.
-const PAGE: (usize, usize) = (30, 100);
+const DEFAULT_AND_MAX_PAGE_LENGTH: (usize, usize) = (30, 100);
 
 impl ApiCall {
     /// Parses a part of the path as a number. Returns a 404 response for any other text.
@@ -50,7 +50,10 @@ impl PageRequest {
         let ask = |name: &str| {
             call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
         };
-        Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
+        Self {
+            number: ask("page").unwrap_or(1),
+            size: ask("per_page").unwrap_or(DEFAULT_AND_MAX_PAGE_LENGTH.0).min(DEFAULT_AND_MAX_PAGE_LENGTH.1),
+        }
     }
 
     pub(crate) fn page_items<'a, T>(&self, items: &'a [T]) -> &'a [T] {

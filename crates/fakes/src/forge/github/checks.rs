@@ -11,7 +11,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Maximum number of annotations in one call.
 pub const MAX_ANNOTATIONS: usize = 50;
 /// Maximum length of a summary or text, in characters.
-pub const MAX_TEXT: usize = 65_535;
+pub const MAX_OUTPUT_CHARS: usize = 65_535;
 /// Conclusions of a finished check run.
 const CONCLUSIONS: &[&str] =
     &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
@@ -112,7 +112,7 @@ impl FakeCheckRun {
         if !output.is_null() {
             let summary =
                 text(&output["summary"]).ok_or_else(|| invalid_check_run("output.summary is missing"))?;
-            if summary.chars().count() > MAX_TEXT {
+            if summary.chars().count() > MAX_OUTPUT_CHARS {
                 return Err(invalid_check_run("output.summary exceeds a maximum of 65535 characters"));
             }
             next.title = text(&output["title"]).or(next.title);
@@ -176,7 +176,7 @@ mod tests {
             json!({"conclusion": "good"}),
             json!({"status": "completed"}),
             json!({"output": {}}),
-            json!({"output": {"summary": "x".repeat(MAX_TEXT + 1)}}),
+            json!({"output": {"summary": "x".repeat(MAX_OUTPUT_CHARS + 1)}}),
             json!({"output": {"summary": "s", "annotations": [{"path": "a.py"}]}}),
         ] {
             assert_eq!(run.apply_body(&wrong).unwrap_err().status, 422, "{wrong}");

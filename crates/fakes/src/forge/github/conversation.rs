@@ -27,7 +27,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&ids).iter().filter_map(|id| {
         let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == *id)?;
-        Some(world.summary_json(repo, number, comment))
+        Some(world.conversation_comment_json(repo, number, comment))
     });
     let shown = shown.collect();
     Ok(page.reply(world, call, ids.len(), shown))
@@ -45,7 +45,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     repo.touch(number, comment.created);
     repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
     trigger_bots(world, repo, number, comment.id).map_err(|words| bot_failure(&words))?;
-    Ok(ApiResponse::json(201, world.summary_json(repo, number, &comment)))
+    Ok(ApiResponse::json(201, world.conversation_comment_json(repo, number, &comment)))
 }
 
 fn comment_body(call: &ApiCall) -> Result<&str, ApiResponse> {
@@ -70,7 +70,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?;
     comment.set_body(&body, now);
     let comment = comment.clone();
-    Ok(ApiResponse::json(200, world.summary_json(repo, number, &comment)))
+    Ok(ApiResponse::json(200, world.conversation_comment_json(repo, number, &comment)))
 }
 
 /// Handles the call `DELETE …/issues/comments/{id}`.

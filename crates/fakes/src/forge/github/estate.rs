@@ -57,7 +57,7 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&found).iter().filter_map(|(_, id, number)| {
         let comment = repo.conversation_comments(*number).iter().find(|comment| comment.id == *id)?;
-        Some(world.summary_json(repo, *number, comment))
+        Some(world.conversation_comment_json(repo, *number, comment))
     });
     let shown = shown.collect();
     Ok(page.reply(world, call, found.len(), shown))
@@ -65,7 +65,7 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
 
 /// Handles `GET …/pulls/comments`: comments on the diffs of all pull requests. The parameters are the same as
 /// for `…/issues/comments`.
-pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_repository_inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::from_call(call, "PullRequestReviewComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
@@ -133,7 +133,7 @@ impl CommentListQuery {
 }
 
 /// Handles the call `GET …/issues/comments/{id}`.
-pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_conversation_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.numbers().into_iter().find_map(|number| {
@@ -141,7 +141,7 @@ pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> Cal
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });
     let (number, comment) = found.ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(200, world.summary_json(repo, number, comment)))
+    Ok(ApiResponse::json(200, world.conversation_comment_json(repo, number, comment)))
 }
 
 /// Handles the call `GET …/collaborators/{login}/permission`.

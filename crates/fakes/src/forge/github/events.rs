@@ -129,7 +129,7 @@ fn comment_delivery(
     let payload = json!({
         "action": action,
         "issue": world.conversation_json(repo, number),
-        "comment": world.summary_json(repo, number, comment),
+        "comment": world.conversation_comment_json(repo, number, comment),
         "repository": world.repository_json(repo),
         "sender": world.user_json(&comment.author),
         "installation": installation_json(repo),

@@ -188,9 +188,9 @@ fn thread_json(
     pull: &StoredPull,
     thread: u64,
     first_comment: Option<&StoredInlineComment>,
-    now: CurrentLines,
+    current_lines: CurrentLines,
     comments: &[&StoredInlineComment],
-    size: usize,
+    max_comments: usize,
     viewer: &str,
 ) -> Value {
     let place = first_comment.map(|comment| &comment.place);
@@ -198,7 +198,7 @@ fn thread_json(
     let resolved = pull.resolved_by(thread);
     let nodes: Vec<Value> = comments
         .iter()
-        .take(size)
+        .take(max_comments)
         .map(|comment| {
             let note = &comment.comment;
             json!({
@@ -206,7 +206,7 @@ fn thread_json(
                 "fullDatabaseId": note.id.to_string(), "body": note.body,
                 "createdAt": format_time(note.created),
                 "updatedAt": format_time(note.updated), "path": comment.place.path, "outdated": on_line
-                && now.is_none(),
+                && current_lines.is_none(),
                 "author": {"login": bare_login(&note.author),
                     "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
                 "viewerDidAuthor": note.author == viewer, "isMinimized": false,
@@ -218,17 +218,17 @@ fn thread_json(
         .collect();
     json!({
         "id": node_id("PullRequestReviewThread", thread), "isResolved": resolved.is_some(),
-        "isOutdated": on_line && now.is_none(), "isCollapsed": resolved.is_some(),
+        "isOutdated": on_line && current_lines.is_none(), "isCollapsed": resolved.is_some(),
         "viewerCanResolve": resolved.is_none(), "viewerCanUnresolve": resolved.is_some(),
         "resolvedBy": resolved.map(|login| json!({"login": bare_login(login)})),
-        "path": place.map(|place| &place.path), "line": now.map(|(line, _)| line),
-        "startLine": now.and_then(|(_, first_comment)| first_comment),
+        "path": place.map(|place| &place.path), "line": current_lines.map(|(line, _)| line),
+        "startLine": current_lines.and_then(|(_, first_comment)| first_comment),
         "originalLine": place.and_then(|place| place.line).map(|(_, line)| line),
         "diffSide": place.and_then(|place| place.line).map_or("RIGHT", |(side, _)| side.as_str()),
         "subjectType": if on_line { "LINE" } else { "FILE" },
         "comments": {
             "totalCount": comments.len(), "nodes": nodes,
-            "pageInfo": {"hasNextPage": comments.len() > size, "endCursor": Value::Null},
+            "pageInfo": {"hasNextPage": comments.len() > max_comments, "endCursor": Value::Null},
         },
     })
 }

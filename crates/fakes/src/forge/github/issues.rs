@@ -104,7 +104,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let labels = if may_label(repo, call) { label_names(&call.body["labels"]) } else { Vec::new() };
     let number = open_issue(world, repo, &call.login, title.unwrap_or_default(), body, labels);
     let issue = repo.issues.get(&number).ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(201, world.own_issue_json(repo, issue)))
+    Ok(ApiResponse::json(201, world.stored_issue_json(repo, issue)))
 }
 
 /// Handles `PATCH …/issues/{number}`. In this fake, only the author may change an issue.
@@ -139,7 +139,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         Some(_) | None => {}
     }
     let issue = repo.issues.get(&number).ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(200, world.own_issue_json(repo, issue)))
+    Ok(ApiResponse::json(200, world.stored_issue_json(repo, issue)))
 }
 
 /// Handles `POST …/issues/{number}/labels`: adds labels to an issue or a pull request, and returns all labels

@@ -247,7 +247,7 @@ impl ForgeInstance {
     }
 
     /// Returns a pull request in the format of an issue (`issue`), which events about comments contain.
-    pub(crate) fn issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
+    pub(crate) fn pull_as_issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
         let (own, page) =
@@ -288,7 +288,12 @@ impl ForgeInstance {
     }
 
     /// Returns a comment in the conversation of a pull request or an issue (`issue-comment`).
-    pub(crate) fn summary_json(&self, repo: &StoredRepository, number: u64, note: &StoredComment) -> Value {
+    pub(crate) fn conversation_comment_json(
+        &self,
+        repo: &StoredRepository,
+        number: u64,
+        note: &StoredComment,
+    ) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
         let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
         let kind = if repo.pulls.contains_key(&number) { "pull" } else { "issues" };

@@ -15,12 +15,13 @@ use crate::forge::state::{CommitStatus, FakeForgeState, ForgeInstance, StoredRep
 /// Maximum length of a comment, in characters.
 pub const MAX_COMMENT: usize = 65_536;
 /// Maximum length of the description of a status, in characters.
-pub const MAX_DESCRIPTION: usize = 140;
+pub const MAX_STATUS_DESCRIPTION_CHARS: usize = 140;
 /// Maximum number of statuses of one context on one commit.
 const MAX_STATUSES: usize = 1_000;
 /// Fields that a comment in the body of a new review may have. A new review cannot contain a comment on a
 /// whole file.
-const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
+const REVIEW_COMMENT_FIELDS: &[&str] =
+    &["path", "position", "body", "line", "side", "start_line", "start_side"];
 pub(crate) const BODY_TOO_LONG_MESSAGE: &str = "Body is too long (maximum is 65536 characters)";
 
 // ------------------------------------------------------------------------------------------------ reading
@@ -160,8 +161,9 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     let none = Vec::new();
     let mut drafts = Vec::new();
     for comment in call.body["comments"].as_array().unwrap_or(&none) {
-        let unknown =
-            comment.as_object().and_then(|o| o.keys().find(|key| !DRAFT_FIELDS.contains(&key.as_str())));
+        let unknown = comment
+            .as_object()
+            .and_then(|o| o.keys().find(|key| !REVIEW_COMMENT_FIELDS.contains(&key.as_str())));
         if let Some(field) = unknown {
             let message = format!("Invalid request.\n\n\"{field}\" is not a permitted key.");
             return Err(ApiResponse::error(422, &message, Value::Null));
@@ -388,7 +390,7 @@ pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         text("state").filter(|state| matches!(state.as_str(), "error" | "failure" | "pending" | "success"));
     let value = value.ok_or_else(|| invalid("state", "state is not included in the list"))?;
     let description = text("description");
-    if description.as_ref().is_some_and(|words| words.chars().count() > MAX_DESCRIPTION) {
+    if description.as_ref().is_some_and(|words| words.chars().count() > MAX_STATUS_DESCRIPTION_CHARS) {
         return Err(invalid("description", "description is too long (maximum is 140 characters)"));
     }
     let context = text("context").unwrap_or_else(|| "default".into());

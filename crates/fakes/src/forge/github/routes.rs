@@ -44,7 +44,7 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/repos/{owner}/{repo}/branches/{branch}", RestCall(estate::branch)),
         (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", RestCall(estate::rules)),
         (GET, "/repos/{owner}/{repo}/issues/comments", RestCall(estate::repository_comments)),
-        (GET, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(estate::summary_comment)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(estate::get_conversation_comment)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", RestCall(reviewers::reactions)),
         (GET, "/repos/{owner}/{repo}", RestCall(rest_handlers::repository)),
         (GET, "/repos/{owner}/{repo}/issues", RestCall(issues::list)),
@@ -59,7 +59,7 @@ const ROUTES: &[ApiRoute] = {
         (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", RestCall(merging::update_branch)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", RestCall(pulls::commits)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(pulls::reviews)),
-        (GET, "/repos/{owner}/{repo}/pulls/comments", RestCall(estate::repository_inline)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments", RestCall(estate::list_repository_inline_comments)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(rest_handlers::pull)),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(rest_handlers::inline_comments)),
         (
@@ -112,7 +112,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     authenticate: authenticate_request,
     check_at_proxy: check_user_agent,
     refusal_response: refusal_reply,
-    check_scope: |call| call.token_scope.may_call(&call.path),
+    check_scope: |call| call.token_scope.check_token_kind(&call.path),
     fault_response: fault_reply,
     set_next_page: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
     add_headers,
@@ -243,7 +243,7 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
         | ForgeFaultKind::LostAnswer
         | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer
-        | ForgeFaultKind::DoneStatus(_) => None,
+        | ForgeFaultKind::StatusAfterCall(_) => None,
     }
 }
 

@@ -28,7 +28,7 @@ const SERVICE: &str = "git-upload-pack";
 struct ServedRepository {
     dir: PathBuf,
     /// Owner of the fork; `None` if the URL does not refer to a fork.
-    fork: Option<String>,
+    fork_owner: Option<String>,
     /// Commits of forks with other URLs. Such a commit is available only if a branch at this URL contains the
     /// commit.
     hidden_commits: BTreeSet<String>,
@@ -131,7 +131,7 @@ fn readable_repository(
     let elsewhere = repo.fork_commits.iter().filter(|(_, owner)| is_elsewhere(owner));
     Ok(ServedRepository {
         dir: repo.git.dir().to_owned(),
-        fork: fork.map(str::to_owned),
+        fork_owner: fork.map(str::to_owned),
         hidden_commits: elsewhere.map(|(commit, _)| commit.clone()).collect(),
     })
 }
@@ -161,7 +161,7 @@ async fn find_hidden_commit(
     for want in wanted_ids(request).into_iter().filter(|want| repository.hidden_commits.contains(want)) {
         let mut command = async_git_command(&repository.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
-        if let Some(owner) = &repository.fork {
+        if let Some(owner) = &repository.fork_owner {
             command.arg(format!("--glob=refs/forks/{owner}"));
         }
         let output = command.stdin(Stdio::null()).output().await?;
@@ -175,11 +175,11 @@ async fn find_hidden_commit(
 /// Returns the ids of the commits that a request wants.
 fn wanted_ids(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
-    while let Some(digits) = rest.get(..push::LENGTH) {
+    while let Some(digits) = rest.get(..push::PACKET_LENGTH_DIGITS) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
         // A packet whose length is less than the size of the length field is a separator without content.
-        let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
-        let Some(line) = rest.get(push::LENGTH..end) else { break };
+        let Some(end) = length.map(|length| length.max(push::PACKET_LENGTH_DIGITS)) else { break };
+        let Some(line) = rest.get(push::PACKET_LENGTH_DIGITS..end) else { break };
         let line = String::from_utf8_lossy(line);
         let id = line.strip_prefix("want ").and_then(|rest| rest.split_whitespace().next());
         wants.extend(id.map(str::to_owned));
@@ -203,7 +203,7 @@ async fn upload_pack(
     input: Bytes,
 ) -> std::io::Result<Vec<u8>> {
     let mut command = async_git_command(&repository.dir);
-    if let Some(owner) = &repository.fork {
+    if let Some(owner) = &repository.fork_owner {
         command.args(["-c", &format!("transfer.hideRefs=!refs/forks/{owner}")]);
     }
     command.args(["upload-pack", "--stateless-rpc", "--strict"]).args(extra_args).arg(".");

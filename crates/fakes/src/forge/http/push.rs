@@ -18,13 +18,13 @@ use crate::forge::state::{FakeForgeState, StoredRepository};
 /// Name of the service in the git protocol.
 pub(crate) const SERVICE: &str = "git-receive-pack";
 /// Number of digits of the length field at the beginning of a packet.
-pub(crate) const LENGTH: usize = 4;
+pub(crate) const PACKET_LENGTH_DIGITS: usize = 4;
 /// Maximum size of the data in one side-band packet, in bytes.
 const MAX_BAND: usize = 900;
 
 /// A requested update of one ref in a push.
 struct RefUpdate {
-    to: String,
+    new_sha: String,
     name: String,
 }
 
@@ -131,7 +131,7 @@ fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'s
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
     };
-    if command.to.bytes().all(|digit| digit == b'0') {
+    if command.new_sha.bytes().all(|digit| digit == b'0') {
         return Some(("deletion prohibited", format!("a deletion of {branch}"), true));
     }
     let is_default = branch == repo.default_branch;
@@ -165,7 +165,7 @@ fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
         side_band |= halves.next().is_some_and(|caps| caps.windows(13).any(|word| word == b"side-band-64k"));
         let mut words = text.splitn(3, ' ').skip(1).map(str::to_owned);
         if let (Some(to), Some(name)) = (words.next(), words.next()) {
-            commands.push(RefUpdate { to, name });
+            commands.push(RefUpdate { new_sha: to, name });
         }
     }
     (commands, side_band)
@@ -173,13 +173,13 @@ fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
 
 /// Returns the content of the first packet and the remaining bytes; `None` at the end of a list.
 fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = std::str::from_utf8(bytes.get(..LENGTH)?).ok()?;
-    let length = usize::from_str_radix(length, 16).ok().filter(|length| *length > LENGTH)?;
-    Some((bytes.get(LENGTH..length)?, bytes.get(length..)?))
+    let length = std::str::from_utf8(bytes.get(..PACKET_LENGTH_DIGITS)?).ok()?;
+    let length = usize::from_str_radix(length, 16).ok().filter(|length| *length > PACKET_LENGTH_DIGITS)?;
+    Some((bytes.get(PACKET_LENGTH_DIGITS..length)?, bytes.get(length..)?))
 }
 
 pub(crate) fn packet_line(data: &[u8]) -> Vec<u8> {
-    let mut packet = format!("{:04x}", data.len() + LENGTH).into_bytes();
+    let mut packet = format!("{:04x}", data.len() + PACKET_LENGTH_DIGITS).into_bytes();
     packet.extend_from_slice(data);
     packet
 }

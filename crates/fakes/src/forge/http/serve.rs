@@ -190,7 +190,7 @@ async fn answer_call(
     match fault {
         Some(ForgeFaultKind::Delay(time)) => tokio::time::sleep(time).await,
         Some(ForgeFaultKind::HeldAnswer) => shared.wait_until_released().await,
-        Some(ForgeFaultKind::DoneStatus(status)) => {
+        Some(ForgeFaultKind::StatusAfterCall(status)) => {
             let status = ForgeFaultKind::Status(status, None);
             let said = (protocol.fault_response)(&status, shared.lock().world.now());
             reply = said.unwrap_or(reply);
@@ -198,7 +198,7 @@ async fn answer_call(
         Some(_) | None => {}
     }
     let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    if review.is_none() && is_write(&method, route, asked.as_deref()) && is_ours(&parts.headers) {
+    if review.is_none() && is_write(&method, route, asked.as_deref()) && is_from_truing(&parts.headers) {
         shared.lock().world.record_violation(format!("{method} {route} without X-Review-Id"));
     }
     let hang_up = matches!(fault, Some(ForgeFaultKind::Drop | ForgeFaultKind::LostAnswer));
@@ -213,7 +213,7 @@ async fn answer_call(
     if let (Some(witness), true) = (&shared.observer, resource != GIT) {
         let request =
             asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
-        let answers = answers && !matches!(fault, Some(ForgeFaultKind::DoneStatus(_)));
+        let answers = answers && !matches!(fault, Some(ForgeFaultKind::StatusAfterCall(_)));
         let exchange = ApiExchange {
             method: &method,
             target: &target,
@@ -258,7 +258,7 @@ fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
 }
 
 /// Returns true if the call's User-Agent is Truing's. Other clients perform the actions of people in tests.
-fn is_ours(headers: &HeaderMap) -> bool {
+fn is_from_truing(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok())

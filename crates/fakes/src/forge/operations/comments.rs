@@ -41,9 +41,9 @@ impl CommentCommits {
             None if diff.has_file(&place.path) => Ok(String::new()),
             None => Err("Path could not be resolved".into()),
             Some(line) => diff.check_place(&place.path, line, place.start).map_err(|bad| match bad {
-                DiffPlaceError::Path => "Path could not be resolved".to_owned(),
-                DiffPlaceError::Line => format!("{thread} line must be part of the diff"),
-                DiffPlaceError::Start => {
+                DiffPlaceError::FileNotInDiff => "Path could not be resolved".to_owned(),
+                DiffPlaceError::LineNotInDiff => format!("{thread} line must be part of the diff"),
+                DiffPlaceError::InvalidStartLine => {
                     format!("{thread} start line must be part of the same hunk as the line.")
                 }
             }),

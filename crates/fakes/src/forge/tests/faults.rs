@@ -96,7 +96,7 @@ async fn a_page_walk_can_fail_in_the_middle() {
 #[tokio::test]
 async fn stale_lists_show_a_comment_late() {
     let stage = Stage::new().await;
-    stage.forge.stale_lists(2);
+    stage.forge.set_stale_list_reads(2);
     stage.ask("POST", ISSUE, json!({"body": "new"})).await;
     stage.review(json!([{"path": "src/a.py", "line": 10, "body": "new"}])).await;
     for path in [ISSUE.to_owned(), format!("{PULLS}/1/comments")] {
@@ -111,7 +111,7 @@ async fn stale_lists_show_a_comment_late() {
 #[tokio::test]
 async fn stale_heads_show_a_push_late() {
     let stage = Stage::new().await;
-    stage.forge.stale_heads(2);
+    stage.forge.set_stale_head_reads(2);
     let old = stage.shop.tip("feature").await.unwrap();
     let new = stage.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     let mut seen = Vec::new();

@@ -192,7 +192,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     fn convert_line_comment(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
         let author = to_actor(accounts, note.author.as_ref());
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
         let reviewed = match self.markers().find_marker(&self.id, &note.text) {
             MarkerMatch::Verified {
@@ -216,7 +216,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             created: note.created,
             body,
             topic,
-            reviewed,
+            finding_topic: reviewed,
         }
     }
 
@@ -256,7 +256,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self.find_comments_with_text(text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
-            comment.author.as_ref().is_some_and(|author| author.ours) && comment.created >= since
+            comment.author.as_ref().is_some_and(|author| author.is_own_account) && comment.created >= since
         };
         Ok(comment.rfind(ours))
     }

@@ -54,7 +54,7 @@ fn seeds_line<'a>(
     let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == location.path.as_str());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     here.filter_map(|thread| thread.comments.first()).find(|comment| {
-        comment.author.as_ref().is_some_and(|author| author.ours)
+        comment.author.as_ref().is_some_and(|author| author.is_own_account)
             && comment.topic.is_none()
             && comment.line == Some(location.end_line)
             && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))

@@ -53,7 +53,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Some(HeadRepository {
             id,
             name,
-            is_same,
+            is_target_repository: is_same,
             is_only_source: !is_same && !self.calls.capability_row().fork_heads,
         })
     }
@@ -66,7 +66,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let repository = self.head_repository(&pull.head);
         let push = match &repository {
             None => Some(false),
-            Some(repository) if repository.is_same => {
+            Some(repository) if repository.is_target_repository => {
                 let what = self.what_of_repository("reading the repository");
                 let writable =
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
@@ -74,7 +74,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
             // The head is in a fork. If Truing opened the pull request, it may own the fork, so push
             // permission is unknown. Otherwise Truing cannot push.
-            Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
+            Some(_) => author.as_ref().is_none_or(|author| !author.is_own_account).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
         Ok(PullDetails {
@@ -92,7 +92,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             base_branch: pull.base.branch.clone(),
             base: pull.base.commit.clone(),
             labels: Vec::new(),
-            requested: waits.map(|one| accounts.actor(&one.user)).collect(),
+            requested_reviewers: waits.map(|one| accounts.actor(&one.user)).collect(),
         })
     }
 
@@ -175,7 +175,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         pull: BitbucketPullRequest,
     ) -> BranchPull {
         let author = to_actor(accounts, pull.author.as_ref());
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_topic(0, is_ours, &pull.text);
         BranchPull {
             number: pull.number,
@@ -224,7 +224,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let remark = |note: &BitbucketComment| {
             let author = to_actor(&accounts, note.author.as_ref());
-            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
             let on = note.location.as_ref();
             PullRequestComment {
@@ -261,7 +261,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut replies = Vec::new();
         for note in notes {
             let author = to_actor(&accounts, note.author.as_ref());
-            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
             let trusted = match note.author.filter(|user| user.is_person && !is_ours) {
                 None => false,

@@ -51,7 +51,7 @@ fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Opt
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
-        first.reviewed.as_ref() == Some(topic) && first.line.is_some_and(is_there)
+        first.finding_topic.as_ref() == Some(topic) && first.line.is_some_and(is_there)
     };
     let path = place.path.to_string();
     let open = threads.iter().filter(|thread| is_open(thread) && thread.path == path);

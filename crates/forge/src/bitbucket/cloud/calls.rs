@@ -455,7 +455,7 @@ impl BitbucketApi for BitbucketCloud {
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
             // The API does not report whether a repository is read-only, and it no longer supports issues.
-            writable: WriteAccess { archived: false, push, issues: false },
+            writable: WriteAccess { archived: false, push, has_issues_enabled: false },
             is_fork: body.parent.is_some(),
             name: body.full_name,
         })

@@ -469,7 +469,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let (name, push) = (body.full_name(), self.may_push(purpose, &body).await);
         Ok(RepositoryDetails {
             default_branch: self.default_branch(purpose, &name).await?,
-            writable: WriteAccess { archived: body.archived, push, issues: false },
+            writable: WriteAccess { archived: body.archived, push, has_issues_enabled: false },
             is_fork: body.origin.is_some(),
             name,
         })

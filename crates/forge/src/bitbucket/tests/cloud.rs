@@ -480,7 +480,7 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
         assert_eq!((calls, list.is_complete(), list.items().count()), (left, is_complete, many));
     }
     let pulls: Vec<_> = list.items().collect();
-    assert_eq!((pulls[0].number, pulls[0].draft, pulls[0].repository.as_str()), (7, true, UUID));
+    assert_eq!((pulls[0].number, pulls[0].draft, pulls[0].repository_id.as_str()), (7, true, UUID));
     assert!(
         lines(&server.requests())[0].contains("draft%3Dtrue+OR+draft%3Dfalse"),
         "{:?}",
@@ -544,7 +544,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
     let read = [me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(read.into_iter().chain([page(&head_of, None), page(&notes, None)])).await;
     let activity = pull(&server).activity(7).await.unwrap();
-    assert!(activity.commits[0].author.as_ref().is_some_and(|author| author.ours));
+    assert!(activity.commits[0].author.as_ref().is_some_and(|author| author.is_own_account));
     let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
     let id = |id: &str| CommentId::new(id);
     assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);

@@ -130,7 +130,7 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::RequestReview { login } => {
                 let now = self.read_pull_details().await?;
-                now.requested.iter().any(|asked| asked.login.eq_ignore_ascii_case(login))
+                now.requested_reviewers.iter().any(|asked| asked.login.eq_ignore_ascii_case(login))
             }
             Effect::UpdateBranch { head } => self.read_pull_details().await?.head.sha != *head,
             Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,

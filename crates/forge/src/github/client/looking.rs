@@ -20,7 +20,7 @@ use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
 
 /// Maximum number of pages of check runs that are read. A page has 100 check runs, and GitHub allows 1,000
-/// /// check runs for one name. The pages are therefore enough for three names.
+/// check runs for one name. The pages are therefore enough for three names.
 const MAX_CHECK_PAGES: usize = 30;
 
 const MERGE: &str = "
@@ -63,7 +63,7 @@ impl GitHubClient {
             base: parse_sha(&what, &pull.base.sha)?,
             base_branch: pull.base.branch,
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
-            requested,
+            requested_reviewers: requested,
         })
     }
 
@@ -75,17 +75,17 @@ impl GitHubClient {
     ) -> Result<PullHead, ForgeError> {
         let repository = pull.head.repo.as_ref().map(|repo| {
             let (id, name) = (repo.id.to_string(), repo.full_name.clone());
-            HeadRepository { is_same: id == self.id.repository, is_only_source: false, id, name }
+            HeadRepository { is_target_repository: id == self.id.repository, is_only_source: false, id, name }
         });
         let push = match &repository {
             None => Some(false),
-            Some(repository) if repository.is_same => self.can_push_repository().await?,
+            Some(repository) if repository.is_target_repository => self.can_push_repository().await?,
             // An installation's token is valid only for the repositories of one owner. A fork belongs to
             // another owner, so the App cannot push to the fork.
             Some(_) if self.github.app().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.can_push_repository().await?,
             // If we opened the pull request, the fork may be ours, so the permission is unknown.
-            Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
+            Some(_) => author.is_none_or(|author| !author.is_own_account).then_some(false),
         };
         let (sha, branch) = (parse_sha(purpose, &pull.head.sha)?, pull.head.branch.clone());
         Ok(PullHead { sha, branch, repository, push })
@@ -187,7 +187,9 @@ impl GitHubClient {
             let user = set_by.remove(&label.name);
             let by = user.as_ref().map(|user| to_actor(&accounts, user));
             let trusted = match (user, &by) {
-                (Some(user), Some(by)) if by.person && !by.ours => self.is_trusted(&mut known, user).await?,
+                (Some(user), Some(by)) if by.person && !by.is_own_account => {
+                    self.is_trusted(&mut known, user).await?
+                }
                 (_, _) => false,
             };
             labels.push(AppliedLabel { name: label.name, set_by: by, trusted });
@@ -225,7 +227,7 @@ impl GitHubClient {
         comment: bodies::LineComment,
     ) -> Result<(u64, String, LineComment), ForgeError> {
         let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
         let reviewed = self.reviewed_finding(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
@@ -238,7 +240,7 @@ impl GitHubClient {
             created: wire::parse_instant(purpose, &comment.created_at)?,
             body,
             topic,
-            reviewed,
+            finding_topic: reviewed,
         };
         Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
     }

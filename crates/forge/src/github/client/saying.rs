@@ -163,7 +163,7 @@ impl GitHubClient {
             .await?
             .into_iter();
         let ours = |comment: &ConversationComment| {
-            comment.author.as_ref().is_some_and(|author| author.ours) && comment.created >= since
+            comment.author.as_ref().is_some_and(|author| author.is_own_account) && comment.created >= since
         };
         Ok(comment.rfind(ours))
     }

@@ -183,7 +183,7 @@ impl GitHubClient {
         pull: GitHubPullItem,
     ) -> Result<BranchPull, ForgeError> {
         let author = pull.user.as_ref().map(|user| to_actor(accounts, user));
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_topic(0, is_ours, pull.body.as_deref());
         let state = match (pull.state.as_str(), pull.draft) {
             _ if pull.merged_at.is_some() => PullState::Merged,
@@ -268,7 +268,7 @@ impl GitHubClient {
             _ => return Err(unavailable_error(purpose, "a review has an unknown state")),
         };
         let author = review.user.as_ref().map(|user| to_actor(accounts, user));
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_verified_topic(number, is_ours, review.body.as_deref());
         Ok(PullReview {
             id: ReviewId::new(review.id.to_string()),
@@ -290,7 +290,7 @@ impl GitHubClient {
         comment: GitHubCommentItem,
     ) -> Result<PullRequestComment, ForgeError> {
         let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
-        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
         Ok(PullRequestComment {
             id: to_github_id(comment.id).to_comment_id(),

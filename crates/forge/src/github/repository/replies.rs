@@ -54,7 +54,7 @@ impl GitHubClient {
             self.list_conversation(&request, number).await?.into_iter().filter(|one| one.id > after_comment)
         {
             let author = comment.user.as_ref().map(|user| to_actor(&accounts, user));
-            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
             let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
             let person = comment.user.filter(|user| !is_ours && user.kind == "User");
             let trusted = match person {

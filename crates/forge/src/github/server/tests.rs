@@ -90,8 +90,8 @@ async fn a_list_of_pull_requests_names_their_repository_by_id() {
     let mut list = CachedListing::default();
     github(&server).refresh_open_pulls("octo/demo", &mut list, &mut 9).await.unwrap();
     let expected = OpenPull {
-        repository: "7".into(),
-        repo: "octo/demo".into(),
+        repository_id: "7".into(),
+        repository_name: "octo/demo".into(),
         number: 5,
         url: "https://x/octo/demo/pull/5".into(),
         revision: PullRevision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() },

@@ -123,7 +123,9 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
 async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
     for (site, number, open) in Site::bitbuckets().await {
         let summary = Effect::Summary { body: "Done.".into() };
-        for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::DoneStatus(503), ForgeFaultKind::Truncated] {
+        for kind in
+            [ForgeFaultKind::LostAnswer, ForgeFaultKind::StatusAfterCall(503), ForgeFaultKind::Truncated]
+        {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();
             assert!(!error.has_no_effect(), "{kind:?}: {error}");
@@ -231,7 +233,7 @@ async fn performed_amid_a_push(
 ) -> Result<EffectOutcome, ForgeError> {
     site.fault("POST", &comments(site), ForgeFaultKind::HeldRequest);
     let push = async {
-        site.forge.wait_until_held().await;
+        site.forge.wait_for_held_request().await;
         site.shop.push("feature", CommitBuilder::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
         site.forge.release_held();
     };

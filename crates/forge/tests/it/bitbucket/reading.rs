@@ -53,8 +53,8 @@ async fn a_pull_request_is_read_with_whole_hashes() {
         let now = open.pull_details().await.unwrap();
         assert!(now.url.ends_with(&format!("/pull-requests/{number}")), "{}", now.url);
         assert_eq!(now.head.push, Some(true));
-        assert_eq!((now.labels.len(), now.requested.len()), (0, 0));
-        assert!(now.author.is_some_and(|author| author.person && !author.ours));
+        assert_eq!((now.labels.len(), now.requested_reviewers.len()), (0, 0));
+        assert!(now.author.is_some_and(|author| author.person && !author.is_own_account));
         site.shop.set_role(BOT, "read").await.unwrap();
         assert_eq!(open.pull_details().await.unwrap().head.push, Some(false));
         site.shop.close_pull(number).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_fork_is_named_where_nothing_else_has_the_head() {
         let number = site.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
         let client = site.conversation(number);
         let told = client.pull_details().await.unwrap().head.repository.unwrap();
-        assert_eq!((told.name.as_str(), told.is_same), ("someone/shop", false));
+        assert_eq!((told.name.as_str(), told.is_target_repository), ("someone/shop", false));
         assert_eq!(told.is_only_source, site.is_cloud());
         let named = client.pull_request().await.unwrap().head_repository;
         assert_eq!(named, site.is_cloud().then_some(told));
@@ -90,7 +90,9 @@ async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
         assert_eq!(site.forge.request_log().len(), calls);
         let repository = site.hub.repository().await.unwrap();
         assert_eq!((repository.name.as_str(), repository.default_branch.as_str()), ("acme/shop", "main"));
-        assert!(!repository.is_fork && !repository.writable.issues && !repository.writable.archived);
+        assert!(
+            !repository.is_fork && !repository.writable.has_issues_enabled && !repository.writable.archived
+        );
         assert_eq!(repository.writable.push, Some(true));
         let from = site.hub.pulls_from("feature").await.unwrap();
         assert_eq!(from.len(), 1);

@@ -64,7 +64,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert!(if site.is_cloud() { sent > 55 } else { sent == 2 }, "{sent}");
         let first = listed.items().find(|pull| pull.number == number).unwrap();
         assert_eq!(
-            (first.revision.head.clone(), first.repository.clone()),
+            (first.revision.head.clone(), first.repository_id.clone()),
             (tip(&site).await, site.id.clone())
         );
         assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);

@@ -13,7 +13,7 @@ use crate::repository::site::topic;
 #[tokio::test]
 async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_another() {
     let scene = Scene::of(EffectKind::Comment).await;
-    let IntentPart { topic, content } = scene.intended().parts.remove(0);
+    let IntentPart { topic, content_digest: content } = scene.intended().parts.remove(0);
     let at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(
         &topic,
@@ -60,7 +60,7 @@ async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated
 #[tokio::test]
 async fn the_delay_counts_from_the_answer_that_was_lost() {
     let scene = Scene::of(EffectKind::Comment).await;
-    let IntentPart { topic, content } = scene.intended().parts.remove(0);
+    let IntentPart { topic, content_digest: content } = scene.intended().parts.remove(0);
     let at = UnixMillis(scene.clock.now().0 - SETTLE.0);
     scene.log.put(
         &topic,

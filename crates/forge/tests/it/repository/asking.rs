@@ -101,7 +101,7 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
         ]
     );
     assert_eq!((all[0].topic.clone(), all[1].topic.clone()), (Some(topic("q1")), None));
-    assert!(all[0].author.as_ref().unwrap().ours);
+    assert!(all[0].author.as_ref().unwrap().is_own_account);
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
     // The replies after the first comment are found, even if the first comment was deleted.
     hub.delete_comment(made.number, &first).await.unwrap();

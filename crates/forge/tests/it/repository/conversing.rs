@@ -33,7 +33,7 @@ async fn a_pull_request_is_seen_as_it_stands() {
     assert_eq!(now.head.sha, sha(&shop.tip("feature").await.unwrap()));
     assert_eq!(now.base, sha(&shop.tip("main").await.unwrap()));
     assert_eq!((now.head.push, now.author.unwrap().login.as_str()), (Some(true), "author"));
-    assert!(now.head.repository.unwrap().is_same);
+    assert!(now.head.repository.unwrap().is_target_repository);
 
     shop.set_draft(number, true).await.unwrap();
     assert_eq!(pull.pull_details().await.unwrap().state, PullState::Draft);
@@ -61,7 +61,7 @@ async fn a_fork_is_pushed_to_only_if_it_lets_us() {
     let head = pull.pull_details().await.unwrap().head;
     let repository = head.repository.unwrap();
     assert_eq!(
-        (repository.name.as_str(), repository.is_same, head.push),
+        (repository.name.as_str(), repository.is_target_repository, head.push),
         ("someone/shop", false, Some(false))
     );
     site.shop.let_modify(number, true).await.unwrap();
@@ -299,7 +299,7 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
     );
     pull.request_review(login).await.unwrap();
     pull.request_review("Copilot").await.unwrap();
-    let requested = pull.pull_details().await.unwrap().requested;
+    let requested = pull.pull_details().await.unwrap().requested_reviewers;
     assert_eq!(requested.iter().map(|asked| asked.login.as_str()).collect::<Vec<_>>(), [login]);
     refused(pull.request_review("copilot-pull-request-reviewer").await);
     refused(pull.request_review("author").await);

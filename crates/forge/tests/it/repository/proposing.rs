@@ -22,7 +22,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
         (pull.branch.as_str(), pull.base.as_str(), pull.state),
         ("truing/sync", "main", PullState::Open)
     );
-    assert!(pull.is_ours() && pull.is_open());
+    assert!(pull.has_own_author() && pull.is_open());
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
     // Another account's fork has a branch with the same name.
     shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
@@ -64,7 +64,7 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
     let theirs = NewPull { author: "ann".into(), ..NewPull::from_branch("ours") };
     let number = site.shop.open_pull(theirs).await.unwrap();
     let adopted = site.open("ours").await;
-    assert_eq!((adopted.number, adopted.topic.clone(), adopted.is_ours()), (number, None, false));
+    assert_eq!((adopted.number, adopted.topic.clone(), adopted.has_own_author()), (number, None, false));
     // A rejection for another reason is returned as an error.
     refused(site.hub.open_pull(&draft("none")).await);
     let long = truing_core::port::PullDraft { title: "x".repeat(300), ..draft("ours") };
@@ -153,7 +153,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
 
     let seen = hub.activity(pull.number).await.unwrap();
     let by = |author: &Option<truing_core::port::Actor>| {
-        author.as_ref().map(|author| (author.login.clone(), author.ours, author.person))
+        author.as_ref().map(|author| (author.login.clone(), author.is_own_account, author.person))
     };
     let commits: Vec<_> =
         seen.commits.iter().map(|commit| (commit.sha.as_str(), by(&commit.author))).collect();
@@ -191,7 +191,10 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     let site = Site::new().await;
     let now = site.hub.repository().await.unwrap();
     assert_eq!((now.name.as_str(), now.default_branch.as_str(), now.is_fork), ("acme/shop", "main", false));
-    assert_eq!((now.writable.archived, now.writable.push, now.writable.issues), (false, Some(true), true));
+    assert_eq!(
+        (now.writable.archived, now.writable.push, now.writable.has_issues_enabled),
+        (false, Some(true), true)
+    );
     site.shop.set_role(BOT, "read").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().writable.push, Some(false));
     // The repository is found by its id after a rename.

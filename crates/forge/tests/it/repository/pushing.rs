@@ -82,7 +82,12 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
     );
     assert_eq!(site.hub.pulls_from("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
-    assert!(activity.commits.iter().all(|commit| commit.author.as_ref().is_some_and(|author| author.ours)));
+    assert!(
+        activity
+            .commits
+            .iter()
+            .all(|commit| commit.author.as_ref().is_some_and(|author| author.is_own_account))
+    );
 }
 
 #[tokio::test]
@@ -177,6 +182,6 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let made = pusher.commit("one").await;
     assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Pushed);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
-    assert!(pull.is_ours() && pull.topic.is_some());
+    assert!(pull.has_own_author() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();
 }

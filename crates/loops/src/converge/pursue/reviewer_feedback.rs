@@ -29,9 +29,9 @@ pub(super) fn summarise_feedback(
         u32::try_from(many).unwrap_or(u32::MAX)
     };
     // The pattern is valid, because loading the configuration has already compiled it.
-    let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let dirty = reviewer.findings_pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
-        Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
+        Some(dirty) if dirty.is_match(&review.body) && reviewer.reports_count_only => {
             ReviewTextSignal::InlineFindings
         }
         Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::AnyFindings,
@@ -73,7 +73,7 @@ pub(super) fn should_resolve_thread(
 }
 
 pub(super) fn is_ours(comment: &LineComment) -> bool {
-    comment.author.as_ref().is_some_and(|author| author.ours)
+    comment.author.as_ref().is_some_and(|author| author.is_own_account)
 }
 
 /// Converts a thread to the input of the readiness check; `None` if the thread is resolved.
@@ -92,7 +92,7 @@ pub(super) fn unresolved_thread(
             match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
                 Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
                 // Truing may use a person's token. Its own account therefore does not count as a person.
-                None if author.person && !author.ours => ThreadAuthor::Person,
+                None if author.person && !author.is_own_account => ThreadAuthor::Person,
                 None => ThreadAuthor::Bot,
             }
         }
@@ -107,7 +107,7 @@ pub(super) fn unresolved_thread(
         .unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let last_comment = match (is_ours(last), is_answer) {
-        (false, _) => LastComment::Theirs,
+        (false, _) => LastComment::ByOtherAccount,
         (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,
         // The last comment is ours: it reports a fix, or shows one of our findings that no audit reports any
         // more.

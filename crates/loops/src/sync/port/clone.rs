@@ -33,7 +33,7 @@ impl MigrationPathPolicy {
     pub(super) fn new(job: &JobConfig, policy: Arc<AgentPolicy>) -> Result<Self, CodeMigrationError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
-            globs: value::compile_globs(&job.ports)?,
+            globs: value::compile_globs(&job.portable_file_globs)?,
             policy,
             locks: value::compile_globs(&job.lock_files)?,
             server_written: own.chain(news::written_paths(job)).collect(),

@@ -55,7 +55,7 @@ pub(super) async fn build_port_prompt(
         ("to", decided.to.to_string()),
         ("reason", decided.decision.reason.clone()),
         ("mirror", mirror.join("\n")),
-        ("paths", job.ports.join("\n")),
+        ("paths", job.portable_file_globs.join("\n")),
         ("definitions", render_definitions(port).await?),
         ("unguarded", unguarded.collect::<Vec<_>>().join("\n")),
         ("handover", handover.unwrap_or_default().to_owned()),

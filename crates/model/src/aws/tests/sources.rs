@@ -26,7 +26,7 @@ async fn a_web_identity_is_exchanged_for_keys() {
     let place = Place::new().await.with_web_identity().with("AWS_ROLE_SESSION_NAME", "truing");
     // Other tests in this process unregister secrets with the default prefix, so this test uses another
     // prefix.
-    place.aws.change_behaviour(|aws| aws.session = "web-canary".to_owned());
+    place.aws.change_behaviour(|aws| aws.session_token_prefix = "web-canary".to_owned());
     let chain = place.chain();
     assert!(keys(&chain, SystemTime::now()).await.is_ok());
     assert_eq!(place.aws.request_log(), [STS_LOGGED]);

@@ -7,7 +7,7 @@
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
-use truing_core::sync::TREE_FORM;
+use truing_core::sync::TREE_DIGEST_PREFIX;
 
 use super::text;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
@@ -39,7 +39,7 @@ pub(in crate::sources) fn digest_tree(
     for node in nodes {
         tree.add_node(*node, 0)?;
     }
-    Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
+    Ok(format!("{TREE_DIGEST_PREFIX}{}", hex::encode(tree.hash.finalize())))
 }
 
 /// Kind of a piece of a digest's input. The kind and the length of a piece precede the piece, so different

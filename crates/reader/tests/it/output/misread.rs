@@ -186,7 +186,7 @@ fn the_tools_own_total_counts_and_lines_beside_are_named() {
     let mypy = "a.py:1: error: Wrong  [assignment]\nFound 2 errors in 1 file (checked 1 source file)\n";
     let found = tree.read(foreign_output("mypy", "", mypy)).unwrap();
     assert!(
-        found.problems[0].contains("counts 2 findings, but only 1 are understood"),
+        found.problems[0].contains("reports 2 findings, but only 1 could be parsed"),
         "{:?}",
         found.problems
     );

@@ -230,7 +230,7 @@ impl Stage {
         let (repo, commit) = (self.repo.clone(), head.commit_after(&self.head, "Change"));
         let (forge, branch) = (self.site.forge.clone(), self.branch);
         let push = async move {
-            forge.wait_until_held().await;
+            forge.wait_for_held_request().await;
             repo.push(branch, commit).await.unwrap();
             forge.release_held();
         };

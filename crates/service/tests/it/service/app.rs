@@ -202,10 +202,14 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
         (ForgeFaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
         (
             ForgeFaultKind::Redirect(301, elsewhere.clone()),
-            "leads to https://elsewhere.example: redirects",
+            "redirects to https://elsewhere.example: redirects",
             false,
         ),
-        (ForgeFaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
+        (
+            ForgeFaultKind::Redirect(307, elsewhere),
+            "redirects to https://elsewhere.example: redirects",
+            false,
+        ),
         (
             ForgeFaultKind::Redirect(301, "/repositories/1".into()),
             "the resource has another address now",

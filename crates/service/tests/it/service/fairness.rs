@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing_core::fair::LeaseLimits;
 use truing_core::id::{SlotKey, TimeSpan};
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{HaltPolicy, RecordStore, SlotDescription, SlotMark};
 use truing_core::slot::{LoopKind, SlotLimits};
 use truing_service::ServiceSettings;
@@ -87,7 +87,7 @@ async fn what_is_due_between_two_looks_is_looked_at_then() {
     // The poll interval of the scheduler is longer than this test.
     let pace = ServiceSettings { poll_interval: Duration::from_secs(3600), ..pace() };
     let store = site.store();
-    let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
+    let limits = SlotLimits { storm_quiet_time: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
     let opened = site.open("change").await;
     site.deliver().await;

@@ -172,7 +172,7 @@ async fn findings_whose_place_is_refused_go_to_the_file_or_the_summary() {
 async fn comments_that_lists_do_not_show_yet_are_not_made_again() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.stale_lists(1);
+    site.forge.set_stale_list_reads(1);
     let mut opened = site.open("change").await;
     site.deliver().await;
     service.rest(&site.clock).await;
@@ -188,7 +188,7 @@ async fn comments_that_lists_do_not_show_yet_are_not_made_again() {
 async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.stale_lists(1);
+    site.forge.set_stale_list_reads(1);
     let opened = site.open("change").await;
     // The responses of these calls are lost, and the created comments are not yet in the forge's lists after
     // the settle delay.
@@ -208,7 +208,7 @@ async fn a_head_that_the_forge_does_not_show_yet_is_reviewed_all_the_same() {
     let mut reviewed = site.open("reviewed").await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    site.forge.stale_heads(1);
+    site.forge.set_stale_head_reads(1);
     site.push_second(&mut reviewed).await;
     site.deliver().await;
     service.rest(&site.clock).await;
@@ -216,7 +216,7 @@ async fn a_head_that_the_forge_does_not_show_yet_is_reviewed_all_the_same() {
 
     // The forge returns the old head at the start of the review, and again at the end.
     let mut fresh = site.open("fresh").await;
-    site.forge.stale_heads(2);
+    site.forge.set_stale_head_reads(2);
     site.push_second(&mut fresh).await;
     site.deliver().await;
     service.rest(&site.clock).await;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_core::fair::LeaseLimits;
 use truing_core::id::TimeSpan;
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildProcessReader;

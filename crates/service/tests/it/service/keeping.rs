@@ -50,7 +50,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         description: "fine".into(),
         check: CheckContent::default(),
     };
-    store.store_announcement(&old, CommentProducer::Review, "another summary", &status).await.unwrap();
+    store.store_summary_and_status(&old, CommentProducer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin_run(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());

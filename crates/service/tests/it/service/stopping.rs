@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use truing_core::fair::LeaseLimits;
 use truing_core::id::TimeSpan;
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};

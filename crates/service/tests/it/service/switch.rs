@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use truing_core::fair::LeaseLimits;
 use truing_core::id::{RunId, SlotKey, TimeSpan};
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{OperatorStore as _, RunReference, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits};
 use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
@@ -85,7 +85,7 @@ async fn a_run_in_flight_completes_in_mode_finish() {
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.wait_until_held().await;
+    site.forge.wait_for_held_request().await;
     operator(&site).turn_switch(&on(HaltMode::Finish), "ada").await.unwrap();
     site.forge.release_held();
     let key = site.key(opened.number).await;
@@ -104,7 +104,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.wait_until_held().await;
+    site.forge.wait_for_held_request().await;
     let operator = operator(&site);
     operator.turn_switch(&on(HaltMode::Stop), "ada").await.unwrap();
     site.forge.release_held();
@@ -130,7 +130,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.wait_until_held().await;
+    site.forge.wait_for_held_request().await;
     let operator = operator(&site);
     operator.turn_repository_switch("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
     operator.turn_repository_switch("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::{KeyFlag, SourceFile};
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_fakes::forge::{FakeCheckRun, PullView};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::checkout::OperatorRules;

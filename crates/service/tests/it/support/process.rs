@@ -1,8 +1,8 @@
 //! Runs a service without its background loops. Does all due work until nothing is due; the clock moves
 //! directly to the next due time.
 
-use truing_core::fair::LeaseLimits;
 use truing_core::id::UnixMillis;
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::RunReference;
 use truing_core::slot::{HoldReason, SlotState};
 use truing_loops::machine::new_run_id;

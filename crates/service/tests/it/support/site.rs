@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing_core::fair::LeaseLimits;
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
+use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{Clock, RecordStore, SlotStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
@@ -83,7 +83,7 @@ pub(crate) fn limits() -> SlotLimits {
     SlotLimits {
         debounce: TimeSpan(50),
         max_wait: TimeSpan(200),
-        quiet: TimeSpan(300),
+        storm_quiet_time: TimeSpan(300),
         storm_max: TimeSpan::seconds(30),
         lease: TimeSpan::seconds(20),
         backoff: TimeSpan(50),

@@ -149,7 +149,7 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
-    site.forge.wait_until_held().await;
+    site.forge.wait_for_held_request().await;
     service.state(&key, "leased (review)").await;
     comment(&site, &opened, "ada", "/review pause").await;
     service.state(&key, "leased (review), paused afterwards").await;

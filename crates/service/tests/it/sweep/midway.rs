@@ -13,7 +13,7 @@ use truing_core::port::{
     ComputedReview, PullRevision, RunReference, RunStore as _, SlotStore as _, SweepStore as _,
 };
 use truing_core::publish::CommentProducer;
-use truing_core::settled::awaits_sweep;
+use truing_core::review_settlement::awaits_sweep;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome, WaitReason};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::machine::new_run_id;
@@ -258,7 +258,7 @@ async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint
                 findings,
                 desired,
                 status: None,
-                outcome,
+                record: outcome,
             };
             store.store_computed_review(&work.run, &computed).await.unwrap();
             work.fail().await;

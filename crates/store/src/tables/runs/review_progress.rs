@@ -4,8 +4,8 @@ use crate::sql::SqlTransaction;
 use truing_core::id::SlotKey;
 use truing_core::outcome::{ReviewOutcomeKind, ReviewRecord};
 use truing_core::port::{PullRevision, ReviewProgress};
+use truing_core::review_settlement::is_review_settled;
 use truing_core::run::RunStage;
-use truing_core::settled::is_review_settled;
 
 use super::row::{parse_sha, parse_stage};
 use crate::fault::StoreFault;

@@ -72,7 +72,14 @@ pub(super) fn begin_run(
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
-    Ok(RunStart { reviewed, last_computed, last_review: last, returns_to_reviewed, computed, dismissals })
+    Ok(RunStart {
+        last_published: reviewed,
+        last_computed,
+        last_review: last,
+        returns_to_reviewed,
+        unpublished_review: computed,
+        dismissals,
+    })
 }
 
 /// Assigns `token` to the key's newest computed or published review. The token must be greater than all

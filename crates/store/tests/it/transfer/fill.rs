@@ -100,7 +100,7 @@ pub(super) async fn fill(store: &Store) {
         .unwrap();
     reserve_granted(store, &[repo(1_000), team(10_000)], reservation_request(10, 60)).await;
     let job = jobs::run("a", token.0 + 2);
-    store.begin_job(&job).await.unwrap();
+    store.begin_job_run(&job).await.unwrap();
     store.store_job(&job, &JobState { ..jobs::state_with_question("1.0") }).await.unwrap();
     for turn in [SwitchRequest::TurnOn { reason: None, mode: None }, SwitchRequest::TurnOff] {
         store.turn_switch(&turn, "ada").await.unwrap();

@@ -70,7 +70,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         let name = first_home.file().unwrap().canonicalize().unwrap().display().to_string();
         let error = second.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap_err();
         assert!(matches!(error, TransferError::OtherSource { .. }), "{error}");
-        assert!(error.to_string().contains(&format!("name {name} after --from")), "{error}");
+        assert!(error.to_string().contains(&format!("specify {name} after --from")), "{error}");
         let error = copy_refused(&target, &new_file_home(), NulPolicy::Refuse).await;
         assert!(matches!(error, TransferError::HalfSource { .. }), "{error}");
         drop(target);

@@ -79,12 +79,12 @@ pub(super) async fn check_head(
     let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
         return WorkerStepResult::Lost;
     };
-    if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
+    if begun.unpublished_review.is_none() && begun.last_published.as_ref() == Some(&revision) {
         return end_lease(store, work, StepOutcome::Done, limits).await;
     }
     let slot = store.load_slots(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
-        Some(storm) if begun.computed.is_none() && !slot.may_compute_review(now) => {
+        Some(storm) if begun.unpublished_review.is_none() && !slot.may_compute_review(now) => {
             end_lease(store, work, StepOutcome::DueAt(storm.end, WaitReason::Storm), limits).await
         }
         Some(_) | None => WorkerStepResult::Looked(pull.head),
@@ -99,7 +99,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
     let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
         return WorkerStepResult::Lost;
     };
-    if begun.computed.is_some() {
+    if begun.unpublished_review.is_some() {
         return publish(store, work, down, limits).await;
     }
     if apply_command(store, &work.run.key, SlotCommand::CountReview(work.run.token), limits).await.is_err() {
@@ -114,7 +114,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
         findings: findings(work.at),
         desired: desired(work.at, work.head),
         status: Some(status(work)),
-        outcome,
+        record: outcome,
     };
     match accepted_result(store.store_computed_review(&work.run, &computed).await) {
         Some(()) => WorkerStepResult::Computed,

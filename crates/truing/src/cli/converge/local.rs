@@ -102,7 +102,7 @@ impl PreparedRun {
         let (mut record, earlier) =
             checkout.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
-        record.detail.paid_before = record.cost();
+        record.detail.cost_before_resume = record.cost();
         let gate = wiring::agent::gate_for_run(&agents.auditor, RepositoryRef::from_key(&record.key));
         Ok(Self { checkout, agents, inspection_tools: looks, config, store, gate, record, earlier, lock })
     }

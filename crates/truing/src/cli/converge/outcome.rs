@@ -199,7 +199,7 @@ pub(super) async fn render_text(
 ) -> Result<String, CliError> {
     let report = words::render_report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fold_report_line).collect();
-    if record.detail.paid_before > MicroUsd(0) {
+    if record.detail.cost_before_resume > MicroUsd(0) {
         // The line about the money paid now is inserted below the line with the run's total cost.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(

@@ -187,7 +187,7 @@ fn render_jobs(jobs: &[JobStatus]) -> String {
         let breaker_text = job.breaker_text();
         text += &fold_line(&format!("  {}: ", job.name), &breaker_text);
         if let Some(question) = &job.question_url {
-            text += &fold_line("    a question to people is open: ", question);
+            text += &fold_line("    open question: ", question);
         }
     }
     text

@@ -3,7 +3,7 @@
 
 use truing_config::Config;
 use truing_config::tool::ToolSelection;
-use truing_core::code::LinesKey;
+use truing_core::code_digest::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::line;
 use truing_core::port::{Clock as _, ToolOutput};

@@ -1,6 +1,6 @@
 //! Provides a sample finding for the tests of printed reviews.
 
-use truing_core::code::CodeDigests;
+use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{
     AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
     Severity, fingerprint,

@@ -86,16 +86,11 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     }
     part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.name);
-    part(
-        "To suppress a finding, put this in a comment on its line, or on a separate line before it",
-        &suppressed,
-    );
-    let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
+    part("To suppress a finding, put this in a comment on its line or on the line before", &suppressed);
+    let valid = format_count(answer.valid, "example");
     let from = if answer.built_in { " (built in)" } else { "" };
-    let tests = format!(
-        "  {valid} without a finding, {invalid} with a finding: `--source` shows the \
-        examples\n"
-    );
+    let tests =
+        format!("  {valid} without a finding, {} with a finding (`--source` shows them)\n", answer.invalid);
     part("File", &format!("  {}{from}\n{tests}", answer.file));
     text
 }

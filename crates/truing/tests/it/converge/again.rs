@@ -222,7 +222,7 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
         ran.out
     );
     let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("was not audited"), "{text}");
+    assert!(text.contains("no audit has covered"), "{text}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     // The command that the output suggests succeeds.
     scene.place.git(["merge", "--quiet", "--no-edit", &branch]);

@@ -262,7 +262,9 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     site.deliver().await;
     let help = |pull: &PullView| {
         let mut comments = pull.comments.iter();
-        comments.any(|comment| comment.body.contains("not available here: this server does not converge"))
+        comments.any(|comment| {
+            comment.body.contains("not available here: converge runs are disabled on this server")
+        })
     };
     let pull = site.wait_until("the answer to /help", help).await;
     assert_eq!(report_comment(&pull), None, "{pull:#?}");

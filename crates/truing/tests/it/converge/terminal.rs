@@ -42,7 +42,7 @@ fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
     for line in [
         "topic: head ",
         "at most 10 audits ",
-        "your checkout stays as it is",
+        "your checkout does not change",
         "Loop 1 audit: 0P0 / 1P1 / 0P2",
     ] {
         let shown = seen.split("\r\n").any(|shown| shown.contains(line));

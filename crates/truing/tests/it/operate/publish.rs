@@ -108,7 +108,7 @@ async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
     {
         site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
         let lost = site.publish(&[]);
-        assert!(lost.exit == 3 && lost.err.contains("run it again"), "{lost:?}");
+        assert!(lost.exit == 3 && lost.err.contains("run the command again"), "{lost:?}");
     }
     let again = site.publish(&[]);
     assert_eq!(again.exit, 1, "{again:?}");
@@ -139,7 +139,7 @@ async fn who_is_at_work_already_is_left_alone() {
     for told in [
         ", since 20",
         " as run 0199-run",
-        "hint: wait for it",
+        "hint: wait until that review finishes",
         "hint: if the process of that review has ended",
     ] {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);

@@ -24,7 +24,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     site.open_clean("one").await;
     let server = site.serve();
     let ran = wait_for_status(&site, &server, 0, "github: 1 repository, 1 open pull request\n").await;
-    assert!(ran.out.contains("when Truing first saw the repository are not reviewed"), "{ran:?}");
+    assert!(ran.out.contains("opened before the first sweep are not reviewed"), "{ran:?}");
     let view = site.repo.pull(1).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "it was open before the first contact");
     drop(server);

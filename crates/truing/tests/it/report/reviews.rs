@@ -77,7 +77,7 @@ async fn store_review(
         findings,
         desired,
         status: None,
-        outcome: outcome.clone(),
+        record: outcome.clone(),
     };
     store.store_computed_review(&run, &computed).await.unwrap();
     if let Some(item) = first {

@@ -172,7 +172,7 @@ fn text_is_eighty_columns_wide_and_names_who_found_what() {
         &["--color", "never"],
     );
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
-    assert!(ran.out.contains("lint/E741") && ran.out.contains("what lint printed"), "{}", ran.out);
+    assert!(ran.out.contains("lint/E741") && ran.out.contains("the output of lint"), "{}", ran.out);
 }
 
 #[test]

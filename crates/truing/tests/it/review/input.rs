@@ -97,13 +97,13 @@ fn a_commit_that_is_not_there() {
             &place,
             &[&option],
             "`--upload-pack=x` cannot be the name of a commit",
-            "name a branch",
+            "specify a branch",
         );
         assert_usage_error(
             &place,
             &[&format!("{flag}=")],
             "`` cannot be the name of a commit",
-            "name a branch",
+            "specify a branch",
         );
         assert_usage_error(&place, &[flag, "main:a.py"], "there is no commit named `main:a.py`", "");
     }

@@ -222,7 +222,10 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "which Truing passes to no MCP server",
         ),
         (format!("{command}tools = [\"a\"]\nenv = [\"NOT_SET\"]\n"), "NOT_SET is not set"),
-        (format!("{command}tools = [\"a\"]\nread = [\"/no/such/folder\"]\n"), "there is no folder"),
+        (
+            format!("{command}tools = [\"a\"]\nread = [\"/no/such/folder\"]\n"),
+            "is not the full path of an existing folder",
+        ),
         (format!("{command}tools = [\"a\"]\ntimeout = \"1d\"\n"), "mcp.docs.timeout"),
         (format!("{command}tools = [\"a\"]\nmax_output = 1000000\n"), "mcp.docs.max_output"),
         (

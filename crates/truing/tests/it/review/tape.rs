@@ -95,7 +95,7 @@ fn a_cassette_is_never_written_over_and_is_for_reviews_by_a_model() {
     let scene = scene();
     scene.review(&["--record", "../tape"]);
     for (arguments, words) in [
-        (&["--record", "../tape"][..], "overwritten"),
+        (&["--record", "../tape"][..], "never overwrites"),
         (&["--replay", "../none"], "cassette"),
         (&["--record", "a", "--replay", "b"], "cannot be used with"),
         (&["--replay", "../tape", "--fix"], "cannot be used with"),

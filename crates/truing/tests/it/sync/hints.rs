@@ -119,8 +119,8 @@ fn what_people_read_fits_a_terminal_and_repeats_nothing() {
     let told = String::from_utf8(site.sync(&["init", "demo", "--output", "new.json"]).stdout).unwrap();
     assert_eq!(
         told,
-        "new.json: 1 definition pinned as in demo 1.0.0\nnot guarded:\n  9 names  not defined in demo \
-            1.0.0, but in the project (`--format json` lists them)\n"
+        "new.json: 1 definition pinned as in demo 1.0.0\nnot guarded:\n  9 names\n      not defined in demo \
+         1.0.0, but in the project (`--format json` lists them)\n"
     );
     let long = format!("def {}():\n    return 1\n", "long_name".repeat(7));
     let site = registry_requiring_module(

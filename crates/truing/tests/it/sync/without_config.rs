@@ -238,7 +238,7 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "ask");
     assert_refused(&demo_registries(&[]), &["decide", "demo"], &["no file in . that requires packages"]);
     let broken = demo_registries(&[("pyproject.toml", "[")]);
-    assert_refused(&broken, &["decide", "demo"], &["pyproject.toml is no TOML"]);
+    assert_refused(&broken, &["decide", "demo"], &["pyproject.toml is not valid TOML"]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answer
         assert_eq!(site.run_job().await, expected_result("relaxed", 0));
         assert_eq!(issue_pull_requests(&site).await.0.len(), 0, "it is answered");
         let pulls = site.pulls().await;
-        assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann ruled")), "{pulls:?}");
+        assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann decided")), "{pulls:?}");
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
         // The question about the next release is a new pull request. If a user declines it without a comment,

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::errors::{error_reply, lacks_scope, not_found};
+use super::errors::{error_reply, missing_scope_error, not_found};
 use crate::forge::bitbucket::may_read;
 use crate::forge::flavour::uuid_from_id;
 use crate::forge::http::call::{ApiCall, ApiResponse};
@@ -45,7 +45,7 @@ pub(super) fn authenticate_request(
 pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiResponse> {
     match call.token_scope.missing_scopes(&call.method, &call.path) {
         // If no scope permits a call, the error message differs.
-        Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
+        Some((required, granted)) if required != ["never"] => Err(missing_scope_error(&required, &granted)),
         Some(_) | None => Ok(()),
     }
 }

@@ -35,14 +35,14 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `GET …/comments/{id}`.
 pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    comment_reply(world, repo, number, comment_id(call)?, 200)
+    comment_response(world, repo, number, comment_id(call)?, 200)
 }
 
 fn comment_id(call: &ApiCall) -> Result<u64, ApiResponse> {
     call.number_param("id").ok_or_else(|| not_found("Comment"))
 }
 
-fn comment_reply(
+fn comment_response(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -123,12 +123,12 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
         let id =
             add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
-        return comment_reply(world, repo, number, id, 201);
+        return comment_response(world, repo, number, id, 201);
     }
     let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)
         .map_err(ApiResponse::internal_error)?;
     let id = comment.ok_or_else(|| invalid_field("parent", "the comment does not exist"))?;
-    comment_reply(world, repo, number, id, 201)
+    comment_response(world, repo, number, id, 201)
 }
 
 /// Returns the comment that the path names, if the caller wrote it.
@@ -154,7 +154,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
     pull.updated_at = now;
-    comment_reply(world, repo, number, id, 200)
+    comment_response(world, repo, number, id, 200)
 }
 
 /// Handles the call `DELETE …/comments/{id}`.

@@ -6,18 +6,18 @@ use super::auth::find_repository;
 use super::errors::{error_reply, invalid_field, not_found, report_error};
 use super::{json, pagination};
 use crate::forge::bitbucket::commits::{
-    find_report, new_annotation, put_report, report_mut, set_status, state_of,
+    find_report, new_annotation, parse_build_state, put_report, report_mut, set_status,
 };
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Minimum length of an abbreviated commit id.
-const MIN_DIGITS: usize = 7;
+const MIN_SHORT_SHA_DIGITS: usize = 7;
 /// Maximum number of data fields of a report. The constant below is the maximum number of annotations in one
 /// call.
-const MAX_DATA: usize = 10;
-const MAX_CALL: usize = 100;
+const MAX_REPORT_DATA_FIELDS: usize = 10;
+const MAX_CALL_ANNOTATIONS: usize = 100;
 /// Maximum number of annotations of a report.
 const MAX_ANNOTATIONS: usize = 1_000;
 /// Maximum length of the summary of an annotation, in characters (observed).
@@ -26,8 +26,9 @@ const MAX_SUMMARY: usize = 450;
 /// Returns the commit that the path names by an id, an abbreviated id, or a branch.
 fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
     let named = call.param("sha");
-    let by_id =
-        Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand_sha(named));
+    let by_id = Some(named)
+        .filter(|named| named.len() >= MIN_SHORT_SHA_DIGITS)
+        .and_then(|named| repo.git.expand_sha(named));
     by_id.map(str::to_owned).or_else(|| branch_tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
 }
 
@@ -65,7 +66,7 @@ pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     let key = text("key").filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| invalid_field("key", "This field is required."))?;
     let word = text("state").unwrap_or_default();
-    let state = state_of(&word).filter(|_| word != "CANCELLED");
+    let state = parse_build_state(&word).filter(|_| word != "CANCELLED");
     let state = state.ok_or_else(|| invalid_field("state", "Select a valid choice."))?.to_owned();
     let url = text("url").ok_or_else(|| invalid_field("url", "This field is required."))?;
     let status = CommitStatus {
@@ -112,7 +113,7 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
     if !["", "PASSED", "FAILED", "PENDING"].contains(&text("result")) {
         return Err(report_error(400, "The report's result is not a known one"));
     }
-    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
+    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_REPORT_DATA_FIELDS) {
         return Err(report_error(400, "A report can have at most 10 data fields"));
     }
     put_report(world, repo, &sha, key, &call.login, call.body.clone());
@@ -164,7 +165,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     let (sha, key) = (find_commit(repo, call)?, call.param("key"));
     let found = find_report(repo, &sha, key).ok_or_else(|| report_error(404, "Report not found"))?;
     let sent = call.body.as_array().ok_or_else(|| error_reply(400, "a list is expected"))?;
-    if sent.len() > MAX_CALL {
+    if sent.len() > MAX_CALL_ANNOTATIONS {
         return Err(report_error(400, "Bulk upload supports a maximum of 100 annotations"));
     }
     if let Some(words) = sent.iter().find_map(annotation_error) {

@@ -15,7 +15,7 @@ pub(super) fn error_reply(status: u16, message: &str) -> ApiResponse {
 
 /// Returns 403 for a token whose scopes do not suffice. <https://github.com/backstage/backstage/issues/22383>
 /// shows such a response.
-pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiResponse {
+pub(super) fn missing_scope_error(required: &[&str], granted: &[String]) -> ApiResponse {
     let error = json!({
         "message": "Your credentials lack one or more required privilege scopes.",
         "detail": {"required": required, "granted": granted},
@@ -52,7 +52,7 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
         EditRefusal::NotYours => {
             error_reply(403, "Your credentials lack one or more required privilege scopes.")
         }
-        EditRefusal::Author(login) => {
+        EditRefusal::ReviewerIsAuthor(login) => {
             let words = format!("{login} is the author and cannot be included as a reviewer.");
             invalid_field("reviewers", &words)
         }
@@ -62,7 +62,7 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
             invalid_field("reviewers", &words)
         }
         EditRefusal::NoBranch => invalid_field("destination", "branch not found"),
-        EditRefusal::Script(words) => ApiResponse::internal_error(words),
+        EditRefusal::InvalidBotScript(words) => ApiResponse::internal_error(words),
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiRespons
         | ForgeFaultKind::Delay(_)
         | ForgeFaultKind::Drop
         | ForgeFaultKind::LostAnswer
-        | ForgeFaultKind::DoneStatus(_)
+        | ForgeFaultKind::StatusAfterCall(_)
         | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer => None,
     }

@@ -6,7 +6,7 @@ use super::SHORT_SHA_DIGITS;
 use crate::forge::bitbucket::commits::status_name;
 use crate::forge::bitbucket::participants::{self, PullParticipant};
 use crate::forge::bitbucket::pull_comments::{self, CommentRef};
-use crate::forge::bitbucket::{account_number, head_of, is_bot_account};
+use crate::forge::bitbucket::{account_number, is_bot_account, parse_head_ref};
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::flavour::uuid_from_id;
 use crate::forge::state::notes::StoredComment;
@@ -139,7 +139,7 @@ fn pull_state(pull: &StoredPull) -> &'static str {
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
-    let (from, branch) = head_of(repo, &pull.head_ref);
+    let (from, branch) = parse_head_ref(repo, &pull.head_ref);
     let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
     let merged = (pull_state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
     let comment_count =

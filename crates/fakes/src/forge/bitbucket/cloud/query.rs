@@ -16,7 +16,8 @@ pub(super) enum FilterOperator {
 }
 
 /// Comparison operators, each with its spelling.
-const HOWS: &[(&str, FilterOperator)] = &[("=", FilterOperator::Equal), (">=", FilterOperator::AtLeast)];
+const COMPARISON_OPERATORS: &[(&str, FilterOperator)] =
+    &[("=", FilterOperator::Equal), (">=", FilterOperator::AtLeast)];
 
 impl FilterQuery {
     /// Parses a filter; `None` if it is invalid.
@@ -105,7 +106,8 @@ fn parse_term(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let end = rest.find(|c| !named(c)).filter(|end| *end > 0)?;
     let (field, after) = rest.split_at(end);
     let after = after.trim_start();
-    let (after, how) = HOWS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
+    let (after, how) =
+        COMPARISON_OPERATORS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
     let (value, after) = parse_value(after.trim_start())?;
     *rest = after;
     Some(FilterQuery::Comparison { field: field.to_owned(), operator: how, value })

@@ -13,7 +13,7 @@ use crate::forge::web_pages;
 /// Default of the hourly call limit in the headers. The fake does not enforce this limit.
 const RATE_LIMIT: u64 = 1_000;
 /// A limit is nearly reached if fewer calls are left than the limit divided by this number.
-const NEAR: u64 = 5;
+const NEAR_LIMIT_DIVISOR: u64 = 5;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
@@ -167,7 +167,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderCo
         let left = limit.saturating_sub(if world.limit.is_some() { world.spent.1 } else { 0 });
         general.push(("x-ratelimit-limit", limit.to_string()));
         general.push(("x-ratelimit-resource", "api-repositories".into()));
-        general.push(("x-ratelimit-nearlimit", (left < limit / NEAR).to_string()));
+        general.push(("x-ratelimit-nearlimit", (left < limit / NEAR_LIMIT_DIVISOR).to_string()));
     }
     with_headers(reply, general)
 }

@@ -54,5 +54,5 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     // Of several activities with the same time, the opening of the pull request counts as the oldest.
     all.sort_by_key(|(at, id, activity)| (*at, activity["action"] != "OPENED", *id));
     let shown: Vec<Value> = all.into_iter().rev().map(|(_, _, activity)| activity).collect();
-    page::reply(call, &shown)
+    page::reply_with_page(call, &shown)
 }

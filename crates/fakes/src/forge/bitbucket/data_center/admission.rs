@@ -96,7 +96,7 @@ pub(super) fn request_version(call: &ApiCall) -> Option<u64> {
 }
 
 /// Returns an error with status 409 unless the call contains the current version of the pull request.
-pub(super) fn is_current(
+pub(super) fn check_pull_version(
     world: &ForgeInstance,
     repo: &StoredRepository,
     number: u64,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::errors::{invalid_field, no_commit};
-use super::{SEVERAL_LINES, is_since};
+use super::{MULTILINE_COMMENTS_MIN_VERSION, is_version_at_least};
 use crate::forge::diff::{FakeDiffSide, FakeFileDiff, HunkLineKind};
 use crate::forge::http::call::ApiResponse;
 use crate::forge::operations::comments::CommentCommits;
@@ -74,7 +74,7 @@ pub(super) fn parse_anchor(
     let span = &anchor["multilineSpan"];
     let has_span = number_of(&span["dstSpanStart"]).or(number_of(&span["srcSpanStart"])).is_some();
     let start = number_of(&marker["startLine"])
-        .filter(|_| is_since(version, SEVERAL_LINES) && has_span)
+        .filter(|_| is_version_at_least(version, MULTILINE_COMMENTS_MIN_VERSION) && has_span)
         .map(|first| {
             let side = if marker["startLineType"] == "REMOVED" { FakeDiffSide::Left } else { side };
             (side, first)

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::admission::find_repository;
 use super::errors::{error_reply, invalid_field, no_commit, not_permitted, refusal_reply};
-use super::{is_since, json, page};
+use super::{is_version_at_least, json, page};
 use crate::forge::bitbucket::commits::{
-    find_report, new_annotation, put_report, report_mut, set_status, state_of,
+    find_report, new_annotation, parse_build_state, put_report, report_mut, set_status,
 };
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
@@ -16,26 +16,30 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Maximum lengths, in characters, of a build's key and name. The constants below limit the build's address
 /// and parent.
-const MAX_NAME: usize = 255;
+const MAX_BUILD_NAME_CHARS: usize = 255;
 const MAX_URL: usize = 450;
-const MAX_PARENT: usize = 1_024;
+const MAX_BUILD_PARENT_CHARS: usize = 1_024;
 /// Maximum length of a report's title, in characters. The constants below limit the lengths of a report's
 /// details and an annotation's message, and the numbers of data fields and annotations of a report.
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
-const MAX_MESSAGE: usize = 2_000;
-const MAX_DATA: usize = 6;
+const MAX_ANNOTATION_MESSAGE_CHARS: usize = 2_000;
+const MAX_REPORT_DATA_FIELDS: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
 
 /// First version that stores build statuses per repository. The constant below is the first version that
 /// returns a single build status.
-const RICH_BUILDS: (u32, u32) = (7, 4);
-const ONE_BUILD: (u32, u32) = (7, 14);
+const REPOSITORY_BUILDS_MIN_VERSION: (u32, u32) = (7, 4);
+const SINGLE_BUILD_MIN_VERSION: (u32, u32) = (7, 14);
 
 /// Returns an error with status 404 if the server's version is older than the first version that supports the
 /// call.
 fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiResponse> {
-    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal_reply(CallRefusal::NoSuchCall)) }
+    if is_version_at_least(&state.world.version, version) {
+        Ok(())
+    } else {
+        Err(refusal_reply(CallRefusal::NoSuchCall))
+    }
 }
 
 fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
@@ -45,7 +49,7 @@ fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiRes
 
 /// Handles `GET …/commits/{sha}/builds`: returns the build with one key.
 pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    require_version(state, ONE_BUILD)?;
+    require_version(state, SINGLE_BUILD_MIN_VERSION)?;
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let key = call.query_param("key").ok_or_else(|| invalid_field("key", "A key is required."))?;
@@ -61,12 +65,12 @@ pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));
     let mut shown: Vec<Value> = of.map(json::build).collect();
     shown.reverse();
-    page::reply(call, &shown)
+    page::reply_with_page(call, &shown)
 }
 
 /// Handles `POST …/commits/{sha}/builds`: a build status replaces the existing one with the same key.
 pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    require_version(state, RICH_BUILDS)?;
+    require_version(state, REPOSITORY_BUILDS_MIN_VERSION)?;
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let text = |field: &str, max_chars: usize| match call.body[field].as_str() {
@@ -77,9 +81,9 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         let text = text(field, max_chars)?.filter(|text| !text.is_empty());
         text.ok_or_else(|| invalid_field(field, "it is required"))
     };
-    let word = needed("state", MAX_NAME)?;
-    let state = state_of(&word).filter(|_| word != "STOPPED");
-    let refname = text("ref", MAX_NAME)?;
+    let word = needed("state", MAX_BUILD_NAME_CHARS)?;
+    let state = parse_build_state(&word).filter(|_| word != "STOPPED");
+    let refname = text("ref", MAX_BUILD_NAME_CHARS)?;
     if refname.as_deref().is_some_and(|name| !name.starts_with("refs/")) {
         return Err(invalid_field("ref", "it must begin with refs/"));
     }
@@ -89,10 +93,10 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         state: state.ok_or_else(|| invalid_field("state", "it is not a known one"))?.to_owned(),
         description: text("description", usize::MAX)?,
         target_url: Some(needed("url", MAX_URL)?),
-        context: needed("key", MAX_NAME)?,
-        name: text("name", MAX_NAME)?,
+        context: needed("key", MAX_BUILD_NAME_CHARS)?,
+        name: text("name", MAX_BUILD_NAME_CHARS)?,
         refname,
-        parent: text("parent", MAX_PARENT)?,
+        parent: text("parent", MAX_BUILD_PARENT_CHARS)?,
         creator: call.login.clone(),
         created: world.now(),
     };
@@ -130,7 +134,7 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
     if !["", "PASS", "FAIL"].contains(&text("result")) {
         return Err(invalid_field("result", "it is not a known one"));
     }
-    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
+    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_REPORT_DATA_FIELDS) {
         return Err(invalid_field("data", "a report has at most 6 fields"));
     }
     if find_report(repo, &sha, key).is_some_and(|known| known.creator != call.login) {
@@ -165,7 +169,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     }
     for one in sent {
         let message = one["message"].as_str().unwrap_or_default();
-        if message.is_empty() || message.chars().count() > MAX_MESSAGE {
+        if message.is_empty() || message.chars().count() > MAX_ANNOTATION_MESSAGE_CHARS {
             return Err(invalid_field("message", "it is required, with at most 2000 characters"));
         }
         if !["LOW", "MEDIUM", "HIGH"].contains(&one["severity"].as_str().unwrap_or_default()) {

@@ -79,7 +79,7 @@ pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Optio
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
         EditRefusal::NotYours => not_permitted(),
-        EditRefusal::Author(login) => {
+        EditRefusal::ReviewerIsAuthor(login) => {
             invalid_reviewers(&format!("{login} is the author, and cannot review."))
         }
         EditRefusal::NoMember(login) => {
@@ -88,7 +88,7 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
         EditRefusal::NoBranch => {
             error_reply(404, "The branch does not exist.", "repository.NoSuchBranchException")
         }
-        EditRefusal::Script(words) => ApiResponse::internal_error(words),
+        EditRefusal::InvalidBotScript(words) => ApiResponse::internal_error(words),
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiRespons
         | ForgeFaultKind::Delay(_)
         | ForgeFaultKind::Drop
         | ForgeFaultKind::LostAnswer
-        | ForgeFaultKind::DoneStatus(_)
+        | ForgeFaultKind::StatusAfterCall(_)
         | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer => None,
     }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{DRAFTS, is_since};
+use super::{DRAFTS_MIN_VERSION, is_version_at_least};
 use crate::forge::bitbucket::commits::status_name;
 use crate::forge::bitbucket::participants::{self, PullParticipant};
-use crate::forge::bitbucket::{account_number, head_of, is_bot_account};
+use crate::forge::bitbucket::{account_number, is_bot_account, parse_head_ref};
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull};
 use crate::forge::state::reports::{CommitReport, ReportAnnotation};
@@ -93,7 +93,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         (false, Some(_)) => "MERGED",
         (false, None) => "DECLINED",
     };
-    let (from, branch) = head_of(repo, &pull.head_ref);
+    let (from, branch) = parse_head_ref(repo, &pull.head_ref);
     let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
     let end = |branch: &str, sha: &str, end_repository: Option<Value>| {
         json!({
@@ -122,7 +122,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     if let Some(closed) = pull.closed_at {
         json["closedDate"] = epoch_millis(closed).into();
     }
-    if is_since(&world.version, DRAFTS) {
+    if is_version_at_least(&world.version, DRAFTS_MIN_VERSION) {
         json["draft"] = pull.draft.into();
     }
     json

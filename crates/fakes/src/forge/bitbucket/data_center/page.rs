@@ -7,17 +7,18 @@ use super::errors::invalid_field;
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult, ReplyBody};
 
 /// Default number of items on a page.
-const DEFAULT: usize = 25;
+const DEFAULT_PAGE_LENGTH: usize = 25;
 /// Maximum number of items on a page.
 const MAX_PAGE_LENGTH: usize = 50;
 
 /// Returns a page of these items.
-pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
+pub(super) fn reply_with_page(call: &ApiCall, items: &[Value]) -> CallResult {
     let number = |name: &str, default: usize| match call.query_param(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| invalid_field(name, "a number is expected")),
     };
-    let (start, limit) = (number("start", 0)?, number("limit", DEFAULT)?.clamp(1, MAX_PAGE_LENGTH));
+    let (start, limit) =
+        (number("start", 0)?, number("limit", DEFAULT_PAGE_LENGTH)?.clamp(1, MAX_PAGE_LENGTH));
     let from = start.min(items.len());
     let to = from.saturating_add(limit).min(items.len());
     let shown = items.get(from..to).unwrap_or_default();

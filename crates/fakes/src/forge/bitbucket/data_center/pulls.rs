@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{find_login, find_pull, find_repository, is_current};
+use super::admission::{check_pull_version, find_login, find_pull, find_repository};
 use super::errors::{
     edit_error, error_reply, error_with_context, invalid_field, invalid_reviewers as bad_reviewers, no_pull,
     not_permitted,
 };
-use super::{DRAFTS, is_since, json, page};
+use super::{DRAFTS_MIN_VERSION, is_version_at_least, json, page};
 use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
@@ -44,7 +44,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if call.query_param("order").is_some_and(|order| order.eq_ignore_ascii_case("OLDEST")) {
         shown.reverse();
     }
-    page::reply(call, &shown)
+    page::reply_with_page(call, &shown)
 }
 
 /// Handles the call `GET …/pull-requests/{number}`.
@@ -70,8 +70,8 @@ fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, A
 }
 
 /// Returns the name of the branch whose ref a request body contains.
-fn parse_branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
-    let id = body[end]["id"].as_str()?;
+fn parse_branch<'a>(body: &'a Value, ref_field: &str) -> Option<&'a str> {
+    let id = body[ref_field]["id"].as_str()?;
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
 }
 
@@ -110,7 +110,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     }
     let reviewers = parse_reviewers(world, &call.body)?;
     edits::check_reviewers(repo, &call.login, &reviewers).map_err(|reason| edit_error(&reason))?;
-    let has_drafts = is_since(&world.version, DRAFTS);
+    let has_drafts = is_version_at_least(&world.version, DRAFTS_MIN_VERSION);
     let new = NewPull {
         title: title.to_owned(),
         body: parse_description(&call.body)?,
@@ -131,11 +131,11 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// title and draft state are kept.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    is_current(world, repo, number, call)?;
+    check_pull_version(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
-    let has_drafts = is_since(&world.version, DRAFTS);
+    let has_drafts = is_version_at_least(&world.version, DRAFTS_MIN_VERSION);
     let edit = PullEdit {
         title: call.body["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned),
         body: Some(parse_description(&call.body)?),
@@ -157,7 +157,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
         world.record_violation(format!("{} declined pull request {number} of {}", call.login, of.author));
         return Err(not_permitted());
     }
-    is_current(world, repo, number, call)?;
+    check_pull_version(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
@@ -202,7 +202,7 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
-    page::reply(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
+    page::reply_with_page(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
 }
 
 fn participant_reply(world: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {

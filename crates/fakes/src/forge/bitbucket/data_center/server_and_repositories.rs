@@ -51,7 +51,7 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             .ok_or_else(|| invalid_field("permission", "it is not a known one"))?;
         logins.retain(|login| has_permission(repo, login, permission) == Some(true));
     }
-    page::reply(call, &logins.into_iter().map(|login| json::user(world, login)).collect::<Vec<_>>())
+    page::reply_with_page(call, &logins.into_iter().map(|login| json::user(world, login)).collect::<Vec<_>>())
 }
 
 /// Handles the call `GET /rest/api/latest/users/{slug}`.
@@ -79,7 +79,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         .filter(seen)
         .map(|repo| json::repository(world, repo))
         .collect();
-    page::reply(call, &shown)
+    page::reply_with_page(call, &shown)
 }
 
 /// Handles the call `GET …/projects/{owner}/repos/{repo}`.
@@ -129,5 +129,5 @@ pub(super) fn list_branch_restrictions(state: &mut FakeForgeState, call: &ApiCal
             })
         })
         .collect();
-    page::reply(call, &shown)
+    page::reply_with_page(call, &shown)
 }

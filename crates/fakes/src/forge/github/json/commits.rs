@@ -35,14 +35,14 @@ impl ForgeInstance {
                     "verified_at": null,
                 },
             },
-            "author": self.account_of(&commit.author), "committer": self.account_of(&commit.committer),
+            "author": self.commit_account_json(&commit.author), "committer": self.commit_account_json(&commit.committer),
             "parents": parents.collect::<Vec<_>>(),
         })
     }
 
     /// Returns the account that an e-mail address belongs to: `LOGIN@…`, or GitHub's form `ID+LOGIN@…`.
     /// Returns null if no account has the address. This includes an address with a space before the `@`.
-    fn account_of(&self, identity: &FakeCommitIdentity) -> Value {
+    fn commit_account_json(&self, identity: &FakeCommitIdentity) -> Value {
         let login = identity.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);
         let is_login = !login.contains(char::is_whitespace);

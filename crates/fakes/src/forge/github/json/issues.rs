@@ -22,7 +22,7 @@ impl ForgeInstance {
     }
 
     /// Returns an issue (`issue`).
-    pub(crate) fn own_issue_json(&self, repo: &StoredRepository, issue: &StoredIssue) -> Value {
+    pub(crate) fn stored_issue_json(&self, repo: &StoredRepository, issue: &StoredIssue) -> Value {
         let (base, number) = (&self.base_url, issue.number);
         let api = format!("{base}/repos/{}", repo.full_name());
         let own = format!("{api}/issues/{number}");
@@ -49,8 +49,8 @@ impl ForgeInstance {
     /// Returns a pull request or an issue in the format of events about comments.
     pub(crate) fn conversation_json(&self, repo: &StoredRepository, number: u64) -> Value {
         match (repo.pulls.get(&number), repo.issues.get(&number)) {
-            (Some(pull), _) => self.issue_json(repo, pull),
-            (None, Some(issue)) => self.own_issue_json(repo, issue),
+            (Some(pull), _) => self.pull_as_issue_json(repo, pull),
+            (None, Some(issue)) => self.stored_issue_json(repo, issue),
             (None, None) => Value::Null,
         }
     }

@@ -44,7 +44,7 @@ async fn what_was_done_is_done_whatever_the_answer_says() {
     for site in Site::both().await {
         let path = format!("{}/comments", site.pull());
         for kind in [
-            ForgeFaultKind::DoneStatus(503),
+            ForgeFaultKind::StatusAfterCall(503),
             ForgeFaultKind::LostAnswer,
             ForgeFaultKind::Drop,
             ForgeFaultKind::Status(500, None),
@@ -62,14 +62,14 @@ async fn what_was_done_is_done_whatever_the_answer_says() {
 #[tokio::test]
 async fn stale_lists_and_heads_show_what_is_new_late() {
     for site in Site::both().await {
-        site.forge.stale_lists(2);
+        site.forge.set_stale_list_reads(2);
         site.done(201, "POST", &format!("{}/comments", site.pull()), site.words("new")).await;
         let mut seen = Vec::new();
         for _ in 0..3 {
             seen.push(site.texts().await.len());
         }
         assert_eq!(seen, [0, 0, 1]);
-        site.forge.stale_heads(1);
+        site.forge.set_stale_head_reads(1);
         let old = site.shop.tip("feature").await.unwrap();
         let new = site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
         for expected in [&old, &new] {

@@ -17,8 +17,8 @@ use truing_agent::prompt::route::{FilledPrompts, ReportKind};
 use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::audit::AuditReport;
 use truing_agent::schema::description::DescriptionReport;
+use truing_agent::schema::fix_report::FixReport;
 use truing_agent::schema::judged::JudgementReport;
-use truing_agent::schema::mended::FixReport;
 use truing_agent::schema::work::WorkReport;
 use truing_agent::schema::{REPORT, UncheckedFindings};
 use truing_config::environment::Environment;
@@ -130,7 +130,7 @@ impl CaseRunner {
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
             ReportKind::Findings => self.ask_model::<UncheckedFindings>(case, &filled, &tools).await,
-            ReportKind::Answers => self.ask_model::<JudgementReport>(case, &filled, &tools).await,
+            ReportKind::Judgements => self.ask_model::<JudgementReport>(case, &filled, &tools).await,
             ReportKind::Audit => self.ask_model::<AuditReport>(case, &filled, &tools).await,
             ReportKind::Described => self.ask_model::<DescriptionReport>(case, &filled, &tools).await,
             ReportKind::Work => {

@@ -169,6 +169,6 @@ pub trait SweepStore: Send + Sync {
     async fn mark_request_served(
         &self,
         request: &UserRequest,
-        obeyed: Option<&UserRequestOutcome>,
+        outcome: Option<&UserRequestOutcome>,
     ) -> Result<Result<(), VersionConflict>, StoreError>;
 }

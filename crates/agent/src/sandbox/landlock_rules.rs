@@ -26,8 +26,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
         SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_INSIDE), PathBuf::from("/proc")]),
         SandboxLevel::Landlock | SandboxLevel::None => read.push(std::env::current_exe()?),
     }
-    if job.room.is_some() {
-        read.extend(mounts::NAMES.iter().map(|(path, _)| PathBuf::from(path)));
+    if job.persistent_folders.is_some() {
+        read.extend(mounts::USER_AND_HOST_FILES.iter().map(|(path, _)| PathBuf::from(path)));
     }
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
@@ -42,7 +42,7 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     // At this level, the job has its own network, so it may use all ports.
     let ports = job.level == SandboxLevel::Full && job.sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
-    let status = build_fence(&places, ports).map_err(io::Error::other)?;
+    let status = apply_ruleset(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {
         (RulesetStatus::NotEnforced, SandboxLevel::Landlock) => {
             Err(io::Error::other("the kernel has no Landlock"))
@@ -66,7 +66,7 @@ pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<Sand
         }
     }
     let places = [(whole, look), (listed, AccessFs::ReadDir.into())];
-    match build_fence(&places, false).map_err(io::Error::other)? {
+    match apply_ruleset(&places, false).map_err(io::Error::other)? {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(SandboxLevel::Landlock),
         RulesetStatus::NotEnforced => Ok(SandboxLevel::None),
     }
@@ -81,7 +81,7 @@ fn list_outside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Builds and applies rules that allow these accesses below these paths. If `ports` is true, all network
 /// ports are allowed; otherwise none.
-fn build_fence(
+fn apply_ruleset(
     access_rules: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,
 ) -> Result<RulesetStatus, landlock::RulesetError> {

@@ -61,7 +61,7 @@ pub struct StateUpdate<S, T> {
 /// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. Even after an error,
 /// the state may have been changed.
 pub async fn update_state<S, T>(
-    common: &dyn SharedStateStore,
+    store: &dyn SharedStateStore,
     name: &str,
     keep: TimeSpan,
     decide: impl Fn(&mut S, UnixMillis) -> T,
@@ -70,7 +70,7 @@ where
     S: Clone + Default + PartialEq + Serialize + DeserializeOwned,
 {
     for _ in 0..MOST_TRIES {
-        let StateSnapshot { text, time } = common.read(name).await?;
+        let StateSnapshot { text, time } = store.read(name).await?;
         let before: S = text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let mut state = before.clone();
         let result = decide(&mut state, time);
@@ -80,7 +80,7 @@ where
         let next = (state != S::default()).then(|| serde_json::to_string(&state)).transpose();
         let next =
             next.map_err(|error| StoreError::Unavailable(format!("{name} cannot be written: {error}")))?;
-        if common.swap(name, text.as_deref(), next.as_deref(), keep).await? {
+        if store.swap(name, text.as_deref(), next.as_deref(), keep).await? {
             return Ok(StateUpdate { state, time, result });
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn place_json(secret: &SecretSource) -> serde_json::Value {
 }
 
 /// Renders the location of a secret as TOML.
-pub(super) fn place_in_toml(secret: &SecretSource) -> String {
+pub(super) fn location_to_toml(secret: &SecretSource) -> String {
     let string = |text: String| toml::Value::String(text).to_string();
     match secret {
         SecretSource::Env(name) => format!("{{ env = {} }}", string(name.clone())),
@@ -48,12 +48,12 @@ fn read_place(
 /// Parses a variable's JSON list of secret locations: `[{"env": "OLD_KEY"}]`.
 pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ConfigValueError> {
     let all: Vec<SecretPlaceFields> =
-        serde_json::from_str(text).map_err(|_| requirement_error(no_secrets()))?;
-    all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
+        serde_json::from_str(text).map_err(|_| requirement_error(secret_list_requirement()))?;
+    all.iter().map(|fields| read_place(fields, folder, secret_list_requirement())).collect()
 }
 
 /// Returns a description of a valid list of secret locations, as the text of an error after the word `must`.
-pub(super) fn no_secrets() -> &'static str {
+pub(super) fn secret_list_requirement() -> &'static str {
     "be a list of tables, each with the location of a secret, such as [{ env = \"VARIABLE\" }, { file = \
         \"PATH\" }] (in a variable: a JSON array)"
 }
@@ -64,16 +64,16 @@ pub(super) fn parse_headers(
     folder: &Path,
 ) -> Result<BTreeMap<String, SecretSource>, ConfigValueError> {
     let given: BTreeMap<String, SecretPlaceFields> =
-        serde_json::from_str(text).map_err(|_| requirement_error(no_headers()))?;
+        serde_json::from_str(text).map_err(|_| requirement_error(header_table_requirement()))?;
     let mut all = BTreeMap::new();
     for (name, fields) in &given {
-        add_header(&mut all, name, read_place(fields, folder, no_headers())?)?;
+        add_header(&mut all, name, read_place(fields, folder, header_table_requirement())?)?;
     }
     Ok(all)
 }
 
 /// Returns a description of a valid table of headers, as the text of an error after the word `must`.
-pub(super) fn no_headers() -> &'static str {
+pub(super) fn header_table_requirement() -> &'static str {
     "be a table of headers, each with the location of its secret, such as { \"X-API-Key\" = { env = \
         \"VARIABLE\" } } (in a variable: a JSON object)"
 }

@@ -141,19 +141,19 @@ impl ReleasePartKind {
 
 /// Returns all changed parts outside the pinned definitions. Also returns the files that cannot be read, and
 /// the files that may run instead of the compared code.
-pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
-    let pinned = PinnedNames::new(step);
-    let mut found = changed_functions(step, &pinned);
-    found.extend(unpinned_namesakes(step, &pinned));
-    found.extend(changed_outside_code(step, &pinned));
-    found.extend(new_imports(step, &pinned));
-    found.extend(changed_requirements(step));
-    for file in step.to.unreadable.keys() {
+pub(super) fn find_unguarded_parts(input: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
+    let pinned = PinnedNames::new(input);
+    let mut found = changed_functions(input, &pinned);
+    found.extend(unpinned_namesakes(input, &pinned));
+    found.extend(changed_non_function_code(input, &pinned));
+    found.extend(new_imports(input, &pinned));
+    found.extend(changed_requirements(input));
+    for file in input.to.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
     // A file that may run instead of the compared code is reported even if both releases contain the file,
     // because its behaviour cannot be compared.
-    found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
+    found.extend(input.from.shadows.union(&input.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
         reason: UnguardedReason::Unreadable,
@@ -316,7 +316,7 @@ impl<'a> NonFunctionKey<'a> {
 }
 
 /// Returns the changed pieces of code in mirrored files that are not part of functions.
-fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
+fn changed_non_function_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in join_maps(&step.from.non_function_code, &step.to.non_function_code) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
@@ -396,7 +396,7 @@ fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
         };
         for (name, old, new) in join_maps(old, new) {
             if let Some(reason) = change_reason(old, new) {
-                push(name, step.harmless.get(name).copied().unwrap_or(reason));
+                push(name, step.harmless_requirements.get(name).copied().unwrap_or(reason));
             }
         }
     }

@@ -17,7 +17,7 @@ use truing_reader::redact::redact_credentials;
 use crate::native::{AgentRunInput, RunTools, ToolCallOutput};
 
 /// Beginning of the names of a run's temporary folders, with the slash before it.
-const PRIVATE: &str = "/truing-git-";
+const TEMP_FOLDER_PREFIX: &str = "/truing-git-";
 /// Replacement of a folder outside the repository.
 const OUTSIDE_REPLACEMENT: &str = "…";
 /// Replacement of the repository's folder, so a path in the repository becomes a relative path that the tools
@@ -57,7 +57,7 @@ fn redact_text(text: &str) -> String {
     let text = redact_credentials(text);
     let places = PATH_REPLACEMENTS.read().unwrap_or_else(PoisonError::into_inner);
     let text = places.iter().fold(text, |text, (place, by)| replace_path(&text, place, by));
-    without_private(&text)
+    replace_temp_folders(&text)
 }
 
 /// Replaces a path in a text. A path that is part of a longer name is not replaced.
@@ -84,10 +84,10 @@ fn is_name_char(letter: char) -> bool {
 }
 
 /// Replaces the paths of a run's temporary folders, regardless of their parent folders.
-fn without_private(text: &str) -> String {
+fn replace_temp_folders(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(PRIVATE) {
+    while let Some((before, after)) = rest.split_once(TEMP_FOLDER_PREFIX) {
         let is_path = |letter: char| letter == '/' || letter == '.' || is_name_char(letter);
         let kept = before.trim_end_matches(is_path);
         out.push_str(kept);
@@ -102,7 +102,7 @@ fn without_private(text: &str) -> String {
 pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
     let AgentRunInput { model, system_prompt: system, review_text: task } = brief;
     let mut task = redact_text(task);
-    if let Some(masks) = masks_of(&task) {
+    if let Some(masks) = describe_masks(&task) {
         task.push_str(&format!(
             "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put \
              it into no file and no replacement."
@@ -113,7 +113,7 @@ pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
 
 /// Returns the number of masks in a text as words for the model. Returns `None` if the text has no masks, or
 /// if secrets are shown.
-fn masks_of(text: &str) -> Option<String> {
+fn describe_masks(text: &str) -> Option<String> {
     match count_masks(text) {
         0 => None,
         _ if are_secrets_shown() => None,
@@ -138,7 +138,7 @@ impl RunTools for SanitizedTools<'_> {
         let mut text =
             if output.is_error { redact_text(&output.text) } else { redact_credentials(&output.text) };
         text = mask_secrets(&text).into_owned();
-        if let Some(masks) = masks_of(&text) {
+        if let Some(masks) = describe_masks(&text) {
             text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));
         }
         ToolCallOutput { text, ..output }

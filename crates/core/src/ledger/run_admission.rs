@@ -148,7 +148,7 @@ pub enum BudgetDecision {
     },
     /// A monthly budget or a budget of the pull request is used up. Only the rules review the change, without
     /// a model.
-    Minimal {
+    RulesOnly {
         /// Level that is used up.
         level: BudgetLevel,
     },
@@ -163,7 +163,7 @@ pub fn decide_budget(levels: &[BudgetUsage], min_amount: MicroUsd, now: UnixMill
     let lasting =
         [BudgetLevelKind::Month, BudgetLevelKind::TeamMonth, BudgetLevelKind::Pull, BudgetLevelKind::PullAsk];
     if let Some(BudgetUsage { level, .. }) = lasting.into_iter().find_map(used_up) {
-        return BudgetDecision::Minimal { level: level.clone() };
+        return BudgetDecision::RulesOnly { level: level.clone() };
     }
     if let Some(BudgetUsage { level, .. }) = used_up(BudgetLevelKind::RepoDay) {
         return BudgetDecision::Deferred { until: next_midnight(now), level: level.clone() };
@@ -271,7 +271,9 @@ mod tests {
                 assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
                 "enough"
             }
-            BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => level.kind.as_str(),
+            BudgetDecision::Deferred { level, .. } | BudgetDecision::RulesOnly { level } => {
+                level.kind.as_str()
+            }
         };
         assert_eq!(room(&[0, 0, 0, 0, 0, 0]), "enough");
         assert_eq!(room(&[0, 4, 1, 1, 0, 0]), "pr_ask");
@@ -320,7 +322,7 @@ mod tests {
         let until = UnixMillis(1_795_219_200_000);
         assert_eq!(room(&[0, 4, 7]), BudgetDecision::Deferred { until, level: budget.levels[1].clone() });
         assert_eq!(room(&[0, 9, 7]), BudgetDecision::Deferred { until, level: budget.levels[1].clone() });
-        assert_eq!(room(&[0, 5, 8]), BudgetDecision::Minimal { level: budget.levels[2].clone() });
+        assert_eq!(room(&[0, 5, 8]), BudgetDecision::RulesOnly { level: budget.levels[2].clone() });
     }
 
     #[test]

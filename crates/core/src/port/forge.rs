@@ -49,9 +49,9 @@ pub struct ForgeRepository {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenPull {
     /// Id of the pull request's repository.
-    pub repository: String,
+    pub repository_id: String,
     /// Current full name of the pull request's repository, as `owner/name`.
-    pub repo: String,
+    pub repository_name: String,
     /// Number that users see.
     pub number: u64,
     /// Address of the web page at the forge.

@@ -37,7 +37,7 @@ pub enum BranchPlan {
     /// pull request.
     Restart,
     /// Change only the version bounds, in an additional commit after other users' commits on the branch.
-    InPlace,
+    AppendBoundsCommit,
     /// Change nothing, and report that the release has to wait because other users work on the branch.
     Blocked,
 }
@@ -54,7 +54,7 @@ pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchange
         Some(PullState::Open | PullState::Draft) => match (existing.has_foreign_work, verdict) {
             (false, _) if existing.covers && is_unchanged => BranchPlan::Unchanged,
             (false, _) => BranchPlan::Restart,
-            (true, SyncVerdict::Relax) => BranchPlan::InPlace,
+            (true, SyncVerdict::Relax) => BranchPlan::AppendBoundsCommit,
             (true, SyncVerdict::Bump | SyncVerdict::Ask | SyncVerdict::Skip) => BranchPlan::Blocked,
         },
     }
@@ -80,14 +80,15 @@ pub fn find_activity(
     is_own_commit: impl Fn(&str) -> bool,
 ) -> Option<BranchActivity> {
     let is_own = |commit: &&PullCommit| {
-        commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
+        commit.author.as_ref().is_some_and(|author| author.is_own_account) || is_own_commit(&commit.email)
     };
     // All commits are checked, because a later commit by Truing must not hide another user's commit.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
-    let is_person =
-        |author: &Option<Actor>| author.as_ref().is_some_and(|author| !author.ours && author.person);
+    let is_person = |author: &Option<Actor>| {
+        author.as_ref().is_some_and(|author| !author.is_own_account && author.person)
+    };
     let on_head = |commit: &Option<Sha>| commit.as_ref() == Some(head);
     let remark = activity.remarks.iter().find(|remark| is_person(&remark.author) && on_head(&remark.commit));
     if let Some(remark) = remark {
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_table_of_what_stands() {
-        use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Restart, Unchanged};
+        use BranchPlan::{AppendBoundsCommit, Begin, Blocked, Continue, Covered, Restart, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
             // Columns: state of the newest pull request, `covers`, `has_foreign_work`, `is_draft_open`,
@@ -164,8 +165,8 @@ mod tests {
             (Some(Open), false, false, false, false, Restart, Restart),
             (Some(Open), true, false, false, false, Restart, Restart),
             (Some(Open), true, false, false, true, Unchanged, Unchanged),
-            (Some(Open), true, true, false, true, InPlace, Blocked),
-            (Some(Open), false, true, false, false, InPlace, Blocked),
+            (Some(Open), true, true, false, true, AppendBoundsCommit, Blocked),
+            (Some(Open), false, true, false, false, AppendBoundsCommit, Blocked),
         ];
         for (last, covers, has_foreign_work, is_draft_open, same, relax, bump) in rows {
             let last = last.map(pull);
@@ -183,7 +184,7 @@ mod tests {
         Some(Actor {
             id: AccountId::new(login),
             login: login.into(),
-            ours: login == "truing",
+            is_own_account: login == "truing",
             person: login != "truing" && login != "robot",
         })
     }

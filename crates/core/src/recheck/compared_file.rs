@@ -233,17 +233,17 @@ const fn token_hash(text: &str) -> u64 {
 
 const COMMA: u64 = token_hash(",");
 const SEMICOLON: u64 = token_hash(";");
-const OPENS: u64 = token_hash("(");
-const CLOSES: u64 = token_hash(")");
+const OPENING_BRACKET: u64 = token_hash("(");
+const CLOSING_BRACKET: u64 = token_hash(")");
 const EQUALS: u64 = token_hash("=");
 /// Characters that form a comparison with a following `=`.
-const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
+const COMPARISON_PREFIXES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
-const TESTS: [u64; 5] =
+const CONDITION_KEYWORDS: [u64; 5] =
     [token_hash("if"), token_hash("elif"), token_hash("while"), token_hash("switch"), token_hash("match")];
 /// Tokens after which a whole expression may begin.
 const EXPRESSION_PREFIXES: [u64; 7] = [
-    OPENS,
+    OPENING_BRACKET,
     COMMA,
     token_hash("["),
     token_hash("return"),
@@ -252,11 +252,11 @@ const EXPRESSION_PREFIXES: [u64; 7] = [
     token_hash("case"),
 ];
 /// Tokens that may follow directly after a complete expression.
-const BEHIND: [u64; 7] =
-    [CLOSES, COMMA, SEMICOLON, token_hash("]"), token_hash("}"), token_hash(":"), token_hash("{")];
+const EXPRESSION_SUFFIXES: [u64; 7] =
+    [CLOSING_BRACKET, COMMA, SEMICOLON, token_hash("]"), token_hash("}"), token_hash(":"), token_hash("{")];
 /// Tokens that continue an expression.
-const GOES_ON: [u64; 21] = [
-    OPENS,
+const EXPRESSION_CONTINUATIONS: [u64; 21] = [
+    OPENING_BRACKET,
     token_hash("["),
     token_hash("."),
     token_hash("+"),
@@ -288,22 +288,22 @@ fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     for (at, now) in tokens.tokens.iter().copied().enumerate() {
         if now == COMMA {
             open.iter_mut().last().into_iter().for_each(|(_, has_comma)| *has_comma = true);
-        } else if now == OPENS {
+        } else if now == OPENING_BRACKET {
             open.push((at, false));
-        } else if now == CLOSES
+        } else if now == CLOSING_BRACKET
             && let Some((begin, has_comma)) = open.pop()
         {
             let before = |offset: usize| begin.checked_sub(offset).and_then(token);
-            let is_given =
-                before(1) == Some(EQUALS) && before(2).is_none_or(|sign| !COMPARES.contains(&sign));
+            let is_given = before(1) == Some(EQUALS)
+                && before(2).is_none_or(|sign| !COMPARISON_PREFIXES.contains(&sign));
             let may_begin = is_given || before(1).is_some_and(|before| EXPRESSION_PREFIXES.contains(&before));
-            let is_test = before(1).is_some_and(|before| TESTS.contains(&before));
+            let is_test = before(1).is_some_and(|before| CONDITION_KEYWORDS.contains(&before));
             let is_last = tokens.lines.get(at) != tokens.lines.get(at + 1);
             let next = token(at + 1);
-            let goes_on = next.is_some_and(|next| GOES_ON.contains(&next));
-            let ends = next.is_none_or(|next| BEHIND.contains(&next)) || is_last && !goes_on;
-            let is_word = begin + 2 == at && before(1) != Some(CLOSES);
-            let is_arrow = is_word && next == Some(EQUALS) && token(at + 2) == Some(COMPARES[3]);
+            let goes_on = next.is_some_and(|next| EXPRESSION_CONTINUATIONS.contains(&next));
+            let ends = next.is_none_or(|next| EXPRESSION_SUFFIXES.contains(&next)) || is_last && !goes_on;
+            let is_word = begin + 2 == at && before(1) != Some(CLOSING_BRACKET);
+            let is_arrow = is_word && next == Some(EQUALS) && token(at + 2) == Some(COMPARISON_PREFIXES[3]);
             if !has_comma && begin + 1 < at && (may_begin && ends || is_test && !goes_on || is_arrow) {
                 around.extend([begin, at]);
             }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{ComparedFile, SearchTokens, line_key};
+use super::compared_file::{ComparedFile, SearchTokens, line_key};
 use super::statement::StatementHashes;
 
 /// Maximum number of a finding's lines that are stored for its identity and shown with the finding.
 pub const MAX_SNIPPET_LINES: usize = 20;
 
 /// Maximum number of stored lines above a finding. The same maximum applies to the lines below the finding.
-pub const MAX_AROUND: usize = 12;
+pub const MAX_SURROUNDING_LINES: usize = 12;
 
 /// The reason why a review could not verify that an open finding still exists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -80,8 +80,8 @@ impl SurroundingLines {
         let kept = |lines: &[&str]| lines.iter().map(|line| line_key(line)).collect();
         let copies = page.find_places(&SearchTokens::from_text(snippet)).len();
         Self {
-            before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
-            after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
+            before: kept(lines.get(first.saturating_sub(MAX_SURROUNDING_LINES)..first).unwrap_or_default()),
+            after: kept(lines.get(last..(last + MAX_SURROUNDING_LINES).min(lines.len())).unwrap_or_default()),
             copies: u32::try_from(copies).unwrap_or(u32::MAX),
             change_snapshot,
         }

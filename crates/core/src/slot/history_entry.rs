@@ -68,7 +68,7 @@ pub enum SlotRefusal {
     Leased(UnixMillis),
     /// The slot has no lease, run, pause or storm to which the command could apply.
     #[error("nothing to do")]
-    Nothing,
+    NotApplicable,
     /// A converge run has begun or is requested. The run includes an audit, so a separate audit is not
     /// needed.
     #[error("a converge run is active or requested, and includes an audit")]

@@ -19,7 +19,7 @@ pub(super) fn shipped_file() -> PolicyFile {
 }
 
 /// Number of globs for each entry: one for the path itself, and one for everything below the path.
-const GLOBS: usize = 2;
+const GLOBS_PER_ENTRY: usize = 2;
 
 /// The format of `never.toml`.
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ impl ProtectedPaths {
             let form: ProtectedPathsFile = file.parse()?;
             for ProtectedPathClass { name, paths } in form.class {
                 for path in paths {
-                    let globs: [String; GLOBS] =
+                    let globs: [String; GLOBS_PER_ENTRY] =
                         [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];
                     for glob in globs {
                         let wrong = |reason: String| {
@@ -86,7 +86,7 @@ impl ProtectedPaths {
             return Some(("may be the short name of another file", "*~1"));
         }
         let at = self.set.matches(folded).into_iter().min()?;
-        self.entries.get(at / GLOBS).map(|(class, entry)| (class.as_str(), entry.as_str()))
+        self.entries.get(at / GLOBS_PER_ENTRY).map(|(class, entry)| (class.as_str(), entry.as_str()))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct PullSnapshot {
     /// State of the pull request: open, draft, closed or merged.
     pub state: PullState,
     /// Feedback of the configured reviewers, by name. A reviewer without an entry gave no feedback.
-    pub views: BTreeMap<String, ReviewerFeedback>,
+    pub reviewer_feedback: BTreeMap<String, ReviewerFeedback>,
     pub threads: Vec<UnresolvedThread>,
     /// Mergeability, as the forge reports it.
     pub merge: MergeableState,
@@ -98,7 +98,7 @@ pub enum ThreadAuthor {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastComment {
     /// Another account wrote the last comment.
-    Theirs,
+    ByOtherAccount,
     /// Truing wrote the last comment, which reports a fix.
     ReportsFix,
     /// Truing wrote the last comment, which declines the finding.

@@ -47,24 +47,24 @@ impl TextToken {
     pub(super) fn turn_into_name(&mut self) {
         self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
-        self.weight = SINGLE;
+        self.weight = SINGLE_NAME_WEIGHT;
     }
 }
 
 /// Weights of a compound name and of a single name. A compound name weighs more, because two texts seldom
 /// contain the same compound name by chance.
-const COMPOUND: f64 = 3.0;
-const SINGLE: f64 = 2.0;
+const COMPOUND_NAME_WEIGHT: f64 = 3.0;
+const SINGLE_NAME_WEIGHT: f64 = 2.0;
 /// Weight of names that occur in almost every program.
 const COMMON_NAME: f64 = 0.5;
-const MEANING: f64 = 1.5;
+const SYNONYM_WEIGHT: f64 = 1.5;
 const PLAIN_WORD: f64 = 1.0;
-const WEAK: f64 = 0.25;
+const WEAK_WORD_WEIGHT: f64 = 0.25;
 
 struct Lexicon {
     stop: BTreeSet<String>,
     weak: BTreeSet<String>,
-    common: BTreeSet<String>,
+    common_name_stems: BTreeSet<String>,
     /// Maps each stem to the first word of its line in the lexicon. The words of one line have the same
     /// meaning.
     synonyms: BTreeMap<String, String>,
@@ -75,7 +75,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     let mut lexicon = Lexicon {
         stop: BTreeSet::new(),
         weak: BTreeSet::new(),
-        common: BTreeSet::new(),
+        common_name_stems: BTreeSet::new(),
         synonyms: BTreeMap::new(),
         opposite: Vec::new(),
     };
@@ -89,7 +89,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
         let stems = words.iter().map(|word| stem(word));
         match (section, words.as_slice()) {
             ("[stop]", _) => lexicon.stop.extend(words.iter().map(|word| (*word).to_owned())),
-            ("[common]", _) => lexicon.common.extend(stems),
+            ("[common]", _) => lexicon.common_name_stems.extend(stems),
             ("[weak]", _) => lexicon.weak.extend(stems),
             ("[same]", [first, ..]) => {
                 for other in stems {
@@ -150,12 +150,12 @@ struct TokenReader {
     previous_char: Option<char>,
     /// Three flags. `begins`: the next word begins a sentence. `has_read_sentence`: a sentence has already
     /// begun. `advice`: the current sentence is advice.
-    begins: bool,
+    begins_sentence: bool,
     has_read_sentence: bool,
     advice: bool,
     /// True after "line" or "lines": the numbers that follow are line numbers. Line numbers are ignored,
     /// because they change.
-    counts_lines: bool,
+    expects_line_number: bool,
 }
 
 fn tokenize(text: &str, code: bool) -> Vec<TextToken> {
@@ -163,10 +163,10 @@ fn tokenize(text: &str, code: bool) -> Vec<TextToken> {
         code,
         in_ticks: false,
         previous_char: None,
-        begins: true,
+        begins_sentence: true,
         has_read_sentence: false,
         advice: false,
-        counts_lines: false,
+        expects_line_number: false,
     };
     let mut found = Vec::new();
     let mut rest = text;
@@ -195,7 +195,7 @@ impl TokenReader {
     /// Skips a character between words.
     fn skip_separator(&mut self, c: char, tail: &str) {
         self.in_ticks ^= c == '`';
-        self.begins |= c == ';'
+        self.begins_sentence |= c == ';'
             || (matches!(c, '.' | '!' | ':') && tail.starts_with([' ', '\n', '*']))
             || (c == '\n' && tail.trim_start_matches([' ', '\t']).starts_with(['\n', '-', '*']));
         self.previous_char = Some(c);
@@ -207,17 +207,17 @@ impl TokenReader {
         let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
         let number = word.chars().all(|c| c.is_ascii_digit());
         let lower = word.to_lowercase();
-        if self.begins && !self.in_ticks {
+        if self.begins_sentence && !self.in_ticks {
             let stem = stem(word);
             // The first sentence always counts as a description of the defect. An introduction such as "In
             // FILE around lines 1 to 2," does not count as a sentence.
-            self.advice = self.has_read_sentence && ADVICE.contains(&stem.as_str());
-            self.begins = number || LEADS.contains(&lower.as_str());
-            self.has_read_sentence |= !self.begins;
+            self.advice = self.has_read_sentence && ADVICE_VERB_STEMS.contains(&stem.as_str());
+            self.begins_sentence = number || SENTENCE_LEAD_WORDS.contains(&lower.as_str());
+            self.has_read_sentence |= !self.begins_sentence;
         }
-        let place = number && self.counts_lines || is_line_reference(&lower);
-        self.counts_lines = matches!(lower.as_str(), "line" | "lines")
-            || (self.counts_lines && (number || matches!(lower.as_str(), "to" | "and")));
+        let place = number && self.expects_line_number || is_line_reference(&lower);
+        self.expects_line_number = matches!(lower.as_str(), "line" | "lines")
+            || (self.expects_line_number && (number || matches!(lower.as_str(), "to" | "and")));
         if place {
             return None;
         }
@@ -260,11 +260,11 @@ fn is_name_by_position(word: &str, text: &str, rest: &str) -> bool {
 }
 
 /// Words that may precede the first significant word of a sentence.
-const LEADS: [&str; 12] =
+const SENTENCE_LEAD_WORDS: [&str; 12] =
     ["in", "at", "on", "around", "line", "lines", "to", "and", "please", "you", "should", "file"];
 
 /// Stems of verbs that begin advice.
-const ADVICE: [&str; 40] = [
+const ADVICE_VERB_STEMS: [&str; 40] = [
     "use", "add", "pass", "replac", "prefer", "return", "wrap", "mov", "check", "consider", "writ", "giv",
     "set", "tak", "mak", "avoid", "default", "recover", "drop", "pin", "limit", "rescu", "catch", "render",
     "clos", "releas", "index", "guard", "abort", "divid", "restrict", "includ", "requir", "validat", "chang",
@@ -344,20 +344,21 @@ fn parse_token(word: &str, looks_like_code: bool) -> Option<TextToken> {
             stem: stem(&key),
             key,
             part_stems: parts,
-            weight: COMPOUND,
+            weight: COMPOUND_NAME_WEIGHT,
             advice: false,
         });
     }
     let weak = LEXICON.weak.contains(&stemmed) || stemmed.len() < 2;
     if looks_like_code {
-        let weight = if LEXICON.common.contains(&stemmed) { COMMON_NAME } else { SINGLE };
+        let weight =
+            if LEXICON.common_name_stems.contains(&stemmed) { COMMON_NAME } else { SINGLE_NAME_WEIGHT };
         return Some(TextToken::new(TextTokenKind::Name, stemmed.clone(), stemmed, weight));
     }
     let meaning = LEXICON.synonyms.get(&stemmed);
     let weight = match meaning {
         _ if LEXICON.stop.contains(prose) => 0.0,
-        Some(_) => MEANING,
-        None if weak => WEAK,
+        Some(_) => SYNONYM_WEIGHT,
+        None if weak => WEAK_WORD_WEIGHT,
         None => PLAIN_WORD,
     };
     let key = meaning.cloned().filter(|_| weight > 0.0).unwrap_or_else(|| stemmed.clone());

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use super::around::line_index;
+use super::compared_file::{ComparedFile, SearchTokens, key_hash};
 use super::head::HeadView;
-use super::page::{ComparedFile, SearchTokens, key_hash};
+use super::surroundings::line_index;
 use crate::finding::Finding;
 
 /// Maximum number of lines of a searched file. A finding in a longer file is not followed.
@@ -21,20 +21,20 @@ const MAX_LINES: usize = 60_000;
 const MAX_FILES: usize = 300;
 
 /// Scores of a pair of equal lines: lines with words, lines with punctuation only, and blank lines.
-const WORDS: i32 = 100;
-const SIGNS: i32 = 12;
-const BLANK: i32 = 1;
+const WORD_LINE_SCORE: i32 = 100;
+const PUNCTUATION_LINE_SCORE: i32 = 12;
+const BLANK_LINE_SCORE: i32 = 1;
 /// Minimum score of surroundings that count as found. If all surrounding lines together score less, all of
 /// them must be found.
-const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORDS;
+const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORD_LINE_SCORE;
 /// Minimum percentage of the highest possible score, and minimum score, for a match in another file.
-const ELSEWHERE_PERCENT: i32 = 50;
-const MIN_OTHER_FILE_SCORE: i32 = 3 * WORDS;
+const MIN_OTHER_FILE_PERCENT: i32 = 50;
+const MIN_OTHER_FILE_SCORE: i32 = 3 * WORD_LINE_SCORE;
 
 /// Minimum number and minimum percentage of the finding's lines and their neighbours that a file must
 /// contain. Only such a file may contain a rewrite of the finding's code.
-const LIKE_LINES: usize = 3;
-const LIKE_PERCENT: usize = 25;
+const MIN_SIMILAR_LINES: usize = 3;
+const MIN_SIMILAR_PERCENT: usize = 25;
 
 /// The current location of a finding's lines. Line numbers start at 1; the last line is inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ pub enum FollowOutcome {
         /// First and last line of the part of the range that probably replaced the finding's lines. This part
         /// may be smaller than the range, because neighbours of the finding may have changed, too. For an
         /// empty range, `likely` equals `start` and `end`.
-        likely: (u32, u32),
+        likely_replacement: (u32, u32),
     },
     /// The file exists, but contains neither the lines nor their neighbours.
     NotFound {
@@ -102,7 +102,7 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     }
     // The finding's own file does not contain the lines, but they may have moved to another file.
     let lines: BTreeSet<u64> =
-        wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
+        wanted.lines.iter().filter(|line| line.worth == WORD_LINE_SCORE).map(|line| line.key).collect();
     let others =
         head.changed_paths.iter().filter(|path| *path != was && !head.renames.is_same_file(path, was));
     let least = own.as_ref().map_or(0, |own| own.score);
@@ -112,12 +112,12 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
             let page = head.compared_file(path)?;
             let known: BTreeSet<u64> =
                 page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
-            let may_be =
-                i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= MIN_OTHER_FILE_SCORE;
+            let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORD_LINE_SCORE)
+                >= MIN_OTHER_FILE_SCORE;
             may_be.then(|| LineMatch::new(&wanted, path, &page))
         })
         .filter(|fit| fit.score >= MIN_OTHER_FILE_SCORE)
-        .filter(|fit| fit.is_found() || (fit.score > least && fit.score_percent() >= ELSEWHERE_PERCENT))
+        .filter(|fit| fit.is_found() || (fit.score > least && fit.score_percent() >= MIN_OTHER_FILE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
@@ -130,10 +130,10 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
 ) -> bool {
     let wanted = TargetLines::from_finding(finding);
     let words: BTreeSet<u64> =
-        wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
+        wanted.lines.iter().filter(|line| line.worth == WORD_LINE_SCORE).map(|line| line.key).collect();
     head.changed_paths.iter().take(MAX_FILES).filter_map(|path| head.compared_file(path)).any(|page| {
         let known: BTreeSet<u64> = page.lines.iter().copied().filter(|line| words.contains(line)).collect();
-        known.len() >= LIKE_LINES && known.len() * 100 >= words.len() * LIKE_PERCENT
+        known.len() >= MIN_SIMILAR_LINES && known.len() * 100 >= words.len() * MIN_SIMILAR_PERCENT
     })
 }
 
@@ -215,7 +215,7 @@ impl TargetLines {
         let count = self.lines.len() - self.lines_above - self.lines_below;
         let own = self.lines_above..self.lines_above + count;
         let known = |row: &usize| {
-            let is_telling = self.lines.get(*row).is_some_and(|line| line.worth == WORDS);
+            let is_telling = self.lines.get(*row).is_some_and(|line| line.worth == WORD_LINE_SCORE);
             let at =
                 partners.get(*row).copied().flatten().filter(|at| is_telling && (first..end).contains(at));
             at.map(|at| (row - self.lines_above, at))
@@ -239,7 +239,7 @@ struct LineMatch {
     /// Lines of the finding, if they still exist.
     lines: Option<(usize, usize)>,
     /// Range between the finding's former neighbours; `None` if too few of them were found.
-    gap: Option<(usize, usize)>,
+    neighbour_gap: Option<(usize, usize)>,
     /// Lines of `gap` that probably replaced the finding's lines.
     likely_lines: (usize, usize),
     /// Score of the match, and the highest possible score.
@@ -253,7 +253,7 @@ impl LineMatch {
         let none = LineMatch {
             path: path.clone(),
             lines: None,
-            gap: None,
+            neighbour_gap: None,
             likely_lines: (0, 0),
             score: 0,
             total_score,
@@ -287,7 +287,7 @@ impl LineMatch {
         // copy outside the range is then another copy.
         let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= target.copies;
         let there = nearest.filter(|place| moved || near(&place) == 0);
-        Self { lines: there, gap, likely_lines, score, ..none }
+        Self { lines: there, neighbour_gap: gap, likely_lines, score, ..none }
     }
 
     fn is_found(&self) -> bool {
@@ -305,7 +305,7 @@ impl LineMatch {
 
     fn to_outcome(self: &LineMatch) -> FollowOutcome {
         let path = self.path.clone();
-        match (self.lines, self.gap) {
+        match (self.lines, self.neighbour_gap) {
             (Some((first, last)), _) => {
                 FollowOutcome::Found { path, start: line_number(first), end: line_number(last) }
             }
@@ -314,7 +314,7 @@ impl LineMatch {
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (line_number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
-                FollowOutcome::Changed { path, start, end, likely: lines(self.likely_lines) }
+                FollowOutcome::Changed { path, start, end, likely_replacement: lines(self.likely_lines) }
             }
             (None, None) => FollowOutcome::NotFound { path },
         }
@@ -426,11 +426,11 @@ fn lines_between_partners(
 
 fn line_weight(line: &str) -> i32 {
     if line.is_empty() {
-        BLANK
+        BLANK_LINE_SCORE
     } else if line.chars().any(char::is_alphanumeric) {
-        WORDS
+        WORD_LINE_SCORE
     } else {
-        SIGNS
+        PUNCTUATION_LINE_SCORE
     }
 }
 

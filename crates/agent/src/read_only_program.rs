@@ -27,7 +27,7 @@ pub struct ReadOnlyProgram {
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
     /// Further folders and files that the program may read.
-    pub read: BTreeSet<PathBuf>,
+    pub readable_paths: BTreeSet<PathBuf>,
     /// The folders in which the program finds other programs, searched before the system's folders.
     pub path: Vec<PathBuf>,
     /// Further environment variables of the program.
@@ -64,7 +64,18 @@ impl ReadOnlyProgram {
     /// error.
     #[truing_core::boxed_future]
     pub async fn run(self) -> Result<CommandOutput, CommandError> {
-        let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
+        let Self {
+            argv,
+            tree,
+            moves_tree,
+            folder,
+            readable_paths: read,
+            path,
+            variables,
+            builds,
+            level,
+            time,
+        } = self;
         let began = std::time::Instant::now();
         let mut job = SandboxJob::new(level, &tree, JobCommand::Program(argv))?;
         // Below `full` a program has no private folders, so its home is a temporary folder that is deleted
@@ -92,7 +103,7 @@ impl ReadOnlyProgram {
             job.variables.extend(own);
             written = Some(WriteLimit {
                 folders: vec![folder.clone()],
-                limit: DiskUsage::from_bytes(job.limits.disk),
+                limit: DiskUsage::with_max_bytes(job.limits.disk),
             });
             job.builds = Some(folder);
         }
